@@ -1,0 +1,75 @@
+# cellserve. `make help` lists the targets; V=1 shows commands; VARIANT=asan|tsan|clang builds aside.
+VARIANT ?= release
+BUILD := build/$(VARIANT)
+CC := gcc
+AR := ar
+NEEDED := libmicrohttpd jansson openblas zlib
+CFLAGS_common := -std=c11 -D_GNU_SOURCE -I. -g -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion \
+  -ffp-contract=off -fno-math-errno -fstack-protector-strong -fPIE -fvisibility=hidden -fcf-protection \
+  -Wformat -Wformat-security -pthread
+LDFLAGS_common := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack
+CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2
+CFLAGS_clang := -O2 -D_FORTIFY_SOURCE=2
+CFLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan := -O1 -fsanitize=thread -fno-omit-frame-pointer
+ifeq ($(VARIANT),clang)
+CC := clang
+endif
+ifeq ($(shell uname -m),aarch64)
+CFLAGS_common := $(filter-out -fcf-protection,$(CFLAGS_common))
+endif
+LDFLAGS_asan := -fsanitize=address,undefined
+LDFLAGS_tsan := -fsanitize=thread
+
+CFLAGS_all = $(CFLAGS_common) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(NEEDED)) $(CFLAGS)
+LDFLAGS_all = $(LDFLAGS_common) $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
+LIBS = $(shell pkg-config --libs $(NEEDED)) -lm
+
+CORE := $(wildcard core/*.c) core/vec/vec_select.c core/vec/vec_c.c core/vec/vec_openblas.c
+ifeq ($(shell uname -m),x86_64)
+CORE += core/vec/vec_avx2.c core/vec/vec_avx512.c
+endif
+CONFIG := $(wildcard config/*.c)
+SERVER := $(wildcard server/*.c)
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+E2E := $(patsubst tests/e2e/%.c,$(BUILD)/tests/e2e/%,$(wildcard tests/e2e/test_*.c))
+
+Q := $(if $(V),,@)
+.DEFAULT_GOAL := all
+.SECONDARY:
+
+all: $(BUILD)/cellserve build/cellserve ## build the server and libcellserve_core.a
+
+# The path that people and scripts use.
+build/cellserve: $(BUILD)/cellserve
+	$(Q)ln -sf $(VARIANT)/cellserve $@
+
+$(BUILD)/cellserve: $(call objects,$(SERVER)) $(BUILD)/libcellserve_config.a $(BUILD)/libcellserve_core.a
+	@echo "  link  $@"
+	$(Q)$(CC) $(LDFLAGS_all) -o $@ $^ $(LIBS)
+
+$(BUILD)/libcellserve_core.a: $(call objects,$(CORE))
+$(BUILD)/libcellserve_config.a: $(call objects,$(CONFIG))
+# All of the server but main, for the unit tests.
+$(BUILD)/libcellserve_server.a: $(call objects,$(filter-out server/main.c,$(SERVER)))
+%.a:
+	@echo "  ar    $@"
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# Kernels of an instruction set get its flags, and only they: they are called after a look at the CPU.
+$(BUILD)/core/vec/vec_avx2.o: CFLAGS_file := -mavx2 -mfma
+$(BUILD)/core/vec/vec_avx512.o: CFLAGS_file := -mavx512f -mfma
+$(BUILD)/core/vec/%.o: CFLAGS_file += -O3
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  cc    $<"
+	$(Q)$(CC) $(CFLAGS_all) $(CFLAGS_file) -MMD -MP -c -o $@ $<
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+-include $(shell find build -name '*.d' 2>/dev/null)
+.PHONY: all help

@@ -1,0 +1,222 @@
+/* Serialized activations and initializers, in Keras 2's and Keras 3's spellings. */
+#include "keras_objects.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *keras_type_name(const json_t *value)
+{
+    if (!value || json_is_null(value))
+        return "null";
+    return json_is_object(value)   ? "an object"
+           : json_is_array(value)  ? "a list"
+           : json_is_string(value) ? "a text"
+           : json_is_number(value) ? "a number"
+                                   : "true or false";
+}
+
+const char *keras_class_name(const json_t *object)
+{
+    const char *name = json_string_value(json_object_get(object, "class_name"));
+    const char *package = name ? strrchr(name, '>') : NULL;
+    return package ? package + 1 : name;
+}
+
+/* A number under either of two keys becomes *out; null leaves it. */
+static void number(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
+                   const char *other, double *out)
+{
+    const char *used = json_object_get(config, key) ? key : other;
+    const json_t *value = used ? json_object_get(config, used) : NULL;
+    char where[256];
+    if (json_is_number(value)) {
+        *out = json_number_value(value);
+    } else if (value && !json_is_null(value)) {
+        snprintf(where, sizeof where, "%s/config/%s", path, used);
+        problem_error(reader->problems, (struct place){reader->file, where}, "expected a number, found %s",
+                      keras_type_name(value));
+    }
+}
+
+static void float_number(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
+                         const char *other, float *out)
+{
+    double wide = (double)*out;
+    number(reader, config, path, key, other, &wide);
+    *out = (float)wide;
+}
+
+/* The activation layers, and the names that their parameters have. */
+static const struct {
+    const char *class_name;
+    struct activation activation;
+} activation_layers[] = {
+    {"ReLU", {.kind = ACT_RELU, .max_value = INFINITY}},
+    {"LeakyReLU", {.kind = ACT_LEAKY_RELU, .alpha = 0.3f}},
+    {"ELU", {.kind = ACT_ELU, .alpha = 1}},
+    {"Softmax", {.kind = ACT_SOFTMAX}},
+    {"ThresholdedReLU", {.kind = ACT_THRESHOLD, .threshold = 1}},
+};
+
+static void parameters(const struct keras_reader *reader, const json_t *config, const char *path,
+                       struct activation *out)
+{
+    switch (out->kind) {
+    case ACT_RELU:
+        float_number(reader, config, path, "negative_slope", "alpha", &out->alpha);
+        float_number(reader, config, path, "max_value", NULL, &out->max_value);
+        float_number(reader, config, path, "threshold", NULL, &out->threshold);
+        break;
+    case ACT_GELU:
+        if (json_is_true(json_object_get(config, "approximate")))
+            out->kind = ACT_GELU_TANH;
+        break;
+    case ACT_THRESHOLD:
+        float_number(reader, config, path, "theta", "threshold", &out->threshold);
+        float_number(reader, config, path, "value", "default_value", &out->value);
+        break;
+    case ACT_SQUAREPLUS:
+        float_number(reader, config, path, "b", NULL, &out->alpha);
+        break;
+    case ACT_SOFT_SHRINK:
+    case ACT_HARD_SHRINK:
+        float_number(reader, config, path, "threshold", NULL, &out->alpha);
+        break;
+    default:
+        float_number(reader, config, path, "alpha", "negative_slope", &out->alpha);
+        break;
+    }
+}
+
+static void named_activation(const struct keras_reader *reader, const char *name, const char *path,
+                             struct activation *out)
+{
+    const struct activation_name *row = activation_find(name);
+    if (!row) {
+        const char *names[64];
+        size_t n = 0;
+        for (const struct activation_name *each = activation_names; each->name && n < 63; each++)
+            names[n++] = each->name;
+        names[n] = NULL;
+        const char *near = nearest_word(name, names);
+        problem_error(reader->problems, (struct place){reader->file, path}, "unknown activation \"%.60s\"%s%s%s", name,
+                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        return;
+    }
+    *out = row->activation;
+    if (out->kind == ACT_HARD_SIGMOID && reader->keras_major >= 3)
+        out->kind = ACT_HARD_SIGMOID_V3;
+}
+
+void keras_activation(const struct keras_reader *reader, const json_t *value, const char *path,
+                      struct activation *out)
+{
+    const char *class_name = keras_class_name(value);
+    const json_t *config = json_object_get(value, "config");
+    if (!value || json_is_null(value)) {
+        *out = (struct activation){.kind = ACT_LINEAR};
+    } else if (json_is_string(value)) {
+        named_activation(reader, json_string_value(value), path, out);
+    } else if (!class_name) {
+        problem_error(reader->problems, (struct place){reader->file, path},
+                      "expected the name of an activation, or an object with a class_name, found %s",
+                      keras_type_name(value));
+    } else if (!strcmp(class_name, "function") && json_is_string(config)) {
+        named_activation(reader, json_string_value(config), path, out);
+    } else if (!strcmp(class_name, "Activation")) {
+        char inner[256];
+        snprintf(inner, sizeof inner, "%s/config/activation", path);
+        keras_activation(reader, json_object_get(config, "activation"), inner, out);
+    } else {
+        for (size_t i = 0; i < sizeof activation_layers / sizeof *activation_layers; i++)
+            if (!strcmp(activation_layers[i].class_name, class_name)) {
+                *out = activation_layers[i].activation;
+                parameters(reader, config, path, out);
+                return;
+            }
+        size_t before = reader->problems->n_errors;
+        named_activation(reader, class_name, path, out);
+        if (reader->problems->n_errors == before)
+            parameters(reader, config, path, out);
+    }
+}
+
+static void scaling_words(const struct keras_reader *reader, const json_t *config, const char *path,
+                          struct initializer *out)
+{
+    const char *mode = json_string_value(json_object_get(config, "mode"));
+    const char *distribution = json_string_value(json_object_get(config, "distribution"));
+    static const char *const modes[] = {"fan_in", "fan_out", "fan_avg"};
+    static const struct {
+        const char *name;
+        enum initializer_distribution value;
+    } distributions[] = {{"uniform", DIST_UNIFORM},
+                         {"untruncated_normal", DIST_NORMAL},
+                         {"truncated_normal", DIST_TRUNCATED_NORMAL},
+                         {"normal", DIST_TRUNCATED_NORMAL}};
+    bool mode_known = !mode, distribution_known = !distribution;
+    for (size_t i = 0; mode && i < 3; i++)
+        if (!strcmp(mode, modes[i])) {
+            out->mode = (enum initializer_mode)i;
+            mode_known = true;
+        }
+    for (size_t i = 0; distribution && i < 4; i++)
+        if (!strcmp(distribution, distributions[i].name)) {
+            out->distribution = distributions[i].value;
+            distribution_known = true;
+        }
+    if (!mode_known || !distribution_known)
+        problem_error(reader->problems, (struct place){reader->file, path},
+                      "expected mode fan_in, fan_out or fan_avg and distribution uniform, normal, truncated_normal "
+                      "or untruncated_normal");
+}
+
+void keras_initializer(const struct keras_reader *reader, const json_t *value, const char *path,
+                       struct initializer *out)
+{
+    const char *name = json_is_string(value) ? json_string_value(value) : keras_class_name(value);
+    const json_t *config = json_object_get(value, "config");
+    const struct initializer_name *row = name ? initializer_find(name) : NULL;
+    if (!row) {
+        const char *names[64];
+        size_t n = 0;
+        for (const struct initializer_name *each = initializer_names; each->name && n < 62; each++) {
+            names[n++] = each->name;
+            names[n++] = each->class_name;
+        }
+        names[n] = NULL;
+        const char *near = name ? nearest_word(name, names) : NULL;
+        problem_error(reader->problems, (struct place){reader->file, path}, "unknown initializer %s%.60s%s%s%s",
+                      name ? "" : keras_type_name(value), name ? name : "", near ? "; did you mean \"" : "",
+                      near ? near : "", near ? "\"?" : "");
+        return;
+    }
+    *out = row->initializer;
+    const json_t *seed = json_object_get(config, "seed");
+    if (json_is_integer(seed)) {
+        out->seeded = true;
+        out->seed = (uint64_t)json_integer_value(seed);
+    }
+    switch (out->kind) {
+    case INIT_RANDOM_UNIFORM:
+        number(reader, config, path, "minval", NULL, &out->a);
+        number(reader, config, path, "maxval", NULL, &out->b);
+        break;
+    case INIT_RANDOM_NORMAL:
+    case INIT_TRUNCATED_NORMAL:
+        number(reader, config, path, "mean", NULL, &out->a);
+        number(reader, config, path, "stddev", NULL, &out->b);
+        break;
+    case INIT_CONSTANT:
+        number(reader, config, path, "value", NULL, &out->value);
+        break;
+    case INIT_VARIANCE_SCALING:
+        number(reader, config, path, "scale", NULL, &out->scale);
+        scaling_words(reader, config, path, out);
+        break;
+    default:
+        number(reader, config, path, "gain", NULL, &out->gain);
+        break;
+    }
+}

@@ -1,0 +1,89 @@
+/* The list of problems, and the search for what a misspelt key may have meant. */
+#include "problems.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_LINES = 100, MAX_WORD = 64 };
+
+static void add(char ***lines, size_t *n, struct place place, const char *format, va_list args)
+{
+    char text[1024];
+    if (*n >= MAX_LINES)
+        return;
+    const char *file = place.file ? place.file : "", *path = place.path ? place.path : "";
+    int at = snprintf(text, sizeof text, "%.400s%s%.200s%s", file, *file ? ": " : "", path, *path ? ": " : "");
+    vsnprintf(text + at, sizeof text - (size_t)at, format, args);
+    char **grown = realloc(*lines, (*n + 1) * sizeof **lines);
+    if (!grown)
+        return;
+    *lines = grown;
+    if ((grown[*n] = strdup(text)))
+        ++*n;
+}
+
+void problem_error(struct problems *problems, struct place place, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(&problems->errors, &problems->n_errors, place, format, args);
+    va_end(args);
+}
+
+void problem_warning(struct problems *problems, struct place place, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add(&problems->warnings, &problems->n_warnings, place, format, args);
+    va_end(args);
+}
+
+void problems_close(struct problems *problems)
+{
+    for (size_t i = 0; i < problems->n_errors; i++)
+        free(problems->errors[i]);
+    for (size_t i = 0; i < problems->n_warnings; i++)
+        free(problems->warnings[i]);
+    free(problems->errors);
+    free(problems->warnings);
+    *problems = (struct problems){0};
+}
+
+/* Levenshtein's distance, for words of at most MAX_WORD letters. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[MAX_WORD + 1], columns = strlen(b);
+    for (size_t j = 0; j <= columns; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= columns; j++) {
+            size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            size_t best = row[j - 1] < row[j] ? row[j - 1] + 1 : row[j] + 1;
+            row[j] = best < substituted ? best : substituted;
+        }
+    }
+    return row[columns];
+}
+
+const char *nearest_word(const char *word, const char *const *candidates)
+{
+    const char *best = NULL;
+    size_t length = strlen(word), best_distance = length / 2 + 2;
+    if (length > MAX_WORD)
+        return NULL;
+    for (; *candidates; candidates++) {
+        if (strlen(*candidates) > MAX_WORD)
+            continue;
+        size_t d = distance(word, *candidates);
+        if (d < best_distance) {
+            best_distance = d;
+            best = *candidates;
+        }
+    }
+    return best;
+}

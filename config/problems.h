@@ -1,0 +1,32 @@
+/* Problems found in configuration and model files: every one of them, each a line a person can act on. */
+#ifndef CONFIG_PROBLEMS_H
+#define CONFIG_PROBLEMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* All zeros is an empty list. */
+struct problems {
+    char **errors, **warnings;
+    size_t n_errors, n_warnings;
+};
+
+/* A place: the file, and within it a JSON pointer ("/models/0/path"); either may be NULL or "". */
+struct place {
+    const char *file, *path;
+};
+
+/* Add an error: "file: /json/path: sentence". Past 100 lines they are counted out. */
+void problem_error(struct problems *problems, struct place place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same for what is odd but does no harm. */
+void problem_warning(struct problems *problems, struct place place, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+void problems_close(struct problems *problems);
+
+/* The candidate that is most like `word`, or NULL when none is near. candidates ends with NULL. */
+const char *nearest_word(const char *word, const char *const *candidates);
+
+#endif

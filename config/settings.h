@@ -1,0 +1,85 @@
+/* The server's settings: one table drives the file, the environment, the flags, --help and the README. */
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
+
+#include "problems.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* One model of the configuration. Strings are owned. */
+struct model_entry {
+    char *name;
+    char *path;     /* as it can be opened: relative paths are taken from the configuration file's folder */
+    json_t *layer;  /* inline layer configuration in place of path, or NULL; owned */
+    char *where;    /* JSON pointer of the entry, for messages; "" on the command line */
+    uint64_t seed;
+    size_t input_size; /* 0: not given */
+    bool is_default, allow_nonfinite;
+};
+
+struct settings {
+    char *file; /* the configuration file, or NULL */
+    char *host;
+    int64_t port, workers;
+    bool pin;
+    int64_t max_batch_rows, max_queue_delay_us;
+    int64_t max_body_bytes, max_rows, max_timesteps, max_queue, max_connections;
+    int64_t read_timeout_ms, request_timeout_ms, drain_delay_ms, drain_timeout_ms;
+    int64_t max_response_bytes, max_inflight_bytes;
+    char *session_store;
+    int64_t session_ttl_s, session_max;
+    char *log_format, *log_level;
+    struct model_entry *models;
+    size_t n_models;
+};
+
+enum setting_type { SETTING_INT, SETTING_BOOL, SETTING_TEXT };
+
+struct setting {
+    const char *key; /* "limits.max_rows" */
+    enum setting_type type;
+    size_t offset;        /* in struct settings */
+    int64_t min, max;     /* of a number */
+    const char *fallback; /* the default, as text */
+    const char *choices;  /* of a text: "a|b", or NULL for any */
+    const char *help;
+};
+
+/* The table; ends with a NULL key. */
+extern const struct setting settings_table[];
+
+/* Defaults. The settings hold no memory but what settings_close frees. */
+void settings_init(struct settings *settings);
+
+/* Read the configuration file. Every problem is added; models are listed, not loaded. */
+void settings_read_file(struct settings *settings, const char *path, struct problems *problems);
+
+/* Apply CELLSERVE_… from the environment, and PORT where CELLSERVE_PORT is not set. */
+void settings_read_environment(struct settings *settings, struct problems *problems);
+
+/* The setting that a flag ("--limits-max-rows", "--log") stands for, or NULL. */
+const struct setting *settings_flag(const char *flag);
+
+/* Set one setting from text; where names the place in a message. */
+void settings_set(struct settings *settings, const struct setting *setting, const char *value, const char *where,
+                  struct problems *problems);
+
+/* What only the whole can show: combinations, and what this version does not do. */
+void settings_check(struct settings *settings, struct problems *problems);
+
+/* Add a model given on the command line, under the name "default", as the default one. False: out of memory. */
+bool settings_add_model(struct settings *settings, const char *path);
+
+/* The value of a setting as text. */
+void settings_show(const struct settings *settings, const struct setting *setting, char *out, size_t size);
+
+/* The table for --help. */
+void settings_help(FILE *out);
+
+void settings_close(struct settings *settings);
+
+#endif

@@ -1,0 +1,152 @@
+/* What all cells have in common: the table of classes, specs, weight tensors, packing of the kernel. */
+#include "cell.h"
+
+#include "arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct cell_class *const classes[] = {&cell_simple_rnn, &cell_lstm, &cell_gru};
+
+const struct cell_class *cell_class_at(size_t i)
+{
+    return i < sizeof classes / sizeof *classes ? classes[i] : NULL;
+}
+
+const struct cell_class *cell_class_find(const char *name, bool *is_layer)
+{
+    const struct cell_class *class;
+    for (size_t i = 0; (class = cell_class_at(i)); i++) {
+        bool layer = !strcmp(name, class->layer_name);
+        if (layer || !strcmp(name, class->keras_name)) {
+            if (is_layer)
+                *is_layer = layer;
+            return class;
+        }
+    }
+    return NULL;
+}
+
+struct rnn_cell_spec *rnn_cell_spec_new(const struct cell_class *class)
+{
+    struct rnn_cell_spec *spec = calloc(1, sizeof *spec);
+    if (!spec)
+        return NULL;
+    *spec = (struct rnn_cell_spec){
+        .class = class,
+        .activation = activation_find("tanh")->activation,
+        .recurrent_activation = activation_find("sigmoid")->activation,
+        .use_bias = true,
+        .unit_forget_bias = true,
+        .reset_after = true,
+        .kernel_initializer = initializer_find("glorot_uniform")->initializer,
+        .recurrent_initializer = initializer_find("orthogonal")->initializer,
+        .bias_initializer = initializer_find("zeros")->initializer,
+    };
+    return spec;
+}
+
+void rnn_cell_spec_free(struct rnn_cell_spec *spec)
+{
+    if (!spec)
+        return;
+    for (size_t i = 0; i < spec->n_cells; i++)
+        rnn_cell_spec_free(spec->cells[i]);
+    free(spec->cells);
+    free(spec->name);
+    free(spec);
+}
+
+size_t cell_tensors(const struct rnn_cell_spec *spec, size_t input_size, struct cell_tensor out[CELL_MAX_TENSORS])
+{
+    size_t columns, rows = spec->class->bias_rows(spec);
+    rnn_size_mul(spec->class->gates, spec->units, &columns);
+    out[0] = (struct cell_tensor){"kernel", 2, {input_size, columns}, &spec->kernel_initializer};
+    out[1] = (struct cell_tensor){"recurrent_kernel", 2, {spec->units, columns}, &spec->recurrent_initializer};
+    out[2] = (struct cell_tensor){"bias", rows ? 2 : 1, {rows ? rows : columns, rows ? columns : 0},
+                                  &spec->bias_initializer};
+    return spec->use_bias ? 3 : 2;
+}
+
+enum rnn_status cell_tensor_initialize(const struct rnn_cell_spec *spec, const struct cell_tensor *tensor,
+                                       uint64_t seed, const char *path, float *out, struct rnn_error *err)
+{
+    bool matrix = tensor->rank == 2;
+    enum rnn_status status = initializer_fill(tensor->initializer, seed, path, matrix ? tensor->shape[0] : 0,
+                                              tensor->shape[matrix], out, err);
+    /* keras/layers/rnn/lstm.py: i from the initializer, ones for f, the rest from the initializer */
+    if (!status && tensor->initializer == &spec->bias_initializer && spec->class->has_unit_forget_bias &&
+        spec->unit_forget_bias)
+        for (size_t u = 0; u < spec->units; u++)
+            out[spec->units + u] = 1;
+    return status;
+}
+
+enum rnn_status rnn_cell_init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, size_t input_size,
+                              const float *const tensors[CELL_MAX_TENSORS], const struct vec_ops *vec,
+                              struct rnn_error *err)
+{
+    const struct cell_class *class = spec->class;
+    *cell = (struct rnn_cell){
+        .class = class,
+        .vec = vec,
+        .input_size = input_size,
+        .units = spec->units,
+        .gates = class->gates,
+        .padded_units = rnn_round_up(spec->units, 16),
+        .activation = spec->activation,
+        .recurrent_activation = spec->recurrent_activation,
+    };
+    if (!spec->units || !input_size)
+        return rnn_fail(err, RNN_EINVAL, "%s: units and features must be at least 1", class->keras_name);
+    enum rnn_status status = packed_init(&cell->kernel, tensors[0], input_size, class->gates * spec->units, 0,
+                                         class->gates, spec->units, vec->lanes, err);
+    if (status)
+        goto fail;
+    cell->start = packed_row(&cell->kernel, tensors[2]);
+    if (!cell->start) {
+        status = rnn_fail(err, RNN_ENOMEM, "out of memory for the bias of %zu units", spec->units);
+        goto fail;
+    }
+    status = class->init(cell, spec, tensors[1], tensors[2], err);
+    if (!status)
+        return RNN_OK;
+fail:
+    rnn_cell_close(cell);
+    return status;
+}
+
+void rnn_cell_close(struct rnn_cell *cell)
+{
+    packed_close(&cell->kernel);
+    packed_close(&cell->recurrent);
+    packed_close(&cell->recurrent_candidate);
+    free(cell->start);
+    free(cell->recurrent_start);
+    *cell = (struct rnn_cell){0};
+}
+
+size_t rnn_cell_bytes(const struct rnn_cell *cell)
+{
+    size_t bias_rows = 1 + (cell->recurrent_start != NULL);
+    return packed_bytes(&cell->kernel) + packed_bytes(&cell->recurrent) + packed_bytes(&cell->recurrent_candidate) +
+           bias_rows * packed_columns(&cell->kernel) * sizeof(float);
+}
+
+void cell_activate(const struct rnn_cell *cell, const struct activation *activation, size_t n, float *x)
+{
+    if (activation->kind == ACT_TANH && cell->vec->tanh)
+        cell->vec->tanh(n, x);
+    else if (activation->kind == ACT_SIGMOID && cell->vec->sigmoid)
+        cell->vec->sigmoid(n, x);
+    else
+        activation_apply(activation, n, x);
+}
+
+void cell_gate(const struct packed *shape, const float *z, size_t gate, float *out)
+{
+    for (size_t first = 0; first < shape->units; first += shape->lanes) {
+        size_t n = shape->units - first < shape->lanes ? shape->units - first : shape->lanes;
+        memcpy(out + first, z + packed_column(shape, gate, first), n * sizeof *out);
+    }
+}

@@ -1,0 +1,124 @@
+/* RNN cells: what a configuration asks for, what a cell type provides, and a cell ready to step. */
+#ifndef RNN_CELL_H
+#define RNN_CELL_H
+
+#include "activation.h"
+#include "initializer.h"
+#include "packed.h"
+#include "status.h"
+#include "vec/vec.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { CELL_MAX_STATES = 2, CELL_MAX_TENSORS = 3 };
+
+struct cell_class;
+
+/**
+ * A cell as configured: a leaf (LSTMCell, …), or a stack of cells, which is a cell itself and may stand in
+ * another stack. Owned by whoever built it; rnn_cell_spec_free.
+ */
+struct rnn_cell_spec {
+    const struct cell_class *class; /* NULL for StackedRNNCells */
+    char *name;                     /* Keras's name of the cell, or NULL */
+
+    size_t units;
+    struct activation activation, recurrent_activation;
+    bool use_bias, unit_forget_bias, reset_after;
+    struct initializer kernel_initializer, recurrent_initializer, bias_initializer;
+
+    struct rnn_cell_spec **cells; /* of a stack, bottom first */
+    size_t n_cells;
+    bool reverse_state_order; /* of a stack: only state_size in metadata shows it (Keras 2) */
+};
+
+/* Frees the spec and all within; NULL is fine. */
+void rnn_cell_spec_free(struct rnn_cell_spec *spec);
+
+/* A weight tensor that a cell needs: its name below the cell's path, and its shape. */
+struct cell_tensor {
+    const char *name;
+    size_t rank, shape[2];
+    const struct initializer *initializer;
+};
+
+/* A cell with its weights packed, ready to step. Read-only once made; threads share it. */
+struct rnn_cell {
+    const struct cell_class *class;
+    const struct vec_ops *vec;
+    size_t input_size, units, gates, padded_units; /* padded to 16: the stride of states */
+    struct activation activation, recurrent_activation;
+    struct packed kernel;
+    float *start; /* bias, one row of pre-activations */
+    struct packed recurrent;
+    struct packed recurrent_candidate; /* GRU: the part of the candidate gate where it stands apart */
+    float *recurrent_start;            /* GRU with reset_after: the recurrent bias */
+};
+
+/* A step of all rows, as a cell class sees it. Strides are cell->padded_units. */
+struct cell_step {
+    size_t rows;
+    const float *h_prev; /* [rows, padded_units] */
+    float *z;            /* [rows, columns of the kernel]: x K + b; may be overwritten */
+    float *h;            /* [rows, padded_units], does not overlap h_prev */
+    float *c;            /* the second state, in place; NULL for cells with one */
+    float *scratch;      /* [rows + 1, columns of the kernel] */
+};
+
+/* What a cell type provides. A new cell is one file and one row in the table of cell.c. */
+struct cell_class {
+    const char *keras_name; /* "LSTMCell" */
+    const char *layer_name; /* "LSTM", the layer that is an RNN over this cell */
+    size_t gates, states;
+    bool has_recurrent_activation;
+    bool has_reset_after;
+    bool has_unit_forget_bias;
+    /* Shape of the bias: rank and rows; the columns are gates * units. */
+    size_t (*bias_rows)(const struct rnn_cell_spec *spec); /* 0: a vector */
+    /* Pack the recurrent weights and biases; kernel and start are packed already. bias may be NULL. */
+    enum rnn_status (*init)(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *recurrent_kernel,
+                            const float *bias, struct rnn_error *err);
+    void (*step)(const struct rnn_cell *cell, const struct cell_step *step);
+};
+
+extern const struct cell_class cell_simple_rnn, cell_lstm, cell_gru;
+
+/* The class whose Keras cell name or layer name this is, or NULL; *is_layer tells which (may be NULL). */
+const struct cell_class *cell_class_find(const char *name, bool *is_layer);
+
+/* The i-th class, NULL past the last. */
+const struct cell_class *cell_class_at(size_t i);
+
+/* A leaf with Keras 2.9's defaults for its class, or (class NULL) an empty stack. NULL when out of memory. */
+struct rnn_cell_spec *rnn_cell_spec_new(const struct cell_class *class);
+
+/* The tensors a leaf needs for input_size features, in Keras's weight order: kernel [F, G*U],
+   recurrent_kernel [U, G*U], bias. Returns how many. RNN_ENOMEM through *status when a size does not fit. */
+size_t cell_tensors(const struct rnn_cell_spec *spec, size_t input_size, struct cell_tensor out[CELL_MAX_TENSORS]);
+
+/* Fill a tensor from its initializer; the bias of an LSTM with unit_forget_bias gets ones for f. */
+enum rnn_status cell_tensor_initialize(const struct rnn_cell_spec *spec, const struct cell_tensor *tensor,
+                                       uint64_t seed, const char *path, float *out, struct rnn_error *err);
+
+/**
+ * Build a cell. The weights are borrowed and packed; they can be freed afterwards.
+ *
+ * kernel [input_size, gates * units], recurrent_kernel [units, gates * units], bias as cell_tensors says or NULL.
+ * RNN_EINVAL for 0 units or features, RNN_ENOMEM.
+ */
+enum rnn_status rnn_cell_init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, size_t input_size,
+                              const float *const tensors[CELL_MAX_TENSORS], const struct vec_ops *vec,
+                              struct rnn_error *err);
+void rnn_cell_close(struct rnn_cell *cell);
+
+/* Bytes of packed weights. */
+size_t rnn_cell_bytes(const struct rnn_cell *cell);
+
+/* For cell classes: apply an activation to n contiguous values of a gate, by vector routine where there is one. */
+void cell_activate(const struct rnn_cell *cell, const struct activation *activation, size_t n, float *x);
+
+/* For cell classes: copy a gate out of a row of pre-activations in the order of `shape` into units floats. */
+void cell_gate(const struct packed *shape, const float *z, size_t gate, float *out);
+
+#endif

@@ -1,0 +1,61 @@
+/* LSTMCell, gates i f c o: c' = f c + i act(z_c), h' = o act(c'). Source: keras/layers/rnn/lstm.py;
+   Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997; forget gate of Gers et al., 2000. */
+#include "cell.h"
+
+#include <string.h>
+
+static size_t bias_rows(const struct rnn_cell_spec *spec)
+{
+    (void)spec;
+    return 0;
+}
+
+static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *recurrent_kernel,
+                            const float *bias, struct rnn_error *err)
+{
+    (void)bias;
+    return packed_init(&cell->recurrent, recurrent_kernel, spec->units, 4 * spec->units, 0, 4, spec->units,
+                       cell->vec->lanes, err);
+}
+
+/* Any activations: gates of one row side by side in the scratch, then the same combination. */
+static void combine(const struct rnn_cell *cell, const float *z, float *c, float *h, float *gates)
+{
+    size_t units = cell->units;
+    float *i = gates, *f = i + units, *g = f + units, *o = g + units;
+    for (size_t gate = 0; gate < 4; gate++) {
+        cell_gate(&cell->kernel, z, gate, gates + gate * units);
+        cell_activate(cell, gate == 2 ? &cell->activation : &cell->recurrent_activation, units,
+                      gates + gate * units);
+    }
+    for (size_t u = 0; u < units; u++)
+        h[u] = c[u] = f[u] * c[u] + i[u] * g[u];
+    cell_activate(cell, &cell->activation, units, h);
+    for (size_t u = 0; u < units; u++)
+        h[u] *= o[u];
+}
+
+static void step(const struct rnn_cell *cell, const struct cell_step *s)
+{
+    const struct vec_ops *vec = cell->vec;
+    size_t stride = cell->padded_units, columns = packed_columns(&cell->kernel);
+    if (vec->lstm_step && cell->activation.kind == ACT_TANH && cell->recurrent_activation.kind == ACT_SIGMOID) {
+        vec->lstm_step(&cell->recurrent, s->rows, s->h_prev, s->z, s->c, s->h, stride);
+        return;
+    }
+    vec->accumulate(&cell->recurrent, s->rows, s->h_prev, stride, s->z);
+    for (size_t r = 0; r < s->rows; r++)
+        combine(cell, s->z + r * columns, s->c + r * stride, s->h + r * stride, s->scratch);
+}
+
+const struct cell_class cell_lstm = {
+    .keras_name = "LSTMCell",
+    .layer_name = "LSTM",
+    .gates = 4,
+    .states = 2,
+    .has_recurrent_activation = true,
+    .has_unit_forget_bias = true,
+    .bias_rows = bias_rows,
+    .init = init,
+    .step = step,
+};

@@ -1,0 +1,27 @@
+/* cellserve's core: stacked RNN cells on a CPU, as Keras defines them. Read this first.
+ *
+ *   struct rnn_cell_spec *spec = rnn_cell_spec_new(cell_class_find("LSTMCell", NULL));   what is asked for
+ *   spec->units = 128;
+ *   const float *tensors[1][3] = {{kernel, recurrent_kernel, bias}};                     Keras's own layout
+ *   struct rnn_layer layer = {.return_sequences = true};
+ *   rnn_stack_init(&layer.stack, spec, features, tensors, vec_select(NULL), &err);       weights packed
+ *   rnn_layer_begin(&layer, rows, n, order);                                             sequences of any lengths
+ *   while ((left = rnn_layer_advance(&layer, order, left, &arena)))                      some timesteps at a time
+ *       ;
+ *
+ * core knows numbers and memory alone: no files, JSON, sockets, threads or logging. Weights are pointers, errors are
+ * an enum and a sentence. Models are read-only once built, and threads share them; all that changes during a run
+ * belongs to the rows and to the arena of the caller. */
+#ifndef RNN_H
+#define RNN_H
+
+#include "activation.h"
+#include "arena.h"
+#include "cell.h"
+#include "initializer.h"
+#include "rnn_layer.h"
+#include "stack.h"
+#include "status.h"
+#include "vec/vec.h"
+
+#endif

@@ -1,0 +1,60 @@
+/* keras.layers.RNN: a stack of cells over the timesteps of sequences, with masks, directions and outputs. */
+#ifndef RNN_LAYER_H
+#define RNN_LAYER_H
+
+#include "stack.h"
+
+/* The layer's options under Keras's names. `stateful` and `unroll` are kept to be shown; they change nothing here. */
+struct rnn_layer {
+    struct rnn_stack stack;
+    bool return_sequences, return_state, go_backwards, stateful, unroll, time_major, zero_output_for_mask;
+};
+
+/**
+ * One sequence and where its results go: a row of a batch.
+ *
+ * The caller fills the first part and keeps the memory until the row is done. Timesteps are counted in the order of
+ * the request; a layer with go_backwards takes them last first and writes outputs in the order of processing.
+ *
+ * inputs   timestep t begins at inputs + t * input_stride; input_size floats.
+ * mask     NULL, or timestep t counts when mask[t * mask_stride] is not 0. A masked step keeps every state and repeats
+ *          the output before it (zeros before the first, whatever the initial state), or gives zeros with
+ *          zero_output_for_mask. Source: keras/backend.py, rnn().
+ * states   [state_elems] initial states in, final states out.
+ * outputs  sequences: output t at outputs + t * output_stride, for every timestep; else the last output alone.
+ */
+struct rnn_row {
+    const float *inputs;
+    size_t timesteps, input_stride;
+    const unsigned char *mask;
+    size_t mask_stride;
+    float *states;
+    float *outputs;
+    size_t output_stride;
+    bool sequences;
+
+    /* progress, kept by the layer */
+    size_t done;    /* timesteps taken, masked ones included */
+    size_t written; /* of sequences: outputs written */
+    size_t left;    /* unmasked timesteps to go */
+    const float *last_output;
+};
+
+/* Sort rows for rnn_layer_advance and set their progress. order [n] gets pointers to the rows, longest first. */
+void rnn_layer_begin(const struct rnn_layer *layer, struct rnn_row *rows, size_t n, struct rnn_row **order);
+
+/* Bytes an arena needs for rnn_layer_advance with up to rows rows; false when that does not fit. */
+bool rnn_layer_scratch(const struct rnn_layer *layer, size_t rows, size_t *bytes);
+
+/**
+ * Take the rows some timesteps further.
+ *
+ * order  [n] rows as rnn_layer_begin sorted them; those that end are finished (masked tail included) and lie behind
+ *        the returned count afterwards.
+ * arena  reserved with rnn_layer_scratch; reset here.
+ *
+ * A row's result has the same bits whatever the other rows are. Returns how many rows are not done yet.
+ */
+size_t rnn_layer_advance(const struct rnn_layer *layer, struct rnn_row **order, size_t n, struct arena *arena);
+
+#endif

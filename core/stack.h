@@ -1,0 +1,70 @@
+/* StackedRNNCells: the cells of a (nested) stack in call order, their states, and the run through time. */
+#ifndef RNN_STACK_H
+#define RNN_STACK_H
+
+#include "arena.h"
+#include "cell.h"
+
+/* Deepest nesting of stacks, and most cells in all, that a configuration may have. */
+enum { STACK_MAX_DEPTH = 16, STACK_MAX_CELLS = 256 };
+
+/**
+ * A stack of cells with weights. Nested stacks are flattened: cell k gets the output of cell k - 1 of the same
+ * timestep, whatever the nesting; the spec keeps the nesting, in which states are shown.
+ * Read-only once made; threads share it.
+ *
+ * The states of one row (sequence) are state_elems floats: per cell in call order h [units], then c [units]
+ * where the cell has it; Keras's flattening. state_offsets[k] is where those of cell k begin.
+ */
+struct rnn_stack {
+    struct rnn_cell_spec *spec;
+    struct rnn_cell *cells;
+    size_t *state_offsets;
+    size_t n_cells, input_size, output_size, state_elems;
+};
+
+/* The leaf cells of a spec in call order: the i-th, or NULL past the last. path gets the name under which its
+   tensors go ("cells.0", "cells.1.cells.0"; a bare cell counts as a stack of one); NULL where it is not wanted. */
+const struct rnn_cell_spec *rnn_cell_spec_leaf(const struct rnn_cell_spec *spec, size_t i, char *path,
+                                               size_t path_size);
+
+/**
+ * Build a stack. spec is taken (freed with the stack, also on failure). tensors holds, per leaf in call order, its
+ * kernel, recurrent_kernel and bias (NULL without bias) in Keras's layout; borrowed.
+ * RNN_EINVAL for a stack without cells or a cell without units; RNN_ENOMEM.
+ */
+enum rnn_status rnn_stack_init(struct rnn_stack *stack, struct rnn_cell_spec *spec, size_t input_size,
+                               const float *const (*tensors)[CELL_MAX_TENSORS], const struct vec_ops *vec,
+                               struct rnn_error *err);
+void rnn_stack_close(struct rnn_stack *stack);
+
+/* StackedRNNCells.get_initial_state: zeros, [batch, state_elems]. */
+void rnn_stack_initial_state(const struct rnn_stack *stack, size_t batch, float *states);
+
+/* Bytes of packed weights. */
+size_t rnn_stack_bytes(const struct rnn_stack *stack);
+
+/* Weights in all, as Keras counts parameters. */
+size_t rnn_stack_parameters(const struct rnn_stack *stack);
+
+/* How many timesteps to run at a time with this many rows: enough row-steps for an efficient input product. */
+size_t rnn_stack_chunk(size_t rows);
+
+/* Bytes that an arena needs for runs of up to rows rows in chunks of rnn_stack_chunk; false when that does not
+   fit a size_t. */
+bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t *bytes);
+
+/**
+ * Run a chunk of timesteps through every cell, one cell after the other.
+ *
+ * steps    at most rnn_stack_chunk(active[0]).
+ * active   [steps] how many rows take part in each step; never rising, so that rows are sorted by what is left.
+ * x        input vectors, step by step, within a step row by row: [sum of active, input_size].
+ * states   one pointer a row (active[0] of them) to its state_elems floats; updated.
+ *
+ * Returns the outputs in the order of x, [sum of active, *output_stride], in the arena.
+ */
+const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const size_t *active, const float *x,
+                           float *const *states, struct arena *arena, size_t *output_stride);
+
+#endif

@@ -1,0 +1,104 @@
+/* Products by OpenBLAS, for CPUs without kernels of ours; the only file that includes cblas.h. */
+#include "vec.h"
+
+#include <cblas.h>
+#include <string.h>
+
+/* With its Haswell and Zen kernels OpenBLAS sums a row differently by its position and by the number of rows in the
+   call, but not in calls of 8 rows: so every call has 8, the last one padded with zeros, and what the sum of a row
+   depends on is the row alone. Slices bound the stack; they are the same for every row. */
+enum { TILE = 8, SLICE = 512 };
+
+static void multiply(size_t rows, size_t columns, size_t depth, const float *x, size_t x_stride, const float *w,
+                     size_t w_stride, float *z, size_t z_stride)
+{
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)columns, (int)depth, 1.0f, x,
+                (int)x_stride, w, (int)w_stride, 1.0f, z, (int)z_stride);
+}
+
+/* The last rows < TILE, padded. */
+static void multiply_padded(size_t rows, size_t columns, size_t depth, const float *x, size_t x_stride,
+                            const float *w, size_t w_stride, float *z, size_t z_stride)
+{
+    float x_tile[TILE * SLICE] = {0}, z_tile[TILE * SLICE] = {0};
+    for (size_t r = 0; r < rows; r++) {
+        memcpy(x_tile + r * SLICE, x + r * x_stride, depth * sizeof *x);
+        memcpy(z_tile + r * SLICE, z + r * z_stride, columns * sizeof *z);
+    }
+    multiply(TILE, columns, depth, x_tile, SLICE, w, w_stride, z_tile, SLICE);
+    for (size_t r = 0; r < rows; r++)
+        memcpy(z + r * z_stride, z_tile + r * SLICE, columns * sizeof *z);
+}
+
+static size_t slice(size_t done, size_t all)
+{
+    return all - done < SLICE ? all - done : SLICE;
+}
+
+static void accumulate(const struct packed *w, size_t rows, const float *x, size_t x_stride, float *z)
+{
+    size_t width = packed_columns(w);
+    for (size_t c = 0; c < width; c += SLICE)
+        for (size_t k = 0; k < w->depth; k += SLICE) {
+            const float *weights = w->data + k * width + c;
+            size_t columns = slice(c, width), depth = slice(k, w->depth), r = 0;
+            for (; r + TILE <= rows; r += TILE)
+                multiply(TILE, columns, depth, x + r * x_stride + k, x_stride, weights, width, z + r * width + c,
+                         width);
+            if (r < rows)
+                multiply_padded(rows - r, columns, depth, x + r * x_stride + k, x_stride, weights, width,
+                                z + r * width + c, width);
+        }
+}
+
+/* Row by row, where tiles of 8 prove to differ. */
+static void accumulate_rows(const struct packed *w, size_t rows, const float *x, size_t x_stride, float *z)
+{
+    size_t width = packed_columns(w);
+    for (size_t r = 0; r < rows; r++)
+        multiply(1, width, w->depth, x + r * x_stride, x_stride, w->data, width, z + r * width, width);
+}
+
+static void start_rows(const struct packed *w, size_t rows, const float *start, float *z)
+{
+    for (size_t r = 0; r < rows; r++)
+        memcpy(z + r * packed_columns(w), start, packed_columns(w) * sizeof *z);
+}
+
+static void product(const struct packed *w, size_t rows, const float *x, size_t x_stride, const float *start,
+                    float *z)
+{
+    start_rows(w, rows, start, z);
+    accumulate(w, rows, x, x_stride, z);
+}
+
+static void product_rows(const struct packed *w, size_t rows, const float *x, size_t x_stride, const float *start,
+                         float *z)
+{
+    start_rows(w, rows, start, z);
+    accumulate_rows(w, rows, x, x_stride, z);
+}
+
+bool vec_openblas_tiles_are_invariant(void)
+{
+    enum { ROWS = 11, DEPTH = 67, WIDTH = 53 };
+    float x[ROWS * DEPTH], weights[DEPTH * WIDTH], alone[WIDTH], z[ROWS * WIDTH] = {0};
+    unsigned state = 1;
+    for (size_t i = 0; i < ROWS * DEPTH; i++)
+        x[i] = (float)(int)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-24f - 0.5f;
+    for (size_t i = 0; i < DEPTH * WIDTH; i++)
+        weights[i] = (float)(int)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-24f - 0.5f;
+    struct packed w = {.depth = DEPTH, .units = WIDTH, .gates = 1, .lanes = WIDTH, .vectors = 1, .panel = 1,
+                       .data = weights};
+    accumulate(&w, ROWS, x, DEPTH, z);
+    for (size_t r = 0; r < ROWS; r++) {
+        memset(alone, 0, sizeof alone);
+        accumulate(&w, 1, x + r * DEPTH, DEPTH, alone);
+        if (memcmp(alone, z + r * WIDTH, sizeof alone))
+            return false;
+    }
+    return true;
+}
+
+const struct vec_ops vec_openblas = {.name = "openblas", .product = product, .accumulate = accumulate};
+const struct vec_ops vec_openblas_rows = {.name = "openblas", .product = product_rows, .accumulate = accumulate_rows};

@@ -1,0 +1,48 @@
+/* From tensors of a body to rows that core can run, and back to JSON. Shapes are checked against the model here. */
+#ifndef SERVER_BATCH_H
+#define SERVER_BATCH_H
+
+#include "buffer.h"
+#include "config/model.h"
+#include "json_reader.h"
+
+/* Everything a prediction computes with. All zeros is empty; batch_close frees it. Inputs are borrowed from the
+   tensors of the body. */
+struct batch {
+    const struct model *model;
+    struct memory_share *share;
+    struct rnn_row *rows;
+    struct rnn_row **order;
+    size_t n_rows, timesteps; /* of all rows together */
+    bool sequences;           /* outputs of every timestep */
+    bool single;              /* :step: the inputs are [B][F] */
+    unsigned char *mask;
+    float *states, *outputs;
+    size_t outputs_floats, mask_bytes;
+};
+
+struct batch_limits {
+    size_t max_rows, max_timesteps, max_response_bytes;
+};
+
+/* Bind inputs to rows; key is their name in the body. Each returns false with *failure set. */
+bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, const char *key,
+                       const struct batch_limits *limits, struct failure *failure);
+/* After the inputs. mask may be absent. */
+bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct failure *failure);
+/* Initial states, in the nesting that answers have; absent: zeros. */
+bool batch_bind_states(struct batch *batch, const struct json_tensor *states, const char *key,
+                       struct failure *failure);
+/* Memory for the outputs; the last to be bound. */
+bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure);
+
+/* Zero states for n rows, without inputs. */
+bool batch_zero_states(struct batch *batch, size_t n, struct failure *failure);
+
+/* "outputs": […] and "states": […], as JSON; *finite becomes false when a number is none. */
+void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite);
+void batch_write_states(const struct batch *batch, struct buffer *out, bool *finite);
+
+void batch_close(struct batch *batch);
+
+#endif

@@ -1,0 +1,30 @@
+/* A growing text whose size is limited and accounted: the body of an answer. */
+#ifndef SERVER_BUFFER_H
+#define SERVER_BUFFER_H
+
+#include "memory.h"
+
+struct buffer {
+    char *text;
+    size_t used, room;
+    size_t limit;              /* most bytes it may have */
+    bool too_large, exhausted; /* why it could not grow; then everything further is dropped */
+    struct memory_share *share;
+};
+
+/* Make room for bytes more; false when the limit or the memory does not allow it. */
+bool buffer_room(struct buffer *buffer, size_t bytes);
+
+void buffer_text(struct buffer *buffer, const char *text);
+void buffer_bytes(struct buffer *buffer, const char *bytes, size_t n);
+void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A JSON list of numbers, "[1.0,0.5]". false in *finite (never set to true) when one is NaN or infinite. */
+void buffer_floats(struct buffer *buffer, const float *values, size_t n, bool *finite);
+
+/* The content of a JSON string or a Prometheus label, escaped, without quotes. */
+void buffer_escaped(struct buffer *buffer, const char *text);
+
+void buffer_close(struct buffer *buffer);
+
+#endif

@@ -1,0 +1,215 @@
+/* bench: how long a model takes, and how near that is to what this machine can do. */
+#include "cli.h"
+#include "clock.h"
+#include "cpus.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SECONDS = 2, MAX_SAMPLES = 100000, MAX_THREADS = 256 };
+
+/* One thread's share: its own rows, its own times. */
+struct runner {
+    const struct model *model;
+    size_t batch, timesteps, samples;
+    int64_t end_ns;
+    double *microseconds;
+    bool failed;
+};
+
+/* The memory of one runner's batch. */
+struct bench_batch {
+    float *inputs, *states, *outputs;
+    struct rnn_row *rows;
+    struct rnn_row **order;
+    struct arena arena;
+};
+
+static bool batch_open(struct bench_batch *b, const struct rnn_layer *layer, size_t batch, size_t timesteps)
+{
+    const struct rnn_stack *stack = &layer->stack;
+    size_t scratch, floats;
+    *b = (struct bench_batch){0};
+    if (!rnn_size_mul(batch, timesteps, &floats) || !rnn_size_mul(floats, stack->input_size, &floats))
+        return false;
+    b->inputs = rnn_alloc(floats, sizeof(float));
+    b->states = rnn_alloc(batch * stack->state_elems, sizeof(float));
+    b->outputs = rnn_alloc(batch * timesteps, stack->output_size * sizeof(float));
+    b->rows = calloc(batch, sizeof *b->rows);
+    b->order = calloc(batch, sizeof(struct rnn_row *));
+    if (!b->inputs || !b->states || !b->outputs || !b->rows || !b->order ||
+        !rnn_layer_scratch(layer, batch, &scratch) || !arena_reserve(&b->arena, scratch))
+        return false;
+    unsigned state = 1;
+    for (size_t i = 0; i < floats; i++)
+        b->inputs[i] = (float)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-23f - 1.0f;
+    for (size_t r = 0; r < batch; r++)
+        b->rows[r] = (struct rnn_row){.inputs = b->inputs + r * timesteps * stack->input_size,
+                                      .timesteps = timesteps,
+                                      .input_stride = stack->input_size,
+                                      .states = b->states + r * stack->state_elems,
+                                      .outputs = b->outputs + r * timesteps * stack->output_size,
+                                      .output_stride = stack->output_size,
+                                      .sequences = true};
+    return true;
+}
+
+static void batch_close_all(struct bench_batch *b)
+{
+    free(b->inputs);
+    free(b->states);
+    free(b->outputs);
+    free(b->rows);
+    free(b->order);
+    arena_close(&b->arena);
+}
+
+static void run_once(const struct rnn_layer *layer, struct bench_batch *b, size_t batch)
+{
+    rnn_stack_initial_state(&layer->stack, batch, b->states);
+    rnn_layer_begin(layer, b->rows, batch, b->order);
+    size_t left = batch;
+    while ((left = rnn_layer_advance(layer, b->order, left, &b->arena)))
+        ;
+}
+
+static void *run(void *argument)
+{
+    struct runner *runner = argument;
+    struct bench_batch b;
+    const struct rnn_layer *layer = &runner->model->layer;
+    runner->failed = !batch_open(&b, layer, runner->batch, runner->timesteps);
+    if (!runner->failed)
+        for (int warm = 0; warm < 3; warm++)
+            run_once(layer, &b, runner->batch);
+    while (!runner->failed && clock_ns() < runner->end_ns && runner->samples < MAX_SAMPLES) {
+        int64_t start = clock_ns();
+        run_once(layer, &b, runner->batch);
+        runner->microseconds[runner->samples++] = (double)(clock_ns() - start) * 1e-3;
+    }
+    batch_close_all(&b);
+    return NULL;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* The machine's own peak for these kernels: a product whose operands stay in the L1 cache. GFLOP/s. */
+static double peak_gflops(const struct vec_ops *vec)
+{
+    enum { DEPTH = 128, ROWS = 24 };
+    size_t units = 2 * (vec->lanes ? vec->lanes : 8);
+    struct packed w = {0};
+    float *matrix = rnn_alloc(DEPTH * units * 4, sizeof(float)), *x = rnn_alloc(ROWS * DEPTH, sizeof(float));
+    float *z = rnn_alloc(ROWS * units * 4 + 64, sizeof(float)), *start = rnn_alloc(units * 4, sizeof(float));
+    double best = 0;
+    if (matrix && x && z && start && !packed_init(&w, matrix, DEPTH, 4 * units, 0, 4, units, vec->lanes, NULL))
+        for (int trial = 0; trial < 200; trial++) {
+            int64_t begin = clock_ns();
+            for (int i = 0; i < 20; i++)
+                vec->product(&w, ROWS, x, DEPTH, start, z);
+            double flops = 20.0 * 2 * ROWS * DEPTH * (double)packed_columns(&w);
+            double rate = flops / (double)(clock_ns() - begin);
+            best = rate > best ? rate : best;
+        }
+    packed_close(&w);
+    free(matrix);
+    free(x);
+    free(z);
+    free(start);
+    return best;
+}
+
+static void cpu_name(char *out, size_t size)
+{
+    char line[256];
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    snprintf(out, size, "unknown CPU");
+    while (file && fgets(line, sizeof line, file))
+        if (!strncmp(line, "model name", 10) && strchr(line, ':')) {
+            snprintf(out, size, "%s", strchr(line, ':') + 2);
+            out[strcspn(out, "\n")] = 0;
+            break;
+        }
+    if (file)
+        fclose(file);
+}
+
+static bool measure(const struct model *model, size_t batch, size_t timesteps, size_t threads)
+{
+    static struct runner runners[MAX_THREADS];
+    pthread_t ids[MAX_THREADS];
+    const struct rnn_stack *stack = &model->layer.stack;
+    const struct vec_ops *vec = stack->cells[0].vec;
+    char cpu[128];
+    double peak = peak_gflops(vec), macs = 0, weights = 0;
+    int64_t end = clock_ns() + SECONDS * (int64_t)1000000000;
+    size_t started = 0, samples = 0;
+    bool good = true;
+    for (; started < threads; started++) {
+        struct runner *runner = &runners[started];
+        *runner = (struct runner){.model = model, .batch = batch, .timesteps = timesteps, .end_ns = end,
+                                  .microseconds = malloc(MAX_SAMPLES * sizeof(double))};
+        if (!runner->microseconds || pthread_create(&ids[started], NULL, run, runner))
+            break;
+    }
+    for (size_t i = 0; i < started; i++) {
+        pthread_join(ids[i], NULL);
+        good &= !runners[i].failed;
+        samples += runners[i].samples;
+    }
+    double *all = malloc((samples + 1) * sizeof *all);
+    for (size_t i = 0, n = 0; all && i < started; n += runners[i++].samples)
+        memcpy(all + n, runners[i].microseconds, runners[i].samples * sizeof *all);
+    for (size_t i = 0; i < threads; i++)
+        free(runners[i].microseconds);
+    if (!good || started < threads || !all || !samples) {
+        fprintf(stderr, "cellserve bench: no memory or threads for this batch\n");
+        free(all);
+        return false;
+    }
+    qsort(all, samples, sizeof *all, ascending);
+    for (size_t i = 0; i < stack->n_cells; i++) {
+        const struct rnn_cell *cell = &stack->cells[i];
+        macs += (double)(cell->input_size + cell->units) * (double)(cell->gates * cell->units);
+        weights += (double)rnn_cell_bytes(cell);
+    }
+    double median = all[samples / 2], row_steps = (double)batch * (double)timesteps;
+    double gflops = 2 * macs * row_steps / median * 1e-3 * (double)threads;
+    cpu_name(cpu, sizeof cpu);
+    printf("%s, %s kernels, %zu thread%s, batch %zu, %zu timesteps, %zu features\n", cpu, vec->name, threads,
+           threads == 1 ? "" : "s", batch, timesteps, stack->input_size);
+    printf("latency    median %.1f us, 90%% %.1f us, 99%% %.1f us (%zu runs)\n", median, all[samples * 9 / 10],
+           all[samples * 99 / 100], samples);
+    printf("throughput %.0f batches/s, %.0f timesteps/s of a sequence\n", 1e6 / median * (double)threads,
+           row_steps * 1e6 / median * (double)threads);
+    printf("arithmetic %.1f GFLOP/s, %.0f %% of this machine's %.1f (its own product from the L1 cache%s)\n", gflops,
+           100 * gflops / (peak * (double)threads), peak * (double)threads, threads > 1 ? ", times the threads" : "");
+    printf("weights    %.1f GB/s if read once a timestep\n", weights * (double)timesteps / median * 1e-3 * (double)threads);
+    free(all);
+    return true;
+}
+
+int command_bench(const struct command *command, int argc, char **argv)
+{
+    struct cli cli;
+    struct model model = {0};
+    const char *batch = "1", *timesteps = "100", *threads = "1";
+    const struct cli_flag flags[] = {
+        {"--batch", &batch}, {"--timesteps", &timesteps}, {"--threads", &threads}, {NULL, NULL}};
+    int code = cli_read(&cli, command, flags, argc, argv);
+    if (code < 0) {
+        size_t b = cli_count("--batch", batch, 65536), t = b ? cli_count("--timesteps", timesteps, 1 << 24) : 0;
+        size_t n = t ? cli_count("--threads", threads, MAX_THREADS) : 0;
+        code = n && cli.positional ? EXIT_BAD_INPUT : EXIT_BAD_USAGE;
+        if (n && cli_load_model(&cli, command, &model) && measure(&model, b, t, n))
+            code = EXIT_GOOD;
+        model_close(&model);
+    }
+    cli_close(&cli);
+    return code;
+}

@@ -1,0 +1,173 @@
+/* serve and check: the life of the process, from start to drained end. */
+#include "cli.h"
+#include "clock.h"
+#include "cpus.h"
+#include "http.h"
+#include "log.h"
+
+#include <jansson.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+enum {
+    TICK_MS = 50,          /* deadlines are looked at this often */
+    HURRY_MS = 2000,       /* a second signal ends the process within this */
+    FLUSH_MS = 1000,       /* at the end of the drain's time, for the answers of what was cancelled */
+};
+
+/* Wait for a signal for up to a tick; 0 when none came. */
+static int wait_signal(const sigset_t *signals)
+{
+    const struct timespec tick = {0, (long)TICK_MS * NS_PER_MS};
+    int signal = sigtimedwait(signals, NULL, &tick);
+    return signal > 0 ? signal : 0;
+}
+
+static int tick(struct server *server, struct http *http, const sigset_t *signals)
+{
+    int signal = wait_signal(signals);
+    http_reap(http);
+    pool_expire(&server->pool, clock_ns(), false);
+    return signal == SIGTERM || signal == SIGINT ? signal : 0;
+}
+
+/* What is queued or running ends with 503, and its answers go out. */
+static void cancel_rest(struct server *server, struct http *http, const sigset_t *signals)
+{
+    int64_t end = clock_ns() + FLUSH_MS * (int64_t)NS_PER_MS;
+    log_line(LOG_WARN, "the time to drain is over: what still runs is answered 503");
+    server->cancel = true;
+    pool_expire(&server->pool, 0, true);
+    while (http_connections(http) && clock_ns() < end)
+        tick(server, http, signals);
+}
+
+static void drain(struct server *server, struct http *http, const sigset_t *signals, int signal)
+{
+    const struct settings *settings = server->settings;
+    int64_t delay = signal == SIGTERM ? settings->drain_delay_ms : 0, now = clock_ns();
+    int64_t quiet = now + delay * NS_PER_MS, end = quiet + settings->drain_timeout_ms * NS_PER_MS;
+    bool listening = true;
+    log_line(LOG_INFO, "draining: requests are taken for %lld ms more", (long long)delay);
+    server->state = SERVER_DRAINING;
+    for (;; now = clock_ns()) {
+        if (listening && now >= quiet) {
+            http_drain(http);
+            listening = false;
+        }
+        if (now >= end || (!listening && !http_connections(http)))
+            break;
+        if (tick(server, http, signals)) {
+            log_line(LOG_INFO, "second signal: ending within %d ms", HURRY_MS);
+            quiet = now;
+            end = now + (HURRY_MS - FLUSH_MS) * (int64_t)NS_PER_MS;
+        }
+    }
+    if (listening)
+        http_drain(http);
+    if (http_connections(http))
+        cancel_rest(server, http, signals);
+}
+
+static bool bring_up(struct server *server, struct problems *problems)
+{
+    size_t scratch_bytes, before = problems->n_errors;
+    if (!server_load(server, problems, &scratch_bytes) || !server_warm(server, problems))
+        return false;
+    if (!pool_start(&server->pool, server->n_workers, server->settings->pin, (size_t)server->settings->max_queue,
+                    scratch_bytes)) {
+        problem_error(problems, (struct place){NULL, NULL}, "cannot start %zu workers with %zu bytes of memory each",
+                      server->n_workers, scratch_bytes);
+        return false;
+    }
+    server->state = SERVER_READY;
+    return problems->n_errors == before;
+}
+
+static void block_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP); /* taken, so that it ends nothing */
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int serve(struct cli *cli, const struct vec_ops *kernels)
+{
+    struct server server = {.settings = &cli->settings, .vec = kernels};
+    char error[256] = "";
+    sigset_t signals;
+    int signal = 0;
+    block_signals(&signals); /* before any thread, which would inherit the default */
+    log_setup(cli->settings.log_format, cli->settings.log_level);
+    json_object_seed(0);
+    server.memory.limit = (size_t)cli->settings.max_inflight_bytes;
+    server.n_workers = cli->settings.workers ? (size_t)cli->settings.workers : cpus_available();
+    metrics_init(&server.metrics);
+    struct http *http = http_start(&server, error, sizeof error);
+    if (!http) {
+        problem_error(&cli->problems, (struct place){cli->settings.file, NULL}, "%s", error);
+    } else {
+        bool up = bring_up(&server, &cli->problems);
+        cli_problems(&cli->problems);
+        if (up) {
+            log_line(LOG_READY, "cellserve %s is ready at %s (%zu model%s, %zu worker%s, %s)", CELLSERVE_VERSION,
+                     http_url(http), server.n_models, server.n_models == 1 ? "" : "s", server.n_workers,
+                     server.n_workers == 1 ? "" : "s", kernels->name);
+            while (!(signal = tick(&server, http, &signals)))
+                ;
+            drain(&server, http, &signals, signal);
+            pool_stop(&server.pool);
+        }
+        http_stop(http);
+        if (up)
+            log_line(LOG_INFO, "ended");
+        server_close(&server);
+        metrics_close(&server.metrics);
+        return up ? EXIT_GOOD : EXIT_BAD_INPUT;
+    }
+    metrics_close(&server.metrics);
+    return cli_problems(&cli->problems);
+}
+
+int command_serve(const struct command *command, int argc, char **argv)
+{
+    struct cli cli;
+    int code = cli_read(&cli, command, NULL, argc, argv);
+    if (code < 0) {
+        if (cli.positional && !cli_add_model(&cli))
+            problem_error(&cli.problems, (struct place){NULL, NULL}, "out of memory");
+        settings_check(&cli.settings, &cli.problems);
+        const struct vec_ops *kernels = cli_kernels(&cli.problems);
+        code = cli.problems.n_errors ? cli_problems(&cli.problems) : serve(&cli, kernels);
+    }
+    cli_close(&cli);
+    return code;
+}
+
+int command_check(const struct command *command, int argc, char **argv)
+{
+    struct cli cli;
+    int code = cli_read(&cli, command, NULL, argc, argv);
+    if (code < 0 && !cli.settings.file) {
+        fprintf(stderr, "cellserve check: --config FILE is missing\nusage: cellserve check %s\n", command->usage);
+        code = EXIT_BAD_USAGE;
+    }
+    if (code < 0) {
+        settings_check(&cli.settings, &cli.problems);
+        struct server server = {.settings = &cli.settings, .vec = cli_kernels(&cli.problems)};
+        size_t scratch_bytes;
+        if (server.vec)
+            server_load(&server, &cli.problems, &scratch_bytes);
+        code = cli_problems(&cli.problems);
+        if (code == EXIT_GOOD)
+            printf("%s: %zu model%s, no problem found\n", cli.settings.file, server.n_models,
+                   server.n_models == 1 ? "" : "s");
+        server_close(&server);
+    }
+    cli_close(&cli);
+    return code;
+}

@@ -1,0 +1,86 @@
+/* CPUs by affinity and cgroup quota: a container with a quota of 2 on a 64-core node gets 2 workers, not 64. */
+#include "cpus.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+size_t cpus_of_quota(const char *cpu_max)
+{
+    char *end;
+    long long quota = strtoll(cpu_max, &end, 10);
+    long long period = end != cpu_max ? strtoll(end, NULL, 10) : 0;
+    return quota > 0 && period > 0 ? (size_t)((quota + period - 1) / period) : 0;
+}
+
+static size_t read_text(const char *path, char *out, size_t size)
+{
+    FILE *file = fopen(path, "r");
+    size_t n = file ? fread(out, 1, size - 1, file) : 0;
+    if (file)
+        fclose(file);
+    out[n] = 0;
+    return n;
+}
+
+/* The smallest quota from the process's own cgroup v2 up to the root. */
+static size_t quota_v2(void)
+{
+    char groups[4096], path[4096 + 64], text[64];
+    size_t least = 0;
+    read_text("/proc/self/cgroup", groups, sizeof groups);
+    char *own = strstr(groups, "0::");
+    if (!own)
+        return 0;
+    own += 3;
+    own[strcspn(own, "\n")] = 0;
+    for (;;) {
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", strcmp(own, "/") ? own : "");
+        size_t quota = read_text(path, text, sizeof text) ? cpus_of_quota(text) : 0;
+        if (quota && (!least || quota < least))
+            least = quota;
+        char *slash = strrchr(own, '/');
+        if (!slash || !*own)
+            return least;
+        *slash = 0;
+    }
+}
+
+static size_t quota_v1(void)
+{
+    char quota[32], period[32], both[80];
+    if (!read_text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota, sizeof quota) ||
+        !read_text("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period, sizeof period))
+        return 0;
+    snprintf(both, sizeof both, "%s %s", quota, period);
+    return cpus_of_quota(both);
+}
+
+size_t cpus_available(void)
+{
+    cpu_set_t set;
+    size_t n = 1, quota = quota_v2();
+    if (!sched_getaffinity(0, sizeof set, &set))
+        n = (size_t)CPU_COUNT(&set);
+    if (!quota)
+        quota = quota_v1();
+    if (quota && quota < n)
+        n = quota;
+    return n ? n : 1;
+}
+
+void cpus_bind(size_t i)
+{
+    cpu_set_t all, one;
+    if (sched_getaffinity(0, sizeof all, &all))
+        return;
+    i %= (size_t)CPU_COUNT(&all);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &all) && i-- == 0) {
+            CPU_ZERO(&one);
+            CPU_SET(cpu, &one);
+            sched_setaffinity(0, sizeof one, &one);
+            return;
+        }
+}

@@ -1,0 +1,16 @@
+/* How many CPUs this process may use. */
+#ifndef SERVER_CPUS_H
+#define SERVER_CPUS_H
+
+#include <stddef.h>
+
+/* CPUs by affinity mask and by the cgroup's CFS quota (v2 cpu.max or v1 cpu.cfs_quota_us, rounded up); at least 1. */
+size_t cpus_available(void);
+
+/* The quota alone, from the text of a cgroup v2 cpu.max file ("150000 100000"); 0: no limit. */
+size_t cpus_of_quota(const char *cpu_max);
+
+/* Bind the calling thread to the i-th CPU of its affinity mask. */
+void cpus_bind(size_t i);
+
+#endif

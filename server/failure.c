@@ -1,0 +1,19 @@
+/* Failures: the first one wins. */
+#include "failure.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+bool failure_set(struct failure *failure, int status, const char *code, const char *path, const char *format, ...)
+{
+    if (failure->status)
+        return false;
+    failure->status = status;
+    failure->code = code;
+    snprintf(failure->path, sizeof failure->path, "%s", path ? path : "");
+    va_list args;
+    va_start(args, format);
+    vsnprintf(failure->text, sizeof failure->text, format, args);
+    va_end(args);
+    return false;
+}

@@ -1,0 +1,18 @@
+/* Why a request cannot be answered as asked: what its error answer will say. */
+#ifndef SERVER_FAILURE_H
+#define SERVER_FAILURE_H
+
+#include <stdbool.h>
+
+struct failure {
+    int status;       /* HTTP; 0: none */
+    const char *code; /* "invalid_json": snake_case, static */
+    char text[256];   /* a sentence a person can act on */
+    char path[160];   /* JSON pointer into the body, or "" */
+};
+
+/* Set the failure unless there is one: the first wins. Returns false, for `return failure_set(…)`. */
+bool failure_set(struct failure *failure, int status, const char *code, const char *path, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+#endif

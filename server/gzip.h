@@ -1,0 +1,13 @@
+/* Bodies with Content-Encoding: gzip. */
+#ifndef SERVER_GZIP_H
+#define SERVER_GZIP_H
+
+#include "failure.h"
+#include "memory.h"
+
+/* Expand a gzip body (RFC 1952, several members allowed) to at most max_bytes. The result is followed by a NUL byte;
+   its room is accounted to share. NULL with *failure set: 400 bad_encoding, 413 body_too_large, 503 overloaded. */
+char *gzip_expand(const char *body, size_t bytes, size_t max_bytes, struct memory_share *share, size_t *out_bytes,
+                  size_t *out_room, struct failure *failure);
+
+#endif

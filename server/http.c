@@ -1,0 +1,490 @@
+/* HTTP: libmicrohttpd's epoll thread reads and writes, workers compute. A request that waits for a worker is suspended:
+   no thread holds it. Heads are checked beyond what the library does, and slow clients are cut by the reaper. */
+#include "http.h"
+
+#include "clock.h"
+#include "connections.h"
+#include "http_check.h"
+#include "log.h"
+#include "routes.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    HEAD_BYTES = 32768,       /* most of a request's head */
+    HEAD_FIELDS = 100,        /* most fields of it */
+    SWALLOW_BYTES = 65536,    /* a refused request's body up to this size is read, so that the connection lives on */
+    SPARE_CONNECTIONS = 64,   /* beyond max_connections, for probes and for refusing */
+    IDLE_TIMEOUT_MS = 65000,  /* a kept-alive connection; longer than proxies keep theirs */
+};
+
+struct http {
+    struct MHD_Daemon *daemon;
+    struct server *server;
+    struct connections connections;
+    char url[128];
+    int listener;
+    _Atomic uint64_t next_id;
+    uint64_t id_seed;
+};
+
+/* One request on its connection. */
+struct exchange {
+    struct request request;
+    struct http *http;
+    struct MHD_Connection *mhd;
+    struct connection *connection;
+    struct head_body head;
+    bool begun, whole, answered;
+};
+
+static struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+/* ---- answers ---- */
+
+static void add_header(struct MHD_Response *response, const char *name, const char *value)
+{
+    if (value && *value)
+        MHD_add_response_header(response, name, value);
+}
+
+static void add_timing(struct MHD_Response *response, const struct request_timing *t)
+{
+    char text[160];
+    snprintf(text, sizeof text, "queue;dur=%.3f, decode;dur=%.3f, compute;dur=%.3f, encode;dur=%.3f",
+             (double)t->queue * 1e-6, (double)t->decode * 1e-6, (double)t->compute * 1e-6, (double)t->encode * 1e-6);
+    add_header(response, "Server-Timing", text);
+}
+
+/* The text of the answer lives in the request until the library has sent it. */
+static enum MHD_Result answer(struct exchange *x)
+{
+    struct request *request = &x->request;
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(request->text_bytes, (void *)(uintptr_t)request->text, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    add_header(response, "Content-Type", request->answer_type);
+    add_header(response, "X-Request-Id", request->id);
+    add_header(response, "Allow", request->allow);
+    if (request->retry_later)
+        add_header(response, "Retry-After", "1");
+    if (request->prediction)
+        add_timing(response, &request->timing);
+    if (request->close || request->server->state == SERVER_DRAINING)
+        add_header(response, "Connection", "close");
+    connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, request->text_bytes);
+    enum MHD_Result result = MHD_queue_response(x->mhd, (unsigned)request->status, response);
+    MHD_destroy_response(response);
+    x->answered = true;
+    return result;
+}
+
+/* ---- the head ---- */
+
+struct field_list {
+    struct head_field fields[HEAD_FIELDS];
+    size_t n;
+};
+
+static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_bytes,
+                                 const char *value, size_t value_bytes)
+{
+    struct field_list *list = cls;
+    (void)kind;
+    if (list->n == HEAD_FIELDS)
+        return MHD_NO;
+    list->fields[list->n++] =
+        (struct head_field){name, value ? value : "", name_bytes, value ? value_bytes : 0};
+    return MHD_YES;
+}
+
+/* The client's own id where it is visible ASCII of at most 128 characters, else one of ours. */
+static void set_request_id(struct exchange *x)
+{
+    struct request *request = &x->request;
+    const char *own = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "X-Request-Id");
+    size_t n = own ? strlen(own) : 0;
+    bool usable = n > 0 && n < sizeof request->id;
+    for (size_t i = 0; usable && i < n; i++)
+        usable = own[i] > 0x20 && own[i] < 0x7f;
+    if (usable)
+        memcpy(request->id, own, n + 1);
+    else
+        snprintf(request->id, sizeof request->id, "%016llx",
+                 (unsigned long long)(x->http->id_seed + x->http->next_id++ * 0x9e3779b97f4a7c15u));
+}
+
+/* JSON, nothing, or what curl -d says by itself. */
+static bool check_content_type(struct request *request)
+{
+    static const char *const taken[] = {"", "application/json", "application/x-www-form-urlencoded"};
+    size_t n = strcspn(request->content_type, "; \t");
+    for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
+        if (strlen(taken[i]) == n && !strncasecmp(taken[i], request->content_type, n))
+            return true;
+    answer_error(request, 415, "unsupported_media_type", "Content-Type must be application/json.");
+    return false;
+}
+
+/* Everything that can be refused before the body is read. */
+static bool check_request(struct exchange *x, const char *method, const char *version)
+{
+    struct request *request = &x->request;
+    struct server *server = request->server;
+    struct failure failure = {.status = 0};
+    struct field_list list = {.n = 0};
+    snprintf(request->method, sizeof request->method, "%.15s", method);
+    set_request_id(x);
+    int n = MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, add_field, &list);
+    if (n >= HEAD_FIELDS) {
+        request->close = true;
+        answer_error(request, 431, "too_many_headers", "The request has more than %d header fields.", HEAD_FIELDS - 1);
+        return false;
+    }
+    struct head head = {method, request->target, version, list.fields, list.n};
+    if (!http_check_head(&head, (uint64_t)server->settings->max_body_bytes, &x->head, &failure)) {
+        request->close = true; /* where the body begins and ends is not certain */
+        answer_failure(request, &failure);
+        return false;
+    }
+    request->gzip = x->head.gzip;
+    const char *type = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "Content-Type");
+    snprintf(request->content_type, sizeof request->content_type, "%.79s", type ? type : "");
+    if (!route_request(request))
+        return false;
+    if (server->connections > (size_t)server->settings->max_connections && request->route->kind != ROUTE_PROBE) {
+        request->close = true;
+        answer_error(request, 503, "too_many_connections",
+                     "More than %lld connections are open (limits.max_connections); try again.",
+                     (long long)server->settings->max_connections);
+        return false;
+    }
+    return request->route->kind != ROUTE_WORKER || check_content_type(request);
+}
+
+static enum MHD_Result begin(struct exchange *x, struct MHD_Connection *mhd, const char *method, const char *version)
+{
+    x->begun = true;
+    x->mhd = mhd;
+    x->connection = connection_of(mhd);
+    if (!x->connection)
+        return MHD_NO;
+    bool good = check_request(x, method, version);
+    bool small = x->head.has_length ? x->head.length <= SWALLOW_BYTES : !x->head.chunked;
+    connection_stage(&x->http->connections, x->connection, STAGE_BODY, 0);
+    if (!good && (x->request.close || !small)) {
+        x->request.close = true;
+        return answer(x); /* on the first call: the connection ends, and the body is not read */
+    }
+    return MHD_YES;
+}
+
+/* ---- the body ---- */
+
+static bool grow_body(struct exchange *x, size_t needed)
+{
+    struct request *request = &x->request;
+    size_t room = request->body_room ? request->body_room : 4096;
+    while (room < needed)
+        room *= 2;
+    if (x->head.has_length && room > x->head.length + 1)
+        room = (size_t)x->head.length + 1; /* the length was checked against the limit */
+    char *grown = memory_realloc(&request->memory, request->body, request->body_room, room);
+    if (!grown)
+        return false;
+    request->body = grown;
+    request->body_room = room;
+    return true;
+}
+
+/* A part of the body. What cannot be kept is read to its end (within reason) and answered then: the library does not
+   let an answer go out in the middle. */
+static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *bytes)
+{
+    struct request *request = &x->request;
+    size_t limit = (size_t)request->server->settings->max_body_bytes, n = *bytes;
+    *bytes = 0;
+    connection_progress(&x->http->connections, x->connection, n);
+    request->body_bytes += n;
+    if (request->status)
+        return request->body_bytes > 2 * limit ? MHD_NO : MHD_YES;
+    if (request->body_bytes > limit) {
+        request->close = true;
+        answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).", limit);
+    } else if (request->body_bytes + 1 > request->body_room && !grow_body(x, request->body_bytes + 1)) {
+        answer_error(request, 503, "overloaded", "The server holds too many request bytes at the moment; try again.");
+    } else {
+        memcpy(request->body + request->body_bytes - n, data, n);
+        request->body[request->body_bytes] = 0;
+    }
+    return MHD_YES;
+}
+
+/* ---- computing ---- */
+
+static void resume(struct request *request)
+{
+    struct exchange *x = (struct exchange *)((char *)request - offsetof(struct exchange, request));
+    MHD_resume_connection(x->mhd);
+}
+
+/* Plain sockets only: a client that has closed its side leaves an end of file. */
+static bool is_gone(struct request *request)
+{
+    char byte;
+    struct exchange *x = (struct exchange *)((char *)request - offsetof(struct exchange, request));
+    ssize_t n = recv(x->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+static enum MHD_Result dispatch(struct exchange *x)
+{
+    struct request *request = &x->request;
+    x->whole = true;
+    request->done = resume;
+    request->gone = is_gone;
+    if (request->status)
+        return answer(x);
+    if (request->route->kind != ROUTE_WORKER) {
+        route_dispatch(request);
+        return answer(x);
+    }
+    /* Suspended first: a worker may be done before route_dispatch returns. */
+    connection_stage(&x->http->connections, x->connection, STAGE_WAIT, 0);
+    MHD_suspend_connection(x->mhd);
+    if (!route_dispatch(request))
+        MHD_resume_connection(x->mhd);
+    return MHD_YES;
+}
+
+/* ---- libmicrohttpd's callbacks ---- */
+
+static void *on_target(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    struct http *http = cls;
+    struct exchange *x = calloc(1, sizeof *x);
+    struct connection *connection = connection_of(mhd);
+    if (connection)
+        connection_stage(&http->connections, connection, STAGE_HEAD, 0);
+    if (!x)
+        return NULL;
+    x->http = http;
+    if (!request_init(&x->request, http->server, target)) {
+        free(x);
+        return NULL;
+    }
+    return x;
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                                  const char *version, const char *upload, size_t *upload_bytes, void **context)
+{
+    struct exchange *x = *context;
+    (void)cls, (void)url;
+    if (!x)
+        return MHD_NO;
+    if (!x->begun)
+        return begin(x, mhd, method, version);
+    if (*upload_bytes)
+        return take_body(x, upload, upload_bytes);
+    return x->whole ? answer(x) : dispatch(x);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code)
+{
+    struct http *http = cls;
+    struct exchange *x = *context;
+    (void)mhd;
+    if (!x)
+        return;
+    if (x->answered) {
+        metrics_request(&http->server->metrics, &x->request);
+        log_request(&x->request);
+    }
+    if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        connection_stage(&http->connections, x->connection, STAGE_IDLE, 0);
+    request_close(&x->request);
+    free(x);
+    *context = NULL;
+}
+
+static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = cls;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *socket_context = info ? connection_open(&http->connections, info->connect_fd) : NULL;
+        http->server->connections++;
+    } else {
+        if (*socket_context)
+            connection_close(&http->connections, *socket_context);
+        *socket_context = NULL;
+        http->server->connections--;
+    }
+}
+
+static void on_log(void *cls, const char *format, va_list args)
+{
+    char text[512];
+    (void)cls;
+    int n = vsnprintf(text, sizeof text, format, args);
+    if (n > 0 && (size_t)n < sizeof text && text[n - 1] == '\n')
+        text[n - 1] = 0;
+    log_line(LOG_DEBUG, "http: %s", text);
+}
+
+static void on_panic(void *cls, const char *file, unsigned line, const char *reason)
+{
+    (void)cls;
+    log_line(LOG_ERROR, "libmicrohttpd: %s:%u: %s", file, line, reason ? reason : "");
+    abort();
+}
+
+/* ---- start and stop ---- */
+
+static int listen_on(const char *host, int64_t port, char *error, size_t error_size)
+{
+    char service[8];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
+    snprintf(service, sizeof service, "%d", (int)port);
+    int status = getaddrinfo(host, service, &hints, &found), fd = -1, one = 1;
+    if (status) {
+        snprintf(error, error_size, "host %s: %s", host, gai_strerror(status));
+        return -1;
+    }
+    for (const struct addrinfo *a = found; a && fd < 0; a = a->ai_next) {
+        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+            continue;
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        if (bind(fd, a->ai_addr, a->ai_addrlen) || listen(fd, 1024)) {
+            int saved = errno;
+            close(fd);
+            errno = saved;
+            fd = -1;
+        }
+    }
+    if (fd < 0)
+        snprintf(error, error_size, "cannot listen on %s port %lld: %s", host, (long long)port, strerror(errno));
+    freeaddrinfo(found);
+    return fd;
+}
+
+static void name_url(struct http *http)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    char host[64] = "", service[16] = "";
+    if (!getsockname(http->listener, (struct sockaddr *)&address, &size))
+        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, service, sizeof service,
+                    NI_NUMERICHOST | NI_NUMERICSERV);
+    const char *format = strchr(host, ':') ? "http://[%s]:%s" : "http://%s:%s";
+    snprintf(http->url, sizeof http->url, format, host, service);
+}
+
+/* Sockets for all connections, and as many files again. */
+static void raise_file_limit(size_t connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = 2 * (rlim_t)connections + 64;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted : limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+struct http *http_start(struct server *server, char *error, size_t error_size)
+{
+    const struct settings *settings = server->settings;
+    size_t connections = (size_t)settings->max_connections + SPARE_CONNECTIONS;
+    struct http *http = calloc(1, sizeof *http);
+    if (!http) {
+        snprintf(error, error_size, "out of memory");
+        return NULL;
+    }
+    http->server = server;
+    http->id_seed = (uint64_t)clock_ns() * 0xbf58476d1ce4e5b9u ^ (uint64_t)getpid() << 40;
+    http->listener = listen_on(settings->host, settings->port, error, error_size);
+    if (http->listener < 0) {
+        free(http);
+        return NULL;
+    }
+    name_url(http);
+    raise_file_limit(connections);
+    connections_init(&http->connections, settings->read_timeout_ms, IDLE_TIMEOUT_MS);
+    MHD_set_panic_func(on_panic, NULL);
+    http->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+        on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, http->listener,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, http, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    if (!http->daemon) {
+        snprintf(error, error_size, "libmicrohttpd does not start (is the limit of open files below %zu?)",
+                 connections);
+        close(http->listener);
+        connections_close(&http->connections);
+        free(http);
+        return NULL;
+    }
+    return http;
+}
+
+const char *http_url(const struct http *http)
+{
+    return http->url;
+}
+
+void http_reap(struct http *http)
+{
+    connections_reap(&http->connections, clock_ns());
+}
+
+/* The backlog is still ours: connections in it were accepted by the kernel. */
+void http_drain(struct http *http)
+{
+    connections_drain(&http->connections);
+    int listener = MHD_quiesce_daemon(http->daemon);
+    if (listener == MHD_INVALID_SOCKET)
+        return;
+    for (;;) {
+        struct sockaddr_storage address;
+        socklen_t size = sizeof address;
+        int fd = accept4(listener, (struct sockaddr *)&address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0)
+            break;
+        if (MHD_add_connection(http->daemon, fd, (struct sockaddr *)&address, size) != MHD_YES)
+            break; /* the library has closed it */
+    }
+    close(listener);
+}
+
+size_t http_connections(struct http *http)
+{
+    return connections_count(&http->connections);
+}
+
+void http_stop(struct http *http)
+{
+    MHD_stop_daemon(http->daemon);
+    connections_close(&http->connections);
+    free(http);
+}

@@ -1,0 +1,71 @@
+/* A streaming reader of request bodies: strict RFC 8259, arrays of numbers straight into float32. */
+#ifndef SERVER_JSON_READER_H
+#define SERVER_JSON_READER_H
+
+#include "failure.h"
+#include "memory.h"
+
+#include <stdint.h>
+
+/* Deepest nesting of a tensor: states of stacks nested STACK_MAX_DEPTH deep, and some to spare. */
+enum { TENSOR_MAX_DEPTH = 20 };
+
+enum list_holds { LIST_EMPTY, LIST_OF_NUMBERS, LIST_OF_LISTS };
+
+/* One JSON list within a tensor. */
+struct json_list {
+    uint32_t length;
+    uint32_t holds;
+};
+
+/**
+ * A tensor as it stands in the body, of any rank and possibly ragged: all numbers in order, and all lists in
+ * preorder (the outermost first). values and lists are held by the request's share of memory.
+ */
+struct json_tensor {
+    float *values;
+    size_t n_values, values_room;
+    struct json_list *lists;
+    size_t n_lists, lists_room;
+    bool present;
+};
+
+void json_tensor_close(struct json_tensor *tensor, struct memory_share *share);
+
+enum body_key_type {
+    BODY_TEXT,     /* char[BODY_TEXT_BYTES] */
+    BODY_BOOL,     /* int: becomes 0 or 1 */
+    BODY_COUNT,    /* int64_t: a whole number of at least 0 */
+    BODY_NUMBERS,  /* struct json_tensor */
+    BODY_BOOLEANS, /* struct json_tensor of true, false, 1 and 0 */
+    BODY_REFUSED,  /* known, but not available: `target` is a const char * with the sentence */
+};
+
+enum { BODY_TEXT_BYTES = 256 };
+
+/* A key that a body may have. */
+struct body_key {
+    const char *name;
+    enum body_key_type type;
+    void *target;
+};
+
+struct json_body {
+    const char *text; /* followed by a NUL byte */
+    size_t bytes;
+    struct memory_share *share;
+    /* Set when NaN, Infinity or -Infinity was read, which is no JSON; the caller decides whether to let it pass. */
+    struct failure nonfinite;
+    const char *nonfinite_at;
+};
+
+/**
+ * Read a body that is an object with the given keys (the list ends with a NULL name).
+ *
+ * null stands for a key left out. True, or false with *failure set: code invalid_json, with line and column, for
+ * every body that is not JSON, wherever in it, and for no other; else the first problem in the body's order, with its
+ * path. Nothing is allocated but the tensors.
+ */
+bool json_body_read(struct json_body *body, const struct body_key *keys, struct failure *failure);
+
+#endif

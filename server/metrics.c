@@ -1,0 +1,202 @@
+/* Metrics. Names follow Prometheus's conventions: application prefix, base units, _total for counters. */
+#include "metrics.h"
+
+#include "request.h"
+#include "clock.h"
+#include "routes.h"
+#include "server.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const double duration_bounds[METRICS_BUCKETS] = {50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3,
+                                                        25e-3, 50e-3,  100e-3, 250e-3, 0.5,  1,      2.5,  10};
+static const double row_bounds[METRICS_BUCKETS] = {1,   2,   4,   8,    16,   32,   64,   128,
+                                                   256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
+
+void metrics_init(struct metrics *metrics)
+{
+    *metrics = (struct metrics){.started = (double)time(NULL)};
+    pthread_mutex_init(&metrics->lock, NULL);
+}
+
+void metrics_close(struct metrics *metrics)
+{
+    free(metrics->requests);
+    pthread_mutex_destroy(&metrics->lock);
+}
+
+static void observe(struct histogram *histogram, const double *bounds, double value)
+{
+    size_t i = 0;
+    while (i < METRICS_BUCKETS && value > bounds[i])
+        i++;
+    histogram->counts[i]++;
+    histogram->sum += value;
+}
+
+static void count_request(struct metrics *metrics, const struct route *route, const char *model, int status)
+{
+    for (size_t i = 0; i < metrics->n_requests; i++) {
+        struct request_count *row = &metrics->requests[i];
+        if (row->route == route && row->status == status && !strcmp(row->model, model)) {
+            row->count++;
+            return;
+        }
+    }
+    struct request_count *grown = realloc(metrics->requests, (metrics->n_requests + 1) * sizeof *grown);
+    if (!grown)
+        return;
+    metrics->requests = grown;
+    grown[metrics->n_requests++] = (struct request_count){route, model, status, 1};
+}
+
+void metrics_request(struct metrics *metrics, const struct request *request)
+{
+    const struct request_timing *t = &request->timing;
+    pthread_mutex_lock(&metrics->lock);
+    count_request(metrics, request->route, request->model ? request->model->name : "", request->status);
+    observe(&metrics->durations[route_index(request->route)], duration_bounds,
+            (double)(clock_ns() - t->accepted) * 1e-9);
+    if (request->prediction) {
+        observe(&metrics->queue_wait, duration_bounds, (double)t->queue * 1e-9);
+        if (t->compute)
+            observe(&metrics->compute, duration_bounds, (double)t->compute * 1e-9);
+        metrics->rows += request->rows;
+        metrics->timesteps += request->timesteps;
+    }
+    pthread_mutex_unlock(&metrics->lock);
+}
+
+void metrics_batch(struct metrics *metrics, size_t rows)
+{
+    pthread_mutex_lock(&metrics->lock);
+    observe(&metrics->batch_rows, row_bounds, (double)rows);
+    pthread_mutex_unlock(&metrics->lock);
+}
+
+static void head(struct buffer *out, const char *name, const char *type, const char *help)
+{
+    buffer_printf(out, "# HELP cellserve_%s %s\n# TYPE cellserve_%s %s\n", name, help, name, type);
+}
+
+static void write_histogram(struct buffer *out, const char *name, const char *label, const struct histogram *h,
+                            const double *bounds)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < METRICS_BUCKETS; i++) {
+        total += h->counts[i];
+        buffer_printf(out, "cellserve_%s_bucket{%s%sle=\"%g\"} %llu\n", name, label, *label ? "," : "", bounds[i],
+                      (unsigned long long)total);
+    }
+    total += h->counts[METRICS_BUCKETS];
+    buffer_printf(out, "cellserve_%s_bucket{%s%sle=\"+Inf\"} %llu\n", name, label, *label ? "," : "",
+                  (unsigned long long)total);
+    const char *open = *label ? "{" : "", *close = *label ? "}" : "";
+    buffer_printf(out, "cellserve_%s_sum%s%s%s %.9g\n", name, open, label, close, h->sum);
+    buffer_printf(out, "cellserve_%s_count%s%s%s %llu\n", name, open, label, close, (unsigned long long)total);
+}
+
+static void write_requests(const struct metrics *metrics, struct buffer *out)
+{
+    head(out, "requests_total", "counter", "Requests by route, model and status.");
+    for (size_t i = 0; i < metrics->n_requests; i++) {
+        const struct request_count *row = &metrics->requests[i];
+        buffer_printf(out, "cellserve_requests_total{route=\"%s\",model=\"%s\",status=\"%d\"} %llu\n",
+                      row->route->name, row->model, row->status, (unsigned long long)row->count);
+    }
+    head(out, "request_duration_seconds", "histogram", "From the head of a request to its answer.");
+    for (size_t i = 0; i < METRICS_ROUTES; i++) {
+        const struct route *route = route_at(i);
+        char label[64];
+        if (!route)
+            break;
+        snprintf(label, sizeof label, "route=\"%s\"", route->name);
+        if (metrics->durations[i].sum > 0)
+            write_histogram(out, "request_duration_seconds", label, &metrics->durations[i], duration_bounds);
+    }
+    head(out, "queue_duration_seconds", "histogram", "Wait of predictions for a worker.");
+    write_histogram(out, "queue_duration_seconds", "", &metrics->queue_wait, duration_bounds);
+    head(out, "compute_duration_seconds", "histogram", "Computation of predictions.");
+    write_histogram(out, "compute_duration_seconds", "", &metrics->compute, duration_bounds);
+    head(out, "batch_rows", "histogram", "Sequences that a worker ran side by side.");
+    write_histogram(out, "batch_rows", "", &metrics->batch_rows, row_bounds);
+    head(out, "rows_total", "counter", "Sequences predicted.");
+    buffer_printf(out, "cellserve_rows_total %llu\n", (unsigned long long)metrics->rows);
+    head(out, "timesteps_total", "counter", "Timesteps of all sequences predicted.");
+    buffer_printf(out, "cellserve_timesteps_total %llu\n", (unsigned long long)metrics->timesteps);
+}
+
+static void gauge(struct buffer *out, const char *name, const char *help, double value)
+{
+    head(out, name, "gauge", help);
+    buffer_printf(out, "cellserve_%s %.9g\n", name, value);
+}
+
+static void write_models(const struct server *server, struct buffer *out)
+{
+    head(out, "model_load_seconds", "gauge", "Time it took to load a model.");
+    for (size_t i = 0; i < server->n_models; i++)
+        buffer_printf(out, "cellserve_model_load_seconds{model=\"%s\",version=\"%s\"} %.6f\n",
+                      server->models[i].name, server->models[i].version, server->models[i].load_seconds);
+    head(out, "model_weight_bytes", "gauge", "Packed weights of a model.");
+    for (size_t i = 0; i < server->n_models; i++)
+        buffer_printf(out, "cellserve_model_weight_bytes{model=\"%s\",version=\"%s\"} %zu\n", server->models[i].name,
+                      server->models[i].version, rnn_stack_bytes(&server->models[i].layer.stack));
+}
+
+/* Prometheus's standard process metrics, from /proc. */
+static void write_process(const struct metrics *metrics, struct buffer *out)
+{
+    unsigned long user = 0, kernel = 0;
+    long pages = 0;
+    size_t fds = 0;
+    FILE *file = fopen("/proc/self/stat", "r");
+    if (file) {
+        char text[1024];
+        text[fread(text, 1, sizeof text - 1, file)] = 0;
+        fclose(file);
+        const char *after = strrchr(text, ')'); /* the command may hold anything */
+        if (after)
+            sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld",
+                   &user, &kernel, &pages);
+    }
+    DIR *dir = opendir("/proc/self/fd");
+    for (const struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir))
+        fds += entry->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    buffer_printf(out, "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.3f\n",
+                  (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK));
+    buffer_printf(out, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %.0f\n",
+                  (double)pages * (double)sysconf(_SC_PAGESIZE));
+    buffer_printf(out, "# TYPE process_open_fds gauge\nprocess_open_fds %zu\n", fds ? fds - 1 : 0);
+    buffer_printf(out, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %.0f\n",
+                  metrics->started);
+}
+
+void metrics_write(struct server *server, struct buffer *out)
+{
+    struct metrics *metrics = &server->metrics;
+    pthread_mutex_lock(&metrics->lock);
+    write_requests(metrics, out);
+    pthread_mutex_unlock(&metrics->lock);
+    size_t queued = 0, running = 0;
+    if (server->state != SERVER_LOADING) {
+        pool_load(&server->pool, &queued, &running);
+        write_models(server, out);
+    }
+    gauge(out, "queue_depth", "Requests that wait for a worker.", (double)queued);
+    gauge(out, "running_requests", "Requests that a worker is computing.", (double)running);
+    gauge(out, "connections", "Open connections.", (double)server->connections);
+    gauge(out, "inflight_bytes", "Memory that requests hold.", (double)server->memory.used);
+    gauge(out, "sessions", "Sessions with stored states.", 0);
+    gauge(out, "workers", "Compute threads.", (double)server->n_workers);
+    head(out, "build_info", "gauge", "Version and instruction set in use.");
+    buffer_printf(out, "cellserve_build_info{version=\"%s\",isa=\"%s\"} 1\n", CELLSERVE_VERSION, server->vec->name);
+    write_process(metrics, out);
+}

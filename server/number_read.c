@@ -1,0 +1,111 @@
+/* A fast way by one double operation with a known error, and strtof where that cannot decide. */
+#include "number_read.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Digits as they come, up to 19; later ones only move the exponent. */
+struct scan {
+    uint64_t digits;
+    int significant, exponent;
+    bool cut; /* digits that are not 0 were left out */
+};
+
+static const char *scan_digits(const char *p, struct scan *s, bool fraction)
+{
+    for (; is_digit(*p); p++) {
+        if (s->significant < 19) {
+            s->digits = s->digits * 10 + (uint64_t)(*p - '0');
+            s->significant += s->digits != 0;
+            s->exponent -= fraction;
+        } else {
+            s->cut |= *p != '0';
+            s->exponent += !fraction;
+        }
+    }
+    return p;
+}
+
+/* Exponents beyond any float are as good as 99999. */
+static const char *scan_exponent(const char *p, int *exponent)
+{
+    bool negative = *p == '-';
+    int value = 0;
+    if (*p == '+' || *p == '-')
+        p++;
+    for (; is_digit(*p); p++)
+        if (value < 99999)
+            value = value * 10 + (*p - '0');
+    *exponent += negative ? -value : value;
+    return p;
+}
+
+/* 10^0..10^22 are exact doubles; up to 10^38 they are within half an ulp. */
+static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11, 1e12,
+                              1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23, 1e24, 1e25,
+                              1e26, 1e27, 1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38};
+
+/* digits * 10^exponent as a double whose error is below 4 units in its last place (rounding of the digits, of the
+   power, of the operation, and digits cut after the 19th), rounded to float32 when that is certain: not within
+   those units of the middle between two floats, and a normal float. */
+static bool fast(const struct scan *s, float *out)
+{
+    if (!s->digits) {
+        *out = 0;
+        return !s->cut;
+    }
+    if (s->exponent < -38 || s->exponent > 38)
+        return false;
+    double value = (double)s->digits;
+    value = s->exponent < 0 ? value / tens[-s->exponent] : value * tens[s->exponent];
+    if (!(value >= 0x1p-125 && value <= 0x1p127))
+        return false;
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint32_t below = bits & 0x1fffffff; /* the 29 bits that a float has not */
+    if (below >= 0x10000000 - 4 && below <= 0x10000000 + 4)
+        return false;
+    *out = (float)value;
+    return true;
+}
+
+const char *number_read(const char *text, float *out, const char **wrong)
+{
+    struct scan s = {.exponent = 0};
+    const char *p = text;
+    bool negative = *p == '-';
+    p += negative;
+    *wrong = p;
+    if (!is_digit(*p))
+        return NULL;
+    if (*p == '0' && is_digit(p[1])) {
+        *wrong = p + 1;
+        return NULL;
+    }
+    p = scan_digits(p, &s, false);
+    if (*p == '.') {
+        *wrong = ++p;
+        if (!is_digit(*p))
+            return NULL;
+        p = scan_digits(p, &s, true);
+    }
+    if (*p == 'e' || *p == 'E') {
+        p++;
+        *wrong = p + (*p == '+' || *p == '-');
+        if (!is_digit(**wrong))
+            return NULL;
+        p = scan_exponent(p, &s.exponent);
+    }
+    if (fast(&s, out))
+        *out = negative ? -*out : *out;
+    else
+        *out = strtof(text, NULL);
+    return p;
+}

@@ -1,0 +1,53 @@
+/* A bounded queue of tasks and the workers that run them; knows nothing of HTTP. */
+#ifndef SERVER_POOL_H
+#define SERVER_POOL_H
+
+#include "core/arena.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One compute thread and the memory it works in. */
+struct worker {
+    struct arena arena;
+    struct pool *pool;
+    size_t index;
+    pthread_t thread;
+};
+
+/* Embedded in what is to be run. One owner at a time: who adds it, then the queue, then a worker. */
+struct task {
+    struct task *next;
+    void (*run)(struct task *task, struct worker *worker);
+    void (*expire)(struct task *task); /* the deadline passed while it waited */
+    int64_t deadline_ns;
+};
+
+struct pool {
+    pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
+    pthread_cond_t waiting;
+    struct task *first, **last;
+    size_t queued, max_queued, running;
+    bool closing;
+    struct worker *workers;
+    size_t n_workers;
+};
+
+/* Start the workers, each with an arena of scratch_bytes. False when threads or memory cannot be had. */
+bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, size_t scratch_bytes);
+
+/* Queue a task; never blocks. False when the queue is full. */
+bool pool_try_add(struct pool *pool, struct task *task);
+
+/* Take tasks past their deadline (or all of them) out of the queue and call their expire. */
+void pool_expire(struct pool *pool, int64_t now_ns, bool all);
+
+/* Tasks that wait, and that run. */
+void pool_load(struct pool *pool, size_t *queued, size_t *running);
+
+/* Run what is queued, then end and join the workers. */
+void pool_stop(struct pool *pool);
+
+#endif

@@ -1,0 +1,95 @@
+/* Requests: their memory, and the answers every handler can give. */
+#include "request.h"
+
+#include "clock.h"
+#include "server.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool request_init(struct request *request, struct server *server, const char *target)
+{
+    *request = (struct request){.server = server, .memory = {&server->memory, 0}, .answer_type = "application/json"};
+    request->answer.limit = (size_t)server->settings->max_response_bytes;
+    request->answer.share = &request->memory;
+    request->timing.accepted = clock_ns();
+    request->target = strdup(target);
+    if (!request->target)
+        return false;
+    char *query = strchr(request->target, '?');
+    if (query)
+        *query++ = 0;
+    request->query = query ? query : "";
+    return true;
+}
+
+void request_close(struct request *request)
+{
+    buffer_close(&request->answer);
+    free(request->body);
+    memory_give(&request->memory, request->body_room);
+    free(request->target);
+    *request = (struct request){0};
+}
+
+void answer_buffer(struct request *request, int status, const char *content_type)
+{
+    struct buffer *answer = &request->answer;
+    if (answer->too_large) {
+        answer_error(request, 413, "response_too_large",
+                     "The answer would be larger than %zu bytes (limits.max_response_bytes); send fewer or shorter "
+                     "sequences.", answer->limit);
+    } else if (answer->exhausted) {
+        answer_error(request, 503, "overloaded", "The server holds too many request bytes at the moment; try again.");
+    } else {
+        request->status = status;
+        request->answer_type = content_type;
+        request->text = answer->text;
+        request->text_bytes = answer->used;
+    }
+}
+
+/* Escape text into out as the content of a JSON string; cut before it would not fit. */
+static void escape(const char *text, char *out, size_t size)
+{
+    size_t n = 0;
+    for (; *text && n + 7 < size; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            n += (size_t)snprintf(out + n, size - n, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            n += (size_t)snprintf(out + n, size - n, "\\u%04x", c);
+        else
+            out[n++] = (char)c;
+    }
+    while (n && ((unsigned char)out[n - 1] & 0xc0) == 0x80 && *text) /* do not end within a UTF-8 sequence */
+        n--;
+    out[n] = 0;
+}
+
+void answer_failure(struct request *request, const struct failure *failure)
+{
+    char text[512], path[256];
+    escape(failure->text, text, sizeof text);
+    escape(failure->path, path, sizeof path);
+    int n = snprintf(request->error, sizeof request->error, "{\"error\": \"%s\", \"code\": \"%s\"%s%s%s}\n", text,
+                     failure->code, *path ? ", \"path\": \"" : "", path, *path ? "\"" : "");
+    buffer_close(&request->answer);
+    request->status = failure->status;
+    request->answer_type = "application/json";
+    request->text = request->error;
+    request->text_bytes = (size_t)n;
+    request->retry_later = failure->status == 503 || failure->status == 429;
+}
+
+void answer_error(struct request *request, int status, const char *code, const char *format, ...)
+{
+    struct failure failure = {.status = status, .code = code};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(failure.text, sizeof failure.text, format, args);
+    va_end(args);
+    answer_failure(request, &failure);
+}

@@ -1,0 +1,72 @@
+/* A request and its answer, as handlers see them: no HTTP library in sight. */
+#ifndef SERVER_REQUEST_H
+#define SERVER_REQUEST_H
+
+#include "buffer.h"
+#include "failure.h"
+#include "memory.h"
+#include "pool.h"
+
+struct server;
+struct model;
+struct route;
+
+enum { REQUEST_ID_BYTES = 129, REQUEST_NAME_BYTES = 104 };
+
+/* Nanoseconds that each part took; the parts of Server-Timing and of the log line. */
+struct request_timing {
+    int64_t accepted, queued, started, queue, decode, compute, encode;
+};
+
+/**
+ * One request. The I/O thread owns it until it is queued, a worker until it is done, then the I/O thread again.
+ */
+struct request {
+    struct server *server;
+    struct task task;
+    void (*done)(struct request *request); /* called by whoever finished a queued request */
+    bool (*gone)(struct request *request); /* whether the client has closed its side */
+
+    char method[16];
+    char *target; /* raw, as sent, without the query */
+    const char *query;
+    char id[REQUEST_ID_BYTES];
+    char content_type[80];
+    bool gzip;
+    const struct route *route;
+    char name[REQUEST_NAME_BYTES]; /* of the model in the target */
+    const struct model *model;     /* once known */
+
+    char *body; /* followed by a NUL byte */
+    size_t body_bytes, body_room;
+    struct memory_share memory;
+
+    /* the answer: text of answer_bytes, in `answer`, in `error` or static */
+    int status;
+    const char *text;
+    size_t text_bytes;
+    struct buffer answer;
+    char error[1024]; /* errors need no memory of the account */
+    const char *answer_type; /* Content-Type */
+    const char *allow;       /* of a 405 */
+    bool retry_later;        /* Retry-After */
+    bool close;              /* end the connection */
+    bool prediction;         /* Server-Timing is sent */
+
+    size_t rows, timesteps; /* for the log and metrics */
+    struct request_timing timing;
+};
+
+/* Ready for a target; false when out of memory. The caller has set server. */
+bool request_init(struct request *request, struct server *server, const char *target);
+void request_close(struct request *request);
+
+/* The answer is what has been written into request->answer; 413 or 503 where it did not fit. */
+void answer_buffer(struct request *request, int status, const char *content_type);
+
+/* Errors. Each replaces what was begun. */
+void answer_failure(struct request *request, const struct failure *failure);
+void answer_error(struct request *request, int status, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

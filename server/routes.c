@@ -1,0 +1,159 @@
+/* Routing: exact matches of the raw target, which is never decoded. */
+#include "routes.h"
+
+#include "clock.h"
+#include "handlers.h"
+#include "server.h"
+
+#include <string.h>
+
+static const struct route routes[] = {
+    {"GET", "/livez", "/livez", ROUTE_PROBE, answer_livez, NULL},
+    {"GET", "/readyz", "/readyz", ROUTE_PROBE, answer_readyz, NULL},
+    {"GET", "/healthz", "/healthz", ROUTE_PROBE, answer_healthz, NULL},
+    {"GET", "/metrics", "/metrics", ROUTE_PROBE, answer_metrics, NULL},
+    {"POST", "/predict", "/predict", ROUTE_WORKER, NULL, answer_predict},
+    {"GET", "/v1/models", "/v1/models", ROUTE_INLINE, answer_model_list, NULL},
+    {"GET", "/v1/models/{m}", "/v1/models/{m}", ROUTE_INLINE, answer_model_status, NULL},
+    {"GET", "/v1/models/{m}/metadata", "/v1/models/{m}/metadata", ROUTE_INLINE, answer_model_metadata, NULL},
+    {"POST", "/v1/models/{m}:initial_state", "/v1/models/{m}:initial_state", ROUTE_WORKER, NULL,
+     answer_initial_state},
+    {"POST", "/v1/models/{m}:step", "/v1/models/{m}:step", ROUTE_WORKER, NULL, answer_step},
+    {"", "", "other", ROUTE_PROBE, NULL, NULL},
+};
+enum { N_ROUTES = sizeof routes / sizeof *routes };
+_Static_assert(sizeof routes / sizeof *routes <= METRICS_ROUTES + 0u, "a histogram for every route");
+
+const struct route *route_at(size_t i)
+{
+    return i < N_ROUTES ? &routes[i] : NULL;
+}
+
+size_t route_index(const struct route *route)
+{
+    return route ? (size_t)(route - routes) : N_ROUTES - 1;
+}
+
+static size_t name_length(const char *at)
+{
+    return strcspn(at, ":/");
+}
+
+/* Does the target match? The model's name and version are left in the request's parts. */
+static bool matches(const char *pattern, const char *target, const char **name, size_t *name_bytes,
+                    const char **version, size_t *version_bytes)
+{
+    const char *place = strstr(pattern, "{m}");
+    if (!place)
+        return !strcmp(pattern, target);
+    size_t before = (size_t)(place - pattern);
+    if (strncmp(pattern, target, before))
+        return false;
+    *name = target + before;
+    *name_bytes = name_length(*name);
+    const char *rest = *name + *name_bytes;
+    *version_bytes = 0;
+    if (!strncmp(rest, "/versions/", 10)) {
+        *version = rest + 10;
+        *version_bytes = name_length(*version);
+        rest = *version + *version_bytes;
+        if (!*version_bytes)
+            return false;
+    }
+    return *name_bytes && !strcmp(place + 3, rest);
+}
+
+static bool not_found(struct request *request)
+{
+    answer_error(request, 404, "not_found", "There is nothing at this path; POST /predict is where predictions are.");
+    return false;
+}
+
+static bool find_model(struct request *request, const char *name, size_t bytes, const char *version,
+                       size_t version_bytes)
+{
+    if (bytes >= sizeof request->name)
+        return not_found(request);
+    memcpy(request->name, name, bytes);
+    request->name[bytes] = 0;
+    if (request->server->state == SERVER_LOADING)
+        return true; /* dispatch refuses */
+    request->model = server_model(request->server, request->name);
+    if (!request->model)
+        answer_error(request, 404, "model_not_found", "There is no model named \"%s\"; GET /v1/models lists them.",
+                     request->name);
+    else if (version_bytes && (strlen(request->model->version) != version_bytes ||
+                               memcmp(request->model->version, version, version_bytes)))
+        answer_error(request, 404, "version_not_found", "Model \"%s\" is served in version %s alone.", request->name,
+                     request->model->version);
+    return !request->status;
+}
+
+bool route_request(struct request *request)
+{
+    const char *allow = NULL, *name = NULL, *version = "";
+    size_t bytes = 0, version_bytes = 0;
+    const char *method = strcmp(request->method, "HEAD") ? request->method : "GET";
+    request->route = &routes[N_ROUTES - 1];
+    for (size_t i = 0; i + 1 < N_ROUTES; i++) {
+        const struct route *route = &routes[i];
+        if (!matches(route->pattern, request->target, &name, &bytes, &version, &version_bytes))
+            continue;
+        if (!strcmp(route->method, method)) {
+            request->route = route;
+            request->prediction = route->kind == ROUTE_WORKER;
+            return !strstr(route->pattern, "{m}") || find_model(request, name, bytes, version, version_bytes);
+        }
+        allow = route->method;
+    }
+    if (!allow)
+        return not_found(request);
+    request->allow = !strcmp(allow, "GET") ? "GET, HEAD" : allow;
+    answer_error(request, 405, "method_not_allowed", "This path takes %s.", request->allow);
+    return false;
+}
+
+static void run(struct task *task, struct worker *worker)
+{
+    struct request *request = (struct request *)((char *)task - offsetof(struct request, task));
+    request->timing.started = clock_ns();
+    request->timing.queue = request->timing.started - request->timing.queued;
+    request->route->predict(request, worker);
+    request->done(request);
+}
+
+static void expire(struct task *task)
+{
+    struct request *request = (struct request *)((char *)task - offsetof(struct request, task));
+    request->timing.queue = clock_ns() - request->timing.queued;
+    if (request->server->cancel)
+        answer_error(request, 503, "shutting_down", "The server is shutting down.");
+    else
+        answer_error(request, 504, "deadline_exceeded",
+                     "The request was not begun within %lld ms (limits.request_timeout_ms).",
+                     (long long)request->server->settings->request_timeout_ms);
+    request->done(request);
+}
+
+bool route_dispatch(struct request *request)
+{
+    struct server *server = request->server;
+    if (request->route->kind != ROUTE_PROBE && server->state == SERVER_LOADING) {
+        answer_error(request, 503, "loading", "The server is still loading its models.");
+        return false;
+    }
+    if (request->route->kind != ROUTE_WORKER) {
+        request->route->answer(request);
+        return false;
+    }
+    request->task.run = run;
+    request->task.expire = expire;
+    request->timing.queued = clock_ns();
+    request->task.deadline_ns =
+        request->timing.queued + server->settings->request_timeout_ms * NS_PER_MS;
+    if (pool_try_add(&server->pool, &request->task))
+        return true;
+    answer_error(request, 503, "queue_full", "%lld requests wait already (limits.max_queue); try again.",
+                 (long long)server->settings->max_queue);
+    return false;
+}

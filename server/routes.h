@@ -1,0 +1,34 @@
+/* The table of routes: what can be asked, and who answers. */
+#ifndef SERVER_ROUTES_H
+#define SERVER_ROUTES_H
+
+#include "request.h"
+
+/* Where a handler runs. */
+enum route_kind {
+    ROUTE_PROBE,  /* in the I/O thread, always, uncounted by limits: health and metrics */
+    ROUTE_INLINE, /* in the I/O thread, once the models are loaded: small answers */
+    ROUTE_WORKER, /* queued for a worker */
+};
+
+struct route {
+    const char *method;  /* "GET" (HEAD too) or "POST" */
+    const char *pattern; /* the target; {m} stands for a model name, an optional /versions/{v} may follow it */
+    const char *name;    /* in metrics and logs */
+    enum route_kind kind;
+    void (*answer)(struct request *request);                         /* probe, inline */
+    void (*predict)(struct request *request, struct worker *worker); /* worker */
+};
+
+/* The i-th route, NULL past the last; the last one stands for targets that are none. */
+const struct route *route_at(size_t i);
+size_t route_index(const struct route *route);
+
+/* Find request->route by method and target, and the model's name in it. False with an error answered: 404, or
+   405 with Allow. */
+bool route_request(struct request *request);
+
+/* Once the request is whole: answer it, or (true) it has been queued and `done` will be called. */
+bool route_dispatch(struct request *request);
+
+#endif
