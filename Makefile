@@ -10,8 +10,8 @@ CFLAGS_common := -std=c11 -D_GNU_SOURCE -I. -g -Wall -Wextra -Werror -Wshadow -W
 LDFLAGS_common := -pie -pthread -Wl,-z,relro,-z,now,-z,noexecstack
 CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2
 CFLAGS_clang := -O2 -D_FORTIFY_SOURCE=2
-CFLAGS_asan := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-CFLAGS_tsan := -O1 -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS_asan := -O1 -Wno-format-truncation -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan := -O1 -Wno-format-truncation -fsanitize=thread -fno-omit-frame-pointer
 ifeq ($(VARIANT),clang)
 CC := clang
 endif
@@ -40,7 +40,7 @@ Q := $(if $(V),,@)
 .DEFAULT_GOAL := all
 .SECONDARY:
 
-all: $(BUILD)/cellserve build/cellserve ## build the server and libcellserve_core.a
+all: $(BUILD)/cellserve $(if $(filter release,$(VARIANT)),build/cellserve) ## build the server and libcellserve_core.a
 
 # The path that people and scripts use.
 build/cellserve: $(BUILD)/cellserve
@@ -67,6 +67,27 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
 	$(Q)$(CC) $(CFLAGS_all) $(CFLAGS_file) -MMD -MP -c -o $@ $<
+
+# ---- tests ----
+
+TEST_CFLAGS = $(shell pkg-config --cflags cmocka libcurl) -DSOURCE_DIR='"$(CURDIR)"' -DBINARY='"$(CURDIR)/$(BUILD)/cellserve"' \
+  -Wno-conversion
+TEST_LIBS = $(shell pkg-config --libs cmocka libcurl)
+$(BUILD)/tests/%.o: CFLAGS_file = $(TEST_CFLAGS)
+
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/unit.o $(BUILD)/libcellserve_server.a \
+  $(BUILD)/libcellserve_config.a $(BUILD)/libcellserve_core.a
+	@echo "  link  $@"
+	$(Q)$(CC) $(LDFLAGS_all) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+$(BUILD)/tests/e2e/test_%: $(BUILD)/tests/e2e/test_%.o $(BUILD)/tests/e2e/e2e.o | $(BUILD)/cellserve
+	@echo "  link  $@"
+	$(Q)$(CC) $(LDFLAGS_all) -o $@ $^ $(LIBS) $(TEST_LIBS)
+
+unit: $(UNIT)
+	@tests/run.sh $(UNIT)
+e2e: $(BUILD)/cellserve $(E2E)
+	@tests/run.sh $(E2E)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -363,8 +363,8 @@ struct open_lists {
 static void tensor_path(const struct json_tensor *tensor, const struct open_lists *open, char *out, size_t size)
 {
     size_t n = (size_t)snprintf(out, size, "/%s", open->key);
-    for (size_t i = 0; i < open->depth && n < size; i++)
-        n += (size_t)snprintf(out + n, size - n, "/%u", tensor->lists[open->at[i]].length);
+    for (size_t i = 0; i < open->depth && n < size; i++) /* all but the innermost have counted what is open */
+        n += (size_t)snprintf(out + n, size - n, "/%u", tensor->lists[open->at[i]].length - (i + 1 < open->depth));
 }
 
 static bool tensor_failure(struct reader *r, const struct json_tensor *tensor, const struct open_lists *open,
@@ -397,7 +397,8 @@ static bool read_element(struct reader *r, struct json_tensor *tensor, const str
         if (!read_word(r, "true") && !read_word(r, "false"))
             return syntax(r, r->at, "true or false");
     } else if (*r->at != '-' && (*r->at < '0' || *r->at > '9') && *r->at != 'N' && *r->at != 'I') {
-        return read_scalar(r, &what) &&
+        what = "an object";
+        return (*r->at == '{' || read_scalar(r, &what)) &&
                tensor_failure(r, tensor, open, "wrong_type", booleans ? "Expected true, false, 1 or 0, found %s."
                                                                       : "Expected a number, found %s.", what);
     } else if (!read_nonfinite(r, &value)) {

@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include "clock.h"
+#include "routes.h"
 #include "server.h"
 
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 bool request_init(struct request *request, struct server *server, const char *target)
 {
     *request = (struct request){.server = server, .memory = {&server->memory, 0}, .answer_type = "application/json"};
+    request->route = route_none();
     request->answer.limit = (size_t)server->settings->max_response_bytes;
     request->answer.share = &request->memory;
     request->timing.accepted = clock_ns();

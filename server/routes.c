@@ -29,9 +29,14 @@ const struct route *route_at(size_t i)
     return i < N_ROUTES ? &routes[i] : NULL;
 }
 
+const struct route *route_none(void)
+{
+    return &routes[N_ROUTES - 1];
+}
+
 size_t route_index(const struct route *route)
 {
-    return route ? (size_t)(route - routes) : N_ROUTES - 1;
+    return (size_t)(route - routes);
 }
 
 static size_t name_length(const char *at)
@@ -94,7 +99,6 @@ bool route_request(struct request *request)
     const char *allow = NULL, *name = NULL, *version = "";
     size_t bytes = 0, version_bytes = 0;
     const char *method = strcmp(request->method, "HEAD") ? request->method : "GET";
-    request->route = &routes[N_ROUTES - 1];
     for (size_t i = 0; i + 1 < N_ROUTES; i++) {
         const struct route *route = &routes[i];
         if (!matches(route->pattern, request->target, &name, &bytes, &version, &version_bytes))

@@ -20,8 +20,10 @@ struct route {
     void (*predict)(struct request *request, struct worker *worker); /* worker */
 };
 
-/* The i-th route, NULL past the last; the last one stands for targets that are none. */
+/* The i-th route, NULL past the last. */
 const struct route *route_at(size_t i);
+/* The last one: it stands for requests that were refused before they had a route, and for targets that are none. */
+const struct route *route_none(void);
 size_t route_index(const struct route *route);
 
 /* Find request->route by method and target, and the model's name in it. False with an error answered: 404, or

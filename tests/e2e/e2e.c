@@ -1,0 +1,317 @@
+/* The server process and the clients of the end-to-end tests. */
+#include "e2e.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+double now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
+
+void sleep_ms(int ms)
+{
+    struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static char *read_file(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return NULL;
+    char *text = NULL;
+    size_t used = 0, room = 0, n;
+    do {
+        if (used + 65536 > room)
+            text = realloc(text, room = 2 * room + 131072);
+        n = fread(text + used, 1, 65535, file);
+        used += n;
+    } while (n);
+    text[used] = 0;
+    fclose(file);
+    return text;
+}
+
+char *read_source_file(const char *path)
+{
+    char full[1024];
+    snprintf(full, sizeof full, "%s/%s", SOURCE_DIR, path);
+    char *text = read_file(full);
+    if (!text)
+        fail_msg("cannot read %s", full);
+    return text;
+}
+
+char *daemon_log(const struct daemon *daemon)
+{
+    char *text = read_file(daemon->log_path);
+    return text ? text : strdup("");
+}
+
+/* The binary under test, behind a wrapper such as valgrind where CELLSERVE_WRAPPER says so. */
+static void execute(const struct daemon *daemon, const char *const *arguments)
+{
+    char *argv[64], wrapper[512];
+    const char *binary = getenv("CELLSERVE_BINARY"), *prefix = getenv("CELLSERVE_WRAPPER");
+    size_t n = 0;
+    snprintf(wrapper, sizeof wrapper, "%s", prefix ? prefix : "");
+    for (char *word = strtok(wrapper, " "); word; word = strtok(NULL, " "))
+        argv[n++] = word;
+    argv[n++] = (char *)(uintptr_t)(binary ? binary : BINARY);
+    argv[n++] = (char *)"serve";
+    if (daemon->config_path[0]) {
+        argv[n++] = (char *)"--config";
+        argv[n++] = (char *)(uintptr_t)daemon->config_path;
+    }
+    argv[n++] = (char *)"--port";
+    argv[n++] = (char *)"0";
+    argv[n++] = (char *)"--host";
+    argv[n++] = (char *)"127.0.0.1";
+    for (; arguments && *arguments; arguments++)
+        argv[n++] = (char *)(uintptr_t)*arguments;
+    argv[n] = NULL;
+    int log = open(daemon->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
+    dup2(log, 2);
+    execvp(argv[0], argv);
+    _exit(127);
+}
+
+void daemon_start(struct daemon *daemon, const char *config, const char *const *arguments)
+{
+    static int count;
+    *daemon = (struct daemon){.port = 0};
+    snprintf(daemon->log_path, sizeof daemon->log_path, "/tmp/cellserve-test-%d-%d.log", (int)getpid(), count);
+    if (config) {
+        snprintf(daemon->config_path, sizeof daemon->config_path, "/tmp/cellserve-test-%d-%d.json", (int)getpid(), count);
+        FILE *file = fopen(daemon->config_path, "w");
+        assert_non_null(file);
+        fputs(config, file);
+        fclose(file);
+    }
+    count++;
+    daemon->pid = fork();
+    assert_true(daemon->pid >= 0);
+    if (!daemon->pid)
+        execute(daemon, arguments);
+    for (double end = now_ms() + 60000; now_ms() < end; sleep_ms(5)) {
+        char *log = daemon_log(daemon), *ready = strstr(log, "is ready at http://"), *url = ready ? ready + 12 : NULL;
+        if (url && strchr(url, ' ')) {
+            url[strcspn(url, " ")] = 0;
+            snprintf(daemon->url, sizeof daemon->url, "%s", url);
+            daemon->port = atoi(strrchr(url, ':') + 1);
+        }
+        free(log);
+        if (daemon->port)
+            return;
+        if (waitpid(daemon->pid, NULL, WNOHANG) == daemon->pid)
+            break;
+    }
+    char *log = daemon_log(daemon);
+    fail_msg("the server does not come up: %s", log);
+}
+
+int daemon_wait(struct daemon *daemon, int seconds)
+{
+    int status = 0;
+    for (double end = now_ms() + seconds * 1e3; now_ms() < end; sleep_ms(5))
+        if (waitpid(daemon->pid, &status, WNOHANG) == daemon->pid) {
+            int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+            if (code) {
+                char *log = daemon_log(daemon);
+                fprintf(stderr, "server log:\n%s\n", strlen(log) > 6000 ? log + strlen(log) - 6000 : log);
+                free(log);
+            }
+            unlink(daemon->log_path);
+            if (daemon->config_path[0])
+                unlink(daemon->config_path);
+            return code;
+        }
+    kill(daemon->pid, SIGKILL);
+    waitpid(daemon->pid, &status, 0);
+    return -1;
+}
+
+int daemon_stop(struct daemon *daemon, int signal)
+{
+    kill(daemon->pid, signal);
+    return daemon_wait(daemon, 30);
+}
+
+long daemon_rss_kib(const struct daemon *daemon)
+{
+    char path[64];
+    long pages = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)daemon->pid);
+    FILE *file = fopen(path, "r");
+    if (!file || fscanf(file, "%*d %ld", &pages) != 1)
+        fail_msg("cannot read %s", path);
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* ---- libcurl ---- */
+
+static size_t on_body(char *data, size_t size, size_t n, void *user)
+{
+    struct reply *reply = user;
+    reply->body = realloc(reply->body, reply->bytes + n * size + 1);
+    memcpy(reply->body + reply->bytes, data, n * size);
+    reply->bytes += n * size;
+    reply->body[reply->bytes] = 0;
+    return n * size;
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *user)
+{
+    struct reply *reply = user;
+    size_t used = strlen(reply->headers);
+    if (used + n * size < sizeof reply->headers)
+        memcpy(reply->headers + used, data, n * size);
+    return n * size;
+}
+
+struct reply http_request(const struct daemon *daemon, const char *method, const char *path, const char *body,
+                          const char *const *headers)
+{
+    struct reply reply = {.body = NULL};
+    char url[512];
+    CURL *curl = curl_easy_init();
+    struct curl_slist *list = curl_slist_append(NULL, "Expect:");
+    bool typed = false;
+    for (; headers && *headers; headers++) {
+        list = curl_slist_append(list, *headers);
+        typed |= !strncasecmp(*headers, "Content-Type", 12);
+    }
+    if (body && !typed)
+        list = curl_slist_append(list, "Content-Type: application/json");
+    snprintf(url, sizeof url, "%s%s", daemon->url, path);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 60L);
+    if (body) {
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+    }
+    if (!strcmp(method, "HEAD"))
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    else if (strcmp(method, body ? "POST" : "GET"))
+        curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &reply);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &reply);
+    if (curl_easy_perform(curl) == CURLE_OK)
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply.status);
+    curl_slist_free_all(list);
+    curl_easy_cleanup(curl);
+    if (reply.body)
+        reply.json = json_loadb(reply.body, reply.bytes, JSON_DECODE_ANY, NULL);
+    return reply;
+}
+
+struct reply http_get(const struct daemon *daemon, const char *path)
+{
+    return http_request(daemon, "GET", path, NULL, NULL);
+}
+
+struct reply http_post(const struct daemon *daemon, const char *path, const char *body)
+{
+    return http_request(daemon, "POST", path, body, NULL);
+}
+
+void reply_free(struct reply *reply)
+{
+    json_decref(reply->json);
+    free(reply->body);
+    *reply = (struct reply){.body = NULL};
+}
+
+void assert_error(const struct reply *reply, long status, const char *code, const char *path)
+{
+    const char *found = json_string_value(json_object_get(reply->json, "code"));
+    const char *at = json_string_value(json_object_get(reply->json, "path"));
+    const char *text = json_string_value(json_object_get(reply->json, "error"));
+    if (reply->status != status || !found || strcmp(found, code) || !text || !*text || (path ? !at || strcmp(at, path) : !!at))
+        fail_msg("expected %ld %s at %s, found %ld: %s", status, code, path ? path : "no path", reply->status,
+                 reply->body ? reply->body : "nothing");
+}
+
+void assert_predict_error(const struct daemon *daemon, const char *body, long status, const char *code,
+                          const char *path)
+{
+    struct reply reply = http_post(daemon, "/predict", body);
+    assert_error(&reply, status, code, path);
+    reply_free(&reply);
+}
+
+/* ---- raw sockets ---- */
+
+int raw_connect(const struct daemon *daemon)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)daemon->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    return fd;
+}
+
+void raw_send(int fd, const char *bytes, size_t n)
+{
+    while (n) {
+        ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return; /* the server has cut the connection: what it said is still to be read */
+        bytes += sent;
+        n -= (size_t)sent;
+    }
+}
+
+size_t raw_read(int fd, char *out, size_t size, int timeout_ms)
+{
+    size_t used = 0;
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    while (used + 1 < size && poll(&poller, 1, timeout_ms) > 0) {
+        ssize_t n = recv(fd, out + used, size - 1 - used, 0);
+        if (n <= 0)
+            break;
+        used += (size_t)n;
+    }
+    out[used] = 0;
+    return used;
+}
+
+int raw_status(const struct daemon *daemon, const char *request)
+{
+    char answer[8192];
+    int fd = raw_connect(daemon), status = 0;
+    raw_send(fd, request, strlen(request));
+    raw_read(fd, answer, sizeof answer, 2000);
+    close(fd);
+    if (!strncmp(answer, "HTTP/1.", 7))
+        status = atoi(answer + 9);
+    return status;
+}
+
+const char *small_config(int features, int units, const char *more)
+{
+    static char text[8192];
+    snprintf(text, sizeof text,
+             "{\"models\": [{\"name\": \"m\", \"input_size\": %d, \"seed\": 7, \"layer\": {\"class_name\": \"LSTM\", "
+             "\"config\": {\"units\": %d}}}]%s}", features, units, more);
+    return text;
+}

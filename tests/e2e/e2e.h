@@ -1,0 +1,92 @@
+/* A real server process, HTTP by libcurl, and raw sockets: what the end-to-end tests share. */
+#ifndef TESTS_E2E_H
+#define TESTS_E2E_H
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include <cmocka.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#else
+#define SANITIZED 0
+#endif
+
+/* A running server. */
+struct daemon {
+    pid_t pid;
+    int port;
+    char url[128], log_path[64], config_path[64];
+};
+
+/* Start the server with a configuration (JSON text; port 0 and a host are given as flags). Fails the test when it does
+   not become ready. arguments: further ones, ending with NULL; may be NULL. */
+void daemon_start(struct daemon *daemon, const char *config, const char *const *arguments);
+
+/* Send a signal and wait; returns the exit code (128 + n for a signal), or -1 when it had to be killed after 30 s. */
+int daemon_stop(struct daemon *daemon, int signal);
+
+/* Wait for its end without a signal. */
+int daemon_wait(struct daemon *daemon, int seconds);
+
+/* Everything it has logged; free() it. */
+char *daemon_log(const struct daemon *daemon);
+
+/* Resident memory in KiB. */
+long daemon_rss_kib(const struct daemon *daemon);
+
+struct reply {
+    long status;
+    char *body;
+    size_t bytes;
+    char headers[4096];
+    json_t *json; /* NULL when the body is no JSON */
+};
+
+/* body NULL: GET, else POST. headers: "Name: value" lines ending with NULL, or NULL. A reply of status 0 means that
+   there was none. */
+struct reply http_request(const struct daemon *daemon, const char *method, const char *path, const char *body,
+                          const char *const *headers);
+struct reply http_get(const struct daemon *daemon, const char *path);
+struct reply http_post(const struct daemon *daemon, const char *path, const char *body);
+void reply_free(struct reply *reply);
+
+/* Assert a JSON error answer. path NULL: none is expected. */
+void assert_error(const struct reply *reply, long status, const char *code, const char *path);
+
+/* POST /predict and assert the error. */
+void assert_predict_error(const struct daemon *daemon, const char *body, long status, const char *code,
+                          const char *path);
+
+/* A connected socket. */
+int raw_connect(const struct daemon *daemon);
+
+/* Send bytes (all of them), then read until the peer closes or nothing comes for timeout_ms; returns the bytes read,
+   NUL-terminated in out. */
+size_t raw_read(int fd, char *out, size_t size, int timeout_ms);
+void raw_send(int fd, const char *bytes, size_t n);
+/* Both, on a connection of its own; the first status, 0 for none. */
+int raw_status(const struct daemon *daemon, const char *request);
+
+/* Milliseconds of a monotonic clock; sleep. */
+double now_ms(void);
+void sleep_ms(int ms);
+
+/* The whole of a file below the source tree; free() it. */
+char *read_source_file(const char *path);
+
+/* A configuration of one LSTM(units) over `features`, named m, with further members ("" for none, else they begin with
+   a comma). */
+const char *small_config(int features, int units, const char *more);
+
+#endif

@@ -1,0 +1,415 @@
+/* Every endpoint, and what each part of a prediction's request and answer means. */
+#include "e2e.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+static struct daemon server;
+
+static const char config[] =
+    "{\"models\": ["
+    "{\"name\": \"first\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": \"RNN\", \"config\": {\"cell\": ["
+    "  {\"class_name\": \"LSTMCell\", \"config\": {\"units\": 5}}, {\"class_name\": \"GRUCell\", \"config\": {\"units\": 3}}]}}},"
+    "{\"name\": \"nested\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": ["
+    "  {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": \"LSTMCell\", \"config\": {\"units\": 4}}]}},"
+    "  {\"class_name\": \"SimpleRNNCell\", \"config\": {\"units\": 3}}]}}},"
+    "{\"name\": \"bare\", \"input_size\": 1, \"seed\": 3, \"layer\": {\"class_name\": \"GRUCell\", \"config\": {\"units\": 2}}},"
+    "{\"name\": \"major\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 3, "
+    "  \"time_major\": true, \"return_sequences\": true}}},"
+    "{\"name\": \"blowup\", \"input_size\": 1, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 1, \"activation\": "
+    "  \"exponential\", \"kernel_initializer\": \"ones\"}}},"
+    "{\"name\": \"any\", \"input_size\": 1, \"allow_nonfinite\": true, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 1, "
+    "  \"activation\": \"exponential\", \"kernel_initializer\": \"ones\"}}}],"
+    " \"limits\": {\"drain_delay_ms\": 0}}";
+
+static json_t *ok(struct reply reply)
+{
+    if (reply.status != 200)
+        fail_msg("status %ld: %s", reply.status, reply.body ? reply.body : "");
+    json_t *json = json_incref(reply.json);
+    reply_free(&reply);
+    assert_non_null(json);
+    return json;
+}
+
+static json_t *predict(const char *body)
+{
+    return ok(http_post(&server, "/predict", body));
+}
+
+/* "2x5" for a list of two lists of five. */
+static void assert_shape(const json_t *json, const char *expected)
+{
+    char found[64] = "";
+    for (; json_is_array(json); json = json_array_get(json, 0))
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%zu", *found ? "x" : "", json_array_size(json));
+    assert_string_equal(found, expected);
+}
+
+static void assert_same(const json_t *a, const json_t *b)
+{
+    if (!json_equal(a, b))
+        fail_msg("expected the same: %s and %s", json_dumps(a, JSON_ENCODE_ANY), json_dumps(b, JSON_ENCODE_ANY));
+}
+
+static void default_model_is_the_first(void **state)
+{
+    (void)state;
+    json_t *reply = predict("{\"instances\": [[[1, 2], [3, 4]]]}");
+    assert_string_equal(json_string_value(json_object_get(reply, "model")), "first");
+    assert_string_equal(json_string_value(json_object_get(reply, "version")), "1");
+    assert_shape(json_object_get(reply, "outputs"), "1x3");
+    const json_t *states = json_object_get(reply, "states");
+    assert_int_equal(json_array_size(states), 2);
+    assert_shape(json_array_get(states, 0), "2x1x5");
+    assert_shape(json_array_get(states, 1), "1x1x3");
+    json_decref(reply);
+}
+
+static void return_sequences_and_return_state_override(void **state)
+{
+    (void)state;
+    json_t *reply = predict("{\"instances\": [[[1, 2], [3, 4]]], \"return_sequences\": true, \"return_state\": false}");
+    assert_shape(json_object_get(reply, "outputs"), "1x2x3");
+    assert_null(json_object_get(reply, "states"));
+    json_t *last = predict("{\"instances\": [[[1, 2], [3, 4]]]}");
+    assert_same(json_array_get(json_array_get(json_object_get(reply, "outputs"), 0), 1),
+                json_array_get(json_object_get(last, "outputs"), 0));
+    json_decref(reply);
+    json_decref(last);
+}
+
+static void states_sent_back_continue_the_sequence(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"first", "nested"};
+    for (size_t i = 0; i < 2; i++) {
+        char body[4096];
+        snprintf(body, sizeof body, "{\"model\": \"%s\", \"instances\": [[[1, 2], [3, -4], [0.5, 0.25]]]}", models[i]);
+        json_t *whole = predict(body);
+        snprintf(body, sizeof body, "{\"model\": \"%s\", \"instances\": [[[1, 2]]]}", models[i]);
+        json_t *first = predict(body);
+        char *states = json_dumps(json_object_get(first, "states"), 0);
+        snprintf(body, sizeof body, "{\"model\": \"%s\", \"instances\": [[[3, -4], [0.5, 0.25]]], \"initial_state\": %s}",
+                 models[i], states);
+        json_t *second = predict(body);
+        assert_same(json_object_get(whole, "outputs"), json_object_get(second, "outputs"));
+        assert_same(json_object_get(whole, "states"), json_object_get(second, "states"));
+        free(states);
+        json_decref(whole);
+        json_decref(first);
+        json_decref(second);
+    }
+}
+
+static void initial_state_of_one_state_cells_needs_no_inner_list(void **state)
+{
+    (void)state;
+    json_t *a = predict("{\"model\": \"bare\", \"instances\": [[[1]]], \"initial_state\": [[[[0.5, -0.5]]]]}");
+    json_t *b = predict("{\"model\": \"bare\", \"instances\": [[[1]]], \"initial_state\": [[[0.5, -0.5]]]}");
+    json_t *zero = predict("{\"model\": \"bare\", \"instances\": [[[1]]]}");
+    assert_same(a, b);
+    assert_false(json_equal(a, zero));
+    json_decref(a);
+    json_decref(b);
+    json_decref(zero);
+}
+
+static void step_is_the_stack_as_a_cell(void **state)
+{
+    (void)state;
+    json_t *step = ok(http_post(&server, "/v1/models/first:step", "{\"inputs\": [[1, 2]]}"));
+    json_t *whole = predict("{\"instances\": [[[1, 2]]]}");
+    assert_same(json_object_get(step, "outputs"), json_object_get(whole, "outputs"));
+    assert_same(json_object_get(step, "states"), json_object_get(whole, "states"));
+    char body[4096], *states = json_dumps(json_object_get(step, "states"), 0);
+    snprintf(body, sizeof body, "{\"inputs\": [[3, 4]], \"states\": %s}", states);
+    json_t *next = ok(http_post(&server, "/v1/models/first/versions/1:step", body));
+    json_t *both = predict("{\"instances\": [[[1, 2], [3, 4]]]}");
+    assert_same(json_object_get(next, "outputs"), json_object_get(both, "outputs"));
+    free(states);
+    json_decref(step);
+    json_decref(whole);
+    json_decref(next);
+    json_decref(both);
+}
+
+static void initial_state_gives_zeros(void **state)
+{
+    (void)state;
+    json_t *reply = ok(http_post(&server, "/v1/models/nested:initial_state", "{\"batch_size\": 2}"));
+    json_t *zeros = json_loads("{\"states\": [[[[[0.0,0.0,0.0,0.0],[0.0,0.0,0.0,0.0]],[[0.0,0.0,0.0,0.0],[0.0,0.0,0.0,0.0]]]],"
+                               "[[[0.0,0.0,0.0],[0.0,0.0,0.0]]]]}", 0, NULL);
+    assert_same(reply, zeros);
+    json_decref(reply);
+    json_decref(zeros);
+}
+
+static void ragged_sequences_equal_each_alone(void **state)
+{
+    (void)state;
+    json_t *both = predict("{\"instances\": [[[1, 2]], [[3, 4], [5, 6], [7, 8]]], \"return_sequences\": true}");
+    json_t *one = predict("{\"instances\": [[[1, 2]]], \"return_sequences\": true}");
+    json_t *two = predict("{\"instances\": [[[3, 4], [5, 6], [7, 8]]], \"return_sequences\": true}");
+    const json_t *outputs = json_object_get(both, "outputs");
+    assert_same(json_array_get(outputs, 0), json_array_get(json_object_get(one, "outputs"), 0));
+    assert_same(json_array_get(outputs, 1), json_array_get(json_object_get(two, "outputs"), 0));
+    json_decref(both);
+    json_decref(one);
+    json_decref(two);
+}
+
+static void time_major_has_time_first(void **state)
+{
+    (void)state;
+    json_t *reply = predict("{\"model\": \"major\", \"instances\": [[[1, 2], [3, 4]], [[5, 6], [7, 8]], [[0, 0], [1, 1]]]}");
+    assert_shape(json_object_get(reply, "outputs"), "3x2x3");
+    assert_shape(json_array_get(json_object_get(reply, "states"), 0), "2x2x3");
+    json_t *last = predict("{\"model\": \"major\", \"return_sequences\": false, \"instances\": [[[1, 2], [3, 4]], [[5, 6], [7, 8]], "
+                           "[[0, 0], [1, 1]]]}");
+    assert_same(json_array_get(json_object_get(reply, "outputs"), 2), json_object_get(last, "outputs"));
+    json_decref(reply);
+    json_decref(last);
+}
+
+static void mask_freezes_states(void **state)
+{
+    (void)state;
+    json_t *masked = predict("{\"instances\": [[[1, 2], [9, 9], [3, 4]]], \"mask\": [[true, false, true]]}");
+    json_t *ones = predict("{\"instances\": [[[1, 2], [9, 9], [3, 4]]], \"mask\": [[1, 0, 1]]}");
+    json_t *without = predict("{\"instances\": [[[1, 2], [3, 4]]]}");
+    assert_same(masked, without);
+    assert_same(ones, without);
+    json_decref(masked);
+    json_decref(ones);
+    json_decref(without);
+}
+
+static void nonfinite_numbers_need_permission(void **state)
+{
+    (void)state;
+    assert_predict_error(&server, "{\"model\": \"blowup\", \"instances\": [[[1000]]]}", 500, "nonfinite_output", NULL);
+    assert_predict_error(&server, "{\"model\": \"blowup\", \"instances\": [[[NaN]]]}", 400, "invalid_json", NULL);
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1000]]], \"model\": \"any\"}");
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body, "\"outputs\": [[Infinity]]"));
+    reply_free(&reply);
+    reply = http_post(&server, "/predict", "{\"instances\": [[[NaN]], [[-Infinity]], [[Infinity]]], \"model\": \"any\"}");
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body, "\"outputs\": [[NaN],[0.0],[Infinity]]"));
+    reply_free(&reply);
+}
+
+static void gzip_bodies_are_expanded(void **state)
+{
+    (void)state;
+    /* printf '{"instances": [[[1, 2]]]}' | gzip -n */
+    static const unsigned char gz[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xab, 0x56, 0xca, 0xcc, 0x2b, 0x2e, 0x49, 0xcc, 0x4b, 0x4e, 0x2d, 0x56, 0xb2, 0x52, 0x88, 0x8e, 0x8e, 0x36, 0xd4, 0x51, 0x30, 0x8a, 0x8d, 0x8d, 0xad, 0x05, 0x00, 0x90, 0x40, 0x80, 0x77, 0x19, 0x00, 0x00, 0x00};
+    char request[512], answer[8192];
+    int fd = raw_connect(&server);
+    int n = snprintf(request, sizeof request, "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Encoding: gzip\r\n"
+                                              "Content-Length: %zu\r\n\r\n", sizeof gz);
+    raw_send(fd, request, (size_t)n);
+    raw_send(fd, (const char *)gz, sizeof gz);
+    raw_read(fd, answer, sizeof answer, 5000);
+    close(fd);
+    json_t *plain = predict("{\"instances\": [[[1, 2]]]}"), *zipped = json_loads(strstr(answer, "\r\n\r\n") + 4, 0, NULL);
+    assert_same(plain, zipped);
+    json_decref(plain);
+    json_decref(zipped);
+    const char *const headers[] = {"Content-Encoding: gzip", NULL}, *const other[] = {"Content-Encoding: br", NULL};
+    struct reply reply = http_request(&server, "POST", "/predict", "not gzip at all", headers);
+    assert_error(&reply, 400, "bad_encoding", NULL);
+    reply_free(&reply);
+    reply = http_request(&server, "POST", "/predict", "{}", other);
+    assert_error(&reply, 415, "unsupported_encoding", NULL);
+    reply_free(&reply);
+}
+
+static void models_are_listed(void **state)
+{
+    (void)state;
+    json_t *list = ok(http_get(&server, "/v1/models"));
+    json_t *expected = json_loads("{\"models\": [\"first\", \"nested\", \"bare\", \"major\", \"blowup\", \"any\"]}", 0, NULL);
+    assert_same(list, expected);
+    json_decref(list);
+    json_decref(expected);
+    json_t *status = ok(http_get(&server, "/v1/models/first"));
+    const json_t *version = json_array_get(json_object_get(status, "model_version_status"), 0);
+    assert_string_equal(json_string_value(json_object_get(version, "state")), "AVAILABLE");
+    json_decref(status);
+    json_t *metadata = ok(http_get(&server, "/v1/models/nested/metadata"));
+    json_t *size = json_loads("[[[4, 4]], [3]]", 0, NULL);
+    assert_same(json_object_get(metadata, "state_size"), size);
+    assert_int_equal(json_integer_value(json_object_get(metadata, "output_size")), 3);
+    assert_int_equal(json_integer_value(json_object_get(metadata, "input_size")), 2);
+    json_decref(metadata);
+    json_decref(size);
+}
+
+static void health_endpoints_answer(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"/livez", "/readyz", "/healthz"};
+    for (size_t i = 0; i < 3; i++) {
+        struct reply reply = http_get(&server, paths[i]);
+        assert_int_equal(reply.status, 200);
+        assert_string_equal(reply.body, "ok\n");
+        reply_free(&reply);
+    }
+    struct reply reply = http_get(&server, "/healthz?verbose");
+    assert_string_equal(reply.body, "[+]live ok\n[+]ready ok\nhealthz check passed\n");
+    reply_free(&reply);
+    reply = http_request(&server, "HEAD", "/readyz", NULL, NULL);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+}
+
+static void metrics_count_requests(void **state)
+{
+    (void)state;
+    json_decref(predict("{\"instances\": [[[1, 2]], [[3, 4]]], \"model\": \"nested\"}"));
+    assert_predict_error(&server, "{", 400, "invalid_json", NULL);
+    struct reply reply = http_get(&server, "/metrics");
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.headers, "text/plain; version=0.0.4"));
+    static const char *const wanted[] = {
+        "# TYPE cellserve_requests_total counter", "cellserve_requests_total{route=\"/predict\",model=\"nested\",status=\"200\"} ",
+        "cellserve_requests_total{route=\"/predict\",model=\"\",status=\"400\"} ",
+        "cellserve_request_duration_seconds_bucket{route=\"/predict\",le=\"+Inf\"} ", "cellserve_queue_duration_seconds_count ",
+        "cellserve_compute_duration_seconds_sum ", "cellserve_batch_rows_bucket{le=\"2\"} ", "cellserve_queue_depth 0",
+        "cellserve_sessions 0", "cellserve_model_load_seconds{model=\"first\",version=\"1\"} ", "cellserve_build_info{version=",
+        "process_resident_memory_bytes ", "process_open_fds ", "process_cpu_seconds_total "};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        if (!strstr(reply.body, wanted[i]))
+            fail_msg("no %s in %s", wanted[i], reply.body);
+    reply_free(&reply);
+}
+
+static void request_id_and_timing_are_sent(void **state)
+{
+    (void)state;
+    const char *const headers[] = {"X-Request-Id: my-own-17", NULL};
+    struct reply reply = http_request(&server, "POST", "/predict", "{\"instances\": [[[1, 2]]]}", headers);
+    assert_non_null(strstr(reply.headers, "X-Request-Id: my-own-17\r\n"));
+    assert_non_null(strstr(reply.headers, "Server-Timing: queue;dur="));
+    assert_non_null(strstr(reply.headers, "compute;dur="));
+    reply_free(&reply);
+    reply = http_get(&server, "/livez");
+    assert_non_null(strstr(reply.headers, "X-Request-Id: "));
+    assert_null(strstr(reply.headers, "Server-Timing"));
+    reply_free(&reply);
+}
+
+static void content_types_of_curl_are_taken(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"Content-Type: application/json; charset=utf-8", "Content-Type:",
+                                       "Content-Type: application/x-www-form-urlencoded"};
+    for (size_t i = 0; i < 3; i++) {
+        const char *const headers[] = {good[i], NULL};
+        json_decref(ok(http_request(&server, "POST", "/predict", "{\"instances\": [[[1, 2]]]}", headers)));
+    }
+    const char *const headers[] = {"Content-Type: text/xml", NULL};
+    struct reply reply = http_request(&server, "POST", "/predict", "{\"instances\": [[[1, 2]]]}", headers);
+    assert_error(&reply, 415, "unsupported_media_type", NULL);
+    reply_free(&reply);
+}
+
+static void wrong_paths_and_methods_are_refused(void **state)
+{
+    (void)state;
+    static const char *const nowhere[] = {"/", "/predict/", "/Predict", "/v1/models/", "/v1/models/first:fly", "/%70redict",
+                                          "/v1/models/first/versions/:step"};
+    for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
+        struct reply reply = http_get(&server, nowhere[i]);
+        assert_error(&reply, 404, "not_found", NULL);
+        reply_free(&reply);
+    }
+    struct reply reply = http_get(&server, "/v1/models/absent");
+    assert_error(&reply, 404, "model_not_found", NULL);
+    reply_free(&reply);
+    reply = http_post(&server, "/v1/models/first/versions/2:step", "{}");
+    assert_error(&reply, 404, "version_not_found", NULL);
+    reply_free(&reply);
+    reply = http_get(&server, "/predict");
+    assert_error(&reply, 405, "method_not_allowed", NULL);
+    assert_non_null(strstr(reply.headers, "Allow: POST\r\n"));
+    reply_free(&reply);
+    reply = http_post(&server, "/livez", "{}");
+    assert_error(&reply, 405, "method_not_allowed", NULL);
+    assert_non_null(strstr(reply.headers, "Allow: GET, HEAD\r\n"));
+    reply_free(&reply);
+}
+
+static void request_log_line_says_it_all(void **state)
+{
+    (void)state;
+    const char *const headers[] = {"X-Request-Id: log-me", NULL};
+    static const char body[] = "{\"instances\": [[[1, 2]], [[3, 4], [5, 6]]]}";
+    json_decref(ok(http_request(&server, "POST", "/predict", body, headers)));
+    for (int i = 0; i < 100; i++) {
+        char *log = daemon_log(&server), *line = strstr(log, "\"id\": \"log-me\"");
+        if (line && strchr(line, '\n')) {
+            while (line > log && line[-1] != '\n')
+                line--;
+            *strchr(line, '\n') = 0;
+            json_t *json = json_loads(line, 0, NULL);
+            assert_non_null(json);
+            assert_string_equal(json_string_value(json_object_get(json, "method")), "POST");
+            assert_string_equal(json_string_value(json_object_get(json, "path")), "/predict");
+            assert_string_equal(json_string_value(json_object_get(json, "model")), "first");
+            assert_int_equal(json_integer_value(json_object_get(json, "status")), 200);
+            assert_int_equal(json_integer_value(json_object_get(json, "rows")), 2);
+            assert_int_equal(json_integer_value(json_object_get(json, "timesteps")), 3);
+            assert_int_equal(json_integer_value(json_object_get(json, "bytes_in")), sizeof body - 1);
+            assert_true(json_is_integer(json_object_get(json, "queue_us")));
+            assert_true(json_is_integer(json_object_get(json, "compute_us")));
+            assert_true(json_is_integer(json_object_get(json, "bytes_out")));
+            json_decref(json);
+            free(log);
+            return;
+        }
+        free(log);
+        sleep_ms(10);
+    }
+    fail_msg("no log line of the request");
+}
+
+static int start(void **state)
+{
+    (void)state;
+    daemon_start(&server, config, (const char *const[]){"--log", "json", NULL});
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    return daemon_stop(&server, SIGTERM);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(default_model_is_the_first),
+        cmocka_unit_test(return_sequences_and_return_state_override),
+        cmocka_unit_test(states_sent_back_continue_the_sequence),
+        cmocka_unit_test(initial_state_of_one_state_cells_needs_no_inner_list),
+        cmocka_unit_test(step_is_the_stack_as_a_cell),
+        cmocka_unit_test(initial_state_gives_zeros),
+        cmocka_unit_test(ragged_sequences_equal_each_alone),
+        cmocka_unit_test(time_major_has_time_first),
+        cmocka_unit_test(mask_freezes_states),
+        cmocka_unit_test(nonfinite_numbers_need_permission),
+        cmocka_unit_test(gzip_bodies_are_expanded),
+        cmocka_unit_test(models_are_listed),
+        cmocka_unit_test(health_endpoints_answer),
+        cmocka_unit_test(metrics_count_requests),
+        cmocka_unit_test(request_id_and_timing_are_sent),
+        cmocka_unit_test(content_types_of_curl_are_taken),
+        cmocka_unit_test(wrong_paths_and_methods_are_refused),
+        cmocka_unit_test(request_log_line_says_it_all),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Run test programs one after the other; the last line counts their tests: "N passed, N failed".
+passed=0 failed=0
+for program in "$@"; do
+    output=$(mktemp)
+    "$program" >"$output" 2>&1
+    code=$?
+    ok=$(grep -c '^\[       OK \]' "$output")
+    bad=$(grep -c '^\[  FAILED  \] [A-Za-z0-9_]*$' "$output")
+    # A program that died, or whose end (a leak, the server's exit code) was bad, has failed too.
+    [ "$code" = 0 ] || [ "$bad" != 0 ] || bad=1
+    [ "$code" != 0 ] || [ "$ok" != 0 ] || bad=1
+    if [ "$bad" != 0 ]; then
+        cat "$output"
+        echo "FAIL $program (exit $code)"
+    else
+        echo "ok   $program ($ok)"
+    fi
+    passed=$((passed + ok)) failed=$((failed + bad))
+    rm -f "$output"
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

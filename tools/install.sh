@@ -1,0 +1,34 @@
+#!/bin/sh
+# Install the Debian packages that a goal needs and that are missing: install.sh build|test|lint|docker.
+# Says what it installs before it does. Works as root, or through sudo.
+set -eu
+build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-serial-dev zlib1g-dev"
+case "${1:-build}" in
+build) wanted="$build" ;;
+run) wanted="$build curl ca-certificates" ;;
+test) wanted="$build libcmocka-dev libcurl4-openssl-dev" ;;
+lint) wanted="$build libcmocka-dev libcurl4-openssl-dev clang clang-format cppcheck" ;;
+sanitize) wanted="$build libcmocka-dev libcurl4-openssl-dev clang libclang-rt-14-dev valgrind python3" ;;
+*) echo "usage: $0 build|run|test|lint|sanitize" >&2; exit 2 ;;
+esac
+
+missing=""
+for package in $wanted; do
+    # Any OpenBLAS with its header will do.
+    [ "$package" = libopenblas-serial-dev ] && pkg-config --exists openblas 2>/dev/null && continue
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+if ! command -v apt-get >/dev/null; then
+    echo "These are needed and missing; this is no Debian, so please install their equivalents:$missing" >&2
+    exit 1
+fi
+sudo=""
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || { echo "Please run as root: apt-get install$missing" >&2; exit 1; }
+    sudo=sudo
+fi
+echo "Installing Debian packages:$missing"
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -q
+$sudo apt-get install -q -y --no-install-recommends $missing
