@@ -6,7 +6,7 @@ for program in "$@"; do
     "$program" >"$output" 2>&1
     code=$?
     ok=$(grep -c '^\[       OK \]' "$output")
-    bad=$(grep -c '^\[  FAILED  \] [A-Za-z0-9_]*$' "$output")
+    bad=$(grep '^\[  FAILED  \] [A-Za-z0-9_]*$' "$output" | sort -u | wc -l)
     # A program that died, or whose end (a leak, the server's exit code) was bad, has failed too.
     [ "$code" = 0 ] || [ "$bad" != 0 ] || bad=1
     [ "$code" != 0 ] || [ "$ok" != 0 ] || bad=1

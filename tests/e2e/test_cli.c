@@ -1,0 +1,228 @@
+/* The command line: exit codes, messages, settings in all three spellings. */
+#include "e2e.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Run a shell command in which $B is the binary, $S the source folder; its exit code, and what it printed. */
+static int run(const char *command, char *out, size_t size)
+{
+    const char *binary = getenv("CELLSERVE_BINARY");
+    setenv("B", binary ? binary : BINARY, 1);
+    setenv("S", SOURCE_DIR, 1);
+    FILE *pipe = popen(command, "r");
+    size_t n = fread(out, 1, size - 1, pipe);
+    out[n] = 0;
+    int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void expect(const char *command, int code, const char *text)
+{
+    char out[65536];
+    int found = run(command, out, sizeof out);
+    if (found != code || (text && !strstr(out, text)))
+        fail_msg("%s: expected %d and \"%s\", found %d and:\n%s", command, code, text ? text : "", found, out);
+}
+
+static void version_help_and_usage(void **state)
+{
+    (void)state;
+    expect("$B --version", 0, "cellserve ");
+    expect("$B --help", 0, "cellserve serve [MODEL]");
+    expect("$B serve --help", 0, "--limits-max-rows");
+    expect("$B check --help", 0, "Validate the configuration");
+    expect("$B 2>&1", 2, "cellserve serve");
+    expect("$B fly 2>&1", 2, "unknown command \"fly\"");
+    expect("$B serve --nonsense 3 2>&1", 2, "unknown option --nonsense");
+    expect("$B serve a b 2>&1", 2, "unexpected argument b");
+    expect("$B serve --port 2>&1", 2, "a value is missing after --port");
+    expect("$B check 2>&1", 2, "--config FILE is missing");
+    expect("$B inspect 2>&1", 2, "a MODEL is missing");
+    expect("$B verify $S/demo/seed 2>&1", 2, "--inputs and --expected are needed");
+}
+
+static void predict_answers_without_a_server(void **state)
+{
+    (void)state;
+    expect("$B predict $S/demo/seed < $S/demo/seed/request.json", 0, "{\"model\": \"default\", \"version\": \"1\", \"outputs\": [[");
+    expect("echo '{\"instances\": 1}' | $B predict $S/demo/seed", 1, "\"code\": \"wrong_type\", \"path\": \"/instances\"");
+    expect("echo '{' | $B predict $S/demo/seed", 1, "\"code\": \"invalid_json\"");
+    expect("echo '{}' | $B predict /nowhere 2>&1", 1, "/nowhere: No such file or directory");
+}
+
+static void inspect_prints_a_table(void **state)
+{
+    (void)state;
+    expect("$B inspect $S/demo/seed", 0, "cells.0                  LSTMCell            128     128, 128        67072");
+    expect("$B inspect $S/demo/seed", 0, "parameters 198656");
+    expect("$B inspect $S/tests/fixtures/nested_stack", 0, "cells.1.cells.0");
+}
+
+static void verify_compares_with_a_framework(void **state)
+{
+    (void)state;
+    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0, "within the tolerance");
+    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0, "  timestep 4 ");
+    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0, "states of cell 1 ");
+    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json --rtol 0 --atol 1e-12", 1,
+           "OUTSIDE the tolerance");
+    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected model.json 2>&1", 1,
+           "neither \"outputs\" nor \"states\"");
+    expect("$B verify $S/demo/seed --inputs /nowhere --expected /nowhere 2>&1", 1, "/nowhere: No such file");
+}
+
+static void verify_reads_npy(void **state)
+{
+    (void)state;
+    /* np.save of [[[1, 2], [3, 4]]] as <f4 in C order and as <f8 in Fortran order */
+    expect("cd $(mktemp -d) && "
+           "printf '\\223NUMPY\\1\\0\\166\\0%-117s\\n\\0\\0\\200\\77\\0\\0\\0\\100\\0\\0\\100\\100\\0\\0\\200\\100' "
+           "\"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 2), }\" > c.npy && "
+           "printf '\\223NUMPY\\1\\0\\166\\0%-117s\\n\\0\\0\\0\\0\\0\\0\\360\\77\\0\\0\\0\\0\\0\\0\\010\\100\\0\\0\\0\\0\\0\\0\\0\\100\\0\\0\\0\\0\\0\\0\\020\\100' "
+           "\"{'descr': '<f8', 'fortran_order': True, 'shape': (1, 2, 2), }\" > f.npy && "
+           "echo '{\"instances\": [[[1, 2], [3, 4]]]}' | $B predict $S/demo/seed > expected.json && "
+           "$B verify $S/demo/seed --inputs c.npy --expected expected.json --rtol 0 --atol 0 && "
+           "$B verify $S/demo/seed --inputs f.npy --expected expected.json --rtol 0 --atol 0", 0, "within the tolerance");
+}
+
+static void check_finds_every_problem(void **state)
+{
+    (void)state;
+    char out[65536];
+    int code = run("cd $(mktemp -d) && echo '{\"prot\": 1, \"port\": 70000, \"limits\": {\"max_row\": 1}, \"tls\": {}, \"log\": {\"format\": \"xml\"}, "
+                   "\"models\": [{\"name\": \"a b\", \"path\": \"x\"}, {\"name\": \"c\"}, {\"name\": \"d\", \"path\": \"absent\", \"sed\": 3}]}' "
+                   "> c.json && $B check --config c.json 2>&1", out, sizeof out);
+    assert_int_equal(code, 1);
+    static const char *const lines[] = {"c.json: /prot: unknown key; did you mean \"port\"?\n",
+                                        "c.json: /port: expected a whole number from 0 to 65535, found 70000\n",
+                                        "c.json: /limits/max_row: unknown key; did you mean \"max_rows\"?\n",
+                                        "c.json: /tls: \"tls\" is not available yet; remove it\n",
+                                        "c.json: /log/format: expected one of text|json, found \"xml\"\n",
+                                        "c.json: /models/0/name: expected 1 to 100 letters",
+                                        "c.json: /models/1: a model needs either a \"path\" or an inline \"layer\"\n",
+                                        "c.json: /models/2/sed: unknown key; did you mean \"seed\"?\n",
+                                        "absent: No such file or directory\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (!strstr(out, lines[i]))
+            fail_msg("no %s in\n%s", lines[i], out);
+    expect("cd $(mktemp -d) && echo '{\"models\": [{\"name\": \"a\", \"path\": \"'$S'/demo/seed\"}]}' > c.json && $B check --config c.json", 0,
+           "1 model, no problem found");
+    expect("cd $(mktemp -d) && echo '{' > c.json && $B check --config c.json 2>&1", 1, "c.json: line 2, column 0: ");
+}
+
+static void bad_models_are_refused_with_reasons(void **state)
+{
+    (void)state;
+    expect("cd $(mktemp -d) && echo '{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}' > m.json && $B inspect m.json 2>&1", 1,
+           "the number of input features is not known; set \"input_size\"");
+    expect("cd $(mktemp -d) && echo '{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}' > m.json && $B inspect m.json --input-size 4", 0,
+           "parameters 81"); /* 4x9 + 3x9 + 2x9 */
+    expect("cd $(mktemp -d) && echo '{\"class_name\": \"Conv1D\", \"config\": {\"units\": 3}}' > m.json && $B inspect m.json 2>&1", 1,
+           "/class_name: expected a layer or cell with class_name RNN, LSTM");
+    expect("cd $(mktemp -d) && echo '{\"class_name\": \"LSTM\", \"config\": {\"units\": 0, \"activation\": \"tanhh\"}}' > m.json && $B inspect m.json 2>&1", 1,
+           "/config/activation: unknown activation \"tanhh\"; did you mean \"tanh\"?");
+    expect("cd $(mktemp -d) && printf '\\211HDF\\r\\n\\032\\n' > m.h5 && $B inspect m.h5 2>&1", 1, "this is an HDF5 file");
+    expect("cd $(mktemp -d) && echo '{\"class_name\": \"LSTM\", \"config\": {\"units\": 1000000}}' > m.json && $B inspect m.json --input-size 9 2>&1", 1,
+           "its weights would take more than 16 GiB");
+    expect("CELLSERVE_ISA=mmx $B inspect $S/demo/seed 2>&1", 1, "CELLSERVE_ISA: expected one of ");
+}
+
+static void bench_prints_its_machine(void **state)
+{
+    (void)state;
+    expect("$B bench $S/demo/seed --batch 3 --timesteps 5", 0, "GFLOP/s");
+    expect("$B bench $S/demo/seed --batch 0 2>&1", 2, "--batch: expected a whole number from 1");
+}
+
+static void settings_have_three_spellings(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char config[8192];
+    snprintf(config, sizeof config, "%s", small_config(1, 2, ", \"limits\": {\"max_rows\": 1, \"max_timesteps\": 1}"));
+    setenv("CELLSERVE_LIMITS_MAX_ROWS", "2", 1);
+    setenv("CELLSERVE_LIMITS_MAX_TIMESTEPS", "2", 1);
+    daemon_start(&server, config, (const char *const[]){"--limits-max-rows=3", NULL});
+    unsetenv("CELLSERVE_LIMITS_MAX_ROWS");
+    unsetenv("CELLSERVE_LIMITS_MAX_TIMESTEPS");
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]], [[1]], [[1]]]}"); /* the flag wins */
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    assert_predict_error(&server, "{\"instances\": [[[1]], [[1]], [[1]], [[1]]]}", 413, "too_many_rows", "/instances");
+    assert_predict_error(&server, "{\"instances\": [[[1], [1], [1]]]}", 413, "too_many_timesteps", "/instances/0");
+    reply = http_post(&server, "/predict", "{\"instances\": [[[1], [1]]]}"); /* the environment wins over the file */
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void model_alone_is_served_as_default(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char path[512];
+    snprintf(path, sizeof path, "%s/demo/seed", SOURCE_DIR);
+    daemon_start(&server, NULL, (const char *const[]){path, NULL});
+    struct reply reply = http_get(&server, "/v1/models");
+    assert_string_equal(reply.body, "{\"models\": [\"default\"]}\n");
+    reply_free(&reply);
+    char command[256];
+    snprintf(command, sizeof command, "$B health %s", server.url);
+    expect(command, 0, "answers 200 on /readyz");
+    snprintf(command, sizeof command, "CELLSERVE_PORT=%d $B health", server.port);
+    expect(command, 0, "answers 200 on /readyz");
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    snprintf(command, sizeof command, "$B health %s", server.url);
+    expect(command, 1, "does not answer");
+    expect("$B health ftp://a 2>&1", 2, "expected http://host:port");
+}
+
+static void versions_folder_serves_the_highest(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char folder[] = "/tmp/cellserve-versions-XXXXXX", command[1024];
+    assert_non_null(mkdtemp(folder));
+    snprintf(command, sizeof command, "mkdir %s/2 %s/10 && cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/2 && "
+                                      "cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/10", folder, folder, folder, folder);
+    expect(command, 0, NULL);
+    daemon_start(&server, NULL, (const char *const[]){folder, NULL});
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1, 2]]]}");
+    assert_non_null(strstr(reply.body, "\"version\": \"10\""));
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    expect(command, 0, NULL);
+}
+
+static void a_taken_port_is_an_error(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char command[512];
+    daemon_start(&server, small_config(1, 2, ""), NULL);
+    snprintf(command, sizeof command, "$B serve $S/demo/seed --port %d 2>&1", server.port);
+    expect(command, 1, "Address already in use");
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(version_help_and_usage),
+        cmocka_unit_test(predict_answers_without_a_server),
+        cmocka_unit_test(inspect_prints_a_table),
+        cmocka_unit_test(verify_compares_with_a_framework),
+        cmocka_unit_test(verify_reads_npy),
+        cmocka_unit_test(check_finds_every_problem),
+        cmocka_unit_test(bad_models_are_refused_with_reasons),
+        cmocka_unit_test(bench_prints_its_machine),
+        cmocka_unit_test(settings_have_three_spellings),
+        cmocka_unit_test(model_alone_is_served_as_default),
+        cmocka_unit_test(versions_folder_serves_the_highest),
+        cmocka_unit_test(a_taken_port_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,182 @@
+/* Many clients at a time: every answer is its own, bit for bit that of the request alone, and memory stays flat. */
+#include "e2e.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CLIENTS = 64, KINDS = 24, ROUNDS = SANITIZED ? 4 : 25 };
+
+static struct daemon server;
+static char *bodies[KINDS], *answers[KINDS];
+
+static const char config[] =
+    "{\"models\": ["
+    "{\"name\": \"lstm\", \"input_size\": 3, \"seed\": 1, \"layer\": {\"class_name\": \"RNN\", \"config\": {\"cell\": ["
+    "  {\"class_name\": \"LSTMCell\", \"config\": {\"units\": 37}}, {\"class_name\": \"LSTMCell\", \"config\": {\"units\": 20}}]}}},"
+    "{\"name\": \"gru\", \"input_size\": 3, \"seed\": 2, \"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": 33}}},"
+    "{\"name\": \"before\", \"input_size\": 3, \"seed\": 2, \"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": 9, "
+    "  \"reset_after\": false}}},"
+    "{\"name\": \"simple\", \"input_size\": 3, \"seed\": 3, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 70}}}],"
+    " \"batching\": {\"max_batch_rows\": %d}, \"log\": {\"level\": \"warn\"}}";
+
+static unsigned seed = 99;
+
+static unsigned draw(unsigned n)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 8) % n;
+}
+
+/* A request of random rows of random lengths. */
+static char *make_body(int kind)
+{
+    static const char *const models[] = {"lstm", "gru", "before", "simple"};
+    unsigned rows = 1 + draw(kind % 3 ? 6 : 40);
+    char *text = malloc(4000000), *at = text;
+    at += sprintf(at, "{\"model\": \"%s\", \"return_sequences\": %s, \"instances\": [", models[kind % 4], kind % 5 ? "false" : "true");
+    for (unsigned b = 0; b < rows; b++) {
+        unsigned steps = 1 + draw(40);
+        at += sprintf(at, "%s[", b ? "," : "");
+        for (unsigned t = 0; t < steps; t++)
+            at += sprintf(at, "%s[%.3f,%.3f,%.3f]", t ? "," : "", draw(2000) * 1e-3 - 1, draw(2000) * 1e-3 - 1, draw(2000) * 1e-3 - 1);
+        at += sprintf(at, "]");
+    }
+    sprintf(at, "]}");
+    return text;
+}
+
+static void *client(void *argument)
+{
+    size_t index = (size_t)(uintptr_t)argument;
+    for (int round = 0; round < ROUNDS; round++) {
+        int kind = (int)((index * 7 + (size_t)round * 5) % KINDS);
+        struct reply reply = http_post(&server, "/predict", bodies[kind]);
+        bool same = reply.status == 200 && !strcmp(reply.body, answers[kind]);
+        reply_free(&reply);
+        if (!same)
+            return (void *)(uintptr_t)(kind + 1);
+    }
+    return NULL;
+}
+
+/* Answers of each body alone, from a server with one worker. */
+static void record_alone(int batch_rows)
+{
+    char text[4096];
+    snprintf(text, sizeof text, config, batch_rows);
+    daemon_start(&server, text, (const char *const[]){"--workers", "1", NULL});
+    for (int i = 0; i < KINDS; i++) {
+        struct reply reply = http_post(&server, "/predict", bodies[i]);
+        assert_int_equal(reply.status, 200);
+        free(answers[i]);
+        answers[i] = strdup(reply.body);
+        reply_free(&reply);
+    }
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void answers_under_load_are_those_alone(void **state)
+{
+    (void)state;
+    char text[4096];
+    pthread_t threads[CLIENTS];
+    record_alone(64);
+    snprintf(text, sizeof text, config, 5); /* other groups of rows than alone */
+    daemon_start(&server, text, (const char *const[]){"--workers", "4", NULL});
+    for (size_t i = 0; i < CLIENTS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, client, (void *)(uintptr_t)i), 0);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        void *wrong;
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* Each row of a batch has the bits it has alone: the first row of every body. */
+static void rows_do_not_depend_on_their_neighbours(void **state)
+{
+    (void)state;
+    char text[4096];
+    snprintf(text, sizeof text, config, 64);
+    daemon_start(&server, text, NULL);
+    for (int i = 0; i < KINDS; i++) {
+        json_t *body = json_loads(bodies[i], 0, NULL);
+        json_t *rows = json_object_get(body, "instances"), *first = json_array();
+        json_array_append(first, json_array_get(rows, 0));
+        json_object_set_new(body, "instances", first);
+        char *one = json_dumps(body, 0);
+        struct reply reply = http_post(&server, "/predict", one);
+        json_t *whole = json_loads(answers[i], 0, NULL);
+        assert_int_equal(reply.status, 200);
+        assert_true(json_equal(json_array_get(json_object_get(reply.json, "outputs"), 0),
+                               json_array_get(json_object_get(whole, "outputs"), 0)));
+        reply_free(&reply);
+        free(one);
+        json_decref(body);
+        json_decref(whole);
+    }
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* One answer of a kept-alive connection, by its Content-Length. */
+static void read_answer(int fd)
+{
+    char head[4096], body[65536];
+    size_t used = 0;
+    while (used + 1 < sizeof head && recv(fd, head + used, 1, 0) == 1) {
+        head[++used] = 0;
+        if (used >= 4 && !memcmp(head + used - 4, "\r\n\r\n", 4))
+            break;
+    }
+    const char *length = strcasestr(head, "\r\nContent-Length: ");
+    assert_int_equal(strncmp(head, "HTTP/1.1 200 ", 13), 0);
+    assert_non_null(length);
+    size_t bytes = (size_t)atol(length + 18);
+    assert_true(bytes < sizeof body);
+    assert_int_equal(recv(fd, body, bytes, MSG_WAITALL), bytes);
+}
+
+static void memory_is_flat_after_ten_thousand_requests(void **state)
+{
+    (void)state;
+    char text[4096];
+    snprintf(text, sizeof text, config, 64);
+    daemon_start(&server, text, NULL);
+    static const char request[] = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 82\r\n\r\n"
+                                  "{\"model\": \"lstm\", \"return_sequences\": true, \"instances\": [[[1, 2, 3], [4, 5, 6]]]}";
+    long early = 0;
+    int fd = raw_connect(&server), total = SANITIZED ? 1000 : 10000;
+    for (int i = 0; i < total; i++) {
+        raw_send(fd, request, strlen(request));
+        read_answer(fd);
+        if (i == total / 5)
+            early = daemon_rss_kib(&server);
+    }
+    long late = daemon_rss_kib(&server);
+    close(fd);
+    if (!SANITIZED && late > early + 512)
+        fail_msg("resident memory grew from %ld to %ld KiB", early, late);
+    print_message("resident memory %ld KiB after %d requests, %ld KiB after %d\n", early, total / 5, late, total);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+int main(void)
+{
+    curl_global_init(CURL_GLOBAL_ALL);
+    for (int i = 0; i < KINDS; i++)
+        bodies[i] = make_body(i);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(answers_under_load_are_those_alone),
+        cmocka_unit_test(rows_do_not_depend_on_their_neighbours),
+        cmocka_unit_test(memory_is_flat_after_ten_thousand_requests),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    for (int i = 0; i < KINDS; i++) {
+        free(bodies[i]);
+        free(answers[i]);
+    }
+    return failed;
+}

@@ -1,0 +1,184 @@
+/* The end: SIGTERM, SIGINT, a second signal; what was accepted is answered. */
+#include "e2e.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const char busy_config[] =
+    "{\"models\": [{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 256, "
+    "\"recurrent_initializer\": \"glorot_uniform\"}}}], \"workers\": 1, \"limits\": {\"drain_delay_ms\": %d, \"drain_timeout_ms\": %d}}";
+
+static void start(struct daemon *server, int delay_ms, int timeout_ms)
+{
+    char config[1024];
+    snprintf(config, sizeof config, busy_config, delay_ms, timeout_ms);
+    daemon_start(server, config, NULL);
+}
+
+static int post_raw(const struct daemon *server, size_t rows, size_t timesteps)
+{
+    char *body = malloc(64 + rows * (timesteps * 4 + 4)), *at = body + sprintf(body, "{\"instances\": ["), head[256];
+    for (size_t b = 0; b < rows; b++) {
+        at += sprintf(at, "%s[", b ? "," : "");
+        for (size_t t = 0; t < timesteps; t++)
+            at += sprintf(at, "%s[1]", t ? "," : "");
+        *at++ = ']';
+    }
+    strcpy(at, "]}");
+    int fd = raw_connect(server), n = snprintf(head, sizeof head, "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n",
+                                               strlen(body));
+    raw_send(fd, head, (size_t)n);
+    raw_send(fd, body, strlen(body));
+    free(body);
+    return fd;
+}
+
+static int status_of(int fd, char *answer, size_t size)
+{
+    raw_read(fd, answer, size, 30000);
+    close(fd);
+    return strncmp(answer, "HTTP/1.", 7) ? 0 : atoi(answer + 9);
+}
+
+/* Wait until a gauge of /metrics has a value. */
+static void await_gauge(const struct daemon *server, const char *line)
+{
+    for (double end = now_ms() + 20000; now_ms() < end; sleep_ms(10)) {
+        struct reply reply = http_get(server, "/metrics");
+        bool found = reply.body && strstr(reply.body, line);
+        reply_free(&reply);
+        if (found)
+            return;
+    }
+    fail_msg("never %s", line);
+}
+
+static void sigterm_turns_readiness_and_still_takes_requests(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, 1500, 10000);
+    double began = now_ms();
+    kill(server.pid, SIGTERM);
+    sleep_ms(200);
+    struct reply reply = http_get(&server, "/readyz");
+    assert_int_equal(reply.status, 503);
+    assert_string_equal(reply.body, "draining\n");
+    reply_free(&reply);
+    reply = http_get(&server, "/livez");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strcasestr(reply.headers, "Connection: close\r\n"));
+    reply_free(&reply);
+    assert_int_equal(daemon_wait(&server, 30), 0);
+    assert_true(now_ms() - began >= 1400);
+}
+
+static void sigint_ends_without_the_delay(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, 20000, 10000);
+    double began = now_ms();
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    assert_true(now_ms() - began < 5000);
+}
+
+static void what_was_accepted_is_answered(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char answer[65536];
+    int fds[6];
+    start(&server, 0, 60000);
+    for (int i = 0; i < 6; i++)
+        fds[i] = post_raw(&server, 4, 2000);
+    sleep_ms(50);
+    kill(server.pid, SIGTERM);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
+    assert_int_equal(daemon_wait(&server, 60), 0);
+}
+
+static void idle_connections_do_not_hold_the_end(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char answer[8192];
+    start(&server, 0, 20000);
+    int unused = raw_connect(&server), kept = raw_connect(&server);
+    static const char request[] = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
+    raw_send(kept, request, strlen(request));
+    raw_read(kept, answer, sizeof answer, 200);
+    double began = now_ms();
+    assert_int_equal(daemon_stop(&server, SIGTERM), 0);
+    assert_true(now_ms() - began < 5000);
+    close(unused);
+    close(kept);
+}
+
+static void the_drain_ends_in_time_whatever_runs(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char answer[8192];
+    start(&server, 0, 500);
+    int running = post_raw(&server, 64, 20000);
+    await_gauge(&server, "cellserve_running_requests 1\n");
+    int queued = post_raw(&server, 64, 1000);
+    await_gauge(&server, "cellserve_queue_depth 1\n");
+    double began = now_ms();
+    kill(server.pid, SIGTERM);
+    int first = status_of(running, answer, sizeof answer), second = status_of(queued, answer, sizeof answer);
+    assert_int_equal(first, 503);
+    assert_int_equal(second, 503);
+    assert_non_null(strstr(answer, "\"shutting_down\""));
+    assert_int_equal(daemon_wait(&server, 30), 0);
+    assert_true(now_ms() - began < (SANITIZED ? 10000 : 4000));
+}
+
+static void a_second_signal_ends_within_two_seconds(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, 20000, 20000);
+    int running = post_raw(&server, 64, 20000);
+    await_gauge(&server, "cellserve_running_requests 1\n");
+    double began = now_ms();
+    kill(server.pid, SIGTERM);
+    sleep_ms(200);
+    assert_int_equal(daemon_stop(&server, SIGTERM), 0);
+    assert_true(now_ms() - began < (SANITIZED ? 10000 : 3000));
+    close(running);
+}
+
+static void sighup_does_not_end_it(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, 0, 1000);
+    kill(server.pid, SIGHUP);
+    sleep_ms(150);
+    struct reply reply = http_get(&server, "/readyz");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sigterm_turns_readiness_and_still_takes_requests),
+        cmocka_unit_test(sigint_ends_without_the_delay),
+        cmocka_unit_test(what_was_accepted_is_answered),
+        cmocka_unit_test(idle_connections_do_not_hold_the_end),
+        cmocka_unit_test(the_drain_ends_in_time_whatever_runs),
+        cmocka_unit_test(a_second_signal_ends_within_two_seconds),
+        cmocka_unit_test(sighup_does_not_end_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,279 @@
+/* Limits: each is reached, answered with its own status, and leaves the server as it was. */
+#include "e2e.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A model slow enough that a long sequence keeps a worker busy. */
+static const char slow_model[] =
+    "{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 512, "
+    "\"recurrent_initializer\": \"glorot_uniform\"}}}";
+
+static void start(struct daemon *server, const char *more, const char *const *arguments)
+{
+    char config[2048];
+    snprintf(config, sizeof config, "{\"models\": [%s]%s}", slow_model, more);
+    daemon_start(server, config, arguments);
+}
+
+/* {"instances": [[[1], [1], …]]} */
+static char *long_request(size_t rows, size_t timesteps)
+{
+    char *text = malloc(64 + rows * (timesteps * 4 + 4)), *at = text + sprintf(text, "{\"instances\": [");
+    for (size_t b = 0; b < rows; b++) {
+        at += sprintf(at, "%s[", b ? "," : "");
+        for (size_t t = 0; t < timesteps; t++)
+            at += sprintf(at, "%s[1]", t ? "," : "");
+        *at++ = ']';
+    }
+    strcpy(at, "]}");
+    return text;
+}
+
+static int post_raw(const struct daemon *server, const char *body)
+{
+    char head[256];
+    int fd = raw_connect(server), n = snprintf(head, sizeof head, "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                                                                  "Content-Length: %zu\r\n\r\n", strlen(body));
+    raw_send(fd, head, (size_t)n);
+    raw_send(fd, body, strlen(body));
+    return fd;
+}
+
+static int status_of(int fd, int timeout_ms, char *answer, size_t size)
+{
+    raw_read(fd, answer, size, timeout_ms);
+    close(fd);
+    return strncmp(answer, "HTTP/1.", 7) ? 0 : atoi(answer + 9);
+}
+
+static void bodies_rows_and_timesteps_are_limited(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, ", \"limits\": {\"max_body_bytes\": 2000, \"max_rows\": 4, \"max_timesteps\": 10, \"max_response_bytes\": 80000}", NULL);
+    char *body = long_request(5, 1);
+    assert_predict_error(&server, body, 413, "too_many_rows", "/instances");
+    free(body);
+    body = long_request(2, 11);
+    assert_predict_error(&server, body, 413, "too_many_timesteps", "/instances/0");
+    free(body);
+    body = long_request(4, 10);
+    struct reply reply = http_post(&server, "/predict", body);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    body[strlen(body) - 1] = 0;
+    body = realloc(body, strlen(body) + 100);
+    strcat(body, ", \"return_sequences\": true}");
+    assert_predict_error(&server, body, 413, "response_too_large", NULL);
+    free(body);
+    body = long_request(50, 10); /* over max_body_bytes, by its Content-Length */
+    reply = http_post(&server, "/predict", body);
+    assert_error(&reply, 413, "body_too_large", NULL);
+    reply_free(&reply);
+    const char *const chunked[] = {"Transfer-Encoding: chunked", NULL}; /* and without one */
+    reply = http_request(&server, "POST", "/predict", body, chunked);
+    assert_error(&reply, 413, "body_too_large", NULL);
+    reply_free(&reply);
+    free(body);
+    reply = http_post(&server, "/v1/models/m:initial_state", "{\"batch_size\": 5}");
+    assert_error(&reply, 413, "too_many_rows", "/batch_size");
+    reply_free(&reply);
+    /* gzip of 100 kB of spaces is 133 bytes: the limit is that of the expanded body */
+    static const char *const gzip[] = {"Content-Encoding: gzip", NULL};
+    reply = http_request(&server, "POST", "/predict", "\x1f\x8b", gzip);
+    assert_error(&reply, 400, "bad_encoding", NULL);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void a_full_queue_is_503_at_once(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char answer[16384], *body = long_request(8, 3000);
+    int fds[8], refused = 0, answered = 0;
+    start(&server, ", \"limits\": {\"max_queue\": 2, \"request_timeout_ms\": 60000}", (const char *const[]){"--workers", "1", NULL});
+    for (int i = 0; i < 8; i++)
+        fds[i] = post_raw(&server, body);
+    /* probes answer while everything is busy */
+    struct reply reply = http_get(&server, "/readyz");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    for (int i = 0; i < 8; i++) {
+        int status = status_of(fds[i], 60000, answer, sizeof answer);
+        refused += status == 503 && strstr(answer, "Retry-After: 1\r\n") && strstr(answer, "\"queue_full\"");
+        answered += status == 200;
+    }
+    assert_int_equal(refused + answered, 8);
+    assert_true(refused >= 1 && answered >= 2);
+    free(body);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void a_request_past_its_deadline_is_504(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char answer[16384], *body = long_request(64, 3000);
+    start(&server, ", \"limits\": {\"request_timeout_ms\": 100}", (const char *const[]){"--workers", "1", NULL});
+    double began = now_ms();
+    int fd = post_raw(&server, body), waiting = post_raw(&server, body);
+    assert_int_equal(status_of(fd, 20000, answer, sizeof answer), 504);
+    assert_non_null(strstr(answer, "\"deadline_exceeded\""));
+    assert_int_equal(status_of(waiting, 20000, answer, sizeof answer), 504); /* expired in the queue */
+    assert_true(now_ms() - began < (SANITIZED ? 10000 : 2000));
+    free(body);
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}"); /* and the worker is free again */
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void bytes_in_flight_are_limited(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, ", \"limits\": {\"max_inflight_bytes\": 100000}", NULL);
+    char *body = long_request(40, 1000);
+    struct reply reply = http_post(&server, "/predict", body);
+    assert_error(&reply, 503, "overloaded", NULL);
+    assert_non_null(strstr(reply.headers, "Retry-After: 1\r\n"));
+    reply_free(&reply);
+    free(body);
+    reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    reply = http_get(&server, "/metrics"); /* nothing was lost from the account: this answer's own 16 KiB remain */
+    const char *line = strstr(reply.body, "\ncellserve_inflight_bytes ");
+    assert_non_null(line);
+    assert_true(atof(line + 26) <= 65536);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void connections_are_limited_but_probes_answer(void **state)
+{
+    (void)state;
+    struct daemon server;
+    int idle[4];
+    start(&server, ", \"limits\": {\"max_connections\": 4}", NULL);
+    for (int i = 0; i < 4; i++)
+        idle[i] = raw_connect(&server);
+    sleep_ms(100);
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
+    assert_error(&reply, 503, "too_many_connections", NULL);
+    assert_non_null(strstr(reply.headers, "Retry-After: 1\r\n"));
+    reply_free(&reply);
+    reply = http_get(&server, "/readyz");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    for (int i = 0; i < 4; i++)
+        close(idle[i]);
+    sleep_ms(200);
+    reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void slow_clients_are_cut_at_their_deadline(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char answer[16384];
+    start(&server, ", \"limits\": {\"read_timeout_ms\": 600}", NULL);
+    static const char *const beginnings[] = {"", "GET /li", "GET /livez HTTP/1.1\r\nHost: a\r\nX-",
+                                             "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n{\"ins"};
+    int fds[4];
+    bool open[4] = {true, true, true, true};
+    double began = now_ms(), cut[4] = {0};
+    for (int i = 0; i < 4; i++) {
+        fds[i] = raw_connect(&server);
+        raw_send(fds[i], beginnings[i], strlen(beginnings[i]));
+    }
+    for (int left = 4; left && now_ms() - began < 10000;) { /* a byte now and then, for ever */
+        for (int i = 0; i < 4; i++) {
+            if (!open[i])
+                continue;
+            if (i)
+                raw_send(fds[i], "a", 1);
+            struct pollfd poller = {.fd = fds[i], .events = POLLIN};
+            if (poll(&poller, 1, 0) > 0) {
+                int status = status_of(fds[i], 1000, answer, sizeof answer);
+                if (status != 408)
+                    fail_msg("client %d got %d: %s", i, status, answer);
+                cut[i] = now_ms() - began;
+                open[i] = false;
+                left--;
+            }
+        }
+        sleep_ms(50);
+    }
+    for (int i = 0; i < 4; i++)
+        if (open[i] || cut[i] < 500 || cut[i] > 3000)
+            fail_msg("client %d was cut after %.0f ms", i, cut[i]);
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void slow_readers_are_cut(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, ", \"limits\": {\"read_timeout_ms\": 300}", NULL);
+    char *body = long_request(1, 3000), first[64];
+    body[strlen(body) - 1] = 0;
+    body = realloc(body, strlen(body) + 100);
+    strcat(body, ", \"return_sequences\": true}"); /* some 15 MB of answer, which may take 15 MB / 16 KiB/s: cut the reader short */
+    int fd = raw_connect(&server), small = 4096;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    close(fd);
+    fd = post_raw(&server, body);
+    raw_read(fd, first, sizeof first, 20000); /* the beginning of the answer, then the client vanishes */
+    close(fd);
+    free(body);
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void vanished_clients_free_their_worker(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char *body = long_request(64, 8000);
+    start(&server, "", (const char *const[]){"--workers", "1", NULL});
+    for (int i = 0; i < 3; i++) {
+        int fd = post_raw(&server, body);
+        sleep_ms(150);
+        close(fd);
+    }
+    double began = now_ms();
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
+    assert_int_equal(reply.status, 200); /* without waiting for what nobody reads: 3 x 512000 steps */
+    assert_true(now_ms() - began < (SANITIZED ? 20000 : 3000));
+    reply_free(&reply);
+    free(body);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bodies_rows_and_timesteps_are_limited),
+        cmocka_unit_test(a_full_queue_is_503_at_once),
+        cmocka_unit_test(a_request_past_its_deadline_is_504),
+        cmocka_unit_test(bytes_in_flight_are_limited),
+        cmocka_unit_test(connections_are_limited_but_probes_answer),
+        cmocka_unit_test(slow_clients_are_cut_at_their_deadline),
+        cmocka_unit_test(slow_readers_are_cut),
+        cmocka_unit_test(vanished_clients_free_their_worker),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
