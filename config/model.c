@@ -332,7 +332,7 @@ bool model_load(const struct model_entry *entry, const char *settings_file, cons
         json = json_incref(entry->layer);
         snprintf(source.json_path, sizeof source.json_path, "%s", settings_file ? settings_file : "");
         snprintf(layer_path, sizeof layer_path, "%.40s/layer", entry->where);
-    } else if (find_source(entry->path, &source, problems)) {
+    } else if (entry->path && find_source(entry->path, &source, problems)) { /* no path: the settings' error */
         json = read_json(source.json_path, problems);
     }
     bool good = json && keras_layer_read(json, source.json_path, layer_path, problems, &config);

@@ -93,7 +93,7 @@ static void a_full_queue_is_503_at_once(void **state)
 {
     (void)state;
     struct daemon server;
-    char answer[16384], *body = long_request(8, 3000);
+    char answer[16384], *body = long_request(8, SANITIZED ? 300 : 3000);
     int fds[8], refused = 0, answered = 0;
     start(&server, ", \"limits\": {\"max_queue\": 2, \"request_timeout_ms\": 60000}", (const char *const[]){"--workers", "1", NULL});
     for (int i = 0; i < 8; i++)

@@ -1,0 +1,121 @@
+#include "config/model.h"
+#include "unit.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct problems problems;
+static char folder[] = "/tmp/cellserve-model-XXXXXX";
+
+static void write_file(const char *name, const void *bytes, size_t n)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    fwrite(bytes, 1, n, file);
+    fclose(file);
+}
+
+static void write_tensors(const char *header, size_t floats)
+{
+    unsigned char bytes[8192] = {0};
+    size_t h = strlen(header);
+    bytes[0] = (unsigned char)h;
+    bytes[1] = (unsigned char)(h >> 8);
+    memcpy(bytes + 8, header, h);
+    write_file("weights.safetensors", bytes, 8 + h + 4 * floats);
+}
+
+static const char layer[] = "{\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 2}}";
+
+/* Load the folder; it must fail with a line that has this. */
+static void refused(const char *line)
+{
+    struct model model;
+    struct model_entry entry = {.name = (char *)"m", .path = folder, .where = (char *)""};
+    assert_false(model_load(&entry, NULL, &vec_c, &problems, &model));
+    bool found = false;
+    for (size_t i = 0; i < problems.n_errors; i++)
+        found |= strstr(problems.errors[i], line) != NULL;
+    if (!found)
+        fail_msg("no \"%s\" but \"%s\"", line, problems.n_errors ? problems.errors[0] : "");
+    problems_close(&problems);
+}
+
+#define T(name, shape, from, to) "\"" name "\": {\"dtype\": \"F32\", \"shape\": " shape ", \"data_offsets\": [" #from ", " #to "]}"
+
+static void tensors_must_match_the_configuration(void **state)
+{
+    (void)state;
+    struct model model;
+    struct model_entry entry = {.name = (char *)"m", .path = folder, .where = (char *)""};
+    write_file("model.json", layer, strlen(layer));
+    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[2, 2]", 24, 40) "," T("cells.0.bias", "[2]", 40, 48) "}", 12);
+    if (!model_load(&entry, NULL, &vec_c, &problems, &model))
+        fail_msg("%s", problems.errors[0]);
+    assert_int_equal(model.layer.stack.input_size, 3);
+    assert_true(model.has_weights_file);
+    assert_string_equal(model.version, "1");
+    model_close(&model);
+    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[2, 2]", 24, 40) "}", 10);
+    refused("tensor cells.0.bias is missing, expected with shape [2]");
+    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[4]", 24, 40) "," T("cells.0.bias", "[2]", 40, 48) "}", 12);
+    refused("tensor cells.0.recurrent_kernel has shape [4], expected [2, 2]");
+    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[2, 2]", 24, 40) "," T("cells.0.bias", "[2]", 40, 48) ","
+                  T("cells.1.bias", "[1]", 48, 52) "}", 13);
+    refused("tensor cells.1.bias [1] belongs to no cell of the configuration");
+    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[2, 2]", 24, 40)
+                  ", \"cells.0.bias\": {\"dtype\": \"I32\", \"shape\": [2], \"data_offsets\": [40, 48]}}", 12);
+    refused("tensor cells.0.bias has dtype I32, expected F32, F64, F16 or BF16");
+    write_file("second.safetensors", "", 0);
+    refused("more than one *.safetensors file");
+    char path[256];
+    snprintf(path, sizeof path, "%s/second.safetensors", folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/weights.safetensors", folder);
+    unlink(path);
+    refused("the number of input features is not known");
+    snprintf(path, sizeof path, "%s/model.json", folder);
+    unlink(path);
+    refused("no model.json in this folder");
+}
+
+static void initializers_give_the_same_model_for_a_seed(void **state)
+{
+    (void)state;
+    struct model a, b, c;
+    json_t *json = json_loads(layer, 0, NULL);
+    struct model_entry entry = {.name = (char *)"m", .layer = json, .where = (char *)"/models/0", .seed = 5, .input_size = 3};
+    assert_true(model_load(&entry, "c.json", &vec_c, &problems, &a));
+    assert_true(model_load(&entry, "c.json", &vec_c, &problems, &b));
+    entry.seed = 6;
+    assert_true(model_load(&entry, "c.json", &vec_c, &problems, &c));
+    const struct packed *ka = &a.layer.stack.cells[0].kernel, *kb = &b.layer.stack.cells[0].kernel, *kc = &c.layer.stack.cells[0].kernel;
+    assert_memory_equal(ka->data, kb->data, packed_bytes(ka));
+    assert_memory_not_equal(ka->data, kc->data, packed_bytes(ka));
+    assert_false(a.has_weights_file);
+    model_close(&a);
+    model_close(&b);
+    model_close(&c);
+    json_decref(json);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : 1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(tensors_must_match_the_configuration),
+                                       cmocka_unit_test(initializers_give_the_same_model_for_a_seed)};
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

@@ -1,0 +1,194 @@
+/* Every variant that this CPU can run, against plain C and double: all units 1..70, odd numbers of rows, extremes. */
+#include "unit.h"
+
+/* Largest error of x W + start against double, in units of float32's epsilon times the sum of |x w| and |start|: a sum
+   of n terms in any order stays below n / 2, with fused steps. */
+static void products_are_within_their_error_bound(void **state)
+{
+    (void)state;
+    const struct vec_ops *vec;
+    for (size_t v = 0; (vec = vec_available(v)); v++) {
+        double worst = 0;
+        for (size_t units = 1; units <= 70; units++) {
+            size_t gates = 1 + units % 4, depth = 1 + units * 13 % 97, columns = gates * units, rows = 1 + units % 17;
+            float *matrix = malloc(depth * columns * sizeof *matrix), *x = malloc(rows * depth * sizeof *x);
+            float *bias = malloc(columns * sizeof *bias);
+            unsigned seed = (unsigned)units;
+            for (size_t i = 0; i < depth * columns; i++)
+                matrix[i] = unit_random(&seed);
+            for (size_t i = 0; i < rows * depth; i++)
+                x[i] = unit_random(&seed);
+            for (size_t i = 0; i < columns; i++)
+                bias[i] = unit_random(&seed);
+            struct packed w;
+            assert_int_equal(packed_init(&w, matrix, depth, columns, 0, gates, units, vec->lanes, NULL), RNN_OK);
+            float *start = packed_row(&w, bias), *z = rnn_alloc(rows * packed_columns(&w), sizeof *z);
+            vec->product(&w, rows, x, depth, start, z);
+            for (int pass = 0; pass < 2; pass++) { /* the product, then accumulated once more */
+                for (size_t r = 0; r < rows; r++)
+                    for (size_t g = 0; g < gates; g++)
+                        for (size_t u = 0; u < units; u++) {
+                            double sum = (double)bias[g * units + u], size = fabs(sum);
+                            for (size_t k = 0; k < depth; k++) {
+                                double term = (double)x[r * depth + k] * (double)matrix[k * columns + g * units + u];
+                                sum += (1 + pass) * term;
+                                size += (1 + pass) * fabs(term);
+                            }
+                            double error = fabs((double)z[r * packed_columns(&w) + packed_column(&w, g, u)] - sum);
+                            worst = fmax(worst, error / (size * 0x1p-24 * (double)((1 + pass) * depth + 1)));
+                        }
+                vec->accumulate(&w, rows, x, depth, z);
+            }
+            packed_close(&w);
+            free(matrix);
+            free(x);
+            free(bias);
+            free(start);
+            free(z);
+        }
+        print_message("%-9s products: largest error %.3f of the bound\n", vec->name, worst);
+        assert_true(worst <= 1);
+    }
+}
+
+/* Steps of all cells, units 1..70, rows 1..16: fused against the general way of plain C. Both are a handful of float32
+   roundings and the sum of `units` products away from the truth. */
+static void steps_agree_with_plain_c(void **state)
+{
+    (void)state;
+    static const struct cell_class *const classes[] = {&cell_simple_rnn, &cell_lstm, &cell_gru};
+    const struct vec_ops *vec;
+    for (size_t v = 0; (vec = vec_available(v)); v++) {
+        double worst = 0;
+        for (size_t units = 1; units <= 70; units++)
+            for (size_t c = 0; c < 4; c++) {
+                struct rnn_layer plain = {.return_sequences = true}, fast = {.return_sequences = true};
+                struct rnn_cell_spec *specs[2];
+                for (int i = 0; i < 2; i++) {
+                    specs[i] = unit_leaf(classes[c % 3], units);
+                    specs[i]->reset_after = c < 3;
+                    if (c == 3)
+                        specs[i]->class = &cell_gru;
+                }
+                double scale = 1 / sqrt((double)units);
+                unit_build(&plain.stack, specs[0], 3, &vec_c, scale);
+                unit_build(&fast.stack, specs[1], 3, vec, scale);
+                size_t rows = 1 + (units * 5 + c) % 16, n = plain.stack.state_elems;
+                for (size_t r = 0; r < rows; r++) {
+                    float x[4 * 3], a[4 * 70], b[4 * 70], sa[140] = {0}, sb[140] = {0};
+                    unsigned seed = (unsigned)(units * 100 + r);
+                    for (int i = 0; i < 12; i++)
+                        x[i] = unit_random(&seed);
+                    unit_run(&plain, x, NULL, 4, sa, a);
+                    unit_run(&fast, x, NULL, 4, sb, b);
+                    for (size_t i = 0; i < 4 * units; i++)
+                        worst = fmax(worst, fabs((double)a[i] - (double)b[i]));
+                    for (size_t i = 0; i < n; i++)
+                        worst = fmax(worst, fabs((double)sa[i] - (double)sb[i]));
+                    if (r == 1)
+                        break;
+                }
+                rnn_stack_close(&plain.stack);
+                rnn_stack_close(&fast.stack);
+            }
+        print_message("%-9s steps: largest difference from plain C %.3g\n", vec->name, worst);
+        assert_true(worst <= 2e-6); /* 4 steps x (8 roundings of 2^-24 + sums of magnitude 2), derived above */
+    }
+}
+
+static double ulps(float got, double want)
+{
+    int exponent;
+    frexp(want, &exponent);
+    double ulp = ldexp(1, (exponent < -125 ? -125 : exponent) - 24);
+    return fabs((double)got - want) / ulp;
+}
+
+static double true_sigmoid(double x)
+{
+    return x >= 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
+}
+
+/* A strided sweep over all float32. */
+static void vector_functions_are_within_two_ulp(void **state)
+{
+    (void)state;
+    const struct vec_ops *vec;
+    for (size_t v = 0; (vec = vec_available(v)); v++) {
+        double worst_tanh = 0, worst_sigmoid = 0;
+        if (!vec->tanh)
+            continue;
+        for (uint64_t bits = 0; bits < UINT64_C(1) << 32; bits += 4999) {
+            uint32_t pattern = (uint32_t)bits;
+            float x, t, s;
+            memcpy(&x, &pattern, sizeof x);
+            t = s = x;
+            vec->tanh(1, &t);
+            vec->sigmoid(1, &s);
+            if (isnan(x)) {
+                assert_true(isnan(t) && isnan(s));
+                continue;
+            }
+            worst_tanh = fmax(worst_tanh, ulps(t, tanh((double)x)));
+            if (x > -87) /* below, sigmoid stays at e^-87, 1.6e-38, instead of becoming denormal */
+                worst_sigmoid = fmax(worst_sigmoid, ulps(s, true_sigmoid((double)x)));
+            assert_true(s >= 0 && s <= 1 && t >= -1 && t <= 1);
+        }
+        print_message("%-9s tanh %.2f ulp, sigmoid %.2f ulp\n", vec->name, worst_tanh, worst_sigmoid);
+        assert_true(worst_tanh <= 2 && worst_sigmoid <= 2);
+    }
+}
+
+static void vector_functions_handle_extremes(void **state)
+{
+    (void)state;
+    const struct vec_ops *vec;
+    for (size_t v = 0; (vec = vec_available(v)); v++) {
+        float t[] = {0.0f, -0.0f, INFINITY, -INFINITY, 1e-40f, -1e30f, NAN, 20, 0.1f}, s[9];
+        if (!vec->tanh)
+            continue;
+        memcpy(s, t, sizeof t);
+        vec->tanh(9, t);
+        vec->sigmoid(9, s);
+        assert_true(t[0] == 0 && !signbit(t[0]) && t[1] == 0 && signbit(t[1]));
+        assert_true(t[2] == 1 && t[3] == -1 && t[5] == -1 && isnan(t[6]) && t[7] == 1);
+        assert_true(t[4] == 1e-40f);
+        assert_true(s[0] == 0.5f && s[1] == 0.5f && s[2] == 1 && s[3] < 2e-38f && s[3] >= 0 && isnan(s[6]));
+    }
+}
+
+static void selection_knows_the_cpu(void **state)
+{
+    (void)state;
+    assert_ptr_equal(vec_select(NULL), vec_available(0));
+    assert_ptr_equal(vec_select(""), vec_available(0));
+    assert_ptr_equal(vec_select("c"), &vec_c);
+    assert_non_null(vec_select("openblas"));
+    assert_null(vec_select("mmx"));
+}
+
+static void denormals_are_off_only_in_between(void **state)
+{
+    (void)state;
+    volatile float tiny = 1e-40f, half = 0.5f;
+    unsigned long long saved = vec_denormals_off();
+    volatile float inside = tiny * half;
+    vec_denormals_restore(saved);
+    volatile float outside = tiny * half;
+    assert_true(outside != 0);
+#if defined(__x86_64__)
+    assert_true(inside == 0);
+#else
+    (void)inside;
+#endif
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(products_are_within_their_error_bound), cmocka_unit_test(steps_agree_with_plain_c),
+        cmocka_unit_test(vector_functions_are_within_two_ulp),   cmocka_unit_test(vector_functions_handle_extremes),
+        cmocka_unit_test(selection_knows_the_cpu),               cmocka_unit_test(denormals_are_off_only_in_between),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
