@@ -88,9 +88,41 @@ unit: $(UNIT)
 	@tests/run.sh $(UNIT)
 e2e: $(BUILD)/cellserve $(E2E)
 	@tests/run.sh $(E2E)
+arrows: $(BUILD)/libcellserve_core.a
+	@tests/arrows.sh $<
+
+# ---- what people type ----
+
+# Installed first, and then make anew: the flags below come from packages that may just have been missing.
+run: ## install what is missing, build, serve the demo model
+	@tools/install.sh run
+	@$(MAKE) --no-print-directory all
+	@tools/run.sh build/cellserve
+test: ## install what is missing, build, run every test
+	@tools/install.sh test
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory tests
+tests: $(BUILD)/cellserve $(UNIT) $(E2E) $(BUILD)/libcellserve_core.a
+	@tests/run.sh tests/arrows.sh $(UNIT) $(E2E)
+bench: all ## measure the demo model and the cases of docs/benchmarks.md
+	@bench/run.sh build/cellserve
+asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory VARIANT=asan tests
+tsan: ## every end-to-end test under ThreadSanitizer
+	@$(MAKE) --no-print-directory VARIANT=tsan unit e2e
+lint: ## gcc and clang warnings as errors, cppcheck, includes between rooms
+	@tools/install.sh lint
+	@$(MAKE) --no-print-directory VARIANT=clang all
+	@tools/lint.sh
+format: ## lay all C files out by .clang-format
+	@clang-format -i $(shell git ls-files '*.c' '*.h')
+docker: ## build the image cellserve
+	docker build -f docker/Dockerfile -t cellserve .
+clean: ## remove what was built
+	rm -rf build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all help
+.PHONY: all help unit e2e arrows run test tests bench asan tsan lint format docker clean

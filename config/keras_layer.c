@@ -17,19 +17,38 @@ struct walk {
 
 /* Keys of Keras's own that mean nothing here, in cells and in layers. */
 static const char *const ignored_keys[] = {
-    "name", "trainable", "dtype", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
-    "activity_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint", "dropout",
-    "recurrent_dropout", "implementation", "seed", "ragged", "input_dim", "input_length", "input_shape", "batch_size",
-    "use_cudnn", NULL,
+    "name",
+    "trainable",
+    "dtype",
+    "kernel_regularizer",
+    "recurrent_regularizer",
+    "bias_regularizer",
+    "activity_regularizer",
+    "kernel_constraint",
+    "recurrent_constraint",
+    "bias_constraint",
+    "dropout",
+    "recurrent_dropout",
+    "implementation",
+    "seed",
+    "ragged",
+    "input_dim",
+    "input_length",
+    "input_shape",
+    "batch_size",
+    "use_cudnn",
+    NULL,
 };
 static const char *const cell_keys[] = {
-    "units", "activation", "recurrent_activation", "use_bias", "unit_forget_bias", "reset_after",
-    "kernel_initializer", "recurrent_initializer", "bias_initializer", NULL,
+    "units",       "activation",         "recurrent_activation",  "use_bias",         "unit_forget_bias",
+    "reset_after", "kernel_initializer", "recurrent_initializer", "bias_initializer", NULL,
 };
 static const char *const stack_keys[] = {"cells", "reverse_state_order", NULL};
 static const char *const layer_keys[] = {
-    "return_sequences", "return_state", "go_backwards", "stateful", "unroll", "time_major", "zero_output_for_mask",
-    "cell", "num_constants", "constants", "batch_input_shape", "build_input_shape", "batch_shape", NULL,
+    "return_sequences", "return_state", "go_backwards",         "stateful",
+    "unroll",           "time_major",   "zero_output_for_mask", "cell",
+    "num_constants",    "constants",    "batch_input_shape",    "build_input_shape",
+    "batch_shape",      NULL,
 };
 
 static bool in_list(const char *word, const char *const *list)
@@ -46,8 +65,7 @@ static void warn_unknown(struct walk *walk, const json_t *config, const char *pa
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)config, key, value)
-    {
+    json_object_foreach((json_t *)config, key, value) {
         if (in_list(key, ignored_keys) || in_list(key, first) || in_list(key, second))
             continue;
         char where[PATH_SIZE + 80];
@@ -63,8 +81,8 @@ static void error_at(struct walk *walk, const char *path, const char *key, const
     char where[PATH_SIZE + 80];
     snprintf(where, sizeof where, "%s%s%s", path, key ? "/" : "", key ? key : "");
     char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    problem_error(walk->reader.problems, (struct place){walk->reader.file, where}, "expected %s, found %.80s",
-                  expected, text ? text : "nothing");
+    problem_error(walk->reader.problems, (struct place){walk->reader.file, where}, "expected %s, found %.80s", expected,
+                  text ? text : "nothing");
     free(text);
 }
 
@@ -256,13 +274,17 @@ static bool has_keras3_marks(const json_t *json, int depth)
     if (depth > 64)
         return false;
     if (json_is_array(json))
-        json_array_foreach((json_t *)json, i, value) if (has_keras3_marks(value, depth + 1)) return true;
+        json_array_foreach((json_t *)json, i, value)
+            if (has_keras3_marks(value, depth + 1))
+                return true;
     if (!json_is_object(json))
         return false;
     const char *class_name = keras_class_name(json);
     if (json_object_get(json, "batch_shape") || (class_name && !strcmp(class_name, "DTypePolicy")))
         return true;
-    json_object_foreach((json_t *)json, key, value) if (has_keras3_marks(value, depth + 1)) return true;
+    json_object_foreach((json_t *)json, key, value)
+        if (has_keras3_marks(value, depth + 1))
+            return true;
     return false;
 }
 

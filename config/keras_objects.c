@@ -109,8 +109,7 @@ static void named_activation(const struct keras_reader *reader, const char *name
         out->kind = ACT_HARD_SIGMOID_V3;
 }
 
-void keras_activation(const struct keras_reader *reader, const json_t *value, const char *path,
-                      struct activation *out)
+void keras_activation(const struct keras_reader *reader, const json_t *value, const char *path, struct activation *out)
 {
     const char *class_name = keras_class_name(value);
     const json_t *config = json_object_get(value, "config");

@@ -17,8 +17,7 @@ struct keras_reader {
 
 /* An activation: null, a name, {"class_name": "function", "config": name}, or a layer object such as
    {"class_name": "LeakyReLU", "config": {"alpha": 0.1}}. On a problem it is added, and *out stays. */
-void keras_activation(const struct keras_reader *reader, const json_t *value, const char *path,
-                      struct activation *out);
+void keras_activation(const struct keras_reader *reader, const json_t *value, const char *path, struct activation *out);
 
 /* An initializer: a name, or {"class_name": "GlorotUniform", "config": {…}}. */
 void keras_initializer(const struct keras_reader *reader, const json_t *value, const char *path,

@@ -277,9 +277,10 @@ static size_t find_input_size(const struct model_entry *entry, const struct kera
     if (!size)
         size = entry->input_size;
     if (!size && !set)
-        problem_error(problems, place,
-                      "the number of input features is not known; set \"input_size\" in the model's entry (--input-size), "
-                      "or batch_input_shape in the configuration");
+        problem_error(
+            problems, place,
+            "the number of input features is not known; set \"input_size\" in the model's entry (--input-size), "
+            "or batch_input_shape in the configuration");
     if (entry->input_size && size != entry->input_size)
         problem_error(problems, place, "the model has %zu input features, the entry's input_size is %zu", size,
                       entry->input_size);

@@ -19,9 +19,9 @@ static const struct {
     enum tensor_type type;
     size_t width;
 } types[] = {
-    {"F32", TENSOR_F32, 4},   {"F64", TENSOR_F64, 8},   {"F16", TENSOR_F16, 2},   {"BF16", TENSOR_BF16, 2},
-    {"I64", TENSOR_OTHER, 8}, {"I32", TENSOR_OTHER, 4}, {"I16", TENSOR_OTHER, 2}, {"I8", TENSOR_OTHER, 1},
-    {"U64", TENSOR_OTHER, 8}, {"U32", TENSOR_OTHER, 4}, {"U16", TENSOR_OTHER, 2}, {"U8", TENSOR_OTHER, 1},
+    {"F32", TENSOR_F32, 4},    {"F64", TENSOR_F64, 8},   {"F16", TENSOR_F16, 2},   {"BF16", TENSOR_BF16, 2},
+    {"I64", TENSOR_OTHER, 8},  {"I32", TENSOR_OTHER, 4}, {"I16", TENSOR_OTHER, 2}, {"I8", TENSOR_OTHER, 1},
+    {"U64", TENSOR_OTHER, 8},  {"U32", TENSOR_OTHER, 4}, {"U16", TENSOR_OTHER, 2}, {"U8", TENSOR_OTHER, 1},
     {"BOOL", TENSOR_OTHER, 1},
 };
 
@@ -127,8 +127,7 @@ static bool read_header(struct tensor_set *set, json_t *header, size_t data_at, 
     bool good = spans && set->tensors;
     if (!good)
         problem_error(problems, place, "out of memory");
-    json_object_foreach(header, key, entry)
-    {
+    json_object_foreach(header, key, entry) {
         if (!good || !strcmp(key, "__metadata__"))
             continue;
         struct named_tensor *tensor = &set->tensors[set->n];

@@ -6,11 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INT(k, field, low, high, value, text)                                                                         \
-    {k, SETTING_INT, offsetof(struct settings, field), low, high, value, NULL, text}
-#define TEXT(k, field, value, options, text)                                                                          \
-    {k, SETTING_TEXT, offsetof(struct settings, field), 0, 0, value, options, text}
+#define INT(k, field, low, high, value, text)                                                                          \
+    {                                                                                                                  \
+        k, SETTING_INT, offsetof(struct settings, field), low, high, value, NULL, text                                 \
+    }
+#define TEXT(k, field, value, options, text)                                                                           \
+    {                                                                                                                  \
+        k, SETTING_TEXT, offsetof(struct settings, field), 0, 0, value, options, text                                  \
+    }
 
+/* clang-format off */
 const struct setting settings_table[] = {
     TEXT("host", host, "127.0.0.1", NULL, "address to listen on"),
     INT("port", port, 0, 65535, "8080", "TCP port; 0 picks a free one"),
@@ -43,6 +48,7 @@ const struct setting settings_table[] = {
     TEXT("log.level", log_level, "info", "debug|info|warn|error", "least level that is logged"),
     {NULL, SETTING_INT, 0, 0, 0, NULL, NULL, NULL},
 };
+/* clang-format on */
 
 static void *field(struct settings *settings, const struct setting *setting)
 {
@@ -78,8 +84,8 @@ static void set_int(struct settings *settings, const struct setting *setting, in
                     struct problems *problems)
 {
     if (value < setting->min || value > setting->max)
-        problem_error(problems, place, "expected a whole number from %lld to %lld, found %lld",
-                      (long long)setting->min, (long long)setting->max, (long long)value);
+        problem_error(problems, place, "expected a whole number from %lld to %lld, found %lld", (long long)setting->min,
+                      (long long)setting->max, (long long)value);
     else
         *(int64_t *)field(settings, setting) = value;
 }
@@ -164,8 +170,8 @@ const struct setting *settings_flag(const char *flag)
 /* ---- the file ---- */
 
 static const char *const section_names[] = {"models", "batching", "limits", "sessions", "log", NULL};
-static const char *const model_keys[] = {"name",      "path",            "layer", "seed", "input_size", "default",
-                                         "precision", "allow_nonfinite", "watch", NULL};
+static const char *const model_keys[] = {"name",    "path",      "layer",           "seed",  "input_size",
+                                         "default", "precision", "allow_nonfinite", "watch", NULL};
 
 /* Say that a key is not known, and which known one is near: those of a section ("limits.") or of the top level. */
 static void unknown_key(const char *file, const char *section, const char *key, struct problems *problems)
@@ -229,8 +235,7 @@ static void read_section(struct settings *settings, const char *section, json_t 
 {
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value)
-    {
+    json_object_foreach(object, key, value) {
         char name[128], path[128];
         snprintf(name, sizeof name, "%s%.64s", section, key);
         snprintf(path, sizeof path, "/%.*s%s%.64s", *section ? (int)strlen(section) - 1 : 0, section,
@@ -327,8 +332,7 @@ static void read_model(struct settings *settings, size_t i, json_t *object, stru
     entry->where = strdup(where);
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value)
-    {
+    json_object_foreach(object, key, value) {
         char path[192];
         snprintf(path, sizeof path, "%s/%.64s", where, key);
         bool known = false;
@@ -432,8 +436,8 @@ bool settings_add_model(struct settings *settings, const char *path)
     if (!grown)
         return false;
     settings->models = grown;
-    grown[settings->n_models] = (struct model_entry){
-        .name = strdup("default"), .path = strdup(path), .where = strdup(""), .is_default = true};
+    grown[settings->n_models] =
+        (struct model_entry){.name = strdup("default"), .path = strdup(path), .where = strdup(""), .is_default = true};
     settings->n_models++;
     return grown[settings->n_models - 1].name && grown[settings->n_models - 1].path;
 }

@@ -13,9 +13,9 @@
 /* One model of the configuration. Strings are owned. */
 struct model_entry {
     char *name;
-    char *path;     /* as it can be opened: relative paths are taken from the configuration file's folder */
-    json_t *layer;  /* inline layer configuration in place of path, or NULL; owned */
-    char *where;    /* JSON pointer of the entry, for messages; "" on the command line */
+    char *path;    /* as it can be opened: relative paths are taken from the configuration file's folder */
+    json_t *layer; /* inline layer configuration in place of path, or NULL; owned */
+    char *where;   /* JSON pointer of the entry, for messages; "" on the command line */
     uint64_t seed;
     size_t input_size; /* 0: not given */
     bool is_default, allow_nonfinite;

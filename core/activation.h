@@ -51,7 +51,7 @@ struct activation {
 
 /* One row of the table of names. */
 struct activation_name {
-    const char *name; /* as Keras writes it; aliases have rows of their own */
+    const char *name;             /* as Keras writes it; aliases have rows of their own */
     struct activation activation; /* with Keras's default parameters */
 };
 

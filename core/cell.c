@@ -63,8 +63,8 @@ size_t cell_tensors(const struct rnn_cell_spec *spec, size_t input_size, struct 
     rnn_size_mul(spec->class->gates, spec->units, &columns);
     out[0] = (struct cell_tensor){"kernel", 2, {input_size, columns}, &spec->kernel_initializer};
     out[1] = (struct cell_tensor){"recurrent_kernel", 2, {spec->units, columns}, &spec->recurrent_initializer};
-    out[2] = (struct cell_tensor){"bias", rows ? 2 : 1, {rows ? rows : columns, rows ? columns : 0},
-                                  &spec->bias_initializer};
+    out[2] = (struct cell_tensor){
+        "bias", rows ? 2 : 1, {rows ? rows : columns, rows ? columns : 0}, &spec->bias_initializer};
     return spec->use_bias ? 3 : 2;
 }
 

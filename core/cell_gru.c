@@ -14,8 +14,8 @@ static size_t bias_rows(const struct rnn_cell_spec *spec)
 
 /* The recurrent bias of z and r is only ever added to x K + b, so it joins the input bias; that of the candidate
    is multiplied by r and stays apart. */
-static enum rnn_status init_after(struct rnn_cell *cell, size_t units, const float *recurrent_kernel,
-                                  const float *bias, struct rnn_error *err)
+static enum rnn_status init_after(struct rnn_cell *cell, size_t units, const float *recurrent_kernel, const float *bias,
+                                  struct rnn_error *err)
 {
     size_t lanes = cell->vec->lanes;
     struct packed one = {.units = units, .gates = 1, .lanes = lanes ? lanes : units};
@@ -35,8 +35,8 @@ static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *s
     size_t units = spec->units;
     if (spec->reset_after)
         return init_after(cell, units, recurrent_kernel, bias, err);
-    enum rnn_status status = packed_init(&cell->recurrent, recurrent_kernel, units, 3 * units, 0, 2, units,
-                                         cell->vec->lanes, err);
+    enum rnn_status status =
+        packed_init(&cell->recurrent, recurrent_kernel, units, 3 * units, 0, 2, units, cell->vec->lanes, err);
     return status ? status
                   : packed_init(&cell->recurrent_candidate, recurrent_kernel, units, 3 * units, 2, 1, units,
                                 cell->vec->lanes, err);

@@ -25,8 +25,7 @@ static void combine(const struct rnn_cell *cell, const float *z, float *c, float
     float *i = gates, *f = i + units, *g = f + units, *o = g + units;
     for (size_t gate = 0; gate < 4; gate++) {
         cell_gate(&cell->kernel, z, gate, gates + gate * units);
-        cell_activate(cell, gate == 2 ? &cell->activation : &cell->recurrent_activation, units,
-                      gates + gate * units);
+        cell_activate(cell, gate == 2 ? &cell->activation : &cell->recurrent_activation, units, gates + gate * units);
     }
     for (size_t u = 0; u < units; u++)
         h[u] = c[u] = f[u] * c[u] + i[u] * g[u];

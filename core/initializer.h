@@ -59,7 +59,7 @@ const struct initializer_name *initializer_find(const char *name);
  * RNN_ENOMEM when the work space of the orthogonal initializer cannot be had; RNN_EINVAL for an identity or
  * orthogonal vector.
  */
-enum rnn_status initializer_fill(const struct initializer *initializer, uint64_t seed, const char *path,
-                                 size_t rows, size_t columns, float *out, struct rnn_error *err);
+enum rnn_status initializer_fill(const struct initializer *initializer, uint64_t seed, const char *path, size_t rows,
+                                 size_t columns, float *out, struct rnn_error *err);
 
 #endif

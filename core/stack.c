@@ -25,8 +25,7 @@ static const struct rnn_cell_spec *leaf(const struct rnn_cell_spec *spec, size_t
     return (*i)-- == 0 ? spec : NULL;
 }
 
-const struct rnn_cell_spec *rnn_cell_spec_leaf(const struct rnn_cell_spec *spec, size_t i, char *path,
-                                               size_t path_size)
+const struct rnn_cell_spec *rnn_cell_spec_leaf(const struct rnn_cell_spec *spec, size_t i, char *path, size_t path_size)
 {
     if (path)
         snprintf(path, path_size, "%s", spec->class ? "cells.0" : "");
@@ -138,8 +137,8 @@ bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t *bytes
     size_t row_steps = rows > CHUNK_ROW_STEPS ? rows : CHUNK_ROW_STEPS, floats = 0, part;
     const size_t sizes[][2] = {
         {row_steps, w.columns},                       /* z */
-        {row_steps, w.units}, {row_steps, w.units},   /* outputs of this cell and of the one below */
-        {rows, w.units}, {rows, w.units},             /* h before the chunk, c */
+        {row_steps, w.units},   {row_steps, w.units}, /* outputs of this cell and of the one below */
+        {rows, w.units},        {rows, w.units},      /* h before the chunk, c */
         {rows + 1, w.columns},                        /* scratch of a step */
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)

@@ -12,7 +12,8 @@ static void *take(struct batch *batch, size_t count, size_t size, struct failure
     size_t bytes;
     void *block = rnn_size_mul(count ? count : 1, size, &bytes) ? memory_realloc(batch->share, NULL, 0, bytes) : NULL;
     if (!block)
-        failure_set(failure, 503, "overloaded", "", "The server holds too many request bytes at the moment; try again.");
+        failure_set(failure, 503, "overloaded", "",
+                    "The server holds too many request bytes at the moment; try again.");
     return block;
 }
 
@@ -83,8 +84,8 @@ static bool check_lists(const struct batch *batch, const struct json_tensor *inp
         }
         const struct json_list *inner = list++;
         if (!inner->length)
-            return empty_input(failure, key, indices, time_major ? "This timestep has no sequences."
-                                                                 : "This sequence has no timesteps.");
+            return empty_input(failure, key, indices,
+                               time_major ? "This timestep has no sequences." : "This sequence has no timesteps.");
         if (inner->holds != LIST_OF_LISTS)
             return wrong_shape(failure, key, indices,
                                "Expected a list of timesteps, each a list of %zu features; found numbers.",
@@ -300,11 +301,13 @@ bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, 
     size_t units = layer->stack.output_size, vectors = batch->sequences ? batch->timesteps : batch->n_rows;
     bool interleaved = batch->sequences && layer->time_major;
     /* a number takes 4 bytes at least: "0.0," */
-    if (!rnn_size_mul(vectors, units, &batch->outputs_floats) || batch->outputs_floats > limits->max_response_bytes / 4) {
+    if (!rnn_size_mul(vectors, units, &batch->outputs_floats) ||
+        batch->outputs_floats > limits->max_response_bytes / 4) {
         batch->outputs_floats = 0;
         return failure_set(failure, 413, "response_too_large", "",
                            "The answer would be larger than %zu bytes (limits.max_response_bytes); send fewer or "
-                           "shorter sequences.", limits->max_response_bytes);
+                           "shorter sequences.",
+                           limits->max_response_bytes);
     }
     batch->outputs = take(batch, batch->outputs_floats, sizeof *batch->outputs, failure);
     batch->order = take(batch, batch->n_rows, sizeof *batch->order, failure);

@@ -31,8 +31,7 @@ bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, co
 /* After the inputs. mask may be absent. */
 bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct failure *failure);
 /* Initial states, in the nesting that answers have; absent: zeros. */
-bool batch_bind_states(struct batch *batch, const struct json_tensor *states, const char *key,
-                       struct failure *failure);
+bool batch_bind_states(struct batch *batch, const struct json_tensor *states, const char *key, struct failure *failure);
 /* Memory for the outputs; the last to be bound. */
 bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure);
 

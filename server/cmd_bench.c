@@ -152,7 +152,10 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
     bool good = true;
     for (; started < threads; started++) {
         struct runner *runner = &runners[started];
-        *runner = (struct runner){.model = model, .batch = batch, .timesteps = timesteps, .end_ns = end,
+        *runner = (struct runner){.model = model,
+                                  .batch = batch,
+                                  .timesteps = timesteps,
+                                  .end_ns = end,
                                   .microseconds = malloc(MAX_SAMPLES * sizeof(double))};
         if (!runner->microseconds || pthread_create(&ids[started], NULL, run, runner))
             break;
@@ -189,7 +192,8 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
            row_steps * 1e6 / median * (double)threads);
     printf("arithmetic %.1f GFLOP/s, %.0f %% of this machine's %.1f (its own product from the L1 cache%s)\n", gflops,
            100 * gflops / (peak * (double)threads), peak * (double)threads, threads > 1 ? ", times the threads" : "");
-    printf("weights    %.1f GB/s if read once a timestep\n", weights * (double)timesteps / median * 1e-3 * (double)threads);
+    printf("weights    %.1f GB/s if read once a timestep\n",
+           weights * (double)timesteps / median * 1e-3 * (double)threads);
     free(all);
     return true;
 }

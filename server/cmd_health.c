@@ -69,7 +69,8 @@ static int get_status(const struct url *url)
     int fd = connect_to(url), status = 0;
     if (fd < 0)
         return 0;
-    int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", url->path, url->host);
+    int n =
+        snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", url->path, url->host);
     size_t have = 0;
     if (send(fd, text, (size_t)n, MSG_NOSIGNAL) == n) {
         ssize_t more;

@@ -22,7 +22,8 @@ static size_t parameters(const struct rnn_cell_spec *spec, const struct rnn_cell
 
 static void print(const struct model *model)
 {
-    static const char rule[] = "_________________________________________________________________________________________";
+    static const char rule[] =
+        "_________________________________________________________________________________________";
     const struct rnn_layer *layer = &model->layer;
     const struct rnn_stack *stack = &layer->stack;
     printf("Model: %s (%s), version %s, Keras %d, weights from %s\n%s\n", model->layer_name, model->class_name,

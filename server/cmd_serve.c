@@ -11,9 +11,9 @@
 #include <string.h>
 
 enum {
-    TICK_MS = 50,          /* deadlines are looked at this often */
-    HURRY_MS = 2000,       /* a second signal ends the process within this */
-    FLUSH_MS = 1000,       /* at the end of the drain's time, for the answers of what was cancelled */
+    TICK_MS = 50,    /* deadlines are looked at this often */
+    HURRY_MS = 2000, /* a second signal ends the process within this */
+    FLUSH_MS = 1000, /* at the end of the drain's time, for the answers of what was cancelled */
 };
 
 /* Wait for a signal for up to a tick; 0 when none came. */

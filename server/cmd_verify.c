@@ -31,7 +31,8 @@ static json_t *load(const char *path)
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
         return NULL;
     }
-    json_t *json = npy_is(text, bytes) ? npy_to_json(text, bytes, &wrong) : json_loadb(text, bytes, JSON_DECODE_ANY, &error);
+    json_t *json =
+        npy_is(text, bytes) ? npy_to_json(text, bytes, &wrong) : json_loadb(text, bytes, JSON_DECODE_ANY, &error);
     if (!json && wrong)
         fprintf(stderr, "%s: %s\n", path, wrong);
     else if (!json)

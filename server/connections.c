@@ -94,11 +94,13 @@ static int64_t deadline(const struct connections *all, const struct connection *
 /* Nothing has been sent on the socket for this request, so an answer of our own can go out before the end. */
 static void send_timeout(int fd)
 {
-    static const char body[] = "{\"error\": \"The request was not received in time.\", \"code\": \"request_timeout\"}\n";
+    static const char body[] =
+        "{\"error\": \"The request was not received in time.\", \"code\": \"request_timeout\"}\n";
     char text[256];
     int n = snprintf(text, sizeof text,
                      "HTTP/1.1 408 Request Timeout\r\nContent-Type: application/json\r\nConnection: close\r\n"
-                     "Content-Length: %zu\r\n\r\n%s", sizeof body - 1, body);
+                     "Content-Length: %zu\r\n\r\n%s",
+                     sizeof body - 1, body);
     ssize_t sent = send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
     (void)sent; /* the client is cut in any case */
 }

@@ -22,11 +22,11 @@
 #include <unistd.h>
 
 enum {
-    HEAD_BYTES = 32768,       /* most of a request's head */
-    HEAD_FIELDS = 100,        /* most fields of it */
-    SWALLOW_BYTES = 65536,    /* a refused request's body up to this size is read, so that the connection lives on */
-    SPARE_CONNECTIONS = 64,   /* beyond max_connections, for probes and for refusing */
-    IDLE_TIMEOUT_MS = 65000,  /* a kept-alive connection; longer than proxies keep theirs */
+    HEAD_BYTES = 32768,      /* most of a request's head */
+    HEAD_FIELDS = 100,       /* most fields of it */
+    SWALLOW_BYTES = 65536,   /* a refused request's body up to this size is read, so that the connection lives on */
+    SPARE_CONNECTIONS = 64,  /* beyond max_connections, for probes and for refusing */
+    IDLE_TIMEOUT_MS = 65000, /* a kept-alive connection; longer than proxies keep theirs */
 };
 
 struct http {
@@ -109,8 +109,7 @@ static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char 
     (void)kind;
     if (list->n == HEAD_FIELDS)
         return MHD_NO;
-    list->fields[list->n++] =
-        (struct head_field){name, value ? value : "", name_bytes, value ? value_bytes : 0};
+    list->fields[list->n++] = (struct head_field){name, value ? value : "", name_bytes, value ? value_bytes : 0};
     return MHD_YES;
 }
 
@@ -226,7 +225,8 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *b
         return request->body_bytes > 2 * limit ? MHD_NO : MHD_YES;
     if (request->body_bytes > limit) {
         request->close = true;
-        answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).", limit);
+        answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).",
+                     limit);
     } else if (request->body_bytes + 1 > request->body_room && !grow_body(x, request->body_bytes + 1)) {
         answer_error(request, 503, "overloaded", "The server holds too many request bytes at the moment; try again.");
     } else {

@@ -73,8 +73,8 @@ static bool check_length(const struct head_field *field, uint64_t max_body_bytes
     return true;
 }
 
-static bool check_field(const struct head_field *field, uint64_t max_body_bytes, struct head_body *body,
-                        bool *has_host, struct failure *failure)
+static bool check_field(const struct head_field *field, uint64_t max_body_bytes, struct head_body *body, bool *has_host,
+                        struct failure *failure)
 {
     if (!is_token(field->name, field->name_bytes))
         return refuse(failure, "A header name has characters that names cannot have.");
@@ -102,8 +102,7 @@ static bool check_field(const struct head_field *field, uint64_t max_body_bytes,
     return true;
 }
 
-bool http_check_head(const struct head *head, uint64_t max_body_bytes, struct head_body *body,
-                     struct failure *failure)
+bool http_check_head(const struct head *head, uint64_t max_body_bytes, struct head_body *body, struct failure *failure)
 {
     bool version11 = !strcmp(head->version, "HTTP/1.1"), has_host = false;
     *body = (struct head_body){.length = 0};

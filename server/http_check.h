@@ -26,7 +26,6 @@ struct head_body {
 };
 
 /* Check a head; false with *failure set: 400 bad_request, 411, 413, 415 or 417. max_body_bytes bounds Content-Length. */
-bool http_check_head(const struct head *head, uint64_t max_body_bytes, struct head_body *body,
-                     struct failure *failure);
+bool http_check_head(const struct head *head, uint64_t max_body_bytes, struct head_body *body, struct failure *failure);
 
 #endif

@@ -59,7 +59,10 @@ static size_t utf8_length(const unsigned char *p)
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* The text of a string being copied; what does not fit is dropped and remembered. */
@@ -399,8 +402,9 @@ static bool read_element(struct reader *r, struct json_tensor *tensor, const str
     } else if (*r->at != '-' && (*r->at < '0' || *r->at > '9') && *r->at != 'N' && *r->at != 'I') {
         what = "an object";
         return (*r->at == '{' || read_scalar(r, &what)) &&
-               tensor_failure(r, tensor, open, "wrong_type", booleans ? "Expected true, false, 1 or 0, found %s."
-                                                                      : "Expected a number, found %s.", what);
+               tensor_failure(r, tensor, open, "wrong_type",
+                              booleans ? "Expected true, false, 1 or 0, found %s." : "Expected a number, found %s.",
+                              what);
     } else if (!read_nonfinite(r, &value)) {
         if (!read_number(r, &value))
             return false;
@@ -628,13 +632,13 @@ static void describe(const char *text, const char *at, const char *end, const ch
             start = p + 1;
         }
     char found[24] = "the end of the body";
-    if (at < end && *at > ' ' && *at < 0x7f)
+    if (at<end && * at> ' ' && *at < 0x7f)
         snprintf(found, sizeof found, "'%c'", *at);
     else if (at < end)
         snprintf(found, sizeof found, "the byte 0x%02x", (unsigned char)*at);
     *out = (struct failure){0};
-    failure_set(out, 400, "invalid_json", "", "The body is not JSON: line %zu, column %zu: expected %s, found %s.", line,
-                (size_t)(at - start) + 1, expected, found);
+    failure_set(out, 400, "invalid_json", "", "The body is not JSON: line %zu, column %zu: expected %s, found %s.",
+                line, (size_t)(at - start) + 1, expected, found);
 }
 
 bool json_body_read(struct json_body *body, const struct body_key *keys, struct failure *failure)

@@ -43,7 +43,8 @@ void local_answer(struct local *local, char *body, size_t bytes)
     snprintf(request->id, sizeof request->id, "local");
     size_t limit = (size_t)local->server.settings->max_body_bytes;
     if (bytes > limit)
-        answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).", limit);
+        answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).",
+                     limit);
     else
         answer_predict(request, &local->worker);
 }

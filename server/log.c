@@ -66,8 +66,8 @@ static void begin(struct line *line, enum log_level level)
     gmtime_r(&now.tv_sec, &utc);
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
     line->used = 0;
-    add(line, setup.json ? "{\"time\": \"%s.%03ldZ\", \"level\": \"%s\"" : "%s.%03ldZ %s", stamp,
-        now.tv_nsec / 1000000, level_names[level]);
+    add(line, setup.json ? "{\"time\": \"%s.%03ldZ\", \"level\": \"%s\"" : "%s.%03ldZ %s", stamp, now.tv_nsec / 1000000,
+        level_names[level]);
 }
 
 static void end(struct line *line)

@@ -6,10 +6,12 @@
 #include <string.h>
 
 static const struct command commands[] = {
-    {"serve", "[MODEL] [--config FILE] [--host ADDR] [--port N] [--workers N] [--log text|json] [--seed N] "
-              "[--input-size F]",
+    {"serve",
+     "[MODEL] [--config FILE] [--host ADDR] [--port N] [--workers N] [--log text|json] [--seed N] "
+     "[--input-size F]",
      "Serve models over HTTP. MODEL alone is served under the name \"default\"; --seed and --input-size are its seed\n"
-     "and number of features where no weights file says them.", true, command_serve},
+     "and number of features where no weights file says them.",
+     true, command_serve},
     {"check", "--config FILE", "Validate the configuration and load the models: exit 0, or 1 with every problem found.",
      true, command_check},
     {"inspect", "MODEL [--seed N] [--input-size F]",
@@ -19,8 +21,8 @@ static const struct command commands[] = {
      command_predict},
     {"verify", "MODEL --inputs FILE --expected FILE [--rtol R --atol A]",
      "Compare with a framework's own answer (JSON or npy): the largest difference per output, layer and timestep.\n"
-     "Exit 1 outside the tolerance |got - expected| <= atol + rtol |expected| (defaults 1e-5 and 1e-6).", false,
-     command_verify},
+     "Exit 1 outside the tolerance |got - expected| <= atol + rtol |expected| (defaults 1e-5 and 1e-6).",
+     false, command_verify},
     {"bench", "MODEL [--batch B] [--timesteps T] [--threads N]",
      "Measure latency, throughput, GFLOP/s and the share of this machine's own peak.", false, command_bench},
     {"health", "[URL]", "Exit 0 when the server at URL (http://127.0.0.1:8080, or of CELLSERVE_PORT) is ready, else 1.",
@@ -33,9 +35,10 @@ static void usage(FILE *out)
     fprintf(out, "cellserve %s: serves stacked RNN cells over HTTP\n\n", CELLSERVE_VERSION);
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  cellserve %s %s\n", commands[i].name, commands[i].usage);
-    fprintf(out, "  cellserve --version | --help | COMMAND --help\n\n"
-                 "MODEL is a .json layer configuration as Keras serializes it (its weights come from the initializers),\n"
-                 "or a folder with model.json beside one *.safetensors file, or a folder of numbered versions.\n");
+    fprintf(out,
+            "  cellserve --version | --help | COMMAND --help\n\n"
+            "MODEL is a .json layer configuration as Keras serializes it (its weights come from the initializers),\n"
+            "or a folder with model.json beside one *.safetensors file, or a folder of numbered versions.\n");
 }
 
 int main(int argc, char **argv)

@@ -1,8 +1,8 @@
 /* Metrics. Names follow Prometheus's conventions: application prefix, base units, _total for counters. */
 #include "metrics.h"
 
-#include "request.h"
 #include "clock.h"
+#include "request.h"
 #include "routes.h"
 #include "server.h"
 
@@ -15,7 +15,7 @@
 
 static const double duration_bounds[METRICS_BUCKETS] = {50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3,
                                                         25e-3, 50e-3,  100e-3, 250e-3, 0.5,  1,      2.5,  10};
-static const double row_bounds[METRICS_BUCKETS] = {1,   2,   4,   8,    16,   32,   64,   128,
+static const double row_bounds[METRICS_BUCKETS] = {1,   2,   4,    8,    16,   32,   64,    128,
                                                    256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
 
 void metrics_init(struct metrics *metrics)
@@ -106,8 +106,8 @@ static void write_requests(const struct metrics *metrics, struct buffer *out)
     head(out, "requests_total", "counter", "Requests by route, model and status.");
     for (size_t i = 0; i < metrics->n_requests; i++) {
         const struct request_count *row = &metrics->requests[i];
-        buffer_printf(out, "cellserve_requests_total{route=\"%s\",model=\"%s\",status=\"%d\"} %llu\n",
-                      row->route->name, row->model, row->status, (unsigned long long)row->count);
+        buffer_printf(out, "cellserve_requests_total{route=\"%s\",model=\"%s\",status=\"%d\"} %llu\n", row->route->name,
+                      row->model, row->status, (unsigned long long)row->count);
     }
     head(out, "request_duration_seconds", "histogram", "From the head of a request to its answer.");
     for (size_t i = 0; i < METRICS_ROUTES; i++) {
@@ -141,8 +141,8 @@ static void write_models(const struct server *server, struct buffer *out)
 {
     head(out, "model_load_seconds", "gauge", "Time it took to load a model.");
     for (size_t i = 0; i < server->n_models; i++)
-        buffer_printf(out, "cellserve_model_load_seconds{model=\"%s\",version=\"%s\"} %.6f\n",
-                      server->models[i].name, server->models[i].version, server->models[i].load_seconds);
+        buffer_printf(out, "cellserve_model_load_seconds{model=\"%s\",version=\"%s\"} %.6f\n", server->models[i].name,
+                      server->models[i].version, server->models[i].load_seconds);
     head(out, "model_weight_bytes", "gauge", "Packed weights of a model.");
     for (size_t i = 0; i < server->n_models; i++)
         buffer_printf(out, "cellserve_model_weight_bytes{model=\"%s\",version=\"%s\"} %zu\n", server->models[i].name,
@@ -162,8 +162,9 @@ static void write_process(const struct metrics *metrics, struct buffer *out)
         fclose(file);
         const char *after = strrchr(text, ')'); /* the command may hold anything */
         if (after)
-            sscanf(after + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld",
-                   &user, &kernel, &pages);
+            sscanf(after + 1,
+                   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld", &user,
+                   &kernel, &pages);
     }
     DIR *dir = opendir("/proc/self/fd");
     for (const struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir))
@@ -175,8 +176,7 @@ static void write_process(const struct metrics *metrics, struct buffer *out)
     buffer_printf(out, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %.0f\n",
                   (double)pages * (double)sysconf(_SC_PAGESIZE));
     buffer_printf(out, "# TYPE process_open_fds gauge\nprocess_open_fds %zu\n", fds ? fds - 1 : 0);
-    buffer_printf(out, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %.0f\n",
-                  metrics->started);
+    buffer_printf(out, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %.0f\n", metrics->started);
 }
 
 void metrics_write(struct server *server, struct buffer *out)

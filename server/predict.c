@@ -1,6 +1,6 @@
 /* POST /predict, :step and :initial_state: read, bind, compute, write; in a worker. */
-#include "clock.h"
 #include "batch.h"
+#include "clock.h"
 #include "gzip.h"
 #include "handlers.h"
 #include "server.h"
@@ -54,8 +54,8 @@ static bool read_body(struct request *request, struct prediction *p, const struc
 {
     if (!expand(request, &p->failure))
         return false;
-    struct json_body body = {.text = request->body ? request->body : "", .bytes = request->body_bytes,
-                             .share = &request->memory};
+    struct json_body body = {
+        .text = request->body ? request->body : "", .bytes = request->body_bytes, .share = &request->memory};
     bool good = json_body_read(&body, keys, &p->failure);
     if (!request->model && (good || strcmp(p->failure.code, "invalid_json")))
         request->model = server_model(request->server, p->model);
@@ -86,8 +86,7 @@ static bool should_stop(struct request *request, struct failure *failure)
 }
 
 /* Run all rows, max_batch_rows side by side. Between chunks of timesteps it is seen whether anyone still waits. */
-static bool compute(struct request *request, struct prediction *p, const struct rnn_layer *layer,
-                    struct worker *worker)
+static bool compute(struct request *request, struct prediction *p, const struct rnn_layer *layer, struct worker *worker)
 {
     struct batch *batch = &p->batch;
     size_t most = (size_t)request->server->settings->max_batch_rows;
@@ -117,7 +116,8 @@ static void finish(struct request *request, struct prediction *p, bool good, boo
     if (good && !finite && !(request->model && request->model->allow_nonfinite))
         good = failure_set(&p->failure, 500, "nonfinite_output", "",
                            "The answer has NaN or Infinity, which JSON has not; set allow_nonfinite for this model to "
-                           "get them (request %.64s).", request->id);
+                           "get them (request %.64s).",
+                           request->id);
     if (good)
         answer_buffer(request, 200, "application/json");
     else
@@ -146,7 +146,8 @@ void answer_predict(struct request *request, struct worker *worker)
     bool finite = true, good = !should_stop(request, &p.failure) && read_body(request, &p, keys);
     if (good) {
         const struct rnn_layer *layer = &request->model->layer;
-        p.batch = (struct batch){.model = request->model, .share = &request->memory,
+        p.batch = (struct batch){.model = request->model,
+                                 .share = &request->memory,
                                  .sequences = p.return_sequences < 0 ? layer->return_sequences : p.return_sequences};
         good = batch_bind_inputs(&p.batch, &p.inputs, "instances", &limits, &p.failure) &&
                batch_bind_mask(&p.batch, &p.mask, &p.failure) &&

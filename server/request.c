@@ -42,7 +42,8 @@ void answer_buffer(struct request *request, int status, const char *content_type
     if (answer->too_large) {
         answer_error(request, 413, "response_too_large",
                      "The answer would be larger than %zu bytes (limits.max_response_bytes); send fewer or shorter "
-                     "sequences.", answer->limit);
+                     "sequences.",
+                     answer->limit);
     } else if (answer->exhausted) {
         answer_error(request, 503, "overloaded", "The server holds too many request bytes at the moment; try again.");
     } else {

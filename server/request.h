@@ -46,7 +46,7 @@ struct request {
     const char *text;
     size_t text_bytes;
     struct buffer answer;
-    char error[1024]; /* errors need no memory of the account */
+    char error[1024];        /* errors need no memory of the account */
     const char *answer_type; /* Content-Type */
     const char *allow;       /* of a 405 */
     bool retry_later;        /* Retry-After */

@@ -16,8 +16,7 @@ static const struct route routes[] = {
     {"GET", "/v1/models", "/v1/models", ROUTE_INLINE, answer_model_list, NULL},
     {"GET", "/v1/models/{m}", "/v1/models/{m}", ROUTE_INLINE, answer_model_status, NULL},
     {"GET", "/v1/models/{m}/metadata", "/v1/models/{m}/metadata", ROUTE_INLINE, answer_model_metadata, NULL},
-    {"POST", "/v1/models/{m}:initial_state", "/v1/models/{m}:initial_state", ROUTE_WORKER, NULL,
-     answer_initial_state},
+    {"POST", "/v1/models/{m}:initial_state", "/v1/models/{m}:initial_state", ROUTE_WORKER, NULL, answer_initial_state},
     {"POST", "/v1/models/{m}:step", "/v1/models/{m}:step", ROUTE_WORKER, NULL, answer_step},
     {"", "", "other", ROUTE_PROBE, NULL, NULL},
 };
@@ -153,8 +152,7 @@ bool route_dispatch(struct request *request)
     request->task.run = run;
     request->task.expire = expire;
     request->timing.queued = clock_ns();
-    request->task.deadline_ns =
-        request->timing.queued + server->settings->request_timeout_ms * NS_PER_MS;
+    request->task.deadline_ns = request->timing.queued + server->settings->request_timeout_ms * NS_PER_MS;
     if (pool_try_add(&server->pool, &request->task))
         return true;
     answer_error(request, 503, "queue_full", "%lld requests wait already (limits.max_queue); try again.",

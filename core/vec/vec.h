@@ -23,8 +23,7 @@ struct vec_ops {
     size_t lanes;     /* units of a packed vector; 0: all units (Keras's own layout) */
 
     /* z = start + x W: start is one row for all. */
-    void (*product)(const struct packed *w, size_t rows, const float *x, size_t x_stride, const float *start,
-                    float *z);
+    void (*product)(const struct packed *w, size_t rows, const float *x, size_t x_stride, const float *start, float *z);
     /* z += x W */
     void (*accumulate)(const struct packed *w, size_t rows, const float *x, size_t x_stride, float *z);
 

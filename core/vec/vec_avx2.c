@@ -5,6 +5,7 @@
 typedef __m256 vf;
 enum { vf_lanes = 8 };
 #define TILE_ROWS 3
+/* clang-format off */
 #define PRIMITIVE static inline __attribute__((always_inline)) vf
 
 PRIMITIVE vf_load(const float *p) { return _mm256_loadu_ps(p); }
@@ -30,6 +31,7 @@ PRIMITIVE vf_scale2(vf n)
 }
 PRIMITIVE vf_select_negative(vf x, vf a, vf b) { return _mm256_blendv_ps(b, a, x); }
 
+/* clang-format on */
 #include "vec_simd.h"
 
 const struct vec_ops vec_avx2 = VEC_SIMD_TABLE("avx2");

@@ -5,6 +5,7 @@
 typedef __m512 vf;
 enum { vf_lanes = 16 };
 #define TILE_ROWS 6
+/* clang-format off */
 #define PRIMITIVE static inline __attribute__((always_inline)) vf
 
 PRIMITIVE vf_load(const float *p) { return _mm512_loadu_ps(p); }
@@ -39,6 +40,7 @@ PRIMITIVE vf_select_negative(vf x, vf a, vf b)
     return _mm512_mask_mov_ps(b, _mm512_cmplt_epi32_mask(_mm512_castps_si512(x), _mm512_setzero_si512()), a);
 }
 
+/* clang-format on */
 #include "vec_simd.h"
 
 const struct vec_ops vec_avx512 = VEC_SIMD_TABLE("avx512");

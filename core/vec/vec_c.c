@@ -21,8 +21,7 @@ static void accumulate(const struct packed *w, size_t rows, const float *x, size
         accumulate_row(w, x + r * x_stride, z + r * packed_columns(w));
 }
 
-static void product(const struct packed *w, size_t rows, const float *x, size_t x_stride, const float *start,
-                    float *z)
+static void product(const struct packed *w, size_t rows, const float *x, size_t x_stride, const float *start, float *z)
 {
     size_t columns = packed_columns(w);
     for (size_t r = 0; r < rows; r++) {

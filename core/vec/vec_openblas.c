@@ -12,13 +12,13 @@ enum { TILE = 8, SLICE = 512 };
 static void multiply(size_t rows, size_t columns, size_t depth, const float *x, size_t x_stride, const float *w,
                      size_t w_stride, float *z, size_t z_stride)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)columns, (int)depth, 1.0f, x,
-                (int)x_stride, w, (int)w_stride, 1.0f, z, (int)z_stride);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)columns, (int)depth, 1.0f, x, (int)x_stride,
+                w, (int)w_stride, 1.0f, z, (int)z_stride);
 }
 
 /* The last rows < TILE, padded. */
-static void multiply_padded(size_t rows, size_t columns, size_t depth, const float *x, size_t x_stride,
-                            const float *w, size_t w_stride, float *z, size_t z_stride)
+static void multiply_padded(size_t rows, size_t columns, size_t depth, const float *x, size_t x_stride, const float *w,
+                            size_t w_stride, float *z, size_t z_stride)
 {
     float x_tile[TILE * SLICE] = {0}, z_tile[TILE * SLICE] = {0};
     for (size_t r = 0; r < rows; r++) {
@@ -65,8 +65,7 @@ static void start_rows(const struct packed *w, size_t rows, const float *start, 
         memcpy(z + r * packed_columns(w), start, packed_columns(w) * sizeof *z);
 }
 
-static void product(const struct packed *w, size_t rows, const float *x, size_t x_stride, const float *start,
-                    float *z)
+static void product(const struct packed *w, size_t rows, const float *x, size_t x_stride, const float *start, float *z)
 {
     start_rows(w, rows, start, z);
     accumulate(w, rows, x, x_stride, z);
@@ -88,8 +87,8 @@ bool vec_openblas_tiles_are_invariant(void)
         x[i] = (float)(int)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-24f - 0.5f;
     for (size_t i = 0; i < DEPTH * WIDTH; i++)
         weights[i] = (float)(int)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-24f - 0.5f;
-    struct packed w = {.depth = DEPTH, .units = WIDTH, .gates = 1, .lanes = WIDTH, .vectors = 1, .panel = 1,
-                       .data = weights};
+    struct packed w = {
+        .depth = DEPTH, .units = WIDTH, .gates = 1, .lanes = WIDTH, .vectors = 1, .panel = 1, .data = weights};
     accumulate(&w, ROWS, x, DEPTH, z);
     for (size_t r = 0; r < ROWS; r++) {
         memset(alone, 0, sizeof alone);

@@ -25,9 +25,12 @@ const struct vec_ops *vec_available(size_t i)
 {
     static const struct vec_ops *const best_first[] = {
 #if defined(__x86_64__)
-        &vec_avx512, &vec_avx2,
+        &vec_avx512,
+        &vec_avx2,
 #endif
-        &vec_openblas, &vec_openblas_rows, &vec_c,
+        &vec_openblas,
+        &vec_openblas_rows,
+        &vec_c,
     };
     const struct vec_ops *last = NULL;
     for (size_t row = 0; row < sizeof best_first / sizeof *best_first; row++) {

@@ -65,6 +65,7 @@ INLINE vf hyperbolic_tangent(vf x)
     return vf_copysign(divide_by_sum(vf_sub(vf_set1(0.0f), em1), vf_set1(2.0f), em1), x);
 }
 
+/* clang-format off: UNROLL stands before its loop */
 /* ---- register tiles ---- */
 
 /* What follows the sums of a tile, and where they start. */
@@ -92,13 +93,16 @@ INLINE void multiply(const struct job *job, const float *w, size_t panel_floats,
 {
     for (size_t k = 0; k < job->w->depth; k++) {
         vf broadcast[8];
-        UNROLL for (size_t r = 0; r < rows; r++) broadcast[r] = vf_set1(x[r * job->x_stride + k]);
-        UNROLL for (size_t p = 0; p < panels; p++)
-        UNROLL for (size_t v = 0; v < vectors; v++)
-        {
+        UNROLL
+        for (size_t r = 0; r < rows; r++)
+            broadcast[r] = vf_set1(x[r * job->x_stride + k]);
+        UNROLL
+        for (size_t p = 0; p < panels; p++)
+            UNROLL
+        for (size_t v = 0; v < vectors; v++) {
             vf weight = vf_load(w + p * panel_floats + (k * vectors + v) * vf_lanes);
-            UNROLL for (size_t r = 0; r < rows; r++)
-            {
+            UNROLL
+            for (size_t r = 0; r < rows; r++) {
                 size_t i = (r * panels + p) * vectors + v;
                 sums[i] = vf_fma(broadcast[r], weight, sums[i]);
             }
@@ -110,8 +114,8 @@ INLINE void multiply(const struct job *job, const float *w, size_t panel_floats,
 INLINE void begin(const struct job *job, enum epilogue epilogue, size_t row, size_t column, size_t vectors, vf *sums)
 {
     const float *z = job->z_in + row * packed_columns(job->w) + column;
-    UNROLL for (size_t v = 0; v < vectors; v++)
-    {
+    UNROLL
+    for (size_t v = 0; v < vectors; v++) {
         if (epilogue == STORE_FROM_ROW)
             sums[v] = vf_load(job->start + column + v * vf_lanes);
         else if (epilogue == GRU && v == 2)
@@ -140,8 +144,8 @@ INLINE void finish(const struct job *job, enum epilogue epilogue, size_t row, si
         vf h = vf_load(job->h_prev + state + unit);
         vf_store(job->h + state + unit, vf_fma(z, h, vf_mul(vf_sub(vf_set1(1.0f), z), n)));
     } else {
-        UNROLL for (size_t v = 0; v < vectors; v++)
-        {
+        UNROLL
+        for (size_t v = 0; v < vectors; v++) {
             if (epilogue == SIMPLE_RNN)
                 vf_store(job->h + state + column + v * vf_lanes, hyperbolic_tangent(sums[v]));
             else
@@ -156,15 +160,20 @@ INLINE void tile(const struct job *job, enum epilogue epilogue, size_t row, size
 {
     vf sums[TILE_ROWS * PACKED_PANEL > 8 ? TILE_ROWS * PACKED_PANEL : 8];
     size_t width = vectors * vf_lanes;
-    UNROLL for (size_t r = 0; r < rows; r++)
-    UNROLL for (size_t p = 0; p < panels; p++)
+    UNROLL
+    for (size_t r = 0; r < rows; r++)
+        UNROLL
+    for (size_t p = 0; p < panels; p++)
         begin(job, epilogue, row + r, column + p * width, vectors, sums + (r * panels + p) * vectors);
     multiply(job, w, job->w->depth * width, job->x + row * job->x_stride, rows, panels, vectors, sums);
-    UNROLL for (size_t r = 0; r < rows; r++)
-    UNROLL for (size_t p = 0; p < panels; p++)
+    UNROLL
+    for (size_t r = 0; r < rows; r++)
+        UNROLL
+    for (size_t p = 0; p < panels; p++)
         finish(job, epilogue, row + r, column + p * width, vectors, sums + (r * panels + p) * vectors);
 }
 
+/* clang-format on */
 /* One or two panels (two only for a single row, whose chains of sums would be too few to hide the latency of FMA)
    against all rows, in tiles as equal as can be. */
 INLINE void panel_rows(const struct job *job, enum epilogue epilogue, size_t rows, size_t column, const float *w,
@@ -271,8 +280,8 @@ static void simd_lstm_step(const struct packed *u, size_t rows, const float *h_p
 static void simd_gru_step(const struct packed *u, size_t rows, const float *h_prev, const float *z, const float *start,
                           float *h, size_t stride)
 {
-    struct job job = {.w = u, .x = h_prev, .x_stride = stride, .start = start, .z_in = z, .h_prev = h_prev, .h = h,
-                      .stride = stride};
+    struct job job = {
+        .w = u, .x = h_prev, .x_stride = stride, .start = start, .z_in = z, .h_prev = h_prev, .h = h, .stride = stride};
     all_panels(&job, GRU, rows, 0, u->vectors, 3);
 }
 
@@ -306,11 +315,11 @@ static void simd_sigmoid(size_t n, float *x)
     apply(sigmoid, n, x);
 }
 
-#define VEC_SIMD_TABLE(isa)                                                                                     \
-    {                                                                                                           \
-        .name = isa, .lanes = vf_lanes, .product = simd_product, .accumulate = simd_accumulate,                 \
-        .lstm_step = simd_lstm_step, .gru_step = simd_gru_step, .simple_rnn_step = simd_simple_rnn_step,        \
-        .tanh = simd_tanh, .sigmoid = simd_sigmoid                                                              \
+#define VEC_SIMD_TABLE(isa)                                                                                            \
+    {                                                                                                                  \
+        .name = isa, .lanes = vf_lanes, .product = simd_product, .accumulate = simd_accumulate,                        \
+        .lstm_step = simd_lstm_step, .gru_step = simd_gru_step, .simple_rnn_step = simd_simple_rnn_step,               \
+        .tanh = simd_tanh, .sigmoid = simd_sigmoid                                                                     \
     }
 
 #endif

@@ -93,7 +93,8 @@ void daemon_start(struct daemon *daemon, const char *config, const char *const *
     *daemon = (struct daemon){.port = 0};
     snprintf(daemon->log_path, sizeof daemon->log_path, "/tmp/cellserve-test-%d-%d.log", (int)getpid(), count);
     if (config) {
-        snprintf(daemon->config_path, sizeof daemon->config_path, "/tmp/cellserve-test-%d-%d.json", (int)getpid(), count);
+        snprintf(daemon->config_path, sizeof daemon->config_path, "/tmp/cellserve-test-%d-%d.json", (int)getpid(),
+                 count);
         FILE *file = fopen(daemon->config_path, "w");
         assert_non_null(file);
         fputs(config, file);
@@ -245,7 +246,8 @@ void assert_error(const struct reply *reply, long status, const char *code, cons
     const char *found = json_string_value(json_object_get(reply->json, "code"));
     const char *at = json_string_value(json_object_get(reply->json, "path"));
     const char *text = json_string_value(json_object_get(reply->json, "error"));
-    if (reply->status != status || !found || strcmp(found, code) || !text || !*text || (path ? !at || strcmp(at, path) : !!at))
+    if (reply->status != status || !found || strcmp(found, code) || !text || !*text ||
+        (path ? !at || strcmp(at, path) : !!at))
         fail_msg("expected %ld %s at %s, found %ld: %s", status, code, path ? path : "no path", reply->status,
                  reply->body ? reply->body : "nothing");
 }
@@ -262,8 +264,8 @@ void assert_predict_error(const struct daemon *daemon, const char *body, long st
 
 int raw_connect(const struct daemon *daemon)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)daemon->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)daemon->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
@@ -312,6 +314,7 @@ const char *small_config(int features, int units, const char *more)
     static char text[8192];
     snprintf(text, sizeof text,
              "{\"models\": [{\"name\": \"m\", \"input_size\": %d, \"seed\": 7, \"layer\": {\"class_name\": \"LSTM\", "
-             "\"config\": {\"units\": %d}}}]%s}", features, units, more);
+             "\"config\": {\"units\": %d}}}]%s}",
+             features, units, more);
     return text;
 }

@@ -46,8 +46,10 @@ static void version_help_and_usage(void **state)
 static void predict_answers_without_a_server(void **state)
 {
     (void)state;
-    expect("$B predict $S/demo/seed < $S/demo/seed/request.json", 0, "{\"model\": \"default\", \"version\": \"1\", \"outputs\": [[");
-    expect("echo '{\"instances\": 1}' | $B predict $S/demo/seed", 1, "\"code\": \"wrong_type\", \"path\": \"/instances\"");
+    expect("$B predict $S/demo/seed < $S/demo/seed/request.json", 0,
+           "{\"model\": \"default\", \"version\": \"1\", \"outputs\": [[");
+    expect("echo '{\"instances\": 1}' | $B predict $S/demo/seed", 1,
+           "\"code\": \"wrong_type\", \"path\": \"/instances\"");
     expect("echo '{' | $B predict $S/demo/seed", 1, "\"code\": \"invalid_json\"");
     expect("echo '{}' | $B predict /nowhere 2>&1", 1, "/nowhere: No such file or directory");
 }
@@ -63,11 +65,15 @@ static void inspect_prints_a_table(void **state)
 static void verify_compares_with_a_framework(void **state)
 {
     (void)state;
-    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0, "within the tolerance");
-    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0, "  timestep 4 ");
-    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0, "states of cell 1 ");
-    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json --rtol 0 --atol 1e-12", 1,
-           "OUTSIDE the tolerance");
+    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0,
+           "within the tolerance");
+    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0,
+           "  timestep 4 ");
+    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0,
+           "states of cell 1 ");
+    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json --rtol 0 "
+           "--atol 1e-12",
+           1, "OUTSIDE the tolerance");
     expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected model.json 2>&1", 1,
            "neither \"outputs\" nor \"states\"");
     expect("$B verify $S/demo/seed --inputs /nowhere --expected /nowhere 2>&1", 1, "/nowhere: No such file");
@@ -80,20 +86,27 @@ static void verify_reads_npy(void **state)
     expect("cd $(mktemp -d) && "
            "printf '\\223NUMPY\\1\\0\\166\\0%-117s\\n\\0\\0\\200\\77\\0\\0\\0\\100\\0\\0\\100\\100\\0\\0\\200\\100' "
            "\"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 2), }\" > c.npy && "
-           "printf '\\223NUMPY\\1\\0\\166\\0%-117s\\n\\0\\0\\0\\0\\0\\0\\360\\77\\0\\0\\0\\0\\0\\0\\010\\100\\0\\0\\0\\0\\0\\0\\0\\100\\0\\0\\0\\0\\0\\0\\020\\100' "
+           "printf "
+           "'\\223NUMPY\\1\\0\\166\\0%-"
+           "117s\\n\\0\\0\\0\\0\\0\\0\\360\\77\\0\\0\\0\\0\\0\\0\\010\\100\\0\\0\\0\\0\\0\\0\\0\\100\\0\\0\\0\\0\\0\\0"
+           "\\020\\100' "
            "\"{'descr': '<f8', 'fortran_order': True, 'shape': (1, 2, 2), }\" > f.npy && "
            "echo '{\"instances\": [[[1, 2], [3, 4]]]}' | $B predict $S/demo/seed > expected.json && "
            "$B verify $S/demo/seed --inputs c.npy --expected expected.json --rtol 0 --atol 0 && "
-           "$B verify $S/demo/seed --inputs f.npy --expected expected.json --rtol 0 --atol 0", 0, "within the tolerance");
+           "$B verify $S/demo/seed --inputs f.npy --expected expected.json --rtol 0 --atol 0",
+           0, "within the tolerance");
 }
 
 static void check_finds_every_problem(void **state)
 {
     (void)state;
     char out[65536];
-    int code = run("cd $(mktemp -d) && echo '{\"prot\": 1, \"port\": 70000, \"limits\": {\"max_row\": 1}, \"tls\": {}, \"log\": {\"format\": \"xml\"}, "
-                   "\"models\": [{\"name\": \"a b\", \"path\": \"x\"}, {\"name\": \"c\"}, {\"name\": \"d\", \"path\": \"absent\", \"sed\": 3}]}' "
-                   "> c.json && $B check --config c.json 2>&1", out, sizeof out);
+    int code = run("cd $(mktemp -d) && echo '{\"prot\": 1, \"port\": 70000, \"limits\": {\"max_row\": 1}, \"tls\": {}, "
+                   "\"log\": {\"format\": \"xml\"}, "
+                   "\"models\": [{\"name\": \"a b\", \"path\": \"x\"}, {\"name\": \"c\"}, {\"name\": \"d\", \"path\": "
+                   "\"absent\", \"sed\": 3}]}' "
+                   "> c.json && $B check --config c.json 2>&1",
+                   out, sizeof out);
     assert_int_equal(code, 1);
     static const char *const lines[] = {"c.json: /prot: unknown key; did you mean \"port\"?\n",
                                         "c.json: /port: expected a whole number from 0 to 65535, found 70000\n",
@@ -107,25 +120,32 @@ static void check_finds_every_problem(void **state)
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         if (!strstr(out, lines[i]))
             fail_msg("no %s in\n%s", lines[i], out);
-    expect("cd $(mktemp -d) && echo '{\"models\": [{\"name\": \"a\", \"path\": \"'$S'/demo/seed\"}]}' > c.json && $B check --config c.json", 0,
-           "1 model, no problem found");
+    expect("cd $(mktemp -d) && echo '{\"models\": [{\"name\": \"a\", \"path\": \"'$S'/demo/seed\"}]}' > c.json && $B "
+           "check --config c.json",
+           0, "1 model, no problem found");
     expect("cd $(mktemp -d) && echo '{' > c.json && $B check --config c.json 2>&1", 1, "c.json: line 2, column 0: ");
 }
 
 static void bad_models_are_refused_with_reasons(void **state)
 {
     (void)state;
-    expect("cd $(mktemp -d) && echo '{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}' > m.json && $B inspect m.json 2>&1", 1,
-           "the number of input features is not known; set \"input_size\"");
-    expect("cd $(mktemp -d) && echo '{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}' > m.json && $B inspect m.json --input-size 4", 0,
-           "parameters 81"); /* 4x9 + 3x9 + 2x9 */
-    expect("cd $(mktemp -d) && echo '{\"class_name\": \"Conv1D\", \"config\": {\"units\": 3}}' > m.json && $B inspect m.json 2>&1", 1,
-           "/class_name: expected a layer or cell with class_name RNN, LSTM");
-    expect("cd $(mktemp -d) && echo '{\"class_name\": \"LSTM\", \"config\": {\"units\": 0, \"activation\": \"tanhh\"}}' > m.json && $B inspect m.json 2>&1", 1,
-           "/config/activation: unknown activation \"tanhh\"; did you mean \"tanh\"?");
-    expect("cd $(mktemp -d) && printf '\\211HDF\\r\\n\\032\\n' > m.h5 && $B inspect m.h5 2>&1", 1, "this is an HDF5 file");
-    expect("cd $(mktemp -d) && echo '{\"class_name\": \"LSTM\", \"config\": {\"units\": 1000000}}' > m.json && $B inspect m.json --input-size 9 2>&1", 1,
-           "its weights would take more than 16 GiB");
+    expect("cd $(mktemp -d) && echo '{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
+           "m.json 2>&1",
+           1, "the number of input features is not known; set \"input_size\"");
+    expect("cd $(mktemp -d) && echo '{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
+           "m.json --input-size 4",
+           0, "parameters 81"); /* 4x9 + 3x9 + 2x9 */
+    expect("cd $(mktemp -d) && echo '{\"class_name\": \"Conv1D\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
+           "m.json 2>&1",
+           1, "/class_name: expected a layer or cell with class_name RNN, LSTM");
+    expect("cd $(mktemp -d) && echo '{\"class_name\": \"LSTM\", \"config\": {\"units\": 0, \"activation\": "
+           "\"tanhh\"}}' > m.json && $B inspect m.json 2>&1",
+           1, "/config/activation: unknown activation \"tanhh\"; did you mean \"tanh\"?");
+    expect("cd $(mktemp -d) && printf '\\211HDF\\r\\n\\032\\n' > m.h5 && $B inspect m.h5 2>&1", 1,
+           "this is an HDF5 file");
+    expect("cd $(mktemp -d) && echo '{\"class_name\": \"LSTM\", \"config\": {\"units\": 1000000}}' > m.json && $B "
+           "inspect m.json --input-size 9 2>&1",
+           1, "its weights would take more than 16 GiB");
     expect("CELLSERVE_ISA=mmx $B inspect $S/demo/seed 2>&1", 1, "CELLSERVE_ISA: expected one of ");
 }
 
@@ -185,8 +205,10 @@ static void versions_folder_serves_the_highest(void **state)
     struct daemon server;
     char folder[] = "/tmp/cellserve-versions-XXXXXX", command[1024];
     assert_non_null(mkdtemp(folder));
-    snprintf(command, sizeof command, "mkdir %s/2 %s/10 && cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/2 && "
-                                      "cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/10", folder, folder, folder, folder);
+    snprintf(command, sizeof command,
+             "mkdir %s/2 %s/10 && cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/2 && "
+             "cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/10",
+             folder, folder, folder, folder);
     expect(command, 0, NULL);
     daemon_start(&server, NULL, (const char *const[]){folder, NULL});
     struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1, 2]]]}");

@@ -14,11 +14,15 @@ static char *bodies[KINDS], *answers[KINDS];
 static const char config[] =
     "{\"models\": ["
     "{\"name\": \"lstm\", \"input_size\": 3, \"seed\": 1, \"layer\": {\"class_name\": \"RNN\", \"config\": {\"cell\": ["
-    "  {\"class_name\": \"LSTMCell\", \"config\": {\"units\": 37}}, {\"class_name\": \"LSTMCell\", \"config\": {\"units\": 20}}]}}},"
-    "{\"name\": \"gru\", \"input_size\": 3, \"seed\": 2, \"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": 33}}},"
-    "{\"name\": \"before\", \"input_size\": 3, \"seed\": 2, \"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": 9, "
+    "  {\"class_name\": \"LSTMCell\", \"config\": {\"units\": 37}}, {\"class_name\": \"LSTMCell\", \"config\": "
+    "{\"units\": 20}}]}}},"
+    "{\"name\": \"gru\", \"input_size\": 3, \"seed\": 2, \"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": "
+    "33}}},"
+    "{\"name\": \"before\", \"input_size\": 3, \"seed\": 2, \"layer\": {\"class_name\": \"GRU\", \"config\": "
+    "{\"units\": 9, "
     "  \"reset_after\": false}}},"
-    "{\"name\": \"simple\", \"input_size\": 3, \"seed\": 3, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 70}}}],"
+    "{\"name\": \"simple\", \"input_size\": 3, \"seed\": 3, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": "
+    "{\"units\": 70}}}],"
     " \"batching\": {\"max_batch_rows\": %d}, \"log\": {\"level\": \"warn\"}}";
 
 static unsigned seed = 99;
@@ -35,12 +39,14 @@ static char *make_body(int kind)
     static const char *const models[] = {"lstm", "gru", "before", "simple"};
     unsigned rows = 1 + draw(kind % 3 ? 6 : 40);
     char *text = malloc(4000000), *at = text;
-    at += sprintf(at, "{\"model\": \"%s\", \"return_sequences\": %s, \"instances\": [", models[kind % 4], kind % 5 ? "false" : "true");
+    at += sprintf(at, "{\"model\": \"%s\", \"return_sequences\": %s, \"instances\": [", models[kind % 4],
+                  kind % 5 ? "false" : "true");
     for (unsigned b = 0; b < rows; b++) {
         unsigned steps = 1 + draw(40);
         at += sprintf(at, "%s[", b ? "," : "");
         for (unsigned t = 0; t < steps; t++)
-            at += sprintf(at, "%s[%.3f,%.3f,%.3f]", t ? "," : "", draw(2000) * 1e-3 - 1, draw(2000) * 1e-3 - 1, draw(2000) * 1e-3 - 1);
+            at += sprintf(at, "%s[%.3f,%.3f,%.3f]", t ? "," : "", draw(2000) * 1e-3 - 1, draw(2000) * 1e-3 - 1,
+                          draw(2000) * 1e-3 - 1);
         at += sprintf(at, "]");
     }
     sprintf(at, "]}");
@@ -145,8 +151,9 @@ static void memory_is_flat_after_ten_thousand_requests(void **state)
     char text[4096];
     snprintf(text, sizeof text, config, 64);
     daemon_start(&server, text, NULL);
-    static const char request[] = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 82\r\n\r\n"
-                                  "{\"model\": \"lstm\", \"return_sequences\": true, \"instances\": [[[1, 2, 3], [4, 5, 6]]]}";
+    static const char request[] =
+        "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 82\r\n\r\n"
+        "{\"model\": \"lstm\", \"return_sequences\": true, \"instances\": [[[1, 2, 3], [4, 5, 6]]]}";
     long early = 0;
     int fd = raw_connect(&server), total = SANITIZED ? 1000 : 10000;
     for (int i = 0; i < total; i++) {

@@ -6,9 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char busy_config[] =
-    "{\"models\": [{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 256, "
-    "\"recurrent_initializer\": \"glorot_uniform\"}}}], \"workers\": 1, \"limits\": {\"drain_delay_ms\": %d, \"drain_timeout_ms\": %d}}";
+static const char busy_config[] = "{\"models\": [{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": "
+                                  "\"LSTM\", \"config\": {\"units\": 256, "
+                                  "\"recurrent_initializer\": \"glorot_uniform\"}}}], \"workers\": 1, \"limits\": "
+                                  "{\"drain_delay_ms\": %d, \"drain_timeout_ms\": %d}}";
 
 static void start(struct daemon *server, int delay_ms, int timeout_ms)
 {
@@ -27,8 +28,9 @@ static int post_raw(const struct daemon *server, size_t rows, size_t timesteps)
         *at++ = ']';
     }
     strcpy(at, "]}");
-    int fd = raw_connect(server), n = snprintf(head, sizeof head, "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n",
-                                               strlen(body));
+    int fd = raw_connect(server),
+        n = snprintf(head, sizeof head, "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n",
+                     strlen(body));
     raw_send(fd, head, (size_t)n);
     raw_send(fd, body, strlen(body));
     free(body);

@@ -6,21 +6,28 @@
 
 static struct daemon server;
 
-static const char config[] =
-    "{\"models\": ["
-    "{\"name\": \"first\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": \"RNN\", \"config\": {\"cell\": ["
-    "  {\"class_name\": \"LSTMCell\", \"config\": {\"units\": 5}}, {\"class_name\": \"GRUCell\", \"config\": {\"units\": 3}}]}}},"
-    "{\"name\": \"nested\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": ["
-    "  {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": \"LSTMCell\", \"config\": {\"units\": 4}}]}},"
-    "  {\"class_name\": \"SimpleRNNCell\", \"config\": {\"units\": 3}}]}}},"
-    "{\"name\": \"bare\", \"input_size\": 1, \"seed\": 3, \"layer\": {\"class_name\": \"GRUCell\", \"config\": {\"units\": 2}}},"
-    "{\"name\": \"major\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 3, "
-    "  \"time_major\": true, \"return_sequences\": true}}},"
-    "{\"name\": \"blowup\", \"input_size\": 1, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 1, \"activation\": "
-    "  \"exponential\", \"kernel_initializer\": \"ones\"}}},"
-    "{\"name\": \"any\", \"input_size\": 1, \"allow_nonfinite\": true, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 1, "
-    "  \"activation\": \"exponential\", \"kernel_initializer\": \"ones\"}}}],"
-    " \"limits\": {\"drain_delay_ms\": 0}}";
+static const char config[] = "{\"models\": ["
+                             "{\"name\": \"first\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": "
+                             "\"RNN\", \"config\": {\"cell\": ["
+                             "  {\"class_name\": \"LSTMCell\", \"config\": {\"units\": 5}}, {\"class_name\": "
+                             "\"GRUCell\", \"config\": {\"units\": 3}}]}}},"
+                             "{\"name\": \"nested\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": "
+                             "\"StackedRNNCells\", \"config\": {\"cells\": ["
+                             "  {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": "
+                             "\"LSTMCell\", \"config\": {\"units\": 4}}]}},"
+                             "  {\"class_name\": \"SimpleRNNCell\", \"config\": {\"units\": 3}}]}}},"
+                             "{\"name\": \"bare\", \"input_size\": 1, \"seed\": 3, \"layer\": {\"class_name\": "
+                             "\"GRUCell\", \"config\": {\"units\": 2}}},"
+                             "{\"name\": \"major\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": "
+                             "\"LSTM\", \"config\": {\"units\": 3, "
+                             "  \"time_major\": true, \"return_sequences\": true}}},"
+                             "{\"name\": \"blowup\", \"input_size\": 1, \"layer\": {\"class_name\": \"SimpleRNN\", "
+                             "\"config\": {\"units\": 1, \"activation\": "
+                             "  \"exponential\", \"kernel_initializer\": \"ones\"}}},"
+                             "{\"name\": \"any\", \"input_size\": 1, \"allow_nonfinite\": true, \"layer\": "
+                             "{\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 1, "
+                             "  \"activation\": \"exponential\", \"kernel_initializer\": \"ones\"}}}],"
+                             " \"limits\": {\"drain_delay_ms\": 0}}";
 
 static json_t *ok(struct reply reply)
 {
@@ -42,7 +49,8 @@ static void assert_shape(const json_t *json, const char *expected)
 {
     char found[64] = "";
     for (; json_is_array(json); json = json_array_get(json, 0))
-        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%zu", *found ? "x" : "", json_array_size(json));
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%zu", *found ? "x" : "",
+                 json_array_size(json));
     assert_string_equal(found, expected);
 }
 
@@ -90,8 +98,9 @@ static void states_sent_back_continue_the_sequence(void **state)
         snprintf(body, sizeof body, "{\"model\": \"%s\", \"instances\": [[[1, 2]]]}", models[i]);
         json_t *first = predict(body);
         char *states = json_dumps(json_object_get(first, "states"), 0);
-        snprintf(body, sizeof body, "{\"model\": \"%s\", \"instances\": [[[3, -4], [0.5, 0.25]]], \"initial_state\": %s}",
-                 models[i], states);
+        snprintf(body, sizeof body,
+                 "{\"model\": \"%s\", \"instances\": [[[3, -4], [0.5, 0.25]]], \"initial_state\": %s}", models[i],
+                 states);
         json_t *second = predict(body);
         assert_same(json_object_get(whole, "outputs"), json_object_get(second, "outputs"));
         assert_same(json_object_get(whole, "states"), json_object_get(second, "states"));
@@ -138,8 +147,10 @@ static void initial_state_gives_zeros(void **state)
 {
     (void)state;
     json_t *reply = ok(http_post(&server, "/v1/models/nested:initial_state", "{\"batch_size\": 2}"));
-    json_t *zeros = json_loads("{\"states\": [[[[[0.0,0.0,0.0,0.0],[0.0,0.0,0.0,0.0]],[[0.0,0.0,0.0,0.0],[0.0,0.0,0.0,0.0]]]],"
-                               "[[[0.0,0.0,0.0],[0.0,0.0,0.0]]]]}", 0, NULL);
+    json_t *zeros =
+        json_loads("{\"states\": [[[[[0.0,0.0,0.0,0.0],[0.0,0.0,0.0,0.0]],[[0.0,0.0,0.0,0.0],[0.0,0.0,0.0,0.0]]]],"
+                   "[[[0.0,0.0,0.0],[0.0,0.0,0.0]]]]}",
+                   0, NULL);
     assert_same(reply, zeros);
     json_decref(reply);
     json_decref(zeros);
@@ -162,11 +173,13 @@ static void ragged_sequences_equal_each_alone(void **state)
 static void time_major_has_time_first(void **state)
 {
     (void)state;
-    json_t *reply = predict("{\"model\": \"major\", \"instances\": [[[1, 2], [3, 4]], [[5, 6], [7, 8]], [[0, 0], [1, 1]]]}");
+    json_t *reply =
+        predict("{\"model\": \"major\", \"instances\": [[[1, 2], [3, 4]], [[5, 6], [7, 8]], [[0, 0], [1, 1]]]}");
     assert_shape(json_object_get(reply, "outputs"), "3x2x3");
     assert_shape(json_array_get(json_object_get(reply, "states"), 0), "2x2x3");
-    json_t *last = predict("{\"model\": \"major\", \"return_sequences\": false, \"instances\": [[[1, 2], [3, 4]], [[5, 6], [7, 8]], "
-                           "[[0, 0], [1, 1]]]}");
+    json_t *last = predict(
+        "{\"model\": \"major\", \"return_sequences\": false, \"instances\": [[[1, 2], [3, 4]], [[5, 6], [7, 8]], "
+        "[[0, 0], [1, 1]]]}");
     assert_same(json_array_get(json_object_get(reply, "outputs"), 2), json_object_get(last, "outputs"));
     json_decref(reply);
     json_decref(last);
@@ -194,7 +207,8 @@ static void nonfinite_numbers_need_permission(void **state)
     assert_int_equal(reply.status, 200);
     assert_non_null(strstr(reply.body, "\"outputs\": [[Infinity]]"));
     reply_free(&reply);
-    reply = http_post(&server, "/predict", "{\"instances\": [[[NaN]], [[-Infinity]], [[Infinity]]], \"model\": \"any\"}");
+    reply =
+        http_post(&server, "/predict", "{\"instances\": [[[NaN]], [[-Infinity]], [[Infinity]]], \"model\": \"any\"}");
     assert_int_equal(reply.status, 200);
     assert_non_null(strstr(reply.body, "\"outputs\": [[NaN],[0.0],[Infinity]]"));
     reply_free(&reply);
@@ -204,16 +218,22 @@ static void gzip_bodies_are_expanded(void **state)
 {
     (void)state;
     /* printf '{"instances": [[[1, 2]]]}' | gzip -n */
-    static const unsigned char gz[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xab, 0x56, 0xca, 0xcc, 0x2b, 0x2e, 0x49, 0xcc, 0x4b, 0x4e, 0x2d, 0x56, 0xb2, 0x52, 0x88, 0x8e, 0x8e, 0x36, 0xd4, 0x51, 0x30, 0x8a, 0x8d, 0x8d, 0xad, 0x05, 0x00, 0x90, 0x40, 0x80, 0x77, 0x19, 0x00, 0x00, 0x00};
+    static const unsigned char gz[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0xff, 0xab, 0x56,
+                                       0xca, 0xcc, 0x2b, 0x2e, 0x49, 0xcc, 0x4b, 0x4e, 0x2d, 0x56, 0xb2, 0x52,
+                                       0x88, 0x8e, 0x8e, 0x36, 0xd4, 0x51, 0x30, 0x8a, 0x8d, 0x8d, 0xad, 0x05,
+                                       0x00, 0x90, 0x40, 0x80, 0x77, 0x19, 0x00, 0x00, 0x00};
     char request[512], answer[8192];
     int fd = raw_connect(&server);
-    int n = snprintf(request, sizeof request, "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Encoding: gzip\r\n"
-                                              "Content-Length: %zu\r\n\r\n", sizeof gz);
+    int n = snprintf(request, sizeof request,
+                     "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Encoding: gzip\r\n"
+                     "Content-Length: %zu\r\n\r\n",
+                     sizeof gz);
     raw_send(fd, request, (size_t)n);
     raw_send(fd, (const char *)gz, sizeof gz);
     raw_read(fd, answer, sizeof answer, 5000);
     close(fd);
-    json_t *plain = predict("{\"instances\": [[[1, 2]]]}"), *zipped = json_loads(strstr(answer, "\r\n\r\n") + 4, 0, NULL);
+    json_t *plain = predict("{\"instances\": [[[1, 2]]]}"),
+           *zipped = json_loads(strstr(answer, "\r\n\r\n") + 4, 0, NULL);
     assert_same(plain, zipped);
     json_decref(plain);
     json_decref(zipped);
@@ -230,7 +250,8 @@ static void models_are_listed(void **state)
 {
     (void)state;
     json_t *list = ok(http_get(&server, "/v1/models"));
-    json_t *expected = json_loads("{\"models\": [\"first\", \"nested\", \"bare\", \"major\", \"blowup\", \"any\"]}", 0, NULL);
+    json_t *expected =
+        json_loads("{\"models\": [\"first\", \"nested\", \"bare\", \"major\", \"blowup\", \"any\"]}", 0, NULL);
     assert_same(list, expected);
     json_decref(list);
     json_decref(expected);
@@ -274,12 +295,20 @@ static void metrics_count_requests(void **state)
     assert_int_equal(reply.status, 200);
     assert_non_null(strstr(reply.headers, "text/plain; version=0.0.4"));
     static const char *const wanted[] = {
-        "# TYPE cellserve_requests_total counter", "cellserve_requests_total{route=\"/predict\",model=\"nested\",status=\"200\"} ",
+        "# TYPE cellserve_requests_total counter",
+        "cellserve_requests_total{route=\"/predict\",model=\"nested\",status=\"200\"} ",
         "cellserve_requests_total{route=\"/predict\",model=\"\",status=\"400\"} ",
-        "cellserve_request_duration_seconds_bucket{route=\"/predict\",le=\"+Inf\"} ", "cellserve_queue_duration_seconds_count ",
-        "cellserve_compute_duration_seconds_sum ", "cellserve_batch_rows_bucket{le=\"2\"} ", "cellserve_queue_depth 0",
-        "cellserve_sessions 0", "cellserve_model_load_seconds{model=\"first\",version=\"1\"} ", "cellserve_build_info{version=",
-        "process_resident_memory_bytes ", "process_open_fds ", "process_cpu_seconds_total "};
+        "cellserve_request_duration_seconds_bucket{route=\"/predict\",le=\"+Inf\"} ",
+        "cellserve_queue_duration_seconds_count ",
+        "cellserve_compute_duration_seconds_sum ",
+        "cellserve_batch_rows_bucket{le=\"2\"} ",
+        "cellserve_queue_depth 0",
+        "cellserve_sessions 0",
+        "cellserve_model_load_seconds{model=\"first\",version=\"1\"} ",
+        "cellserve_build_info{version=",
+        "process_resident_memory_bytes ",
+        "process_open_fds ",
+        "process_cpu_seconds_total "};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         if (!strstr(reply.body, wanted[i]))
             fail_msg("no %s in %s", wanted[i], reply.body);
@@ -304,8 +333,8 @@ static void request_id_and_timing_are_sent(void **state)
 static void content_types_of_curl_are_taken(void **state)
 {
     (void)state;
-    static const char *const good[] = {"Content-Type: application/json; charset=utf-8", "Content-Type:",
-                                       "Content-Type: application/x-www-form-urlencoded"};
+    static const char *const good[] = {"Content-Type: application/json; charset=utf-8",
+                                       "Content-Type:", "Content-Type: application/x-www-form-urlencoded"};
     for (size_t i = 0; i < 3; i++) {
         const char *const headers[] = {good[i], NULL};
         json_decref(ok(http_request(&server, "POST", "/predict", "{\"instances\": [[[1, 2]]]}", headers)));
@@ -319,7 +348,12 @@ static void content_types_of_curl_are_taken(void **state)
 static void wrong_paths_and_methods_are_refused(void **state)
 {
     (void)state;
-    static const char *const nowhere[] = {"/", "/predict/", "/Predict", "/v1/models/", "/v1/models/first:fly", "/%70redict",
+    static const char *const nowhere[] = {"/",
+                                          "/predict/",
+                                          "/Predict",
+                                          "/v1/models/",
+                                          "/v1/models/first:fly",
+                                          "/%70redict",
                                           "/v1/models/first/versions/:step"};
     for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
         struct reply reply = http_get(&server, nowhere[i]);

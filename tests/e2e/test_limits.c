@@ -35,8 +35,10 @@ static char *long_request(size_t rows, size_t timesteps)
 static int post_raw(const struct daemon *server, const char *body)
 {
     char head[256];
-    int fd = raw_connect(server), n = snprintf(head, sizeof head, "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-                                                                  "Content-Length: %zu\r\n\r\n", strlen(body));
+    int fd = raw_connect(server), n = snprintf(head, sizeof head,
+                                               "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                                               "Content-Length: %zu\r\n\r\n",
+                                               strlen(body));
     raw_send(fd, head, (size_t)n);
     raw_send(fd, body, strlen(body));
     return fd;
@@ -53,7 +55,10 @@ static void bodies_rows_and_timesteps_are_limited(void **state)
 {
     (void)state;
     struct daemon server;
-    start(&server, ", \"limits\": {\"max_body_bytes\": 2000, \"max_rows\": 4, \"max_timesteps\": 10, \"max_response_bytes\": 80000}", NULL);
+    start(&server,
+          ", \"limits\": {\"max_body_bytes\": 2000, \"max_rows\": 4, \"max_timesteps\": 10, \"max_response_bytes\": "
+          "80000}",
+          NULL);
     char *body = long_request(5, 1);
     assert_predict_error(&server, body, 413, "too_many_rows", "/instances");
     free(body);
@@ -95,7 +100,8 @@ static void a_full_queue_is_503_at_once(void **state)
     struct daemon server;
     char answer[16384], *body = long_request(8, SANITIZED ? 300 : 3000);
     int fds[8], refused = 0, answered = 0;
-    start(&server, ", \"limits\": {\"max_queue\": 2, \"request_timeout_ms\": 60000}", (const char *const[]){"--workers", "1", NULL});
+    start(&server, ", \"limits\": {\"max_queue\": 2, \"request_timeout_ms\": 60000}",
+          (const char *const[]){"--workers", "1", NULL});
     for (int i = 0; i < 8; i++)
         fds[i] = post_raw(&server, body);
     /* probes answer while everything is busy */
@@ -229,7 +235,9 @@ static void slow_readers_are_cut(void **state)
     char *body = long_request(1, 3000), first[64];
     body[strlen(body) - 1] = 0;
     body = realloc(body, strlen(body) + 100);
-    strcat(body, ", \"return_sequences\": true}"); /* some 15 MB of answer, which may take 15 MB / 16 KiB/s: cut the reader short */
+    strcat(
+        body,
+        ", \"return_sequences\": true}"); /* some 15 MB of answer, which may take 15 MB / 16 KiB/s: cut the reader short */
     int fd = raw_connect(&server), small = 4096;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     close(fd);

@@ -35,20 +35,26 @@ static void two_content_lengths_are_refused(void **state)
 static void length_beside_transfer_encoding_is_refused(void **state)
 {
     (void)state;
-    refused_once("POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
-    refused_once("POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400);
+    refused_once(
+        "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
+    refused_once(
+        "POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400);
 }
 
 static void odd_transfer_encodings_are_refused(void **state)
 {
     (void)state;
-    static const char *const values[] = {"gzip", "gzip, chunked", "chunked, chunked", "identity", "xchunked", "chunked;q=1"};
+    static const char *const values[] = {"gzip",     "gzip, chunked", "chunked, chunked",
+                                         "identity", "xchunked",      "chunked;q=1"};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         char request[512];
-        snprintf(request, sizeof request, "POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: %s\r\n\r\n0\r\n\r\n", values[i]);
+        snprintf(request, sizeof request, "POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: %s\r\n\r\n0\r\n\r\n",
+                 values[i]);
         refused_once(request, 400);
     }
-    refused_once("POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
+    refused_once("POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: "
+                 "chunked\r\n\r\n0\r\n\r\n",
+                 400);
     refused_once("POST /predict HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400);
 }
 
@@ -58,7 +64,8 @@ static void malformed_lengths_are_refused(void **state)
     static const char *const values[] = {"+5", "-5", "0x5", "5 5", "5a", "", "99999999999999999999999x"};
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         char request[512];
-        snprintf(request, sizeof request, "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: %s\r\n\r\n{}", values[i]);
+        snprintf(request, sizeof request, "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: %s\r\n\r\n{}",
+                 values[i]);
         int status = raw_status(&server, request);
         if (status != 400 && status != 413)
             fail_msg("%d for Content-Length: %s", status, values[i]);
@@ -71,7 +78,9 @@ static void names_and_values_are_checked(void **state)
     refused_once("POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length : 25\r\n\r\n" BODY, 400);
     refused_once("POST /predict HTTP/1.1\r\nHost: a\r\nX(y): 1\r\nContent-Length: 25\r\n\r\n" BODY, 400);
     refused_once("POST /predict HTTP/1.1\r\nHost: a\r\nX\x80: 1\r\nContent-Length: 25\r\n\r\n" BODY, 400);
-    refused_once("GET /livez HTTP/1.1\r\nHost: a\r\nX-A: b\x01" "c\r\n\r\n", 400);
+    refused_once("GET /livez HTTP/1.1\r\nHost: a\r\nX-A: b\x01"
+                 "c\r\n\r\n",
+                 400);
     refused_once("GET /livez HTTP/1.1\r\nHost: a\r\nX-A: b\rc\r\n\r\n", 400);
 }
 
@@ -124,24 +133,28 @@ static void long_heads_are_refused(void **state)
 static void chunked_bodies_are_read(void **state)
 {
     (void)state;
-    assert_int_equal(raw_status(&server, "POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
-                                         "5\r\n{\"ins\r\n14\r\ntances\": [[[1, 2]]]}\r\n0\r\n\r\n"), 200);
+    assert_int_equal(
+        raw_status(&server,
+                   "POST /predict HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+                   "5\r\n{\"ins\r\n14\r\ntances\": [[[1, 2]]]}\r\n0\r\n\r\n"),
+        200);
 }
 
 static void pipelined_requests_are_answered_in_order(void **state)
 {
     (void)state;
     char answer[65536];
-    static const char requests[] = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 25\r\nX-Request-Id: one\r\n\r\n" BODY
-                                   "GET /livez HTTP/1.1\r\nHost: a\r\nX-Request-Id: two\r\n\r\n"
-                                   "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nX-Request-Id: three\r\n\r\n{}"
-                                   "GET /livez HTTP/1.1\r\nHost: a\r\nX-Request-Id: four\r\nConnection: close\r\n\r\n";
+    static const char requests[] =
+        "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 25\r\nX-Request-Id: one\r\n\r\n" BODY
+        "GET /livez HTTP/1.1\r\nHost: a\r\nX-Request-Id: two\r\n\r\n"
+        "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nX-Request-Id: three\r\n\r\n{}"
+        "GET /livez HTTP/1.1\r\nHost: a\r\nX-Request-Id: four\r\nConnection: close\r\n\r\n";
     int fd = raw_connect(&server);
     raw_send(fd, requests, strlen(requests));
     raw_read(fd, answer, sizeof answer, 3000);
     close(fd);
     const char *at = answer;
-    static const char *const expected[] = {"HTTP/1.1 200", "X-Request-Id: one", "HTTP/1.1 200", "X-Request-Id: two",
+    static const char *const expected[] = {"HTTP/1.1 200", "X-Request-Id: one",   "HTTP/1.1 200", "X-Request-Id: two",
                                            "HTTP/1.1 400", "X-Request-Id: three", "HTTP/1.1 200", "X-Request-Id: four"};
     for (size_t i = 0; i < 8; i++) {
         at = strstr(at, expected[i]);
@@ -154,9 +167,10 @@ static void errors_keep_the_connection_alive(void **state)
 {
     (void)state;
     char answer[65536];
-    static const char requests[] = "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\nPOST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd"
-                                   "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n{"
-                                   "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    static const char requests[] =
+        "GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\nPOST /livez HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd"
+        "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n{"
+        "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     int fd = raw_connect(&server), count = 0;
     raw_send(fd, requests, strlen(requests));
     raw_read(fd, answer, sizeof answer, 3000);
@@ -174,7 +188,8 @@ static void continue_is_sent_when_expected(void **state)
 {
     (void)state;
     char answer[8192];
-    static const char head[] = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 25\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
+    static const char head[] =
+        "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 25\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
     int fd = raw_connect(&server);
     raw_send(fd, head, strlen(head));
     raw_read(fd, answer, sizeof answer, 300);

@@ -43,19 +43,27 @@ static void layers_cells_stacks_and_lists_are_read(void **state)
 {
     (void)state;
     struct keras_layer layer;
-    assert_true(read_layer("{\"class_name\": \"RNN\", \"config\": {\"cell\": [{\"class_name\": \"LSTMCell\", \"config\": {\"units\": 2}}, {\"class_name\": "
-                           "\"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": \"SimpleRNNCell\", \"config\": {\"units\": 3, \"use_bias\": false}}]}}],"
-                           " \"go_backwards\": true, \"return_sequences\": true, \"zero_output_for_mask\": true, \"time_major\": true}}", &layer));
+    assert_true(read_layer(
+        "{\"class_name\": \"RNN\", \"config\": {\"cell\": [{\"class_name\": \"LSTMCell\", \"config\": {\"units\": 2}}, "
+        "{\"class_name\": "
+        "\"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": \"SimpleRNNCell\", \"config\": {\"units\": 3, "
+        "\"use_bias\": false}}]}}],"
+        " \"go_backwards\": true, \"return_sequences\": true, \"zero_output_for_mask\": true, \"time_major\": true}}",
+        &layer));
     assert_int_equal(layer.cell->n_cells, 2);
     assert_int_equal(layer.cell->cells[1]->cells[0]->units, 3);
     assert_false(layer.cell->cells[1]->cells[0]->use_bias);
-    assert_true(layer.options.go_backwards && layer.options.return_sequences && layer.options.zero_output_for_mask && layer.options.time_major);
+    assert_true(layer.options.go_backwards && layer.options.return_sequences && layer.options.zero_output_for_mask &&
+                layer.options.time_major);
     keras_layer_close(&layer);
-    assert_true(read_layer("{\"class_name\": \"LSTMCell\", \"config\": {\"units\": 2, \"unit_forget_bias\": false}}", &layer));
+    assert_true(
+        read_layer("{\"class_name\": \"LSTMCell\", \"config\": {\"units\": 2, \"unit_forget_bias\": false}}", &layer));
     assert_false(layer.cell->unit_forget_bias);
     keras_layer_close(&layer);
-    assert_true(read_layer("{\"class_name\": \"keras.layers>StackedRNNCells\", \"config\": {\"reverse_state_order\": true, \"cells\": [{\"class_name\": "
-                           "\"GRUCell\", \"config\": {\"units\": 2}}]}}", &layer));
+    assert_true(read_layer("{\"class_name\": \"keras.layers>StackedRNNCells\", \"config\": {\"reverse_state_order\": "
+                           "true, \"cells\": [{\"class_name\": "
+                           "\"GRUCell\", \"config\": {\"units\": 2}}]}}",
+                           &layer));
     assert_true(layer.cell->reverse_state_order);
     keras_layer_close(&layer);
 }
@@ -66,7 +74,8 @@ static void features_come_from_shapes(void **state)
     static const char *const texts[] = {
         "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"batch_input_shape\": [null, null, 7]}}",
         "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2}, \"build_config\": {\"input_shape\": [null, 5, 7]}}",
-        "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"build_input_shape\": {\"class_name\": \"__tuple__\", \"items\": [null, null, 7]}}}",
+        "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"build_input_shape\": {\"class_name\": \"__tuple__\", "
+        "\"items\": [null, null, 7]}}}",
         "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2}, \"build_input_shape\": [3, 7]}"};
     for (size_t i = 0; i < 4; i++) {
         struct keras_layer layer;
@@ -80,9 +89,12 @@ static void keras_3_is_recognised(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "{\"class_name\": \"LSTM\", \"keras_version\": \"3.1.0\", \"config\": {\"units\": 2, \"recurrent_activation\": \"hard_sigmoid\"}}",
-        "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"recurrent_activation\": \"hard_sigmoid\", \"batch_shape\": [null, null, 1]}}",
-        "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"recurrent_activation\": \"hard_sigmoid\", \"dtype\": {\"class_name\": \"DTypePolicy\", "
+        "{\"class_name\": \"LSTM\", \"keras_version\": \"3.1.0\", \"config\": {\"units\": 2, \"recurrent_activation\": "
+        "\"hard_sigmoid\"}}",
+        "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"recurrent_activation\": \"hard_sigmoid\", "
+        "\"batch_shape\": [null, null, 1]}}",
+        "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"recurrent_activation\": \"hard_sigmoid\", \"dtype\": "
+        "{\"class_name\": \"DTypePolicy\", "
         "\"config\": {\"name\": \"float32\"}}}}"};
     for (size_t i = 0; i < 3; i++) {
         struct keras_layer layer;
@@ -96,8 +108,10 @@ static void odd_keys_are_warned_about(void **state)
 {
     (void)state;
     struct keras_layer layer;
-    assert_true(read_layer("{\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"activaton\": \"relu\", \"dtype\": \"mixed_float16\", \"dropout\": 0.5, "
-                           "\"kernel_regularizer\": {\"class_name\": \"L2\"}}}", &layer));
+    assert_true(read_layer("{\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"activaton\": \"relu\", \"dtype\": "
+                           "\"mixed_float16\", \"dropout\": 0.5, "
+                           "\"kernel_regularizer\": {\"class_name\": \"L2\"}}}",
+                           &layer));
     assert_int_equal(problems.n_warnings, 2);
     assert_string_equal(problems.warnings[0], "m.json: /config/dtype: \"mixed_float16\" is computed in float32");
     assert_non_null(strstr(problems.warnings[1], "m.json: /config/activaton: unknown key ignored"));
@@ -108,15 +122,24 @@ static void odd_keys_are_warned_about(void **state)
 static void wrong_configurations_are_placed(void **state)
 {
     (void)state;
-    refused("{\"class_name\": \"LSTM\", \"config\": {}}", "/config/units: expected a whole number from 1 to 1048576, found nothing");
+    refused("{\"class_name\": \"LSTM\", \"config\": {}}",
+            "/config/units: expected a whole number from 1 to 1048576, found nothing");
     refused("{\"class_name\": \"LSTM\", \"config\": {\"units\": -1}}", "/config/units: expected a whole number");
-    refused("{\"class_name\": \"LSTM\", \"config\": {\"units\": 3, \"use_bias\": \"no\"}}", "/config/use_bias: expected true or false, found \"no\"");
-    refused("{\"class_name\": \"Bidirectional\", \"config\": {}}", "/class_name: expected a layer or cell with class_name RNN, LSTM");
-    refused("{\"class_name\": \"RNN\", \"config\": {}}", "/config/cell: expected a cell with class_name StackedRNNCells, SimpleRNNCell");
-    refused("{\"class_name\": \"RNN\", \"config\": {\"cell\": []}}", "/config/cell: expected a list of at least one cell");
-    refused("{\"class_name\": \"RNN\", \"config\": {\"cell\": [{\"class_name\": \"LSTM\", \"config\": {\"units\": 1}}]}}", "/config/cell/0/class_name: expected");
-    refused("{\"class_name\": \"RNN\", \"config\": {\"cell\": [{\"class_name\": \"LSTMCell\"}]}}", "/config/cell/0/config: expected an object");
-    refused("{\"class_name\": \"RNN\", \"config\": {\"num_constants\": 1, \"cell\": {\"class_name\": \"LSTMCell\", \"config\": {\"units\": 1}}}}",
+    refused("{\"class_name\": \"LSTM\", \"config\": {\"units\": 3, \"use_bias\": \"no\"}}",
+            "/config/use_bias: expected true or false, found \"no\"");
+    refused("{\"class_name\": \"Bidirectional\", \"config\": {}}",
+            "/class_name: expected a layer or cell with class_name RNN, LSTM");
+    refused("{\"class_name\": \"RNN\", \"config\": {}}",
+            "/config/cell: expected a cell with class_name StackedRNNCells, SimpleRNNCell");
+    refused("{\"class_name\": \"RNN\", \"config\": {\"cell\": []}}",
+            "/config/cell: expected a list of at least one cell");
+    refused(
+        "{\"class_name\": \"RNN\", \"config\": {\"cell\": [{\"class_name\": \"LSTM\", \"config\": {\"units\": 1}}]}}",
+        "/config/cell/0/class_name: expected");
+    refused("{\"class_name\": \"RNN\", \"config\": {\"cell\": [{\"class_name\": \"LSTMCell\"}]}}",
+            "/config/cell/0/config: expected an object");
+    refused("{\"class_name\": \"RNN\", \"config\": {\"num_constants\": 1, \"cell\": {\"class_name\": \"LSTMCell\", "
+            "\"config\": {\"units\": 1}}}}",
             "/config/num_constants: expected no constants");
     refused("{}", "expected a layer or cell with class_name");
 }
@@ -136,9 +159,12 @@ static void nesting_is_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(left_out_keys_take_keras_defaults), cmocka_unit_test(layers_cells_stacks_and_lists_are_read),
-        cmocka_unit_test(features_come_from_shapes),         cmocka_unit_test(keras_3_is_recognised),
-        cmocka_unit_test(odd_keys_are_warned_about),         cmocka_unit_test(wrong_configurations_are_placed),
+        cmocka_unit_test(left_out_keys_take_keras_defaults),
+        cmocka_unit_test(layers_cells_stacks_and_lists_are_read),
+        cmocka_unit_test(features_come_from_shapes),
+        cmocka_unit_test(keras_3_is_recognised),
+        cmocka_unit_test(odd_keys_are_warned_about),
+        cmocka_unit_test(wrong_configurations_are_placed),
         cmocka_unit_test(nesting_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,7 +43,8 @@ static void refused(const char *line)
     problems_close(&problems);
 }
 
-#define T(name, shape, from, to) "\"" name "\": {\"dtype\": \"F32\", \"shape\": " shape ", \"data_offsets\": [" #from ", " #to "]}"
+#define T(name, shape, from, to)                                                                                       \
+    "\"" name "\": {\"dtype\": \"F32\", \"shape\": " shape ", \"data_offsets\": [" #from ", " #to "]}"
 
 static void tensors_must_match_the_configuration(void **state)
 {
@@ -51,7 +52,9 @@ static void tensors_must_match_the_configuration(void **state)
     struct model model;
     struct model_entry entry = {.name = (char *)"m", .path = folder, .where = (char *)""};
     write_file("model.json", layer, strlen(layer));
-    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[2, 2]", 24, 40) "," T("cells.0.bias", "[2]", 40, 48) "}", 12);
+    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[2, 2]", 24,
+                                                                 40) "," T("cells.0.bias", "[2]", 40, 48) "}",
+                  12);
     if (!model_load(&entry, NULL, &vec_c, &problems, &model))
         fail_msg("%s", problems.errors[0]);
     assert_int_equal(model.layer.stack.input_size, 3);
@@ -60,13 +63,18 @@ static void tensors_must_match_the_configuration(void **state)
     model_close(&model);
     write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[2, 2]", 24, 40) "}", 10);
     refused("tensor cells.0.bias is missing, expected with shape [2]");
-    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[4]", 24, 40) "," T("cells.0.bias", "[2]", 40, 48) "}", 12);
+    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[4]", 24,
+                                                                 40) "," T("cells.0.bias", "[2]", 40, 48) "}",
+                  12);
     refused("tensor cells.0.recurrent_kernel has shape [4], expected [2, 2]");
-    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[2, 2]", 24, 40) "," T("cells.0.bias", "[2]", 40, 48) ","
-                  T("cells.1.bias", "[1]", 48, 52) "}", 13);
+    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[2, 2]", 24, 40) "," T(
+                      "cells.0.bias", "[2]", 40, 48) "," T("cells.1.bias", "[1]", 48, 52) "}",
+                  13);
     refused("tensor cells.1.bias [1] belongs to no cell of the configuration");
-    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[2, 2]", 24, 40)
-                  ", \"cells.0.bias\": {\"dtype\": \"I32\", \"shape\": [2], \"data_offsets\": [40, 48]}}", 12);
+    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T(
+                      "cells.0.recurrent_kernel", "[2, 2]", 24,
+                      40) ", \"cells.0.bias\": {\"dtype\": \"I32\", \"shape\": [2], \"data_offsets\": [40, 48]}}",
+                  12);
     refused("tensor cells.0.bias has dtype I32, expected F32, F64, F16 or BF16");
     write_file("second.safetensors", "", 0);
     refused("more than one *.safetensors file");
@@ -86,12 +94,14 @@ static void initializers_give_the_same_model_for_a_seed(void **state)
     (void)state;
     struct model a, b, c;
     json_t *json = json_loads(layer, 0, NULL);
-    struct model_entry entry = {.name = (char *)"m", .layer = json, .where = (char *)"/models/0", .seed = 5, .input_size = 3};
+    struct model_entry entry = {
+        .name = (char *)"m", .layer = json, .where = (char *)"/models/0", .seed = 5, .input_size = 3};
     assert_true(model_load(&entry, "c.json", &vec_c, &problems, &a));
     assert_true(model_load(&entry, "c.json", &vec_c, &problems, &b));
     entry.seed = 6;
     assert_true(model_load(&entry, "c.json", &vec_c, &problems, &c));
-    const struct packed *ka = &a.layer.stack.cells[0].kernel, *kb = &b.layer.stack.cells[0].kernel, *kc = &c.layer.stack.cells[0].kernel;
+    const struct packed *ka = &a.layer.stack.cells[0].kernel, *kb = &b.layer.stack.cells[0].kernel,
+                        *kc = &c.layer.stack.cells[0].kernel;
     assert_memory_equal(ka->data, kb->data, packed_bytes(ka));
     assert_memory_not_equal(ka->data, kc->data, packed_bytes(ka));
     assert_false(a.has_weights_file);

@@ -34,6 +34,7 @@ static void nearest_word_is_found_or_none(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(problems_are_lines), cmocka_unit_test(nearest_word_is_found_or_none)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(problems_are_lines),
+                                       cmocka_unit_test(nearest_word_is_found_or_none)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,8 @@ static void all_float_types_are_converted(void **state)
                                          0,    0,    0,    0,    0,    0,    0xf8, 0xbf, /* F64 -1.5 */
                                          0x00, 0x3c, 0x01, 0x00, 0x00, 0xfc, 0xff, 0x7b, /* F16 1, 2^-24, -inf, 65504 */
                                          0x80, 0x3f, 0x49, 0x40};                        /* BF16 1, 3.140625 */
-    const char *header = "{\"__metadata__\": {\"format\": \"pt\"}, \"a\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [0, 4]}, "
+    const char *header = "{\"__metadata__\": {\"format\": \"pt\"}, \"a\": {\"dtype\": \"F32\", \"shape\": [1], "
+                         "\"data_offsets\": [0, 4]}, "
                          "\"b\": {\"dtype\": \"F64\", \"shape\": [1, 1], \"data_offsets\": [4, 12]}, "
                          "\"c\": {\"dtype\": \"F16\", \"shape\": [2, 2], \"data_offsets\": [12, 20]}, "
                          "\"d\": {\"dtype\": \"BF16\", \"shape\": [2], \"data_offsets\": [20, 24]}}";
@@ -67,24 +68,29 @@ static void lying_files_are_refused(void **state)
         {"{\"a\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [0, 3]}}", 0, 3, "do not span"},
         {"{\"a\": {\"dtype\": \"F32\", \"shape\": [2], \"data_offsets\": [0, 4]}}", 0, 4, "do not span"},
         {"{\"a\": {\"dtype\": \"F32\", \"shape\": [-1], \"data_offsets\": [0, 4]}}", 0, 4, "no size"},
-        {"{\"a\": {\"dtype\": \"F32\", \"shape\": [4294967296, 4294967296, 4294967296], \"data_offsets\": [0, 4]}}", 0, 4, "too large"},
+        {"{\"a\": {\"dtype\": \"F32\", \"shape\": [4294967296, 4294967296, 4294967296], \"data_offsets\": [0, 4]}}", 0,
+         4, "too large"},
         {"{\"a\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [4, 0]}}", 0, 4, "expected data_offsets"},
         {"{\"a\": {\"dtype\": \"F32\", \"shape\": [1], \"data_offsets\": [0]}}", 0, 4, "expected data_offsets"},
         {"{\"a\": {\"dtype\": \"F31\", \"shape\": [1], \"data_offsets\": [0, 4]}}", 0, 4, "unknown dtype"},
         {"{\"a\": {\"dtype\": \"F32\", \"shape\": 1, \"data_offsets\": [0, 4]}}", 0, 4, "expected a shape"},
         {"{\"a\": 3}", 0, 0, "unknown dtype"},
-        {"{\"a\": {\"dtype\": \"U8\", \"shape\": [2], \"data_offsets\": [0, 2]}, \"b\": {\"dtype\": \"U8\", \"shape\": [2], \"data_offsets\": [1, 3]}}", 0, 3,
-         "overlap, leave holes"},
+        {"{\"a\": {\"dtype\": \"U8\", \"shape\": [2], \"data_offsets\": [0, 2]}, \"b\": {\"dtype\": \"U8\", \"shape\": "
+         "[2], \"data_offsets\": [1, 3]}}",
+         0, 3, "overlap, leave holes"},
         {"{\"a\": {\"dtype\": \"U8\", \"shape\": [1], \"data_offsets\": [0, 1]}}", 0, 3, "overlap, leave holes"},
         {"{\"a\": {\"dtype\": \"U8\", \"shape\": [1], \"data_offsets\": [1, 2]}}", 0, 2, "overlap, leave holes"},
-        {"{\"a\": {\"dtype\": \"U8\", \"shape\": [0], \"data_offsets\": [0, 0]}, \"a\": {\"dtype\": \"U8\", \"shape\": [0], \"data_offsets\": [0, 0]}}", 0, 0,
-         "header: duplicate"},
+        {"{\"a\": {\"dtype\": \"U8\", \"shape\": [0], \"data_offsets\": [0, 0]}, \"a\": {\"dtype\": \"U8\", \"shape\": "
+         "[0], \"data_offsets\": [0, 0]}}",
+         0, 0, "header: duplicate"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct tensor_set set;
-        bool good = open_parts(&set, rows[i].header, rows[i].length ? rows[i].length : strlen(rows[i].header), four, rows[i].data);
+        bool good = open_parts(&set, rows[i].header, rows[i].length ? rows[i].length : strlen(rows[i].header), four,
+                               rows[i].data);
         if (good || !strstr(problems.errors[0], rows[i].line))
-            fail_msg("%s: expected \"%s\", found \"%s\"", rows[i].header, rows[i].line, good ? "no error" : problems.errors[0]);
+            fail_msg("%s: expected \"%s\", found \"%s\"", rows[i].header, rows[i].line,
+                     good ? "no error" : problems.errors[0]);
         problems_close(&problems);
     }
     struct tensor_set set;
@@ -99,7 +105,8 @@ static void every_cut_and_flip_is_no_crash(void **state)
 {
     (void)state;
     char good[512];
-    const char *header = "{\"a\": {\"dtype\": \"F32\", \"shape\": [2, 1], \"data_offsets\": [0, 8]}, \"b\": {\"dtype\": \"F16\", \"shape\": [1], "
+    const char *header = "{\"a\": {\"dtype\": \"F32\", \"shape\": [2, 1], \"data_offsets\": [0, 8]}, \"b\": "
+                         "{\"dtype\": \"F16\", \"shape\": [1], "
                          "\"data_offsets\": [8, 10]}}";
     size_t n = strlen(header);
     memset(good, 0, sizeof good);
@@ -123,7 +130,8 @@ static void every_cut_and_flip_is_no_crash(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_float_types_are_converted), cmocka_unit_test(lying_files_are_refused),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_float_types_are_converted),
+                                       cmocka_unit_test(lying_files_are_refused),
                                        cmocka_unit_test(every_cut_and_flip_is_no_crash)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

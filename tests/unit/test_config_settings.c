@@ -38,8 +38,10 @@ static void files_are_read(void **state)
 {
     (void)state;
     struct problems problems;
-    struct settings s = read_text("{\"port\": 0, \"pin\": true, \"limits\": {\"max_rows\": 5}, \"log\": {\"format\": \"json\"}, \"models\": "
-                                  "[{\"name\": \"a\", \"path\": \"x/y.json\", \"seed\": 9, \"input_size\": 2, \"default\": true}]}", &problems);
+    struct settings s = read_text(
+        "{\"port\": 0, \"pin\": true, \"limits\": {\"max_rows\": 5}, \"log\": {\"format\": \"json\"}, \"models\": "
+        "[{\"name\": \"a\", \"path\": \"x/y.json\", \"seed\": 9, \"input_size\": 2, \"default\": true}]}",
+        &problems);
     settings_check(&s, &problems);
     assert_int_equal(problems.n_errors, 0);
     assert_int_equal(s.port, 0);
@@ -68,11 +70,15 @@ static void wrong_values_are_placed(void **state)
         {"{\"auth\": {}}", "/auth: \"auth\" is not available yet; remove it"},
         {"{\"models\": {}}", "/models: expected a list, found an object"},
         {"{\"models\": [3]}", "/models/0: expected an object, found a number"},
-        {"{\"models\": [{\"name\": \"a\", \"path\": \"b\", \"layer\": {}}]}", "/models/0: a model needs either a \"path\" or"},
-        {"{\"models\": [{\"name\": \"a\", \"path\": \"b\", \"precision\": \"int8\"}]}", "/models/0/precision: expected \"float32\", found int8"},
-        {"{\"models\": [{\"name\": \"a\", \"path\": \"b\", \"watch\": true}]}", "/models/0/watch: watching for new versions"},
+        {"{\"models\": [{\"name\": \"a\", \"path\": \"b\", \"layer\": {}}]}",
+         "/models/0: a model needs either a \"path\" or"},
+        {"{\"models\": [{\"name\": \"a\", \"path\": \"b\", \"precision\": \"int8\"}]}",
+         "/models/0/precision: expected \"float32\", found int8"},
+        {"{\"models\": [{\"name\": \"a\", \"path\": \"b\", \"watch\": true}]}",
+         "/models/0/watch: watching for new versions"},
         {"{\"models\": [{\"name\": \"a\", \"path\": \"b\", \"seed\": -3}]}", "/models/0/seed: expected a whole number"},
-        {"{\"models\": [{\"name\": \"a\", \"path\": \"b\"}, {\"name\": \"a\", \"path\": \"c\"}]}", "/models/1: a second model named \"a\""},
+        {"{\"models\": [{\"name\": \"a\", \"path\": \"b\"}, {\"name\": \"a\", \"path\": \"c\"}]}",
+         "/models/1: a second model named \"a\""},
         {"{\"models\": [], \"sessions\": {\"store\": \"redis://x\"}}", "/sessions/store: expected \"memory\""},
         {"{}", "/models: no model to serve"},
         {"{\"port\": 1, \"port\": 2}", "line 1, column "},
@@ -85,7 +91,8 @@ static void wrong_values_are_placed(void **state)
         for (size_t k = 0; k < problems.n_errors; k++)
             found |= strstr(problems.errors[k], rows[i].line) != NULL;
         if (!found)
-            fail_msg("%s: no \"%s\" but \"%s\"", rows[i].text, rows[i].line, problems.n_errors ? problems.errors[0] : "");
+            fail_msg("%s: no \"%s\" but \"%s\"", rows[i].text, rows[i].line,
+                     problems.n_errors ? problems.errors[0] : "");
         problems_close(&problems);
         settings_close(&s);
     }
@@ -123,7 +130,9 @@ static void environment_and_flags_are_spelt_by_one_rule(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_are_those_of_the_table), cmocka_unit_test(files_are_read), cmocka_unit_test(wrong_values_are_placed),
+        cmocka_unit_test(defaults_are_those_of_the_table),
+        cmocka_unit_test(files_are_read),
+        cmocka_unit_test(wrong_values_are_placed),
         cmocka_unit_test(environment_and_flags_are_spelt_by_one_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,7 +57,8 @@ static void stack_of_lstm_gru_simple_rnn_is_keras(void **state)
 {
     (void)state;
     static const double y[] = {.4411878, .5226998, .2555975, .3709138, .3418442, .4614458};
-    static const double s[] = {-.1302036, .0752862, -.2139141, .1444033, -.2516928, -.1210485, .1077109, .3418442, .4614458};
+    static const double s[] = {-.1302036, .0752862, -.2139141, .1444033, -.2516928,
+                               -.1210485, .1077109, .3418442,  .4614458};
     check(three_cells, NULL, 6, y, 9, s);
 }
 
@@ -66,7 +67,8 @@ static void masked_stack_is_keras(void **state)
     (void)state;
     static const unsigned char mask[] = {1, 0, 1};
     static const double y[] = {.4411878, .5226998, .4411878, .5226998, .2661206, .3865823};
-    static const double s[] = {-.1492508, .1215611, -.2481451, .2272282, -.2352981, -.0912472, .1112199, .2661206, .3865823};
+    static const double s[] = {-.1492508, .1215611, -.2481451, .2272282, -.2352981,
+                               -.0912472, .1112199, .2661206,  .3865823};
     check(three_cells, mask, 6, y, 9, s);
 }
 

@@ -2,7 +2,8 @@
 
 static void fill(const char *name, size_t rows, size_t columns, float *out)
 {
-    assert_int_equal(initializer_fill(&initializer_find(name)->initializer, 7, "cells.0.kernel", rows, columns, out, NULL), RNN_OK);
+    assert_int_equal(
+        initializer_fill(&initializer_find(name)->initializer, 7, "cells.0.kernel", rows, columns, out, NULL), RNN_OK);
 }
 
 static uint64_t hash(const float *x, size_t n)
@@ -59,8 +60,8 @@ static void distributions_have_their_moments(void **state)
     } rows[] = {
         {"glorot_uniform", 0.0632456, 0.109545}, /* sqrt(6 / 500) */
         {"glorot_normal", 0.0632456, 0.1438},    /* 2 x 0.0632 / 0.8796 */
-        {"he_uniform", 0.141421, 0.244949}, {"he_normal", 0.141421, 0.32155}, {"lecun_uniform", 0.1, 0.173205},
-        {"lecun_normal", 0.1, 0.22737}, {"random_uniform", 0.0288675, 0.05}, {"random_normal", 0.05, 0.3},
+        {"he_uniform", 0.141421, 0.244949},      {"he_normal", 0.141421, 0.32155},    {"lecun_uniform", 0.1, 0.173205},
+        {"lecun_normal", 0.1, 0.22737},          {"random_uniform", 0.0288675, 0.05}, {"random_normal", 0.05, 0.3},
         {"truncated_normal", 0.0439813, 0.1},
     };
     float *x = malloc(R * C * sizeof *x);
@@ -89,7 +90,8 @@ static void orthogonal_has_orthonormal_rows_or_columns(void **state)
             for (size_t b = 0; b < count; b++) {
                 double dot = 0;
                 for (size_t k = 0; k < length; k++)
-                    dot += (double)x[wide ? a * columns + k : k * columns + a] * (double)x[wide ? b * columns + k : k * columns + b];
+                    dot += (double)x[wide ? a * columns + k : k * columns + a] *
+                           (double)x[wide ? b * columns + k : k * columns + b];
                 assert_near(dot, a == b, 1e-6);
             }
     }
@@ -126,7 +128,8 @@ static void simple_ones_fill(void **state)
     fill("identity", 2, 3, x);
     assert_true(x[0] == 1 && x[1] == 0 && x[4] == 1 && x[5] == 0);
     struct rnn_error error = {{0}};
-    assert_int_equal(initializer_fill(&initializer_find("orthogonal")->initializer, 0, "cells.0.bias", 0, 6, x, &error), RNN_EINVAL);
+    assert_int_equal(initializer_fill(&initializer_find("orthogonal")->initializer, 0, "cells.0.bias", 0, 6, x, &error),
+                     RNN_EINVAL);
     assert_non_null(strstr(error.text, "cells.0.bias"));
 }
 

@@ -53,9 +53,13 @@ static void rows_do_not_depend_on_each_other(void **state)
             build(&layer, vec);
             memset(states, 0, sizeof states);
             for (size_t r = 0; r < n; r++)
-                rows[r] = (struct rnn_row){.inputs = x + r * T * F, .timesteps = 1 + (r * 7) % T, .input_stride = F,
-                                           .states = states + r * S, .outputs = together + r * T * U,
-                                           .output_stride = U, .sequences = true};
+                rows[r] = (struct rnn_row){.inputs = x + r * T * F,
+                                           .timesteps = 1 + (r * 7) % T,
+                                           .input_stride = F,
+                                           .states = states + r * S,
+                                           .outputs = together + r * T * U,
+                                           .output_stride = U,
+                                           .sequences = true};
             assert_true(rnn_layer_scratch(&layer, n, &bytes) && arena_reserve(&arena, bytes));
             rnn_layer_begin(&layer, rows, n, order);
             while ((left = rnn_layer_advance(&layer, order, left, &arena)))
@@ -123,8 +127,14 @@ static void masks_follow_keras(void **state)
                 if (mask[t])
                     previous = expected;
             }
-            struct rnn_row row = {.inputs = x, .timesteps = T, .input_stride = F, .mask = mask, .mask_stride = 1,
-                                  .states = s, .outputs = last}, *order[1];
+            struct rnn_row row = {.inputs = x,
+                                  .timesteps = T,
+                                  .input_stride = F,
+                                  .mask = mask,
+                                  .mask_stride = 1,
+                                  .states = s,
+                                  .outputs = last},
+                           *order[1];
             struct arena arena = {0};
             size_t bytes;
             for (size_t i = 0; i < S; i++)
@@ -153,8 +163,13 @@ static void nan_stays_in_its_row(void **state)
         x[0][1] = NAN;
         struct rnn_row rows[2], *order[2];
         for (size_t r = 0; r < 2; r++)
-            rows[r] = (struct rnn_row){.inputs = x[r], .timesteps = 2, .input_stride = F, .states = s[r], .outputs = y[r],
-                                       .output_stride = U, .sequences = true};
+            rows[r] = (struct rnn_row){.inputs = x[r],
+                                       .timesteps = 2,
+                                       .input_stride = F,
+                                       .states = s[r],
+                                       .outputs = y[r],
+                                       .output_stride = U,
+                                       .sequences = true};
         assert_true(rnn_layer_scratch(&layer, 2, &bytes) && arena_reserve(&arena, bytes));
         rnn_layer_begin(&layer, rows, 2, order);
         while ((left = rnn_layer_advance(&layer, order, left, &arena)))
@@ -171,8 +186,10 @@ static void nan_stays_in_its_row(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(split_sequences_continue_exactly), cmocka_unit_test(rows_do_not_depend_on_each_other),
-        cmocka_unit_test(go_backwards_takes_the_last_step_first), cmocka_unit_test(masks_follow_keras),
+        cmocka_unit_test(split_sequences_continue_exactly),
+        cmocka_unit_test(rows_do_not_depend_on_each_other),
+        cmocka_unit_test(go_backwards_takes_the_last_step_first),
+        cmocka_unit_test(masks_follow_keras),
         cmocka_unit_test(nan_stays_in_its_row),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,9 +186,12 @@ static void denormals_are_off_only_in_between(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(products_are_within_their_error_bound), cmocka_unit_test(steps_agree_with_plain_c),
-        cmocka_unit_test(vector_functions_are_within_two_ulp),   cmocka_unit_test(vector_functions_handle_extremes),
-        cmocka_unit_test(selection_knows_the_cpu),               cmocka_unit_test(denormals_are_off_only_in_between),
+        cmocka_unit_test(products_are_within_their_error_bound),
+        cmocka_unit_test(steps_agree_with_plain_c),
+        cmocka_unit_test(vector_functions_are_within_two_ulp),
+        cmocka_unit_test(vector_functions_handle_extremes),
+        cmocka_unit_test(selection_knows_the_cpu),
+        cmocka_unit_test(denormals_are_off_only_in_between),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

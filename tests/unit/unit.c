@@ -65,9 +65,15 @@ void unit_run(const struct rnn_layer *layer, const float *inputs, const unsigned
 {
     struct arena arena = {0};
     size_t bytes;
-    struct rnn_row row = {.inputs = inputs, .timesteps = timesteps, .input_stride = layer->stack.input_size, .mask = mask,
-                          .mask_stride = 1, .states = states, .outputs = outputs,
-                          .output_stride = layer->stack.output_size, .sequences = true},
+    struct rnn_row row = {.inputs = inputs,
+                          .timesteps = timesteps,
+                          .input_stride = layer->stack.input_size,
+                          .mask = mask,
+                          .mask_stride = 1,
+                          .states = states,
+                          .outputs = outputs,
+                          .output_stride = layer->stack.output_size,
+                          .sequences = true},
                    *order[1];
     assert_true(rnn_layer_scratch(layer, 1, &bytes));
     assert_true(arena_reserve(&arena, bytes));

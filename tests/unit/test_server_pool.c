@@ -1,0 +1,101 @@
+/* pool.c and cpus.c */
+#include "server/cpus.h"
+#include "server/pool.h"
+#include "unit.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+struct job {
+    struct task task;
+    int ran, expired;
+};
+
+static atomic_int gate, running;
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
+}
+
+static void run_job(struct task *task, struct worker *worker)
+{
+    struct job *job = (struct job *)task;
+    arena_reset(&worker->arena);
+    memset(arena_alloc(&worker->arena, 100, 1), 1, 100);
+    running++;
+    while (gate)
+        nap();
+    job->ran++;
+}
+
+static void expire_job(struct task *task)
+{
+    ((struct job *)task)->expired++;
+}
+
+static void every_task_runs_once(void **state)
+{
+    (void)state;
+    enum { N = 1000 };
+    static struct job jobs[N];
+    struct pool pool;
+    assert_true(pool_start(&pool, 3, false, N, 4096));
+    for (int i = 0; i < N; i++) {
+        jobs[i] = (struct job){.task = {.run = run_job, .expire = expire_job, .deadline_ns = INT64_MAX}};
+        assert_true(pool_try_add(&pool, &jobs[i].task));
+    }
+    pool_stop(&pool);
+    for (int i = 0; i < N; i++)
+        assert_true(jobs[i].ran == 1 && !jobs[i].expired);
+}
+
+static void a_full_queue_refuses_and_deadlines_expire(void **state)
+{
+    (void)state;
+    struct pool pool;
+    struct job jobs[4];
+    size_t queued, busy;
+    gate = 1;
+    running = 0;
+    assert_true(pool_start(&pool, 1, true, 2, 4096));
+    for (int i = 0; i < 4; i++)
+        jobs[i] = (struct job){.task = {.run = run_job, .expire = expire_job, .deadline_ns = i == 1 ? 5 : 10}};
+    assert_true(pool_try_add(&pool, &jobs[0].task));
+    while (!running)
+        nap();
+    assert_true(pool_try_add(&pool, &jobs[1].task));
+    assert_true(pool_try_add(&pool, &jobs[2].task));
+    assert_false(pool_try_add(&pool, &jobs[3].task));
+    pool_load(&pool, &queued, &busy);
+    assert_int_equal(queued, 2);
+    assert_int_equal(busy, 1);
+    pool_expire(&pool, 7, false);
+    assert_true(jobs[1].expired == 1 && !jobs[2].expired);
+    assert_true(pool_try_add(&pool, &jobs[3].task)); /* there is room again, behind what is left */
+    pool_expire(&pool, 0, true);
+    assert_true(jobs[2].expired == 1 && jobs[3].expired == 1);
+    gate = 0;
+    pool_stop(&pool);
+    assert_true(jobs[0].ran == 1 && !jobs[1].ran && !jobs[2].ran && !jobs[3].ran);
+}
+
+static void quotas_round_up(void **state)
+{
+    (void)state;
+    assert_int_equal(cpus_of_quota("max 100000\n"), 0);
+    assert_int_equal(cpus_of_quota("150000 100000\n"), 2);
+    assert_int_equal(cpus_of_quota("50000 100000\n"), 1);
+    assert_int_equal(cpus_of_quota("400000 100000\n"), 4);
+    assert_int_equal(cpus_of_quota(""), 0);
+    assert_int_equal(cpus_of_quota("-1 100000"), 0);
+    assert_true(cpus_available() >= 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_task_runs_once),
+                                       cmocka_unit_test(a_full_queue_refuses_and_deadlines_expire),
+                                       cmocka_unit_test(quotas_round_up)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
