@@ -104,12 +104,12 @@ test: ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory tests
 tests: $(BUILD)/cellserve $(UNIT) $(E2E) $(BUILD)/libcellserve_core.a
 	@tests/run.sh tests/arrows.sh $(UNIT) $(E2E)
-bench: all ## measure the demo model and the cases of docs/benchmarks.md
+bench: all ## measure the demo model, alone and over HTTP
 	@bench/run.sh build/cellserve
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory VARIANT=asan tests
-tsan: ## every end-to-end test under ThreadSanitizer
-	@$(MAKE) --no-print-directory VARIANT=tsan unit e2e
+tsan: ## every test under ThreadSanitizer
+	@$(MAKE) --no-print-directory VARIANT=tsan tests
 lint: ## gcc and clang warnings as errors, cppcheck, includes between rooms
 	@tools/install.sh lint
 	@$(MAKE) --no-print-directory VARIANT=clang all

@@ -35,6 +35,7 @@ struct http {
     struct connections connections;
     char url[128];
     int listener;
+    bool quiesced; /* the library has handed the listening socket back */
     _Atomic uint64_t next_id;
     uint64_t id_seed;
 };
@@ -458,13 +459,15 @@ void http_reap(struct http *http)
     connections_reap(&http->connections, clock_ns());
 }
 
-/* The backlog is still ours: connections in it were accepted by the kernel. */
+/* The backlog is still ours: connections in it were accepted by the kernel. The socket is shut down, which stops it, and
+   closed at the very end: the library's thread may still be looking at it. */
 void http_drain(struct http *http)
 {
     connections_drain(&http->connections);
     int listener = MHD_quiesce_daemon(http->daemon);
     if (listener == MHD_INVALID_SOCKET)
         return;
+    http->quiesced = true;
     for (;;) {
         struct sockaddr_storage address;
         socklen_t size = sizeof address;
@@ -474,7 +477,7 @@ void http_drain(struct http *http)
         if (MHD_add_connection(http->daemon, fd, (struct sockaddr *)&address, size) != MHD_YES)
             break; /* the library has closed it */
     }
-    close(listener);
+    shutdown(listener, SHUT_RDWR);
 }
 
 size_t http_connections(struct http *http)
@@ -484,7 +487,9 @@ size_t http_connections(struct http *http)
 
 void http_stop(struct http *http)
 {
-    MHD_stop_daemon(http->daemon);
+    MHD_stop_daemon(http->daemon); /* closes a listening socket that was not quiesced */
+    if (http->quiesced)
+        close(http->listener);
     connections_close(&http->connections);
     free(http);
 }

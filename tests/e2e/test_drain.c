@@ -80,6 +80,23 @@ static void sigterm_turns_readiness_and_still_takes_requests(void **state)
     assert_true(now_ms() - began >= 1400);
 }
 
+static void after_the_delay_new_connections_are_refused(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char answer[65536];
+    start(&server, 0, 60000);
+    int running = post_raw(&server, 64, SANITIZED ? 1000 : 8000);
+    await_gauge(&server, "cellserve_running_requests 1\n");
+    kill(server.pid, SIGTERM);
+    sleep_ms(300);
+    struct reply reply = http_get(&server, "/livez");
+    assert_int_equal(reply.status, 0);
+    reply_free(&reply);
+    assert_int_equal(status_of(running, answer, sizeof answer), 200);
+    assert_int_equal(daemon_wait(&server, 30), 0);
+}
+
 static void sigint_ends_without_the_delay(void **state)
 {
     (void)state;
@@ -175,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sigterm_turns_readiness_and_still_takes_requests),
+        cmocka_unit_test(after_the_delay_new_connections_are_refused),
         cmocka_unit_test(sigint_ends_without_the_delay),
         cmocka_unit_test(what_was_accepted_is_answered),
         cmocka_unit_test(idle_connections_do_not_hold_the_end),
