@@ -13,7 +13,6 @@ enum { SECONDS = 2, MAX_SAMPLES = 100000, MAX_THREADS = 256 };
 struct runner {
     const struct model *model;
     size_t batch, timesteps, samples;
-    int64_t end_ns;
     double *microseconds;
     bool failed;
 };
@@ -83,7 +82,8 @@ static void *run(void *argument)
     if (!runner->failed)
         for (int warm = 0; warm < 3; warm++)
             run_once(layer, &b, runner->batch);
-    while (!runner->failed && clock_ns() < runner->end_ns && runner->samples < MAX_SAMPLES) {
+    int64_t end = clock_ns() + SECONDS * (int64_t)1000000000;
+    while (!runner->failed && runner->samples < MAX_SAMPLES && (runner->samples < 5 || clock_ns() < end)) {
         int64_t start = clock_ns();
         run_once(layer, &b, runner->batch);
         runner->microseconds[runner->samples++] = (double)(clock_ns() - start) * 1e-3;
@@ -147,7 +147,6 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
     const struct vec_ops *vec = stack->cells[0].vec;
     char cpu[128];
     double peak = peak_gflops(vec), macs = 0, weights = 0;
-    int64_t end = clock_ns() + SECONDS * (int64_t)1000000000;
     size_t started = 0, samples = 0;
     bool good = true;
     for (; started < threads; started++) {
@@ -155,7 +154,7 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
         *runner = (struct runner){.model = model,
                                   .batch = batch,
                                   .timesteps = timesteps,
-                                  .end_ns = end,
+
                                   .microseconds = malloc(MAX_SAMPLES * sizeof(double))};
         if (!runner->microseconds || pthread_create(&ids[started], NULL, run, runner))
             break;

@@ -11,7 +11,8 @@ static bool is_ready(const struct server *server)
 
 static const char *state_word(const struct server *server)
 {
-    switch (server->state) {
+    enum server_state state = server->state;
+    switch (state) {
     case SERVER_LOADING:
         return "loading models";
     case SERVER_READY:

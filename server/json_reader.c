@@ -35,9 +35,7 @@ static void skip_space(struct reader *r)
 
 /* ---- strings ---- */
 
-/* Length of the UTF-8 sequence at p, 0 if it is none (overlong, surrogate, beyond U+10FFFF, cut). The text ends with
-   NUL, which is no continuation byte. */
-static size_t utf8_length(const unsigned char *p)
+size_t json_utf8_length(const unsigned char *p)
 {
     static const struct {
         unsigned char first_low, first_high, second_low, second_high, length;
@@ -148,7 +146,7 @@ static bool read_string(struct reader *r, struct copy *copy)
             return r->at >= r->end ? syntax(r, opening, "a closing quote for the text that begins here")
                                    : syntax(r, r->at, "no control character within a text (write it as an escape)");
         } else {
-            size_t n = c < 0x80 ? 1 : utf8_length((const unsigned char *)r->at);
+            size_t n = c < 0x80 ? 1 : json_utf8_length((const unsigned char *)r->at);
             if (!n)
                 return syntax(r, r->at, "valid UTF-8");
             copy_bytes(copy, r->at, n);
@@ -561,7 +559,7 @@ static void unknown_key(struct reader *r, const struct body_key *keys, const cha
     const char *names[16];
     char path[160] = "/";
     size_t n = 0;
-    for (; keys[n].name && n < 15; n++)
+    for (; n < 15 && keys[n].name; n++)
         names[n] = keys[n].name;
     names[n] = NULL;
     const char *near = nearest_word(name, names);

@@ -68,4 +68,8 @@ struct json_body {
  */
 bool json_body_read(struct json_body *body, const struct body_key *keys, struct failure *failure);
 
+/* Length of the UTF-8 sequence of more than one byte at p, 0 if it is none (overlong, a surrogate, beyond U+10FFFF, cut
+   short). p ends with a NUL byte, which is no continuation. */
+size_t json_utf8_length(const unsigned char *p);
+
 #endif

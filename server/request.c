@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include "clock.h"
+#include "json_reader.h"
 #include "routes.h"
 #include "server.h"
 
@@ -54,21 +55,26 @@ void answer_buffer(struct request *request, int status, const char *content_type
     }
 }
 
-/* Escape text into out as the content of a JSON string; cut before it would not fit. */
+/* Escape text into out as the content of a JSON string; cut before it would not fit. What is no UTF-8 (a name that was
+   cut in the middle of a character) becomes '?'. */
 static void escape(const char *text, char *out, size_t size)
 {
-    size_t n = 0;
-    for (; *text && n + 7 < size; text++) {
+    size_t n = 0, length;
+    for (; *text && n + 7 < size; text += length) {
         unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
+        length = c < 0x80 ? 1 : json_utf8_length((const unsigned char *)text);
+        if (c == '"' || c == '\\') {
             n += (size_t)snprintf(out + n, size - n, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
+        } else if (c < 0x20 || c == 0x7f) {
             n += (size_t)snprintf(out + n, size - n, "\\u%04x", c);
-        else
-            out[n++] = (char)c;
+        } else if (length) {
+            memcpy(out + n, text, length);
+            n += length;
+        } else {
+            out[n++] = '?';
+            length = 1;
+        }
     }
-    while (n && ((unsigned char)out[n - 1] & 0xc0) == 0x80 && *text) /* do not end within a UTF-8 sequence */
-        n--;
     out[n] = 0;
 }
 

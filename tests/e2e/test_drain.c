@@ -86,13 +86,16 @@ static void after_the_delay_new_connections_are_refused(void **state)
     struct daemon server;
     char answer[65536];
     start(&server, 0, 60000);
-    int running = post_raw(&server, 64, SANITIZED ? 1000 : 8000);
+    int running = post_raw(&server, 64, SANITIZED ? 2000 : 8000);
     await_gauge(&server, "cellserve_running_requests 1\n");
     kill(server.pid, SIGTERM);
-    sleep_ms(300);
-    struct reply reply = http_get(&server, "/livez");
-    assert_int_equal(reply.status, 0);
-    reply_free(&reply);
+    long status = 200;
+    for (double end = now_ms() + 10000; status && now_ms() < end; sleep_ms(20)) {
+        struct reply reply = http_get(&server, "/livez");
+        status = reply.status;
+        reply_free(&reply);
+    }
+    assert_int_equal(status, 0);
     assert_int_equal(status_of(running, answer, sizeof answer), 200);
     assert_int_equal(daemon_wait(&server, 30), 0);
 }

@@ -63,6 +63,28 @@ static void nearest_key_is_named(void **state)
     reply_free(&reply);
 }
 
+static void long_names_are_cut_between_characters(void **state)
+{
+    (void)state;
+    for (int shift = 0; shift < 4; shift++) {
+        char body[1024] = "{\"model\": \"aaa", key[1024] = "{\"aaa";
+        body[11 + shift] = key[2 + shift] = 0;
+        for (int i = 0; i < 80; i++) {
+            strcat(body, "\xe2\x82\xac");
+            strcat(key, "\xe2\x82\xac");
+        }
+        strcat(body, "\", \"instances\": [[[1, 2]]]}");
+        strcat(key, "\": 1}");
+        struct reply reply = http_post(&server, "/predict", body); /* the reply is JSON, so UTF-8, or this fails */
+        assert_error(&reply, 404, "model_not_found", "/model");
+        reply_free(&reply);
+        reply = http_post(&server, "/predict", key);
+        assert_int_equal(reply.status, 400);
+        assert_non_null(reply.json);
+        reply_free(&reply);
+    }
+}
+
 static void deep_nesting_is_no_crash(void **state)
 {
     (void)state;
@@ -212,6 +234,7 @@ int main(void)
         cmocka_unit_test(first_syntax_error_has_line_and_column),
         cmocka_unit_test(valid_json_is_never_called_invalid),
         cmocka_unit_test(nearest_key_is_named),
+        cmocka_unit_test(long_names_are_cut_between_characters),
         cmocka_unit_test(deep_nesting_is_no_crash),
         cmocka_unit_test(wrong_shapes_are_placed),
         cmocka_unit_test(wrong_elements_are_placed),
