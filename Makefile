@@ -12,7 +12,9 @@ CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2
 CFLAGS_clang := -O2 -D_FORTIFY_SOURCE=2
 CFLAGS_asan := -O1 -Wno-format-truncation -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -Wno-format-truncation -fsanitize=thread -fno-omit-frame-pointer
-ifeq ($(VARIANT),clang)
+CFLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+LDFLAGS_fuzz := -fsanitize=address,undefined
+ifneq ($(filter clang fuzz,$(VARIANT)),)
 CC := clang
 endif
 ifeq ($(shell uname -m),aarch64)
@@ -58,27 +60,32 @@ $(BUILD)/libcellserve_server.a: $(call objects,$(filter-out server/main.c,$(SERV
 	@echo "  ar    $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-# Kernels of an instruction set get its flags, and only they: they are called after a look at the CPU.
-$(BUILD)/core/vec/vec_avx2.o: CFLAGS_file := -mavx2 -mfma
-$(BUILD)/core/vec/vec_avx512.o: CFLAGS_file := -mavx512f -mfma
-$(BUILD)/core/vec/%.o: CFLAGS_file += -O3
+# Kernels of an instruction set get its flags, and only they: they are called after a look at the CPU. When fuzzing they
+# are not instrumented: the target does not run them, and clang would take minutes.
+FLAGS_vec_avx2 := -mavx2 -mfma
+FLAGS_vec_avx512 := -mavx512f -mfma
+flags_of = $(FLAGS_$(basename $(notdir $(1)))) $(if $(filter core/vec/%,$(1)),-O3) \
+  $(if $(filter fuzz,$(VARIANT)),$(if $(FLAGS_$(basename $(notdir $(1)))),-fno-sanitize=all -O0)) \
+  $(if $(filter tests/%,$(1)),$(TEST_CFLAGS))
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  cc    $<"
-	$(Q)$(CC) $(CFLAGS_all) $(CFLAGS_file) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_all) $(call flags_of,$<) -MMD -MP -c -o $@ $<
 
 # ---- tests ----
 
 TEST_CFLAGS = $(shell pkg-config --cflags cmocka libcurl) -DSOURCE_DIR='"$(CURDIR)"' -DBINARY='"$(CURDIR)/$(BUILD)/cellserve"' \
   -Wno-conversion
 TEST_LIBS = $(shell pkg-config --libs cmocka libcurl)
-$(BUILD)/tests/%.o: CFLAGS_file = $(TEST_CFLAGS)
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/unit.o $(BUILD)/libcellserve_server.a \
   $(BUILD)/libcellserve_config.a $(BUILD)/libcellserve_core.a
 	@echo "  link  $@"
-	$(Q)$(CC) $(LDFLAGS_all) -o $@ $^ $(LIBS) $(TEST_LIBS)
+	$(Q)$(CC) $(LDFLAGS_all) -o $@ -Wl,--start-group $^ -Wl,--end-group $(LIBS) $(TEST_LIBS)
+
+# This one drives a fuzz target.
+$(BUILD)/tests/unit/test_fuzz_corpus: $(BUILD)/tests/fuzz/fuzz_body.o
 
 $(BUILD)/tests/e2e/test_%: $(BUILD)/tests/e2e/test_%.o $(BUILD)/tests/e2e/e2e.o | $(BUILD)/cellserve
 	@echo "  link  $@"
@@ -110,6 +117,16 @@ asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory VARIANT=asan tests
 tsan: ## every test under ThreadSanitizer
 	@$(MAKE) --no-print-directory VARIANT=tsan tests
+FUZZ_SECONDS ?= 60
+fuzz: ## fuzz the request body for FUZZ_SECONDS (libFuzzer, AddressSanitizer)
+	@tools/install.sh sanitize
+	@$(MAKE) --no-print-directory VARIANT=fuzz build/fuzz/fuzz_body
+	@mkdir -p build/fuzz/corpus
+	build/fuzz/fuzz_body -max_total_time=$(FUZZ_SECONDS) -max_len=4096 build/fuzz/corpus tests/fuzz/corpus
+build/fuzz/fuzz_body: $(BUILD)/tests/fuzz/fuzz_body.o $(BUILD)/libcellserve_server.a $(BUILD)/libcellserve_config.a \
+  $(BUILD)/libcellserve_core.a
+	@echo "  link  $@"
+	$(Q)$(CC) $(LDFLAGS_all) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 lint: ## gcc and clang warnings as errors, cppcheck, includes between rooms
 	@tools/install.sh lint
 	@$(MAKE) --no-print-directory VARIANT=clang all
@@ -125,4 +142,4 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all help unit e2e arrows run test tests bench asan tsan lint format docker clean
+.PHONY: all help unit e2e arrows run test tests bench asan tsan fuzz lint format docker clean

@@ -31,6 +31,11 @@ static json_t *load(const char *path)
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
         return NULL;
     }
+    if (bytes >= 4 && !memcmp(text, "PK\3\4", 4)) {
+        fprintf(stderr, "%s: archives (.npz) are not read yet; save the array with numpy.save\n", path);
+        free(text);
+        return NULL;
+    }
     json_t *json =
         npy_is(text, bytes) ? npy_to_json(text, bytes, &wrong) : json_loadb(text, bytes, JSON_DECODE_ANY, &error);
     if (!json && wrong)

@@ -548,6 +548,8 @@ static bool read_value(struct reader *r, const struct body_key *key)
     case BODY_BOOLEANS:
         return read_tensor(r, key);
     case BODY_REFUSED:
+        if (read_word(r, "null"))
+            return true;
         failure_set(r->failure, 400, "unsupported_key", path, "%s", (const char *)key->target);
         return skip_value(r);
     }

@@ -65,7 +65,7 @@ INLINE vf hyperbolic_tangent(vf x)
     return vf_copysign(divide_by_sum(vf_sub(vf_set1(0.0f), em1), vf_set1(2.0f), em1), x);
 }
 
-/* clang-format off: UNROLL stands before its loop */
+/* clang-format off */
 /* ---- register tiles ---- */
 
 /* What follows the sums of a tile, and where they start. */
@@ -97,14 +97,15 @@ INLINE void multiply(const struct job *job, const float *w, size_t panel_floats,
         for (size_t r = 0; r < rows; r++)
             broadcast[r] = vf_set1(x[r * job->x_stride + k]);
         UNROLL
-        for (size_t p = 0; p < panels; p++)
+        for (size_t p = 0; p < panels; p++) {
             UNROLL
-        for (size_t v = 0; v < vectors; v++) {
-            vf weight = vf_load(w + p * panel_floats + (k * vectors + v) * vf_lanes);
-            UNROLL
-            for (size_t r = 0; r < rows; r++) {
-                size_t i = (r * panels + p) * vectors + v;
-                sums[i] = vf_fma(broadcast[r], weight, sums[i]);
+            for (size_t v = 0; v < vectors; v++) {
+                vf weight = vf_load(w + p * panel_floats + (k * vectors + v) * vf_lanes);
+                UNROLL
+                for (size_t r = 0; r < rows; r++) {
+                    size_t i = (r * panels + p) * vectors + v;
+                    sums[i] = vf_fma(broadcast[r], weight, sums[i]);
+                }
             }
         }
     }
@@ -161,16 +162,18 @@ INLINE void tile(const struct job *job, enum epilogue epilogue, size_t row, size
     vf sums[TILE_ROWS * PACKED_PANEL > 8 ? TILE_ROWS * PACKED_PANEL : 8];
     size_t width = vectors * vf_lanes;
     UNROLL
-    for (size_t r = 0; r < rows; r++)
+    for (size_t r = 0; r < rows; r++) {
         UNROLL
-    for (size_t p = 0; p < panels; p++)
-        begin(job, epilogue, row + r, column + p * width, vectors, sums + (r * panels + p) * vectors);
+        for (size_t p = 0; p < panels; p++)
+            begin(job, epilogue, row + r, column + p * width, vectors, sums + (r * panels + p) * vectors);
+    }
     multiply(job, w, job->w->depth * width, job->x + row * job->x_stride, rows, panels, vectors, sums);
     UNROLL
-    for (size_t r = 0; r < rows; r++)
+    for (size_t r = 0; r < rows; r++) {
         UNROLL
-    for (size_t p = 0; p < panels; p++)
-        finish(job, epilogue, row + r, column + p * width, vectors, sums + (r * panels + p) * vectors);
+        for (size_t p = 0; p < panels; p++)
+            finish(job, epilogue, row + r, column + p * width, vectors, sums + (r * panels + p) * vectors);
+    }
 }
 
 /* clang-format on */

@@ -79,6 +79,14 @@ static void verify_compares_with_a_framework(void **state)
     expect("$B verify $S/demo/seed --inputs /nowhere --expected /nowhere 2>&1", 1, "/nowhere: No such file");
 }
 
+static void archives_are_named(void **state)
+{
+    (void)state;
+    expect(
+        "cd $(mktemp -d) && printf 'PK\\3\\4' > a.npz && $B verify $S/demo/seed --inputs a.npz --expected a.npz 2>&1",
+        1, "a.npz: archives (.npz) are not read yet; save the array with numpy.save");
+}
+
 static void verify_reads_npy(void **state)
 {
     (void)state;
@@ -238,6 +246,7 @@ int main(void)
         cmocka_unit_test(inspect_prints_a_table),
         cmocka_unit_test(verify_compares_with_a_framework),
         cmocka_unit_test(verify_reads_npy),
+        cmocka_unit_test(archives_are_named),
         cmocka_unit_test(check_finds_every_problem),
         cmocka_unit_test(bad_models_are_refused_with_reasons),
         cmocka_unit_test(bench_prints_its_machine),

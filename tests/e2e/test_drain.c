@@ -86,7 +86,7 @@ static void after_the_delay_new_connections_are_refused(void **state)
     struct daemon server;
     char answer[65536];
     start(&server, 0, 60000);
-    int running = post_raw(&server, 64, SANITIZED ? 2000 : 8000);
+    int running = post_raw(&server, 64, SANITIZED ? 300 : 8000);
     await_gauge(&server, "cellserve_running_requests 1\n");
     kill(server.pid, SIGTERM);
     long status = 200;

@@ -168,6 +168,9 @@ static void other_keys_are_checked(void **state)
     expect("{\"instances\": [[[1, 2]]], \"return_state\": \"true\"}", 400, "wrong_type", "/return_state");
     expect("{\"instances\": [[[1, 2]]], \"model\": \"other\"}", 404, "model_not_found", "/model");
     expect("{\"instances\": [[[1, 2]]], \"session\": \"a\"}", 400, "unsupported_key", "/session");
+    struct reply null = http_post(&server, "/predict", "{\"instances\": [[[1, 2]]], \"session\": null}");
+    assert_int_equal(null.status, 200);
+    reply_free(&null);
     static const char *const bodies[] = {"{\"batch_size\": -1}", "{\"batch_size\": 1.5}", "{\"batch_size\": \"3\"}",
                                          "{\"batch_size\": 1e3}", "{\"batch_size\": [3]}"};
     for (size_t i = 0; i < 5; i++) {
