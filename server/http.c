@@ -90,6 +90,9 @@ static enum MHD_Result answer(struct exchange *x)
     if (request->close || request->server->state == SERVER_DRAINING)
         add_header(response, "Connection", "close");
     connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, request->text_bytes);
+    /* a reader that takes nothing at all is the library's to cut; one that takes little is the reaper's */
+    int64_t read_timeout_ms = request->server->settings->read_timeout_ms;
+    MHD_set_connection_option(x->mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)((read_timeout_ms + 999) / 1000));
     enum MHD_Result result = MHD_queue_response(x->mhd, (unsigned)request->status, response);
     MHD_destroy_response(response);
     x->answered = true;
@@ -311,15 +314,16 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
 {
     struct http *http = cls;
     struct exchange *x = *context;
-    (void)mhd;
     if (!x)
         return;
     if (x->answered) {
         metrics_request(&http->server->metrics, &x->request);
         log_request(&x->request);
     }
-    if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+    if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
         connection_stage(&http->connections, x->connection, STAGE_IDLE, 0);
+        MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_MS / 1000);
+    }
     request_close(&x->request);
     free(x);
     *context = NULL;
