@@ -46,6 +46,7 @@ struct vec_ops {
 /* Plain C: the definition of correct. OpenBLAS: for CPUs without kernels of ours; the second table, row by row, is
    for an OpenBLAS whose tiles of rows turn out not to be invariant. */
 extern const struct vec_ops vec_c, vec_openblas, vec_openblas_rows;
+/* The self-test; it also bids OpenBLAS start no threads for our calls. */
 bool vec_openblas_tiles_are_invariant(void);
 #if defined(__x86_64__)
 extern const struct vec_ops vec_avx2, vec_avx512;

@@ -83,6 +83,7 @@ bool vec_openblas_tiles_are_invariant(void)
     enum { ROWS = 11, DEPTH = 67, WIDTH = 53 };
     float x[ROWS * DEPTH], weights[DEPTH * WIDTH], alone[WIDTH], z[ROWS * WIDTH] = {0};
     unsigned state = 1;
+    openblas_set_num_threads(1); /* threads are the caller's; a threaded OpenBLAS would split a call among its own */
     for (size_t i = 0; i < ROWS * DEPTH; i++)
         x[i] = (float)(int)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-24f - 0.5f;
     for (size_t i = 0; i < DEPTH * WIDTH; i++)
