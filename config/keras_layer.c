@@ -68,11 +68,10 @@ static void warn_unknown(struct walk *walk, const json_t *config, const char *pa
     json_object_foreach((json_t *)config, key, value) {
         if (in_list(key, ignored_keys) || in_list(key, first) || in_list(key, second))
             continue;
-        char where[PATH_SIZE + 80];
+        char where[PATH_SIZE + 80], hint[100];
         snprintf(where, sizeof where, "%s/%.64s", path, key);
-        const char *near = nearest_word(key, first);
-        problem_warning(walk->reader.problems, (struct place){walk->reader.file, where}, "unknown key ignored%s%s%s",
-                        near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        problem_warning(walk->reader.problems, (struct place){walk->reader.file, where}, "unknown key ignored%s",
+                        nearest_hint(key, first, hint, sizeof hint));
     }
 }
 

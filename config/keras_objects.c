@@ -1,20 +1,11 @@
 /* Serialized activations and initializers, in Keras 2's and Keras 3's spellings. */
 #include "keras_objects.h"
 
+#include "json_type.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-const char *keras_type_name(const json_t *value)
-{
-    if (!value || json_is_null(value))
-        return "null";
-    return json_is_object(value)   ? "an object"
-           : json_is_array(value)  ? "a list"
-           : json_is_string(value) ? "a text"
-           : json_is_number(value) ? "a number"
-                                   : "true or false";
-}
 
 const char *keras_class_name(const json_t *object)
 {
@@ -35,7 +26,7 @@ static void number(const struct keras_reader *reader, const json_t *config, cons
     } else if (value && !json_is_null(value)) {
         snprintf(where, sizeof where, "%s/config/%s", path, used);
         problem_error(reader->problems, (struct place){reader->file, where}, "expected a number, found %s",
-                      keras_type_name(value));
+                      json_type_name(value));
     }
 }
 
@@ -99,9 +90,9 @@ static void named_activation(const struct keras_reader *reader, const char *name
         for (const struct activation_name *each = activation_names; each->name && n < 63; each++)
             names[n++] = each->name;
         names[n] = NULL;
-        const char *near = nearest_word(name, names);
-        problem_error(reader->problems, (struct place){reader->file, path}, "unknown activation \"%.60s\"%s%s%s", name,
-                      near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+        char hint[100];
+        problem_error(reader->problems, (struct place){reader->file, path}, "unknown activation \"%.60s\"%s", name,
+                      nearest_hint(name, names, hint, sizeof hint));
         return;
     }
     *out = row->activation;
@@ -120,7 +111,7 @@ void keras_activation(const struct keras_reader *reader, const json_t *value, co
     } else if (!class_name) {
         problem_error(reader->problems, (struct place){reader->file, path},
                       "expected the name of an activation, or an object with a class_name, found %s",
-                      keras_type_name(value));
+                      json_type_name(value));
     } else if (!strcmp(class_name, "function") && json_is_string(config)) {
         named_activation(reader, json_string_value(config), path, out);
     } else if (!strcmp(class_name, "Activation")) {
@@ -185,10 +176,10 @@ void keras_initializer(const struct keras_reader *reader, const json_t *value, c
             names[n++] = each->class_name;
         }
         names[n] = NULL;
-        const char *near = name ? nearest_word(name, names) : NULL;
-        problem_error(reader->problems, (struct place){reader->file, path}, "unknown initializer %s%.60s%s%s%s",
-                      name ? "" : keras_type_name(value), name ? name : "", near ? "; did you mean \"" : "",
-                      near ? near : "", near ? "\"?" : "");
+        char hint[100] = "";
+        problem_error(reader->problems, (struct place){reader->file, path}, "unknown initializer %s%.60s%s",
+                      name ? "" : json_type_name(value), name ? name : "",
+                      name ? nearest_hint(name, names, hint, sizeof hint) : hint);
         return;
     }
     *out = row->initializer;

@@ -23,9 +23,6 @@ void keras_activation(const struct keras_reader *reader, const json_t *value, co
 void keras_initializer(const struct keras_reader *reader, const json_t *value, const char *path,
                        struct initializer *out);
 
-/* What a JSON value is, for messages: "a list". */
-const char *keras_type_name(const json_t *value);
-
 /* The class_name of a serialized object without a "package>" before it, or NULL. */
 const char *keras_class_name(const json_t *object);
 

@@ -200,7 +200,7 @@ static float *load_tensor(const struct rnn_cell_spec *spec, const struct cell_te
         }
     }
     float *out = NULL;
-    if (rnn_size_mul(tensor->shape[0], tensor->rank == 2 ? tensor->shape[1] : 1, &elements))
+    if (cell_tensor_elements(tensor, &elements))
         out = rnn_alloc(elements, sizeof *out);
     struct rnn_error error = {{0}};
     if (!out)

@@ -87,3 +87,12 @@ const char *nearest_word(const char *word, const char *const *candidates)
     }
     return best;
 }
+
+const char *nearest_hint(const char *word, const char *const *candidates, char *out, size_t size)
+{
+    const char *near = nearest_word(word, candidates);
+    *out = 0;
+    if (near)
+        snprintf(out, size, "; did you mean \"%s\"?", near);
+    return out;
+}

@@ -26,6 +26,9 @@ void problem_warning(struct problems *problems, struct place place, const char *
 
 void problems_close(struct problems *problems);
 
+/* "; did you mean \"x\"?" with the candidate that is most like word, or "" when none is near; in out, which is returned. */
+const char *nearest_hint(const char *word, const char *const *candidates, char *out, size_t size);
+
 /* The candidate that is most like `word`, or NULL when none is near. candidates ends with NULL. */
 const char *nearest_word(const char *word, const char *const *candidates);
 

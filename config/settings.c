@@ -1,6 +1,8 @@
 /* Settings: defaults, then the file, then the environment, then flags; the later wins. */
 #include "settings.h"
 
+#include "json_type.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -185,33 +187,13 @@ static void unknown_key(const char *file, const char *section, const char *key, 
         for (size_t i = 0; section_names[i]; i++)
             names[n++] = section_names[i];
     names[n] = NULL;
-    char path[160];
+    char path[160], hint[100];
     snprintf(path, sizeof path, "/%.*s%s%.64s", prefix ? (int)prefix - 1 : 0, section, prefix ? "/" : "", key);
-    const char *near = nearest_word(key, names);
     if (!prefix && (!strcmp(key, "auth") || !strcmp(key, "tls")))
         problem_error(problems, (struct place){file, path}, "\"%s\" is not available yet; remove it", key);
     else
-        problem_error(problems, (struct place){file, path}, "unknown key%s%s%s", near ? "; did you mean \"" : "",
-                      near ? near : "", near ? "\"?" : "");
-}
-
-static const char *type_name(const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        return "an object";
-    case JSON_ARRAY:
-        return "a list";
-    case JSON_STRING:
-        return "a text";
-    case JSON_INTEGER:
-    case JSON_REAL:
-        return "a number";
-    case JSON_NULL:
-        return "null";
-    default:
-        return "true or false";
-    }
+        problem_error(problems, (struct place){file, path}, "unknown key%s",
+                      nearest_hint(key, names, hint, sizeof hint));
 }
 
 static void set_from_json(struct settings *settings, const struct setting *setting, const json_t *value,
@@ -228,7 +210,7 @@ static void set_from_json(struct settings *settings, const struct setting *setti
                       setting->type == SETTING_INT    ? "a whole number"
                       : setting->type == SETTING_BOOL ? "true or false"
                                                       : "a text",
-                      type_name(value));
+                      json_type_name(value));
 }
 
 static void read_section(struct settings *settings, const char *section, json_t *object, struct problems *problems)
@@ -286,12 +268,12 @@ static void read_model_value(struct settings *settings, struct model_entry *entr
         if (text && *text)
             entry->path = resolve(settings->file, text);
         else
-            problem_error(problems, place, "expected a path, found %s", text ? "an empty text" : type_name(value));
+            problem_error(problems, place, "expected a path, found %s", text ? "an empty text" : json_type_name(value));
     } else if (!strcmp(key, "layer")) {
         if (json_is_object(value))
             entry->layer = json_incref(value);
         else
-            problem_error(problems, place, "expected a layer configuration, found %s", type_name(value));
+            problem_error(problems, place, "expected a layer configuration, found %s", json_type_name(value));
     } else if (!strcmp(key, "seed")) {
         if (json_is_integer(value) && json_integer_value(value) >= 0)
             entry->seed = (uint64_t)json_integer_value(value);
@@ -304,10 +286,10 @@ static void read_model_value(struct settings *settings, struct model_entry *entr
             problem_error(problems, place, "expected a whole number of at least 1");
     } else if (!strcmp(key, "precision")) {
         if (!text || strcmp(text, "float32"))
-            problem_error(problems, place, "expected \"float32\", found %s%.40s", text ? "" : type_name(value),
+            problem_error(problems, place, "expected \"float32\", found %s%.40s", text ? "" : json_type_name(value),
                           text ? text : "");
     } else if (!json_is_boolean(value)) {
-        problem_error(problems, place, "expected true or false, found %s", type_name(value));
+        problem_error(problems, place, "expected true or false, found %s", json_type_name(value));
     } else if (!strcmp(key, "default")) {
         entry->is_default = json_is_true(value);
     } else if (!strcmp(key, "allow_nonfinite")) {
@@ -325,7 +307,7 @@ static void read_model(struct settings *settings, size_t i, json_t *object, stru
     snprintf(where, sizeof where, "/models/%zu", i);
     if (!json_is_object(object)) {
         problem_error(problems, (struct place){settings->file, where}, "expected an object, found %s",
-                      type_name(object));
+                      json_type_name(object));
         return;
     }
     settings->n_models++;
@@ -338,12 +320,12 @@ static void read_model(struct settings *settings, size_t i, json_t *object, stru
         bool known = false;
         for (size_t k = 0; model_keys[k]; k++)
             known |= !strcmp(model_keys[k], key);
-        const char *near = known ? NULL : nearest_word(key, model_keys);
+        char hint[100];
         if (known)
             read_model_value(settings, entry, key, value, (struct place){settings->file, path}, problems);
         else
-            problem_error(problems, (struct place){settings->file, path}, "unknown key%s%s%s",
-                          near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+            problem_error(problems, (struct place){settings->file, path}, "unknown key%s",
+                          nearest_hint(key, model_keys, hint, sizeof hint));
     }
     if (!json_object_get(object, "name"))
         problem_error(problems, (struct place){settings->file, where}, "a model needs a \"name\"");
@@ -358,7 +340,7 @@ static void read_models(struct settings *settings, json_t *models, struct proble
     if (!models)
         return;
     if (!json_is_array(models)) {
-        problem_error(problems, place, "expected a list, found %s", type_name(models));
+        problem_error(problems, place, "expected a list, found %s", json_type_name(models));
         return;
     }
     settings->models = calloc(json_array_size(models) + 1, sizeof *settings->models);
@@ -387,7 +369,7 @@ void settings_read_file(struct settings *settings, const char *path, struct prob
         return;
     }
     if (!json_is_object(root)) {
-        problem_error(problems, (struct place){path, NULL}, "expected an object, found %s", type_name(root));
+        problem_error(problems, (struct place){path, NULL}, "expected an object, found %s", json_type_name(root));
     } else {
         read_section(settings, "", root, problems);
         for (size_t i = 1; section_names[i]; i++) {
@@ -399,7 +381,7 @@ void settings_read_file(struct settings *settings, const char *path, struct prob
                 read_section(settings, prefix, section, problems);
             else if (section)
                 problem_error(problems, (struct place){path, where}, "expected an object, found %s",
-                              type_name(section));
+                              json_type_name(section));
         }
         read_models(settings, json_object_get(root, "models"), problems);
     }

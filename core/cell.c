@@ -59,13 +59,29 @@ void rnn_cell_spec_free(struct rnn_cell_spec *spec)
 
 size_t cell_tensors(const struct rnn_cell_spec *spec, size_t input_size, struct cell_tensor out[CELL_MAX_TENSORS])
 {
-    size_t columns, rows = spec->class->bias_rows(spec);
+    size_t columns, rows = spec->class->bias_rows ? spec->class->bias_rows(spec) : 0;
     rnn_size_mul(spec->class->gates, spec->units, &columns);
     out[0] = (struct cell_tensor){"kernel", 2, {input_size, columns}, &spec->kernel_initializer};
     out[1] = (struct cell_tensor){"recurrent_kernel", 2, {spec->units, columns}, &spec->recurrent_initializer};
     out[2] = (struct cell_tensor){
         "bias", rows ? 2 : 1, {rows ? rows : columns, rows ? columns : 0}, &spec->bias_initializer};
     return spec->use_bias ? 3 : 2;
+}
+
+bool cell_tensor_elements(const struct cell_tensor *tensor, size_t *elements)
+{
+    return rnn_size_mul(tensor->shape[0], tensor->rank == 2 ? tensor->shape[1] : 1, elements);
+}
+
+size_t cell_parameters(const struct rnn_cell_spec *spec, size_t input_size)
+{
+    struct cell_tensor tensors[CELL_MAX_TENSORS];
+    size_t n = cell_tensors(spec, input_size, tensors), count = 0, elements;
+    for (size_t t = 0; t < n; t++) {
+        cell_tensor_elements(&tensors[t], &elements);
+        count += elements;
+    }
+    return count;
 }
 
 enum rnn_status cell_tensor_initialize(const struct rnn_cell_spec *spec, const struct cell_tensor *tensor,

@@ -74,8 +74,8 @@ struct cell_class {
     bool has_recurrent_activation;
     bool has_reset_after;
     bool has_unit_forget_bias;
-    /* Shape of the bias: rank and rows; the columns are gates * units. */
-    size_t (*bias_rows)(const struct rnn_cell_spec *spec); /* 0: a vector */
+    /* Rows of a bias that is a matrix [rows, gates * units]; 0, or NULL here: a vector. */
+    size_t (*bias_rows)(const struct rnn_cell_spec *spec);
     /* Pack the recurrent weights and biases; kernel and start are packed already. bias may be NULL. */
     enum rnn_status (*init)(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *recurrent_kernel,
                             const float *bias, struct rnn_error *err);
@@ -94,8 +94,15 @@ const struct cell_class *cell_class_at(size_t i);
 struct rnn_cell_spec *rnn_cell_spec_new(const struct cell_class *class);
 
 /* The tensors a leaf needs for input_size features, in Keras's weight order: kernel [F, G*U],
-   recurrent_kernel [U, G*U], bias. Returns how many. RNN_ENOMEM through *status when a size does not fit. */
+   recurrent_kernel [U, G*U], bias. Returns how many. A size that does not fit
+   is SIZE_MAX. */
 size_t cell_tensors(const struct rnn_cell_spec *spec, size_t input_size, struct cell_tensor out[CELL_MAX_TENSORS]);
+
+/* Elements of a tensor; false when they do not fit a size_t. */
+bool cell_tensor_elements(const struct cell_tensor *tensor, size_t *elements);
+
+/* Weights of a leaf, as Keras counts parameters. */
+size_t cell_parameters(const struct rnn_cell_spec *spec, size_t input_size);
 
 /* Fill a tensor from its initializer; the bias of an LSTM with unit_forget_bias gets ones for f. */
 enum rnn_status cell_tensor_initialize(const struct rnn_cell_spec *spec, const struct cell_tensor *tensor,

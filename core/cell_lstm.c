@@ -4,12 +4,6 @@
 
 #include <string.h>
 
-static size_t bias_rows(const struct rnn_cell_spec *spec)
-{
-    (void)spec;
-    return 0;
-}
-
 static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *recurrent_kernel,
                             const float *bias, struct rnn_error *err)
 {
@@ -54,7 +48,6 @@ const struct cell_class cell_lstm = {
     .states = 2,
     .has_recurrent_activation = true,
     .has_unit_forget_bias = true,
-    .bias_rows = bias_rows,
     .init = init,
     .step = step,
 };

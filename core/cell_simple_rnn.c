@@ -3,12 +3,6 @@
 
 #include <string.h>
 
-static size_t bias_rows(const struct rnn_cell_spec *spec)
-{
-    (void)spec;
-    return 0;
-}
-
 static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *recurrent_kernel,
                             const float *bias, struct rnn_error *err)
 {
@@ -37,7 +31,6 @@ const struct cell_class cell_simple_rnn = {
     .layer_name = "SimpleRNN",
     .gates = 1,
     .states = 1,
-    .bias_rows = bias_rows,
     .init = init,
     .step = step,
 };

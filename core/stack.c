@@ -64,6 +64,10 @@ enum rnn_status rnn_stack_init(struct rnn_stack *stack, struct rnn_cell_spec *sp
         stack->n_cells++;
         stack->state_offsets[i] = stack->state_elems;
         stack->state_elems += cell_state_elems(cell);
+        if (packed_columns(&cell->kernel) > stack->max_columns)
+            stack->max_columns = packed_columns(&cell->kernel);
+        if (cell->padded_units > stack->max_units)
+            stack->max_units = cell->padded_units;
         width = cell->units;
     }
     stack->output_size = width;
@@ -99,12 +103,8 @@ size_t rnn_stack_bytes(const struct rnn_stack *stack)
 size_t rnn_stack_parameters(const struct rnn_stack *stack)
 {
     size_t count = 0;
-    for (size_t i = 0; i < stack->n_cells; i++) {
-        struct cell_tensor tensors[CELL_MAX_TENSORS];
-        size_t n = cell_tensors(rnn_cell_spec_leaf(stack->spec, i, NULL, 0), stack->cells[i].input_size, tensors);
-        for (size_t t = 0; t < n; t++)
-            count += tensors[t].shape[0] * (tensors[t].rank == 2 ? tensors[t].shape[1] : 1);
-    }
+    for (size_t i = 0; i < stack->n_cells; i++)
+        count += cell_parameters(rnn_cell_spec_leaf(stack->spec, i, NULL, 0), stack->cells[i].input_size);
     return count;
 }
 
@@ -113,33 +113,14 @@ size_t rnn_stack_chunk(size_t rows)
     return rows < CHUNK_ROW_STEPS ? CHUNK_ROW_STEPS / rows : 1;
 }
 
-/* The widest of each buffer over all cells. */
-struct widths {
-    size_t columns, units;
-};
-
-static struct widths widest(const struct rnn_stack *stack)
-{
-    struct widths w = {0, 0};
-    for (size_t i = 0; i < stack->n_cells; i++) {
-        const struct rnn_cell *cell = &stack->cells[i];
-        if (packed_columns(&cell->kernel) > w.columns)
-            w.columns = packed_columns(&cell->kernel);
-        if (cell->padded_units > w.units)
-            w.units = cell->padded_units;
-    }
-    return w;
-}
-
 bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t *bytes)
 {
-    struct widths w = widest(stack);
     size_t row_steps = rows > CHUNK_ROW_STEPS ? rows : CHUNK_ROW_STEPS, floats = 0, part;
     const size_t sizes[][2] = {
-        {row_steps, w.columns},                       /* z */
-        {row_steps, w.units},   {row_steps, w.units}, /* outputs of this cell and of the one below */
-        {rows, w.units},        {rows, w.units},      /* h before the chunk, c */
-        {rows + 1, w.columns},                        /* scratch of a step */
+        {row_steps, stack->max_columns},                                /* z */
+        {row_steps, stack->max_units},   {row_steps, stack->max_units}, /* outputs of this cell and of the one below */
+        {rows, stack->max_units},        {rows, stack->max_units},      /* h before the chunk, c */
+        {rows + 1, stack->max_columns},                                 /* scratch of a step */
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (!rnn_size_mul(sizes[i][0], sizes[i][1], &part) || !rnn_size_add(part, RNN_ALIGNMENT, &part) ||
@@ -198,16 +179,15 @@ static void store_states(const struct rnn_cell *cell, size_t offset, size_t step
 const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const size_t *active, const float *x,
                            float *const *states, struct arena *arena, size_t *output_stride)
 {
-    struct widths w = widest(stack);
     size_t rows = active[0], row_steps = 0, x_stride = stack->input_size;
     for (size_t t = 0; t < steps; t++)
         row_steps += active[t];
-    float *z = arena_alloc(arena, row_steps * w.columns, sizeof *z);
-    float *outputs[2] = {arena_alloc(arena, row_steps * w.units, sizeof *z),
-                         arena_alloc(arena, row_steps * w.units, sizeof *z)};
-    float *h = arena_alloc(arena, rows * w.units, sizeof *h);
-    float *c = arena_alloc(arena, rows * w.units, sizeof *c);
-    float *scratch = arena_alloc(arena, (rows + 1) * w.columns, sizeof *scratch);
+    float *z = arena_alloc(arena, row_steps * stack->max_columns, sizeof *z);
+    float *outputs[2] = {arena_alloc(arena, row_steps * stack->max_units, sizeof *z),
+                         arena_alloc(arena, row_steps * stack->max_units, sizeof *z)};
+    float *h = arena_alloc(arena, rows * stack->max_units, sizeof *h);
+    float *c = arena_alloc(arena, rows * stack->max_units, sizeof *c);
+    float *scratch = arena_alloc(arena, (rows + 1) * stack->max_columns, sizeof *scratch);
     unsigned long long saved = vec_denormals_off();
     for (size_t i = 0; i < stack->n_cells; i++) {
         const struct rnn_cell *cell = &stack->cells[i];

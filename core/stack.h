@@ -21,6 +21,7 @@ struct rnn_stack {
     struct rnn_cell *cells;
     size_t *state_offsets;
     size_t n_cells, input_size, output_size, state_elems;
+    size_t max_columns, max_units; /* widest pre-activations and (padded) states of any cell */
 };
 
 /* The leaf cells of a spec in call order: the i-th, or NULL past the last. path gets the name under which its

@@ -12,8 +12,7 @@ static void *take(struct batch *batch, size_t count, size_t size, struct failure
     size_t bytes;
     void *block = rnn_size_mul(count ? count : 1, size, &bytes) ? memory_realloc(batch->share, NULL, 0, bytes) : NULL;
     if (!block)
-        failure_set(failure, 503, "overloaded", "",
-                    "The server holds too many request bytes at the moment; try again.");
+        failure_overloaded(failure);
     return block;
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int bad_usage(const struct command *command, const char *text, const char *argument)
+int cli_bad_usage(const struct command *command, const char *text, const char *argument)
 {
     fprintf(stderr, "cellserve %s: %s%s%s\nusage: cellserve %s %s\n", command->name, text, argument ? " " : "",
             argument ? argument : "", command->name, command->usage);
@@ -89,7 +89,7 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
             return help(command);
         if (strncmp(argument, "--", 2)) {
             if (cli->positional)
-                return bad_usage(command, "unexpected argument", argument);
+                return cli_bad_usage(command, "unexpected argument", argument);
             cli->positional = argument;
             continue;
         }
@@ -100,10 +100,10 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
         if (!target)
             target = flag_target(common, name);
         if (!setting && !target)
-            return bad_usage(command, "unknown option", name);
+            return cli_bad_usage(command, "unknown option", name);
         const char *value = value_of(setting, argv, argc, &i, equals);
         if (!value)
-            return bad_usage(command, "a value is missing after", name);
+            return cli_bad_usage(command, "a value is missing after", name);
         if (target)
             *target = value;
         else if (n_given < 64)
@@ -161,7 +161,7 @@ const struct vec_ops *cli_kernels(struct problems *problems)
 bool cli_load_model(struct cli *cli, const struct command *command, struct model *model)
 {
     if (!cli->positional) {
-        bad_usage(command, "a MODEL is missing", NULL);
+        cli_bad_usage(command, "a MODEL is missing", NULL);
         return false;
     }
     bool good = cli_add_model(cli);

@@ -47,6 +47,9 @@ void cli_close(struct cli *cli);
 /* A whole number of an option, from 1 to max; 0 with a sentence on stderr when it is none. */
 size_t cli_count(const char *flag, const char *text, size_t max);
 
+/* Say what is wrong with the arguments (argument may be NULL) and how the command is used. Returns EXIT_BAD_USAGE. */
+int cli_bad_usage(const struct command *command, const char *text, const char *argument);
+
 /* Print all errors and warnings to stderr, one a line. Returns EXIT_BAD_INPUT when there are errors, else EXIT_GOOD. */
 int cli_problems(const struct problems *problems);
 

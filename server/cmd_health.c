@@ -97,9 +97,7 @@ int command_health(const struct command *command, int argc, char **argv)
         snprintf(own, sizeof own, "http://127.0.0.1:%.8s", port ? port : "8080");
         const char *text = cli.positional ? cli.positional : own;
         if (!parse(text, &url)) {
-            fprintf(stderr, "cellserve health: expected http://host:port, found %s\nusage: cellserve health %s\n", text,
-                    command->usage);
-            code = EXIT_BAD_USAGE;
+            code = cli_bad_usage(command, "expected http://host:port, found", text);
         } else {
             int status = get_status(&url);
             if (status == 0)

@@ -11,15 +11,6 @@ static void state_text(const struct rnn_cell *cell, char *out, size_t size)
         n += (size_t)snprintf(out + n, size - n, "%s%zu", s ? ", " : "", cell->units);
 }
 
-static size_t parameters(const struct rnn_cell_spec *spec, const struct rnn_cell *cell)
-{
-    struct cell_tensor tensors[CELL_MAX_TENSORS];
-    size_t n = cell_tensors(spec, cell->input_size, tensors), count = 0;
-    for (size_t i = 0; i < n; i++)
-        count += tensors[i].shape[0] * (tensors[i].rank == 2 ? tensors[i].shape[1] : 1);
-    return count;
-}
-
 static void print(const struct model *model)
 {
     static const char rule[] =
@@ -35,7 +26,7 @@ static void print(const struct model *model)
         const struct rnn_cell_spec *spec = rnn_cell_spec_leaf(stack->spec, i, path, sizeof path);
         state_text(cell, states, sizeof states);
         printf("%-24s %-14s %8zu %12s %12zu %12zu\n", path, cell->class->keras_name, cell->units, states,
-               parameters(spec, cell), rnn_cell_bytes(cell));
+               cell_parameters(spec, cell->input_size), rnn_cell_bytes(cell));
     }
     size_t one = 0, many = 0;
     rnn_layer_scratch(layer, 1, &one);

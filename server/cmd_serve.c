@@ -152,10 +152,8 @@ int command_check(const struct command *command, int argc, char **argv)
 {
     struct cli cli;
     int code = cli_read(&cli, command, NULL, argc, argv);
-    if (code < 0 && !cli.settings.file) {
-        fprintf(stderr, "cellserve check: --config FILE is missing\nusage: cellserve check %s\n", command->usage);
-        code = EXIT_BAD_USAGE;
-    }
+    if (code < 0 && !cli.settings.file)
+        code = cli_bad_usage(command, "--config FILE is missing", NULL);
     if (code < 0) {
         settings_check(&cli.settings, &cli.problems);
         struct server server = {.settings = &cli.settings, .vec = cli_kernels(&cli.problems)};

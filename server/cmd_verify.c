@@ -168,11 +168,8 @@ int command_verify(const struct command *command, int argc, char **argv)
         {"--inputs", &inputs}, {"--expected", &expected}, {"--rtol", &rtol}, {"--atol", &atol_text}, {NULL, NULL}};
     struct tolerance tolerance = {1e-5, 1e-6};
     int code = cli_read(&cli, command, flags, argc, argv);
-    if (code < 0 && (!inputs || !expected)) {
-        fprintf(stderr, "cellserve verify: --inputs and --expected are needed\nusage: cellserve verify %s\n",
-                command->usage);
-        code = EXIT_BAD_USAGE;
-    }
+    if (code < 0 && (!inputs || !expected))
+        code = cli_bad_usage(command, "--inputs and --expected are needed", NULL);
     if (code < 0 && (!read_tolerance("--rtol", rtol, &tolerance.relative) ||
                      !read_tolerance("--atol", atol_text, &tolerance.absolute)))
         code = EXIT_BAD_USAGE;

@@ -17,3 +17,9 @@ bool failure_set(struct failure *failure, int status, const char *code, const ch
     va_end(args);
     return false;
 }
+
+bool failure_overloaded(struct failure *failure)
+{
+    return failure_set(failure, 503, "overloaded", "",
+                       "The server holds too many request bytes at the moment; try again.");
+}

@@ -23,8 +23,7 @@ static bool more_room(z_stream *z, char **out, size_t *room, size_t max_bytes, s
         grown = max_bytes + 2; /* one byte past the limit shows that there is more */
     char *block = memory_realloc(share, *out, *room, grown);
     if (!block)
-        return failure_set(failure, 503, "overloaded", "",
-                           "The server holds too many request bytes at the moment; try again.");
+        return failure_overloaded(failure);
     *out = block;
     *room = grown;
     z->next_out = (unsigned char *)block + used;

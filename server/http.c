@@ -232,7 +232,7 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *b
         answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).",
                      limit);
     } else if (request->body_bytes + 1 > request->body_room && !grow_body(x, request->body_bytes + 1)) {
-        answer_error(request, 503, "overloaded", "The server holds too many request bytes at the moment; try again.");
+        answer_overloaded(request);
     } else {
         memcpy(request->body + request->body_bytes - n, data, n);
         request->body[request->body_bytes] = 0;

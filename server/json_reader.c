@@ -315,8 +315,7 @@ static bool grow(struct reader *r, void **block, size_t *room, size_t size)
     size_t more = *room ? *room * 2 : 256;
     void *grown = memory_realloc(r->body->share, *block, *room * size, more * size);
     if (!grown)
-        return failure_set(r->failure, 503, "overloaded", "",
-                           "The server holds too many request bytes at the moment; try again.");
+        return failure_overloaded(r->failure);
     *block = grown;
     *room = more;
     return true;
@@ -559,15 +558,13 @@ static bool read_value(struct reader *r, const struct body_key *key)
 static void unknown_key(struct reader *r, const struct body_key *keys, const char *name)
 {
     const char *names[16];
-    char path[160] = "/";
+    char path[160] = "/", hint[100];
     size_t n = 0;
     for (; n < 15 && keys[n].name; n++)
         names[n] = keys[n].name;
     names[n] = NULL;
-    const char *near = nearest_word(name, names);
     snprintf(path, sizeof path, "/%.100s", name);
-    failure_set(r->failure, 400, "unknown_key", path, "Unknown key%s%s%s.", near ? "; did you mean \"" : "",
-                near ? near : "", near ? "\"?" : "");
+    failure_set(r->failure, 400, "unknown_key", path, "Unknown key%s.", nearest_hint(name, names, hint, sizeof hint));
 }
 
 static bool read_member(struct reader *r, const struct body_key *keys, uint64_t *seen)

@@ -13,11 +13,8 @@ int local_open(struct local *local, struct cli *cli, const struct command *comma
     size_t scratch_bytes;
     *local = (struct local){.server = {.settings = &cli->settings}};
     metrics_init(&local->server.metrics);
-    if (!cli->positional) {
-        fprintf(stderr, "cellserve %s: a MODEL is missing\nusage: cellserve %s %s\n", command->name, command->name,
-                command->usage);
-        return EXIT_BAD_USAGE;
-    }
+    if (!cli->positional)
+        return cli_bad_usage(command, "a MODEL is missing", NULL);
     local->server.memory.limit = (size_t)cli->settings.max_inflight_bytes;
     local->server.vec = cli_kernels(&cli->problems);
     bool good = cli_add_model(cli) && local->server.vec && !cli->problems.n_errors &&

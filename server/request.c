@@ -46,7 +46,7 @@ void answer_buffer(struct request *request, int status, const char *content_type
                      "sequences.",
                      answer->limit);
     } else if (answer->exhausted) {
-        answer_error(request, 503, "overloaded", "The server holds too many request bytes at the moment; try again.");
+        answer_overloaded(request);
     } else {
         request->status = status;
         request->answer_type = content_type;
@@ -91,6 +91,13 @@ void answer_failure(struct request *request, const struct failure *failure)
     request->text = request->error;
     request->text_bytes = (size_t)n;
     request->retry_later = failure->status == 503 || failure->status == 429;
+}
+
+void answer_overloaded(struct request *request)
+{
+    struct failure failure = {.status = 0};
+    failure_overloaded(&failure);
+    answer_failure(request, &failure);
 }
 
 void answer_error(struct request *request, int status, const char *code, const char *format, ...)

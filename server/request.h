@@ -66,6 +66,7 @@ void answer_buffer(struct request *request, int status, const char *content_type
 
 /* Errors. Each replaces what was begun. */
 void answer_failure(struct request *request, const struct failure *failure);
+void answer_overloaded(struct request *request);
 void answer_error(struct request *request, int status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
