@@ -3,7 +3,7 @@ VARIANT ?= release
 BUILD := build/$(VARIANT)
 CC := gcc
 AR := ar
-NEEDED := libmicrohttpd jansson openblas zlib
+NEEDED := libmicrohttpd jansson openblas zlib hdf5 libzip libseccomp
 CFLAGS_common := -std=c11 -D_GNU_SOURCE -I. -g -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion \
   -ffp-contract=off -fno-math-errno -fstack-protector-strong -fPIE -fvisibility=hidden -fcf-protection \
   -Wformat -Wformat-security -pthread
@@ -25,7 +25,7 @@ LDFLAGS_tsan := -fsanitize=thread
 
 CFLAGS_all = $(CFLAGS_common) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(NEEDED)) $(CFLAGS)
 LDFLAGS_all = $(LDFLAGS_common) $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
-LIBS = $(shell pkg-config --libs $(NEEDED)) -lm
+LIBS = -lhdf5_hl $(shell pkg-config --libs $(NEEDED)) -lm
 
 CORE := $(wildcard core/*.c) core/vec/vec_select.c core/vec/vec_c.c core/vec/vec_openblas.c
 ifeq ($(shell uname -m),x86_64)

@@ -1,368 +1,396 @@
-/* Keras's layer configuration: RNN over cells and stacks, with Keras 2.9's defaults for what is left out. */
+/* Keras's layers: which are served, and what their configurations say. Defaults are Keras 2.9's. */
 #include "keras_layer.h"
 
 #include "keras_objects.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_UNITS = 1 << 20, MAX_FEATURES = 1 << 24, PATH_SIZE = 224 };
+enum { MAX_UNITS = 1 << 20, MAX_VOCABULARY = 1 << 24 };
 
-/* The walk through one configuration. */
-struct walk {
-    struct keras_reader reader;
-    size_t n_cells;
-};
-
-/* Keys of Keras's own that mean nothing here, in cells and in layers. */
-static const char *const ignored_keys[] = {
-    "name",
-    "trainable",
-    "dtype",
-    "kernel_regularizer",
-    "recurrent_regularizer",
-    "bias_regularizer",
-    "activity_regularizer",
-    "kernel_constraint",
-    "recurrent_constraint",
-    "bias_constraint",
-    "dropout",
-    "recurrent_dropout",
-    "implementation",
-    "seed",
-    "ragged",
-    "input_dim",
-    "input_length",
-    "input_shape",
-    "batch_size",
-    "use_cudnn",
-    NULL,
-};
-static const char *const cell_keys[] = {
-    "units",       "activation",         "recurrent_activation",  "use_bias",         "unit_forget_bias",
-    "reset_after", "kernel_initializer", "recurrent_initializer", "bias_initializer", NULL,
-};
-static const char *const stack_keys[] = {"cells", "reverse_state_order", NULL};
-static const char *const layer_keys[] = {
-    "return_sequences", "return_state", "go_backwards",         "stateful",
-    "unroll",           "time_major",   "zero_output_for_mask", "cell",
-    "num_constants",    "constants",    "batch_input_shape",    "build_input_shape",
-    "batch_shape",      NULL,
+/* A row of the table below: how a layer's config is read. */
+struct kind {
+    const char *name;
+    void (*read)(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out);
+    const char *const *keys; /* beside those of Keras that mean nothing here; ends with NULL */
 };
 
-static bool in_list(const char *word, const char *const *list)
+static const char *const rnn_keys[] = {
+    "return_sequences",     "return_state", "go_backwards",  "stateful",  "unroll", "time_major",
+    "zero_output_for_mask", "cell",         "num_constants", "constants", NULL,
+};
+
+/* ---- recurrent layers ---- */
+
+static void read_options(const struct keras_reader *reader, const json_t *config, const char *path,
+                         struct rnn_layer *options)
 {
-    for (; *list; list++)
-        if (!strcmp(*list, word))
-            return true;
-    return false;
+    keras_bool(reader, config, path, "return_sequences", &options->return_sequences);
+    keras_bool(reader, config, path, "return_state", &options->return_state);
+    keras_bool(reader, config, path, "go_backwards", &options->go_backwards);
+    keras_bool(reader, config, path, "stateful", &options->stateful);
+    keras_bool(reader, config, path, "unroll", &options->unroll);
+    keras_bool(reader, config, path, "time_major", &options->time_major);
+    keras_bool(reader, config, path, "zero_output_for_mask", &options->zero_output_for_mask);
+    const json_t *constants = json_object_get(config, "num_constants");
+    if (constants && !json_is_null(constants) && json_integer_value(constants) != 0)
+        keras_expected(reader, path, "num_constants", "no constants (none of the cells takes any)", constants);
 }
 
-/* Keys that are in none of the lists are only warned about: newer Keras versions add some. */
-static void warn_unknown(struct walk *walk, const json_t *config, const char *path, const char *const *first,
-                         const char *const *second)
+/* RNN, LSTM, GRU or SimpleRNN, as one part of a layer. False when the class is none of them. */
+static bool read_part(struct keras_reader *reader, const char *class_name, const json_t *config, const char *path,
+                      struct layer *out, size_t part)
 {
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)config, key, value) {
-        if (in_list(key, ignored_keys) || in_list(key, first) || in_list(key, second))
-            continue;
-        char where[PATH_SIZE + 80], hint[100];
-        snprintf(where, sizeof where, "%s/%.64s", path, key);
-        problem_warning(walk->reader.problems, (struct place){walk->reader.file, where}, "unknown key ignored%s",
-                        nearest_hint(key, first, hint, sizeof hint));
+    bool is_layer = false, is_rnn = !strcmp(class_name, "RNN");
+    const struct cell_class *class = cell_class_find(class_name, &is_layer);
+    if (!is_rnn && !(class && is_layer))
+        return false;
+    if (!json_is_object(config)) {
+        keras_expected(reader, path, NULL, "an object", config);
+        return true;
     }
-}
-
-static void error_at(struct walk *walk, const char *path, const char *key, const char *expected, const json_t *found)
-{
-    char where[PATH_SIZE + 80];
-    snprintf(where, sizeof where, "%s%s%s", path, key ? "/" : "", key ? key : "");
-    char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    problem_error(walk->reader.problems, (struct place){walk->reader.file, where}, "expected %s, found %.80s", expected,
-                  text ? text : "nothing");
-    free(text);
-}
-
-static void read_bool(struct walk *walk, const json_t *config, const char *path, const char *key, bool *out)
-{
-    const json_t *value = json_object_get(config, key);
-    if (json_is_boolean(value))
-        *out = json_is_true(value);
-    else if (value && !json_is_null(value))
-        error_at(walk, path, key, "true or false", value);
-}
-
-static void read_activation(struct walk *walk, const json_t *config, const char *path, const char *key,
-                            struct activation *out)
-{
-    char where[PATH_SIZE + 80];
-    snprintf(where, sizeof where, "%s/%s", path, key);
-    json_t *value = json_object_get(config, key);
-    if (value)
-        keras_activation(&walk->reader, value, where, out);
-}
-
-static void read_initializer(struct walk *walk, const json_t *config, const char *path, const char *key,
-                             struct initializer *out)
-{
-    char where[PATH_SIZE + 80];
-    snprintf(where, sizeof where, "%s/%s", path, key);
-    json_t *value = json_object_get(config, key);
-    if (value && !json_is_null(value))
-        keras_initializer(&walk->reader, value, where, out);
-}
-
-static void read_name(const json_t *config, char *out, size_t size)
-{
-    const char *name = json_string_value(json_object_get(config, "name"));
-    snprintf(out, size, "%s", name ? name : "");
-}
-
-/* Anything but float32 is served in float32: more exact than Keras itself would be. */
-static void read_dtype(struct walk *walk, const json_t *config, const char *path)
-{
-    const json_t *dtype = json_object_get(config, "dtype");
-    const char *name = json_string_value(dtype);
-    if (!name)
-        name = json_string_value(json_object_get(json_object_get(dtype, "config"), "name"));
-    if (name && strcmp(name, "float32")) {
-        char where[PATH_SIZE + 80];
-        snprintf(where, sizeof where, "%s/dtype", path);
-        problem_warning(walk->reader.problems, (struct place){walk->reader.file, where},
-                        "\"%.40s\" is computed in float32", name);
+    out->class = &layer_recurrent;
+    read_options(reader, config, path, &out->parts[part]);
+    keras_warn_unknown(reader, config, path, rnn_keys, is_rnn ? NULL : keras_cell_keys);
+    if (is_rnn) {
+        keras_dtype(reader, config, path);
+        out->cells[part] = keras_cell(reader, json_object_get(config, "cell"), keras_path(path, "cell").text);
+    } else {
+        out->cells[part] = keras_cell_of_layer(reader, class, config, path);
     }
+    out->n_parts = part + 1;
+    return true;
 }
 
-static struct rnn_cell_spec *out_of_memory(struct walk *walk, const char *path)
+static void read_merge_mode(const struct keras_reader *reader, const json_t *config, const char *path,
+                            struct layer *out)
 {
-    problem_error(walk->reader.problems, (struct place){walk->reader.file, path}, "out of memory");
+    static const char *const modes[] = {"concat", "sum", "mul", "ave"};
+    const json_t *value = json_object_get(config, "merge_mode");
+    out->merge = value && json_is_null(value) ? MERGE_NONE : MERGE_CONCAT;
+    if (!value || json_is_null(value))
+        return;
+    for (size_t i = 0; i < 4; i++)
+        if (json_is_string(value) && !strcmp(json_string_value(value), modes[i])) {
+            out->merge = (enum merge_mode)i;
+            return;
+        }
+    keras_expected(reader, path, "merge_mode", "concat, sum, mul, ave or null", value);
+}
+
+/* Keras copies the layer for the way back, unless it is given one. */
+static void read_bidirectional(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    const json_t *forward = json_object_get(config, "layer"), *backward = json_object_get(config, "backward_layer");
+    bool copied = !json_is_object(backward);
+    read_merge_mode(reader, config, path, out);
+    for (size_t part = 0; part < 2; part++) {
+        const char *key = part && !copied ? "backward_layer" : "layer";
+        const json_t *layer = part && !copied ? backward : forward;
+        const char *class_name = keras_class_name(layer);
+        struct keras_path where = keras_path(path, key);
+        if (!class_name || !read_part(reader, class_name, json_object_get(layer, "config"),
+                                      keras_path(where.text, "config").text, out, part)) {
+            keras_expected(reader, where.text, NULL, "an RNN, LSTM, GRU or SimpleRNN layer", layer);
+            return;
+        }
+    }
+    if (copied)
+        out->parts[1].go_backwards = !out->parts[0].go_backwards;
+    else if (out->parts[0].go_backwards == out->parts[1].go_backwards)
+        keras_error(reader, path, "expected layer and backward_layer with different go_backwards");
+    if (out->parts[0].return_sequences != out->parts[1].return_sequences)
+        keras_error(reader, path, "expected layer and backward_layer with the same return_sequences");
+    if (out->parts[0].time_major)
+        keras_error(reader, path, "time_major is served in a lone RNN layer; transpose the data");
+}
+
+/* ---- the others ---- */
+
+static void read_dense(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    out->class = &layer_dense;
+    out->use_bias = true;
+    out->first_initializer = initializer_find("glorot_uniform")->initializer;
+    out->second_initializer = initializer_find("zeros")->initializer;
+    keras_size(reader, config, path, "units", MAX_UNITS, &out->units);
+    keras_activation(reader, json_object_get(config, "activation"), keras_path(path, "activation").text,
+                     &out->activation);
+    keras_bool(reader, config, path, "use_bias", &out->use_bias);
+    keras_initializer_key(reader, config, path, "kernel_initializer", &out->first_initializer);
+    keras_initializer_key(reader, config, path, "bias_initializer", &out->second_initializer);
+}
+
+static void read_embedding(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    out->class = &layer_embedding;
+    out->first_initializer = initializer_find("random_uniform")->initializer;
+    keras_size(reader, config, path, "input_dim", MAX_VOCABULARY, &out->vocabulary);
+    keras_size(reader, config, path, "output_dim", MAX_UNITS, &out->units);
+    keras_bool(reader, config, path, "mask_zero", &out->mask_zero);
+    keras_initializer_key(reader, config, path, "embeddings_initializer", &out->first_initializer);
+}
+
+static void read_masking(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    double value = 0;
+    out->class = &layer_masking;
+    keras_number(reader, config, path, "mask_value", &value);
+    out->mask_value = (float)value;
+}
+
+static void read_activation(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    out->class = &layer_activation;
+    if (!strcmp(out->class_name, "Activation")) {
+        keras_activation(reader, json_object_get(config, "activation"), keras_path(path, "activation").text,
+                         &out->activation);
+        return;
+    }
+    const json_t *axis = json_object_get(config, "axis");
+    if (axis && !json_is_null(axis) && json_integer_value(axis) != -1)
+        keras_expected(reader, path, "axis", "-1, the last axis", axis);
+    json_t *layer = json_pack("{s:s, s:O}", "class_name", out->class_name, "config", config);
+    struct keras_path object = {""};
+    snprintf(object.text, sizeof object.text, "%.*s", (int)(strlen(path) - strlen("/config")), path);
+    keras_activation(reader, layer, object.text, &out->activation);
+    json_decref(layer);
+}
+
+/* The axis of a normalization, which must be the features'. */
+static void check_axis(const struct keras_reader *reader, const json_t *config, const char *path)
+{
+    const json_t *value = json_object_get(config, "axis"), *axis = value;
+    if (json_is_array(value) && json_array_size(value) == 1)
+        axis = json_array_get(value, 0);
+    json_int_t n = json_integer_value(axis);
+    if (value && !json_is_null(value) && (!json_is_integer(axis) || (n != -1 && n != 2 && n != 1)))
+        keras_expected(reader, path, "axis", "the last axis", value);
+}
+
+static void read_normalization(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    bool batch = strcmp(out->class_name, "LayerNormalization"), rms_scaling = false;
+    out->class = batch ? &layer_batch_norm : &layer_layer_norm;
+    out->first_initializer = initializer_find("ones")->initializer;
+    out->second_initializer = initializer_find("zeros")->initializer;
+    out->center = out->scale = true;
+    out->epsilon = 1e-3;
+    check_axis(reader, config, path);
+    keras_number(reader, config, path, "epsilon", &out->epsilon);
+    keras_bool(reader, config, path, "center", &out->center);
+    keras_bool(reader, config, path, "scale", &out->scale);
+    keras_bool(reader, config, path, "rms_scaling", &rms_scaling);
+    if (rms_scaling)
+        keras_expected(reader, path, "rms_scaling", "false", json_object_get(config, "rms_scaling"));
+}
+
+static void read_flatten(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    (void)reader, (void)config, (void)path;
+    out->class = &layer_reshape;
+    out->target_rank = 1;
+    out->target[0] = SIZE_MAX;
+}
+
+static void read_reshape(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    const json_t *shape = json_object_get(config, "target_shape");
+    size_t rank = json_array_size(shape), open = 0;
+    out->class = &layer_reshape;
+    out->target_rank = rank;
+    bool good = rank == 1 || rank == 2;
+    for (size_t i = 0; good && i < rank; i++) {
+        json_int_t size = json_integer_value(json_array_get(shape, i));
+        good = size == -1 || (size >= 1 && size <= MAX_VOCABULARY);
+        open += size == -1;
+        out->target[i] = size == -1 ? SIZE_MAX : (size_t)size;
+    }
+    if (!good || open > 1)
+        keras_expected(reader, path, "target_shape", "[width] or [timesteps, width], of which one may be -1", shape);
+}
+
+static void read_repeat_vector(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    out->class = &layer_repeat_vector;
+    keras_size(reader, config, path, "n", MAX_UNITS, &out->units);
+}
+
+static void read_pooling(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    const json_t *format = json_object_get(config, "data_format");
+    out->class = strstr(out->class_name, "Max") ? &layer_max_pooling : &layer_average_pooling;
+    keras_bool(reader, config, path, "keepdims", &out->keepdims);
+    if (json_is_string(format) && strcmp(json_string_value(format), "channels_last"))
+        keras_expected(reader, path, "data_format", "\"channels_last\"", format);
+}
+
+static void read_nothing(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    (void)reader, (void)config, (void)path, (void)out;
+}
+
+static void read_lambda(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    (void)config, (void)out;
+    keras_error(reader, path,
+                "a Lambda layer holds Python code, which is not run; put its work into the data, or into "
+                "a layer of Keras's own");
+}
+
+static void read_time_distributed(struct keras_reader *reader, const json_t *config, const char *path,
+                                  struct layer *out);
+
+static const char *const no_keys[] = {NULL};
+static const char *const bidirectional_keys[] = {
+    "layer",        "backward_layer", "merge_mode", "return_sequences",     "return_state",
+    "go_backwards", "stateful",       "unroll",     "zero_output_for_mask", NULL};
+static const char *const dense_keys[] = {
+    "units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "lora_rank", "lora_alpha", NULL};
+static const char *const embedding_keys[] = {"input_dim",
+                                             "output_dim",
+                                             "mask_zero",
+                                             "embeddings_initializer",
+                                             "embeddings_regularizer",
+                                             "embeddings_constraint",
+                                             "sparse",
+                                             "lora_rank",
+                                             "weights",
+                                             NULL};
+static const char *const masking_keys[] = {"mask_value", NULL};
+static const char *const activation_keys[] = {"activation", "alpha", "negative_slope", "max_value",
+                                              "threshold",  "theta", "axis",           NULL};
+static const char *const normalization_keys[] = {"axis",
+                                                 "momentum",
+                                                 "epsilon",
+                                                 "center",
+                                                 "scale",
+                                                 "rms_scaling",
+                                                 "beta_initializer",
+                                                 "gamma_initializer",
+                                                 "moving_mean_initializer",
+                                                 "moving_variance_initializer",
+                                                 "beta_regularizer",
+                                                 "gamma_regularizer",
+                                                 "beta_constraint",
+                                                 "gamma_constraint",
+                                                 "renorm",
+                                                 "synchronized",
+                                                 NULL};
+static const char *const shape_keys[] = {"data_format", "target_shape", "n", "keepdims", NULL};
+static const char *const dropout_keys[] = {"rate", "noise_shape", "stddev", "l1", "l2", NULL};
+static const char *const wrapped_keys[] = {"layer", NULL};
+
+/* Every layer that is served, beside RNN and those that are named after cells. */
+static const struct kind kinds[] = {
+    {"Bidirectional", read_bidirectional, bidirectional_keys},
+    {"TimeDistributed", read_time_distributed, wrapped_keys},
+    {"Dense", read_dense, dense_keys},
+    {"Embedding", read_embedding, embedding_keys},
+    {"Masking", read_masking, masking_keys},
+    {"Activation", read_activation, activation_keys},
+    {"ReLU", read_activation, activation_keys},
+    {"LeakyReLU", read_activation, activation_keys},
+    {"ELU", read_activation, activation_keys},
+    {"Softmax", read_activation, activation_keys},
+    {"ThresholdedReLU", read_activation, activation_keys},
+    {"BatchNormalization", read_normalization, normalization_keys},
+    {"LayerNormalization", read_normalization, normalization_keys},
+    {"Flatten", read_flatten, shape_keys},
+    {"Reshape", read_reshape, shape_keys},
+    {"RepeatVector", read_repeat_vector, shape_keys},
+    {"GlobalAveragePooling1D", read_pooling, shape_keys},
+    {"GlobalMaxPooling1D", read_pooling, shape_keys},
+    {"Dropout", read_nothing, dropout_keys},
+    {"SpatialDropout1D", read_nothing, dropout_keys},
+    {"GaussianDropout", read_nothing, dropout_keys},
+    {"GaussianNoise", read_nothing, dropout_keys},
+    {"AlphaDropout", read_nothing, dropout_keys},
+    {"ActivityRegularization", read_nothing, dropout_keys},
+    {"Identity", read_nothing, no_keys},
+    {"Lambda", read_lambda, NULL},
+};
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
+
+static const struct kind *find_kind(const char *name)
+{
+    for (size_t i = 0; i < N_KINDS; i++)
+        if (!strcmp(kinds[i].name, name))
+            return &kinds[i];
     return NULL;
 }
 
-/* The arguments of a leaf cell; a layer (LSTM, …) has them among its own. */
-static struct rnn_cell_spec *read_leaf(struct walk *walk, const struct cell_class *class, const json_t *config,
-                                       const char *path)
+/* The layer inside works on every timestep by itself, so the whole is that layer. */
+static void read_time_distributed(struct keras_reader *reader, const json_t *config, const char *path,
+                                  struct layer *out)
 {
-    struct rnn_cell_spec *spec = rnn_cell_spec_new(class);
-    if (!spec)
-        return out_of_memory(walk, path);
-    const char *name = json_string_value(json_object_get(config, "name"));
-    spec->name = name ? strndup(name, 63) : NULL;
-    const json_t *units = json_object_get(config, "units");
-    if (json_is_integer(units) && json_integer_value(units) >= 1 && json_integer_value(units) <= MAX_UNITS)
-        spec->units = (size_t)json_integer_value(units);
-    else
-        error_at(walk, path, "units", "a whole number from 1 to 1048576", units);
-    read_activation(walk, config, path, "activation", &spec->activation);
-    if (class->has_recurrent_activation)
-        read_activation(walk, config, path, "recurrent_activation", &spec->recurrent_activation);
-    read_bool(walk, config, path, "use_bias", &spec->use_bias);
-    if (class->has_unit_forget_bias)
-        read_bool(walk, config, path, "unit_forget_bias", &spec->unit_forget_bias);
-    if (class->has_reset_after)
-        read_bool(walk, config, path, "reset_after", &spec->reset_after);
-    read_initializer(walk, config, path, "kernel_initializer", &spec->kernel_initializer);
-    read_initializer(walk, config, path, "recurrent_initializer", &spec->recurrent_initializer);
-    read_initializer(walk, config, path, "bias_initializer", &spec->bias_initializer);
-    read_dtype(walk, config, path);
-    if (++walk->n_cells == STACK_MAX_CELLS + 1)
-        error_at(walk, path, NULL, "at most 256 cells in all", NULL);
-    return spec;
-}
-
-static struct rnn_cell_spec *read_cell(struct walk *walk, const json_t *json, const char *path, size_t depth);
-
-/* StackedRNNCells; cells is its list. */
-static struct rnn_cell_spec *read_cells(struct walk *walk, const json_t *cells, const char *path, size_t depth)
-{
-    if (!json_is_array(cells) || !json_array_size(cells)) {
-        error_at(walk, path, NULL, "a list of at least one cell", cells);
-        return NULL;
-    }
-    if (depth >= STACK_MAX_DEPTH || json_array_size(cells) > STACK_MAX_CELLS) {
-        error_at(walk, path, NULL, "at most 256 cells, nested at most 16 deep", NULL);
-        return NULL;
-    }
-    struct rnn_cell_spec *stack = rnn_cell_spec_new(NULL);
-    if (!stack || !(stack->cells = calloc(json_array_size(cells), sizeof *stack->cells))) {
-        rnn_cell_spec_free(stack);
-        return out_of_memory(walk, path);
-    }
-    for (size_t i = 0; i < json_array_size(cells); i++) {
-        char where[PATH_SIZE];
-        snprintf(where, sizeof where, "%.180s/%zu", path, i);
-        struct rnn_cell_spec *cell = read_cell(walk, json_array_get(cells, i), where, depth + 1);
-        if (cell)
-            stack->cells[stack->n_cells++] = cell;
-    }
-    return stack;
-}
-
-static void known_classes(char *out, size_t size)
-{
-    const struct cell_class *class;
-    size_t n = 0;
-    for (size_t i = 0; (class = cell_class_at(i)) && n < size; i++)
-        n += (size_t)snprintf(out + n, size - n, ", %s", class->keras_name);
-}
-
-static struct rnn_cell_spec *read_cell(struct walk *walk, const json_t *json, const char *path, size_t depth)
-{
-    const char *class_name = keras_class_name(json);
-    const json_t *config = json_object_get(json, "config");
-    char where[PATH_SIZE];
-    snprintf(where, sizeof where, "%.200s/config", path);
-    bool is_layer = false;
-    const struct cell_class *class = class_name ? cell_class_find(class_name, &is_layer) : NULL;
-    bool is_stack = class_name && !strcmp(class_name, "StackedRNNCells");
-    if (!is_stack && (!class || is_layer)) {
-        char expected[200] = "a cell with class_name StackedRNNCells";
-        known_classes(expected + strlen(expected), sizeof expected - strlen(expected));
-        error_at(walk, path, class_name ? "class_name" : NULL, expected,
-                 class_name ? json_object_get(json, "class_name") : json);
-        return NULL;
-    }
-    if (!json_is_object(config)) {
-        error_at(walk, path, "config", "an object", config);
-        return NULL;
-    }
-    warn_unknown(walk, config, where, is_stack ? stack_keys : cell_keys, ignored_keys);
-    if (!is_stack)
-        return read_leaf(walk, class, config, where);
-    strncat(where, "/cells", sizeof where - strlen(where) - 1);
-    struct rnn_cell_spec *stack = read_cells(walk, json_object_get(config, "cells"), where, depth);
-    if (stack)
-        read_bool(walk, config, path, "reverse_state_order", &stack->reverse_state_order);
-    return stack;
-}
-
-/* The features of an input shape such as [null, null, 2]; other than a list is no statement. */
-static void read_shape(struct walk *walk, const json_t *shape, const char *path, const char *key, size_t *input_size)
-{
-    if (json_is_array(json_object_get(shape, "items"))) /* a tuple of a SavedModel */
-        shape = json_object_get(shape, "items");
-    if (!json_is_array(shape) || !json_array_size(shape))
-        return;
-    const json_t *last = json_array_get(shape, json_array_size(shape) - 1);
-    if (json_is_integer(last) && json_integer_value(last) >= 1 && json_integer_value(last) <= MAX_FEATURES)
-        *input_size = (size_t)json_integer_value(last);
-    else if (!json_is_null(last))
-        error_at(walk, path, key, "a shape that ends with the number of features", shape);
-}
-
-static void read_input_size(struct walk *walk, const json_t *json, const char *path, size_t *input_size)
-{
-    static const char *const keys[] = {"build_input_shape", "batch_input_shape", "batch_shape"};
-    const json_t *config = json_object_get(json, "config");
-    for (size_t i = 0; i < 3; i++) {
-        read_shape(walk, json_object_get(json, keys[i]), path, keys[i], input_size);
-        read_shape(walk, json_object_get(config, keys[i]), path, keys[i], input_size);
-    }
-    const json_t *build = json_object_get(json, "build_config");
-    read_shape(walk, json_object_get(build, "input_shape"), path, "build_config", input_size);
-}
-
-/* Whether anything in the configuration is of Keras 3 alone: batch_shape, or a DTypePolicy object. */
-static bool has_keras3_marks(const json_t *json, int depth)
-{
-    const char *key;
-    json_t *value;
-    size_t i;
-    if (depth > 64)
-        return false;
-    if (json_is_array(json))
-        json_array_foreach((json_t *)json, i, value)
-            if (has_keras3_marks(value, depth + 1))
-                return true;
-    if (!json_is_object(json))
-        return false;
-    const char *class_name = keras_class_name(json);
-    if (json_object_get(json, "batch_shape") || (class_name && !strcmp(class_name, "DTypePolicy")))
-        return true;
-    json_object_foreach((json_t *)json, key, value)
-        if (has_keras3_marks(value, depth + 1))
-            return true;
-    return false;
-}
-
-static int keras_major(const json_t *json)
-{
-    const char *version = json_string_value(json_object_get(json, "keras_version"));
-    if (version)
-        return *version >= '3' && *version <= '9' ? 3 : 2;
-    return has_keras3_marks(json, 0) ? 3 : 2;
-}
-
-static void read_options(struct walk *walk, const json_t *config, const char *path, struct rnn_layer *options)
-{
-    read_bool(walk, config, path, "return_sequences", &options->return_sequences);
-    read_bool(walk, config, path, "return_state", &options->return_state);
-    read_bool(walk, config, path, "go_backwards", &options->go_backwards);
-    read_bool(walk, config, path, "stateful", &options->stateful);
-    read_bool(walk, config, path, "unroll", &options->unroll);
-    read_bool(walk, config, path, "time_major", &options->time_major);
-    read_bool(walk, config, path, "zero_output_for_mask", &options->zero_output_for_mask);
-    const json_t *constants = json_object_get(config, "num_constants");
-    if (constants && !json_is_null(constants) && json_integer_value(constants) != 0)
-        error_at(walk, path, "num_constants", "no constants (none of the cells takes any)", constants);
-}
-
-/* RNN: its cell may be a cell, a stack, or a list of cells, which is a stack. */
-static void read_rnn(struct walk *walk, const json_t *config, const char *path, struct keras_layer *out)
-{
-    char where[PATH_SIZE];
-    snprintf(where, sizeof where, "%.200s/cell", path);
-    const json_t *cell = json_object_get(config, "cell");
-    out->cell = json_is_array(cell) ? read_cells(walk, cell, where, 0) : read_cell(walk, cell, where, 0);
-    read_options(walk, config, path, &out->options);
-    read_name(config, out->name, sizeof out->name);
-    read_dtype(walk, config, path);
-    warn_unknown(walk, config, path, layer_keys, ignored_keys);
-}
-
-bool keras_layer_read(const json_t *json, const char *file, const char *path, struct problems *problems,
-                      struct keras_layer *out)
-{
-    struct walk walk = {.reader = {.file = file, .keras_major = keras_major(json), .problems = problems}};
-    size_t before = problems->n_errors;
-    const char *class_name = keras_class_name(json);
-    const json_t *config = json_object_get(json, "config");
-    char where[PATH_SIZE];
-    snprintf(where, sizeof where, "%.200s/config", path);
-    *out = (struct keras_layer){.keras_major = walk.reader.keras_major};
-    bool is_layer = false;
-    const struct cell_class *class = class_name ? cell_class_find(class_name, &is_layer) : NULL;
-    if (class_name)
+    const json_t *layer = json_object_get(config, "layer");
+    const char *class_name = keras_class_name(layer);
+    const struct kind *kind = class_name ? find_kind(class_name) : NULL;
+    struct keras_path where = keras_path(path, "layer");
+    char outer[sizeof out->class_name];
+    memcpy(outer, out->class_name, sizeof outer);
+    if (kind && kind->read != read_time_distributed && kind->read != read_bidirectional) {
         snprintf(out->class_name, sizeof out->class_name, "%s", class_name);
-    if (class_name && !strcmp(class_name, "RNN") && json_is_object(config)) {
-        read_rnn(&walk, config, where, out);
-    } else if (class && is_layer && json_is_object(config)) {
-        out->cell = read_leaf(&walk, class, config, where);
-        read_options(&walk, config, where, &out->options);
-        read_name(config, out->name, sizeof out->name);
-        warn_unknown(&walk, config, where, layer_keys, cell_keys);
-    } else if (class || (class_name && !strcmp(class_name, "StackedRNNCells"))) {
-        out->cell = read_cell(&walk, json, path, 0);
-        read_name(config, out->name, sizeof out->name);
-    } else {
-        char expected[256] = "a layer or cell with class_name RNN, LSTM, GRU, SimpleRNN, StackedRNNCells";
-        known_classes(expected + strlen(expected), sizeof expected - strlen(expected));
-        error_at(&walk, path, class_name ? "class_name" : NULL, expected,
-                 class_name ? json_object_get(json, "class_name") : json);
+        kind->read(reader, json_object_get(layer, "config"), keras_path(where.text, "config").text, out);
+        memcpy(out->class_name, outer, sizeof outer);
     }
-    read_input_size(&walk, json, path, &out->input_size);
-    if (!out->name[0])
-        snprintf(out->name, sizeof out->name, "%s", "rnn");
-    if (problems->n_errors == before && out->cell)
-        return true;
-    keras_layer_close(out);
-    return false;
+    out->only_sequences = true;
+    if (!kind || !out->class->pointwise || out->class == &layer_embedding || out->class == &layer_masking ||
+        kind->read == read_bidirectional)
+        keras_expected(reader, where.text, NULL, "a layer that works on one timestep at a time, such as Dense",
+                       json_object_get(layer, "class_name"));
 }
 
-void keras_layer_close(struct keras_layer *layer)
+static void unknown_class(const struct keras_reader *reader, const json_t *json, const char *path)
 {
-    rnn_cell_spec_free(layer->cell);
-    *layer = (struct keras_layer){0};
+    const char *name = keras_class_name(json);
+    const char *names[N_KINDS + 16];
+    char known[600] = "RNN, LSTM, GRU, SimpleRNN", cells[200] = "", hint[100] = "";
+    size_t n = 0;
+    static const char *const cell_names[] = {"RNN", "LSTM", "GRU", "SimpleRNN", "StackedRNNCells", "Sequential"};
+    for (size_t i = 0; i < sizeof cell_names / sizeof *cell_names; i++)
+        names[n++] = cell_names[i];
+    for (size_t i = 0; i < N_KINDS; i++) {
+        names[n++] = kinds[i].name;
+        if (kinds[i].read != read_lambda)
+            snprintf(known + strlen(known), sizeof known - strlen(known), ", %s", kinds[i].name);
+    }
+    names[n] = NULL;
+    keras_known_cells(cells, sizeof cells);
+    if (name)
+        keras_error(reader, keras_path(path, "class_name").text,
+                    "a layer \"%.60s\" is not served%s (those that are: %.300s, …; cells: StackedRNNCells%.100s)", name,
+                    nearest_hint(name, names, hint, sizeof hint), known, cells);
+    else
+        keras_expected(reader, path, NULL, "an object with class_name and config", json);
+}
+
+bool keras_layer_read(struct keras_reader *reader, const json_t *json, const char *path, struct layer *out)
+{
+    size_t before = reader->problems->n_errors;
+    const char *class_name = keras_class_name(json);
+    const json_t *config = json_object_get(json, "config");
+    struct keras_path where = keras_path(path, "config");
+    const struct kind *kind = class_name ? find_kind(class_name) : NULL;
+    snprintf(out->class_name, sizeof out->class_name, "%s", class_name ? class_name : "");
+    keras_name(config, out->name, sizeof out->name);
+    if (class_name && keras_is_cell(class_name)) {
+        out->class = &layer_recurrent;
+        out->cells[0] = keras_cell(reader, json, path);
+        out->n_parts = 1;
+    } else if (kind && json_is_object(config)) {
+        kind->read(reader, config, where.text, out);
+        if (kind->keys)
+            keras_warn_unknown(reader, config, where.text, kind->keys, NULL);
+        keras_dtype(reader, config, where.text);
+    } else if (!class_name || kind || !read_part(reader, class_name, config, where.text, out, 0)) {
+        if (kind)
+            keras_expected(reader, path, "config", "an object", config);
+        else
+            unknown_class(reader, json, path);
+    }
+    return reader->problems->n_errors == before;
 }

@@ -7,13 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *keras_class_name(const json_t *object)
-{
-    const char *name = json_string_value(json_object_get(object, "class_name"));
-    const char *package = name ? strrchr(name, '>') : NULL;
-    return package ? package + 1 : name;
-}
-
 /* A number under either of two keys becomes *out; null leaves it. */
 static void number(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
                    const char *other, double *out)
@@ -209,4 +202,12 @@ void keras_initializer(const struct keras_reader *reader, const json_t *value, c
         number(reader, config, path, "gain", NULL, &out->gain);
         break;
     }
+}
+
+void keras_initializer_key(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
+                           struct initializer *out)
+{
+    json_t *value = json_object_get(config, key);
+    if (value && !json_is_null(value))
+        keras_initializer(reader, value, keras_path(path, key).text, out);
 }

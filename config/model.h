@@ -5,26 +5,39 @@
 #include "core/rnn.h"
 #include "settings.h"
 
+#include <stdatomic.h>
+
 struct model {
-    char *name;       /* in URLs and answers */
+    const char *name; /* in URLs and answers; the entry's, which outlives the model */
     char version[24]; /* "1", or the number of its folder */
     char class_name[32], layer_name[64];
-    struct rnn_layer layer;
+    struct rnn_model chain;
     bool allow_nonfinite;
     bool has_weights_file;
     int keras_major;
     double load_seconds;
+    atomic_size_t users; /* for whoever shares the model between threads */
 };
 
 /**
- * Load what an entry names: a .json layer configuration, a folder with model.json beside one *.safetensors file, a
- * folder of numbered versions (the highest is taken), or the entry's inline layer.
+ * Load what an entry names: a .keras or .h5 model, a .json layer configuration, a folder with model.json beside one
+ * weights file (or with one model file), a folder of numbered versions (the highest is taken), or the entry's inline
+ * layer. Files are known by their content.
  *
- * settings_file is for messages about inline layers; vec are the kernels to build for.
+ * settings_file is for messages about inline layers; vec are the kernels to build for. The entry outlives the model.
  * False with every problem added; the model is empty then. model_close frees it.
  */
 bool model_load(const struct model_entry *entry, const char *settings_file, const struct vec_ops *vec,
                 struct problems *problems, struct model *model);
 void model_close(struct model *model);
+
+enum { MODEL_STAMP_BYTES = 200 };
+
+/* What stands where an entry points now: version, sizes and times of its files, as text that changes when they do. ""
+   when there is nothing to read. */
+void model_stamp(const struct model_entry *entry, char out[MODEL_STAMP_BYTES]);
+
+/* How an entry is called that has no name. */
+#define MODEL_DEFAULT_NAME "default"
 
 #endif

@@ -19,36 +19,11 @@ static const struct {
     enum tensor_type type;
     size_t width;
 } types[] = {
-    {"F32", TENSOR_F32, 4},    {"F64", TENSOR_F64, 8},   {"F16", TENSOR_F16, 2},   {"BF16", TENSOR_BF16, 2},
-    {"I64", TENSOR_OTHER, 8},  {"I32", TENSOR_OTHER, 4}, {"I16", TENSOR_OTHER, 2}, {"I8", TENSOR_OTHER, 1},
-    {"U64", TENSOR_OTHER, 8},  {"U32", TENSOR_OTHER, 4}, {"U16", TENSOR_OTHER, 2}, {"U8", TENSOR_OTHER, 1},
-    {"BOOL", TENSOR_OTHER, 1},
+    {"F32", TENSOR_F32, 4},   {"F64", TENSOR_F64, 8},   {"F16", TENSOR_F16, 2},   {"BF16", TENSOR_BF16, 2},
+    {"I64", TENSOR_I64, 8},   {"I32", TENSOR_I32, 4},   {"I16", TENSOR_OTHER, 2}, {"I8", TENSOR_OTHER, 1},
+    {"U64", TENSOR_OTHER, 8}, {"U32", TENSOR_OTHER, 4}, {"U16", TENSOR_OTHER, 2}, {"U8", TENSOR_U8, 1},
+    {"BOOL", TENSOR_U8, 1},
 };
-
-static bool map_file(struct tensor_set *set, const char *path, struct problems *problems)
-{
-    struct place place = {path, NULL};
-    struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        problem_error(problems, place, "%s", strerror(errno));
-        return false;
-    }
-    if (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_size < 8) {
-        problem_error(problems, place, "not a safetensors file: shorter than its first 8 bytes");
-        close(fd);
-        return false;
-    }
-    void *file = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    close(fd);
-    if (file == MAP_FAILED) {
-        problem_error(problems, place, "cannot map it: %s", strerror(errno));
-        return false;
-    }
-    set->file = file;
-    set->file_bytes = (size_t)info.st_size;
-    return true;
-}
 
 /* A whole number that fits a size_t. */
 static bool read_size(const json_t *value, size_t *out)
@@ -115,11 +90,17 @@ static bool covers(struct span *spans, size_t n, size_t bytes)
     return at == bytes;
 }
 
-static bool read_header(struct tensor_set *set, json_t *header, size_t data_at, const char *path,
-                        struct problems *problems)
+static int by_data(const void *a, const void *b)
+{
+    const struct named_tensor *x = a, *y = b;
+    return x->data < y->data ? -1 : x->data > y->data;
+}
+
+static bool read_header(struct tensor_set *set, json_t *header, const unsigned char *data, size_t data_bytes,
+                        const char *path, struct problems *problems)
 {
     struct place place = {path, NULL};
-    size_t size = json_object_size(header), data_bytes = set->file_bytes - data_at;
+    size_t size = json_object_size(header);
     const char *key;
     json_t *entry;
     struct span *spans = calloc(size + 1, sizeof *spans);
@@ -140,7 +121,7 @@ static bool read_header(struct tensor_set *set, json_t *header, size_t data_at, 
             problem_error(problems, place, "tensor \"%.80s\": %s", key, wrong);
             good = false;
         } else {
-            tensor->data = (const unsigned char *)set->file + data_at + span->begin;
+            tensor->data = data + span->begin;
         }
     }
     if (good && !covers(spans, set->n, data_bytes)) {
@@ -148,32 +129,64 @@ static bool read_header(struct tensor_set *set, json_t *header, size_t data_at, 
         good = false;
     }
     free(spans);
+    set->metadata = json_incref(json_object_get(header, "__metadata__"));
+    if (good)
+        qsort(set->tensors, set->n, sizeof *set->tensors, by_data);
     return good;
 }
 
-bool safetensors_open(struct tensor_set *set, const char *path, struct problems *problems)
+bool safetensors_parse(struct tensor_set *set, const unsigned char *bytes, size_t n, const char *path,
+                       struct problems *problems)
 {
     struct place place = {path, NULL};
     json_error_t error;
-    *set = (struct tensor_set){0};
-    if (!map_file(set, path, problems))
-        return false;
-    const unsigned char *bytes = set->file;
     uint64_t length = 0;
-    for (size_t i = 8; i-- > 0;)
+    for (size_t i = 8; n > 8 && i-- > 0;)
         length = length << 8 | bytes[i];
     bool good = false;
-    if (length > MAX_HEADER || length > set->file_bytes - 8 || !length || bytes[8] != '{') {
+    if (!length || length > MAX_HEADER || length > n - 8 || bytes[8] != '{') {
         problem_error(problems, place, "not a safetensors file: no JSON header after its first 8 bytes");
     } else {
         json_t *header = json_loadb((const char *)bytes + 8, length, JSON_REJECT_DUPLICATES, &error);
         if (!json_is_object(header))
             problem_error(problems, place, "header: %s (at byte %d)", error.text, error.position);
         else
-            good = read_header(set, header, 8 + length, path, problems);
+            good = read_header(set, header, bytes + 8 + length, n - 8 - length, path, problems);
         json_decref(header);
     }
     if (!good)
         tensor_set_close(set);
+    return good;
+}
+
+bool safetensors_map(struct tensor_set *set, int fd, const char *path, struct problems *problems)
+{
+    struct place place = {path, NULL};
+    struct stat info;
+    *set = (struct tensor_set){0};
+    if (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_size < 8) {
+        problem_error(problems, place, "not a safetensors file: shorter than its first 8 bytes");
+        return false;
+    }
+    void *file = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (file == MAP_FAILED) {
+        problem_error(problems, place, "cannot map it: %s", strerror(errno));
+        return false;
+    }
+    set->file = file;
+    set->file_bytes = (size_t)info.st_size;
+    return safetensors_parse(set, file, set->file_bytes, path, problems);
+}
+
+bool safetensors_open(struct tensor_set *set, const char *path, struct problems *problems)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *set = (struct tensor_set){0};
+    if (fd < 0) {
+        problem_error(problems, (struct place){path, NULL}, "%s", strerror(errno));
+        return false;
+    }
+    bool good = safetensors_map(set, fd, path, problems);
+    close(fd);
     return good;
 }

@@ -294,8 +294,8 @@ static void read_model_value(struct settings *settings, struct model_entry *entr
         entry->is_default = json_is_true(value);
     } else if (!strcmp(key, "allow_nonfinite")) {
         entry->allow_nonfinite = json_is_true(value);
-    } else if (json_is_true(value)) { /* watch */
-        problem_error(problems, place, "watching for new versions is not available yet; leave it false");
+    } else { /* watch */
+        entry->watch = json_is_true(value);
     }
 }
 

@@ -18,7 +18,7 @@ struct model_entry {
     char *where;   /* JSON pointer of the entry, for messages; "" on the command line */
     uint64_t seed;
     size_t input_size; /* 0: not given */
-    bool is_default, allow_nonfinite;
+    bool is_default, allow_nonfinite, watch;
 };
 
 struct settings {

@@ -15,6 +15,11 @@ struct named_tensor *tensor_set_find(const struct tensor_set *set, const char *n
     return NULL;
 }
 
+const char *tensor_set_text(const struct tensor_set *set, const char *key)
+{
+    return json_string_value(json_object_get(set->metadata, key));
+}
+
 void tensor_set_close(struct tensor_set *set)
 {
     for (size_t i = 0; i < set->n; i++) {
@@ -22,6 +27,8 @@ void tensor_set_close(struct tensor_set *set)
         free(set->tensors[i].type_name);
     }
     free(set->tensors);
+    json_decref(set->metadata);
+    free(set->memory);
     if (set->file)
         munmap(set->file, set->file_bytes);
     *set = (struct tensor_set){0};
@@ -56,30 +63,52 @@ static float float_of_half(uint32_t bits)
     return sign ? -value : value;
 }
 
-void tensor_to_floats(const struct named_tensor *tensor, float *out)
+bool tensor_is_float(const struct named_tensor *tensor)
+{
+    return tensor->type <= TENSOR_BF16;
+}
+
+double tensor_element(const struct named_tensor *tensor, size_t i)
 {
     const unsigned char *p = tensor->data;
+    double value = NAN;
+    uint64_t bits;
+    switch (tensor->type) {
+    case TENSOR_F32:
+        return (double)float_of_bits((uint32_t)little_endian(p + 4 * i, 4));
+    case TENSOR_F64:
+        bits = little_endian(p + 8 * i, 8);
+        memcpy(&value, &bits, sizeof value);
+        return value;
+    case TENSOR_F16:
+        return (double)float_of_half((uint32_t)little_endian(p + 2 * i, 2));
+    case TENSOR_BF16:
+        return (double)float_of_bits((uint32_t)little_endian(p + 2 * i, 2) << 16);
+    case TENSOR_I32:
+        return (double)(int32_t)little_endian(p + 4 * i, 4);
+    case TENSOR_I64:
+        return (double)(int64_t)little_endian(p + 8 * i, 8);
+    case TENSOR_U8:
+        return (double)p[i];
+    case TENSOR_OTHER:
+        break;
+    }
+    return value;
+}
+
+void tensor_to_floats(const struct named_tensor *tensor, float *out)
+{
     for (size_t i = 0; i < tensor->elements; i++)
-        switch (tensor->type) {
-        case TENSOR_F32:
-            out[i] = float_of_bits((uint32_t)little_endian(p + 4 * i, 4));
-            break;
-        case TENSOR_F64: {
-            uint64_t bits = little_endian(p + 8 * i, 8);
-            double value;
-            memcpy(&value, &bits, sizeof value);
-            out[i] = (float)value;
-            break;
-        }
-        case TENSOR_F16:
-            out[i] = float_of_half((uint32_t)little_endian(p + 2 * i, 2));
-            break;
-        case TENSOR_BF16:
-            out[i] = float_of_bits((uint32_t)little_endian(p + 2 * i, 2) << 16);
-            break;
-        case TENSOR_OTHER:
-            break;
-        }
+        out[i] = (float)tensor_element(tensor, i);
+}
+
+const float *tensor_floats_in_place(const struct named_tensor *tensor)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (tensor->type == TENSOR_F32 && (uintptr_t)tensor->data % _Alignof(float) == 0)
+        return (const float *)(const void *)tensor->data;
+#endif
+    return NULL;
 }
 
 void shape_text(const size_t *shape, size_t rank, char *out, size_t size)

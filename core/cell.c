@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct cell_class *const classes[] = {&cell_simple_rnn, &cell_lstm, &cell_gru};
+static const struct cell_class *const classes[] = {&cell_simple_rnn, &cell_lstm, &cell_gru, &cell_peephole_lstm,
+                                                   &cell_layer_norm_lstm};
 
 const struct cell_class *cell_class_at(size_t i)
 {
@@ -17,7 +18,7 @@ const struct cell_class *cell_class_find(const char *name, bool *is_layer)
 {
     const struct cell_class *class;
     for (size_t i = 0; (class = cell_class_at(i)); i++) {
-        bool layer = !strcmp(name, class->layer_name);
+        bool layer = class->layer_name && !strcmp(name, class->layer_name);
         if (layer || !strcmp(name, class->keras_name)) {
             if (is_layer)
                 *is_layer = layer;
@@ -42,6 +43,9 @@ struct rnn_cell_spec *rnn_cell_spec_new(const struct cell_class *class)
         .kernel_initializer = initializer_find("glorot_uniform")->initializer,
         .recurrent_initializer = initializer_find("orthogonal")->initializer,
         .bias_initializer = initializer_find("zeros")->initializer,
+        .gamma_initializer = initializer_find("ones")->initializer,
+        .beta_initializer = initializer_find("zeros")->initializer,
+        .epsilon = 1e-3,
     };
     return spec;
 }
@@ -61,11 +65,14 @@ size_t cell_tensors(const struct rnn_cell_spec *spec, size_t input_size, struct 
 {
     size_t columns, rows = spec->class->bias_rows ? spec->class->bias_rows(spec) : 0;
     rnn_size_mul(spec->class->gates, spec->units, &columns);
-    out[0] = (struct cell_tensor){"kernel", 2, {input_size, columns}, &spec->kernel_initializer};
-    out[1] = (struct cell_tensor){"recurrent_kernel", 2, {spec->units, columns}, &spec->recurrent_initializer};
-    out[2] = (struct cell_tensor){
-        "bias", rows ? 2 : 1, {rows ? rows : columns, rows ? columns : 0}, &spec->bias_initializer};
-    return spec->use_bias ? 3 : 2;
+    size_t n = 0;
+    out[n++] = (struct cell_tensor){"kernel", CELL_KERNEL, 2, {input_size, columns}, &spec->kernel_initializer};
+    out[n++] = (struct cell_tensor){
+        "recurrent_kernel", CELL_RECURRENT_KERNEL, 2, {spec->units, columns}, &spec->recurrent_initializer};
+    if (spec->use_bias)
+        out[n++] = (struct cell_tensor){
+            "bias", CELL_BIAS, rows ? 2 : 1, {rows ? rows : columns, rows ? columns : 0}, &spec->bias_initializer};
+    return n + (spec->class->more_tensors ? spec->class->more_tensors(spec, out + n) : 0);
 }
 
 bool cell_tensor_elements(const struct cell_tensor *tensor, size_t *elements)
@@ -112,19 +119,24 @@ enum rnn_status rnn_cell_init(struct rnn_cell *cell, const struct rnn_cell_spec 
         .padded_units = rnn_round_up(spec->units, 16),
         .activation = spec->activation,
         .recurrent_activation = spec->recurrent_activation,
+        .epsilon = (float)spec->epsilon,
+        .residuals = spec->residuals,
     };
     if (!spec->units || !input_size)
         return rnn_fail(err, RNN_EINVAL, "%s: units and features must be at least 1", class->keras_name);
-    enum rnn_status status = packed_init(&cell->kernel, tensors[0], input_size, class->gates * spec->units, 0,
+    if (spec->residuals && spec->units != input_size)
+        return rnn_fail(err, RNN_ESHAPE, "ResidualWrapper: its cell gives %zu numbers for %zu features; they are added",
+                        spec->units, input_size);
+    enum rnn_status status = packed_init(&cell->kernel, tensors[CELL_KERNEL], input_size, class->gates * spec->units, 0,
                                          class->gates, spec->units, vec->lanes, err);
     if (status)
         goto fail;
-    cell->start = packed_row(&cell->kernel, tensors[2]);
+    cell->start = packed_row(&cell->kernel, tensors[CELL_BIAS]);
     if (!cell->start) {
         status = rnn_fail(err, RNN_ENOMEM, "out of memory for the bias of %zu units", spec->units);
         goto fail;
     }
-    status = class->init(cell, spec, tensors[1], tensors[2], err);
+    status = class->init(cell, spec, tensors, err);
     if (!status)
         return RNN_OK;
 fail:
@@ -139,6 +151,7 @@ void rnn_cell_close(struct rnn_cell *cell)
     packed_close(&cell->recurrent_candidate);
     free(cell->start);
     free(cell->recurrent_start);
+    free(cell->more);
     *cell = (struct rnn_cell){0};
 }
 
@@ -146,17 +159,24 @@ size_t rnn_cell_bytes(const struct rnn_cell *cell)
 {
     size_t bias_rows = 1 + (cell->recurrent_start != NULL);
     return packed_bytes(&cell->kernel) + packed_bytes(&cell->recurrent) + packed_bytes(&cell->recurrent_candidate) +
-           bias_rows * packed_columns(&cell->kernel) * sizeof(float);
+           (bias_rows * packed_columns(&cell->kernel) + cell->n_more) * sizeof(float);
 }
 
-void cell_activate(const struct rnn_cell *cell, const struct activation *activation, size_t n, float *x)
+enum rnn_status cell_keep(struct rnn_cell *cell, const float *const *tensors, const size_t *elements, size_t n,
+                          struct rnn_error *err)
 {
-    if (activation->kind == ACT_TANH && cell->vec->tanh)
-        cell->vec->tanh(n, x);
-    else if (activation->kind == ACT_SIGMOID && cell->vec->sigmoid)
-        cell->vec->sigmoid(n, x);
-    else
-        activation_apply(activation, n, x);
+    for (size_t i = 0; i < n; i++)
+        cell->n_more += tensors[i] ? elements[i] : 0;
+    float *at = cell->more = rnn_alloc(cell->n_more, sizeof *at);
+    if (!at)
+        return rnn_fail(err, RNN_ENOMEM, "out of memory for %zu weights", cell->n_more);
+    for (size_t i = 0; i < n; i++) {
+        if (!tensors[i])
+            continue;
+        memcpy(at, tensors[i], elements[i] * sizeof *at);
+        at += elements[i];
+    }
+    return RNN_OK;
 }
 
 void cell_gate(const struct packed *shape, const float *z, size_t gate, float *out)

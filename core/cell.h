@@ -11,7 +11,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CELL_MAX_STATES = 2, CELL_MAX_TENSORS = 3 };
+/* Slots of a cell's weight tensors; a class may have tensors of its own behind the bias. */
+enum { CELL_KERNEL, CELL_RECURRENT_KERNEL, CELL_BIAS, CELL_MORE, CELL_MAX_TENSORS = CELL_MORE + 6 };
+enum { CELL_MAX_STATES = 2 };
 
 struct cell_class;
 
@@ -27,6 +29,11 @@ struct rnn_cell_spec {
     struct activation activation, recurrent_activation;
     bool use_bias, unit_forget_bias, reset_after;
     struct initializer kernel_initializer, recurrent_initializer, bias_initializer;
+    struct initializer gamma_initializer, beta_initializer; /* of layer normalization */
+    double epsilon;                                         /* likewise */
+    unsigned residuals; /* ResidualWrappers around the cell: each adds the input to the output */
+    char
+        wrappers[96]; /* Keras's classes of all wrappers around it, outermost first: "DropoutWrapper/ResidualWrapper" */
 
     struct rnn_cell_spec **cells; /* of a stack, bottom first */
     size_t n_cells;
@@ -36,9 +43,10 @@ struct rnn_cell_spec {
 /* Frees the spec and all within; NULL is fine. */
 void rnn_cell_spec_free(struct rnn_cell_spec *spec);
 
-/* A weight tensor that a cell needs: its name below the cell's path, and its shape. */
+/* A weight tensor that a cell needs: its name below the cell's path, its slot, and its shape. */
 struct cell_tensor {
     const char *name;
+    size_t slot;
     size_t rank, shape[2];
     const struct initializer *initializer;
 };
@@ -54,6 +62,10 @@ struct rnn_cell {
     struct packed recurrent;
     struct packed recurrent_candidate; /* GRU: the part of the candidate gate where it stands apart */
     float *recurrent_start;            /* GRU with reset_after: the recurrent bias */
+    float *more;                       /* n_more weights of the class's own, in Keras's layout */
+    size_t n_more;
+    float epsilon;
+    unsigned residuals;
 };
 
 /* A step of all rows, as a cell class sees it. Strides are cell->padded_units. */
@@ -63,7 +75,7 @@ struct cell_step {
     float *z;            /* [rows, columns of the kernel]: x K + b; may be overwritten */
     float *h;            /* [rows, padded_units], does not overlap h_prev */
     float *c;            /* the second state, in place; NULL for cells with one */
-    float *scratch;      /* [rows + 1, columns of the kernel] */
+    float *scratch;      /* [rows + 2, columns of the kernel] */
 };
 
 /* What a cell type provides. A new cell is one file and one row in the table of cell.c. */
@@ -76,13 +88,15 @@ struct cell_class {
     bool has_unit_forget_bias;
     /* Rows of a bias that is a matrix [rows, gates * units]; 0, or NULL here: a vector. */
     size_t (*bias_rows)(const struct rnn_cell_spec *spec);
-    /* Pack the recurrent weights and biases; kernel and start are packed already. bias may be NULL. */
-    enum rnn_status (*init)(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *recurrent_kernel,
-                            const float *bias, struct rnn_error *err);
+    /* Tensors behind the bias, or NULL where there are none. Returns how many. */
+    size_t (*more_tensors)(const struct rnn_cell_spec *spec, struct cell_tensor *out);
+    /* Pack the recurrent weights and biases, by slot; kernel and start are packed already. The bias may be NULL. */
+    enum rnn_status (*init)(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
+                            struct rnn_error *err);
     void (*step)(const struct rnn_cell *cell, const struct cell_step *step);
 };
 
-extern const struct cell_class cell_simple_rnn, cell_lstm, cell_gru;
+extern const struct cell_class cell_simple_rnn, cell_lstm, cell_gru, cell_peephole_lstm, cell_layer_norm_lstm;
 
 /* The class whose Keras cell name or layer name this is, or NULL; *is_layer tells which (may be NULL). */
 const struct cell_class *cell_class_find(const char *name, bool *is_layer);
@@ -94,8 +108,7 @@ const struct cell_class *cell_class_at(size_t i);
 struct rnn_cell_spec *rnn_cell_spec_new(const struct cell_class *class);
 
 /* The tensors a leaf needs for input_size features, in Keras's weight order: kernel [F, G*U],
-   recurrent_kernel [U, G*U], bias. Returns how many. A size that does not fit
-   is SIZE_MAX. */
+   recurrent_kernel [U, G*U], bias, those of the class. Returns how many. A size that does not fit is SIZE_MAX. */
 size_t cell_tensors(const struct rnn_cell_spec *spec, size_t input_size, struct cell_tensor out[CELL_MAX_TENSORS]);
 
 /* Elements of a tensor; false when they do not fit a size_t. */
@@ -111,7 +124,7 @@ enum rnn_status cell_tensor_initialize(const struct rnn_cell_spec *spec, const s
 /**
  * Build a cell. The weights are borrowed and packed; they can be freed afterwards.
  *
- * kernel [input_size, gates * units], recurrent_kernel [units, gates * units], bias as cell_tensors says or NULL.
+ * tensors  by slot, of the shapes that cell_tensors says; those it does not name are NULL.
  * RNN_EINVAL for 0 units or features, RNN_ENOMEM.
  */
 enum rnn_status rnn_cell_init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, size_t input_size,
@@ -122,8 +135,9 @@ void rnn_cell_close(struct rnn_cell *cell);
 /* Bytes of packed weights. */
 size_t rnn_cell_bytes(const struct rnn_cell *cell);
 
-/* For cell classes: apply an activation to n contiguous values of a gate, by vector routine where there is one. */
-void cell_activate(const struct rnn_cell *cell, const struct activation *activation, size_t n, float *x);
+/* For cell classes: keep copies of the class's own tensors (NULL ones left out) one after the other in cell->more. */
+enum rnn_status cell_keep(struct rnn_cell *cell, const float *const *tensors, const size_t *elements, size_t n,
+                          struct rnn_error *err);
 
 /* For cell classes: copy a gate out of a row of pre-activations in the order of `shape` into units floats. */
 void cell_gate(const struct packed *shape, const float *z, size_t gate, float *out);

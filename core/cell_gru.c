@@ -29,12 +29,13 @@ static enum rnn_status init_after(struct rnn_cell *cell, size_t units, const flo
     return packed_init(&cell->recurrent, recurrent_kernel, units, 3 * units, 0, 3, units, lanes, err);
 }
 
-static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *recurrent_kernel,
-                            const float *bias, struct rnn_error *err)
+static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
+                            struct rnn_error *err)
 {
     size_t units = spec->units;
+    const float *recurrent_kernel = tensors[CELL_RECURRENT_KERNEL];
     if (spec->reset_after)
-        return init_after(cell, units, recurrent_kernel, bias, err);
+        return init_after(cell, units, recurrent_kernel, tensors[CELL_BIAS], err);
     enum rnn_status status =
         packed_init(&cell->recurrent, recurrent_kernel, units, 3 * units, 0, 2, units, cell->vec->lanes, err);
     return status ? status
@@ -60,12 +61,12 @@ static void step_after(const struct rnn_cell *cell, const struct cell_step *s)
             cell_gate(&cell->kernel, row_z, gate, gates + gate * units);
             for (size_t u = 0; u < units; u++)
                 gates[gate * units + u] += row_q[packed_column(&cell->kernel, gate, u)];
-            cell_activate(cell, &cell->recurrent_activation, units, gates + gate * units);
+            vec_activate(cell->vec, &cell->recurrent_activation, units, gates + gate * units);
         }
         cell_gate(&cell->kernel, row_z, 2, candidate);
         for (size_t u = 0; u < units; u++)
             candidate[u] += reset[u] * row_q[packed_column(&cell->kernel, 2, u)];
-        cell_activate(cell, &cell->activation, units, candidate);
+        vec_activate(cell->vec, &cell->activation, units, candidate);
         for (size_t u = 0; u < units; u++)
             h[u] = z[u] * h_prev[u] + (1 - z[u]) * candidate[u];
     }
@@ -88,7 +89,7 @@ static void step_before(const struct rnn_cell *cell, const struct cell_step *s)
             cell_gate(&cell->kernel, row_z, g, gate);
             for (size_t u = 0; u < units; u++)
                 gate[u] += q[r * two_columns + packed_column(two, g, u)];
-            cell_activate(cell, &cell->recurrent_activation, units, gate);
+            vec_activate(cell->vec, &cell->recurrent_activation, units, gate);
             for (size_t u = 0; u < units; u++)
                 if (g == 0)
                     row_z[packed_column(&cell->kernel, 0, u)] = gate[u];
@@ -104,7 +105,7 @@ static void step_before(const struct rnn_cell *cell, const struct cell_step *s)
         cell_gate(&cell->kernel, row_z, 2, gate);
         for (size_t u = 0; u < units; u++)
             gate[u] += q[r * one_columns + packed_column(one, 0, u)];
-        cell_activate(cell, &cell->activation, units, gate);
+        vec_activate(cell->vec, &cell->activation, units, gate);
         for (size_t u = 0; u < units; u++) {
             float z = row_z[packed_column(&cell->kernel, 0, u)];
             h[u] = z * h_prev[u] + (1 - z) * gate[u];

@@ -4,12 +4,11 @@
 
 #include <string.h>
 
-static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *recurrent_kernel,
-                            const float *bias, struct rnn_error *err)
+static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
+                            struct rnn_error *err)
 {
-    (void)bias;
-    return packed_init(&cell->recurrent, recurrent_kernel, spec->units, 4 * spec->units, 0, 4, spec->units,
-                       cell->vec->lanes, err);
+    return packed_init(&cell->recurrent, tensors[CELL_RECURRENT_KERNEL], spec->units, 4 * spec->units, 0, 4,
+                       spec->units, cell->vec->lanes, err);
 }
 
 /* Any activations: gates of one row side by side in the scratch, then the same combination. */
@@ -19,11 +18,12 @@ static void combine(const struct rnn_cell *cell, const float *z, float *c, float
     float *i = gates, *f = i + units, *g = f + units, *o = g + units;
     for (size_t gate = 0; gate < 4; gate++) {
         cell_gate(&cell->kernel, z, gate, gates + gate * units);
-        cell_activate(cell, gate == 2 ? &cell->activation : &cell->recurrent_activation, units, gates + gate * units);
+        vec_activate(cell->vec, gate == 2 ? &cell->activation : &cell->recurrent_activation, units,
+                     gates + gate * units);
     }
     for (size_t u = 0; u < units; u++)
         h[u] = c[u] = f[u] * c[u] + i[u] * g[u];
-    cell_activate(cell, &cell->activation, units, h);
+    vec_activate(cell->vec, &cell->activation, units, h);
     for (size_t u = 0; u < units; u++)
         h[u] *= o[u];
 }

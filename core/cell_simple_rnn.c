@@ -3,11 +3,10 @@
 
 #include <string.h>
 
-static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *recurrent_kernel,
-                            const float *bias, struct rnn_error *err)
+static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
+                            struct rnn_error *err)
 {
-    (void)bias;
-    return packed_init(&cell->recurrent, recurrent_kernel, spec->units, spec->units, 0, 1, spec->units,
+    return packed_init(&cell->recurrent, tensors[CELL_RECURRENT_KERNEL], spec->units, spec->units, 0, 1, spec->units,
                        cell->vec->lanes, err);
 }
 
@@ -22,7 +21,7 @@ static void step(const struct rnn_cell *cell, const struct cell_step *s)
     for (size_t r = 0; r < s->rows; r++) {
         float *h = s->h + r * cell->padded_units;
         memcpy(h, s->z + r * packed_columns(&cell->kernel), cell->units * sizeof *h);
-        cell_activate(cell, &cell->activation, cell->units, h);
+        vec_activate(cell->vec, &cell->activation, cell->units, h);
     }
 }
 

@@ -28,6 +28,7 @@ const struct initializer_name initializer_names[] = {
     {"Ones", "ones", {.kind = INIT_ONES}},
     {"Constant", "constant", {.kind = INIT_CONSTANT, .value = 0}},
     {"RandomUniform", "random_uniform", {.kind = INIT_RANDOM_UNIFORM, .a = -0.05, .b = 0.05}},
+    {"RandomUniform", "uniform", {.kind = INIT_RANDOM_UNIFORM, .a = -0.05, .b = 0.05}},
     {"RandomNormal", "random_normal", {.kind = INIT_RANDOM_NORMAL, .a = 0, .b = 0.05}},
     {"TruncatedNormal", "truncated_normal", {.kind = INIT_TRUNCATED_NORMAL, .a = 0, .b = 0.05}},
     {NULL, NULL, {.kind = INIT_ZEROS}},

@@ -19,6 +19,8 @@
 #include "arena.h"
 #include "cell.h"
 #include "initializer.h"
+#include "layer.h"
+#include "model.h"
 #include "rnn_layer.h"
 #include "stack.h"
 #include "status.h"

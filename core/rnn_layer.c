@@ -20,7 +20,7 @@ static void write_masked(const struct rnn_layer *layer, struct rnn_row *row, siz
 {
     size_t bytes = layer->stack.output_size * sizeof(float);
     for (; row->sequences && row->written < end; row->written++) {
-        float *out = row->outputs + row->written * row->output_stride;
+        float *out = row->outputs + (ptrdiff_t)row->written * row->output_stride;
         if (row->last_output && !layer->zero_output_for_mask)
             memcpy(out, row->last_output, bytes);
         else
@@ -31,7 +31,7 @@ static void write_masked(const struct rnn_layer *layer, struct rnn_row *row, siz
 static void write_output(const struct rnn_layer *layer, struct rnn_row *row, size_t s, const float *output)
 {
     write_masked(layer, row, s);
-    float *out = row->sequences ? row->outputs + s * row->output_stride : row->outputs;
+    float *out = row->sequences ? row->outputs + (ptrdiff_t)s * row->output_stride : row->outputs;
     memcpy(out, output, layer->stack.output_size * sizeof *out);
     row->last_output = out;
     row->written = s + 1;

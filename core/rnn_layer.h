@@ -4,7 +4,8 @@
 
 #include "stack.h"
 
-/* The layer's options under Keras's names. `stateful` and `unroll` are kept to be shown; they change nothing here. */
+/* A stack and how the timesteps go through it, under Keras's names. `stateful` and `unroll` are kept to be shown; they
+   change nothing here. */
 struct rnn_layer {
     struct rnn_stack stack;
     bool return_sequences, return_state, go_backwards, stateful, unroll, time_major, zero_output_for_mask;
@@ -30,7 +31,7 @@ struct rnn_row {
     size_t mask_stride;
     float *states;
     float *outputs;
-    size_t output_stride;
+    ptrdiff_t output_stride; /* below 0: backwards in time */
     bool sequences;
 
     /* progress, kept by the layer */

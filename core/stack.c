@@ -120,7 +120,7 @@ bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t *bytes
         {row_steps, stack->max_columns},                                /* z */
         {row_steps, stack->max_units},   {row_steps, stack->max_units}, /* outputs of this cell and of the one below */
         {rows, stack->max_units},        {rows, stack->max_units},      /* h before the chunk, c */
-        {rows + 1, stack->max_columns},                                 /* scratch of a step */
+        {rows + 2, stack->max_columns},                                 /* scratch of a step */
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (!rnn_size_mul(sizes[i][0], sizes[i][1], &part) || !rnn_size_add(part, RNN_ALIGNMENT, &part) ||
@@ -143,6 +143,14 @@ static void run_cell(const struct rnn_cell *cell, size_t steps, const size_t *ac
         z += active[t] * columns;
         h += active[t] * cell->padded_units;
     }
+}
+
+/* ResidualWrapper: output + input, after the states are stored. Source: keras/layers/rnn/cell_wrappers.py. */
+static void add_inputs(const struct rnn_cell *cell, size_t row_steps, const float *x, size_t x_stride, float *out)
+{
+    for (size_t i = 0; i < row_steps; i++, x += x_stride, out += cell->padded_units)
+        for (size_t u = 0; u < cell->units; u++)
+            out[u] += (float)cell->residuals * x[u];
 }
 
 /* Copy the states of one cell between the rows' own memory and the padded buffers of the run. */
@@ -187,7 +195,7 @@ const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const si
                          arena_alloc(arena, row_steps * stack->max_units, sizeof *z)};
     float *h = arena_alloc(arena, rows * stack->max_units, sizeof *h);
     float *c = arena_alloc(arena, rows * stack->max_units, sizeof *c);
-    float *scratch = arena_alloc(arena, (rows + 1) * stack->max_columns, sizeof *scratch);
+    float *scratch = arena_alloc(arena, (rows + 2) * stack->max_columns, sizeof *scratch);
     unsigned long long saved = vec_denormals_off();
     for (size_t i = 0; i < stack->n_cells; i++) {
         const struct rnn_cell *cell = &stack->cells[i];
@@ -197,6 +205,8 @@ const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const si
         struct cell_step step = {.h_prev = h, .c = c, .scratch = scratch};
         run_cell(cell, steps, active, &step, z, out);
         store_states(cell, stack->state_offsets[i], steps, active, states, out, c);
+        if (cell->residuals)
+            add_inputs(cell, row_steps, x, x_stride, out);
         x = out;
         x_stride = cell->padded_units;
     }

@@ -26,12 +26,15 @@ static void give(struct batch *batch, void *block, size_t count, size_t size)
 
 void batch_close(struct batch *batch)
 {
-    size_t state_floats = batch->model ? batch->n_rows * batch->model->layer.stack.state_elems : 0;
+    size_t state_floats = batch->model ? batch->n_rows * batch->model->chain.state_elems : 0;
     give(batch, batch->rows, batch->n_rows, sizeof *batch->rows);
     give(batch, batch->order, batch->n_rows, sizeof *batch->order);
     give(batch, batch->mask, batch->mask_bytes, 1);
     give(batch, batch->states, state_floats, sizeof *batch->states);
+    give(batch, batch->steps, batch->n_rows, sizeof *batch->steps);
     give(batch, batch->outputs, batch->outputs_floats, sizeof *batch->outputs);
+    give(batch, batch->work_floats, 2 * batch->work.floats + batch->work.aux, sizeof *batch->work_floats);
+    give(batch, batch->work_masks, batch->work.masks, 1);
     *batch = (struct batch){0};
 }
 
@@ -52,11 +55,17 @@ static bool empty_input(struct failure *failure, const char *key, const char *in
     return failure_set(failure, 400, "empty_input", path, "%s", what);
 }
 
+/* Whether a row of the input is one list of numbers: a vector, a single timestep, or ids. */
+static bool is_flat(const struct batch *batch)
+{
+    return batch->single || batch->model->chain.input.ids || !batch->model->chain.input.sequence;
+}
+
 /* The innermost list of the features of one timestep. */
 static bool check_features(const struct batch *batch, const struct json_list *list, const char *key,
                            const char *indices, struct failure *failure)
 {
-    size_t features = batch->model->layer.stack.input_size;
+    size_t features = batch->model->chain.input.width;
     if (list->length == features && list->holds == LIST_OF_NUMBERS)
         return true;
     if (list->holds == LIST_OF_LISTS)
@@ -65,19 +74,31 @@ static bool check_features(const struct batch *batch, const struct json_list *li
     return wrong_shape(failure, key, indices, "Expected %zu features, found %zu.", features, list->length);
 }
 
+/* A sequence of ids: whole numbers, as many as there are timesteps. */
+static bool check_ids(const struct json_list *list, const char *key, const char *indices, struct failure *failure)
+{
+    if (!list->length)
+        return empty_input(failure, key, indices, "This sequence has no timesteps.");
+    if (list->holds == LIST_OF_LISTS)
+        return wrong_shape(failure, key, indices,
+                           "Expected a list of whole numbers, one for each timestep; found lists.", 0, 0);
+    return true;
+}
+
 /* The lists of instances come in preorder: the batch, then per sequence the sequence and its timesteps (with
    time_major: per timestep the timestep and its rows). */
 static bool check_lists(const struct batch *batch, const struct json_tensor *inputs, const char *key,
                         struct failure *failure)
 {
     const struct json_list *list = inputs->lists;
-    bool time_major = batch->model->layer.time_major && !batch->single;
+    bool time_major = batch->model->chain.time_major && !batch->single, ids = batch->model->chain.input.ids;
     size_t outer = list++->length;
     char indices[64];
     for (size_t i = 0; i < outer; i++) {
         snprintf(indices, sizeof indices, "/%zu", i);
-        if (batch->single) {
-            if (!check_features(batch, list++, key, indices, failure))
+        if (is_flat(batch)) {
+            if (ids && !batch->single ? !check_ids(list++, key, indices, failure)
+                                      : !check_features(batch, list++, key, indices, failure))
                 return false;
             continue;
         }
@@ -88,7 +109,7 @@ static bool check_lists(const struct batch *batch, const struct json_tensor *inp
         if (inner->holds != LIST_OF_LISTS)
             return wrong_shape(failure, key, indices,
                                "Expected a list of timesteps, each a list of %zu features; found numbers.",
-                               batch->model->layer.stack.input_size, 0);
+                               batch->model->chain.input.width, 0);
         if (time_major && inner->length != inputs->lists[1].length)
             return wrong_shape(failure, key, indices, "Expected %zu sequences as at the first timestep, found %zu.",
                                inputs->lists[1].length, inner->length);
@@ -117,12 +138,31 @@ static bool check_limits(size_t rows, size_t longest, size_t longest_at, const c
     return true;
 }
 
+/* Ids name rows of a table; they are cut to whole numbers, as Keras does. */
+static bool check_vocabulary(const struct batch *batch, const struct json_tensor *inputs, const char *key,
+                             struct failure *failure)
+{
+    size_t vocabulary = rnn_model_vocabulary(&batch->model->chain), at = 0;
+    for (size_t b = 0; b < batch->n_rows; b++)
+        for (size_t t = 0; t < batch->rows[b].timesteps; t++) {
+            double id = (double)inputs->values[at++];
+            char path[120];
+            if (id > -1 && id < (double)vocabulary)
+                continue;
+            snprintf(path, sizeof path, "/%s/%zu/%zu", key, b, t);
+            return failure_set(failure, 400, "id_out_of_range", path,
+                               "Expected a whole number from 0 to %zu, a row of the Embedding, found %.9g.",
+                               vocabulary - 1, id);
+        }
+    return true;
+}
+
 bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, const char *key,
                        const struct batch_limits *limits, struct failure *failure)
 {
-    const struct rnn_layer *layer = &batch->model->layer;
-    size_t features = layer->stack.input_size;
-    bool time_major = layer->time_major && !batch->single;
+    const struct layer_shape *input = &batch->model->chain.input;
+    size_t features = input->width;
+    bool time_major = batch->model->chain.time_major && !batch->single, flat = is_flat(batch);
     if (!inputs->present)
         return failure_set(failure, 400, "missing_key", "", "The body needs \"%s\".", key);
     const struct json_list *lists = inputs->lists;
@@ -130,8 +170,10 @@ bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, co
         return empty_input(failure, key, "", "There is nothing to predict: the list is empty.");
     if (lists[0].holds != LIST_OF_LISTS)
         return wrong_shape(failure, key, "",
-                           batch->single ? "Expected [batch][features], lists of %zu numbers; found numbers."
-                                         : "Expected [batch][timesteps][features] with %zu features; found numbers.",
+                           input->ids && !batch->single
+                               ? "Expected [batch][timesteps], lists of whole numbers; found numbers."
+                           : flat ? "Expected [batch][features], lists of %zu numbers; found numbers."
+                                  : "Expected [batch][timesteps][features] with %zu features; found numbers.",
                            features, 0);
     if (!check_lists(batch, inputs, key, failure))
         return false;
@@ -142,28 +184,31 @@ bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, co
         return false;
     const float *values = inputs->values;
     for (size_t b = 0, list = 1; b < n; b++) {
-        size_t timesteps = batch->single ? 1 : time_major ? lists[0].length : lists[list].length;
+        size_t timesteps = flat ? lists[list].length / features : time_major ? lists[0].length : lists[list].length;
         batch->rows[b] = (struct rnn_row){.inputs = time_major ? inputs->values + b * features : values,
                                           .timesteps = timesteps,
                                           .input_stride = time_major ? n * features : features};
         values += timesteps * features;
-        list += 1 + timesteps;
+        list += flat ? 1 : 1 + timesteps;
         batch->timesteps += timesteps;
         if (timesteps > longest) {
             longest = timesteps;
             longest_at = b;
         }
     }
-    return check_limits(n, longest, longest_at, key, limits, failure);
+    return check_limits(n, longest, longest_at, key, limits, failure) &&
+           (!input->ids || check_vocabulary(batch, inputs, key, failure));
 }
 
 /* ---- mask ---- */
 
 bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct failure *failure)
 {
-    bool time_major = batch->model->layer.time_major;
+    bool time_major = batch->model->chain.time_major;
     if (!mask->present)
         return true;
+    if (!batch->model->chain.input.sequence)
+        return failure_set(failure, 400, "wrong_shape", "/mask", "This model takes vectors, which have no timesteps.");
     size_t outer = time_major ? batch->rows[0].timesteps : batch->n_rows;
     if (mask->lists[0].length != outer || mask->lists[0].holds != LIST_OF_LISTS)
         return wrong_shape(failure, "mask", "", "Expected %zu lists, as many as instances has, found %zu elements.",
@@ -195,21 +240,29 @@ bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct
 
 /* ---- states ---- */
 
-/* A walk over the lists of a states tensor beside the cells of the stack. */
+/* A walk over the lists of a states tensor beside the cells of the model. */
 struct states_walk {
     struct batch *batch;
     const struct json_tensor *tensor;
     const char *key;
-    size_t list, value, leaf; /* next in preorder */
+    const struct model_part *part;
+    size_t list, value, leaf; /* next in preorder; the leaf within its part */
     struct failure *failure;
 };
+
+/* Entries of a part in the list of states: a bare cell counts as a stack of one. */
+static size_t part_entries(const struct model_part *part)
+{
+    const struct rnn_cell_spec *spec = part->layer->stack.spec;
+    return spec->class ? 1 : spec->n_cells;
+}
 
 /* One tensor [batch][units] into the rows' states at offset. */
 static bool bind_state(struct states_walk *w, const char *indices, size_t units, size_t offset)
 {
     struct batch *batch = w->batch;
     const struct json_list *lists = w->tensor->lists;
-    size_t elems = batch->model->layer.stack.state_elems;
+    size_t elems = batch->model->chain.state_elems;
     const struct json_list *head = &lists[w->list++];
     if (head->length != batch->n_rows || head->holds != LIST_OF_LISTS)
         return wrong_shape(w->failure, w->key, indices,
@@ -232,7 +285,8 @@ static bool bind_state(struct states_walk *w, const char *indices, size_t units,
 static bool bind_leaf(struct states_walk *w, const struct rnn_cell_spec *spec, const char *indices)
 {
     const struct json_list *lists = w->tensor->lists, *entry = &lists[w->list];
-    size_t states = spec->class->states, offset = w->batch->model->layer.stack.state_offsets[w->leaf++];
+    size_t states = spec->class->states;
+    size_t offset = w->part->state_offset + w->part->layer->stack.state_offsets[w->leaf++];
     bool bare = states == 1 && entry->holds == LIST_OF_LISTS && entry->length && entry[1].holds == LIST_OF_NUMBERS;
     if (bare)
         return bind_state(w, indices, spec->units, offset);
@@ -249,76 +303,147 @@ static bool bind_leaf(struct states_walk *w, const struct rnn_cell_spec *spec, c
     return true;
 }
 
+static bool bind_cells(struct states_walk *w, const struct rnn_cell_spec *spec, const char *indices, size_t first);
+
+/* A list of one entry for each cell. */
 static bool bind_stack(struct states_walk *w, const struct rnn_cell_spec *spec, const char *indices)
 {
     const struct json_list *head = &w->tensor->lists[w->list];
-    size_t n = spec->class ? 1 : spec->n_cells; /* a bare cell counts as a stack of one */
-    if (head->length != n || head->holds != LIST_OF_LISTS)
+    if (head->length != spec->n_cells || head->holds != LIST_OF_LISTS)
         return wrong_shape(w->failure, w->key, indices, "Expected a list of %zu entries, one for each cell, found %zu.",
-                           n, head->length);
+                           spec->n_cells, head->length);
     w->list++;
-    for (size_t i = 0; i < n; i++) {
+    return bind_cells(w, spec, indices, 0);
+}
+
+/* The entries of the cells of a stack, or of a bare cell; the first is the first-th of the list they stand in. */
+static bool bind_cells(struct states_walk *w, const struct rnn_cell_spec *spec, const char *indices, size_t first)
+{
+    for (size_t i = 0; i < (spec->class ? 1 : spec->n_cells); i++) {
         char deeper[100];
         const struct rnn_cell_spec *cell = spec->class ? spec : spec->cells[i];
-        snprintf(deeper, sizeof deeper, "%.70s/%zu", indices, i);
+        snprintf(deeper, sizeof deeper, "%.70s/%zu", indices, first + i);
         if (!(cell->class ? bind_leaf(w, cell, deeper) : bind_stack(w, cell, deeper)))
             return false;
     }
     return true;
 }
 
+/* One list for the whole model: the entries of its parts one after the other. */
+static bool bind_parts(struct states_walk *w)
+{
+    const struct rnn_model *chain = &w->batch->model->chain;
+    const struct json_list *head = &w->tensor->lists[w->list++];
+    size_t entries = 0, first = 0;
+    for (size_t p = 0; p < chain->n_parts; p++)
+        entries += part_entries(&chain->parts[p]);
+    if (head->length != entries || (entries && head->holds != LIST_OF_LISTS))
+        return wrong_shape(w->failure, w->key, "", "Expected a list of %zu entries, one for each cell, found %zu.",
+                           entries, head->length);
+    for (size_t p = 0; p < chain->n_parts; p++) {
+        w->part = &chain->parts[p];
+        w->leaf = 0;
+        if (!bind_cells(w, w->part->layer->stack.spec, "", first))
+            return false;
+        first += part_entries(w->part);
+    }
+    return true;
+}
+
 bool batch_zero_states(struct batch *batch, size_t n, struct failure *failure)
 {
-    const struct rnn_stack *stack = &batch->model->layer.stack;
     size_t floats;
     batch->n_rows = n;
-    if (!rnn_size_mul(n, stack->state_elems, &floats))
+    if (!rnn_size_mul(n, batch->model->chain.state_elems, &floats))
         return failure_set(failure, 413, "too_many_rows", "", "Too many rows.");
     batch->states = take(batch, floats, sizeof *batch->states, failure);
     if (!batch->states)
         return false;
-    rnn_stack_initial_state(stack, n, batch->states);
+    memset(batch->states, 0, floats * sizeof *batch->states);
     return true;
 }
 
 bool batch_bind_states(struct batch *batch, const struct json_tensor *states, const char *key, struct failure *failure)
 {
     struct states_walk walk = {.batch = batch, .tensor = states, .key = key, .failure = failure};
-    const struct rnn_stack *stack = &batch->model->layer.stack;
     if (!batch_zero_states(batch, batch->n_rows, failure))
         return false;
     for (size_t b = 0; b < batch->n_rows; b++)
-        batch->rows[b].states = batch->states + b * stack->state_elems;
-    return !states->present || bind_stack(&walk, stack->spec, "");
+        batch->rows[b].states = batch->states + b * batch->model->chain.state_elems;
+    return !states->present || bind_parts(&walk);
 }
 
 /* ---- outputs ---- */
 
-bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
+static bool too_large(const struct batch_limits *limits, struct failure *failure)
 {
-    const struct rnn_layer *layer = &batch->model->layer;
-    size_t units = layer->stack.output_size, vectors = batch->sequences ? batch->timesteps : batch->n_rows;
-    bool interleaved = batch->sequences && layer->time_major;
-    /* a number takes 4 bytes at least: "0.0," */
-    if (!rnn_size_mul(vectors, units, &batch->outputs_floats) ||
-        batch->outputs_floats > limits->max_response_bytes / 4) {
-        batch->outputs_floats = 0;
-        return failure_set(failure, 413, "response_too_large", "",
-                           "The answer would be larger than %zu bytes (limits.max_response_bytes); send fewer or "
-                           "shorter sequences.",
-                           limits->max_response_bytes);
+    return failure_set(failure, 413, "response_too_large", "",
+                       "The answer would be larger than %zu bytes (limits.max_response_bytes); send fewer or shorter "
+                       "sequences.",
+                       limits->max_response_bytes);
+}
+
+/* What comes out of every row, and how many numbers that is in all. */
+static bool size_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
+{
+    const struct rnn_model *chain = &batch->model->chain;
+    struct rnn_error error = {{0}};
+    size_t floats = 0, part;
+    for (size_t b = 0; b < batch->n_rows; b++) {
+        if (rnn_model_output(chain, batch->rows[b].timesteps, batch->sequences, &batch->output, &error))
+            return failure_set(failure, 400, "wrong_shape",
+                               batch->sequences == chain->return_sequences ? "/instances" : "/return_sequences",
+                               "This model does not take that: %s.", error.text);
+        batch->steps[b] = batch->output.timesteps;
+        if (!rnn_size_mul(batch->output.timesteps, batch->output.width, &part) ||
+            !rnn_size_add(floats, part, &floats) ||
+            floats > limits->max_response_bytes / 4) /* a number takes 4 bytes at least: "0.0," */
+            return too_large(limits, failure);
     }
-    batch->outputs = take(batch, batch->outputs_floats, sizeof *batch->outputs, failure);
+    batch->outputs_floats = floats;
+    return true;
+}
+
+static bool make_work(struct batch *batch, size_t group, const struct batch_limits *limits, struct failure *failure)
+{
+    struct model_work work = {.floats = 0};
+    for (size_t first = 0; first < batch->n_rows; first += group) {
+        size_t n = batch->n_rows - first < group ? batch->n_rows - first : group;
+        if (!rnn_model_work(&batch->model->chain, batch->rows + first, n, batch->sequences, &work))
+            return too_large(limits, failure);
+    }
+    batch->work_floats = take(batch, 2 * work.floats + work.aux, sizeof *batch->work_floats, failure);
+    if (!batch->work_floats)
+        return false;
+    batch->work.floats = work.floats; /* what batch_close gives back */
+    batch->work.aux = work.aux;
+    batch->work_masks = take(batch, work.masks, 1, failure);
+    batch->work.masks = batch->work_masks ? work.masks : 0;
+    return batch->work_masks != NULL;
+}
+
+bool batch_bind_outputs(struct batch *batch, size_t group, const struct batch_limits *limits, struct failure *failure)
+{
+    bool interleaved = batch->sequences && batch->model->chain.time_major;
+    batch->steps = take(batch, batch->n_rows, sizeof *batch->steps, failure);
+    if (!batch->steps || !size_outputs(batch, limits, failure))
+        return false;
+    size_t width = batch->output.width;
+    float *outputs = take(batch, batch->outputs_floats, sizeof *outputs, failure);
+    if (!outputs) {
+        batch->outputs_floats = 0;
+        return false;
+    }
+    batch->outputs = outputs;
     batch->order = take(batch, batch->n_rows, sizeof *batch->order, failure);
-    if (!batch->outputs || !batch->order)
+    if (!batch->order || !make_work(batch, group, limits, failure))
         return false;
     float *at = batch->outputs;
     for (size_t b = 0; b < batch->n_rows; b++) {
         struct rnn_row *row = &batch->rows[b];
-        row->sequences = batch->sequences;
-        row->outputs = interleaved ? batch->outputs + b * units : at;
-        row->output_stride = interleaved ? batch->n_rows * units : units;
-        at += batch->sequences ? row->timesteps * units : units;
+        row->outputs = interleaved ? batch->outputs + b * width : at;
+        row->output_stride = (ptrdiff_t)(interleaved ? batch->n_rows * width : width);
+        at += batch->steps[b] * width;
     }
     return true;
 }
@@ -329,64 +454,111 @@ static void comma(struct buffer *out, size_t i)
         buffer_text(out, ",");
 }
 
-void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite)
+/* Columns first to first + n of every vector. */
+static void write_columns(const struct batch *batch, size_t first, size_t n, struct buffer *out, bool *finite)
 {
-    size_t units = batch->model->layer.stack.output_size;
-    bool time_major = batch->model->layer.time_major;
-    const float *at = batch->outputs;
-    size_t outer = batch->sequences && time_major ? batch->rows[0].timesteps : batch->n_rows;
+    size_t width = batch->output.width;
+    bool sequences = batch->output.sequence && !batch->single;
+    bool time_major = sequences && batch->model->chain.time_major;
+    const float *at = batch->outputs + first;
+    size_t outer = time_major ? batch->steps[0] : batch->n_rows;
     buffer_text(out, "[");
     for (size_t i = 0; i < outer; i++) {
-        size_t inner = !batch->sequences ? 1 : time_major ? batch->n_rows : batch->rows[i].timesteps;
+        size_t inner = !sequences ? 1 : time_major ? batch->n_rows : batch->steps[i];
         comma(out, i);
-        if (batch->sequences)
+        if (sequences)
             buffer_text(out, "[");
-        for (size_t k = 0; k < inner; k++, at += units) {
+        for (size_t k = 0; k < inner; k++, at += width) {
             comma(out, k);
-            buffer_floats(out, at, units, finite);
+            buffer_floats(out, at, n, finite);
         }
-        if (batch->sequences)
+        if (sequences)
             buffer_text(out, "]");
     }
     buffer_text(out, "]");
 }
 
-static void write_leaf(const struct batch *batch, const struct rnn_cell_spec *spec, size_t *leaf, struct buffer *out,
-                       bool *finite)
+/* A Bidirectional that does not merge has two outputs, as in Keras. */
+void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite)
 {
-    const struct rnn_stack *stack = &batch->model->layer.stack;
-    size_t offset = stack->state_offsets[(*leaf)++];
+    const struct rnn_model *chain = &batch->model->chain;
+    size_t width = batch->output.width,
+           forward = chain->two_outputs ? chain->parts[chain->n_parts - 2].layer->stack.output_size : width;
+    if (chain->two_outputs)
+        buffer_text(out, "[");
+    write_columns(batch, 0, forward, out, finite);
+    if (chain->two_outputs) {
+        buffer_text(out, ",");
+        write_columns(batch, forward, width - forward, out, finite);
+        buffer_text(out, "]");
+    }
+}
+
+/* Where the next leaf cell's states stand. */
+struct leaf_walk {
+    const struct model_part *part;
+    size_t leaf;
+};
+
+static void write_leaf(const struct batch *batch, const struct rnn_cell_spec *spec, struct leaf_walk *walk,
+                       struct buffer *out, bool *finite)
+{
+    size_t elems = batch->model->chain.state_elems;
+    size_t offset = walk->part->state_offset + walk->part->layer->stack.state_offsets[walk->leaf++];
     buffer_text(out, "[");
     for (size_t s = 0; s < spec->class->states; s++, offset += spec->units) {
         comma(out, s);
         buffer_text(out, "[");
         for (size_t b = 0; b < batch->n_rows; b++) {
             comma(out, b);
-            buffer_floats(out, batch->states + b * stack->state_elems + offset, spec->units, finite);
+            buffer_floats(out, batch->states + b * elems + offset, spec->units, finite);
         }
         buffer_text(out, "]");
     }
     buffer_text(out, "]");
 }
 
-static void write_cells(const struct batch *batch, const struct rnn_cell_spec *spec, size_t *leaf, struct buffer *out,
-                        bool *finite)
+/* The entries of a stack's cells, or of a bare cell. */
+static void write_cells(const struct batch *batch, const struct rnn_cell_spec *spec, struct leaf_walk *walk,
+                        struct buffer *out, bool *finite)
 {
-    buffer_text(out, "[");
-    for (size_t i = 0; i < spec->n_cells; i++) {
+    for (size_t i = 0; i < (spec->class ? 1 : spec->n_cells); i++) {
+        const struct rnn_cell_spec *cell = spec->class ? spec : spec->cells[i];
         comma(out, i);
-        if (spec->cells[i]->class)
-            write_leaf(batch, spec->cells[i], leaf, out, finite);
-        else
-            write_cells(batch, spec->cells[i], leaf, out, finite);
+        if (cell->class) {
+            write_leaf(batch, cell, walk, out, finite);
+        } else {
+            buffer_text(out, "[");
+            write_cells(batch, cell, walk, out, finite);
+            buffer_text(out, "]");
+        }
     }
-    if (spec->class)
-        write_leaf(batch, spec, leaf, out, finite);
-    buffer_text(out, "]");
 }
 
 void batch_write_states(const struct batch *batch, struct buffer *out, bool *finite)
 {
-    size_t leaf = 0;
-    write_cells(batch, batch->model->layer.stack.spec, &leaf, out, finite);
+    const struct rnn_model *chain = &batch->model->chain;
+    buffer_text(out, "[");
+    for (size_t p = 0; p < chain->n_parts; p++) {
+        struct leaf_walk walk = {&chain->parts[p], 0};
+        comma(out, p);
+        write_cells(batch, walk.part->layer->stack.spec, &walk, out, finite);
+    }
+    buffer_text(out, "]");
+}
+
+/* "a", "b": a part's name for each of its entries. */
+void batch_write_state_layers(const struct batch *batch, struct buffer *out)
+{
+    const struct rnn_model *chain = &batch->model->chain;
+    size_t n = 0;
+    buffer_text(out, "[");
+    for (size_t p = 0; p < chain->n_parts; p++)
+        for (size_t i = 0; i < part_entries(&chain->parts[p]); i++) {
+            comma(out, n++);
+            buffer_text(out, "\"");
+            buffer_escaped(out, chain->parts[p].name);
+            buffer_text(out, "\"");
+        }
+    buffer_text(out, "]");
 }

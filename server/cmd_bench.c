@@ -19,39 +19,51 @@ struct runner {
 
 /* The memory of one runner's batch. */
 struct bench_batch {
-    float *inputs, *states, *outputs;
-    struct rnn_row *rows;
-    struct rnn_row **order;
+    float *inputs, *states, *outputs, *floats;
+    unsigned char *masks;
+    struct rnn_row *fresh, *rows; /* rows are used up by a run */
     struct arena arena;
+    struct model_run run;
 };
 
-static bool batch_open(struct bench_batch *b, const struct rnn_layer *layer, size_t batch, size_t timesteps)
+static bool batch_open(struct bench_batch *b, const struct rnn_model *chain, size_t batch, size_t timesteps)
 {
-    const struct rnn_stack *stack = &layer->stack;
-    size_t scratch, floats;
-    *b = (struct bench_batch){0};
-    if (!rnn_size_mul(batch, timesteps, &floats) || !rnn_size_mul(floats, stack->input_size, &floats))
+    size_t scratch, floats, width = chain->input.width;
+    struct layer_shape out;
+    *b = (struct bench_batch){.inputs = NULL};
+    if (rnn_model_output(chain, timesteps, chain->return_sequences, &out, NULL) ||
+        !rnn_size_mul(batch, timesteps, &floats) || !rnn_size_mul(floats, width, &floats))
         return false;
     b->inputs = rnn_alloc(floats, sizeof(float));
-    b->states = rnn_alloc(batch * stack->state_elems, sizeof(float));
-    b->outputs = rnn_alloc(batch * timesteps, stack->output_size * sizeof(float));
+    b->states = rnn_alloc(batch * chain->state_elems, sizeof(float));
+    b->outputs = rnn_alloc(batch * out.timesteps, out.width * sizeof(float));
+    b->fresh = calloc(batch, sizeof *b->fresh);
     b->rows = calloc(batch, sizeof *b->rows);
-    b->order = calloc(batch, sizeof(struct rnn_row *));
-    if (!b->inputs || !b->states || !b->outputs || !b->rows || !b->order ||
-        !rnn_layer_scratch(layer, batch, &scratch) || !arena_reserve(&b->arena, scratch))
+    b->run.order = calloc(batch, sizeof(struct rnn_row *));
+    if (!b->inputs || !b->states || !b->outputs || !b->fresh || !b->rows || !b->run.order ||
+        !rnn_model_scratch(chain, batch, &scratch) || !arena_reserve(&b->arena, scratch))
         return false;
     unsigned state = 1;
-    for (size_t i = 0; i < floats; i++)
-        b->inputs[i] = (float)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-23f - 1.0f;
+    for (size_t i = 0; i < floats; i++) {
+        float value = (float)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-23f - 1.0f;
+        b->inputs[i] = chain->input.ids ? (float)(size_t)((value + 1) / 2 * (float)rnn_model_vocabulary(chain)) : value;
+        if (chain->input.ids && b->inputs[i] >= (float)rnn_model_vocabulary(chain))
+            b->inputs[i] = 0;
+    }
     for (size_t r = 0; r < batch; r++)
-        b->rows[r] = (struct rnn_row){.inputs = b->inputs + r * timesteps * stack->input_size,
-                                      .timesteps = timesteps,
-                                      .input_stride = stack->input_size,
-                                      .states = b->states + r * stack->state_elems,
-                                      .outputs = b->outputs + r * timesteps * stack->output_size,
-                                      .output_stride = stack->output_size,
-                                      .sequences = true};
-    return true;
+        b->fresh[r] = (struct rnn_row){.inputs = b->inputs + r * timesteps * width,
+                                       .timesteps = timesteps,
+                                       .input_stride = width,
+                                       .states = b->states + r * chain->state_elems,
+                                       .outputs = b->outputs + r * out.timesteps * out.width,
+                                       .output_stride = (ptrdiff_t)out.width};
+    b->run.sequences = chain->return_sequences;
+    b->run.arena = &b->arena;
+    if (!rnn_model_work(chain, b->fresh, batch, b->run.sequences, &b->run.work))
+        return false;
+    b->run.floats = b->floats = rnn_alloc(2 * b->run.work.floats + b->run.work.aux, sizeof(float));
+    b->run.masks = b->masks = rnn_alloc(b->run.work.masks, 1);
+    return b->floats && b->masks;
 }
 
 static void batch_close_all(struct bench_batch *b)
@@ -59,37 +71,52 @@ static void batch_close_all(struct bench_batch *b)
     free(b->inputs);
     free(b->states);
     free(b->outputs);
+    free(b->fresh);
     free(b->rows);
-    free(b->order);
+    free(b->run.order);
+    free(b->floats);
+    free(b->masks);
     arena_close(&b->arena);
 }
 
-static void run_once(const struct rnn_layer *layer, struct bench_batch *b, size_t batch)
+static void run_once(const struct rnn_model *chain, struct bench_batch *b, size_t batch)
 {
-    rnn_stack_initial_state(&layer->stack, batch, b->states);
-    rnn_layer_begin(layer, b->rows, batch, b->order);
-    size_t left = batch;
-    while ((left = rnn_layer_advance(layer, b->order, left, &b->arena)))
-        ;
+    memset(b->states, 0, batch * chain->state_elems * sizeof *b->states);
+    memcpy(b->rows, b->fresh, batch * sizeof *b->rows);
+    rnn_model_run(chain, &b->run, b->rows, batch);
 }
 
 static void *run(void *argument)
 {
     struct runner *runner = argument;
     struct bench_batch b;
-    const struct rnn_layer *layer = &runner->model->layer;
-    runner->failed = !batch_open(&b, layer, runner->batch, runner->timesteps);
+    const struct rnn_model *chain = &runner->model->chain;
+    runner->failed = !batch_open(&b, chain, runner->batch, runner->timesteps);
     if (!runner->failed)
         for (int warm = 0; warm < 3; warm++)
-            run_once(layer, &b, runner->batch);
+            run_once(chain, &b, runner->batch);
     int64_t end = clock_ns() + SECONDS * (int64_t)1000000000;
     while (!runner->failed && runner->samples < MAX_SAMPLES && (runner->samples < 5 || clock_ns() < end)) {
         int64_t start = clock_ns();
-        run_once(layer, &b, runner->batch);
+        run_once(chain, &b, runner->batch);
         runner->microseconds[runner->samples++] = (double)(clock_ns() - start) * 1e-3;
     }
     batch_close_all(&b);
     return NULL;
+}
+
+/* Multiplications of one timestep in matrix products, and bytes of weights that it reads. */
+static void count_work(const struct rnn_model *chain, double *macs, double *weights)
+{
+    *macs = *weights = 0;
+    for (size_t p = 0; p < chain->n_parts; p++) {
+        const struct rnn_stack *stack = &chain->parts[p].layer->stack;
+        for (size_t i = 0; i < stack->n_cells; i++) {
+            const struct rnn_cell *cell = &stack->cells[i];
+            *macs += (double)(cell->input_size + cell->units) * (double)(cell->gates * cell->units);
+            *weights += (double)rnn_cell_bytes(cell);
+        }
+    }
 }
 
 static int ascending(const void *a, const void *b)
@@ -143,10 +170,9 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
 {
     static struct runner runners[MAX_THREADS];
     pthread_t ids[MAX_THREADS];
-    const struct rnn_stack *stack = &model->layer.stack;
-    const struct vec_ops *vec = stack->cells[0].vec;
+    const struct vec_ops *vec = model->chain.layers[0].vec;
     char cpu[128];
-    double peak = peak_gflops(vec), macs = 0, weights = 0;
+    double peak = peak_gflops(vec), macs, weights;
     size_t started = 0, samples = 0;
     bool good = true;
     for (; started < threads; started++) {
@@ -154,7 +180,6 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
         *runner = (struct runner){.model = model,
                                   .batch = batch,
                                   .timesteps = timesteps,
-
                                   .microseconds = malloc(MAX_SAMPLES * sizeof(double))};
         if (!runner->microseconds || pthread_create(&ids[started], NULL, run, runner))
             break;
@@ -175,16 +200,12 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
         return false;
     }
     qsort(all, samples, sizeof *all, ascending);
-    for (size_t i = 0; i < stack->n_cells; i++) {
-        const struct rnn_cell *cell = &stack->cells[i];
-        macs += (double)(cell->input_size + cell->units) * (double)(cell->gates * cell->units);
-        weights += (double)rnn_cell_bytes(cell);
-    }
+    count_work(&model->chain, &macs, &weights);
     double median = all[samples / 2], row_steps = (double)batch * (double)timesteps;
     double gflops = 2 * macs * row_steps / median * 1e-3 * (double)threads;
     cpu_name(cpu, sizeof cpu);
     printf("%s, %s kernels, %zu thread%s, batch %zu, %zu timesteps, %zu features\n", cpu, vec->name, threads,
-           threads == 1 ? "" : "s", batch, timesteps, stack->input_size);
+           threads == 1 ? "" : "s", batch, timesteps, model->chain.input.width);
     printf("latency    median %.1f us, 90%% %.1f us, 99%% %.1f us (%zu runs)\n", median, all[samples * 9 / 10],
            all[samples * 99 / 100], samples);
     printf("throughput %.0f batches/s, %.0f timesteps/s of a sequence\n", 1e6 / median * (double)threads,
@@ -200,7 +221,7 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
 int command_bench(const struct command *command, int argc, char **argv)
 {
     struct cli cli;
-    struct model model = {0};
+    struct model model = {.name = NULL};
     const char *batch = "1", *timesteps = "100", *threads = "1";
     const struct cli_flag flags[] = {
         {"--batch", &batch}, {"--timesteps", &timesteps}, {"--threads", &threads}, {NULL, NULL}};

@@ -1,50 +1,100 @@
-/* inspect: a table of the cells, in the manner of Keras's model.summary(). */
+/* inspect: a table of layers and cells, in the manner of Keras's model.summary(). */
 #include "cli.h"
 
 #include <string.h>
 
-/* "128, 128" */
+static const char rule[] =
+    "_____________________________________________________________________________________________"
+    "_______";
+
+/* "(None, None, 32)": open sizes are None, as in Keras. */
+static void shape_of(const struct layer_shape *shape, char *out, size_t size)
+{
+    char timesteps[24] = "None";
+    if (shape->timesteps)
+        snprintf(timesteps, sizeof timesteps, "%zu", shape->timesteps);
+    if (!shape->sequence)
+        snprintf(out, size, "(None, %zu)", shape->width);
+    else if (shape->ids)
+        snprintf(out, size, "(None, %s)", timesteps);
+    else
+        snprintf(out, size, "(None, %s, %zu)", timesteps, shape->width);
+}
+
+/* "[128, 128]" */
 static void state_text(const struct rnn_cell *cell, char *out, size_t size)
 {
-    size_t n = 0;
+    size_t n = (size_t)snprintf(out, size, "[");
     for (size_t s = 0; s < cell->class->states && n < size; s++)
         n += (size_t)snprintf(out + n, size - n, "%s%zu", s ? ", " : "", cell->units);
+    if (n < size)
+        snprintf(out + n, size - n, "]");
+}
+
+static void print_cells(const struct rnn_layer *part, const char *side)
+{
+    const struct rnn_stack *stack = &part->stack;
+    for (size_t i = 0; i < stack->n_cells; i++) {
+        char path[256], name[300], states[64], units[32];
+        const struct rnn_cell *cell = &stack->cells[i];
+        const struct rnn_cell_spec *spec = rnn_cell_spec_leaf(stack->spec, i, path, sizeof path);
+        snprintf(name, sizeof name, "  %s%s", side, path);
+        snprintf(units, sizeof units, "%zu", cell->units);
+        state_text(cell, states, sizeof states);
+        printf("%-28s %-18s %-18s %-12s %10zu %10zu\n", name, cell->class->keras_name, units, states,
+               cell_parameters(spec, cell->input_size), rnn_cell_bytes(cell));
+    }
+}
+
+static void print_layer(const struct rnn_model *chain, size_t i)
+{
+    static const char *const sides[] = {"forward.", "backward."};
+    const struct layer *layer = &chain->layers[i];
+    struct layer_shape in, out = {.width = 0};
+    char shape[64];
+    rnn_model_shape_before(chain, i, &in, NULL);
+    layer_output(layer, &in, layer->parts[0].return_sequences, &out, NULL);
+    shape_of(&out, shape, sizeof shape);
+    printf("%-28s %-18s %-18s %-12s %10zu %10zu\n", layer->name, layer->class_name, shape, "", layer_parameters(layer),
+           layer_bytes(layer));
+    for (size_t p = 0; p < layer->n_parts; p++)
+        print_cells(&layer->parts[p], layer->n_parts > 1 ? sides[p] : "");
+    if (!layer->n_parts)
+        return;
+    const struct rnn_layer *options = &layer->parts[0];
+    if (options->return_sequences || options->return_state || options->go_backwards || options->time_major ||
+        options->stateful || options->zero_output_for_mask)
+        printf("  options:%s%s%s%s%s%s\n", options->return_sequences ? " return_sequences" : "",
+               options->return_state ? " return_state" : "", options->go_backwards ? " go_backwards" : "",
+               options->time_major ? " time_major" : "", options->stateful ? " stateful" : "",
+               options->zero_output_for_mask ? " zero_output_for_mask" : "");
 }
 
 static void print(const struct model *model)
 {
-    static const char rule[] =
-        "_________________________________________________________________________________________";
-    const struct rnn_layer *layer = &model->layer;
-    const struct rnn_stack *stack = &layer->stack;
+    const struct rnn_model *chain = &model->chain;
+    char input[64], output[64];
+    size_t one = 0, many = 0;
+    shape_of(&chain->input, input, sizeof input);
+    shape_of(&chain->output, output, sizeof output);
     printf("Model: %s (%s), version %s, Keras %d, weights from %s\n%s\n", model->layer_name, model->class_name,
            model->version, model->keras_major, model->has_weights_file ? "its file" : "initializers", rule);
-    printf("%-24s %-14s %8s %12s %12s %12s\n%s\n", "cell", "class", "output", "states", "parameters", "bytes", rule);
-    for (size_t i = 0; i < stack->n_cells; i++) {
-        char path[256], states[64];
-        const struct rnn_cell *cell = &stack->cells[i];
-        const struct rnn_cell_spec *spec = rnn_cell_spec_leaf(stack->spec, i, path, sizeof path);
-        state_text(cell, states, sizeof states);
-        printf("%-24s %-14s %8zu %12s %12zu %12zu\n", path, cell->class->keras_name, cell->units, states,
-               cell_parameters(spec, cell->input_size), rnn_cell_bytes(cell));
-    }
-    size_t one = 0, many = 0;
-    rnn_layer_scratch(layer, 1, &one);
-    rnn_layer_scratch(layer, 64, &many);
-    printf("%s\ninput features %zu, outputs %zu%s, parameters %zu\n", rule, stack->input_size, stack->output_size,
-           layer->return_sequences ? " a timestep" : "", rnn_stack_parameters(stack));
-    printf("weights as packed for %s: %zu bytes; a worker's scratch: %zu bytes for 1 row, %zu for 64\n",
-           stack->cells[0].vec->name, rnn_stack_bytes(stack), one, many);
-    printf("options:%s%s%s%s%s%s\n", layer->return_sequences ? " return_sequences" : "",
-           layer->return_state ? " return_state" : "", layer->go_backwards ? " go_backwards" : "",
-           layer->time_major ? " time_major" : "", layer->stateful ? " stateful" : "",
-           layer->zero_output_for_mask ? " zero_output_for_mask" : "");
+    printf("%-28s %-18s %-18s %-12s %10s %10s\n%s\n", "layer, cell", "class", "output", "states", "parameters", "bytes",
+           rule);
+    for (size_t i = 0; i < chain->n_layers; i++)
+        print_layer(chain, i);
+    rnn_model_scratch(chain, 1, &one);
+    rnn_model_scratch(chain, 64, &many);
+    printf("%s\ninput %s%s, output %s, parameters %zu\n", rule, input, chain->input.ids ? " of whole numbers" : "",
+           output, rnn_model_parameters(chain));
+    printf("weights as they lie in memory for %s: %zu bytes; a worker's scratch: %zu bytes for 1 row, %zu for 64\n",
+           chain->layers[0].vec->name, rnn_model_bytes(chain), one, many);
 }
 
 int command_inspect(const struct command *command, int argc, char **argv)
 {
     struct cli cli;
-    struct model model = {0};
+    struct model model = {.name = NULL};
     int code = cli_read(&cli, command, NULL, argc, argv);
     if (code < 0) {
         code = cli.positional ? EXIT_BAD_INPUT : EXIT_BAD_USAGE;

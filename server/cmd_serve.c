@@ -4,6 +4,7 @@
 #include "cpus.h"
 #include "http.h"
 #include "log.h"
+#include "reload.h"
 
 #include <jansson.h>
 #include <pthread.h>
@@ -24,11 +25,13 @@ static int wait_signal(const sigset_t *signals)
     return signal > 0 ? signal : 0;
 }
 
-static int tick(struct server *server, struct http *http, const sigset_t *signals)
+static int tick(struct server *server, struct http *http, struct reload *reload, const sigset_t *signals)
 {
     int signal = wait_signal(signals);
     http_reap(http);
     pool_expire(&server->pool, clock_ns(), false);
+    if (signal == SIGHUP && reload)
+        reload_all(reload);
     return signal == SIGTERM || signal == SIGINT ? signal : 0;
 }
 
@@ -40,7 +43,7 @@ static void cancel_rest(struct server *server, struct http *http, const sigset_t
     server->cancel = true;
     pool_expire(&server->pool, 0, true);
     while (http_connections(http) && clock_ns() < end)
-        tick(server, http, signals);
+        tick(server, http, NULL, signals);
 }
 
 static void drain(struct server *server, struct http *http, const sigset_t *signals, int signal)
@@ -58,7 +61,7 @@ static void drain(struct server *server, struct http *http, const sigset_t *sign
         }
         if (now >= end || (!listening && !http_connections(http)))
             break;
-        if (tick(server, http, signals)) {
+        if (tick(server, http, NULL, signals)) {
             log_line(LOG_INFO, "second signal: ending within %d ms", HURRY_MS);
             quiet = now;
             end = now + (HURRY_MS - FLUSH_MS) * (int64_t)NS_PER_MS;
@@ -73,7 +76,7 @@ static void drain(struct server *server, struct http *http, const sigset_t *sign
 static bool bring_up(struct server *server, struct problems *problems)
 {
     size_t scratch_bytes, before = problems->n_errors;
-    if (!server_load(server, problems, &scratch_bytes) || !server_warm(server, problems))
+    if (!server_load(server, problems, &scratch_bytes))
         return false;
     if (!pool_start(&server->pool, server->n_workers, server->settings->pin, (size_t)server->settings->max_queue,
                     scratch_bytes)) {
@@ -90,7 +93,7 @@ static void block_signals(sigset_t *signals)
     sigemptyset(signals);
     sigaddset(signals, SIGTERM);
     sigaddset(signals, SIGINT);
-    sigaddset(signals, SIGHUP); /* taken, so that it ends nothing */
+    sigaddset(signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -115,12 +118,16 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
         cli_problems(&cli->problems);
         if (up) {
             log_line(LOG_READY, "cellserve %s is ready at %s (%zu model%s, %zu worker%s, %s)", CELLSERVE_VERSION,
-                     http_url(http), server.n_models, server.n_models == 1 ? "" : "s", server.n_workers,
+                     http_url(http), server.n_slots, server.n_slots == 1 ? "" : "s", server.n_workers,
                      server.n_workers == 1 ? "" : "s", kernels->name);
-            while (!(signal = tick(&server, http, &signals)))
+            struct reload *reload = reload_start(&server);
+            if (!reload)
+                log_line(LOG_ERROR, "no thread to load new versions with: SIGHUP and watch do nothing");
+            while (!(signal = tick(&server, http, reload, &signals)))
                 ;
             drain(&server, http, &signals, signal);
             pool_stop(&server.pool);
+            reload_stop(reload);
         }
         http_stop(http);
         if (up)
@@ -162,8 +169,8 @@ int command_check(const struct command *command, int argc, char **argv)
             server_load(&server, &cli.problems, &scratch_bytes);
         code = cli_problems(&cli.problems);
         if (code == EXIT_GOOD)
-            printf("%s: %zu model%s, no problem found\n", cli.settings.file, server.n_models,
-                   server.n_models == 1 ? "" : "s");
+            printf("%s: %zu model%s, no problem found\n", cli.settings.file, server.n_slots,
+                   server.n_slots == 1 ? "" : "s");
         server_close(&server);
     }
     cli_close(&cli);

@@ -1,11 +1,14 @@
 /* verify: compares a model's answer with a framework's own, number by number. */
+#include "config/archive.h"
+#include "config/npy.h"
 #include "local.h"
-#include "npy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_FILE_BYTES = 1 << 30, MAX_LISTED_STEPS = 1000 };
 
@@ -20,7 +23,103 @@ struct worst {
     bool shapes_differ;
 };
 
-/* A JSON or npy file as JSON; NULL with a sentence on stderr. */
+/* Dimension d and below of a row-major array as lists; *at is the next element. */
+static json_t *lists(const struct named_tensor *t, size_t d, size_t *at)
+{
+    if (d == t->rank) {
+        double value = tensor_element(t, (*at)++);
+        return tensor_is_float(t) ? json_real(value) : json_integer((json_int_t)value);
+    }
+    json_t *list = json_array();
+    for (size_t i = 0; i < t->shape[d]; i++)
+        json_array_append_new(list, lists(t, d + 1, at));
+    return list;
+}
+
+static json_t *npy_to_json(const unsigned char *bytes, size_t n, const char **wrong)
+{
+    struct npy_array array;
+    size_t at = 0;
+    if ((*wrong = npy_read(bytes, n, &array)))
+        return NULL;
+    unsigned char *turned = array.fortran ? malloc(array.tensor.elements * array.width + 1) : NULL;
+    if (array.fortran && !turned) {
+        *wrong = "out of memory";
+        return NULL;
+    }
+    if (turned) {
+        npy_to_row_major(&array, turned);
+        array.tensor.data = turned;
+    }
+    json_t *json = lists(&array.tensor, 0, &at);
+    free(turned);
+    return json;
+}
+
+/* One array of an archive of several, by name. */
+static json_t *array_named(const struct tensor_set *set, const char *name)
+{
+    size_t at = 0;
+    const struct named_tensor *found = tensor_set_find(set, name);
+    return found ? lists(found, 0, &at) : NULL;
+}
+
+/* The arrays of an archive: by position outputs (or instances) and then the states, one by one; or by the names
+   "instances", "mask", "outputs", "state.0.h", "state.0.c", … */
+static json_t *npz_to_json(const struct tensor_set *set)
+{
+    json_t *object = json_object(), *states = json_array();
+    static const char *const names[] = {"instances", "mask", "outputs"};
+    const char *naming = tensor_set_text(set, "naming");
+    bool positional = set->n == 1 || (naming && !strcmp(naming, "position"));
+    size_t at = 0;
+    if (positional)
+        json_object_set_new(object, "outputs", set->n ? lists(&set->tensors[0], 0, &at) : json_null());
+    for (size_t i = 1; positional && i < set->n; i++) {
+        at = 0;
+        json_array_append_new(states, lists(&set->tensors[i], 0, &at));
+    }
+    for (size_t i = 0; !positional && i < 3; i++) {
+        json_t *array = array_named(set, names[i]);
+        if (array)
+            json_object_set_new(object, names[i], array);
+    }
+    for (size_t l = 0, found = 1; !positional && found; l++) {
+        found = 0;
+        for (size_t k = 0; k < 2; k++) {
+            char name[48];
+            snprintf(name, sizeof name, "state.%zu.%c", l, "hc"[k]);
+            json_t *array = array_named(set, name);
+            found += array != NULL;
+            if (array)
+                json_array_append_new(states, array);
+        }
+    }
+    if (json_array_size(states))
+        json_object_set(object, "state_tensors", states);
+    json_decref(states);
+    return object;
+}
+
+/* A .npz file, read by the confined helper. */
+static json_t *load_npz(const char *path)
+{
+    struct tensor_set set;
+    struct problems problems = {.n_errors = 0};
+    json_t *json = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && archive_open(&set, fd, path, &problems)) {
+        json = npz_to_json(&set);
+        tensor_set_close(&set);
+    }
+    if (fd >= 0)
+        close(fd);
+    cli_problems(&problems);
+    problems_close(&problems);
+    return json;
+}
+
+/* A JSON, npy or npz file as JSON; NULL with a sentence on stderr. */
 static json_t *load(const char *path)
 {
     size_t bytes;
@@ -31,17 +130,17 @@ static json_t *load(const char *path)
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
         return NULL;
     }
-    if (bytes >= 4 && !memcmp(text, "PK\3\4", 4)) {
-        fprintf(stderr, "%s: archives (.npz) are not read yet; save the array with numpy.save\n", path);
-        free(text);
-        return NULL;
-    }
-    json_t *json =
-        npy_is(text, bytes) ? npy_to_json(text, bytes, &wrong) : json_loadb(text, bytes, JSON_DECODE_ANY, &error);
+    json_t *json = NULL;
+    const unsigned char *raw = (const unsigned char *)text;
+    bool npz = bytes >= 4 && !memcmp(text, "PK\3\4", 4);
+    if (npz)
+        json = load_npz(path);
+    else
+        json = npy_is(raw, bytes) ? npy_to_json(raw, bytes, &wrong) : json_loadb(text, bytes, JSON_DECODE_ANY, &error);
     if (!json && wrong)
         fprintf(stderr, "%s: %s\n", path, wrong);
-    else if (!json)
-        fprintf(stderr, "%s: line %d, column %d: %s (expected JSON or .npy)\n", path, error.line, error.column,
+    else if (!json && !npz)
+        fprintf(stderr, "%s: line %d, column %d: %s (expected JSON, .npy or .npz)\n", path, error.line, error.column,
                 error.text);
     free(text);
     return json;
@@ -100,13 +199,39 @@ static bool report_steps(const json_t *got, const json_t *expected, struct toler
     return good;
 }
 
+/* Every [batch][units] of nested states, in order. */
+static void flatten_states(json_t *states, json_t *out)
+{
+    size_t i;
+    json_t *entry;
+    if (json_is_number(json_array_get(json_array_get(states, 0), 0)))
+        json_array_append(out, states);
+    else
+        json_array_foreach(states, i, entry)
+            flatten_states(entry, out);
+}
+
+static bool compare_list(const char *what, const json_t *got, const json_t *expected, struct tolerance tolerance)
+{
+    bool good = true;
+    for (size_t i = 0; i < json_array_size(expected); i++) {
+        struct worst worst = {0};
+        char name[48];
+        compare(json_array_get(got, i), json_array_get(expected, i), tolerance, &worst);
+        snprintf(name, sizeof name, "%s %zu", what, i);
+        good &= report(name, &worst);
+    }
+    return good;
+}
+
 static bool compare_all(const json_t *got, const json_t *expected, struct tolerance tolerance)
 {
     const json_t *outputs = json_is_array(expected) ? expected : json_object_get(expected, "outputs");
-    const json_t *states = json_object_get(expected, "states"), *got_states = json_object_get(got, "states");
+    const json_t *states = json_object_get(expected, "states"), *tensors = json_object_get(expected, "state_tensors");
     const json_t *got_outputs = json_object_get(got, "outputs");
-    bool good = outputs || states;
-    if (!outputs && !states)
+    json_t *flat = json_array();
+    bool good = outputs || states || tensors;
+    if (!good)
         fprintf(stderr, "the expected file has neither \"outputs\" nor \"states\"\n");
     if (outputs) {
         struct worst worst = {0};
@@ -114,20 +239,26 @@ static bool compare_all(const json_t *got, const json_t *expected, struct tolera
         good &= report("outputs", &worst);
         good &= report_steps(got_outputs, outputs, tolerance);
     }
-    for (size_t i = 0; i < json_array_size(states); i++) {
-        struct worst worst = {0};
-        char name[48];
-        compare(json_array_get(got_states, i), json_array_get(states, i), tolerance, &worst);
-        snprintf(name, sizeof name, "states of cell %zu", i);
-        good &= report(name, &worst);
-    }
+    flatten_states(json_object_get(got, "states"), flat);
+    good &= compare_list("states of cell", json_object_get(got, "states"), states, tolerance);
+    good &= compare_list("state tensor", flat, tensors, tolerance);
+    json_decref(flat);
     return good;
+}
+
+/* The body of a request: an array alone is its instances. */
+static json_t *body_of(json_t *inputs)
+{
+    json_t *alone = json_is_array(inputs) ? inputs : json_object_get(inputs, "outputs"); /* an archive's first array */
+    if (alone && !json_object_get(inputs, "instances"))
+        return json_pack("{s:O}", "instances", alone);
+    return json_incref(inputs);
 }
 
 static int verify(struct local *local, const char *inputs_path, const char *expected_path, struct tolerance tolerance)
 {
     json_t *inputs = load(inputs_path), *expected = inputs ? load(expected_path) : NULL, *got = NULL;
-    json_t *body = json_is_array(inputs) ? json_pack("{s:O}", "instances", inputs) : json_incref(inputs);
+    json_t *body = inputs ? body_of(inputs) : NULL;
     char *text = expected && body ? json_dumps(body, JSON_COMPACT) : NULL;
     bool good = false;
     if (text) {

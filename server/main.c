@@ -1,5 +1,6 @@
 /* cellserve: the subcommands. */
 #include "cli.h"
+#include "config/helper.h"
 #include "server.h"
 
 #include <stdio.h>
@@ -20,7 +21,8 @@ static const struct command commands[] = {
      "Answer one request as POST /predict would, without a server. An error is printed as its JSON, with exit 1.", true,
      command_predict},
     {"verify", "MODEL --inputs FILE --expected FILE [--rtol R --atol A]",
-     "Compare with a framework's own answer (JSON or npy): the largest difference per output, layer and timestep.\n"
+     "Compare with a framework's own answer (JSON, npy or npz): the largest difference per output, layer and "
+     "timestep.\n"
      "Exit 1 outside the tolerance |got - expected| <= atol + rtol |expected| (defaults 1e-5 and 1e-6).",
      false, command_verify},
     {"bench", "MODEL [--batch B] [--timesteps T] [--threads N]",
@@ -35,14 +37,18 @@ static void usage(FILE *out)
     fprintf(out, "cellserve %s: serves stacked RNN cells over HTTP\n\n", CELLSERVE_VERSION);
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  cellserve %s %s\n", commands[i].name, commands[i].usage);
-    fprintf(out,
-            "  cellserve --version | --help | COMMAND --help\n\n"
-            "MODEL is a .json layer configuration as Keras serializes it (its weights come from the initializers),\n"
-            "or a folder with model.json beside one *.safetensors file, or a folder of numbered versions.\n");
+    fprintf(
+        out,
+        "  cellserve --version | --help | COMMAND --help\n\n"
+        "MODEL is a .keras or .h5 file of Keras's, a folder with model.json beside one weights file (*.safetensors,\n"
+        "*.h5, *.npz), a folder of numbered versions, or a .json layer configuration alone (its weights come from\n"
+        "the initializers). Files are known by their content.\n");
 }
 
 int main(int argc, char **argv)
 {
+    if (argc == 2 && !strcmp(argv[1], HELPER_ARGUMENT))
+        helper_main();
     if (argc < 2) {
         usage(stderr);
         return EXIT_BAD_USAGE;

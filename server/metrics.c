@@ -137,16 +137,37 @@ static void gauge(struct buffer *out, const char *name, const char *help, double
     buffer_printf(out, "cellserve_%s %.9g\n", name, value);
 }
 
-static void write_models(const struct server *server, struct buffer *out)
+static void write_models(struct server *server, struct buffer *out)
 {
-    head(out, "model_load_seconds", "gauge", "Time it took to load a model.");
-    for (size_t i = 0; i < server->n_models; i++)
-        buffer_printf(out, "cellserve_model_load_seconds{model=\"%s\",version=\"%s\"} %.6f\n", server->models[i].name,
-                      server->models[i].version, server->models[i].load_seconds);
-    head(out, "model_weight_bytes", "gauge", "Packed weights of a model.");
-    for (size_t i = 0; i < server->n_models; i++)
-        buffer_printf(out, "cellserve_model_weight_bytes{model=\"%s\",version=\"%s\"} %zu\n", server->models[i].name,
-                      server->models[i].version, rnn_stack_bytes(&server->models[i].layer.stack));
+    static const struct {
+        const char *name, *type, *help;
+    } rows[] = {
+        {"model_load_seconds", "gauge", "Time it took to load a model."},
+        {"model_weight_bytes", "gauge", "Weights of a model as they lie in memory."},
+        {"model_reloads_total", "counter", "Times that a new version took a model's place."},
+        {"model_reload_failures_total", "counter", "Times that a new version could not be loaded."},
+        {"model_reload_failed", "gauge", "1 while the last attempt to load a new version has failed, and why."},
+    };
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        head(out, rows[r].name, rows[r].type, rows[r].help);
+        for (size_t i = 0; i < server->n_slots; i++) {
+            const struct slot *slot = &server->slots[i];
+            pthread_mutex_lock(&server->models_lock);
+            const struct model *model = slot->current;
+            const double values[] = {model->load_seconds, (double)rnn_model_bytes(&model->chain), (double)slot->reloads,
+                                     (double)slot->failures, slot->failure[0] ? 1 : 0};
+            buffer_printf(out, "cellserve_%s{model=\"%s\"", rows[r].name, model->name);
+            if (r < 2)
+                buffer_printf(out, ",version=\"%s\"", model->version);
+            if (r == 4 && slot->failure[0]) {
+                buffer_printf(out, ",version=\"%s\",reason=\"", slot->failed_version);
+                buffer_escaped(out, slot->failure);
+                buffer_text(out, "\"");
+            }
+            buffer_printf(out, "} %.9g\n", values[r]);
+            pthread_mutex_unlock(&server->models_lock);
+        }
+    }
 }
 
 /* Prometheus's standard process metrics, from /proc. */

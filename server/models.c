@@ -21,12 +21,17 @@ static void answer_json(struct request *request, json_t *json)
     answer_buffer(request, 200, "application/json");
 }
 
+static const char *name_of(const struct slot *slot)
+{
+    return slot->entry->name ? slot->entry->name : MODEL_DEFAULT_NAME;
+}
+
 void answer_model_list(struct request *request)
 {
     const struct server *server = request->server;
     json_t *names = json_array();
-    for (size_t i = 0; i < server->n_models; i++)
-        json_array_append_new(names, json_string(server->models[i].name));
+    for (size_t i = 0; i < server->n_slots; i++)
+        json_array_append_new(names, json_string(name_of(&server->slots[i])));
     answer_json(request, json_pack("{s:o}", "models", names));
 }
 
@@ -43,16 +48,46 @@ static json_t *state_size(const struct rnn_cell_spec *spec)
     return list;
 }
 
-static json_t *layer_table(const struct rnn_stack *stack)
+/* One entry for each cell of the model, as in states. */
+static json_t *state_sizes(const struct rnn_model *chain)
+{
+    json_t *list = json_array();
+    for (size_t p = 0; p < chain->n_parts; p++) {
+        const struct rnn_cell_spec *spec = chain->parts[p].layer->stack.spec;
+        json_t *sizes = state_size(spec);
+        if (spec->class) /* a bare cell counts as a stack of one */
+            json_array_append_new(list, sizes);
+        else {
+            json_array_extend(list, sizes);
+            json_decref(sizes);
+        }
+    }
+    return list;
+}
+
+/* The cells of recurrent layers, and the other layers as they are. */
+static json_t *layer_table(const struct rnn_model *chain)
 {
     json_t *table = json_array();
     char path[256];
-    for (size_t i = 0; i < stack->n_cells; i++) {
-        const struct rnn_cell *cell = &stack->cells[i];
-        const struct rnn_cell_spec *spec = rnn_cell_spec_leaf(stack->spec, i, path, sizeof path);
-        json_array_append_new(table, json_pack("{s:s, s:s, s:s*, s:I, s:I}", "path", path, "class_name",
-                                               cell->class->keras_name, "name", spec->name, "input_size",
-                                               (json_int_t)cell->input_size, "units", (json_int_t)cell->units));
+    for (size_t l = 0; l < chain->n_layers; l++) {
+        const struct layer *layer = &chain->layers[l];
+        for (size_t p = 0; p < layer->n_parts; p++) {
+            const struct rnn_stack *stack = &layer->parts[p].stack;
+            for (size_t i = 0; i < stack->n_cells; i++) {
+                const struct rnn_cell *cell = &stack->cells[i];
+                const struct rnn_cell_spec *spec = rnn_cell_spec_leaf(stack->spec, i, path, sizeof path);
+                json_t *row = json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I}", "layer", layer->name, "path", path,
+                                        "class_name", cell->class->keras_name, "name", spec->name, "input_size",
+                                        (json_int_t)cell->input_size, "units", (json_int_t)cell->units);
+                if (layer->n_parts > 1)
+                    json_object_set_new(row, "direction", json_string(p ? "backward" : "forward"));
+                json_array_append_new(table, row);
+            }
+        }
+        if (!layer->n_parts)
+            json_array_append_new(table, json_pack("{s:s, s:s, s:I}", "layer", layer->name, "class_name",
+                                                   layer->class_name, "input_size", (json_int_t)layer->input_size));
     }
     return table;
 }
@@ -64,46 +99,52 @@ static json_t *dimension(json_int_t size)
     return json_pack("{s:s, s:s}", "size", text, "name", "");
 }
 
-/* A tensor of a signature: [batch, (timesteps,) width]. */
-static json_t *tensor_info(bool sequences, size_t width, const char *name)
+/* A tensor of a signature: [batch, (timesteps,) width], or [batch, timesteps] of ids. */
+static json_t *tensor_info(const struct layer_shape *shape, const char *name)
 {
     json_t *dims = json_array();
     json_array_append_new(dims, dimension(-1));
-    if (sequences)
+    if (shape->sequence)
         json_array_append_new(dims, dimension(-1));
-    json_array_append_new(dims, dimension((json_int_t)width));
+    if (!shape->ids)
+        json_array_append_new(dims, dimension((json_int_t)shape->width));
     return json_pack("{s:s, s:{s:o, s:b}, s:s}", "dtype", "DT_FLOAT", "tensor_shape", "dim", dims, "unknown_rank", 0,
                      "name", name);
 }
 
+/* The version that serves, and beside it the one that failed to take its place. */
 void answer_model_status(struct request *request)
 {
     const struct model *model = request->model;
-    answer_json(request, json_pack("{s:s, s:b, s:[{s:s, s:s, s:{s:s, s:s}}]}", "name", model->name, "ready", 1,
-                                   "model_version_status", "version", model->version, "state", "AVAILABLE", "status",
-                                   "error_code", "OK", "error_message", ""));
+    struct server *server = request->server;
+    json_t *versions = json_array();
+    json_array_append_new(versions, json_pack("{s:s, s:s, s:{s:s, s:s}}", "version", model->version, "state",
+                                              "AVAILABLE", "status", "error_code", "OK", "error_message", ""));
+    for (size_t i = 0; i < server->n_slots; i++) {
+        const struct slot *slot = &server->slots[i];
+        pthread_mutex_lock(&server->models_lock);
+        if (!strcmp(name_of(slot), model->name) && slot->failure[0])
+            json_array_append_new(versions, json_pack("{s:s, s:s, s:{s:s, s:s}}", "version", slot->failed_version,
+                                                      "state", "END", "status", "error_code", "INVALID_ARGUMENT",
+                                                      "error_message", slot->failure));
+        pthread_mutex_unlock(&server->models_lock);
+    }
+    answer_json(request,
+                json_pack("{s:s, s:b, s:o}", "name", model->name, "ready", 1, "model_version_status", versions));
 }
 
 void answer_model_metadata(struct request *request)
 {
     const struct model *model = request->model;
-    const struct rnn_layer *layer = &model->layer;
-    const struct rnn_stack *stack = &layer->stack;
-    json_t *states = state_size(stack->spec);
-    if (stack->spec->class) { /* a bare cell counts as a stack of one */
-        json_t *inner = states;
-        states = json_array();
-        json_array_append_new(states, inner);
-    }
+    const struct rnn_model *chain = &model->chain;
     json_t *signature =
-        json_pack("{s:{s:o}, s:{s:o}, s:s}", "inputs", "inputs", tensor_info(true, stack->input_size, "inputs"),
-                  "outputs", "outputs", tensor_info(layer->return_sequences, stack->output_size, "outputs"),
-                  "method_name", "tensorflow/serving/predict");
+        json_pack("{s:{s:o}, s:{s:o}, s:s}", "inputs", "inputs", tensor_info(&chain->input, "inputs"), "outputs",
+                  "outputs", tensor_info(&chain->output, "outputs"), "method_name", "tensorflow/serving/predict");
     answer_json(request,
                 json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:{s:o}}}, s:o, s:I, s:I, s:s, s:b, s:b, s:o}", "model_spec",
                           "name", model->name, "signature_name", "", "version", model->version, "metadata",
-                          "signature_def", "signature_def", "serving_default", signature, "state_size", states,
-                          "output_size", (json_int_t)stack->output_size, "input_size", (json_int_t)stack->input_size,
-                          "class_name", model->class_name, "return_sequences", layer->return_sequences, "time_major",
-                          layer->time_major, "layers", layer_table(stack)));
+                          "signature_def", "signature_def", "serving_default", signature, "state_size",
+                          state_sizes(chain), "output_size", (json_int_t)chain->output.width, "input_size",
+                          (json_int_t)chain->input.width, "class_name", model->class_name, "return_sequences",
+                          chain->return_sequences, "time_major", chain->time_major, "layers", layer_table(chain)));
 }

@@ -32,6 +32,12 @@ static struct batch_limits limits_of(const struct server *server)
     return (struct batch_limits){(size_t)s->max_rows, (size_t)s->max_timesteps, (size_t)s->max_response_bytes};
 }
 
+/* Rows that are run side by side. */
+static size_t group_of(const struct server *server)
+{
+    return (size_t)server->settings->max_batch_rows;
+}
+
 static bool expand(struct request *request, struct failure *failure)
 {
     size_t bytes, room;
@@ -58,7 +64,7 @@ static bool read_body(struct request *request, struct prediction *p, const struc
         .text = request->body ? request->body : "", .bytes = request->body_bytes, .share = &request->memory};
     bool good = json_body_read(&body, keys, &p->failure);
     if (!request->model && (good || strcmp(p->failure.code, "invalid_json")))
-        request->model = server_model(request->server, p->model);
+        request->model = server_acquire(request->server, p->model);
     if (body.nonfinite_at && !(request->model && request->model->allow_nonfinite) &&
         (good || strcmp(p->failure.code, "invalid_json"))) {
         p->failure = body.nonfinite;
@@ -85,20 +91,41 @@ static bool should_stop(struct request *request, struct failure *failure)
     return false;
 }
 
+/* Whether a run should stop, as core asks it. */
+struct watch {
+    struct request *request;
+    struct failure *failure;
+};
+
+static bool stop_asked(void *context)
+{
+    const struct watch *watch = context;
+    return should_stop(watch->request, watch->failure);
+}
+
 /* Run all rows, max_batch_rows side by side. Between chunks of timesteps it is seen whether anyone still waits. */
-static bool compute(struct request *request, struct prediction *p, const struct rnn_layer *layer, struct worker *worker)
+static bool compute(struct request *request, struct prediction *p, struct worker *worker)
 {
     struct batch *batch = &p->batch;
-    size_t most = (size_t)request->server->settings->max_batch_rows;
+    const struct rnn_model *chain = &batch->model->chain;
+    struct watch watch = {request, &p->failure};
+    size_t most = group_of(request->server), scratch;
+    const struct model_run run = {.sequences = batch->sequences,
+                                  .work = batch->work,
+                                  .floats = batch->work_floats,
+                                  .masks = batch->work_masks,
+                                  .order = batch->order,
+                                  .arena = &worker->arena,
+                                  .stop = stop_asked,
+                                  .stop_context = &watch};
+    /* the model may have been loaded after the worker was started */
+    if (!rnn_model_scratch(chain, most, &scratch) || !arena_reserve(&worker->arena, scratch))
+        return failure_overloaded(&p->failure);
     for (size_t first = 0; first < batch->n_rows; first += most) {
-        size_t n = batch->n_rows - first < most ? batch->n_rows - first : most, left = n;
-        rnn_layer_begin(layer, batch->rows + first, n, batch->order);
+        size_t n = batch->n_rows - first < most ? batch->n_rows - first : most;
         metrics_batch(&request->server->metrics, n);
-        do {
-            if (should_stop(request, &p->failure))
-                return false;
-            left = rnn_layer_advance(layer, batch->order, left, &worker->arena);
-        } while (left);
+        if (should_stop(request, &p->failure) || !rnn_model_run(chain, &run, batch->rows + first, n))
+            return false;
     }
     return true;
 }
@@ -145,20 +172,20 @@ void answer_predict(struct request *request, struct worker *worker)
     int64_t since = request->timing.started;
     bool finite = true, good = !should_stop(request, &p.failure) && read_body(request, &p, keys);
     if (good) {
-        const struct rnn_layer *layer = &request->model->layer;
+        const struct rnn_model *chain = &request->model->chain;
         p.batch = (struct batch){.model = request->model,
                                  .share = &request->memory,
-                                 .sequences = p.return_sequences < 0 ? layer->return_sequences : p.return_sequences};
+                                 .sequences = p.return_sequences < 0 ? chain->return_sequences : p.return_sequences};
         good = batch_bind_inputs(&p.batch, &p.inputs, "instances", &limits, &p.failure) &&
                batch_bind_mask(&p.batch, &p.mask, &p.failure) &&
                batch_bind_states(&p.batch, &p.states, "initial_state", &p.failure) &&
-               batch_bind_outputs(&p.batch, &limits, &p.failure);
+               batch_bind_outputs(&p.batch, group_of(request->server), &limits, &p.failure);
     }
     lap(&since, &request->timing.decode);
     if (good) {
         request->rows = p.batch.n_rows;
         request->timesteps = p.batch.timesteps;
-        good = compute(request, &p, &request->model->layer, worker);
+        good = compute(request, &p, worker);
         lap(&since, &request->timing.compute);
     }
     if (good) {
@@ -169,6 +196,10 @@ void answer_predict(struct request *request, struct worker *worker)
         if (p.return_state) {
             buffer_text(out, ", \"states\": ");
             batch_write_states(&p.batch, out, &finite);
+            if (request->model->chain.n_parts > 1) {
+                buffer_text(out, ", \"state_layers\": ");
+                batch_write_state_layers(&p.batch, out);
+            }
         }
         buffer_text(out, "}\n");
         lap(&since, &request->timing.encode);
@@ -176,7 +207,7 @@ void answer_predict(struct request *request, struct worker *worker)
     finish(request, &p, good, finite);
 }
 
-/* StackedRNNCells.call: the cells once, without the layer's options. */
+/* StackedRNNCells.call: the cells once, without the layer's options; for a model of several layers, the whole chain. */
 void answer_step(struct request *request, struct worker *worker)
 {
     struct prediction p = {.return_sequences = 0};
@@ -188,16 +219,23 @@ void answer_step(struct request *request, struct worker *worker)
     const struct batch_limits limits = limits_of(request->server);
     int64_t since = request->timing.started;
     bool finite = true, good = !should_stop(request, &p.failure) && read_body(request, &p, keys);
+    if (good && !request->model->chain.streamable)
+        good = failure_set(&p.failure, 400, "not_streamable", "",
+                           "This model cannot go one timestep at a time: it has a layer (Bidirectional, Flatten, "
+                           "pooling, …) that needs whole sequences.");
     if (good) {
-        p.batch = (struct batch){.model = request->model, .share = &request->memory, .single = true};
+        p.batch = (struct batch){.model = request->model,
+                                 .share = &request->memory,
+                                 .sequences = request->model->chain.return_sequences,
+                                 .single = true};
         good = batch_bind_inputs(&p.batch, &p.inputs, "inputs", &limits, &p.failure) &&
                batch_bind_states(&p.batch, &p.states, "states", &p.failure) &&
-               batch_bind_outputs(&p.batch, &limits, &p.failure);
+               batch_bind_outputs(&p.batch, group_of(request->server), &limits, &p.failure);
     }
     lap(&since, &request->timing.decode);
     if (good) {
         request->rows = request->timesteps = p.batch.n_rows;
-        good = compute(request, &p, &request->model->layer, worker);
+        good = compute(request, &p, worker);
         lap(&since, &request->timing.compute);
     }
     if (good) {

@@ -30,6 +30,7 @@ bool request_init(struct request *request, struct server *server, const char *ta
 
 void request_close(struct request *request)
 {
+    server_release(request->model);
     buffer_close(&request->answer);
     free(request->body);
     memory_give(&request->memory, request->body_room);

@@ -35,7 +35,7 @@ struct request {
     bool gzip;
     const struct route *route;
     char name[REQUEST_NAME_BYTES]; /* of the model in the target */
-    const struct model *model;     /* once known */
+    struct model *model;           /* once known: the request's own use of it, which request_close ends */
 
     char *body; /* followed by a NUL byte */
     size_t body_bytes, body_room;

@@ -82,7 +82,7 @@ static bool find_model(struct request *request, const char *name, size_t bytes, 
     request->name[bytes] = 0;
     if (request->server->state == SERVER_LOADING)
         return true; /* dispatch refuses */
-    request->model = server_model(request->server, request->name);
+    request->model = server_acquire(request->server, request->name);
     if (!request->model)
         answer_error(request, 404, "model_not_found", "There is no model named \"%s\"; GET /v1/models lists them.",
                      request->name);

@@ -1,82 +1,155 @@
-/* The models of a server. */
+/* The models of a server: loading, sharing, and replacing them while they are in use. */
 #include "server.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* One timestep: its pages are touched, and what cannot run is found before clients find it. */
+static bool warm(const struct rnn_model *chain, size_t rows, size_t *scratch_bytes)
+{
+    size_t timesteps = chain->input.timesteps ? chain->input.timesteps : 1;
+    struct arena arena = {0};
+    struct layer_shape out;
+    struct model_work work = {.floats = 0};
+    struct rnn_row row = {.timesteps = timesteps, .input_stride = chain->input.width}, *order[1];
+    if (!rnn_model_scratch(chain, rows, scratch_bytes) || !arena_reserve(&arena, *scratch_bytes) ||
+        rnn_model_output(chain, timesteps, chain->return_sequences, &out, NULL) ||
+        !rnn_model_work(chain, &row, 1, chain->return_sequences, &work)) {
+        arena_close(&arena);
+        return false;
+    }
+    float *inputs = rnn_alloc(timesteps, chain->input.width * sizeof *inputs);
+    float *states = rnn_alloc(chain->state_elems, sizeof *states);
+    float *outputs = rnn_alloc(out.timesteps, out.width * sizeof *outputs);
+    float *floats = rnn_alloc(2 * work.floats + work.aux, sizeof *floats);
+    unsigned char *masks = rnn_alloc(work.masks, 1);
+    bool good = inputs && states && outputs && floats && masks;
+    if (good) {
+        row.inputs = inputs;
+        row.states = states;
+        row.outputs = outputs;
+        row.output_stride = (ptrdiff_t)out.width;
+        const struct model_run run = {.sequences = chain->return_sequences,
+                                      .work = work,
+                                      .floats = floats,
+                                      .masks = masks,
+                                      .order = order,
+                                      .arena = &arena};
+        rnn_model_run(chain, &run, &row, 1);
+    }
+    free(inputs);
+    free(states);
+    free(outputs);
+    free(floats);
+    free(masks);
+    arena_close(&arena);
+    return good;
+}
+
+/* A model with one user, or NULL with problems added. */
+static struct model *load(const struct server *server, const struct model_entry *entry, struct problems *problems,
+                          size_t *scratch_bytes)
+{
+    struct model *model = calloc(1, sizeof *model);
+    if (!model) {
+        problem_error(problems, (struct place){entry->path, NULL}, "out of memory");
+        return NULL;
+    }
+    if (model_load(entry, server->settings->file, server->vec, problems, model)) {
+        if (warm(&model->chain, (size_t)server->settings->max_batch_rows, scratch_bytes)) {
+            model->users = 1;
+            return model;
+        }
+        problem_error(problems, (struct place){entry->path, NULL}, "out of memory for %lld rows at a time",
+                      (long long)server->settings->max_batch_rows);
+        model_close(model);
+    }
+    free(model);
+    return NULL;
+}
 
 bool server_load(struct server *server, struct problems *problems, size_t *scratch_bytes)
 {
     const struct settings *settings = server->settings;
-    size_t before = problems->n_errors, rows = (size_t)settings->max_batch_rows;
+    size_t before = problems->n_errors, bytes = 0;
     *scratch_bytes = 0;
-    server->models = calloc(settings->n_models + 1, sizeof *server->models);
-    for (size_t i = 0; server->models && i < settings->n_models; i++) {
-        const struct model_entry *entry = &settings->models[i];
-        struct model *model = &server->models[server->n_models];
-        size_t bytes;
-        if (!model_load(entry, settings->file, server->vec, problems, model))
-            continue;
-        server->n_models++;
-        if (entry->is_default || !server->default_model)
-            server->default_model = model;
-        if (!rnn_layer_scratch(&model->layer, rows, &bytes))
-            problem_error(problems, (struct place){entry->path, NULL}, "too large for %zu rows at a time", rows);
-        else if (bytes > *scratch_bytes)
-            *scratch_bytes = bytes;
-    }
-    if (!server->models)
+    pthread_mutex_init(&server->models_lock, NULL);
+    server->slots = calloc(settings->n_models + 1, sizeof *server->slots);
+    if (!server->slots) {
         problem_error(problems, (struct place){settings->file, NULL}, "out of memory");
+        return false;
+    }
+    for (; server->n_slots < settings->n_models; server->n_slots++) {
+        struct slot *slot = &server->slots[server->n_slots];
+        slot->entry = &settings->models[server->n_slots];
+        if (slot->entry->is_default)
+            server->default_slot = server->n_slots;
+        model_stamp(slot->entry, slot->stamp);
+        slot->current = load(server, slot->entry, problems, &bytes);
+        *scratch_bytes = slot->current && bytes > *scratch_bytes ? bytes : *scratch_bytes;
+    }
     return problems->n_errors == before;
 }
 
-static bool warm(const struct model *model)
+bool server_reload(struct server *server, struct slot *slot)
 {
-    const struct rnn_stack *stack = &model->layer.stack;
-    struct arena arena = {0};
+    struct problems problems = {.n_errors = 0};
+    char stamp[MODEL_STAMP_BYTES];
     size_t bytes;
-    float *memory = calloc(stack->input_size + stack->state_elems + stack->output_size, sizeof *memory);
-    bool good = memory && rnn_layer_scratch(&model->layer, 1, &bytes) && arena_reserve(&arena, bytes);
-    if (good) {
-        struct rnn_row row = {.inputs = memory,
-                              .timesteps = 1,
-                              .input_stride = stack->input_size,
-                              .states = memory + stack->input_size,
-                              .outputs = memory + stack->input_size + stack->state_elems},
-                       *order[1];
-        rnn_layer_begin(&model->layer, &row, 1, order);
-        rnn_layer_advance(&model->layer, order, 1, &arena);
+    model_stamp(slot->entry, stamp); /* before: what changes while it is loaded is seen again */
+    struct model *fresh = load(server, slot->entry, &problems, &bytes), *old = NULL;
+    pthread_mutex_lock(&server->models_lock);
+    memcpy(slot->stamp, stamp, sizeof stamp);
+    if (fresh) {
+        old = slot->current;
+        slot->current = fresh;
+        slot->reloads++;
+        slot->failure[0] = 0;
+    } else {
+        slot->failures++;
+        snprintf(slot->failure, sizeof slot->failure, "%.380s", problems.n_errors ? problems.errors[0] : "unknown");
+        snprintf(slot->failed_version, sizeof slot->failed_version, "%.*s", (int)strcspn(stamp, " "), stamp);
     }
-    arena_close(&arena);
-    free(memory);
-    return good;
+    pthread_mutex_unlock(&server->models_lock);
+    server_release(old);
+    problems_close(&problems);
+    return fresh != NULL;
 }
 
-bool server_warm(struct server *server, struct problems *problems)
+struct model *server_acquire(struct server *server, const char *name)
 {
-    for (size_t i = 0; i < server->n_models; i++)
-        if (!warm(&server->models[i])) {
-            problem_error(problems, (struct place){server->models[i].name, NULL}, "out of memory");
-            return false;
-        }
-    return true;
+    struct model *model = NULL;
+    for (size_t i = 0; i < server->n_slots && !model; i++) {
+        struct slot *slot = &server->slots[i];
+        const char *own = slot->entry->name ? slot->entry->name : MODEL_DEFAULT_NAME;
+        if (*name ? strcmp(own, name) : i != server->default_slot)
+            continue;
+        pthread_mutex_lock(&server->models_lock);
+        model = slot->current;
+        if (model)
+            model->users++;
+        pthread_mutex_unlock(&server->models_lock);
+        break;
+    }
+    return model;
 }
 
-const struct model *server_model(const struct server *server, const char *name)
+void server_release(struct model *model)
 {
-    if (!*name)
-        return server->default_model;
-    for (size_t i = 0; i < server->n_models; i++)
-        if (!strcmp(server->models[i].name, name))
-            return &server->models[i];
-    return NULL;
+    if (model && atomic_fetch_sub(&model->users, 1) == 1) {
+        model_close(model);
+        free(model);
+    }
 }
 
 void server_close(struct server *server)
 {
-    for (size_t i = 0; i < server->n_models; i++)
-        model_close(&server->models[i]);
-    free(server->models);
-    server->models = NULL;
-    server->n_models = 0;
-    server->default_model = NULL;
+    for (size_t i = 0; i < server->n_slots; i++)
+        server_release(server->slots[i].current);
+    if (server->slots)
+        pthread_mutex_destroy(&server->models_lock);
+    free(server->slots);
+    server->slots = NULL;
+    server->n_slots = 0;
 }

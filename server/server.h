@@ -18,14 +18,25 @@ enum server_state {
     SERVER_DRAINING, /* requests are still answered, every answer ends its connection */
 };
 
+/* A configured model: the version that is served, and what became of the last attempt to replace it. */
+struct slot {
+    const struct model_entry *entry;
+    struct model *current;         /* the slot's own use of it is one of its users */
+    char stamp[MODEL_STAMP_BYTES]; /* of the files that were last loaded, or failed to load */
+    uint64_t reloads, failures;
+    char failure[400]; /* why the last attempt failed; "" when it did not */
+    char failed_version[24];
+};
+
 struct server {
     const struct settings *settings;
     const struct vec_ops *vec;
     _Atomic enum server_state state; /* models may be read once it is not LOADING */
     atomic_bool cancel;              /* the drain's time is over: computing requests end with 503 */
-    struct model *models;
-    size_t n_models;
-    struct model *default_model;
+    struct slot
+        *slots; /* one for each model of the settings, in their order; what is in them is guarded by models_lock */
+    size_t n_slots, default_slot;
+    pthread_mutex_t models_lock; /* no other lock is taken under it */
     size_t n_workers;
     struct pool pool;
     struct memory memory;
@@ -33,14 +44,18 @@ struct server {
     atomic_size_t connections;
 };
 
-/* Load every model of the settings; every problem is added. Then the pool's scratch size is known. */
+/* Load every model of the settings, and run one timestep of each; every problem is added. Then the pool's scratch size
+   is known. server_close in any case. */
 bool server_load(struct server *server, struct problems *problems, size_t *scratch_bytes);
 
-/* Run one timestep of every model: its pages are touched, and what cannot run is found before clients find it. */
-bool server_warm(struct server *server, struct problems *problems);
+/* Load a slot's files anew and put them in its model's place. False, and the old version serves on, when that fails; the
+   slot says why. Called by one thread at a time. */
+bool server_reload(struct server *server, struct slot *slot);
 
-/* The model of a name ("" the default one), or NULL. */
-const struct model *server_model(const struct server *server, const char *name);
+/* The model of a name ("" the default one), which the caller now uses until server_release; or NULL. */
+struct model *server_acquire(struct server *server, const char *name);
+/* End a use; NULL is fine. The last one frees the model. */
+void server_release(struct model *model);
 
 void server_close(struct server *server);
 

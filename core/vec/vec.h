@@ -2,6 +2,7 @@
 #ifndef RNN_VEC_H
 #define RNN_VEC_H
 
+#include "../activation.h"
 #include "../packed.h"
 
 #include <stdbool.h>
@@ -42,6 +43,9 @@ struct vec_ops {
     void (*tanh)(size_t n, float *x);
     void (*sigmoid)(size_t n, float *x);
 };
+
+/* Apply an activation to n contiguous values, by vector routine where there is one. */
+void vec_activate(const struct vec_ops *vec, const struct activation *activation, size_t n, float *x);
 
 /* Plain C: the definition of correct. OpenBLAS: for CPUs without kernels of ours; the second table, row by row, is
    for an OpenBLAS whose tiles of rows turn out not to be invariant. */

@@ -55,6 +55,16 @@ const struct vec_ops *vec_select(const char *name)
     return NULL;
 }
 
+void vec_activate(const struct vec_ops *vec, const struct activation *activation, size_t n, float *x)
+{
+    if (activation->kind == ACT_TANH && vec->tanh)
+        vec->tanh(n, x);
+    else if (activation->kind == ACT_SIGMOID && vec->sigmoid)
+        vec->sigmoid(n, x);
+    else
+        activation_apply(activation, n, x);
+}
+
 unsigned long long vec_denormals_off(void)
 {
 #if defined(__x86_64__)

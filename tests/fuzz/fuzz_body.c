@@ -31,11 +31,17 @@ static const struct model *model(void)
 {
     static struct model model;
     static const float zeros[64];
-    const float *const tensors[3][CELL_MAX_TENSORS] = {
-        {zeros, zeros, zeros}, {zeros, zeros, zeros}, {zeros, zeros, zeros}};
+    const float *tensors[9];
+    for (size_t i = 0; i < 9; i++)
+        tensors[i] = zeros;
     if (!model.name) {
-        model.name = (char *)"m";
-        if (rnn_stack_init(&model.layer.stack, spec(), 2, tensors, &vec_c, NULL))
+        struct layer *layer = rnn_model_add(&model.chain);
+        model.name = "m";
+        model.chain.input = (struct layer_shape){.sequence = true, .width = 2};
+        layer->class = &layer_recurrent;
+        layer->cells[0] = spec();
+        layer->n_parts = 1;
+        if (layer_build(layer, &model.chain.input, tensors, &vec_c, NULL) || rnn_model_finish(&model.chain, NULL))
             abort();
     }
     return &model;
@@ -65,7 +71,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     struct json_body body = {.text = text, .bytes = size, .share = &share};
     if (json_body_read(&body, keys, &failure) && batch_bind_inputs(&batch, &inputs, "instances", &limits, &failure) &&
         batch_bind_mask(&batch, &mask, &failure) && batch_bind_states(&batch, &states, "initial_state", &failure) &&
-        batch_bind_outputs(&batch, &limits, &failure)) {
+        batch_bind_outputs(&batch, 64, &limits, &failure)) {
         bool finite = true;
         struct buffer out = {.limit = 1 << 20, .share = &share};
         batch_write_states(&batch, &out, &finite);

@@ -5,7 +5,7 @@ static struct problems problems;
 
 static struct activation activation(const char *text, int major)
 {
-    struct keras_reader reader = {"m.json", major, &problems};
+    struct keras_reader reader = {"m.json", major, &problems, 0};
     struct activation out = {.kind = ACT_TANH};
     json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
     keras_activation(&reader, json, "/a", &out);
@@ -15,7 +15,7 @@ static struct activation activation(const char *text, int major)
 
 static struct initializer initializer(const char *text)
 {
-    struct keras_reader reader = {"m.json", 2, &problems};
+    struct keras_reader reader = {"m.json", 2, &problems, 0};
     struct initializer out = {.kind = INIT_ZEROS};
     json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
     keras_initializer(&reader, json, "/i", &out);

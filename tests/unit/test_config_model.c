@@ -57,7 +57,7 @@ static void tensors_must_match_the_configuration(void **state)
                   12);
     if (!model_load(&entry, NULL, &vec_c, &problems, &model))
         fail_msg("%s", problems.errors[0]);
-    assert_int_equal(model.layer.stack.input_size, 3);
+    assert_int_equal(model.chain.input.width, 3);
     assert_true(model.has_weights_file);
     assert_string_equal(model.version, "1");
     model_close(&model);
@@ -70,14 +70,14 @@ static void tensors_must_match_the_configuration(void **state)
     write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[2, 2]", 24, 40) "," T(
                       "cells.0.bias", "[2]", 40, 48) "," T("cells.1.bias", "[1]", 48, 52) "}",
                   13);
-    refused("tensor cells.1.bias [1] belongs to no cell of the configuration");
+    refused("tensor \"cells.1.bias\" [1] belongs to no layer of the configuration");
     write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T(
                       "cells.0.recurrent_kernel", "[2, 2]", 24,
                       40) ", \"cells.0.bias\": {\"dtype\": \"I32\", \"shape\": [2], \"data_offsets\": [40, 48]}}",
                   12);
     refused("tensor cells.0.bias has dtype I32, expected F32, F64, F16 or BF16");
     write_file("second.safetensors", "", 0);
-    refused("more than one *.safetensors file");
+    refused("more than one model or weights file");
     char path[256];
     snprintf(path, sizeof path, "%s/second.safetensors", folder);
     unlink(path);
@@ -86,7 +86,7 @@ static void tensors_must_match_the_configuration(void **state)
     refused("the number of input features is not known");
     snprintf(path, sizeof path, "%s/model.json", folder);
     unlink(path);
-    refused("no model.json in this folder");
+    refused("no model.json and no model file in this folder");
 }
 
 static void initializers_give_the_same_model_for_a_seed(void **state)
@@ -100,8 +100,9 @@ static void initializers_give_the_same_model_for_a_seed(void **state)
     assert_true(model_load(&entry, "c.json", &vec_c, &problems, &b));
     entry.seed = 6;
     assert_true(model_load(&entry, "c.json", &vec_c, &problems, &c));
-    const struct packed *ka = &a.layer.stack.cells[0].kernel, *kb = &b.layer.stack.cells[0].kernel,
-                        *kc = &c.layer.stack.cells[0].kernel;
+    const struct packed *ka = &a.chain.layers[0].parts[0].stack.cells[0].kernel,
+                        *kb = &b.chain.layers[0].parts[0].stack.cells[0].kernel,
+                        *kc = &c.chain.layers[0].parts[0].stack.cells[0].kernel;
     assert_memory_equal(ka->data, kb->data, packed_bytes(ka));
     assert_memory_not_equal(ka->data, kc->data, packed_bytes(ka));
     assert_false(a.has_weights_file);

@@ -8,6 +8,8 @@
 
 static struct settings settings;
 static struct model models[1];
+static const struct model_entry entry = {.name = (char *)"m"};
+static struct slot slot;
 static struct server server;
 
 static void route(struct request *request, const char *method, const char *target)
@@ -174,9 +176,11 @@ int main(void)
     strcpy(models[0].version, "1");
     server.settings = &settings;
     server.vec = &vec_c;
-    server.models = models;
-    server.n_models = 1;
-    server.default_model = models;
+    models[0].users = 1;
+    slot = (struct slot){.entry = &entry, .current = models};
+    server.slots = &slot;
+    server.n_slots = 1;
+    pthread_mutex_init(&server.models_lock, NULL);
     server.state = SERVER_READY;
     server.memory.limit = 1 << 24;
     metrics_init(&server.metrics);

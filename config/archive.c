@@ -1,0 +1,140 @@
+/* Starting the load helper, waiting for it, and taking what it hands over. */
+#include "archive.h"
+
+#include "helper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_WAIT_MS = 30000, SENTENCE_BYTES = 512 };
+
+static const char *program = "/proc/self/exe";
+
+void archive_set_program(const char *path)
+{
+    program = path;
+}
+
+/* Only the file, the memory file, and a /dev/null for what libraries print. An empty environment, no signals blocked. */
+static pid_t start(int fd, int out, int *error)
+{
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    pid_t pid = -1;
+    char *const arguments[] = {"cellserve", HELPER_ARGUMENT, NULL};
+    char *const environment[] = {"HDF5_PLUGIN_PRELOAD=::", "OPENBLAS_NUM_THREADS=1", "ASAN_OPTIONS=detect_leaks=0",
+                                 NULL};
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, fd, 3); /* the descriptors may be among 0 to 2 themselves */
+    posix_spawn_file_actions_adddup2(&files, out, 4);
+    posix_spawn_file_actions_adddup2(&files, 3, STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&files, 4, STDOUT_FILENO);
+    posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addclosefrom_np(&files, 3);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    *error = posix_spawn(&pid, program, &files, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&files);
+    return *error ? -1 : pid;
+}
+
+/* Wait for the helper's end; false when it had to be killed for taking too long. */
+static bool wait_for(pid_t pid, int *status)
+{
+    struct timespec pause = {0, 500000};
+    for (long waited_us = 0; waited_us < MAX_WAIT_MS * 1000L; waited_us += pause.tv_nsec / 1000) {
+        pid_t ended = waitpid(pid, status, WNOHANG);
+        if (ended == pid)
+            return true;
+        if (ended < 0 && errno != EINTR)
+            break;
+        nanosleep(&pause, NULL);
+        if (pause.tv_nsec < 5000000)
+            pause.tv_nsec += pause.tv_nsec / 4;
+    }
+    kill(pid, SIGKILL);
+    while (waitpid(pid, status, 0) < 0 && errno == EINTR)
+        ;
+    return false;
+}
+
+/* The helper's own sentence about the file: text from outside, so only printable characters pass. */
+static void read_sentence(int out, char *text, size_t size)
+{
+    ssize_t n = pread(out, text, size - 1, 0);
+    text[n > 0 ? n : 0] = 0;
+    for (char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p == 0x7f)
+            *p = '?';
+}
+
+static void explain(bool in_time, int status, int out, struct place place, struct problems *problems)
+{
+    char text[SENTENCE_BYTES] = "";
+    if (!in_time)
+        problem_error(problems, place, "reading it took longer than %d s: the file is damaged, or made to do harm",
+                      MAX_WAIT_MS / 1000);
+    else if (WIFSIGNALED(status))
+        problem_error(problems, place, "the process that read it crashed (signal %d): the file is damaged",
+                      WTERMSIG(status));
+    else if (WEXITSTATUS(status) != HELPER_BAD_FILE)
+        problem_error(problems, place, "the process that read it ended with status %d", WEXITSTATUS(status));
+    else {
+        read_sentence(out, text, sizeof text);
+        problem_error(problems, place, "%s", text);
+    }
+}
+
+/* Said once a process, not for every file. */
+static void warn_unconfined(const struct tensor_set *set, struct problems *problems)
+{
+    static atomic_bool said;
+    const char *missing = tensor_set_text(set, "unconfined");
+    if (missing && *missing && !atomic_exchange(&said, true))
+        problem_warning(problems, (struct place){NULL, NULL},
+                        "this kernel lacks %.60s: model files are read by a process that is less confined", missing);
+}
+
+bool archive_open(struct tensor_set *set, int fd, const char *path, struct problems *problems)
+{
+    struct place place = {path, NULL};
+    int error = 0, status = 0;
+    *set = (struct tensor_set){0};
+    int out = memfd_create("cellserve-weights", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    pid_t pid = out < 0 ? -1 : start(fd, out, &error);
+    if (pid < 0) {
+        problem_error(problems, place, "the process that reads it cannot be started: %s",
+                      strerror(out < 0 ? errno : error));
+        if (out >= 0)
+            close(out);
+        return false;
+    }
+    bool in_time = wait_for(pid, &status), good = in_time && WIFEXITED(status) && WEXITSTATUS(status) == HELPER_GOOD;
+    if (!good)
+        explain(in_time, status, out, place, problems);
+    else if (fcntl(out, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)) {
+        problem_error(problems, place, "what was read cannot be sealed: %s", strerror(errno));
+        good = false;
+    }
+    good = good && safetensors_map(set, out, path, problems);
+    close(out);
+    if (good)
+        warn_unconfined(set, problems);
+    return good;
+}

@@ -1,0 +1,51 @@
+/* The helper's life: map the file, give up every right, parse, hand over. */
+#include "helper.h"
+
+#include "confine.h"
+#include "hdf5_file.h"
+#include "zip_file.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CPU_SECONDS = 10 };
+
+/* A file holds at most so many times its own size in tensors: Keras's compressed files hold up to twice. */
+enum { MAX_EXPANSION = 8 };
+static const size_t spare_bytes = (size_t)64 << 20, spare_memory = (size_t)512 << 20;
+
+static void say(const char *text)
+{
+    if (ftruncate(STDOUT_FILENO, 0) || lseek(STDOUT_FILENO, 0, SEEK_SET) ||
+        write(STDOUT_FILENO, text, strlen(text)) < 0)
+        _exit(HELPER_BAD_FILE + 1);
+    _exit(HELPER_BAD_FILE);
+}
+
+_Noreturn void helper_main(void)
+{
+    struct stat info;
+    struct handover out = {.n = 0};
+    char missing[64];
+    json_object_seed(0); /* needs a file, later none can be opened */
+    hdf5_prepare();
+    size_t n = fstat(STDIN_FILENO, &info) || info.st_size < 0 ? 0 : (size_t)info.st_size;
+    const unsigned char *bytes = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, STDIN_FILENO, 0) : MAP_FAILED;
+    if (bytes == MAP_FAILED)
+        say("it is empty, or cannot be mapped");
+    out.limit = MAX_EXPANSION * n + spare_bytes;
+    const struct confine_limits limits = {.memory_bytes = 2 * out.limit + spare_memory,
+                                          .file_bytes = out.limit + spare_bytes,
+                                          .cpu_seconds = CPU_SECONDS};
+    confine(&limits, missing, sizeof missing);
+    bool good = handover_text(&out, "unconfined", missing, strlen(missing)) &&
+                (hdf5_is(bytes, n)  ? hdf5_read(&out, bytes, n)
+                 : zip_is(bytes, n) ? zip_read(&out, bytes, n)
+                                    : handover_fail(&out, "it is neither an HDF5 file nor a zip archive")) &&
+                handover_write(&out, STDOUT_FILENO);
+    if (!good)
+        say(out.error[0] ? out.error : "it cannot be read");
+    _exit(HELPER_GOOD);
+}

@@ -1,0 +1,373 @@
+/* PyTorch's recurrent modules: their arguments, and their tensors turned into Keras's layout. */
+#include "torch_model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SIZE = 1 << 20, MAX_LAYERS = 128, NAME_BYTES = 200 };
+
+static const struct kind {
+    const char *class_name, *keras_name;
+    const struct cell_class *cell;
+    size_t gates[4]; /* PyTorch's block that is Keras's i-th */
+} kinds[] = {
+    {"torch.nn.LSTM", "lstm", &cell_lstm, {0, 1, 2, 3}}, /* i f g o = i f c o */
+    {"torch.nn.GRU", "gru", &cell_gru, {1, 0, 2}},       /* r z n to z r h */
+    {"torch.nn.RNN", "rnn", &cell_simple_rnn, {0}},
+};
+
+/* The arguments, and where the tensors go. */
+struct torch {
+    struct keras_reader reader;
+    const struct kind *kind;
+    size_t input_size, hidden_size, num_layers;
+    bool bias, bidirectional, relu;
+    bool apply; /* the head */
+    char head[64];
+    size_t head_units;
+    bool head_bias;
+    char prefix[NAME_BYTES];
+    const struct tensor_set *from;
+    const char *weights_file;
+    struct tensor_set *to;
+    float *next; /* memory for the next tensor */
+};
+
+static const struct kind *find_kind(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(kinds[i].class_name, name))
+            return &kinds[i];
+    return NULL;
+}
+
+bool torch_is(const json_t *json)
+{
+    const char *name = json_string_value(json_object_get(json, "class_name"));
+    return name && !strncmp(name, "torch.", 6);
+}
+
+/* ---- arguments ---- */
+
+static void read_config(struct torch *t, const json_t *config)
+{
+    static const char *const keys[] = {"input_size", "hidden_size",   "num_layers", "bias",         "batch_first",
+                                       "dropout",    "bidirectional", "proj_size",  "nonlinearity", "device",
+                                       NULL};
+    const char *path = "/config", *nonlinearity = json_string_value(json_object_get(config, "nonlinearity"));
+    t->num_layers = 1;
+    t->bias = true;
+    keras_size(&t->reader, config, path, "input_size", MAX_SIZE, &t->input_size);
+    keras_size(&t->reader, config, path, "hidden_size", MAX_SIZE, &t->hidden_size);
+    if (json_object_get(config, "num_layers"))
+        keras_size(&t->reader, config, path, "num_layers", MAX_LAYERS, &t->num_layers);
+    keras_bool(&t->reader, config, path, "bias", &t->bias);
+    keras_bool(&t->reader, config, path, "bidirectional", &t->bidirectional);
+    if (json_integer_value(json_object_get(config, "proj_size")) != 0)
+        keras_expected(&t->reader, path, "proj_size", "0: an LSTM with a projection is no Keras cell",
+                       json_object_get(config, "proj_size"));
+    t->relu = nonlinearity && !strcmp(nonlinearity, "relu");
+    if (nonlinearity && !t->relu && strcmp(nonlinearity, "tanh"))
+        keras_expected(&t->reader, path, "nonlinearity", "\"tanh\" or \"relu\"",
+                       json_object_get(config, "nonlinearity"));
+    keras_warn_unknown(&t->reader, config, path, keys, NULL);
+}
+
+static void read_head(struct torch *t, const json_t *head)
+{
+    const char *class_name = json_string_value(json_object_get(head, "class_name"));
+    const json_t *config = json_object_get(head, "config");
+    if (!head)
+        return;
+    if (!class_name || strcmp(class_name, "torch.nn.Linear"))
+        keras_expected(&t->reader, "/head", "class_name", "\"torch.nn.Linear\"", json_object_get(head, "class_name"));
+    keras_name(head, t->head, sizeof t->head);
+    if (!t->head[0])
+        keras_expected(&t->reader, "/head", "name", "the name that the layer's tensors begin with", NULL);
+    t->head_bias = true;
+    keras_bool(&t->reader, head, "/head", "apply", &t->apply);
+    keras_size(&t->reader, config, "/head/config", "out_features", MAX_SIZE, &t->head_units);
+    keras_bool(&t->reader, config, "/head/config", "bias", &t->head_bias);
+}
+
+/* ---- layers ---- */
+
+static struct rnn_cell_spec *new_cell(const struct torch *t)
+{
+    struct rnn_cell_spec *cell = rnn_cell_spec_new(t->kind->cell);
+    if (!cell)
+        return NULL;
+    cell->units = t->hidden_size;
+    cell->use_bias = t->bias;
+    if (t->relu)
+        cell->activation = activation_find("relu")->activation;
+    return cell;
+}
+
+static bool configure_recurrent(struct torch *t, struct layer *layer, size_t first, bool last)
+{
+    size_t cells = t->bidirectional ? 1 : t->num_layers;
+    layer->class = &layer_recurrent;
+    layer->n_parts = t->bidirectional ? 2 : 1;
+    snprintf(layer->class_name, sizeof layer->class_name, "%s", t->bidirectional ? "Bidirectional" : "RNN");
+    if (t->bidirectional)
+        snprintf(layer->name, sizeof layer->name, "%s_l%zu", t->kind->keras_name, first);
+    else
+        snprintf(layer->name, sizeof layer->name, "%s", t->kind->keras_name);
+    for (size_t p = 0; p < layer->n_parts; p++) {
+        struct rnn_cell_spec *stack = layer->cells[p] = rnn_cell_spec_new(NULL);
+        layer->parts[p].return_sequences = t->bidirectional || !last || !t->apply;
+        layer->parts[p].go_backwards = p == 1;
+        if (!stack || !(stack->cells = calloc(cells, sizeof *stack->cells)))
+            return false;
+        for (; stack->n_cells < cells; stack->n_cells++)
+            if (!(stack->cells[stack->n_cells] = new_cell(t)))
+                return false;
+    }
+    return true;
+}
+
+static bool configure_head(struct torch *t, struct rnn_model *model)
+{
+    if (t->bidirectional) {
+        struct layer *step = rnn_model_add(model);
+        if (!step)
+            return false;
+        step->class = &layer_last_timestep;
+        snprintf(step->class_name, sizeof step->class_name, "LastTimestep");
+        snprintf(step->name, sizeof step->name, "last_timestep");
+    }
+    struct layer *head = rnn_model_add(model);
+    if (!head)
+        return false;
+    head->class = &layer_dense;
+    snprintf(head->class_name, sizeof head->class_name, "Dense");
+    memcpy(head->name, t->head, sizeof head->name);
+    head->units = t->head_units;
+    head->use_bias = t->head_bias;
+    return true;
+}
+
+static bool configure(struct torch *t, struct keras_model *out)
+{
+    size_t layers = t->bidirectional ? t->num_layers : 1;
+    out->is_chain = layers > 1 || t->apply;
+    out->keras_major = 2;
+    snprintf(out->class_name, sizeof out->class_name, "%s", t->kind->class_name);
+    snprintf(out->name, sizeof out->name, "%s", t->kind->keras_name);
+    out->model.input = (struct layer_shape){.sequence = true, .width = t->input_size};
+    for (size_t i = 0; i < layers; i++) {
+        struct layer *layer = rnn_model_add(&out->model);
+        if (!layer || !configure_recurrent(t, layer, i, i + 1 == layers))
+            return false;
+    }
+    return !t->apply || configure_head(t, &out->model);
+}
+
+/* ---- tensors ---- */
+
+static void tensor_problem(const struct torch *t, const char *name, const char *text)
+{
+    problem_error(t->reader.problems, (struct place){t->weights_file, NULL}, "tensor %s%s", name, text);
+}
+
+/* The prefix of "weight_ih_l0". */
+static void find_prefix(struct torch *t)
+{
+    static const char first[] = "weight_ih_l0";
+    const char *found = NULL;
+    for (size_t i = 0; i < t->from->n; i++) {
+        const char *name = t->from->tensors[i].name;
+        size_t n = strlen(name), m = sizeof first - 1;
+        if (n < m || strcmp(name + n - m, first) || n - m >= sizeof t->prefix || (n > m && name[n - m - 1] != '.'))
+            continue;
+        if (found)
+            problem_error(t->reader.problems, (struct place){t->weights_file, NULL},
+                          "two recurrent modules, %.100s and %.100s; keep the tensors of one", found, name);
+        found = name;
+        snprintf(t->prefix, sizeof t->prefix, "%.*s", (int)(n - m), name);
+    }
+    if (!found)
+        tensor_problem(t, first, " is missing (with any prefix)");
+}
+
+/* A tensor of PyTorch's as floats, or NULL with a problem; the caller frees it. */
+static float *take(const struct torch *t, const char *prefix, const char *name, size_t rank, const size_t *shape)
+{
+    char full[NAME_BYTES + 80], want[64], have[200], text[320];
+    snprintf(full, sizeof full, "%s%s", prefix, name);
+    struct named_tensor *found = tensor_set_find(t->from, full);
+    shape_text(shape, rank, want, sizeof want);
+    if (!found) {
+        snprintf(text, sizeof text, " is missing, expected with shape %s", want);
+        tensor_problem(t, full, text);
+        return NULL;
+    }
+    found->used = true;
+    shape_text(found->shape, found->rank, have, sizeof have);
+    if (!tensor_is_float(found) || found->rank != rank || memcmp(found->shape, shape, rank * sizeof *shape)) {
+        snprintf(text, sizeof text, " is %s %s, expected F32, F64, F16 or BF16 %s", found->type_name, have, want);
+        tensor_problem(t, full, text);
+        return NULL;
+    }
+    float *floats = rnn_alloc(found->elements, sizeof *floats);
+    if (floats)
+        tensor_to_floats(found, floats);
+    else
+        tensor_problem(t, full, ": out of memory");
+    return floats;
+}
+
+/* The next tensor of the result. */
+static float *give(struct torch *t, const char *name, size_t rank, size_t rows, size_t columns)
+{
+    struct named_tensor *tensor = &t->to->tensors[t->to->n++];
+    *tensor = (struct named_tensor){.name = strdup(name),
+                                    .type_name = strdup("F32"),
+                                    .type = TENSOR_F32,
+                                    .rank = rank,
+                                    .shape = {rows, columns},
+                                    .elements = rank == 2 ? rows * columns : rows,
+                                    .data = (const unsigned char *)t->next};
+    if (!tensor->name || !tensor->type_name)
+        tensor_problem(t, name, ": out of memory");
+    float *at = t->next;
+    t->next += tensor->elements;
+    return at;
+}
+
+/* [gates hidden, width] becomes [width, gates hidden] in Keras's order of gates. */
+static void turn(const struct torch *t, const float *from, size_t width, float *to)
+{
+    size_t h = t->hidden_size, gates = t->kind->cell->gates;
+    for (size_t g = 0; g < gates; g++)
+        for (size_t u = 0; u < h; u++)
+            for (size_t i = 0; i < width; i++)
+                to[i * gates * h + g * h + u] = from[(t->kind->gates[g] * h + u) * width + i];
+}
+
+/* Two biases: a row each for a GRU, whose candidate keeps them apart; else only their sum matters. */
+static void join_biases(const struct torch *t, const float *ih, const float *hh, float *to)
+{
+    size_t h = t->hidden_size, gates = t->kind->cell->gates;
+    bool rows = t->kind->cell == &cell_gru;
+    for (size_t g = 0; g < gates; g++)
+        for (size_t u = 0; u < h; u++) {
+            size_t from = t->kind->gates[g] * h + u, at = g * h + u;
+            to[at] = rows ? ih[from] : (float)((double)ih[from] + (double)hh[from]);
+            if (rows)
+                to[gates * h + at] = hh[from];
+        }
+}
+
+/* One direction of one layer; path is that of its Keras cell. */
+static void convert_cell(struct torch *t, size_t layer, const char *direction, const char *path)
+{
+    size_t h = t->hidden_size, columns = t->kind->cell->gates * h;
+    size_t width = layer ? h * (t->bidirectional ? 2 : 1) : t->input_size;
+    const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+    const size_t shapes[][2] = {{columns, width}, {columns, h}, {columns, 0}, {columns, 0}};
+    float *parts[4] = {NULL};
+    char name[96], full[NAME_BYTES];
+    bool good = true;
+    for (size_t i = 0; i < (t->bias ? 4 : 2); i++) {
+        snprintf(name, sizeof name, "%s_l%zu%s", names[i], layer, direction);
+        parts[i] = take(t, t->prefix, name, i < 2 ? 2 : 1, shapes[i]);
+        good &= parts[i] != NULL;
+    }
+    if (good) {
+        snprintf(full, sizeof full, "%s.kernel", path);
+        turn(t, parts[0], width, give(t, full, 2, width, columns));
+        snprintf(full, sizeof full, "%s.recurrent_kernel", path);
+        turn(t, parts[1], h, give(t, full, 2, h, columns));
+        bool rows = t->kind->cell == &cell_gru;
+        snprintf(full, sizeof full, "%s.bias", path);
+        if (t->bias)
+            join_biases(t, parts[2], parts[3], rows ? give(t, full, 2, 2, columns) : give(t, full, 1, columns, 0));
+    }
+    for (size_t i = 0; i < 4; i++)
+        free(parts[i]);
+}
+
+static void convert_head(struct torch *t, size_t layer)
+{
+    char name[96], full[NAME_BYTES];
+    size_t width = t->hidden_size * (t->bidirectional ? 2 : 1), units = t->head_units;
+    snprintf(name, sizeof name, "%s.weight", t->head);
+    float *weight = take(t, "", name, 2, (const size_t[]){units, width});
+    snprintf(name, sizeof name, "%s.bias", t->head);
+    float *bias = t->head_bias ? take(t, "", name, 1, (const size_t[]){units}) : NULL;
+    if (weight && (bias || !t->head_bias)) {
+        snprintf(full, sizeof full, "layers.%zu.kernel", layer);
+        float *to = give(t, full, 2, width, units);
+        for (size_t u = 0; u < units; u++)
+            for (size_t i = 0; i < width; i++)
+                to[i * units + u] = weight[u * width + i];
+        snprintf(full, sizeof full, "layers.%zu.bias", layer);
+        if (bias)
+            memcpy(give(t, full, 1, units, 0), bias, units * sizeof *bias);
+    }
+    free(weight);
+    free(bias);
+}
+
+static void convert(struct torch *t, const struct keras_model *config)
+{
+    static const char *const directions[] = {"", "_reverse"}, *const sides[] = {"forward.", "backward."};
+    size_t floats = 0;
+    for (size_t i = 0; i < t->from->n; i++) /* what is taken is at most what is there */
+        floats += t->from->tensors[i].elements;
+    t->to->memory = t->next = rnn_alloc(floats, sizeof *t->next);
+    t->to->tensors = calloc(t->from->n + 1, sizeof *t->to->tensors);
+    if (!t->to->memory || !t->to->tensors) {
+        tensor_problem(t, "memory", " for the weights cannot be had");
+        return;
+    }
+    for (size_t k = 0; k < t->num_layers; k++)
+        for (size_t d = 0; d < (t->bidirectional ? 2 : 1); d++) {
+            char path[96], layer[32] = "";
+            if (config->is_chain)
+                snprintf(layer, sizeof layer, "layers.%zu.", t->bidirectional ? k : 0);
+            snprintf(path, sizeof path, "%s%scells.%zu", layer, t->bidirectional ? sides[d] : "",
+                     t->bidirectional ? 0 : k);
+            convert_cell(t, k, directions[d], path);
+        }
+    if (t->apply)
+        convert_head(t, config->model.n_layers - 1);
+    for (size_t i = 0; i < t->from->n; i++)
+        if (!t->from->tensors[i].used)
+            problem_warning(t->reader.problems, (struct place){t->weights_file, NULL},
+                            "tensor \"%.200s\" is not served", t->from->tensors[i].name);
+}
+
+bool torch_model_read(const json_t *json, const char *file, const struct tensor_set *from, const char *weights_file,
+                      struct problems *problems, struct keras_model *out, struct tensor_set *tensors)
+{
+    size_t before = problems->n_errors;
+    const json_t *name = json_object_get(json, "class_name");
+    struct torch t = {.reader = {.file = file, .keras_major = 2, .problems = problems},
+                      .kind = find_kind(json_string_value(name)),
+                      .from = from,
+                      .weights_file = weights_file,
+                      .to = tensors};
+    *out = (struct keras_model){.is_chain = false};
+    *tensors = (struct tensor_set){.n = 0};
+    if (!t.kind) {
+        keras_expected(&t.reader, "", "class_name", "torch.nn.LSTM, torch.nn.GRU or torch.nn.RNN", name);
+        return false;
+    }
+    read_config(&t, json_object_get(json, "config"));
+    read_head(&t, json_object_get(json, "head"));
+    if (problems->n_errors == before && !configure(&t, out))
+        keras_error(&t.reader, "", "out of memory");
+    if (problems->n_errors == before)
+        find_prefix(&t);
+    if (problems->n_errors == before)
+        convert(&t, out);
+    if (problems->n_errors == before)
+        return true;
+    keras_model_close(out);
+    tensor_set_close(tensors);
+    return false;
+}

@@ -1,0 +1,273 @@
+/* Weights: which tensor of the file belongs to which layer, by name or by position. */
+#include "weights.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_BYTES = 320 };
+static const size_t max_model_bytes = (size_t)1 << 34;
+
+/* Building one model. */
+struct build {
+    struct keras_model *config;
+    const struct tensor_set *set;
+    enum tensor_naming naming;
+    uint64_t seed;
+    const struct vec_ops *vec;
+    struct place place;
+    struct problems *problems;
+    size_t position; /* next tensor, by position */
+    size_t bytes;    /* of the tensors so far */
+    size_t errors;   /* before this model: with more, layers are checked but not built */
+};
+
+/* ---- names ---- */
+
+/* A cell's class as its group is named: that of the outermost wrapper around it. */
+static void cell_group(const struct rnn_cell_spec *cell, char *out, size_t size)
+{
+    char class_name[96];
+    snprintf(class_name, sizeof class_name, "%.*s", (int)strcspn(cell->wrappers, "/"), cell->wrappers);
+    if (!cell->class && !*class_name)
+        snprintf(class_name, sizeof class_name, "StackedRNNCells");
+    keras_snake_case(*class_name ? class_name : cell->class->keras_name, out, size);
+}
+
+/* The way from a cell to its leaf-th leaf: "/cells/lstm_cell_1"; false when it has fewer, which *leaf is lessened by. */
+static bool leaf_group(const struct rnn_cell_spec *cell, size_t *leaf, char *out, size_t size)
+{
+    for (const char *w = cell->wrappers; *w; w += strcspn(w, "/") + (w[strcspn(w, "/")] == '/')) {
+        size_t n = strlen(out);
+        snprintf(out + n, size - n, "/wrapped_cell");
+    }
+    if (cell->class)
+        return (*leaf)-- == 0;
+    size_t length = strlen(out);
+    for (size_t i = 0; i < cell->n_cells; i++) {
+        char own[64], other[64];
+        size_t same = 0;
+        cell_group(cell->cells[i], own, sizeof own);
+        for (size_t k = 0; k < i; k++) {
+            cell_group(cell->cells[k], other, sizeof other);
+            same += !strcmp(own, other);
+        }
+        size_t n = length + (size_t)snprintf(out + length, size - length, "/cells/%s", own);
+        if (same && n < size)
+            snprintf(out + n, size - n, "_%zu", same);
+        if (n < size && leaf_group(cell->cells[i], leaf, out, size))
+            return true;
+    }
+    return false;
+}
+
+/* The variable of a tensor below its layer's group: "cell/cells/lstm_cell/vars/1". */
+static void group_path(const struct layer *layer, const struct layer_tensor *t, size_t i, char *out, size_t size)
+{
+    static const char *const sides[] = {"forward_layer/", "backward_layer/"};
+    if (!t->cell) {
+        snprintf(out, size, "%svars/%zu", layer->only_sequences ? "layer/" : "", i);
+        return;
+    }
+    char way[NAME_BYTES / 2] = "";
+    size_t leaf = t->leaf, slot = t->of_cell.slot;
+    leaf_group(layer->cells[t->part], &leaf, way, sizeof way);
+    const char *side = layer->n_parts > 1 ? sides[t->part] : "";
+    const char *dot = strchr(t->of_cell.name, '.'); /* "kernel_norm.gamma" is a layer in the cell */
+    if (dot)
+        snprintf(out, size, "%scell%s/%.*s/vars/%d", side, way, (int)(dot - t->of_cell.name), t->of_cell.name,
+                 !strcmp(dot, ".beta"));
+    else
+        snprintf(out, size, "%scell%s/vars/%zu", side, way, slot > CELL_BIAS && !t->cell->use_bias ? slot - 1 : slot);
+}
+
+static void full_name(const struct build *b, size_t layer, const struct layer_tensor *t, size_t i, char *out,
+                      size_t size)
+{
+    if (b->naming == NAMED_BY_GROUP) {
+        char below[NAME_BYTES / 2 + 64];
+        group_path(&b->config->model.layers[layer], t, i, below, sizeof below);
+        snprintf(out, size, "layers/%s/%.200s", b->config->groups[layer], below);
+    } else if (b->config->is_chain) {
+        snprintf(out, size, "layers.%zu.%s", layer, t->name);
+    } else {
+        snprintf(out, size, "%s", t->name);
+    }
+}
+
+/* Tensors that models carry and that no layer computes with. */
+static bool is_beside(const char *name)
+{
+    return strstr(name, "seed_generator/") || strstr(name, "/seed_generator_state");
+}
+
+static struct named_tensor *find(struct build *b, size_t layer, const struct layer_tensor *t, size_t i, char *name,
+                                 size_t size)
+{
+    full_name(b, layer, t, i, name, size);
+    if (!b->set || b->naming != NAMED_BY_POSITION)
+        return b->set ? tensor_set_find(b->set, name) : NULL;
+    return b->position < b->set->n ? &b->set->tensors[b->position++] : NULL;
+}
+
+/* ---- tensors ---- */
+
+static bool same_shape(const struct named_tensor *found, const struct layer_tensor *expected)
+{
+    bool same = found->rank == expected->rank;
+    for (size_t i = 0; same && i < expected->rank; i++)
+        same = found->shape[i] == expected->shape[i];
+    return same;
+}
+
+/* What is wrong with a tensor is added. */
+static void check(struct build *b, const struct named_tensor *found, const struct layer_tensor *t, const char *name)
+{
+    char want[64], have[200];
+    size_t elements, bytes;
+    shape_text(t->shape, t->rank, want, sizeof want);
+    if (!layer_tensor_elements(t, &elements) || !rnn_size_mul(elements, sizeof(float), &bytes) ||
+        !rnn_size_add(b->bytes, bytes, &b->bytes) || b->bytes > max_model_bytes) {
+        problem_error(b->problems, b->place, "its weights would take more than 16 GiB (tensor %s %s)", name, want);
+        return;
+    }
+    if (b->set && !found) {
+        problem_error(b->problems, b->place, "tensor %s is missing, expected with shape %s", name, want);
+        return;
+    }
+    if (found && !tensor_is_float(found)) {
+        problem_error(b->problems, b->place, "tensor %s has dtype %s, expected F32, F64, F16 or BF16", found->name,
+                      found->type_name);
+        return;
+    }
+    if (found && !same_shape(found, t)) {
+        shape_text(found->shape, found->rank, have, sizeof have);
+        problem_error(b->problems, b->place, "tensor %.200s has shape %s, expected %s%s%s", found->name, have, want,
+                      b->naming == NAMED_BY_POSITION ? " of " : "", b->naming == NAMED_BY_POSITION ? name : "");
+    }
+}
+
+/* The numbers of a tensor: in place where they can be, else in *owned. */
+static const float *numbers(struct build *b, const struct named_tensor *found, const struct layer_tensor *t,
+                            const char *name, float **owned)
+{
+    struct rnn_error error = {{0}};
+    size_t elements = 0;
+    const float *in_place = found ? tensor_floats_in_place(found) : NULL;
+    if (in_place)
+        return in_place;
+    layer_tensor_elements(t, &elements);
+    *owned = rnn_alloc(elements, sizeof **owned);
+    if (!*owned)
+        problem_error(b->problems, b->place, "out of memory for tensor %s", name);
+    else if (found)
+        tensor_to_floats(found, *owned);
+    else if (layer_tensor_initialize(t, b->seed, name, *owned, &error))
+        problem_error(b->problems, b->place, "%s", error.text);
+    return *owned;
+}
+
+static void build_layer(struct build *b, size_t index)
+{
+    struct rnn_model *model = &b->config->model;
+    struct layer *layer = &model->layers[index];
+    struct layer_shape in;
+    struct layer_tensor t;
+    struct rnn_error error = {{0}};
+    size_t n = 0;
+    if (rnn_model_shape_before(model, index, &in, &error)) {
+        problem_error(b->problems, b->place, "%s", error.text);
+        return;
+    }
+    while (layer_tensor_at(layer, &in, n, &t))
+        n++;
+    if (n && !in.width) {
+        problem_error(b->problems, b->place,
+                      "layer \"%s\": the number of its features depends on the number of timesteps, which is not "
+                      "known; give the input layer a shape with timesteps",
+                      layer->name);
+        return;
+    }
+    const float **tensors = calloc(n + 1, sizeof *tensors);
+    float **owned = calloc(n + 1, sizeof *owned);
+    struct named_tensor **found = calloc(n + 1, sizeof *found);
+    char name[NAME_BYTES];
+    if (!tensors || !owned || !found)
+        problem_error(b->problems, b->place, "out of memory");
+    for (size_t i = 0; found && i < n && layer_tensor_at(layer, &in, i, &t); i++) {
+        found[i] = find(b, index, &t, i, name, sizeof name);
+        if (found[i])
+            found[i]->used = true;
+        check(b, found[i], &t, name);
+    }
+    for (size_t i = 0; i < n && b->problems->n_errors == b->errors;
+         i++) { /* nothing is allocated before all is checked */
+        layer_tensor_at(layer, &in, i, &t);
+        full_name(b, index, &t, i, name, sizeof name);
+        tensors[i] = numbers(b, found[i], &t, name, &owned[i]);
+    }
+    if (b->problems->n_errors == b->errors && layer_build(layer, &in, tensors, b->vec, &error))
+        problem_error(b->problems, b->place, "%s", error.text);
+    for (size_t i = 0; owned && i < n; i++)
+        free(owned[i]);
+    free(tensors);
+    free(owned);
+    free(found);
+}
+
+/* ---- the whole ---- */
+
+/* The number of features: of the configuration, of the first weights, of the entry; they must agree. */
+static void find_input_size(struct build *b, size_t input_size)
+{
+    struct rnn_model *model = &b->config->model;
+    struct layer_shape *input = &model->input;
+    struct layer_tensor t;
+    for (size_t i = 0; !input->width && b->set && i < model->n_layers; i++) {
+        char name[NAME_BYTES];
+        if (!layer_tensor_at(&model->layers[i], input, 0, &t))
+            continue;
+        const struct named_tensor *first = find(b, i, &t, 0, name, sizeof name);
+        b->position = 0;
+        input->width = first && first->rank ? first->shape[0] : 1; /* 1: what is missing is reported */
+    }
+    if (!input->width)
+        input->width = input_size;
+    if (!input->width)
+        problem_error(b->problems, b->place,
+                      "the number of input features is not known; set \"input_size\" in the model's entry "
+                      "(--input-size), or batch_input_shape in the configuration");
+    else if (input_size && input->width != input_size && !input->ids)
+        problem_error(b->problems, b->place, "the model has %zu input features, the entry's input_size is %zu",
+                      input->width, input_size);
+}
+
+bool weights_build(struct keras_model *config, const struct tensor_set *set, enum tensor_naming naming, uint64_t seed,
+                   size_t input_size, const struct vec_ops *vec, struct place place, struct problems *problems)
+{
+    struct build b = {.config = config,
+                      .set = set,
+                      .naming = naming,
+                      .seed = seed,
+                      .vec = vec,
+                      .place = place,
+                      .problems = problems,
+                      .errors = problems->n_errors};
+    struct rnn_error error = {{0}};
+    find_input_size(&b, input_size);
+    if (problems->n_errors > b.errors)
+        return false;
+    for (size_t i = 0; i < config->model.n_layers; i++)
+        build_layer(&b, i);
+    for (size_t k = 0; set && k < set->n; k++) {
+        const struct named_tensor *left = &set->tensors[k];
+        char have[200];
+        shape_text(left->shape, left->rank, have, sizeof have);
+        if (!left->used && !is_beside(left->name))
+            problem_error(problems, place, "tensor \"%.200s\" %s belongs to no layer of the configuration", left->name,
+                          have);
+    }
+    if (problems->n_errors == b.errors && rnn_model_finish(&config->model, &error))
+        problem_error(problems, place, "%s", error.text);
+    return problems->n_errors == b.errors;
+}

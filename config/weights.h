@@ -1,0 +1,28 @@
+/* Weights for the layers of a model: found in a set of named tensors, or drawn from the initializers. */
+#ifndef CONFIG_WEIGHTS_H
+#define CONFIG_WEIGHTS_H
+
+#include "keras_model.h"
+#include "tensors.h"
+
+/* How a file names its tensors. */
+enum tensor_naming {
+    NAMED_BY_PATH,     /* "layers.2.cells.0.kernel", "cells.0.kernel" */
+    NAMED_BY_GROUP,    /* Keras 3's files: "layers/lstm_1/cell/vars/0" */
+    NAMED_BY_POSITION, /* in the order of Keras's get_weights() */
+};
+
+/**
+ * Build every layer of config->model, and finish the model.
+ *
+ * set         the file's tensors, or NULL for initializers seeded with seed.
+ * input_size  of the model's entry, 0 when not given; must agree with what configuration and tensors say.
+ * place       the file, for messages.
+ *
+ * Float32 tensors are taken from where they lie; others are converted one layer at a time. False with every missing,
+ * misshapen and left-over tensor added to problems.
+ */
+bool weights_build(struct keras_model *config, const struct tensor_set *set, enum tensor_naming naming, uint64_t seed,
+                   size_t input_size, const struct vec_ops *vec, struct place place, struct problems *problems);
+
+#endif

@@ -1,0 +1,97 @@
+/* LayerNormLSTMCell: z = LN(x K) + LN(h U) + b, each LN over all four gates; c' = LN(f c + i act(z_c)), h' = o act(c').
+   Source: TensorFlow Addons, rnn/layer_norm_lstm_cell.py; Ba, Kiros and Hinton, "Layer Normalization", 2016. */
+#include "cell.h"
+
+#include "normalize.h"
+
+#include <string.h>
+
+/* Of the three normalizations: gamma and beta of each, and behind them the bias, if any. */
+enum { KERNEL_NORM, RECURRENT_NORM, STATE_NORM };
+
+static size_t more_tensors(const struct rnn_cell_spec *spec, struct cell_tensor *out)
+{
+    static const char *const names[] = {"kernel_norm.gamma",   "kernel_norm.beta", "recurrent_norm.gamma",
+                                        "recurrent_norm.beta", "state_norm.gamma", "state_norm.beta"};
+    for (size_t i = 0; i < 6; i++)
+        out[i] = (struct cell_tensor){names[i],
+                                      CELL_MORE + i,
+                                      1,
+                                      {(i / 2 == STATE_NORM ? 1 : 4) * spec->units, 0},
+                                      i % 2 ? &spec->beta_initializer : &spec->gamma_initializer};
+    return 6;
+}
+
+static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
+                            struct rnn_error *err)
+{
+    size_t u = spec->units;
+    const size_t elements[] = {4 * u, 4 * u, 4 * u, 4 * u, u, u, 4 * u};
+    const float *kept[7] = {[6] = tensors[CELL_BIAS]};
+    memcpy(kept, tensors + CELL_MORE, 6 * sizeof *kept);
+    memset(cell->start, 0, packed_columns(&cell->kernel) * sizeof *cell->start); /* the bias comes after the norm */
+    enum rnn_status status =
+        packed_init(&cell->recurrent, tensors[CELL_RECURRENT_KERNEL], u, 4 * u, 0, 4, u, cell->vec->lanes, err);
+    return status ? status : cell_keep(cell, kept, elements, 7, err);
+}
+
+static void gates_of(const struct rnn_cell *cell, const float *z, float *gates)
+{
+    for (size_t gate = 0; gate < 4; gate++)
+        cell_gate(&cell->kernel, z, gate, gates + gate * cell->units);
+}
+
+/* Normalize n values with the gamma and beta of one of the three. */
+static void norm(const struct rnn_cell *cell, int which, float *x)
+{
+    size_t n = (which == STATE_NORM ? 1 : 4) * cell->units;
+    const float *gamma = cell->more + (size_t)which * 8 * cell->units;
+    layer_normalize(n, x, gamma, gamma + n, (double)cell->epsilon);
+}
+
+static void combine(const struct rnn_cell *cell, const float *z, const float *q, float *c, float *h, float *scratch)
+{
+    size_t units = cell->units;
+    const float *bias = cell->n_more > 18 * units ? cell->more + 18 * units : NULL;
+    float *gates = scratch, *recurrent = gates + 4 * units;
+    float *i = gates, *f = i + units, *g = f + units, *o = g + units;
+    gates_of(cell, z, gates);
+    gates_of(cell, q, recurrent);
+    norm(cell, KERNEL_NORM, gates);
+    norm(cell, RECURRENT_NORM, recurrent);
+    for (size_t k = 0; k < 4 * units; k++)
+        gates[k] += recurrent[k] + (bias ? bias[k] : 0);
+    for (size_t gate = 0; gate < 4; gate++)
+        vec_activate(cell->vec, gate == 2 ? &cell->activation : &cell->recurrent_activation, units,
+                     gates + gate * units);
+    for (size_t u = 0; u < units; u++)
+        c[u] = f[u] * c[u] + i[u] * g[u];
+    norm(cell, STATE_NORM, c);
+    memcpy(h, c, units * sizeof *h);
+    vec_activate(cell->vec, &cell->activation, units, h);
+    for (size_t u = 0; u < units; u++)
+        h[u] *= o[u];
+}
+
+/* One row at a time: the scratch is the recurrent product of a row, then twice four gates. */
+static void step(const struct rnn_cell *cell, const struct cell_step *s)
+{
+    size_t stride = cell->padded_units, columns = packed_columns(&cell->kernel);
+    float *q = s->scratch;
+    for (size_t r = 0; r < s->rows; r++) {
+        memset(q, 0, columns * sizeof *q);
+        cell->vec->accumulate(&cell->recurrent, 1, s->h_prev + r * stride, stride, q);
+        combine(cell, s->z + r * columns, q, s->c + r * stride, s->h + r * stride, q + columns);
+    }
+}
+
+const struct cell_class cell_layer_norm_lstm = {
+    .keras_name = "LayerNormLSTMCell",
+    .gates = 4,
+    .states = 2,
+    .has_recurrent_activation = true,
+    .has_unit_forget_bias = true,
+    .more_tensors = more_tensors,
+    .init = init,
+    .step = step,
+};

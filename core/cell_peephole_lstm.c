@@ -1,0 +1,65 @@
+/* PeepholeLSTMCell: an LSTM whose gates see the cell state: i and f the old c, o the new one. Source: TensorFlow
+   Addons, rnn/peephole_lstm_cell.py; Gers, Schraudolph and Schmidhuber, "Learning Precise Timing with LSTM Recurrent
+   Networks", 2002. */
+#include "cell.h"
+
+static size_t more_tensors(const struct rnn_cell_spec *spec, struct cell_tensor *out)
+{
+    static const char *const names[] = {"input_gate_peephole_weights", "forget_gate_peephole_weights",
+                                        "output_gate_peephole_weights"};
+    for (size_t i = 0; i < 3; i++)
+        out[i] = (struct cell_tensor){names[i], CELL_MORE + i, 1, {spec->units, 0}, &spec->kernel_initializer};
+    return 3;
+}
+
+static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
+                            struct rnn_error *err)
+{
+    const size_t elements[] = {spec->units, spec->units, spec->units};
+    enum rnn_status status = packed_init(&cell->recurrent, tensors[CELL_RECURRENT_KERNEL], spec->units, 4 * spec->units,
+                                         0, 4, spec->units, cell->vec->lanes, err);
+    return status ? status : cell_keep(cell, tensors + CELL_MORE, elements, 3, err);
+}
+
+static void combine(const struct rnn_cell *cell, const float *z, float *c, float *h, float *gates)
+{
+    size_t units = cell->units;
+    const float *p_i = cell->more, *p_f = p_i + units, *p_o = p_f + units;
+    float *i = gates, *f = i + units, *g = f + units, *o = g + units;
+    for (size_t gate = 0; gate < 4; gate++)
+        cell_gate(&cell->kernel, z, gate, gates + gate * units);
+    for (size_t u = 0; u < units; u++) {
+        i[u] += p_i[u] * c[u];
+        f[u] += p_f[u] * c[u];
+    }
+    vec_activate(cell->vec, &cell->recurrent_activation, units, i);
+    vec_activate(cell->vec, &cell->recurrent_activation, units, f);
+    vec_activate(cell->vec, &cell->activation, units, g);
+    for (size_t u = 0; u < units; u++) {
+        h[u] = c[u] = f[u] * c[u] + i[u] * g[u];
+        o[u] += p_o[u] * c[u];
+    }
+    vec_activate(cell->vec, &cell->recurrent_activation, units, o);
+    vec_activate(cell->vec, &cell->activation, units, h);
+    for (size_t u = 0; u < units; u++)
+        h[u] *= o[u];
+}
+
+static void step(const struct rnn_cell *cell, const struct cell_step *s)
+{
+    size_t stride = cell->padded_units, columns = packed_columns(&cell->kernel);
+    cell->vec->accumulate(&cell->recurrent, s->rows, s->h_prev, stride, s->z);
+    for (size_t r = 0; r < s->rows; r++)
+        combine(cell, s->z + r * columns, s->c + r * stride, s->h + r * stride, s->scratch);
+}
+
+const struct cell_class cell_peephole_lstm = {
+    .keras_name = "PeepholeLSTMCell",
+    .gates = 4,
+    .states = 2,
+    .has_recurrent_activation = true,
+    .has_unit_forget_bias = true,
+    .more_tensors = more_tensors,
+    .init = init,
+    .step = step,
+};

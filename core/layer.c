@@ -1,0 +1,93 @@
+/* What all layers have in common. */
+#include "layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct layer_class layer_identity = {.masks = MASKS_PASS, .pointwise = true};
+
+bool layer_tensor_at(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
+{
+    *out = (struct layer_tensor){.rank = 0};
+    return layer->class->tensor && layer->class->tensor(layer, in, i, out);
+}
+
+bool layer_tensor_elements(const struct layer_tensor *tensor, size_t *elements)
+{
+    return rnn_size_mul(tensor->shape[0], tensor->rank == 2 ? tensor->shape[1] : 1, elements);
+}
+
+enum rnn_status layer_tensor_initialize(const struct layer_tensor *tensor, uint64_t seed, const char *path, float *out,
+                                        struct rnn_error *err)
+{
+    if (tensor->cell)
+        return cell_tensor_initialize(tensor->cell, &tensor->of_cell, seed, path, out, err);
+    bool matrix = tensor->rank == 2;
+    return initializer_fill(tensor->initializer, seed, path, matrix ? tensor->shape[0] : 0, tensor->shape[matrix], out,
+                            err);
+}
+
+enum rnn_status layer_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
+                            const struct vec_ops *vec, struct rnn_error *err)
+{
+    layer->input_size = in->width;
+    layer->vec = vec;
+    enum rnn_status status = layer->class->build ? layer->class->build(layer, tensors, err) : RNN_OK;
+    layer->built = !status;
+    if (status)
+        layer_close(layer);
+    return status;
+}
+
+enum rnn_status layer_output(const struct layer *layer, const struct layer_shape *in, bool sequences,
+                             struct layer_shape *out, struct rnn_error *err)
+{
+    if (in->ids && layer->class != &layer_embedding && layer->class->run)
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": sequences of numbers without features are for an Embedding",
+                        layer->name);
+    if (layer->built && layer->class->run && in->width != layer->input_size)
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": expected %zu features, found %zu", layer->name,
+                        layer->input_size, in->width);
+    if (layer->only_sequences && !in->sequence)
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (TimeDistributed) takes a sequence, not one vector",
+                        layer->name);
+    *out = *in;
+    return layer->class->shape ? layer->class->shape(layer, in, sequences, out, err) : RNN_OK;
+}
+
+size_t layer_parameters(const struct layer *layer)
+{
+    const struct layer_shape in = {.width = layer->input_size};
+    struct layer_tensor tensor;
+    size_t count = 0, elements;
+    for (size_t i = 0; layer_tensor_at(layer, &in, i, &tensor); i++) {
+        layer_tensor_elements(&tensor, &elements);
+        count += elements;
+    }
+    return count;
+}
+
+size_t layer_bytes(const struct layer *layer)
+{
+    size_t bytes = 0;
+    for (size_t p = 0; p < layer->n_parts; p++)
+        bytes += rnn_stack_bytes(&layer->parts[p].stack);
+    if (layer->start)
+        bytes += packed_bytes(&layer->kernel) + packed_columns(&layer->kernel) * sizeof(float);
+    if (layer->weights)
+        bytes += layer_parameters(layer) * sizeof(float);
+    return bytes;
+}
+
+void layer_close(struct layer *layer)
+{
+    for (size_t p = 0; p < LAYER_MAX_PARTS; p++) {
+        if (!layer->parts[p].stack.spec)
+            rnn_cell_spec_free(layer->cells[p]);
+        rnn_stack_close(&layer->parts[p].stack);
+    }
+    packed_close(&layer->kernel);
+    free(layer->start);
+    free(layer->weights);
+    *layer = (struct layer){.class = &layer_identity};
+}

@@ -1,0 +1,196 @@
+/* The recurrent layers of a model: RNN, and Bidirectional, which is two of them side by side. Source:
+   keras/layers/rnn/bidirectional.py; Schuster and Paliwal, "Bidirectional Recurrent Neural Networks", 1997. */
+#include "layer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The i-th tensor of one part; *count becomes how many it has when i is past its last. */
+static bool part_tensor(const struct layer *layer, size_t part, size_t width, size_t i, struct layer_tensor *out,
+                        size_t *count)
+{
+    static const char *const prefixes[] = {"forward.", "backward."};
+    char path[96];
+    const struct rnn_cell_spec *cell;
+    *count = 0;
+    for (size_t k = 0; (cell = rnn_cell_spec_leaf(layer->cells[part], k, path, sizeof path)); k++) {
+        struct cell_tensor tensors[CELL_MAX_TENSORS];
+        size_t n = cell_tensors(cell, width, tensors);
+        if (i < *count + n) {
+            const struct cell_tensor *t = &tensors[i - *count];
+            *out = (struct layer_tensor){.rank = t->rank,
+                                         .shape = {t->shape[0], t->shape[1]},
+                                         .initializer = t->initializer,
+                                         .cell = cell,
+                                         .of_cell = *t,
+                                         .part = part,
+                                         .leaf = k};
+            snprintf(out->name, sizeof out->name, "%s%s.%s", layer->n_parts > 1 ? prefixes[part] : "", path, t->name);
+            return true;
+        }
+        *count += n;
+        width = cell->units;
+    }
+    return false;
+}
+
+static bool tensor(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
+{
+    for (size_t part = 0; part < layer->n_parts; part++) {
+        size_t count;
+        if (part_tensor(layer, part, in->width, i, out, &count))
+            return true;
+        i -= count;
+    }
+    return false;
+}
+
+static size_t part_width(const struct layer *layer, size_t part)
+{
+    const struct rnn_cell_spec *cell, *last = NULL;
+    for (size_t k = 0; (cell = rnn_cell_spec_leaf(layer->cells[part], k, NULL, 0)); k++)
+        last = cell;
+    return last ? last->units : 0;
+}
+
+static bool side_by_side(const struct layer *layer)
+{
+    return layer->merge == MERGE_CONCAT || layer->merge == MERGE_NONE;
+}
+
+static enum rnn_status shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
+                             struct layer_shape *out, struct rnn_error *err)
+{
+    size_t width = part_width(layer, 0), second = layer->n_parts > 1 ? part_width(layer, 1) : 0;
+    if (!in->sequence)
+        return rnn_fail(err, RNN_ESHAPE,
+                        "layer \"%s\" takes a sequence, but what comes before it gives one vector (return_sequences "
+                        "of the recurrent layer before?)",
+                        layer->name);
+    if (second && !side_by_side(layer) && second != width)
+        return rnn_fail(err, RNN_ESHAPE,
+                        "layer \"%s\": its directions give %zu and %zu numbers, which cannot be merged", layer->name,
+                        width, second);
+    *out = (struct layer_shape){.sequence = sequences,
+                                .timesteps = sequences ? in->timesteps : 1,
+                                .width = side_by_side(layer) ? width + second : width};
+    return RNN_OK;
+}
+
+static enum rnn_status build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
+{
+    const struct layer_shape in = {.width = layer->input_size};
+    const float *(*slots)[CELL_MAX_TENSORS] = calloc(STACK_MAX_CELLS * LAYER_MAX_PARTS, sizeof *slots);
+    struct layer_tensor t;
+    enum rnn_status status = RNN_OK;
+    if (!slots)
+        return rnn_fail(err, RNN_ENOMEM, "out of memory");
+    for (size_t i = 0; tensor(layer, &in, i, &t); i++)
+        slots[t.part * STACK_MAX_CELLS + t.leaf][t.of_cell.slot] = tensors[i];
+    for (size_t part = 0; part < layer->n_parts && !status; part++) {
+        const float *const(*own)[CELL_MAX_TENSORS] =
+            (const float *const(*)[CELL_MAX_TENSORS])(slots + part * STACK_MAX_CELLS);
+        status = rnn_stack_init(&layer->parts[part].stack, layer->cells[part], layer->input_size, own, layer->vec, err);
+        if (status)
+            layer->cells[part] = NULL;
+    }
+    free(slots);
+    return status;
+}
+
+static bool scratch(const struct layer *layer, size_t rows, size_t *bytes)
+{
+    size_t most = 0;
+    for (size_t part = 0; part < layer->n_parts; part++) {
+        if (!rnn_layer_scratch(&layer->parts[part], rows, bytes))
+            return false;
+        most = *bytes > most ? *bytes : most;
+    }
+    *bytes = most;
+    return true;
+}
+
+static size_t aux_width(const struct layer *layer)
+{
+    return layer->n_parts > 1 && !side_by_side(layer) ? layer->parts[1].stack.output_size : 0;
+}
+
+static bool run_part(const struct rnn_layer *part, struct layer_run *run)
+{
+    rnn_layer_begin(part, run->rows, run->n, run->order);
+    for (size_t left = run->n; left; left = rnn_layer_advance(part, run->order, left, run->arena))
+        if (run->stop && run->stop(run->stop_context))
+            return false;
+    return true;
+}
+
+/* Both directions force zero outputs at masked steps of sequences. The backward one writes from its last timestep to
+   its first, so that its outputs are in the order of time. */
+static bool run_direction(const struct layer *layer, size_t part, struct layer_run *run, float *out, size_t stride)
+{
+    struct rnn_layer direction = layer->parts[part];
+    direction.zero_output_for_mask = run->sequences;
+    for (size_t b = 0; b < run->n; b++) {
+        struct rnn_row *row = &run->rows[b];
+        size_t steps = run->sequences ? row->timesteps : 1;
+        bool flip = part == 1;
+        row->outputs = flip ? out + (steps - 1) * stride : out;
+        row->output_stride = flip ? -(ptrdiff_t)stride : (ptrdiff_t)stride;
+        out += steps * stride;
+    }
+    if (part)
+        for (size_t b = 0; b < run->n; b++)
+            run->rows[b].states += layer->parts[0].stack.state_elems;
+    bool whole = run_part(&direction, run);
+    if (part)
+        for (size_t b = 0; b < run->n; b++)
+            run->rows[b].states -= layer->parts[0].stack.state_elems;
+    return whole;
+}
+
+static void merge(enum merge_mode mode, size_t n, float *x, const float *y)
+{
+    for (size_t i = 0; i < n; i++)
+        switch (mode) {
+        case MERGE_MUL:
+            x[i] *= y[i];
+            break;
+        case MERGE_AVE:
+            x[i] = (x[i] + y[i]) / 2;
+            break;
+        default:
+            x[i] += y[i];
+            break;
+        }
+}
+
+static bool run_both(const struct layer *layer, struct layer_run *run)
+{
+    size_t width = layer->parts[0].stack.output_size, second = layer->parts[1].stack.output_size;
+    float *out = run->rows[0].outputs;
+    if (side_by_side(layer))
+        return run_direction(layer, 0, run, out, width + second) &&
+               run_direction(layer, 1, run, out + width, width + second);
+    if (!run_direction(layer, 0, run, out, width) || !run_direction(layer, 1, run, run->aux, width))
+        return false;
+    merge(layer->merge, (run->sequences ? run->vectors : run->n) * width, out, run->aux);
+    return true;
+}
+
+static bool run(const struct layer *layer, struct layer_run *r)
+{
+    for (size_t b = 0; b < r->n; b++)
+        r->rows[b].sequences = r->sequences;
+    return layer->n_parts > 1 ? run_both(layer, r) : run_part(&layer->parts[0], r);
+}
+
+const struct layer_class layer_recurrent = {
+    .masks = MASKS_PASS, /* where it gives a sequence */
+    .tensor = tensor,
+    .shape = shape,
+    .build = build,
+    .scratch = scratch,
+    .aux_width = aux_width,
+    .run = run,
+};

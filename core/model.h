@@ -1,0 +1,98 @@
+/* A model: a chain of layers, as a Sequential model has them; a lone RNN layer or stack is a chain of one. */
+#ifndef RNN_MODEL_H
+#define RNN_MODEL_H
+
+#include "layer.h"
+
+enum { MODEL_MAX_LAYERS = 256 };
+
+/* One direction of one recurrent layer, in model order; whose states stand at state_offset of a row's states. */
+struct model_part {
+    const struct rnn_layer *layer;
+    size_t state_offset;
+    char name[LAYER_NAME_BYTES + 12]; /* "lstm", "bidirectional/forward" */
+};
+
+/**
+ * A chain of layers with weights. Read-only once rnn_model_finish has said RNN_OK; threads share it.
+ *
+ * The states of one row are state_elems floats, part after part, in a part as rnn_stack says.
+ */
+struct rnn_model {
+    struct layer_shape input;
+    struct layer *layers;
+    size_t n_layers;
+
+    /* set by rnn_model_finish */
+    struct model_part *parts;
+    size_t n_parts, state_elems;
+    size_t last_recurrent;     /* index of the last recurrent layer; n_layers when there is none */
+    struct layer_shape output; /* with the model's own return_sequences */
+    bool return_sequences;     /* of the last recurrent layer */
+    bool time_major;           /* [T][B][F]; a model of one RNN layer alone */
+    bool two_outputs;          /* a Bidirectional whose directions are not merged: output.width is both */
+    bool streamable;           /* one timestep at a time gives the same; see :step */
+};
+
+/* The next layer of the chain, empty; NULL when there are MODEL_MAX_LAYERS or memory is short. input is set before the
+   layers are built. */
+struct layer *rnn_model_add(struct rnn_model *model);
+
+/* When every layer is built: offsets, options, what comes out. RNN_ESHAPE for layers that do not fit together. */
+enum rnn_status rnn_model_finish(struct rnn_model *model, struct rnn_error *err);
+
+/* What comes out for `timesteps` (0: any number), when the last recurrent layer gives sequences or not. RNN_ESHAPE with
+   a sentence where a later layer does not take that. */
+enum rnn_status rnn_model_output(const struct rnn_model *model, size_t timesteps, bool sequences,
+                                 struct layer_shape *out, struct rnn_error *err);
+
+/* What goes into layer i; also before the model is finished. */
+enum rnn_status rnn_model_shape_before(const struct rnn_model *model, size_t i, struct layer_shape *out,
+                                       struct rnn_error *err);
+
+/* Bytes of arena for groups of up to rows rows; false when that does not fit. */
+bool rnn_model_scratch(const struct rnn_model *model, size_t rows, size_t *bytes);
+
+/* Memory for what flows between the layers, for one group of rows; none for a model of one layer. */
+struct model_work {
+    size_t floats; /* of each of the two buffers that layers write in turn */
+    size_t aux;    /* floats */
+    size_t masks;  /* bytes */
+};
+
+/* Raise *work to what these rows need; false when that does not fit. */
+bool rnn_model_work(const struct rnn_model *model, const struct rnn_row *rows, size_t n, bool sequences,
+                    struct model_work *work);
+
+/* One run. buffers and order are the caller's. */
+struct model_run {
+    bool sequences; /* of the last recurrent layer */
+    struct model_work work;
+    float *floats;          /* [2 work.floats + work.aux] */
+    unsigned char *masks;   /* [work.masks] */
+    struct rnn_row **order; /* [n] */
+    struct arena *arena;
+    bool (*stop)(void *context); /* asked between chunks of timesteps; may be NULL */
+    void *stop_context;
+};
+
+/**
+ * Take a group of rows through the model.
+ *
+ * rows  inputs, timesteps, mask, states and outputs are set; for the rest of their meaning see rnn_row. Inputs of the
+ *       rows lie one after the other, and so do the outputs, unless the model is time_major. Ids are within the
+ *       vocabulary. The rows are used up: afterwards only states and outputs mean anything.
+ *
+ * A row's result has the same bits whatever the other rows are. False when told to stop.
+ */
+bool rnn_model_run(const struct rnn_model *model, const struct model_run *run, struct rnn_row *rows, size_t n);
+
+size_t rnn_model_parameters(const struct rnn_model *model);
+size_t rnn_model_bytes(const struct rnn_model *model);
+
+/* The vocabulary of a model that takes ids. */
+size_t rnn_model_vocabulary(const struct rnn_model *model);
+
+void rnn_model_close(struct rnn_model *model);
+
+#endif
