@@ -12,7 +12,7 @@ CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2
 CFLAGS_clang := -O2 -D_FORTIFY_SOURCE=2
 CFLAGS_asan := -O1 -Wno-format-truncation -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -Wno-format-truncation -fsanitize=thread -fno-omit-frame-pointer
-CFLAGS_fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+CFLAGS_fuzz := -O1 -DFUZZING -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LDFLAGS_fuzz := -fsanitize=address,undefined
 ifneq ($(filter clang fuzz,$(VARIANT)),)
 CC := clang
@@ -84,8 +84,8 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/uni
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -o $@ -Wl,--start-group $^ -Wl,--end-group $(LIBS) $(TEST_LIBS)
 
-# This one drives a fuzz target.
-$(BUILD)/tests/unit/test_fuzz_corpus: $(BUILD)/tests/fuzz/fuzz_body.o
+# This one drives the fuzz targets.
+$(BUILD)/tests/unit/test_fuzz_corpus: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/*.c))
 
 $(BUILD)/tests/e2e/test_%: $(BUILD)/tests/e2e/test_%.o $(BUILD)/tests/e2e/e2e.o | $(BUILD)/cellserve
 	@echo "  link  $@"
@@ -118,12 +118,14 @@ asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 tsan: ## every test under ThreadSanitizer
 	@$(MAKE) --no-print-directory VARIANT=tsan tests
 FUZZ_SECONDS ?= 60
-fuzz: ## fuzz the request body for FUZZ_SECONDS (libFuzzer, AddressSanitizer)
+FUZZ_RUNS ?= -1
+FUZZ_TARGETS := body safetensors config handover
+fuzz: ## fuzz every parser for FUZZ_SECONDS (libFuzzer, AddressSanitizer), or FUZZ_RUNS times
 	@tools/install.sh sanitize
-	@$(MAKE) --no-print-directory VARIANT=fuzz build/fuzz/fuzz_body
-	@mkdir -p build/fuzz/corpus
-	build/fuzz/fuzz_body -max_total_time=$(FUZZ_SECONDS) -max_len=4096 build/fuzz/corpus tests/fuzz/corpus
-build/fuzz/fuzz_body: $(BUILD)/tests/fuzz/fuzz_body.o $(BUILD)/libcellserve_server.a $(BUILD)/libcellserve_config.a \
+	@$(MAKE) --no-print-directory VARIANT=fuzz $(FUZZ_TARGETS:%=build/fuzz/fuzz_%)
+	@for target in $(FUZZ_TARGETS); do mkdir -p build/fuzz/corpus/$$target && build/fuzz/fuzz_$$target \
+	  -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=4096 build/fuzz/corpus/$$target tests/fuzz/corpus/$$target || exit 1; done
+build/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libcellserve_server.a $(BUILD)/libcellserve_config.a \
   $(BUILD)/libcellserve_core.a
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -fsanitize=fuzzer -o $@ $^ $(LIBS)

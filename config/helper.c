@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { CPU_SECONDS = 10 };
+/* Time grows with the file: deflate unpacks far more than this in a second. */
+enum { CPU_SECONDS = 1, BYTES_A_SECOND = 32 << 20 };
 
 /* A file holds at most so many times its own size in tensors: Keras's compressed files hold up to twice. */
 enum { MAX_EXPANSION = 8 };
@@ -38,7 +39,7 @@ _Noreturn void helper_main(void)
     out.limit = MAX_EXPANSION * n + spare_bytes;
     const struct confine_limits limits = {.memory_bytes = 2 * out.limit + spare_memory,
                                           .file_bytes = out.limit + spare_bytes,
-                                          .cpu_seconds = CPU_SECONDS};
+                                          .cpu_seconds = CPU_SECONDS + (unsigned)(n / BYTES_A_SECOND)};
     confine(&limits, missing, sizeof missing);
     bool good = handover_text(&out, "unconfined", missing, strlen(missing)) &&
                 (hdf5_is(bytes, n)  ? hdf5_read(&out, bytes, n)

@@ -120,8 +120,7 @@ void keras_snake_case(const char *name, char *out, size_t size)
         if (!isalnum((unsigned char)*p) && *p != '_')
             continue;
         bool starts = isupper((unsigned char)*p) && p > name &&
-                      ((islower((unsigned char)p[1]) && p[-1] != '_') || islower((unsigned char)p[-1]) ||
-                       isdigit((unsigned char)p[-1]));
+                      ((islower((unsigned char)p[1]) && p[-1] != '_') || islower((unsigned char)p[-1]));
         if (starts && n && out[n - 1] != '_')
             out[n++] = '_';
         out[n++] = (char)tolower((unsigned char)*p);
@@ -518,6 +517,8 @@ bool keras_model_read(const json_t *json, const char *file, const char *path, co
         keras_name(json_object_get(json, "config"), out->name, sizeof out->name);
         (sequential ? read_sequential : read_functional)(&reader, json, path, &shape, out);
     }
+    if (problems->n_errors == before && !out->model.n_layers)
+        keras_error(&reader, path, "the model has no layer but its input");
     if (problems->n_errors == before) {
         set_input(out, &shape);
         return true;

@@ -14,10 +14,8 @@ static bool tensor(const struct layer *layer, const struct layer_shape *in, size
         *out = (struct layer_tensor){
             .name = "bias", .rank = 1, .shape = {layer->units, 0}, .initializer = &layer->second_initializer};
     else
-        *out = (struct layer_tensor){.name = "kernel",
-                                     .rank = 2,
-                                     .shape = {in->width, layer->units},
-                                     .initializer = &layer->first_initializer};
+        *out = (struct layer_tensor){
+            .name = "kernel", .rank = 2, .shape = {in->width, layer->units}, .initializer = &layer->first_initializer};
     return true;
 }
 

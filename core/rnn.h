@@ -2,7 +2,7 @@
  *
  *   struct rnn_cell_spec *spec = rnn_cell_spec_new(cell_class_find("LSTMCell", NULL));   what is asked for
  *   spec->units = 128;
- *   const float *tensors[1][3] = {{kernel, recurrent_kernel, bias}};                     Keras's own layout
+ *   const float *tensors[1][CELL_MAX_TENSORS] = {{kernel, recurrent_kernel, bias}};      Keras's own layout
  *   struct rnn_layer layer = {.return_sequences = true};
  *   rnn_stack_init(&layer.stack, spec, features, tensors, vec_select(NULL), &err);       weights packed
  *   rnn_layer_begin(&layer, rows, n, order);                                             sequences of any lengths

@@ -32,6 +32,7 @@ void local_answer(struct local *local, char *body, size_t bytes)
         free(body);
         return;
     }
+    request->model = server_acquire(&local->server, ""); /* the one there is, whatever the request names */
     request->body = body;
     request->body_bytes = bytes;
     request->body_room = bytes + 1;

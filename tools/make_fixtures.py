@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Write golden cases of whole models into tests/fixtures: files of real Keras, requests, and what Keras computes.
+"""Write golden cases of whole models into tests/fixtures: files of real Keras, requests, and what Keras computes; and
+bidirectional PyTorch modules, computed by the formulas of PyTorch's documentation.
 
 Run once with Keras 2 (tensorflow-cpu==2.15.1, tensorflow-addons==0.23.0) and once with Keras 3 (keras, jax), which write
 the cases named model2_* and model3_*. Expected numbers are Keras's in float32, and the same computation in float64.
@@ -136,6 +137,59 @@ def chain(shape, *layers, dtype=None):
     return build
 
 
+def torch_case(name, kind, layers, hidden, features, apply):
+    """Bidirectional nn.GRU or nn.LSTM in float64, with a Linear on the last timestep if asked for."""
+    from safetensors.numpy import save_file
+    gates = {"LSTM": 4, "GRU": 3}[kind]
+    sigmoid = lambda x: 1 / (1 + np.exp(-x))
+    tensors, states = {}, []
+    x = numbers(2, 6, features)
+    y = x.astype("float64")
+    for k in range(layers):
+        outputs = []
+        for suffix in ("", "_reverse"):
+            w, u, b, d = (numbers(gates * hidden, n) * np.float32(0.4) if n else numbers(gates * hidden)
+                          for n in (y.shape[2], hidden, 0, 0))
+            for key, value in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), (w, u, b, d)):
+                tensors[f"rnn.{key}_l{k}{suffix}"] = value
+            w, u, b, d = (t.astype("float64") for t in (w, u, b, d))
+            h = c = np.zeros((len(y), hidden))
+            steps = [None] * y.shape[1]
+            for t in (range(y.shape[1]) if not suffix else reversed(range(y.shape[1]))):
+                a, q = y[:, t] @ w.T + b, h @ u.T + d
+                if kind == "LSTM":
+                    i, f, g, o = np.split(a + q, 4, axis=1)
+                    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+                    h = sigmoid(o) * np.tanh(c)
+                else:
+                    (ar, az, an), (qr, qz, qn) = np.split(a, 3, axis=1), np.split(q, 3, axis=1)
+                    z = sigmoid(az + qz)
+                    h = (1 - z) * np.tanh(an + sigmoid(ar + qr) * qn) + z * h
+                steps[t] = h
+            outputs.append(np.stack(steps, axis=1))
+            states.append([h, c] if kind == "LSTM" else [h])
+        y = np.concatenate(outputs, axis=2)
+    config = {"class_name": f"torch.nn.{kind}", "config": {"input_size": features, "hidden_size": hidden,
+              "num_layers": layers, "batch_first": True, "bidirectional": True}}
+    if apply:
+        tensors["fc.weight"], tensors["fc.bias"] = numbers(3, 2 * hidden), numbers(3)
+        config["head"] = {"class_name": "torch.nn.Linear", "name": "fc", "apply": True,
+                          "config": {"in_features": 2 * hidden, "out_features": 3}}
+        y = y[:, -1] @ tensors["fc.weight"].T.astype("float64") + tensors["fc.bias"]
+    folder = os.path.join(OUT, "torch_" + name)
+    os.makedirs(folder, exist_ok=True)
+    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, os.path.join(folder, "model.safetensors"))
+    nested = [[lists(t) for t in s] for s in states]
+    parts = {"model": config, "request": {"instances": lists(x)},
+             "expected": {"outputs": lists(y), "outputs_f64": lists(y), "states": nested, "states_f64": nested},
+             "meta": {"kind": "torch", "model": "model.json", "requests": 1, "notes": "by PyTorch's formulas, in float64",
+                      "tolerance": {"rtol": 1e-5, "atol": 2e-6}}}
+    for part, value in parts.items():
+        with open(os.path.join(folder, part + ".json"), "w") as f:
+            json.dump(value, f)
+            f.write("\n")
+
+
 plain = L.SimpleRNN if MAJOR == 2 else L.GRU  # with JAX a SimpleRNN does not run in float64
 
 
@@ -197,3 +251,5 @@ if MAJOR == 2:
     case("h5_compressed", small, numbers(3, 5, 3), rewritten(chunks=True, compression="gzip", shuffle=True, fletcher32=True))
 else:
     two_keras()
+    torch_case("gru_bidirectional_2_layers", "GRU", 2, 5, 3, False)
+    torch_case("lstm_bidirectional_head", "LSTM", 1, 4, 3, True)

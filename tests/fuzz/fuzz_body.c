@@ -1,12 +1,12 @@
 /* Fuzz target: a body of /predict, read and bound to a nested model; what the worker does before it computes.
    `make fuzz` runs it with libFuzzer; test_fuzz_corpus replays the corpus. */
+#include "fuzz.h"
+
 #include "server/batch.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
 /* SimpleRNN(2), [LSTM(2), GRU(1)] over two features. */
 static struct rnn_cell_spec *spec(void)
@@ -47,7 +47,7 @@ static const struct model *model(void)
     return &model;
 }
 
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
+int fuzz_body(const unsigned char *data, size_t size)
 {
     struct memory memory = {.limit = 1 << 20};
     struct memory_share share = {&memory, 0};
@@ -90,3 +90,5 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         abort(); /* the account is even */
     return 0;
 }
+
+FUZZ_TARGET(fuzz_body)

@@ -157,6 +157,89 @@ static void nesting_is_bounded(void **state)
     refused(text, "nested at most 16 deep");
 }
 
+/* Layers of a Functional model; each takes `from`, or what `inbound` says. */
+#define INPUT(name)                                                                                                    \
+    "{\"class_name\": \"InputLayer\", \"config\": {\"name\": \"" name                                                  \
+    "\", \"batch_input_shape\": [null, 5, 2]}, \"inbound_nodes\": []}"
+#define LSTM(name, inbound)                                                                                            \
+    "{\"class_name\": \"LSTM\", \"name\": \"" name "\", \"config\": {\"name\": \"" name                                \
+    "\", \"units\": 3}, \"inbound_nodes\": [[" inbound "]]}"
+#define DENSE(name, inbound)                                                                                           \
+    "{\"class_name\": \"Dense\", \"config\": {\"name\": \"" name "\", \"units\": 2}, \"inbound_nodes\": [[" inbound    \
+    "]]}"
+#define FROM(name) "[\"" name "\", 0, 0, {}]"
+#define FUNCTIONAL(layers, outputs)                                                                                    \
+    "{\"class_name\": \"Functional\", \"config\": {\"name\": \"f\", \"layers\": [" layers                              \
+    "], \"input_layers\": [[\"x\", 0, 0]], \"output_layers\": " outputs "}}"
+
+static void plain_chains_are_taken_from_graphs(void **state)
+{
+    (void)state;
+    struct keras_model model;
+    /* in any order of the list; states among the outputs; mask and initial states from inputs */
+    assert_true(read_layer(FUNCTIONAL(DENSE("d", FROM("l")) "," LSTM("l", FROM("x")) "," INPUT("x"),
+                                      "[[\"d\", 0, 0], [[\"l\", 0, 1], [\"l\", 0, 2]]]"),
+                           &model));
+    assert_int_equal(model.model.n_layers, 2);
+    assert_string_equal(model.model.layers[0].name, "l");
+    assert_string_equal(model.groups[1], "dense");
+    assert_int_equal(model.model.input.width, 2);
+    assert_int_equal(model.model.input.timesteps, 5);
+    keras_model_close(&model);
+    assert_true(read_layer(
+        FUNCTIONAL(INPUT("x") "," INPUT("h") "," INPUT("c") "," INPUT("m") "," LSTM(
+                       "l", "[\"x\", 0, 0, {\"mask\": [\"m\", 0, 0]}], [\"h\", 0, 0, {}], [\"c\", 0, 0, {}]"),
+                   "[[\"l\", 0, 0]]"),
+        &model));
+    assert_int_equal(problems.n_warnings, 3);
+    problems_close(&problems);
+    keras_model_close(&model);
+}
+
+static void other_graphs_are_refused_by_layer(void **state)
+{
+    (void)state;
+    refused(FUNCTIONAL(INPUT("x") "," LSTM("l", FROM("x")) "," DENSE("a", FROM("l")) "," DENSE("b", FROM("l")),
+                       "[[\"a\", 0, 0]]"),
+            "layer \"b\" stands beside the way from the input to the output");
+    refused(FUNCTIONAL(INPUT("x") "," LSTM("l", FROM("x")) "," DENSE("a", FROM("l")) "," DENSE("b", FROM("l")),
+                       "[[\"a\", 0, 0], [\"b\", 0, 0]]"),
+            "plain chain of layers");
+    refused(
+        FUNCTIONAL(INPUT("x") "," LSTM("l", FROM("x")) "," LSTM("k", FROM("x")) "," DENSE("a", FROM("l") "," FROM("k")),
+                   "[[\"a\", 0, 0]]"),
+        "layer \"a\" takes more than one tensor, also that of k");
+    refused(FUNCTIONAL(INPUT("x") "," LSTM("l", FROM("x")) "," DENSE("a", "[\"l\", 0, 1, {}]"), "[[\"a\", 0, 0]]"),
+            "layer \"a\" takes a state of the layer before it");
+    refused(FUNCTIONAL(INPUT("x") "," DENSE("a", FROM("b")) "," DENSE("b", FROM("a")), "[[\"a\", 0, 0]]"),
+            "is part of a circle");
+    refused(FUNCTIONAL(INPUT("x") "," DENSE("a", FROM("x")), "[[\"z\", 0, 0]]"), "names no layer of the model");
+    refused("{\"class_name\": \"Sequential\", \"config\": {\"layers\": [{\"class_name\": \"Sequential\", \"config\": "
+            "{}}]}}",
+            "/config/layers/0: a model within a model is not served");
+    refused("{\"class_name\": \"Sequential\", \"config\": []}", "/config: expected a list of at least one layer");
+}
+
+static void names_become_keras_groups(void **state)
+{
+    (void)state;
+    static const char *const names[][2] = {{"LSTM", "lstm"},
+                                           {"SimpleRNNCell", "simple_rnn_cell"},
+                                           {"GRUCell", "gru_cell"},
+                                           {"StackedRNNCells", "stacked_rnn_cells"},
+                                           {"TimeDistributed", "time_distributed"},
+                                           {"BatchNormalization", "batch_normalization"},
+                                           {"ReLU", "re_lu"},
+                                           {"LayerNormLSTMCell", "layer_norm_lstm_cell"},
+                                           {"ELU", "elu"},
+                                           {"GlobalAveragePooling1D", "global_average_pooling1d"}};
+    char out[64];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        keras_snake_case(names[i][0], out, sizeof out);
+        assert_string_equal(out, names[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +250,9 @@ int main(void)
         cmocka_unit_test(odd_keys_are_warned_about),
         cmocka_unit_test(wrong_configurations_are_placed),
         cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(plain_chains_are_taken_from_graphs),
+        cmocka_unit_test(other_graphs_are_refused_by_layer),
+        cmocka_unit_test(names_become_keras_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

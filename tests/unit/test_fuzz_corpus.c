@@ -1,16 +1,14 @@
-/* Every input of the fuzz corpus again: seeds, and what once crashed. */
+/* Every input of the fuzz corpora again: seeds, and what once crashed. */
+#include "../fuzz/fuzz.h"
 #include "unit.h"
 
 #include <dirent.h>
 
-int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
-
-static void the_corpus_passes(void **state)
+static void replay(const char *name, int (*target)(const unsigned char *data, size_t size))
 {
-    (void)state;
     char folder[512], path[1024];
     size_t files = 0;
-    snprintf(folder, sizeof folder, "%s/tests/fuzz/corpus", SOURCE_DIR);
+    snprintf(folder, sizeof folder, "%s/tests/fuzz/corpus/%s", SOURCE_DIR, name);
     DIR *dir = opendir(folder);
     assert_non_null(dir);
     for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
@@ -21,15 +19,40 @@ static void the_corpus_passes(void **state)
         FILE *file = fopen(path, "rb");
         size_t n = fread(bytes, 1, sizeof bytes, file);
         fclose(file);
-        assert_int_equal(LLVMFuzzerTestOneInput(bytes, n), 0);
+        assert_int_equal(target(bytes, n), 0);
         files++;
     }
     closedir(dir);
-    assert_true(files >= 6);
+    assert_true(files >= 3);
+}
+
+static void bodies_pass(void **state)
+{
+    (void)state;
+    replay("body", fuzz_body);
+}
+
+static void safetensors_pass(void **state)
+{
+    (void)state;
+    replay("safetensors", fuzz_safetensors);
+}
+
+static void configurations_pass(void **state)
+{
+    (void)state;
+    replay("config", fuzz_config);
+}
+
+static void handovers_pass(void **state)
+{
+    (void)state;
+    replay("handover", fuzz_handover);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_corpus_passes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_pass), cmocka_unit_test(safetensors_pass),
+                                       cmocka_unit_test(configurations_pass), cmocka_unit_test(handovers_pass)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,238 @@
+/* New versions of models while they serve: by signal and by watching, under load, and when the new file is broken.
+   CELLSERVE_TEST_RELOADS sets how many reloads the load test makes. */
+#include "e2e.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CLIENTS = 4 };
+
+static struct daemon server;
+static char folder[] = "/tmp/cellserve-reload-XXXXXX";
+
+static void write_file(const char *directory, const char *name, const void *bytes, size_t n)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    fwrite(bytes, 1, n, file);
+    fclose(file);
+}
+
+/* Version v: its output is v times the last input. It appears in one piece. */
+static void publish(const char *model, int v, bool broken)
+{
+    static const char config[] =
+        "{\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 1, \"activation\": \"linear\", \"use_bias\": false}}";
+    static const char header[] =
+        "{\"cells.0.kernel\": {\"dtype\": \"F32\", \"shape\": [1, 1], \"data_offsets\": [0, 4]}, "
+        "\"cells.0.recurrent_kernel\": {\"dtype\": \"F32\", \"shape\": [1, 1], "
+        "\"data_offsets\": [4, 8]}}";
+    unsigned char bytes[512] = {sizeof header - 1};
+    const float kernel = (float)v;
+    char draft[128], final[128];
+    snprintf(draft, sizeof draft, "%s/%s/draft", folder, model);
+    snprintf(final, sizeof final, "%s/%s/%d", folder, model, v);
+    mkdir(draft, 0755);
+    memcpy(bytes + 8, header, sizeof header - 1);
+    memcpy(bytes + 8 + sizeof header - 1, &kernel, sizeof kernel);
+    write_file(draft, "model.json", config, sizeof config - 1);
+    write_file(draft, "weights.safetensors", bytes, 8 + sizeof header - 1 + (broken ? 3 : 8));
+    assert_int_equal(rename(draft, final), 0);
+}
+
+static void withdraw(const char *model, int v)
+{
+    char command[256];
+    snprintf(command, sizeof command, "rm -r %s/%s/%d", folder, model, v);
+    assert_int_equal(system(command), 0);
+}
+
+static void start(bool watch)
+{
+    char config[512];
+    snprintf(config, sizeof config,
+             "{\"models\": [{\"name\": \"m\", \"path\": \"%s/m\", \"watch\": %s}], \"log\": {\"level\": \"warn\"}}",
+             folder, watch ? "true" : "false");
+    daemon_start(&server, config, NULL);
+}
+
+/* The version that answers, which must be the one whose numbers are in it; 0 for a failed request. */
+static int ask(void)
+{
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[5], [1]]]}");
+    const char *version = json_string_value(json_object_get(reply.json, "version"));
+    int v = reply.status == 200 && version ? atoi(version) : 0;
+    double number = json_number_value(json_array_get(json_array_get(json_object_get(reply.json, "outputs"), 0), 0));
+    reply_free(&reply);
+    return v && number == v ? v : 0;
+}
+
+/* Until version v answers, or for 10 s. */
+static void wait_version(int v)
+{
+    double end = now_ms() + 10000;
+    int found = 0;
+    while ((found = ask()) != v && now_ms() < end)
+        sleep_ms(2);
+    assert_int_equal(found, v);
+}
+
+static void watched_folders_are_followed(void **state)
+{
+    (void)state;
+    publish("m", 1, false);
+    start(true);
+    assert_int_equal(ask(), 1);
+    publish("m", 2, false);
+    wait_version(2);
+    publish("m", 10, true); /* the number counts, not the text: 10 is above 2 */
+    struct reply reply = {.status = 0};
+    double end = now_ms() + 10000;
+    do {
+        reply_free(&reply);
+        sleep_ms(50);
+        reply = http_get(&server, "/v1/models/m");
+    } while (!strstr(reply.body, "INVALID_ARGUMENT") && now_ms() < end);
+    json_t *versions = json_object_get(reply.json, "model_version_status");
+    assert_int_equal(json_array_size(versions), 2);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(versions, 0), "version")), "2");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(versions, 1), "version")), "10");
+    assert_non_null(strstr(reply.body, "data lies beyond the end of the file"));
+    reply_free(&reply);
+    assert_int_equal(ask(), 2);
+    reply = http_get(&server, "/metrics");
+    assert_non_null(strstr(reply.body, "\ncellserve_model_reload_failures_total{model=\"m\"} 1\n"));
+    assert_non_null(strstr(reply.body, "\ncellserve_model_reloads_total{model=\"m\"} 1\n"));
+    assert_non_null(strstr(reply.body, "\ncellserve_model_reload_failed{model=\"m\",version=\"10\",reason=\""));
+    reply_free(&reply);
+    char *log = daemon_log(&server);
+    assert_non_null(strstr(log, "model m: version 10 cannot be loaded, version 2 serves on: "));
+    free(log);
+    withdraw("m", 10);
+    publish("m", 10, false);
+    wait_version(10);
+    reply = http_get(&server, "/metrics");
+    assert_non_null(strstr(reply.body, "\ncellserve_model_reload_failed{model=\"m\"} 0\n"));
+    reply_free(&reply);
+    withdraw("m", 10); /* going back is a new version too */
+    wait_version(2);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    withdraw("m", 1);
+    withdraw("m", 2);
+}
+
+static atomic_bool done;
+static atomic_int asked;
+
+static void *client(void *argument)
+{
+    (void)argument;
+    uintptr_t failed = 0;
+    for (int last = 0; !done;) {
+        int v = ask();
+        asked++;
+        failed += v < last; /* 0 for a failure, and no version comes back */
+        last = v > last ? v : last;
+    }
+    return (void *)failed;
+}
+
+static void reloads_under_load_lose_nothing(void **state)
+{
+    (void)state;
+    const char *given = getenv("CELLSERVE_TEST_RELOADS");
+    int reloads = given ? atoi(given) : 60;
+    pthread_t clients[CLIENTS];
+    long rss_early = 0;
+    publish("m", 1, false);
+    start(false);
+    done = false;
+    for (size_t i = 0; i < CLIENTS; i++)
+        assert_int_equal(pthread_create(&clients[i], NULL, client, NULL), 0);
+    for (int v = 2; v <= reloads + 1; v++) {
+        publish("m", v, false);
+        kill(server.pid, SIGHUP);
+        wait_version(v);
+        withdraw("m", v - 1);
+        if (v == reloads / 4)
+            rss_early = daemon_rss_kib(&server);
+    }
+    done = true;
+    uintptr_t failures = 0;
+    for (size_t i = 0; i < CLIENTS; i++) {
+        void *failed;
+        pthread_join(clients[i], &failed);
+        failures += (uintptr_t)failed;
+    }
+    long grown = daemon_rss_kib(&server) - rss_early;
+    print_message("%d reloads, %d requests, memory grew by %ld KiB\n", reloads, (int)asked, grown);
+    assert_int_equal(failures, 0);
+    assert_true(asked > reloads);
+    if (!SANITIZED)
+        assert_true(grown < 4096);
+    assert_int_equal(daemon_stop(&server, SIGTERM), 0);
+    withdraw("m", reloads + 1);
+}
+
+/* A Keras file in place of another, read by the helper each time. */
+static void a_file_that_is_replaced_is_loaded_on_sighup(void **state)
+{
+    (void)state;
+    char config[512], command[1024];
+    snprintf(command, sizeof command, "cp %s/tests/fixtures/file_keras3_keras_rnn_stacked/model.keras %s/f.keras",
+             SOURCE_DIR, folder);
+    assert_int_equal(system(command), 0);
+    snprintf(config, sizeof config, "{\"models\": [{\"name\": \"m\", \"path\": \"%s/f.keras\"}]}", folder);
+    daemon_start(&server, config, NULL);
+    snprintf(command, sizeof command,
+             "cp %s/tests/fixtures/file_keras2_h5_rnn_stacked/model.h5 %s/g.keras && mv "
+             "%s/g.keras %s/f.keras",
+             SOURCE_DIR, folder, folder, folder);
+    assert_int_equal(system(command), 0);
+    char *request = read_source_file("tests/fixtures/file_keras2_h5_rnn_stacked/request.json");
+    struct reply before = http_post(&server, "/predict", request), after = {.status = 0};
+    kill(server.pid, SIGHUP);
+    for (double end = now_ms() + 10000; now_ms() < end && (!after.body || !strcmp(after.body, before.body));) {
+        reply_free(&after);
+        after = http_post(&server, "/predict", request);
+        assert_int_equal(after.status, 200);
+    }
+    assert_string_not_equal(after.body, before.body);
+    free(request);
+    reply_free(&before);
+    reply_free(&after);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static int make_folder(void **state)
+{
+    char path[128];
+    (void)state;
+    if (!mkdtemp(folder))
+        return 1;
+    snprintf(path, sizeof path, "%s/m", folder);
+    return mkdir(path, 0755);
+}
+
+static int remove_folder(void **state)
+{
+    char command[128];
+    (void)state;
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    return system(command);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(watched_folders_are_followed),
+        cmocka_unit_test(reloads_under_load_lose_nothing),
+        cmocka_unit_test(a_file_that_is_replaced_is_loaded_on_sighup),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

@@ -1,0 +1,24 @@
+/* Fuzz targets: each takes bytes, and aborts where something is wrong. Unit tests replay the corpora through them; in
+   VARIANT=fuzz each file is a program of libFuzzer's. */
+#ifndef TESTS_FUZZ_H
+#define TESTS_FUZZ_H
+
+#include <stddef.h>
+
+int fuzz_body(const unsigned char *data, size_t size);
+int fuzz_safetensors(const unsigned char *data, size_t size);
+int fuzz_config(const unsigned char *data, size_t size);
+int fuzz_handover(const unsigned char *data, size_t size);
+
+#ifdef FUZZING
+#define FUZZ_TARGET(function)                                                                                          \
+    int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);                                                \
+    int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)                                                 \
+    {                                                                                                                  \
+        return function(data, size);                                                                                   \
+    }
+#else
+#define FUZZ_TARGET(function)
+#endif
+
+#endif

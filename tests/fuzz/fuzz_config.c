@@ -1,0 +1,34 @@
+/* The reader of models' configurations: layers, graphs, cells. What is accepted can be sized. */
+#include "fuzz.h"
+
+#include "config/keras_model.h"
+
+#include <stdlib.h>
+
+int fuzz_config(const unsigned char *data, size_t size)
+{
+    struct keras_model config;
+    struct problems problems = {.n_errors = 0};
+    json_t *json = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
+    if (json && keras_model_read(json, "f", "", NULL, &problems, &config)) {
+        if (!config.model.n_layers)
+            abort();
+        struct layer_shape shape;
+        for (size_t i = 0; i < config.model.n_layers; i++) {
+            struct layer_tensor tensor;
+            if (rnn_model_shape_before(&config.model, i, &shape, NULL))
+                break;
+            for (size_t t = 0; layer_tensor_at(&config.model.layers[i], &shape, t, &tensor); t++)
+                if (!tensor.rank || !tensor.name[0])
+                    abort();
+        }
+        keras_model_close(&config);
+    } else if (json && !problems.n_errors) {
+        abort(); /* a refusal says why */
+    }
+    json_decref(json);
+    problems_close(&problems);
+    return 0;
+}
+
+FUZZ_TARGET(fuzz_config)

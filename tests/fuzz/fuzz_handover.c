@@ -1,0 +1,54 @@
+/* What a load helper that has been taken over could hand to the server: tensors, configuration and all, from there to a
+   built model that runs one timestep. */
+#include "fuzz.h"
+
+#include "config/torch_model.h"
+#include "config/weights.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum tensor_naming naming_of(const struct tensor_set *set)
+{
+    const char *naming = tensor_set_text(set, "naming");
+    if (naming && !strcmp(naming, "group"))
+        return NAMED_BY_GROUP;
+    return naming && !strcmp(naming, "position") ? NAMED_BY_POSITION : NAMED_BY_PATH;
+}
+
+static void build(struct tensor_set *set, const json_t *json, struct problems *problems)
+{
+    struct tensor_set converted = {.n = 0};
+    struct keras_model config;
+    bool torch = torch_is(json);
+    bool good = torch ? torch_model_read(json, "f", set, "f", problems, &config, &converted)
+                      : keras_model_read(json, "f", "", tensor_set_text(set, "keras_version"), problems, &config);
+    if (good) {
+        good = weights_build(&config, torch ? &converted : set, torch ? NAMED_BY_PATH : naming_of(set), 0, 0, &vec_c,
+                             (struct place){"f", NULL}, problems);
+        if (good && (!config.model.output.width || rnn_model_parameters(&config.model) > 1 << 24))
+            abort(); /* more weights than the file can hold */
+        keras_model_close(&config);
+    }
+    if (!good && !problems->n_errors)
+        abort();
+    tensor_set_close(&converted);
+}
+
+int fuzz_handover(const unsigned char *data, size_t size)
+{
+    struct tensor_set set = {.n = 0};
+    struct problems problems = {.n_errors = 0};
+    if (safetensors_parse(&set, data, size, "f", &problems)) {
+        const char *text = tensor_set_text(&set, "config");
+        json_t *json = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+        if (json)
+            build(&set, json, &problems);
+        json_decref(json);
+        tensor_set_close(&set);
+    }
+    problems_close(&problems);
+    return 0;
+}
+
+FUZZ_TARGET(fuzz_handover)
