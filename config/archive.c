@@ -80,7 +80,7 @@ static void read_sentence(int out, char *text, size_t size)
     ssize_t n = pread(out, text, size - 1, 0);
     text[n > 0 ? n : 0] = 0;
     for (char *p = text; *p; p++)
-        if ((unsigned char)*p < 0x20 || (unsigned char)*p == 0x7f)
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
             *p = '?';
 }
 

@@ -80,8 +80,9 @@ struct rnn_cell_spec *keras_cell_of_layer(struct keras_reader *reader, const str
         keras_error(reader, path, "out of memory");
         return NULL;
     }
-    const char *name = json_string_value(json_object_get(config, "name"));
-    spec->name = name ? strndup(name, 63) : NULL;
+    char name[64];
+    keras_name(config, name, sizeof name);
+    spec->name = *name ? strdup(name) : NULL;
     keras_size(reader, config, path, "units", MAX_UNITS, &spec->units);
     read_activation(reader, config, path, "activation", &spec->activation);
     if (class->has_recurrent_activation)

@@ -113,7 +113,11 @@ void keras_size(const struct keras_reader *reader, const json_t *config, const c
 void keras_name(const json_t *config, char *out, size_t size)
 {
     const char *name = json_string_value(json_object_get(config, "name"));
-    snprintf(out, size, "%s", name ? name : "");
+    size_t n = name ? strlen(name) : 0;
+    if (n >= size) /* cut between characters: no byte of UTF-8 that goes on */
+        for (n = size - 1; n && ((unsigned char)name[n] & 0xc0) == 0x80;)
+            n--;
+    snprintf(out, size, "%.*s", (int)n, name ? name : "");
 }
 
 void keras_dtype(const struct keras_reader *reader, const json_t *config, const char *path)

@@ -195,7 +195,7 @@ static bool open_tensors(struct tensor_set *set, const char *path, struct proble
     if (fd < 0)
         return false;
     bool good = content_of(fd) == CONTENT_ARCHIVE ? archive_open(set, fd, path, problems)
-                                                  : safetensors_map(set, fd, path, problems);
+                                                  : safetensors_read(set, fd, path, problems);
     close(fd);
     return good;
 }

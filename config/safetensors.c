@@ -164,7 +164,7 @@ bool safetensors_map(struct tensor_set *set, int fd, const char *path, struct pr
     struct place place = {path, NULL};
     struct stat info;
     *set = (struct tensor_set){0};
-    if (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_size < 8) {
+    if (fstat(fd, &info) || info.st_size < 8) {
         problem_error(problems, place, "not a safetensors file: shorter than its first 8 bytes");
         return false;
     }
@@ -178,6 +178,30 @@ bool safetensors_map(struct tensor_set *set, int fd, const char *path, struct pr
     return safetensors_parse(set, file, set->file_bytes, path, problems);
 }
 
+bool safetensors_read(struct tensor_set *set, int fd, const char *path, struct problems *problems)
+{
+    struct place place = {path, NULL};
+    struct stat info;
+    size_t n = 0;
+    ssize_t got = 1;
+    *set = (struct tensor_set){0};
+    if (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_size < 8) {
+        problem_error(problems, place, "not a safetensors file: shorter than its first 8 bytes");
+        return false;
+    }
+    unsigned char *bytes = set->memory = rnn_alloc((size_t)info.st_size, 1);
+    while (bytes && n < (size_t)info.st_size && (got = pread(fd, bytes + n, (size_t)info.st_size - n, (off_t)n)) > 0)
+        n += (size_t)got;
+    if (bytes && got > 0)
+        return safetensors_parse(set, bytes, n, path, problems);
+    problem_error(problems, place, "%s",
+                  !bytes    ? "out of memory"
+                  : got < 0 ? strerror(errno)
+                            : "it became shorter while it was read; put new files in place by renaming them");
+    tensor_set_close(set);
+    return false;
+}
+
 bool safetensors_open(struct tensor_set *set, const char *path, struct problems *problems)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -186,7 +210,7 @@ bool safetensors_open(struct tensor_set *set, const char *path, struct problems 
         problem_error(problems, (struct place){path, NULL}, "%s", strerror(errno));
         return false;
     }
-    bool good = safetensors_map(set, fd, path, problems);
+    bool good = safetensors_read(set, fd, path, problems);
     close(fd);
     return good;
 }

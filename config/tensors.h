@@ -36,12 +36,15 @@ struct tensor_set {
     json_t *metadata; /* the file's "__metadata__", an object of strings; NULL without one */
     void *file;       /* the mapped file */
     size_t file_bytes;
-    void *memory; /* data that is in no file; free()d with the set */
+    void *memory; /* data that is not mapped; free()d with the set */
 };
 
 /* Read a .safetensors file (https://github.com/huggingface/safetensors, format section). False with problems added. */
 bool safetensors_open(struct tensor_set *set, const char *path, struct problems *problems);
-/* The same from an open file, which stays the caller's; path is for messages. */
+/* The same from an open file, which stays the caller's; path is for messages. The file is read, not mapped: who cuts it
+   short meanwhile must not end this process. */
+bool safetensors_read(struct tensor_set *set, int fd, const char *path, struct problems *problems);
+/* The same from a file that nobody can change any more (a sealed memory file), mapped. */
 bool safetensors_map(struct tensor_set *set, int fd, const char *path, struct problems *problems);
 /* The same from memory that outlives the set and stays the caller's. */
 bool safetensors_parse(struct tensor_set *set, const unsigned char *bytes, size_t n, const char *path,

@@ -92,6 +92,17 @@ bool server_load(struct server *server, struct problems *problems, size_t *scrat
     return problems->n_errors == before;
 }
 
+/* Why a version was not loaded, for answers and labels: names in files may be cut in the middle of a character. */
+static void keep_failure(struct slot *slot, const char *text, const char *stamp)
+{
+    slot->failures++;
+    snprintf(slot->failure, sizeof slot->failure, "%.380s", text);
+    for (char *p = slot->failure; *p; p++)
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
+            *p = '?';
+    snprintf(slot->failed_version, sizeof slot->failed_version, "%.*s", (int)strcspn(stamp, " "), stamp);
+}
+
 bool server_reload(struct server *server, struct slot *slot)
 {
     struct problems problems = {.n_errors = 0};
@@ -107,9 +118,7 @@ bool server_reload(struct server *server, struct slot *slot)
         slot->reloads++;
         slot->failure[0] = 0;
     } else {
-        slot->failures++;
-        snprintf(slot->failure, sizeof slot->failure, "%.380s", problems.n_errors ? problems.errors[0] : "unknown");
-        snprintf(slot->failed_version, sizeof slot->failed_version, "%.*s", (int)strcspn(stamp, " "), stamp);
+        keep_failure(slot, problems.n_errors ? problems.errors[0] : "unknown", stamp);
     }
     pthread_mutex_unlock(&server->models_lock);
     server_release(old);
