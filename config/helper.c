@@ -41,11 +41,15 @@ _Noreturn void helper_main(void)
                                           .file_bytes = out.limit + spare_bytes,
                                           .cpu_seconds = CPU_SECONDS + (unsigned)(n / BYTES_A_SECOND)};
     confine(&limits, missing, sizeof missing);
-    bool good = handover_text(&out, "unconfined", missing, strlen(missing)) &&
-                (hdf5_is(bytes, n)  ? hdf5_read(&out, bytes, n)
-                 : zip_is(bytes, n) ? zip_read(&out, bytes, n)
-                                    : handover_fail(&out, "it is neither an HDF5 file nor a zip archive")) &&
-                handover_write(&out, STDOUT_FILENO);
+    bool zip = zip_is(bytes, n), good = handover_text(&out, "unconfined", missing, strlen(missing));
+    if (hdf5_is(bytes, n))
+        good = good && hdf5_read(&out, bytes, n);
+    else
+        good = good &&
+               (zip ? zip_read(&out, bytes, n) : handover_fail(&out, "it is neither an HDF5 file nor a zip archive"));
+    if (zip) /* what is needed of it has been unpacked: at most twice the file is held at a time */
+        munmap((void *)(uintptr_t)bytes, n);
+    good = good && handover_write(&out, STDOUT_FILENO);
     if (!good)
         say(out.error[0] ? out.error : "it cannot be read");
     _exit(HELPER_GOOD);

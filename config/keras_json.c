@@ -61,7 +61,7 @@ void keras_expected(const struct keras_reader *reader, const char *path, const c
 
 void keras_error(const struct keras_reader *reader, const char *path, const char *format, ...)
 {
-    char text[512];
+    char text[900];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
@@ -71,7 +71,7 @@ void keras_error(const struct keras_reader *reader, const char *path, const char
 
 void keras_warning(const struct keras_reader *reader, const char *path, const char *format, ...)
 {
-    char text[512];
+    char text[900];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);

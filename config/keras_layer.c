@@ -362,7 +362,7 @@ static void unknown_class(const struct keras_reader *reader, const json_t *json,
     keras_known_cells(cells, sizeof cells);
     if (name)
         keras_error(reader, keras_path(path, "class_name").text,
-                    "a layer \"%.60s\" is not served%s (those that are: %.300s, …; cells: StackedRNNCells%.100s)", name,
+                    "a layer \"%.60s\" is not served%s (those that are: %.500s; cells: StackedRNNCells%.100s)", name,
                     nearest_hint(name, names, hint, sizeof hint), known, cells);
     else
         keras_expected(reader, path, NULL, "an object with class_name and config", json);

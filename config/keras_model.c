@@ -411,50 +411,77 @@ static bool check_outputs(const struct graph *graph, const json_t *outputs, cons
     return true;
 }
 
-/* From the output back to an input; every other layer must be accounted for. */
-static void read_chain(struct graph *graph, const json_t *outputs, struct input_shape *shape, struct keras_model *out)
+/* A walk through a graph: which layers are on the way, in which order from the output, and which feed masks and states. */
+struct chain {
+    size_t *order, length;
+    bool *on_way, *beside;
+};
+
+/* Whatever leads to the masks and initial states of a layer is accounted for. */
+static void mark_sides(const struct graph *graph, const struct node *node, struct chain *chain)
 {
-    const char *last = output_layer(graph, outputs);
-    const struct node *node = find_node(graph, last);
-    size_t *order = calloc(graph->n + 1, sizeof *order), length = 0;
-    bool *in_chain = calloc(graph->n + 1, sizeof *in_chain), *beside = calloc(graph->n + 1, sizeof *beside);
-    bool good = order && in_chain && beside;
-    if (!good)
-        keras_error(graph->reader, graph->path, "out of memory");
-    else if (!node)
-        keras_error(graph->reader, graph->path, "output_layers names no layer of the model");
-    for (good = good && node; good && node; node = find_node(graph, node->main)) {
+    for (size_t k = 0; k < node->n_masks + node->n_states; k++) {
+        const char *name = k < node->n_masks ? node->masks[k] : node->states[k - node->n_masks];
+        for (const struct node *side = find_node(graph, name); side && !chain->beside[side - graph->nodes];
+             side = find_node(graph, side->main))
+            chain->beside[side - graph->nodes] = true;
+    }
+}
+
+/* From the layer of the output back to an input. */
+static bool walk_back(const struct graph *graph, const struct node *node, struct chain *chain,
+                      struct input_shape *shape)
+{
+    for (; node; node = find_node(graph, node->main)) {
         size_t i = (size_t)(node - graph->nodes);
-        if (in_chain[i])
-            good = refuse(graph, node, "is part of a circle", NULL);
-        in_chain[i] = true;
+        if (chain->on_way[i])
+            return refuse(graph, node, "is part of a circle", NULL);
+        chain->on_way[i] = true;
         if (is_class(graph, node, "InputLayer")) {
             char index[24];
             snprintf(index, sizeof index, "%zu", i);
             read_shapes(graph->reader, json_of(graph, node), keras_path(graph->path, index).text, shape);
-            break;
+            return true;
         }
-        order[length++] = i;
-        good = good && check_sides(graph, node);
-        if (good && !find_node(graph, node->main))
-            good = refuse(graph, node, "takes its input from no layer of the model", NULL);
-        for (size_t k = 0; good && k < node->n_masks + node->n_states; k++) {
-            const char *name = k < node->n_masks ? node->masks[k] : node->states[k - node->n_masks];
-            for (const struct node *side = find_node(graph, name); side && !beside[side - graph->nodes];
-                 side = find_node(graph, side->main))
-                beside[side - graph->nodes] = true;
-        }
+        chain->order[chain->length++] = i;
+        mark_sides(graph, node, chain);
+        if (!check_sides(graph, node))
+            return false;
+        if (!find_node(graph, node->main))
+            return refuse(graph, node, "takes its input from no layer of the model", NULL);
     }
-    for (size_t i = 0; good && i < graph->n; i++)
-        if (!in_chain[i] && !beside[i] && !is_mask_of(graph, graph->nodes[i].name) &&
+    return true;
+}
+
+/* No layer may stand beside the way but those that make masks and states. */
+static bool check_rest(const struct graph *graph, const struct chain *chain)
+{
+    for (size_t i = 0; i < graph->n; i++)
+        if (!chain->on_way[i] && !chain->beside[i] && !is_mask_of(graph, graph->nodes[i].name) &&
             !is_class(graph, &graph->nodes[i], "NotEqual"))
-            good = refuse(graph, &graph->nodes[i], "stands beside the way from the input to the output", NULL);
-    good = good && check_outputs(graph, outputs, last, in_chain, true);
-    while (good && length)
-        good = add_layer(graph->reader, graph->layers, order[--length], graph->path, out);
-    free(order);
-    free(in_chain);
-    free(beside);
+            return refuse(graph, &graph->nodes[i], "stands beside the way from the input to the output", NULL);
+    return true;
+}
+
+static void read_chain(struct graph *graph, const json_t *outputs, struct input_shape *shape, struct keras_model *out)
+{
+    const char *last = output_layer(graph, outputs);
+    const struct node *node = find_node(graph, last);
+    struct chain chain = {.order = calloc(graph->n + 1, sizeof *chain.order),
+                          .on_way = calloc(graph->n + 1, sizeof *chain.on_way),
+                          .beside = calloc(graph->n + 1, sizeof *chain.beside)};
+    bool memory = chain.order && chain.on_way && chain.beside;
+    if (!memory)
+        keras_error(graph->reader, graph->path, "out of memory");
+    else if (!node)
+        keras_error(graph->reader, graph->path, "output_layers names no layer of the model");
+    bool good = memory && node && walk_back(graph, node, &chain, shape) && check_rest(graph, &chain) &&
+                check_outputs(graph, outputs, last, chain.on_way, true);
+    while (good && chain.length)
+        good = add_layer(graph->reader, graph->layers, chain.order[--chain.length], graph->path, out);
+    free(chain.order);
+    free(chain.on_way);
+    free(chain.beside);
 }
 
 static void read_functional(struct keras_reader *reader, const json_t *json, const char *path,

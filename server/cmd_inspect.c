@@ -5,7 +5,7 @@
 
 static const char rule[] =
     "_____________________________________________________________________________________________"
-    "_______";
+    "___________";
 
 /* "(None, None, 32)": open sizes are None, as in Keras. */
 static void shape_of(const struct layer_shape *shape, char *out, size_t size)
@@ -41,7 +41,7 @@ static void print_cells(const struct rnn_layer *part, const char *side)
         snprintf(name, sizeof name, "  %s%s", side, path);
         snprintf(units, sizeof units, "%zu", cell->units);
         state_text(cell, states, sizeof states);
-        printf("%-28s %-18s %-18s %-12s %10zu %10zu\n", name, cell->class->keras_name, units, states,
+        printf("%-28s %-22s %-18s %-12s %10zu %10zu\n", name, cell->class->keras_name, units, states,
                cell_parameters(spec, cell->input_size), rnn_cell_bytes(cell));
     }
 }
@@ -55,7 +55,7 @@ static void print_layer(const struct rnn_model *chain, size_t i)
     rnn_model_shape_before(chain, i, &in, NULL);
     layer_output(layer, &in, layer->parts[0].return_sequences, &out, NULL);
     shape_of(&out, shape, sizeof shape);
-    printf("%-28s %-18s %-18s %-12s %10zu %10zu\n", layer->name, layer->class_name, shape, "", layer_parameters(layer),
+    printf("%-28s %-22s %-18s %-12s %10zu %10zu\n", layer->name, layer->class_name, shape, "", layer_parameters(layer),
            layer_bytes(layer));
     for (size_t p = 0; p < layer->n_parts; p++)
         print_cells(&layer->parts[p], layer->n_parts > 1 ? sides[p] : "");
@@ -79,7 +79,7 @@ static void print(const struct model *model)
     shape_of(&chain->output, output, sizeof output);
     printf("Model: %s (%s), version %s, Keras %d, weights from %s\n%s\n", model->layer_name, model->class_name,
            model->version, model->keras_major, model->has_weights_file ? "its file" : "initializers", rule);
-    printf("%-28s %-18s %-18s %-12s %10s %10s\n%s\n", "layer, cell", "class", "output", "states", "parameters", "bytes",
+    printf("%-28s %-22s %-18s %-12s %10s %10s\n%s\n", "layer, cell", "class", "output", "states", "parameters", "bytes",
            rule);
     for (size_t i = 0; i < chain->n_layers; i++)
         print_layer(chain, i);

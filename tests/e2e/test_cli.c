@@ -58,7 +58,7 @@ static void inspect_prints_a_table(void **state)
 {
     (void)state;
     expect("$B inspect $S/demo/seed", 0,
-           "  cells.0                    LSTMCell           128                [128, 128]        67072     268288");
+           "  cells.0                    LSTMCell               128                [128, 128]        67072     268288");
     expect("$B inspect $S/demo/seed", 0, "parameters 198656");
     expect("$B inspect $S/tests/fixtures/nested_stack", 0, "cells.1.cells.0");
 }
