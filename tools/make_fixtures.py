@@ -124,6 +124,19 @@ def rewritten(**storage):
     return save
 
 
+def keras_2_13(model, folder):
+    """A .keras file as Keras 2.12 to 2.14 wrote it: another name for the group of layers; deflated, as by re-zipping."""
+    model.save("/tmp/plain.keras")
+    with zipfile.ZipFile("/tmp/plain.keras") as a, zipfile.ZipFile(os.path.join(folder, "model.keras"), "w") as b:
+        a.extract("model.weights.h5", "/tmp")
+        with h5py.File("/tmp/model.weights.h5", "a") as f:
+            f.move("layers", "_layer_checkpoint_dependencies")
+        for name in ("metadata.json", "config.json"):
+            b.writestr(name, a.read(name), zipfile.ZIP_DEFLATED)
+        b.write("/tmp/model.weights.h5", "model.weights.h5", zipfile.ZIP_DEFLATED)
+    return "model.keras"
+
+
 def sequential(*layers):
     return lambda: keras.Sequential([make() for make in layers])
 
@@ -248,6 +261,7 @@ if MAJOR == 2:
             lambda: tfa.rnn.LayerNormLSTMCell(4), lambda: tfa.rnn.LayerNormLSTMCell(3, use_bias=False),
             return_sequences=True)), numbers(3, 5, 3), whole(suffix))
     small = sequential(lambda: keras.Input((5, 3)), lambda: L.LSTM(16, return_sequences=True), lambda: L.GRU(3), lambda: L.Dense(1))
+    case("keras_2_13", small, numbers(3, 5, 3), keras_2_13)
     case("h5_compressed", small, numbers(3, 5, 3), rewritten(chunks=True, compression="gzip", shuffle=True, fletcher32=True))
 else:
     two_keras()

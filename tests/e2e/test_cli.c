@@ -106,6 +106,18 @@ static void verify_reads_npy(void **state)
            0, "within the tolerance");
 }
 
+static void verify_reads_npz(void **state)
+{
+    (void)state;
+    /* numpy.savez_compressed of the request and of Keras's outputs and state.0.h … state.1.c for this fixture */
+    expect("$B verify $S/tests/fixtures/model2_bidirectional_states/model.h5 --inputs $S/tests/e2e/data/inputs.npz "
+           "--expected $S/tests/e2e/data/expected.npz",
+           0, "state tensor 3                       12 numbers, largest difference ");
+    expect("$B verify $S/tests/fixtures/model2_bidirectional_states/model.h5 --inputs $S/tests/e2e/data/inputs.npz "
+           "--expected $S/tests/e2e/data/expected.npz --rtol 0 --atol 1e-9",
+           1, "OUTSIDE the tolerance");
+}
+
 static void check_finds_every_problem(void **state)
 {
     (void)state;
@@ -247,6 +259,7 @@ int main(void)
         cmocka_unit_test(inspect_prints_a_table),
         cmocka_unit_test(verify_compares_with_a_framework),
         cmocka_unit_test(verify_reads_npy),
+        cmocka_unit_test(verify_reads_npz),
         cmocka_unit_test(damaged_archives_are_named),
         cmocka_unit_test(check_finds_every_problem),
         cmocka_unit_test(bad_models_are_refused_with_reasons),
