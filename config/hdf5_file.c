@@ -226,6 +226,7 @@ static bool read_data(const struct handover_tensor *tensor, void *out)
 
 /* ---- Keras 3's layout ---- */
 
+/* A group on the way down, as the library hands it to its callback. */
 struct visit {
     struct reading *reading;
     const char *path;
@@ -238,26 +239,36 @@ static bool is_number(const char *name)
     return *name && strspn(name, "0123456789") == strlen(name);
 }
 
+static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *info, void *data);
+
+/* What stands at path: a variable, or a group to go down into. The object is closed, or kept as a tensor. */
+static bool visit_object(struct reading *r, hid_t object, const char *name, const char *path, const struct visit *visit)
+{
+    H5I_type_t type = object < 0 ? H5I_BADID : H5Iget_type(object);
+    if (type == H5I_DATASET && visit->in_vars && is_number(name))
+        return add_dataset(r, object, path, false);
+    struct visit inner = {r, path, visit->depth + 1, !strcmp(name, "vars")};
+    bool good = type == H5I_DATASET ||
+                (type == H5I_GROUP && H5Literate(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, visit_link, &inner) >= 0);
+    H5Oclose(object);
+    return good || handover_fail(r->out, "%.100s cannot be opened", path);
+}
+
 static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *info, void *data)
 {
     const struct visit *visit = data;
     struct reading *r = visit->reading;
     char path[PATH_BYTES];
+    bool fits = snprintf(path, sizeof path, "%s/%s", visit->path, name) < (int)sizeof path;
     if (r->links++ >= MAX_LINKS)
-        return handover_fail(r->out, "it has more than %d links", MAX_LINKS) - 1;
-    if (snprintf(path, sizeof path, "%s/%s", visit->path, name) >= (int)sizeof path || visit->depth >= MAX_DEPTH)
-        return handover_fail(r->out, "its groups lie too deep") - 1;
-    if (info->type != H5L_TYPE_HARD)
-        return handover_fail(r->out, "%.100s is no hard link", path) - 1;
-    hid_t object = H5Oopen(group, name, H5P_DEFAULT);
-    H5I_type_t type = object < 0 ? H5I_BADID : H5Iget_type(object);
-    if (type == H5I_DATASET)
-        return (!visit->in_vars || !is_number(name) || add_dataset(r, object, path, false)) - 1;
-    struct visit inner = {r, path, visit->depth + 1, !strcmp(name, "vars")};
-    herr_t result = type == H5I_GROUP ? H5Literate(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, visit_link, &inner)
-                                      : handover_fail(r->out, "%.100s cannot be opened", path) - 1;
-    H5Oclose(object);
-    return result;
+        handover_fail(r->out, "it has more than %d links", MAX_LINKS);
+    else if (!fits || visit->depth >= MAX_DEPTH)
+        handover_fail(r->out, "its groups lie too deep");
+    else if (info->type != H5L_TYPE_HARD)
+        handover_fail(r->out, "%.100s is no hard link", path);
+    else if (visit_object(r, H5Oopen(group, name, H5P_DEFAULT), name, path, visit))
+        return 0;
+    return -1;
 }
 
 static bool read_groups(struct reading *r, const char *root)

@@ -200,14 +200,6 @@ static bool open_tensors(struct tensor_set *set, const char *path, struct proble
     return good;
 }
 
-static enum tensor_naming naming_of(const struct tensor_set *set)
-{
-    const char *naming = tensor_set_text(set, "naming");
-    if (naming && !strcmp(naming, "group"))
-        return NAMED_BY_GROUP;
-    return naming && !strcmp(naming, "position") ? NAMED_BY_POSITION : NAMED_BY_PATH;
-}
-
 /* Everything that is read for one model. */
 struct reading {
     const struct model_entry *entry;
@@ -243,7 +235,7 @@ static bool build(struct reading *r, const struct vec_ops *vec, struct problems 
 {
     bool weights = r->source.weights_path[0];
     const struct tensor_set *set = weights ? &r->set : NULL;
-    enum tensor_naming naming = naming_of(&r->set);
+    enum tensor_naming naming = tensor_naming_of(&r->set);
     struct place place = {weights ? r->source.weights_path : r->file, r->layer_path};
     if (torch_is(r->json)) {
         if (!weights)

@@ -24,6 +24,14 @@ struct build {
 
 /* ---- names ---- */
 
+enum tensor_naming tensor_naming_of(const struct tensor_set *set)
+{
+    const char *naming = tensor_set_text(set, "naming");
+    if (naming && !strcmp(naming, "group"))
+        return NAMED_BY_GROUP;
+    return naming && !strcmp(naming, "position") ? NAMED_BY_POSITION : NAMED_BY_PATH;
+}
+
 /* A cell's class as its group is named: that of the outermost wrapper around it. */
 static void cell_group(const struct rnn_cell_spec *cell, char *out, size_t size)
 {

@@ -12,6 +12,9 @@ enum tensor_naming {
     NAMED_BY_POSITION, /* in the order of Keras's get_weights() */
 };
 
+/* What the metadata of an archive's tensors say; NAMED_BY_PATH where they say nothing. */
+enum tensor_naming tensor_naming_of(const struct tensor_set *set);
+
 /**
  * Build every layer of config->model, and finish the model.
  *

@@ -6,15 +6,6 @@
 #include "config/weights.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-static enum tensor_naming naming_of(const struct tensor_set *set)
-{
-    const char *naming = tensor_set_text(set, "naming");
-    if (naming && !strcmp(naming, "group"))
-        return NAMED_BY_GROUP;
-    return naming && !strcmp(naming, "position") ? NAMED_BY_POSITION : NAMED_BY_PATH;
-}
 
 static void build(struct tensor_set *set, const json_t *json, struct problems *problems)
 {
@@ -24,8 +15,8 @@ static void build(struct tensor_set *set, const json_t *json, struct problems *p
     bool good = torch ? torch_model_read(json, "f", set, "f", problems, &config, &converted)
                       : keras_model_read(json, "f", "", tensor_set_text(set, "keras_version"), problems, &config);
     if (good) {
-        good = weights_build(&config, torch ? &converted : set, torch ? NAMED_BY_PATH : naming_of(set), 0, 0, &vec_c,
-                             (struct place){"f", NULL}, problems);
+        good = weights_build(&config, torch ? &converted : set, torch ? NAMED_BY_PATH : tensor_naming_of(set), 0, 0,
+                             &vec_c, (struct place){"f", NULL}, problems);
         if (good && (!config.model.output.width || rnn_model_parameters(&config.model) > 1 << 24))
             abort(); /* more weights than the file can hold */
         keras_model_close(&config);
