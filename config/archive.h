@@ -4,6 +4,9 @@
 
 #include "tensors.h"
 
+/* Whether these first bytes of a file (8 are enough) begin such a container. */
+bool archive_is(const unsigned char *bytes, size_t n);
+
 /**
  * Read a container's tensors and texts.
  *

@@ -1,4 +1,5 @@
-/* Keras's HDF5 files: whole models and weights, the layouts of Keras 2 and of Keras 3. Runs in the load helper alone. */
+/* Keras's HDF5 files: whole models and weights, the layouts of Keras 2 and of Keras 3. Runs in the load helper alone
+   (but for hdf5_is). */
 #ifndef CONFIG_HDF5_FILE_H
 #define CONFIG_HDF5_FILE_H
 

@@ -89,7 +89,7 @@ static enum content content_of(int fd)
 {
     unsigned char head[9] = {0};
     ssize_t n = pread(fd, head, sizeof head, 0);
-    if ((n >= 8 && !memcmp(head, "\x89HDF\r\n\x1a\n", 8)) || (n >= 4 && !memcmp(head, "PK\3\4", 4)))
+    if (n > 0 && archive_is(head, (size_t)n))
         return CONTENT_ARCHIVE;
     return n == 9 && head[8] == '{' && !head[7] && !head[6] ? CONTENT_SAFETENSORS : CONTENT_JSON;
 }
@@ -252,6 +252,11 @@ static bool build(struct reading *r, const struct vec_ops *vec, struct problems 
     return weights_build(&r->config, set, naming, r->entry->seed, r->entry->input_size, vec, place, problems);
 }
 
+const char *model_entry_name(const struct model_entry *entry)
+{
+    return entry->name ? entry->name : "default";
+}
+
 static double seconds_now(void)
 {
     struct timespec now;
@@ -264,7 +269,7 @@ bool model_load(const struct model_entry *entry, const char *settings_file, cons
 {
     double started = seconds_now();
     struct reading *r = calloc(1, sizeof *r);
-    *model = (struct model){.name = entry->name ? entry->name : MODEL_DEFAULT_NAME};
+    *model = (struct model){.name = model_entry_name(entry)};
     if (!r) {
         problem_error(problems, (struct place){entry->path, NULL}, "out of memory");
         return false;

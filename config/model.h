@@ -16,7 +16,8 @@ struct model {
     bool has_weights_file;
     int keras_major;
     double load_seconds;
-    atomic_size_t users; /* for whoever shares the model between threads */
+    size_t scratch_bytes; /* of a worker's arena, for as many rows as the server runs side by side */
+    atomic_size_t users;  /* for whoever shares the model between threads */
 };
 
 /**
@@ -37,7 +38,7 @@ enum { MODEL_STAMP_BYTES = 200 };
    when there is nothing to read. */
 void model_stamp(const struct model_entry *entry, char out[MODEL_STAMP_BYTES]);
 
-/* How an entry is called that has no name. */
-#define MODEL_DEFAULT_NAME "default"
+/* How an entry's model is called: "default" where it has no name. */
+const char *model_entry_name(const struct model_entry *entry);
 
 #endif

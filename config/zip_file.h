@@ -1,4 +1,4 @@
-/* Zip archives: Keras's .keras and NumPy's .npz. Runs in the load helper alone. */
+/* Zip archives: Keras's .keras and NumPy's .npz. Runs in the load helper alone (but for zip_is). */
 #ifndef CONFIG_ZIP_FILE_H
 #define CONFIG_ZIP_FILE_H
 

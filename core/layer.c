@@ -60,7 +60,9 @@ size_t layer_parameters(const struct layer *layer)
     const struct layer_shape in = {.width = layer->input_size};
     struct layer_tensor tensor;
     size_t count = 0, elements;
-    for (size_t i = 0; layer_tensor_at(layer, &in, i, &tensor); i++) {
+    for (size_t p = 0; p < layer->n_parts; p++)
+        count += rnn_stack_parameters(&layer->parts[p].stack);
+    for (size_t i = 0; !layer->n_parts && layer_tensor_at(layer, &in, i, &tensor); i++) {
         layer_tensor_elements(&tensor, &elements);
         count += elements;
     }

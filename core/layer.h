@@ -124,7 +124,7 @@ enum rnn_status layer_build(struct layer *layer, const struct layer_shape *in, c
 enum rnn_status layer_output(const struct layer *layer, const struct layer_shape *in, bool sequences,
                              struct layer_shape *out, struct rnn_error *err);
 
-/* Weights, as Keras counts parameters, and bytes as they lie in memory. */
+/* Of a built layer: weights, as Keras counts parameters, and bytes as they lie in memory. */
 size_t layer_parameters(const struct layer *layer);
 size_t layer_bytes(const struct layer *layer);
 

@@ -49,6 +49,8 @@ static bool tensor(const struct layer *layer, const struct layer_shape *in, size
 static size_t part_width(const struct layer *layer, size_t part)
 {
     const struct rnn_cell_spec *cell, *last = NULL;
+    if (layer->built)
+        return layer->parts[part].stack.output_size;
     for (size_t k = 0; (cell = rnn_cell_spec_leaf(layer->cells[part], k, NULL, 0)); k++)
         last = cell;
     return last ? last->units : 0;
@@ -130,6 +132,7 @@ static bool run_part(const struct rnn_layer *part, struct layer_run *run)
 static bool run_direction(const struct layer *layer, size_t part, struct layer_run *run, float *out, size_t stride)
 {
     struct rnn_layer direction = layer->parts[part];
+    size_t states_at = part ? layer->parts[0].stack.state_elems : 0;
     direction.zero_output_for_mask = run->sequences;
     for (size_t b = 0; b < run->n; b++) {
         struct rnn_row *row = &run->rows[b];
@@ -137,15 +140,12 @@ static bool run_direction(const struct layer *layer, size_t part, struct layer_r
         bool flip = part == 1;
         row->outputs = flip ? out + (steps - 1) * stride : out;
         row->output_stride = flip ? -(ptrdiff_t)stride : (ptrdiff_t)stride;
+        row->states += states_at;
         out += steps * stride;
     }
-    if (part)
-        for (size_t b = 0; b < run->n; b++)
-            run->rows[b].states += layer->parts[0].stack.state_elems;
     bool whole = run_part(&direction, run);
-    if (part)
-        for (size_t b = 0; b < run->n; b++)
-            run->rows[b].states -= layer->parts[0].stack.state_elems;
+    for (size_t b = 0; b < run->n; b++)
+        run->rows[b].states -= states_at;
     return whole;
 }
 

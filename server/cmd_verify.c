@@ -132,7 +132,7 @@ static json_t *load(const char *path)
     }
     json_t *json = NULL;
     const unsigned char *raw = (const unsigned char *)text;
-    bool npz = bytes >= 4 && !memcmp(text, "PK\3\4", 4);
+    bool npz = archive_is(raw, bytes);
     if (npz)
         json = load_npz(path);
     else

@@ -21,17 +21,12 @@ static void answer_json(struct request *request, json_t *json)
     answer_buffer(request, 200, "application/json");
 }
 
-static const char *name_of(const struct slot *slot)
-{
-    return slot->entry->name ? slot->entry->name : MODEL_DEFAULT_NAME;
-}
-
 void answer_model_list(struct request *request)
 {
     const struct server *server = request->server;
     json_t *names = json_array();
     for (size_t i = 0; i < server->n_slots; i++)
-        json_array_append_new(names, json_string(name_of(&server->slots[i])));
+        json_array_append_new(names, json_string(model_entry_name(server->slots[i].entry)));
     answer_json(request, json_pack("{s:o}", "models", names));
 }
 
@@ -123,7 +118,7 @@ void answer_model_status(struct request *request)
     for (size_t i = 0; i < server->n_slots; i++) {
         const struct slot *slot = &server->slots[i];
         pthread_mutex_lock(&server->models_lock);
-        if (!strcmp(name_of(slot), model->name) && slot->failure[0])
+        if (!strcmp(model_entry_name(slot->entry), model->name) && slot->failure[0])
             json_array_append_new(versions, json_pack("{s:s, s:s, s:{s:s, s:s}}", "version", slot->failed_version,
                                                       "state", "END", "status", "error_code", "INVALID_ARGUMENT",
                                                       "error_message", slot->failure));

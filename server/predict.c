@@ -109,7 +109,7 @@ static bool compute(struct request *request, struct prediction *p, struct worker
     struct batch *batch = &p->batch;
     const struct rnn_model *chain = &batch->model->chain;
     struct watch watch = {request, &p->failure};
-    size_t most = group_of(request->server), scratch;
+    size_t most = group_of(request->server);
     const struct model_run run = {.sequences = batch->sequences,
                                   .work = batch->work,
                                   .floats = batch->work_floats,
@@ -119,7 +119,7 @@ static bool compute(struct request *request, struct prediction *p, struct worker
                                   .stop = stop_asked,
                                   .stop_context = &watch};
     /* the model may have been loaded after the worker was started */
-    if (!rnn_model_scratch(chain, most, &scratch) || !arena_reserve(&worker->arena, scratch))
+    if (!arena_reserve(&worker->arena, batch->model->scratch_bytes))
         return failure_overloaded(&p->failure);
     for (size_t first = 0; first < batch->n_rows; first += most) {
         size_t n = batch->n_rows - first < most ? batch->n_rows - first : most;

@@ -21,7 +21,7 @@ struct reload {
 
 static void load(struct reload *reload, struct slot *slot)
 {
-    const char *name = slot->entry->name ? slot->entry->name : MODEL_DEFAULT_NAME;
+    const char *name = model_entry_name(slot->entry);
     if (server_reload(reload->server, slot))
         log_line(LOG_INFO, "model %s: version %s is loaded and serves now", name, slot->current->version);
     else

@@ -6,14 +6,15 @@
 #include <string.h>
 
 /* One timestep: its pages are touched, and what cannot run is found before clients find it. */
-static bool warm(const struct rnn_model *chain, size_t rows, size_t *scratch_bytes)
+static bool warm(struct model *model, size_t rows)
 {
+    const struct rnn_model *chain = &model->chain;
     size_t timesteps = chain->input.timesteps ? chain->input.timesteps : 1;
     struct arena arena = {0};
     struct layer_shape out;
     struct model_work work = {.floats = 0};
     struct rnn_row row = {.timesteps = timesteps, .input_stride = chain->input.width}, *order[1];
-    if (!rnn_model_scratch(chain, rows, scratch_bytes) || !arena_reserve(&arena, *scratch_bytes) ||
+    if (!rnn_model_scratch(chain, rows, &model->scratch_bytes) || !arena_reserve(&arena, model->scratch_bytes) ||
         rnn_model_output(chain, timesteps, chain->return_sequences, &out, NULL) ||
         !rnn_model_work(chain, &row, 1, chain->return_sequences, &work)) {
         arena_close(&arena);
@@ -48,8 +49,7 @@ static bool warm(const struct rnn_model *chain, size_t rows, size_t *scratch_byt
 }
 
 /* A model with one user, or NULL with problems added. */
-static struct model *load(const struct server *server, const struct model_entry *entry, struct problems *problems,
-                          size_t *scratch_bytes)
+static struct model *load(const struct server *server, const struct model_entry *entry, struct problems *problems)
 {
     struct model *model = calloc(1, sizeof *model);
     if (!model) {
@@ -57,7 +57,7 @@ static struct model *load(const struct server *server, const struct model_entry 
         return NULL;
     }
     if (model_load(entry, server->settings->file, server->vec, problems, model)) {
-        if (warm(&model->chain, (size_t)server->settings->max_batch_rows, scratch_bytes)) {
+        if (warm(model, (size_t)server->settings->max_batch_rows)) {
             model->users = 1;
             return model;
         }
@@ -72,7 +72,7 @@ static struct model *load(const struct server *server, const struct model_entry 
 bool server_load(struct server *server, struct problems *problems, size_t *scratch_bytes)
 {
     const struct settings *settings = server->settings;
-    size_t before = problems->n_errors, bytes = 0;
+    size_t before = problems->n_errors;
     *scratch_bytes = 0;
     pthread_mutex_init(&server->models_lock, NULL);
     server->slots = calloc(settings->n_models + 1, sizeof *server->slots);
@@ -86,8 +86,9 @@ bool server_load(struct server *server, struct problems *problems, size_t *scrat
         if (slot->entry->is_default)
             server->default_slot = server->n_slots;
         model_stamp(slot->entry, slot->stamp);
-        slot->current = load(server, slot->entry, problems, &bytes);
-        *scratch_bytes = slot->current && bytes > *scratch_bytes ? bytes : *scratch_bytes;
+        slot->current = load(server, slot->entry, problems);
+        if (slot->current && slot->current->scratch_bytes > *scratch_bytes)
+            *scratch_bytes = slot->current->scratch_bytes;
     }
     return problems->n_errors == before;
 }
@@ -107,9 +108,8 @@ bool server_reload(struct server *server, struct slot *slot)
 {
     struct problems problems = {.n_errors = 0};
     char stamp[MODEL_STAMP_BYTES];
-    size_t bytes;
     model_stamp(slot->entry, stamp); /* before: what changes while it is loaded is seen again */
-    struct model *fresh = load(server, slot->entry, &problems, &bytes), *old = NULL;
+    struct model *fresh = load(server, slot->entry, &problems), *old = NULL;
     pthread_mutex_lock(&server->models_lock);
     memcpy(slot->stamp, stamp, sizeof stamp);
     if (fresh) {
@@ -131,8 +131,7 @@ struct model *server_acquire(struct server *server, const char *name)
     struct model *model = NULL;
     for (size_t i = 0; i < server->n_slots && !model; i++) {
         struct slot *slot = &server->slots[i];
-        const char *own = slot->entry->name ? slot->entry->name : MODEL_DEFAULT_NAME;
-        if (*name ? strcmp(own, name) : i != server->default_slot)
+        if (*name ? strcmp(model_entry_name(slot->entry), name) : i != server->default_slot)
             continue;
         pthread_mutex_lock(&server->models_lock);
         model = slot->current;
