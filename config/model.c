@@ -249,6 +249,8 @@ static bool build(struct reading *r, const struct vec_ops *vec, struct problems 
                                  &r->config)) {
         return false;
     }
+    for (size_t i = 0; i < r->config.model.n_layers; i++)
+        r->config.model.layers[i].format = r->entry->precision;
     return weights_build(&r->config, set, naming, r->entry->seed, r->entry->input_size, vec, place, problems);
 }
 

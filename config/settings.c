@@ -285,9 +285,9 @@ static void read_model_value(struct settings *settings, struct model_entry *entr
         else
             problem_error(problems, place, "expected a whole number of at least 1");
     } else if (!strcmp(key, "precision")) {
-        if (!text || strcmp(text, "float32"))
-            problem_error(problems, place, "expected \"float32\", found %s%.40s", text ? "" : json_type_name(value),
-                          text ? text : "");
+        if (!text || !packed_format_find(text, &entry->precision))
+            problem_error(problems, place, "expected \"float32\", \"bf16\" or \"int8\", found %s%.40s",
+                          text ? "" : json_type_name(value), text ? text : "");
     } else if (!json_is_boolean(value)) {
         problem_error(problems, place, "expected true or false, found %s", json_type_name(value));
     } else if (!strcmp(key, "default")) {

@@ -2,6 +2,7 @@
 #ifndef CONFIG_SETTINGS_H
 #define CONFIG_SETTINGS_H
 
+#include "../core/packed.h"
 #include "problems.h"
 
 #include <jansson.h>
@@ -18,6 +19,7 @@ struct model_entry {
     char *where;   /* JSON pointer of the entry, for messages; "" on the command line */
     uint64_t seed;
     size_t input_size; /* 0: not given */
+    enum packed_format precision;
     bool is_default, allow_nonfinite, watch;
 };
 

@@ -87,7 +87,7 @@ static double relu(const struct activation *a, double x)
         return (double)a->max_value;
     if (threshold != 0 ? x > threshold : x >= 0)
         return x;
-    return (double)a->alpha * (x - threshold);
+    return threshold == 0 && a->alpha == 0 ? 0 : (double)a->alpha * (x - threshold);
 }
 
 static double scalar(const struct activation *a, double x)

@@ -107,7 +107,7 @@ enum rnn_status cell_tensor_initialize(const struct rnn_cell_spec *spec, const s
 
 enum rnn_status rnn_cell_init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, size_t input_size,
                               const float *const tensors[CELL_MAX_TENSORS], const struct vec_ops *vec,
-                              struct rnn_error *err)
+                              enum packed_format format, struct rnn_error *err)
 {
     const struct cell_class *class = spec->class;
     *cell = (struct rnn_cell){
@@ -116,6 +116,7 @@ enum rnn_status rnn_cell_init(struct rnn_cell *cell, const struct rnn_cell_spec 
         .input_size = input_size,
         .units = spec->units,
         .gates = class->gates,
+        .format = format,
         .padded_units = rnn_round_up(spec->units, 16),
         .activation = spec->activation,
         .recurrent_activation = spec->recurrent_activation,
@@ -128,7 +129,7 @@ enum rnn_status rnn_cell_init(struct rnn_cell *cell, const struct rnn_cell_spec 
         return rnn_fail(err, RNN_ESHAPE, "ResidualWrapper: its cell gives %zu numbers for %zu features; they are added",
                         spec->units, input_size);
     enum rnn_status status = packed_init(&cell->kernel, tensors[CELL_KERNEL], input_size, class->gates * spec->units, 0,
-                                         class->gates, spec->units, vec->lanes, err);
+                                         class->gates, spec->units, vec->lanes, format, err);
     if (status)
         goto fail;
     cell->start = packed_row(&cell->kernel, tensors[CELL_BIAS]);
@@ -160,6 +161,40 @@ size_t rnn_cell_bytes(const struct rnn_cell *cell)
     size_t bias_rows = 1 + (cell->recurrent_start != NULL);
     return packed_bytes(&cell->kernel) + packed_bytes(&cell->recurrent) + packed_bytes(&cell->recurrent_candidate) +
            (bias_rows * packed_columns(&cell->kernel) + cell->n_more) * sizeof(float);
+}
+
+enum rnn_status cell_pack_recurrent(const struct rnn_cell *cell, struct packed *packed, const float *const *tensors,
+                                    size_t first_gate, size_t gates, struct rnn_error *err)
+{
+    return packed_init(packed, tensors[CELL_RECURRENT_KERNEL], cell->units, cell->gates * cell->units, first_gate,
+                       gates, cell->units, cell->vec->lanes, cell->format, err);
+}
+
+bool cell_activates(const struct rnn_cell *cell)
+{
+    return vec_activates(&cell->activation) &&
+           (!cell->class->has_recurrent_activation || vec_activates(&cell->recurrent_activation));
+}
+
+struct vec_step cell_vec_step(const struct rnn_cell *cell, const struct cell_step *step)
+{
+    return (struct vec_step){.u = &cell->recurrent,
+                             .rows = step->rows,
+                             .h_prev = step->h_prev,
+                             .z = step->z,
+                             .z_stride = packed_columns(&cell->kernel),
+                             .start = cell->recurrent_start,
+                             .c = step->c,
+                             .h = step->h,
+                             .reset_h = step->scratch,
+                             .stride = cell->padded_units,
+                             .activation = &cell->activation,
+                             .recurrent_activation = &cell->recurrent_activation};
+}
+
+void cell_accumulate(const struct rnn_cell *cell, const struct packed *u, size_t rows, const float *x, float *z)
+{
+    cell->vec->product(u, vec_all(u), rows, x, cell->padded_units, z, packed_columns(u), z);
 }
 
 enum rnn_status cell_keep(struct rnn_cell *cell, const float *const *tensors, const size_t *elements, size_t n,

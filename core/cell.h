@@ -56,12 +56,16 @@ struct rnn_cell {
     const struct cell_class *class;
     const struct vec_ops *vec;
     size_t input_size, units, gates, padded_units; /* padded to 16: the stride of states */
+    enum packed_format format;
+    bool fused;       /* steps are single calls of vec, over spans of panels */
+    bool reset_after; /* of a GRU */
+    bool splits;      /* and the spans of one step may be run beside each other */
     struct activation activation, recurrent_activation;
     struct packed kernel;
     float *start; /* bias, one row of pre-activations */
     struct packed recurrent;
     struct packed recurrent_candidate; /* GRU: the part of the candidate gate where it stands apart */
-    float *recurrent_start;            /* GRU with reset_after: the recurrent bias */
+    float *recurrent_start;            /* GRU: what h U begins with: the recurrent bias, or zeros */
     float *more;                       /* n_more weights of the class's own, in Keras's layout */
     size_t n_more;
     float epsilon;
@@ -71,11 +75,12 @@ struct rnn_cell {
 /* A step of all rows, as a cell class sees it. Strides are cell->padded_units. */
 struct cell_step {
     size_t rows;
-    const float *h_prev; /* [rows, padded_units] */
-    float *z;            /* [rows, columns of the kernel]: x K + b; may be overwritten */
-    float *h;            /* [rows, padded_units], does not overlap h_prev */
-    float *c;            /* the second state, in place; NULL for cells with one */
-    float *scratch;      /* [rows + 2, columns of the kernel] */
+    const float *h_prev;  /* [rows, padded_units] */
+    float *z;             /* [rows, columns of the kernel]: x K + b; may be overwritten */
+    float *h;             /* [rows, padded_units], does not overlap h_prev */
+    float *c;             /* the second state, in place; NULL for cells with one */
+    float *scratch;       /* [rows + 2, columns of the kernel]; of all threads together */
+    struct vec_span span; /* which panels of the recurrent weights; all where the cell does not split */
 };
 
 /* What a cell type provides. A new cell is one file and one row in the table of cell.c. */
@@ -90,7 +95,8 @@ struct cell_class {
     size_t (*bias_rows)(const struct rnn_cell_spec *spec);
     /* Tensors behind the bias, or NULL where there are none. Returns how many. */
     size_t (*more_tensors)(const struct rnn_cell_spec *spec, struct cell_tensor *out);
-    /* Pack the recurrent weights and biases, by slot; kernel and start are packed already. The bias may be NULL. */
+    /* Pack the recurrent weights and biases, by slot; kernel and start are packed already. The bias may be NULL.
+       Sets fused and splits where they hold. */
     enum rnn_status (*init)(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
                             struct rnn_error *err);
     void (*step)(const struct rnn_cell *cell, const struct cell_step *step);
@@ -129,11 +135,24 @@ enum rnn_status cell_tensor_initialize(const struct rnn_cell_spec *spec, const s
  */
 enum rnn_status rnn_cell_init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, size_t input_size,
                               const float *const tensors[CELL_MAX_TENSORS], const struct vec_ops *vec,
-                              struct rnn_error *err);
+                              enum packed_format format, struct rnn_error *err);
 void rnn_cell_close(struct rnn_cell *cell);
 
 /* Bytes of packed weights. */
 size_t rnn_cell_bytes(const struct rnn_cell *cell);
+
+/* For cell classes: pack some gates of the recurrent kernel. */
+enum rnn_status cell_pack_recurrent(const struct rnn_cell *cell, struct packed *packed, const float *const *tensors,
+                                    size_t first_gate, size_t gates, struct rnn_error *err);
+
+/* For cell classes: whether both activations have vector forms, for the fused steps. */
+bool cell_activates(const struct rnn_cell *cell);
+
+/* For cell classes: the arguments of a fused step. */
+struct vec_step cell_vec_step(const struct rnn_cell *cell, const struct cell_step *step);
+
+/* For cell classes: z += h_prev U, all panels. */
+void cell_accumulate(const struct rnn_cell *cell, const struct packed *u, size_t rows, const float *x, float *z);
 
 /* For cell classes: keep copies of the class's own tensors (NULL ones left out) one after the other in cell->more. */
 enum rnn_status cell_keep(struct rnn_cell *cell, const float *const *tensors, const size_t *elements, size_t n,

@@ -13,34 +13,32 @@ static size_t bias_rows(const struct rnn_cell_spec *spec)
 }
 
 /* The recurrent bias of z and r is only ever added to x K + b, so it joins the input bias; that of the candidate
-   is multiplied by r and stays apart. */
-static enum rnn_status init_after(struct rnn_cell *cell, size_t units, const float *recurrent_kernel, const float *bias,
-                                  struct rnn_error *err)
+   is multiplied by r and stays apart: a row in the order of the recurrent weights. */
+static void split_bias(struct rnn_cell *cell, const float *bias)
 {
-    size_t lanes = cell->vec->lanes;
-    struct packed one = {.units = units, .gates = 1, .lanes = lanes ? lanes : units};
-    one.vectors = (units + one.lanes - 1) / one.lanes;
-    cell->recurrent_start = packed_row(&one, bias ? bias + 5 * units : NULL);
-    if (!cell->recurrent_start)
-        return rnn_fail(err, RNN_ENOMEM, "out of memory for the bias of %zu units", units);
-    for (size_t gate = 0; bias && gate < 2; gate++)
-        for (size_t u = 0; u < units; u++)
+    size_t units = cell->units;
+    for (size_t u = 0; bias && u < units; u++) {
+        for (size_t gate = 0; gate < 2; gate++)
             cell->start[packed_column(&cell->kernel, gate, u)] += bias[(3 + gate) * units + u];
-    return packed_init(&cell->recurrent, recurrent_kernel, units, 3 * units, 0, 3, units, lanes, err);
+        cell->recurrent_start[packed_column(&cell->kernel, 2, u)] = bias[5 * units + u];
+    }
 }
 
 static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
                             struct rnn_error *err)
 {
-    size_t units = spec->units;
-    const float *recurrent_kernel = tensors[CELL_RECURRENT_KERNEL];
-    if (spec->reset_after)
-        return init_after(cell, units, recurrent_kernel, tensors[CELL_BIAS], err);
-    enum rnn_status status =
-        packed_init(&cell->recurrent, recurrent_kernel, units, 3 * units, 0, 2, units, cell->vec->lanes, err);
-    return status ? status
-                  : packed_init(&cell->recurrent_candidate, recurrent_kernel, units, 3 * units, 2, 1, units,
-                                cell->vec->lanes, err);
+    cell->fused = cell->vec->gru_after && cell_activates(cell);
+    cell->reset_after = spec->reset_after;
+    cell->recurrent_start = packed_row(&cell->kernel, NULL);
+    if (!cell->recurrent_start)
+        return rnn_fail(err, RNN_ENOMEM, "out of memory for the bias of %zu units", cell->units);
+    if (spec->reset_after) {
+        cell->splits = cell->fused;
+        split_bias(cell, tensors[CELL_BIAS]);
+        return cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 3, err);
+    }
+    enum rnn_status status = cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 2, err);
+    return status ? status : cell_pack_recurrent(cell, &cell->recurrent_candidate, tensors, 2, 1, err);
 }
 
 /* q = the whole recurrent product with its bias; then one row at a time. */
@@ -48,11 +46,8 @@ static void step_after(const struct rnn_cell *cell, const struct cell_step *s)
 {
     size_t units = cell->units, columns = packed_columns(&cell->kernel), stride = cell->padded_units;
     float *q = s->scratch, *gates = s->scratch + s->rows * columns;
-    memset(q, 0, s->rows * columns * sizeof *q);
-    for (size_t r = 0; r < s->rows; r++)
-        for (size_t u = 0; u < units; u++)
-            q[r * columns + packed_column(&cell->kernel, 2, u)] = cell->recurrent_start[u];
-    cell->vec->accumulate(&cell->recurrent, s->rows, s->h_prev, stride, q);
+    cell->vec->product(&cell->recurrent, vec_all(&cell->recurrent), s->rows, s->h_prev, stride, cell->recurrent_start,
+                       0, q);
     for (size_t r = 0; r < s->rows; r++) {
         const float *h_prev = s->h_prev + r * stride;
         float *z = gates, *reset = z + units, *candidate = reset + units, *h = s->h + r * stride;
@@ -81,7 +76,7 @@ static void step_before(const struct rnn_cell *cell, const struct cell_step *s)
     size_t two_columns = packed_columns(two), one_columns = packed_columns(one);
     float *q = s->scratch, *gate = s->scratch + s->rows * columns;
     memset(q, 0, s->rows * two_columns * sizeof *q);
-    cell->vec->accumulate(two, s->rows, s->h_prev, stride, q);
+    cell_accumulate(cell, two, s->rows, s->h_prev, q);
     for (size_t r = 0; r < s->rows; r++) {
         const float *h_prev = s->h_prev + r * stride;
         float *row_z = s->z + r * columns, *h = s->h + r * stride;
@@ -98,7 +93,7 @@ static void step_before(const struct rnn_cell *cell, const struct cell_step *s)
         }
     }
     memset(q, 0, s->rows * one_columns * sizeof *q);
-    cell->vec->accumulate(one, s->rows, s->h, stride, q);
+    cell_accumulate(cell, one, s->rows, s->h, q);
     for (size_t r = 0; r < s->rows; r++) {
         const float *h_prev = s->h_prev + r * stride, *row_z = s->z + r * columns;
         float *h = s->h + r * stride;
@@ -113,16 +108,26 @@ static void step_before(const struct rnn_cell *cell, const struct cell_step *s)
     }
 }
 
+static void step_fused(const struct rnn_cell *cell, const struct cell_step *s)
+{
+    struct vec_step step = cell_vec_step(cell, s);
+    if (cell->reset_after) {
+        cell->vec->gru_after(&step, s->span);
+        return;
+    }
+    cell->vec->gru_gates(&step, s->span);
+    step.u = &cell->recurrent_candidate;
+    cell->vec->gru_candidate(&step, vec_all(step.u));
+}
+
 static void step(const struct rnn_cell *cell, const struct cell_step *s)
 {
-    const struct vec_ops *vec = cell->vec;
-    bool common = cell->activation.kind == ACT_TANH && cell->recurrent_activation.kind == ACT_SIGMOID;
-    if (!cell->recurrent_start)
-        step_before(cell, s);
-    else if (common && vec->gru_step)
-        vec->gru_step(&cell->recurrent, s->rows, s->h_prev, s->z, cell->recurrent_start, s->h, cell->padded_units);
-    else
+    if (cell->fused)
+        step_fused(cell, s);
+    else if (cell->reset_after)
         step_after(cell, s);
+    else
+        step_before(cell, s);
 }
 
 const struct cell_class cell_gru = {

@@ -30,8 +30,7 @@ static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *s
     const float *kept[7] = {[6] = tensors[CELL_BIAS]};
     memcpy(kept, tensors + CELL_MORE, 6 * sizeof *kept);
     memset(cell->start, 0, packed_columns(&cell->kernel) * sizeof *cell->start); /* the bias comes after the norm */
-    enum rnn_status status =
-        packed_init(&cell->recurrent, tensors[CELL_RECURRENT_KERNEL], u, 4 * u, 0, 4, u, cell->vec->lanes, err);
+    enum rnn_status status = cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 4, err);
     return status ? status : cell_keep(cell, kept, elements, 7, err);
 }
 
@@ -80,7 +79,7 @@ static void step(const struct rnn_cell *cell, const struct cell_step *s)
     float *q = s->scratch;
     for (size_t r = 0; r < s->rows; r++) {
         memset(q, 0, columns * sizeof *q);
-        cell->vec->accumulate(&cell->recurrent, 1, s->h_prev + r * stride, stride, q);
+        cell_accumulate(cell, &cell->recurrent, 1, s->h_prev + r * stride, q);
         combine(cell, s->z + r * columns, q, s->c + r * stride, s->h + r * stride, q + columns);
     }
 }

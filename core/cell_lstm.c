@@ -7,8 +7,9 @@
 static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
                             struct rnn_error *err)
 {
-    return packed_init(&cell->recurrent, tensors[CELL_RECURRENT_KERNEL], spec->units, 4 * spec->units, 0, 4,
-                       spec->units, cell->vec->lanes, err);
+    (void)spec;
+    cell->fused = cell->splits = cell->vec->lstm && cell_activates(cell);
+    return cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 4, err);
 }
 
 /* Any activations: gates of one row side by side in the scratch, then the same combination. */
@@ -30,13 +31,13 @@ static void combine(const struct rnn_cell *cell, const float *z, float *c, float
 
 static void step(const struct rnn_cell *cell, const struct cell_step *s)
 {
-    const struct vec_ops *vec = cell->vec;
     size_t stride = cell->padded_units, columns = packed_columns(&cell->kernel);
-    if (vec->lstm_step && cell->activation.kind == ACT_TANH && cell->recurrent_activation.kind == ACT_SIGMOID) {
-        vec->lstm_step(&cell->recurrent, s->rows, s->h_prev, s->z, s->c, s->h, stride);
+    if (cell->fused) {
+        const struct vec_step step = cell_vec_step(cell, s);
+        cell->vec->lstm(&step, s->span);
         return;
     }
-    vec->accumulate(&cell->recurrent, s->rows, s->h_prev, stride, s->z);
+    cell_accumulate(cell, &cell->recurrent, s->rows, s->h_prev, s->z);
     for (size_t r = 0; r < s->rows; r++)
         combine(cell, s->z + r * columns, s->c + r * stride, s->h + r * stride, s->scratch);
 }

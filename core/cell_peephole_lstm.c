@@ -16,8 +16,7 @@ static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *s
                             struct rnn_error *err)
 {
     const size_t elements[] = {spec->units, spec->units, spec->units};
-    enum rnn_status status = packed_init(&cell->recurrent, tensors[CELL_RECURRENT_KERNEL], spec->units, 4 * spec->units,
-                                         0, 4, spec->units, cell->vec->lanes, err);
+    enum rnn_status status = cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 4, err);
     return status ? status : cell_keep(cell, tensors + CELL_MORE, elements, 3, err);
 }
 
@@ -48,7 +47,7 @@ static void combine(const struct rnn_cell *cell, const float *z, float *c, float
 static void step(const struct rnn_cell *cell, const struct cell_step *s)
 {
     size_t stride = cell->padded_units, columns = packed_columns(&cell->kernel);
-    cell->vec->accumulate(&cell->recurrent, s->rows, s->h_prev, stride, s->z);
+    cell_accumulate(cell, &cell->recurrent, s->rows, s->h_prev, s->z);
     for (size_t r = 0; r < s->rows; r++)
         combine(cell, s->z + r * columns, s->c + r * stride, s->h + r * stride, s->scratch);
 }

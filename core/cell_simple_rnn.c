@@ -6,18 +6,19 @@
 static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
                             struct rnn_error *err)
 {
-    return packed_init(&cell->recurrent, tensors[CELL_RECURRENT_KERNEL], spec->units, spec->units, 0, 1, spec->units,
-                       cell->vec->lanes, err);
+    (void)spec;
+    cell->fused = cell->splits = cell->vec->simple_rnn && cell_activates(cell);
+    return cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 1, err);
 }
 
 static void step(const struct rnn_cell *cell, const struct cell_step *s)
 {
-    const struct vec_ops *vec = cell->vec;
-    if (vec->simple_rnn_step && cell->activation.kind == ACT_TANH) {
-        vec->simple_rnn_step(&cell->recurrent, s->rows, s->h_prev, s->z, s->h, cell->padded_units);
+    if (cell->fused) {
+        const struct vec_step step = cell_vec_step(cell, s);
+        cell->vec->simple_rnn(&step, s->span);
         return;
     }
-    vec->accumulate(&cell->recurrent, s->rows, s->h_prev, cell->padded_units, s->z);
+    cell_accumulate(cell, &cell->recurrent, s->rows, s->h_prev, s->z);
     for (size_t r = 0; r < s->rows; r++) {
         float *h = s->h + r * cell->padded_units;
         memcpy(h, s->z + r * packed_columns(&cell->kernel), cell->units * sizeof *h);

@@ -44,6 +44,7 @@ struct layer {
     double epsilon;
     size_t target[2], target_rank; /* Reshape; SIZE_MAX stands for -1 */
     bool keepdims;                 /* pooling */
+    enum packed_format format;     /* of the matrices of Dense and recurrent layers */
 
     /* built */
     bool built;

@@ -30,7 +30,7 @@ static enum rnn_status shape(const struct layer *layer, const struct layer_shape
 static enum rnn_status build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
 {
     enum rnn_status status = packed_init(&layer->kernel, tensors[0], layer->input_size, layer->units, 0, 1,
-                                         layer->units, layer->vec->lanes, err);
+                                         layer->units, layer->vec->lanes, layer->format, err);
     if (status)
         return status;
     layer->start = packed_row(&layer->kernel, layer->use_bias ? tensors[1] : NULL);
@@ -53,7 +53,7 @@ static bool run(const struct layer *layer, struct layer_run *run)
     float *z = arena_alloc(run->arena, CHUNK * columns, sizeof *z);
     for (size_t left = run->vectors; left;) {
         size_t n = left < CHUNK ? left : CHUNK;
-        layer->vec->product(&layer->kernel, n, x, layer->input_size, layer->start, z);
+        layer->vec->product(&layer->kernel, vec_all(&layer->kernel), n, x, layer->input_size, layer->start, 0, z);
         for (size_t i = 0; i < n; i++, out += units) {
             memcpy(out, z + i * columns, units * sizeof *out);
             vec_activate(layer->vec, &layer->activation, units, out);

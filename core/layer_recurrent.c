@@ -93,7 +93,8 @@ static enum rnn_status build(struct layer *layer, const float *const *tensors, s
     for (size_t part = 0; part < layer->n_parts && !status; part++) {
         const float *const(*own)[CELL_MAX_TENSORS] =
             (const float *const(*)[CELL_MAX_TENSORS])(slots + part * STACK_MAX_CELLS);
-        status = rnn_stack_init(&layer->parts[part].stack, layer->cells[part], layer->input_size, own, layer->vec, err);
+        status = rnn_stack_init(&layer->parts[part].stack, layer->cells[part], layer->input_size, own, layer->vec,
+                                layer->format, err);
         if (status)
             layer->cells[part] = NULL;
     }

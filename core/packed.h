@@ -4,7 +4,23 @@
 
 #include "status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+
+/* How weights are stored; sums and states are float32 whatever they are.
+   BF16: the upper half of a float32, rounded to nearest even. INT8: -127..127 times a scale of the column, which is
+   its largest magnitude / 127. */
+enum packed_format { PACKED_FLOAT32, PACKED_BF16, PACKED_INT8 };
+
+/* "float32", "bf16", "int8"; find is false for any other name. */
+const char *packed_format_name(enum packed_format format);
+bool packed_format_find(const char *name, enum packed_format *format);
+
+static inline size_t packed_weight_bytes(enum packed_format format)
+{
+    return format == PACKED_INT8 ? sizeof(int8_t) : format == PACKED_BF16 ? sizeof(uint16_t) : sizeof(float);
+}
 
 /**
  * The matrix [depth, gates * units] of a cell, gate by gate as Keras stores it, re-laid once at load.
@@ -20,10 +36,37 @@ struct packed {
     size_t depth, units, gates, lanes;
     size_t vectors; /* in all */
     size_t panel;   /* vectors of a full panel */
-    float *data;
+    enum packed_format format;
+    void *data;
+    float *scales; /* of int8: one for each column, in the packed order */
 };
 
 #define PACKED_PANEL 4
+
+static inline size_t packed_panels(const struct packed *p)
+{
+    return (p->vectors + p->panel - 1) / p->panel;
+}
+
+/* Where weight i stands. */
+static inline const void *packed_at(const struct packed *p, size_t i)
+{
+    return (const char *)p->data + i * packed_weight_bytes(p->format);
+}
+
+/* Weight i as a number; of int8 without its scale. */
+static inline float packed_weight(const struct packed *p, size_t i)
+{
+    if (p->format == PACKED_INT8)
+        return ((const int8_t *)p->data)[i];
+    if (p->format == PACKED_FLOAT32)
+        return ((const float *)p->data)[i];
+    union {
+        uint32_t bits;
+        float value;
+    } wide = {.bits = (uint32_t)((const uint16_t *)p->data)[i] << 16};
+    return wide.value;
+}
 
 /* Floats of one row of pre-activations. */
 static inline size_t packed_columns(const struct packed *p)
@@ -45,12 +88,13 @@ static inline size_t packed_column(const struct packed *p, size_t gate, size_t u
  * RNN_ENOMEM when it cannot be allocated; then and after packed_close the struct is all zeros.
  */
 enum rnn_status packed_init(struct packed *packed, const float *matrix, size_t depth, size_t row_stride,
-                            size_t first_gate, size_t gates, size_t units, size_t lanes, struct rnn_error *err);
+                            size_t first_gate, size_t gates, size_t units, size_t lanes, enum packed_format format,
+                            struct rnn_error *err);
 
 /* A row of biases in the same column order, padded with zeros; bias NULL gives zeros. NULL when out of memory. */
 float *packed_row(const struct packed *shape, const float *bias);
 
-/* Bytes that the packed matrix takes. */
+/* Bytes that the packed matrix takes, scales included. */
 size_t packed_bytes(const struct packed *packed);
 
 void packed_close(struct packed *packed);

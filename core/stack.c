@@ -39,7 +39,7 @@ static size_t cell_state_elems(const struct rnn_cell *cell)
 
 enum rnn_status rnn_stack_init(struct rnn_stack *stack, struct rnn_cell_spec *spec, size_t input_size,
                                const float *const (*tensors)[CELL_MAX_TENSORS], const struct vec_ops *vec,
-                               struct rnn_error *err)
+                               enum packed_format format, struct rnn_error *err)
 {
     enum rnn_status status = RNN_ENOMEM;
     size_t n = 0, width = input_size;
@@ -58,7 +58,7 @@ enum rnn_status rnn_stack_init(struct rnn_stack *stack, struct rnn_cell_spec *sp
     }
     for (size_t i = 0; i < n; i++) {
         struct rnn_cell *cell = &stack->cells[i];
-        status = rnn_cell_init(cell, rnn_cell_spec_leaf(spec, i, NULL, 0), width, tensors[i], vec, err);
+        status = rnn_cell_init(cell, rnn_cell_spec_leaf(spec, i, NULL, 0), width, tensors[i], vec, format, err);
         if (status)
             goto fail;
         stack->n_cells++;
@@ -138,6 +138,7 @@ static void run_cell(const struct rnn_cell *cell, size_t steps, const size_t *ac
         s->rows = active[t];
         s->z = z;
         s->h = h;
+        s->span.reverse = t % 2;
         cell->class->step(cell, s);
         s->h_prev = h;
         z += active[t] * columns;
@@ -201,8 +202,8 @@ const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const si
         const struct rnn_cell *cell = &stack->cells[i];
         float *out = outputs[i % 2];
         load_states(cell, stack->state_offsets[i], rows, states, h, c);
-        cell->vec->product(&cell->kernel, row_steps, x, x_stride, cell->start, z);
-        struct cell_step step = {.h_prev = h, .c = c, .scratch = scratch};
+        cell->vec->product(&cell->kernel, vec_all(&cell->kernel), row_steps, x, x_stride, cell->start, 0, z);
+        struct cell_step step = {.h_prev = h, .c = c, .scratch = scratch, .span = vec_all(&cell->recurrent)};
         run_cell(cell, steps, active, &step, z, out);
         store_states(cell, stack->state_offsets[i], steps, active, states, out, c);
         if (cell->residuals)

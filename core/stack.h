@@ -36,7 +36,7 @@ const struct rnn_cell_spec *rnn_cell_spec_leaf(const struct rnn_cell_spec *spec,
  */
 enum rnn_status rnn_stack_init(struct rnn_stack *stack, struct rnn_cell_spec *spec, size_t input_size,
                                const float *const (*tensors)[CELL_MAX_TENSORS], const struct vec_ops *vec,
-                               struct rnn_error *err);
+                               enum packed_format format, struct rnn_error *err);
 void rnn_stack_close(struct rnn_stack *stack);
 
 /* StackedRNNCells.get_initial_state: zeros, [batch, state_elems]. */

@@ -71,6 +71,9 @@ bool cli_add_model(struct cli *cli)
         else
             entry->input_size = (size_t)size;
     }
+    if (cli->precision && !packed_format_find(cli->precision, &entry->precision))
+        problem_error(&cli->problems, (struct place){"--precision", NULL},
+                      "expected float32, bf16 or int8, found \"%.40s\"", cli->precision);
     return true;
 }
 
@@ -81,8 +84,11 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
     const char *config = NULL;
     *cli = (struct cli){.positional = NULL};
     settings_init(&cli->settings);
-    const struct cli_flag common[] = {
-        {"--config", &config}, {"--seed", &cli->seed}, {"--input-size", &cli->input_size}, {NULL, NULL}};
+    const struct cli_flag common[] = {{"--config", &config},
+                                      {"--seed", &cli->seed},
+                                      {"--input-size", &cli->input_size},
+                                      {"--precision", &cli->precision},
+                                      {NULL, NULL}};
     for (int i = 0; i < argc; i++) {
         char *argument = argv[i], name[64];
         if (!strcmp(argument, "--help") || !strcmp(argument, "-h"))

@@ -18,7 +18,7 @@ struct cli {
     struct settings settings;
     struct problems problems;
     const char *positional; /* MODEL or URL, or NULL */
-    const char *seed, *input_size;
+    const char *seed, *input_size, *precision;
 };
 
 struct command {
@@ -36,7 +36,7 @@ int command_bench(const struct command *command, int argc, char **argv);
 int command_health(const struct command *command, int argc, char **argv);
 
 /**
- * Read arguments: the settings' flags (for commands that take them), --config, --seed, --input-size, the flags of the
+ * Read arguments: the settings' flags (for commands that take them), --config, --seed, --input-size, --precision, the flags of the
  * command (flags ends with a NULL name) and at most one positional.
  * Settings are read from the file, then the environment, then the flags. Returns -1 to go on, or the exit code:
  * 0 after --help, 2 after bad usage (said on stderr). Problems of values are left in cli->problems.
@@ -53,7 +53,7 @@ int cli_bad_usage(const struct command *command, const char *text, const char *a
 /* Print all errors and warnings to stderr, one a line. Returns EXIT_BAD_INPUT when there are errors, else EXIT_GOOD. */
 int cli_problems(const struct problems *problems);
 
-/* Add the positional MODEL, with --seed and --input-size, to the settings' models. False: out of memory. */
+/* Add the positional MODEL, with --seed, --input-size and --precision, to the settings' models. False: out of memory. */
 bool cli_add_model(struct cli *cli);
 
 /* Load the positional MODEL alone, as the commands without a server do. False with the problems printed. */

@@ -134,11 +134,12 @@ static double peak_gflops(const struct vec_ops *vec)
     float *matrix = rnn_alloc(DEPTH * units * 4, sizeof(float)), *x = rnn_alloc(ROWS * DEPTH, sizeof(float));
     float *z = rnn_alloc(ROWS * units * 4 + 64, sizeof(float)), *start = rnn_alloc(units * 4, sizeof(float));
     double best = 0;
-    if (matrix && x && z && start && !packed_init(&w, matrix, DEPTH, 4 * units, 0, 4, units, vec->lanes, NULL))
+    if (matrix && x && z && start &&
+        !packed_init(&w, matrix, DEPTH, 4 * units, 0, 4, units, vec->lanes, PACKED_FLOAT32, NULL))
         for (int trial = 0; trial < 200; trial++) {
             int64_t begin = clock_ns();
             for (int i = 0; i < 20; i++)
-                vec->product(&w, ROWS, x, DEPTH, start, z);
+                vec->product(&w, vec_all(&w), ROWS, x, DEPTH, start, 0, z);
             double flops = 20.0 * 2 * ROWS * DEPTH * (double)packed_columns(&w);
             double rate = flops / (double)(clock_ns() - begin);
             best = rate > best ? rate : best;

@@ -9,13 +9,13 @@
 static const struct command commands[] = {
     {"serve",
      "[MODEL] [--config FILE] [--host ADDR] [--port N] [--workers N] [--log text|json] [--seed N] "
-     "[--input-size F]",
+     "[--input-size F] [--precision P]",
      "Serve models over HTTP. MODEL alone is served under the name \"default\"; --seed and --input-size are its seed\n"
      "and number of features where no weights file says them.",
      true, command_serve},
     {"check", "--config FILE", "Validate the configuration and load the models: exit 0, or 1 with every problem found.",
      true, command_check},
-    {"inspect", "MODEL [--seed N] [--input-size F]",
+    {"inspect", "MODEL [--seed N] [--input-size F] [--precision P]",
      "Print the layers of a model: cell, output size, state size, parameters, bytes.", false, command_inspect},
     {"predict", "MODEL < request.json > response.json",
      "Answer one request as POST /predict would, without a server. An error is printed as its JSON, with exit 1.", true,

@@ -8,43 +8,73 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Panels first .. end - 1 of a packed matrix: one thread's share of the units. Reversed, a pass begins with the weights
+   that the pass before it ended with, which are still in the nearer caches. */
+struct vec_span {
+    size_t first, end;
+    bool reverse;
+};
+
 /**
- * Routines over `rows` rows. Every row's result has the same bits whatever the other rows are and however many.
+ * A step of `rows` rows of a cell with the recurrent weights u.
  *
- * x       [rows, depth], `x_stride` floats from row to row.
- * z       [rows, packed_columns]: pre-activations in the packed column order, 64-byte aligned.
+ * z       [rows, z_stride]: x K + b in the packed column order of the kernel, 64-byte aligned.
  * states  [rows, stride]; stride is the units rounded up to 16, so whole vectors can be stored; c is updated in
- *         place, h must not overlap the h that is read.
+ *         place, h and reset_h must not overlap the h_prev that is read.
+ * start   of GRU: what h U begins with, one row for all in the packed order of u: recurrent biases, or zeros.
+ */
+struct vec_step {
+    const struct packed *u;
+    size_t rows;
+    const float *h_prev;
+    float *z;
+    size_t z_stride;
+    const float *start;
+    float *c, *h, *reset_h;
+    size_t stride;
+    const struct activation *activation, *recurrent_activation;
+};
+
+/**
+ * Routines over rows. Every row's result has the same bits whatever the other rows are, however many, and however the
+ * panels are divided into spans.
  *
- * Fused steps are for the common activations (sigmoid gates, tanh elsewhere); a table without them has NULL there,
- * and the cells take the general way: accumulate, activations, combination.
+ * The fused steps take activations that vec_activates() names; a table without them has NULL there, and the cells take
+ * the general way: product, activations, combination.
  */
 struct vec_ops {
     const char *name; /* shown in logs, /metrics and benchmarks; the value of CELLSERVE_ISA */
     size_t lanes;     /* units of a packed vector; 0: all units (Keras's own layout) */
 
-    /* z = start + x W: start is one row for all. */
-    void (*product)(const struct packed *w, size_t rows, const float *x, size_t x_stride, const float *start, float *z);
-    /* z += x W */
-    void (*accumulate)(const struct packed *w, size_t rows, const float *x, size_t x_stride, float *z);
+    /* z = from + x W. x [rows, depth], x_stride floats from row to row; from [rows, from_stride] in the order of z,
+       which it may be; from_stride 0: one row for all. */
+    void (*product)(const struct packed *w, struct vec_span span, size_t rows, const float *x, size_t x_stride,
+                    const float *from, size_t from_stride, float *z);
 
-    /* z holds x K + b; LSTM with recurrent matrix u, gates i f c o: new c and h. */
-    void (*lstm_step)(const struct packed *u, size_t rows, const float *h_prev, const float *z, float *c, float *h,
-                      size_t stride);
-    /* GRU with reset_after, gates z r h: z holds x K + b, with the recurrent bias of z and r added already;
-       start holds the recurrent bias of h, a row of vectors of units. */
-    void (*gru_step)(const struct packed *u, size_t rows, const float *h_prev, const float *z, const float *start,
-                     float *h, size_t stride);
-    /* h = tanh(z + h_prev U) */
-    void (*simple_rnn_step)(const struct packed *u, size_t rows, const float *h_prev, const float *z, float *h,
-                            size_t stride);
+    /* Gates i f c o: new c and h. */
+    void (*lstm)(const struct vec_step *step, struct vec_span span);
+    /* GRU with reset_after, gates z r h. The recurrent bias of z and r may be in z as well as in start. */
+    void (*gru_after)(const struct vec_step *step, struct vec_span span);
+    /* GRU without it, in two: first u holds the gates z r, then it holds h. */
+    void (*gru_gates)(const struct vec_step *step, struct vec_span span);
+    void (*gru_candidate)(const struct vec_step *step, struct vec_span span);
+    /* h = activation(z + h_prev U) */
+    void (*simple_rnn)(const struct vec_step *step, struct vec_span span);
 
-    /* In place over n contiguous values; NULL: activation_apply. */
-    void (*tanh)(size_t n, float *x);
-    void (*sigmoid)(size_t n, float *x);
+    /* In place over n contiguous values, for activations that vec_activates() names; NULL: activation_apply. */
+    void (*activate)(const struct activation *activation, size_t n, float *x);
 };
 
-/* Apply an activation to n contiguous values, by vector routine where there is one. */
+/* All panels. */
+static inline struct vec_span vec_all(const struct packed *w)
+{
+    return (struct vec_span){.end = packed_panels(w)};
+}
+
+/* Whether an activation works value by value and has a vector form. */
+bool vec_activates(const struct activation *activation);
+
+/* Apply an activation to n contiguous values (the whole of a gate), by vector routine where there is one. */
 void vec_activate(const struct vec_ops *vec, const struct activation *activation, size_t n, float *x);
 
 /* Plain C: the definition of correct. OpenBLAS: for CPUs without kernels of ours; the second table, row by row, is

@@ -1,6 +1,7 @@
 /* The packed kernels for AVX2 with FMA: 8 lanes, 16 registers. */
 #include <immintrin.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef __m256 vf;
 enum { vf_lanes = 8 };
@@ -9,6 +10,15 @@ enum { vf_lanes = 8 };
 #define PRIMITIVE static inline __attribute__((always_inline)) vf
 
 PRIMITIVE vf_load(const float *p) { return _mm256_loadu_ps(p); }
+PRIMITIVE vf_load_bf16(const uint16_t *p)
+{
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+PRIMITIVE vf_load_int8(const int8_t *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
 static inline __attribute__((always_inline)) void vf_store(float *p, vf x) { _mm256_storeu_ps(p, x); }
 PRIMITIVE vf_set1(float x) { return _mm256_set1_ps(x); }
 PRIMITIVE vf_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
@@ -18,18 +28,26 @@ PRIMITIVE vf_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
 PRIMITIVE vf_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
 PRIMITIVE vf_div(vf a, vf b) { return _mm256_div_ps(a, b); }
 PRIMITIVE vf_min(vf a, vf b) { return _mm256_min_ps(a, b); } /* b where either is NaN */
+PRIMITIVE vf_max(vf a, vf b) { return _mm256_max_ps(a, b); } /* likewise */
 PRIMITIVE vf_abs(vf x) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), x); }
 PRIMITIVE vf_copysign(vf magnitude, vf sign)
 {
     return _mm256_or_ps(vf_abs(magnitude), _mm256_and_ps(_mm256_set1_ps(-0.0f), sign));
 }
-PRIMITIVE vf_round(vf x) { return _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-PRIMITIVE vf_scale2(vf n)
+PRIMITIVE vf_reciprocal(vf x) { return _mm256_div_ps(_mm256_set1_ps(1.0f), x); }
+PRIMITIVE vf_lookup8(const float *table, vf k)
 {
-    __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
+    return _mm256_permutevar8x32_ps(_mm256_loadu_ps(table), _mm256_castps_si256(k));
 }
-PRIMITIVE vf_select_negative(vf x, vf a, vf b) { return _mm256_blendv_ps(b, a, x); }
+PRIMITIVE vf_add_exponent(vf x, vf k)
+{
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_slli_epi32(_mm256_castps_si256(k), 20)));
+}
+PRIMITIVE vf_select_less(vf a, vf b, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+static inline __attribute__((always_inline)) int vf_any_less(vf a, vf b)
+{
+    return _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
 
 /* clang-format on */
 #include "vec_simd.h"

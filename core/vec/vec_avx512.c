@@ -1,6 +1,7 @@
 /* The packed kernels for AVX-512F: 16 lanes, 32 registers. */
 #include <immintrin.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef __m512 vf;
 enum { vf_lanes = 16 };
@@ -9,6 +10,15 @@ enum { vf_lanes = 16 };
 #define PRIMITIVE static inline __attribute__((always_inline)) vf
 
 PRIMITIVE vf_load(const float *p) { return _mm512_loadu_ps(p); }
+PRIMITIVE vf_load_bf16(const uint16_t *p)
+{
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+PRIMITIVE vf_load_int8(const int8_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
 static inline __attribute__((always_inline)) void vf_store(float *p, vf x) { _mm512_storeu_ps(p, x); }
 PRIMITIVE vf_set1(float x) { return _mm512_set1_ps(x); }
 PRIMITIVE vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
@@ -18,6 +28,7 @@ PRIMITIVE vf_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
 PRIMITIVE vf_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
 PRIMITIVE vf_div(vf a, vf b) { return _mm512_div_ps(a, b); }
 PRIMITIVE vf_min(vf a, vf b) { return _mm512_min_ps(a, b); } /* b where either is NaN */
+PRIMITIVE vf_max(vf a, vf b) { return _mm512_max_ps(a, b); } /* likewise */
 PRIMITIVE vf_abs(vf x) { return _mm512_abs_ps(x); }
 PRIMITIVE vf_copysign(vf magnitude, vf sign)
 {
@@ -26,18 +37,23 @@ PRIMITIVE vf_copysign(vf magnitude, vf sign)
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(bit, _mm512_castps_si512(sign),
                                                          _mm512_castps_si512(magnitude), 0xCA));
 }
-PRIMITIVE vf_round(vf x)
+PRIMITIVE vf_reciprocal(vf x) { return _mm512_rcp14_ps(x); }
+PRIMITIVE vf_lookup8(const float *table, vf k)
 {
-    return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 twice = _mm512_castpd_ps(_mm512_broadcast_f64x4(_mm256_loadu_pd((const double *)table)));
+    return _mm512_permutexvar_ps(_mm512_castps_si512(k), twice);
 }
-PRIMITIVE vf_scale2(vf n)
+PRIMITIVE vf_add_exponent(vf x, vf k)
 {
-    __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_slli_epi32(_mm512_castps_si512(k), 20)));
 }
-PRIMITIVE vf_select_negative(vf x, vf a, vf b)
+PRIMITIVE vf_select_less(vf a, vf b, vf x, vf y)
 {
-    return _mm512_mask_mov_ps(b, _mm512_cmplt_epi32_mask(_mm512_castps_si512(x), _mm512_setzero_si512()), a);
+    return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), x);
+}
+static inline __attribute__((always_inline)) int vf_any_less(vf a, vf b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
 }
 
 /* clang-format on */

@@ -40,7 +40,7 @@ static void accumulate(const struct packed *w, size_t rows, const float *x, size
     size_t width = packed_columns(w);
     for (size_t c = 0; c < width; c += SLICE)
         for (size_t k = 0; k < w->depth; k += SLICE) {
-            const float *weights = w->data + k * width + c;
+            const float *weights = (const float *)w->data + k * width + c;
             size_t columns = slice(c, width), depth = slice(k, w->depth), r = 0;
             for (; r + TILE <= rows; r += TILE)
                 multiply(TILE, columns, depth, x + r * x_stride + k, x_stride, weights, width, z + r * width + c,
@@ -59,23 +59,31 @@ static void accumulate_rows(const struct packed *w, size_t rows, const float *x,
         multiply(1, width, w->depth, x + r * x_stride, x_stride, w->data, width, z + r * width, width);
 }
 
-static void start_rows(const struct packed *w, size_t rows, const float *start, float *z)
+/* All units are one vector here, so a span has all panels or none. Weights of other formats have no BLAS. */
+static bool begin(const struct packed *w, struct vec_span span, size_t rows, const float *x, size_t x_stride,
+                  const float *from, size_t from_stride, float *z)
 {
-    for (size_t r = 0; r < rows; r++)
-        memcpy(z + r * packed_columns(w), start, packed_columns(w) * sizeof *z);
+    if (w->format != PACKED_FLOAT32) {
+        vec_c.product(w, span, rows, x, x_stride, from, from_stride, z);
+        return false;
+    }
+    for (size_t r = 0; span.first < span.end && from != z && r < rows; r++)
+        memcpy(z + r * packed_columns(w), from + r * from_stride, packed_columns(w) * sizeof *z);
+    return span.first < span.end;
 }
 
-static void product(const struct packed *w, size_t rows, const float *x, size_t x_stride, const float *start, float *z)
+static void product(const struct packed *w, struct vec_span span, size_t rows, const float *x, size_t x_stride,
+                    const float *from, size_t from_stride, float *z)
 {
-    start_rows(w, rows, start, z);
-    accumulate(w, rows, x, x_stride, z);
+    if (begin(w, span, rows, x, x_stride, from, from_stride, z))
+        accumulate(w, rows, x, x_stride, z);
 }
 
-static void product_rows(const struct packed *w, size_t rows, const float *x, size_t x_stride, const float *start,
-                         float *z)
+static void product_rows(const struct packed *w, struct vec_span span, size_t rows, const float *x, size_t x_stride,
+                         const float *from, size_t from_stride, float *z)
 {
-    start_rows(w, rows, start, z);
-    accumulate_rows(w, rows, x, x_stride, z);
+    if (begin(w, span, rows, x, x_stride, from, from_stride, z))
+        accumulate_rows(w, rows, x, x_stride, z);
 }
 
 bool vec_openblas_tiles_are_invariant(void)
@@ -100,5 +108,5 @@ bool vec_openblas_tiles_are_invariant(void)
     return true;
 }
 
-const struct vec_ops vec_openblas = {.name = "openblas", .product = product, .accumulate = accumulate};
-const struct vec_ops vec_openblas_rows = {.name = "openblas", .product = product_rows, .accumulate = accumulate_rows};
+const struct vec_ops vec_openblas = {.name = "openblas", .product = product};
+const struct vec_ops vec_openblas_rows = {.name = "openblas", .product = product_rows};

@@ -55,12 +55,39 @@ const struct vec_ops *vec_select(const char *name)
     return NULL;
 }
 
+bool vec_activates(const struct activation *activation)
+{
+    switch (activation->kind) {
+    case ACT_LINEAR:
+    case ACT_TANH:
+    case ACT_SIGMOID:
+    case ACT_HARD_SIGMOID:
+    case ACT_HARD_SIGMOID_V3:
+    case ACT_RELU:
+    case ACT_RELU6:
+    case ACT_LEAKY_RELU:
+    case ACT_ELU:
+    case ACT_SELU:
+    case ACT_CELU:
+    case ACT_SOFTPLUS:
+    case ACT_LOG_SIGMOID:
+    case ACT_SOFTSIGN:
+    case ACT_SWISH:
+    case ACT_EXPONENTIAL:
+    case ACT_GELU:
+    case ACT_GELU_TANH:
+    case ACT_HARD_TANH:
+    case ACT_HARD_SILU:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void vec_activate(const struct vec_ops *vec, const struct activation *activation, size_t n, float *x)
 {
-    if (activation->kind == ACT_TANH && vec->tanh)
-        vec->tanh(n, x);
-    else if (activation->kind == ACT_SIGMOID && vec->sigmoid)
-        vec->sigmoid(n, x);
+    if (vec->activate && vec_activates(activation))
+        vec->activate(activation, n, x);
     else
         activation_apply(activation, n, x);
 }

@@ -55,7 +55,7 @@ static void a_cell_without_units_is_refused(void **state)
     struct rnn_error error = {{0}};
     struct rnn_cell_spec *spec = unit_leaf(&cell_lstm, 0);
     const float *tensors[CELL_MAX_TENSORS] = {NULL};
-    assert_int_equal(rnn_cell_init(&cell, spec, 3, tensors, &vec_c, &error), RNN_EINVAL);
+    assert_int_equal(rnn_cell_init(&cell, spec, 3, tensors, &vec_c, PACKED_FLOAT32, &error), RNN_EINVAL);
     assert_non_null(strstr(error.text, "LSTMCell: units"));
     rnn_cell_spec_free(spec);
 }

@@ -53,7 +53,7 @@ void unit_build(struct rnn_stack *stack, struct rnn_cell_spec *spec, size_t feat
     }
     struct rnn_error error = {{0}};
     const float *const(*given)[CELL_MAX_TENSORS] = (const float *const(*)[CELL_MAX_TENSORS])borrowed;
-    if (rnn_stack_init(stack, spec, features, given, vec, &error))
+    if (rnn_stack_init(stack, spec, features, given, vec, PACKED_FLOAT32, &error))
         fail_msg("%s", error.text);
     for (size_t i = 0; i < MAX; i++)
         for (size_t t = 0; t < CELL_MAX_TENSORS; t++)
