@@ -51,10 +51,6 @@ PRIMITIVE vf_select_less(vf a, vf b, vf x, vf y)
 {
     return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), x);
 }
-static inline __attribute__((always_inline)) int vf_any_less(vf a, vf b)
-{
-    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
-}
 
 /* clang-format on */
 #include "vec_simd.h"

@@ -21,24 +21,24 @@ static const float exp_table_rest[8] = {0.0f,
                                         -1.4719605090363075e-08f,
                                         -6.128259677495862e-09f};
 
-/* e^y = 2^(k/8) (1 + p), the error of p below 2^-28; k is returned as a whole number in the low bits of a float.
-   |y| below 2^20. */
-INLINE vf exp_reduce(vf y, vf *p)
+/* e^y = 2^(k/8) (1 + p), the error of p below 2^-28; k is returned as a whole number in the low bits of a float. y is
+   sign * x, which costs nothing for a constant sign of 1 or -1. |x| below 2^20. */
+INLINE vf exp_reduce(vf x, float sign, vf *p)
 {
     const vf magic = vf_set1(0x1.8p23f);
-    vf sum = vf_fma(y, vf_set1(11.541560327111707f), magic), k = vf_sub(sum, magic);
-    vf r = vf_fnma(k, vf_set1(0.086639404296875f), y); /* exact */
-    r = vf_fnma(k, vf_set1(3.993272912339307e-06f), r);
-    vf q = vf_fma(vf_set1(0.04167063161730766f), r, vf_set1(0.1666802614927292f));
-    q = vf_fma(q, r, vf_set1(0.5f));
-    *p = vf_add(r, vf_fma(q, vf_mul(r, r), vf_lookup8(exp_table_rest, sum)));
+    vf sum = vf_fma(x, vf_set1(sign * 11.541560327111707f), magic), k = vf_sub(sum, magic);
+    vf r = vf_fnma(k, vf_set1(sign * 0.086639404296875f), x); /* exact */
+    r = vf_fnma(k, vf_set1(sign * 3.993272912339307e-06f), r);
+    vf q = vf_fma(vf_set1(0.04167063161730766f), r, vf_set1(sign * 0.1666802614927292f));
+    q = vf_fma(vf_fma(q, r, vf_set1(0.5f)), vf_mul(r, r), vf_lookup8(exp_table_rest, sum));
+    *p = sign > 0 ? vf_add(q, r) : vf_sub(q, r);
     return sum;
 }
 
-/* e^y = T (1 + p); y within -87..87. */
-INLINE vf exp_split(vf y, vf *p)
+/* e^(sign x) = T (1 + p); x within -87..87. */
+INLINE vf exp_split(vf x, float sign, vf *p)
 {
-    vf k = exp_reduce(y, p);
+    vf k = exp_reduce(x, sign, p);
     return vf_add_exponent(vf_lookup8((const float *)exp_table, k), k);
 }
 
@@ -46,7 +46,7 @@ INLINE vf exp_split(vf y, vf *p)
 INLINE vf exponential(vf y)
 {
     const vf zero = vf_set1(0.0f);
-    vf p, k = exp_reduce(vf_min(vf_set1(89.0f), vf_max(vf_set1(-104.0f), y)), &p);
+    vf p, k = exp_reduce(vf_min(vf_set1(89.0f), vf_max(vf_set1(-104.0f), y)), 1, &p);
     vf shift = vf_select_less(y, zero, vf_set1(512.0f), vf_set1(-512.0f));
     vf back = vf_select_less(y, zero, vf_set1(0x1p-64f), vf_set1(0x1p64f));
     vf T = vf_add_exponent(vf_lookup8((const float *)exp_table, k), vf_add(k, shift));
@@ -56,7 +56,7 @@ INLINE vf exponential(vf y)
 /* e^y - 1 for y <= 0. */
 INLINE vf exponential_minus_1(vf y)
 {
-    vf p, T = exp_split(vf_max(vf_set1(-20.0f), y), &p);
+    vf p, T = exp_split(vf_max(vf_set1(-20.0f), y), 1, &p);
     return vf_fma(T, p, vf_sub(T, vf_set1(1.0f)));
 }
 
@@ -68,14 +68,19 @@ INLINE vf reciprocal_of_sum(vf T, vf p, vf sum, vf error)
     return vf_fma(vf_fnma(q, rest, vf_fnma(q, D, vf_set1(1.0f))), q, q);
 }
 
-/* 1 / (1 + e^-x). The order of the arguments of min and max keeps NaN. */
+/* 1 / (1 + e^-x), but no smaller than e^-87: the steps run with denormals flushed, where that is as good as 0. The order
+   of the arguments of min and max keeps NaN. */
+INLINE vf sigmoid_of_step(vf x)
+{
+    const vf one = vf_set1(1.0f);
+    vf p, T = exp_split(vf_min(vf_set1(30.0f), vf_max(vf_set1(-87.0f), x)), -1, &p), sum = vf_add(one, T);
+    return reciprocal_of_sum(T, p, sum, vf_sub(vf_min(one, T), vf_sub(sum, vf_max(one, T))));
+}
+
 INLINE vf sigmoid(vf x)
 {
-    const vf one = vf_set1(1.0f), low = vf_set1(-87.0f);
-    vf p, T = exp_split(vf_min(vf_set1(87.0f), vf_max(vf_set1(-30.0f), vf_sub(vf_set1(0.0f), x))), &p);
-    vf sum = vf_add(one, T), error = vf_sub(vf_min(one, T), vf_sub(sum, vf_max(one, T)));
-    vf s = reciprocal_of_sum(T, p, sum, error);
-    return __builtin_expect(vf_any_less(x, low), 0) ? vf_select_less(x, low, exponential(x), s) : s;
+    const vf low = vf_set1(-87.0f);
+    return vf_select_less(x, low, exponential(vf_min(x, low)), sigmoid_of_step(x));
 }
 
 /* x + x^3 P(x^2) near 0, else 1 - 2 / (1 + e^2|x|), with the sign of x; past |x| = 9.1 the result is 1. */
@@ -83,7 +88,7 @@ INLINE vf hyperbolic_tangent(vf x)
 {
     const vf one = vf_set1(1.0f);
     vf a = vf_abs(x), square = vf_mul(a, a), c = vf_min(vf_set1(10.0f), a);
-    vf p, T = exp_split(vf_add(c, c), &p), sum = vf_add(T, one);
+    vf p, T = exp_split(vf_add(c, c), 1, &p), sum = vf_add(T, one);
     vf far = vf_fnma(vf_set1(2.0f), reciprocal_of_sum(T, p, sum, vf_sub(one, vf_sub(sum, T))), one);
     vf near = vf_fma(vf_set1(-0.006132200825959444f), square, vf_set1(0.020974716171622276f));
     near = vf_fma(near, square, vf_set1(-0.05382981151342392f));

@@ -3,7 +3,7 @@
      vf, vf_lanes                        a vector of floats and its length
      vf_load vf_store vf_set1 vf_fma vf_fnma vf_add vf_sub vf_mul vf_div vf_abs vf_min vf_max (b where either is NaN)
      vf_load_bf16 vf_load_int8           weights of those formats as floats
-     vf_copysign(magnitude, sign) vf_select_less(a, b, x, y): x where a < b, else y; vf_any_less(a, b)
+     vf_copysign(magnitude, sign) vf_select_less(a, b, x, y): x where a < b, else y
      vf_lookup8(table, k)                table[k mod 8] for whole k in the low bits of a float
      vf_add_exponent(x, k)               x with 2^20 k added to its bits
      vf_reciprocal(x)                    1 / x to 14 bits at least
@@ -133,8 +133,14 @@ static tile_function *const tiles[3][TILE_ROWS + 1][PACKED_PANEL] = {
 
 /* ---- panels ---- */
 
-/* What becomes of the sums of a row's vectors, in a step: [vectors * lanes], the first being vector `first` of w. */
-typedef void finish_function(const struct vec_step *s, size_t row, size_t first, size_t vectors, const float *sums);
+/* n sums of one panel's width that are to become states: those of n rows of a panel (unit_step 0), or of n panels of
+   a row (row_step 0). The first are of `row` and of the panel of `unit`. The sums may be overwritten. */
+struct ready {
+    size_t n, vectors;
+    size_t row, row_step, unit, unit_step;
+    float *sums;
+};
+typedef void finish_function(const struct vec_step *s, const struct ready *ready);
 
 /* A product over panels. With finish the sums stay in a small buffer, from which it makes states; else they go to
    to [rows, columns]. from is [rows, from_stride] in the order of columns. */
@@ -151,45 +157,98 @@ struct product {
     const struct vec_step *step;
 };
 
-/* All rows against one panel, or a single row against two; in tiles as equal as can be. */
-static void run_panel(const struct product *job, size_t panel, size_t panels, size_t vectors)
+static size_t vectors_of(const struct packed *w, size_t panel)
+{
+    size_t left = w->vectors - panel * w->panel;
+    return left < w->panel ? left : w->panel;
+}
+
+static size_t unit_of(const struct packed *w, size_t panel)
+{
+    return panel * w->panel / w->gates * vf_lanes;
+}
+
+static struct tile tile_of(const struct product *job, size_t panel)
+{
+    size_t column = panel * job->w->panel * vf_lanes;
+    return (struct tile){.w = packed_at(job->w, column * job->w->depth),
+                         .scales = job->w->scales + column,
+                         .depth = job->w->depth,
+                         .x = job->x,
+                         .x_stride = job->x_stride,
+                         .from = job->from + column,
+                         .from_stride = job->from_stride,
+                         .to = job->to + column,
+                         .to_stride = packed_columns(job->w)};
+}
+
+/* All rows against one panel, in tiles as equal as can be. */
+static void run_panel(const struct product *job, size_t panel)
 {
     _Alignas(64) float sums[TILE_ROWS * PACKED_PANEL * vf_lanes];
-    const struct packed *w = job->w;
-    size_t first = panel * w->panel, width = vectors * vf_lanes, columns = packed_columns(w);
-    size_t count = (job->rows + TILE_ROWS - 1) / TILE_ROWS;
-    struct tile t = {.w = packed_at(w, first * vf_lanes * w->depth),
-                     .scales = w->scales + first * vf_lanes,
-                     .depth = w->depth,
-                     .x_stride = job->x_stride,
-                     .from_stride = job->from_stride,
-                     .to = sums,
-                     .to_stride = job->finish ? panels * width : columns};
-    for (size_t i = 0, row = 0; i < count; i++) {
-        size_t rows = job->rows / count + (i < job->rows % count);
-        t.x = job->x + row * job->x_stride;
-        t.from = job->from + row * job->from_stride + first * vf_lanes;
-        if (!job->finish)
-            t.to = job->to + row * columns + first * vf_lanes;
-        tiles[w->format][panels == 2 ? 0 : rows][vectors - 1](&t);
-        for (size_t r = 0; job->finish && r < rows; r++)
-            for (size_t p = 0; p < panels; p++)
-                job->finish(job->step, row + r, first + p * vectors, vectors, sums + (r * panels + p) * width);
-        row += rows;
+    size_t vectors = vectors_of(job->w, panel), count = (job->rows + TILE_ROWS - 1) / TILE_ROWS;
+    struct tile t = tile_of(job, panel);
+    struct ready ready = {.vectors = vectors, .row_step = 1, .unit = unit_of(job->w, panel), .sums = sums};
+    if (job->finish) {
+        t.to = sums;
+        t.to_stride = vectors * vf_lanes;
     }
+    for (size_t i = 0; i < count; i++) {
+        size_t rows = job->rows / count + (i < job->rows % count);
+        tiles[job->w->format][rows][vectors - 1](&t);
+        if (job->finish) {
+            ready.n = rows;
+            job->finish(job->step, &ready);
+        } else {
+            t.to += rows * t.to_stride;
+        }
+        ready.row += rows;
+        t.x += rows * t.x_stride;
+        t.from += rows * t.from_stride;
+    }
+}
+
+/* A single row against some panels of equal width, which are finished together: alone each would wait for its own
+   chain of functions. Panels that stay in the L1 cache go in pairs, as the sums of one are too few to hide the latency
+   of FMA; larger ones wait for memory. */
+static void run_row(const struct product *job, size_t panel, size_t n)
+{
+    enum { NEAR_BYTES = 16384 };
+    _Alignas(64) float sums[TILE_ROWS * PACKED_PANEL * vf_lanes];
+    size_t vectors = vectors_of(job->w, panel), width = vectors * vf_lanes;
+    size_t step = job->w->depth * width * packed_weight_bytes(job->w->format) <= NEAR_BYTES ? 2 : 1;
+    for (size_t i = 0, panels; i < n; i += panels) {
+        panels = n - i < step ? n - i : step;
+        size_t at = job->span.reverse ? n - i - panels : i;
+        struct tile t = tile_of(job, panel + at);
+        if (job->finish)
+            t.to = sums + at * width;
+        tiles[job->w->format][panels == 2 ? 0 : 1][vectors - 1](&t);
+    }
+    if (job->finish)
+        job->finish(job->step, &(struct ready){.n = n,
+                                               .vectors = vectors,
+                                               .unit = unit_of(job->w, panel),
+                                               .unit_step = unit_of(job->w, 1),
+                                               .sums = sums});
 }
 
 static void run_panels(const struct product *job)
 {
-    const struct packed *w = job->w;
-    size_t count = job->span.end - job->span.first, full = w->vectors / w->panel;
-    for (size_t i = 0; i < count;) {
-        size_t panel = job->span.reverse ? job->span.end - 1 - i : job->span.first + i, panels = 1;
-        if (job->rows == 1 && i + 1 < count && panel < full && (job->span.reverse || panel + 1 < full))
-            panels = 2;
-        panel -= job->span.reverse && panels == 2;
-        run_panel(job, panel, panels, panel < full ? w->panel : w->vectors - full * w->panel);
-        i += panels;
+    size_t count = job->span.end - job->span.first, full = job->w->vectors / job->w->panel;
+    for (size_t i = 0, n; i < count; i += n) {
+        size_t panel = job->span.reverse ? job->span.end - 1 - i : job->span.first + i;
+        n = 1;
+        if (job->rows > 1) {
+            run_panel(job, panel);
+            continue;
+        }
+        if (panel < full) {
+            size_t left =
+                job->span.reverse ? panel + 1 - job->span.first : (full < job->span.end ? full : job->span.end) - panel;
+            n = left < TILE_ROWS ? left : TILE_ROWS;
+        }
+        run_row(job, job->span.reverse ? panel + 1 - n : panel, n);
     }
 }
 
@@ -215,7 +274,7 @@ static __attribute__((noinline)) vf activate_any(const struct activation *f, vf 
 
 INLINE vf gate(const struct vec_step *s, bool common, vf x)
 {
-    return common ? sigmoid(x) : activate_any(s->recurrent_activation, x);
+    return common ? sigmoid_of_step(x) : activate_any(s->recurrent_activation, x);
 }
 
 INLINE vf candidate(const struct vec_step *s, bool common, vf x)
@@ -225,24 +284,42 @@ INLINE vf candidate(const struct vec_step *s, bool common, vf x)
 
 /* Each of these comes twice: with sigmoid and tanh inlined, and for any activations. */
 #define FINISH(name)                                                                                                   \
-    static void name##_common(const struct vec_step *s, size_t row, size_t first, size_t vectors, const float *sums)   \
+    static void name##_common(const struct vec_step *s, const struct ready *ready)                                     \
     {                                                                                                                  \
-        name(s, true, row, first, vectors, sums);                                                                      \
+        name(s, ready, true);                                                                                          \
     }                                                                                                                  \
-    static void name##_any(const struct vec_step *s, size_t row, size_t first, size_t vectors, const float *sums)      \
+    static void name##_any(const struct vec_step *s, const struct ready *ready)                                        \
     {                                                                                                                  \
-        name(s, false, row, first, vectors, sums);                                                                     \
+        name(s, ready, false);                                                                                         \
     }
 
-INLINE void lstm(const struct vec_step *s, bool common, size_t row, size_t first, size_t vectors, const float *sums)
+/* Where the i-th of the states, or its pre-activations of the kernel (of three gates), are. */
+INLINE size_t state_at(const struct vec_step *s, const struct ready *ready, size_t i)
 {
-    (void)vectors;
-    size_t at = row * s->stride + first / 4 * vf_lanes;
-    vf i = gate(s, common, vf_load(sums)), f = gate(s, common, vf_load(sums + vf_lanes));
-    vf g = candidate(s, common, vf_load(sums + 2 * vf_lanes)), o = gate(s, common, vf_load(sums + 3 * vf_lanes));
-    vf c = vf_fma(f, vf_load(s->c + at), vf_mul(i, g));
-    vf_store(s->c + at, c);
-    vf_store(s->h + at, vf_mul(o, candidate(s, common, c)));
+    return (ready->row + i * ready->row_step) * s->stride + ready->unit + i * ready->unit_step;
+}
+
+INLINE float *gru_z_at(const struct vec_step *s, const struct ready *ready, size_t i)
+{
+    return s->z + (ready->row + i * ready->row_step) * s->z_stride + 3 * (ready->unit + i * ready->unit_step);
+}
+
+/* In two passes, so that none waits for the chain of another from gates to c to h. */
+INLINE void lstm(const struct vec_step *s, const struct ready *ready, bool common)
+{
+    float *sums = ready->sums;
+    for (size_t i = 0; i < ready->n; i++, sums += 4 * vf_lanes) {
+        float *c = s->c + state_at(s, ready, i);
+        vf in = gate(s, common, vf_load(sums)), forget = gate(s, common, vf_load(sums + vf_lanes));
+        vf g = candidate(s, common, vf_load(sums + 2 * vf_lanes));
+        vf_store(sums + 3 * vf_lanes, gate(s, common, vf_load(sums + 3 * vf_lanes)));
+        vf_store(c, vf_fma(forget, vf_load(c), vf_mul(in, g)));
+    }
+    sums = ready->sums;
+    for (size_t i = 0; i < ready->n; i++, sums += 4 * vf_lanes) {
+        size_t at = state_at(s, ready, i);
+        vf_store(s->h + at, vf_mul(vf_load(sums + 3 * vf_lanes), candidate(s, common, vf_load(s->c + at))));
+    }
 }
 FINISH(lstm)
 
@@ -253,49 +330,55 @@ INLINE void gru_state(const struct vec_step *s, size_t at, vf z, vf n)
 }
 
 /* The sums are h U + b1 alone: that of the candidate is multiplied by r before x K + b0 joins. */
-INLINE void gru_after(const struct vec_step *s, bool common, size_t row, size_t first, size_t vectors,
-                      const float *sums)
+INLINE void gru_after(const struct vec_step *s, const struct ready *ready, bool common)
 {
-    (void)vectors;
-    const float *z = s->z + row * s->z_stride + first * vf_lanes;
-    vf update = gate(s, common, vf_add(vf_load(sums), vf_load(z)));
-    vf reset = gate(s, common, vf_add(vf_load(sums + vf_lanes), vf_load(z + vf_lanes)));
-    vf n = candidate(s, common, vf_fma(reset, vf_load(sums + 2 * vf_lanes), vf_load(z + 2 * vf_lanes)));
-    gru_state(s, row * s->stride + first / 3 * vf_lanes, update, n);
+    float *sums = ready->sums;
+    for (size_t i = 0; i < ready->n; i++, sums += 3 * vf_lanes) {
+        const float *z = gru_z_at(s, ready, i);
+        vf reset = gate(s, common, vf_add(vf_load(sums + vf_lanes), vf_load(z + vf_lanes)));
+        vf_store(sums, gate(s, common, vf_add(vf_load(sums), vf_load(z))));
+        vf_store(sums + vf_lanes, vf_fma(reset, vf_load(sums + 2 * vf_lanes), vf_load(z + 2 * vf_lanes)));
+    }
+    sums = ready->sums;
+    for (size_t i = 0; i < ready->n; i++, sums += 3 * vf_lanes)
+        gru_state(s, state_at(s, ready, i), vf_load(sums), candidate(s, common, vf_load(sums + vf_lanes)));
 }
 FINISH(gru_after)
 
 /* z stays where its pre-activation was, r h goes to reset_h. */
-INLINE void gru_gates(const struct vec_step *s, bool common, size_t row, size_t first, size_t vectors,
-                      const float *sums)
+INLINE void gru_gates(const struct vec_step *s, const struct ready *ready, bool common)
 {
-    (void)vectors;
-    size_t unit = first / 2 * vf_lanes, at = row * s->stride + unit;
-    float *z = s->z + row * s->z_stride + 3 * unit;
-    vf reset = gate(s, common, vf_add(vf_load(sums + vf_lanes), vf_load(z + vf_lanes)));
-    vf_store(z, gate(s, common, vf_add(vf_load(sums), vf_load(z))));
-    vf_store(s->reset_h + at, vf_mul(reset, vf_load(s->h_prev + at)));
+    const float *sums = ready->sums;
+    for (size_t i = 0; i < ready->n; i++, sums += 2 * vf_lanes) {
+        float *z = gru_z_at(s, ready, i);
+        size_t at = state_at(s, ready, i);
+        vf reset = gate(s, common, vf_add(vf_load(sums + vf_lanes), vf_load(z + vf_lanes)));
+        vf_store(z, gate(s, common, vf_add(vf_load(sums), vf_load(z))));
+        vf_store(s->reset_h + at, vf_mul(reset, vf_load(s->h_prev + at)));
+    }
 }
 FINISH(gru_gates)
 
-INLINE void gru_candidate(const struct vec_step *s, bool common, size_t row, size_t first, size_t vectors,
-                          const float *sums)
+INLINE void gru_candidate(const struct vec_step *s, const struct ready *ready, bool common)
 {
-    for (size_t v = 0; v < vectors; v++) {
-        size_t unit = (first + v) * vf_lanes;
-        const float *z = s->z + row * s->z_stride + 3 * unit;
-        vf n = candidate(s, common, vf_add(vf_load(sums + v * vf_lanes), vf_load(z + 2 * vf_lanes)));
-        gru_state(s, row * s->stride + unit, vf_load(z), n);
+    const float *sums = ready->sums;
+    for (size_t i = 0; i < ready->n; i++) {
+        const float *z = gru_z_at(s, ready, i);
+        size_t at = state_at(s, ready, i);
+        for (size_t v = 0; v < ready->vectors; v++, z += 3 * vf_lanes, at += vf_lanes, sums += vf_lanes)
+            gru_state(s, at, vf_load(z), candidate(s, common, vf_add(vf_load(sums), vf_load(z + 2 * vf_lanes))));
     }
 }
 FINISH(gru_candidate)
 
-INLINE void simple_rnn(const struct vec_step *s, bool common, size_t row, size_t first, size_t vectors,
-                       const float *sums)
+INLINE void simple_rnn(const struct vec_step *s, const struct ready *ready, bool common)
 {
-    float *h = s->h + row * s->stride + first * vf_lanes;
-    for (size_t v = 0; v < vectors; v++)
-        vf_store(h + v * vf_lanes, candidate(s, common, vf_load(sums + v * vf_lanes)));
+    const float *sums = ready->sums;
+    for (size_t i = 0; i < ready->n; i++) {
+        float *h = s->h + state_at(s, ready, i);
+        for (size_t v = 0; v < ready->vectors; v++, h += vf_lanes, sums += vf_lanes)
+            vf_store(h, candidate(s, common, vf_load(sums)));
+    }
 }
 FINISH(simple_rnn)
 
