@@ -77,6 +77,7 @@ struct layer_run {
     unsigned char *masks;   /* [vectors], for layers that make masks; may hold the rows' present ones */
     float *aux;             /* [vectors * what class->aux_width says] */
     struct arena *arena;
+    struct team *team;           /* or NULL */
     bool (*stop)(void *context); /* asked between chunks of timesteps; may be NULL */
     void *stop_context;
 };

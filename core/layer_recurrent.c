@@ -121,11 +121,8 @@ static size_t aux_width(const struct layer *layer)
 
 static bool run_part(const struct rnn_layer *part, struct layer_run *run)
 {
-    rnn_layer_begin(part, run->rows, run->n, run->order);
-    for (size_t left = run->n; left; left = rnn_layer_advance(part, run->order, left, run->arena))
-        if (run->stop && run->stop(run->stop_context))
-            return false;
-    return true;
+    const struct rnn_layer_means means = {run->order, run->arena, run->team, run->stop, run->stop_context};
+    return rnn_layer_run(part, run->rows, run->n, &means);
 }
 
 /* Both directions force zero outputs at masked steps of sequences. The backward one writes from its last timestep to

@@ -237,6 +237,7 @@ static bool run_layer(const struct layer *layer, bool sequences, const struct mo
                              .masks = run->masks,
                              .aux = run->floats + 2 * run->work.floats,
                              .arena = run->arena,
+                             .team = run->team,
                              .stop = run->stop,
                              .stop_context = run->stop_context};
     struct layer_shape after = *common;

@@ -72,6 +72,7 @@ struct model_run {
     unsigned char *masks;   /* [work.masks] */
     struct rnn_row **order; /* [n] */
     struct arena *arena;
+    struct team *team;           /* or NULL */
     bool (*stop)(void *context); /* asked between chunks of timesteps; may be NULL */
     void *stop_context;
 };

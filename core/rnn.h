@@ -6,7 +6,7 @@
  *   struct rnn_layer layer = {.return_sequences = true};
  *   rnn_stack_init(&layer.stack, spec, features, tensors, vec_select(NULL), &err);       weights packed
  *   rnn_layer_begin(&layer, rows, n, order);                                             sequences of any lengths
- *   while ((left = rnn_layer_advance(&layer, order, left, &arena)))                      some timesteps at a time
+ *   while ((left = rnn_layer_advance(&layer, order, left, &arena, NULL)))                      some timesteps at a time
  *       ;
  *
  * core knows numbers and memory alone: no files, JSON, sockets, threads or logging. Weights are pointers, errors are

@@ -68,13 +68,24 @@ void rnn_layer_begin(const struct rnn_layer *layer, struct rnn_row *rows, size_t
     qsort(order, n, sizeof *order, longest_first);
 }
 
+/* Bytes for rows that take up to row_steps / rows steps at a time. */
+static bool scratch_of(const struct rnn_layer *layer, size_t rows, size_t row_steps, size_t *bytes)
+{
+    size_t stack, inputs;
+    *bytes = (CHUNK_ROW_STEPS + row_steps) * sizeof(size_t) + rows * (sizeof(float *) + sizeof(struct rnn_row *)) +
+             5 * RNN_ALIGNMENT;
+    return rnn_size_mul(row_steps, layer->stack.input_size * sizeof(float), &inputs) &&
+           rnn_size_add(*bytes, inputs, bytes) && rnn_stack_scratch(&layer->stack, rows, row_steps, &stack) &&
+           rnn_size_add(*bytes, rnn_round_up(stack, RNN_ALIGNMENT), bytes);
+}
+
+/* What does not grow with the rows is there for every member of a team. */
 bool rnn_layer_scratch(const struct rnn_layer *layer, size_t rows, size_t *bytes)
 {
-    size_t steps = rnn_stack_chunk(1), row_steps = rows > steps ? rows : steps, own, stack;
-    return rnn_size_mul(row_steps, layer->stack.input_size * sizeof(float), &own) &&
-           rnn_size_add(own, steps * sizeof(size_t) + row_steps * sizeof(size_t) + rows * sizeof(float *), &own) &&
-           rnn_size_add(own, 4 * RNN_ALIGNMENT, &own) && rnn_stack_scratch(&layer->stack, rows, &stack) &&
-           rnn_size_add(own, stack, bytes);
+    size_t fixed;
+    return scratch_of(layer, 0, 0, &fixed) && rnn_size_mul(fixed, TEAM_MAX_SEATS, &fixed) &&
+           scratch_of(layer, rows, rows > CHUNK_ROW_STEPS ? rows : CHUNK_ROW_STEPS, bytes) &&
+           rnn_size_add(*bytes, fixed, bytes);
 }
 
 /* Copy the inputs of up to `steps` timesteps that count, step by step and row by row; positions [row-steps] keeps
@@ -101,9 +112,10 @@ static size_t gather(const struct rnn_layer *layer, struct rnn_row **order, size
     return t;
 }
 
-size_t rnn_layer_advance(const struct rnn_layer *layer, struct rnn_row **order, size_t n, struct arena *arena)
+static size_t advance(const struct rnn_layer *layer, struct rnn_row **order, size_t n, size_t max_steps,
+                      struct arena *arena, struct team *team)
 {
-    size_t max_steps = rnn_stack_chunk(n ? n : 1), row_steps = max_steps * n, stride = 0;
+    size_t row_steps = max_steps * n, stride = 0;
     arena_reset(arena);
     size_t *active = arena_alloc(arena, max_steps, sizeof *active);
     size_t *positions = arena_alloc(arena, row_steps, sizeof *positions);
@@ -113,7 +125,7 @@ size_t rnn_layer_advance(const struct rnn_layer *layer, struct rnn_row **order, 
     if (steps) {
         for (size_t r = 0; r < active[0]; r++)
             states[r] = order[r]->states;
-        const float *out = rnn_stack_run(&layer->stack, steps, active, x, states, arena, &stride);
+        const float *out = rnn_stack_run(&layer->stack, steps, active, x, states, arena, team, &stride);
         for (size_t t = 0; t < steps; t++)
             for (size_t r = 0; r < active[t]; r++, positions++, out += stride)
                 write_output(layer, order[r], *positions, out);
@@ -123,4 +135,75 @@ size_t rnn_layer_advance(const struct rnn_layer *layer, struct rnn_row **order, 
         n--;
     }
     return n;
+}
+
+size_t rnn_layer_advance(const struct rnn_layer *layer, struct rnn_row **order, size_t n, struct arena *arena,
+                         struct team *team)
+{
+    return advance(layer, order, n, rnn_stack_chunk(n ? n : 1), arena, team);
+}
+
+/* ---- whole runs ---- */
+
+/* Rows in a team where every member takes some of them to their end. */
+struct rows_job {
+    const struct rnn_layer *layer;
+    struct rnn_row **order;
+    size_t n, max_steps;
+    struct arena *arena;
+    bool (*stop)(void *context);
+    void *stop_context;
+    atomic_bool stopped;
+};
+
+static bool stops(struct rows_job *job, size_t member)
+{
+    if (member == 0 && job->stop && job->stop(job->stop_context))
+        atomic_store(&job->stopped, true);
+    return atomic_load_explicit(&job->stopped, memory_order_relaxed);
+}
+
+/* Member i takes every members-th row of the order, so that all get long and short ones, and its part of the arena. */
+static void run_rows(void *argument, struct team_member *me)
+{
+    struct rows_job *job = argument;
+    struct arena arena = {.base = job->arena->base};
+    size_t mine = 0;
+    for (size_t member = 0; member <= me->index; member++) {
+        mine = (job->n - member + me->members - 1) / me->members;
+        arena.base += arena.size;
+        scratch_of(job->layer, mine, mine * job->max_steps, &arena.size);
+        arena.size = rnn_round_up(arena.size, RNN_ALIGNMENT);
+    }
+    arena_reset(&arena);
+    struct rnn_row **order = arena_alloc(&arena, mine, sizeof *order);
+    for (size_t i = 0; i < mine; i++)
+        order[i] = job->order[me->index + i * me->members];
+    struct arena rest = {.base = arena.base + arena.used, .size = arena.size - arena.used};
+    for (size_t left = mine; left && !stops(job, me->index);)
+        left = advance(job->layer, order, left, job->max_steps, &rest, NULL);
+}
+
+bool rnn_layer_run(const struct rnn_layer *layer, struct rnn_row *rows, size_t n, const struct rnn_layer_means *means)
+{
+    struct rows_job job = {.layer = layer,
+                           .order = means->order,
+                           .n = n,
+                           .max_steps = rnn_stack_chunk(n),
+                           .arena = means->arena,
+                           .stop = means->stop,
+                           .stop_context = means->stop_context};
+    rnn_layer_begin(layer, rows, n, means->order);
+    if (means->team && rnn_stack_divides_by_rows(&layer->stack, n, means->team->seats)) {
+        double work = 0;
+        for (size_t r = 0; r < n; r++)
+            work += (double)rows[r].left * rnn_stack_step_ns(&layer->stack, n) / (double)n;
+        unsigned long long saved = vec_denormals_off();
+        team_run(means->team, work, run_rows, &job);
+        vec_denormals_restore(saved);
+    } else {
+        for (size_t left = n; left && !stops(&job, 0);)
+            left = rnn_layer_advance(layer, means->order, left, means->arena, means->team);
+    }
+    return !job.stopped;
 }

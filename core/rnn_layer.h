@@ -44,6 +44,19 @@ struct rnn_row {
 /* Sort rows for rnn_layer_advance and set their progress. order [n] gets pointers to the rows, longest first. */
 void rnn_layer_begin(const struct rnn_layer *layer, struct rnn_row *rows, size_t n, struct rnn_row **order);
 
+/* What a run needs beside the rows. */
+struct rnn_layer_means {
+    struct rnn_row **order;      /* [n], work space */
+    struct arena *arena;         /* reserved with rnn_layer_scratch */
+    struct team *team;           /* or NULL */
+    bool (*stop)(void *context); /* asked between chunks of timesteps; may be NULL */
+    void *stop_context;
+};
+
+/* Take rows from their beginning to their end: rnn_layer_begin and rnn_layer_advance, or their likes in every member of a
+   team, which shares the rows. False when told to stop. */
+bool rnn_layer_run(const struct rnn_layer *layer, struct rnn_row *rows, size_t n, const struct rnn_layer_means *means);
+
 /* Bytes an arena needs for rnn_layer_advance with up to rows rows; false when that does not fit. */
 bool rnn_layer_scratch(const struct rnn_layer *layer, size_t rows, size_t *bytes);
 
@@ -53,9 +66,11 @@ bool rnn_layer_scratch(const struct rnn_layer *layer, size_t rows, size_t *bytes
  * order  [n] rows as rnn_layer_begin sorted them; those that end are finished (masked tail included) and lie behind
  *        the returned count afterwards.
  * arena  reserved with rnn_layer_scratch; reset here.
+ * team   or NULL.
  *
  * A row's result has the same bits whatever the other rows are. Returns how many rows are not done yet.
  */
-size_t rnn_layer_advance(const struct rnn_layer *layer, struct rnn_row **order, size_t n, struct arena *arena);
+size_t rnn_layer_advance(const struct rnn_layer *layer, struct rnn_row **order, size_t n, struct arena *arena,
+                         struct team *team);
 
 #endif

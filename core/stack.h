@@ -4,6 +4,7 @@
 
 #include "arena.h"
 #include "cell.h"
+#include "team.h"
 
 /* Deepest nesting of stacks, and most cells in all, that a configuration may have. */
 enum { STACK_MAX_DEPTH = 16, STACK_MAX_CELLS = 256 };
@@ -48,24 +49,34 @@ size_t rnn_stack_bytes(const struct rnn_stack *stack);
 /* Weights in all, as Keras counts parameters. */
 size_t rnn_stack_parameters(const struct rnn_stack *stack);
 
+/* Row-steps of a chunk: the M of the input product. Larger brings little, smaller loses reuse of the weights. */
+enum { CHUNK_ROW_STEPS = 256 };
+
 /* How many timesteps to run at a time with this many rows: enough row-steps for an efficient input product. */
 size_t rnn_stack_chunk(size_t rows);
 
-/* Bytes that an arena needs for runs of up to rows rows in chunks of rnn_stack_chunk; false when that does not
-   fit a size_t. */
-bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t *bytes);
+/* Bytes that an arena needs for runs of up to rows rows and row_steps row-steps; false when that does not fit. */
+bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t row_steps, size_t *bytes);
+
+/* Roughly, how many nanoseconds one timestep of so many rows takes one thread; to judge what is worth a second one. */
+double rnn_stack_step_ns(const struct rnn_stack *stack, size_t rows);
+
+/* Whether a team does better to share the rows than the units. */
+bool rnn_stack_divides_by_rows(const struct rnn_stack *stack, size_t rows, size_t seats);
 
 /**
- * Run a chunk of timesteps through every cell, one cell after the other.
+ * Run a chunk of timesteps through every cell, one cell after the other; with a team the members share the work.
+ * The results have the same bits either way.
  *
  * steps    at most rnn_stack_chunk(active[0]).
  * active   [steps] how many rows take part in each step; never rising, so that rows are sorted by what is left.
  * x        input vectors, step by step, within a step row by row: [sum of active, input_size].
+ * team     or NULL.
  * states   one pointer a row (active[0] of them) to its state_elems floats; updated.
  *
  * Returns the outputs in the order of x, [sum of active, *output_stride], in the arena.
  */
 const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const size_t *active, const float *x,
-                           float *const *states, struct arena *arena, size_t *output_stride);
+                           float *const *states, struct arena *arena, struct team *team, size_t *output_stride);
 
 #endif

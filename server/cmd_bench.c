@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "clock.h"
 #include "cpus.h"
+#include "pool.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -9,12 +10,12 @@
 
 enum { SECONDS = 2, MAX_SAMPLES = 100000, MAX_THREADS = 256 };
 
-/* One thread's share: its own rows, its own times. */
+/* One request after the other: its own rows, its own times; a team of `threads` of the pool's workers and itself. */
 struct runner {
     const struct model *model;
-    size_t batch, timesteps, samples;
+    struct pool *pool;
+    size_t batch, timesteps, threads, samples;
     double *microseconds;
-    bool failed;
 };
 
 /* The memory of one runner's batch. */
@@ -79,30 +80,36 @@ static void batch_close_all(struct bench_batch *b)
     arena_close(&b->arena);
 }
 
-static void run_once(const struct rnn_model *chain, struct bench_batch *b, size_t batch)
+static void run_once(const struct runner *runner, struct bench_batch *b)
 {
-    memset(b->states, 0, batch * chain->state_elems * sizeof *b->states);
-    memcpy(b->rows, b->fresh, batch * sizeof *b->rows);
-    rnn_model_run(chain, &b->run, b->rows, batch);
+    const struct rnn_model *chain = &runner->model->chain;
+    struct team team;
+    memset(b->states, 0, runner->batch * chain->state_elems * sizeof *b->states);
+    memcpy(b->rows, b->fresh, runner->batch * sizeof *b->rows);
+    b->run.team = runner->threads > 1 ? &team : NULL;
+    if (b->run.team)
+        team_open(&team, &runner->pool->host, runner->threads);
+    rnn_model_run(chain, &b->run, b->rows, runner->batch);
+    if (b->run.team)
+        team_close(&team);
 }
 
-static void *run(void *argument)
+static bool run(struct runner *runner)
 {
-    struct runner *runner = argument;
     struct bench_batch b;
-    const struct rnn_model *chain = &runner->model->chain;
-    runner->failed = !batch_open(&b, chain, runner->batch, runner->timesteps);
-    if (!runner->failed)
+    bool good = batch_open(&b, &runner->model->chain, runner->batch, runner->timesteps);
+    if (good) {
         for (int warm = 0; warm < 3; warm++)
-            run_once(chain, &b, runner->batch);
-    int64_t end = clock_ns() + SECONDS * (int64_t)1000000000;
-    while (!runner->failed && runner->samples < MAX_SAMPLES && (runner->samples < 5 || clock_ns() < end)) {
-        int64_t start = clock_ns();
-        run_once(chain, &b, runner->batch);
-        runner->microseconds[runner->samples++] = (double)(clock_ns() - start) * 1e-3;
+            run_once(runner, &b);
+        int64_t end = clock_ns() + SECONDS * (int64_t)1000000000;
+        while (runner->samples < MAX_SAMPLES && (runner->samples < 5 || clock_ns() < end)) {
+            int64_t start = clock_ns();
+            run_once(runner, &b);
+            runner->microseconds[runner->samples++] = (double)(clock_ns() - start) * 1e-3;
+        }
     }
     batch_close_all(&b);
-    return NULL;
+    return good;
 }
 
 /* Multiplications of one timestep in matrix products, and bytes of weights that it reads. */
@@ -169,53 +176,40 @@ static void cpu_name(char *out, size_t size)
 
 static bool measure(const struct model *model, size_t batch, size_t timesteps, size_t threads)
 {
-    static struct runner runners[MAX_THREADS];
-    pthread_t ids[MAX_THREADS];
     const struct vec_ops *vec = model->chain.layers[0].vec;
     char cpu[128];
-    double peak = peak_gflops(vec), macs, weights;
-    size_t started = 0, samples = 0;
-    bool good = true;
-    for (; started < threads; started++) {
-        struct runner *runner = &runners[started];
-        *runner = (struct runner){.model = model,
-                                  .batch = batch,
-                                  .timesteps = timesteps,
-                                  .microseconds = malloc(MAX_SAMPLES * sizeof(double))};
-        if (!runner->microseconds || pthread_create(&ids[started], NULL, run, runner))
-            break;
-    }
-    for (size_t i = 0; i < started; i++) {
-        pthread_join(ids[i], NULL);
-        good &= !runners[i].failed;
-        samples += runners[i].samples;
-    }
-    double *all = malloc((samples + 1) * sizeof *all);
-    for (size_t i = 0, n = 0; all && i < started; n += runners[i++].samples)
-        memcpy(all + n, runners[i].microseconds, runners[i].samples * sizeof *all);
-    for (size_t i = 0; i < threads; i++)
-        free(runners[i].microseconds);
-    if (!good || started < threads || !all || !samples) {
+    struct pool pool;
+    struct runner runner = {.model = model,
+                            .pool = &pool,
+                            .batch = batch,
+                            .timesteps = timesteps,
+                            .threads = threads,
+                            .microseconds = malloc(MAX_SAMPLES * sizeof(double))};
+    bool started = pool_start(&pool, threads - 1, false, 1, 0);
+    if (!runner.microseconds || !started || !run(&runner)) {
         fprintf(stderr, "cellserve bench: no memory or threads for this batch\n");
-        free(all);
+        if (started)
+            pool_stop(&pool);
+        free(runner.microseconds);
         return false;
     }
-    qsort(all, samples, sizeof *all, ascending);
+    pool_stop(&pool);
+    double *times = runner.microseconds, peak = peak_gflops(vec) * (double)threads, macs, weights;
+    qsort(times, runner.samples, sizeof *times, ascending);
     count_work(&model->chain, &macs, &weights);
-    double median = all[samples / 2], row_steps = (double)batch * (double)timesteps;
-    double gflops = 2 * macs * row_steps / median * 1e-3 * (double)threads;
+    double median = times[runner.samples / 2], row_steps = (double)batch * (double)timesteps;
+    double gflops = 2 * macs * row_steps / median * 1e-3;
     cpu_name(cpu, sizeof cpu);
-    printf("%s, %s kernels, %zu thread%s, batch %zu, %zu timesteps, %zu features\n", cpu, vec->name, threads,
-           threads == 1 ? "" : "s", batch, timesteps, model->chain.input.width);
-    printf("latency    median %.1f us, 90%% %.1f us, 99%% %.1f us (%zu runs)\n", median, all[samples * 9 / 10],
-           all[samples * 99 / 100], samples);
-    printf("throughput %.0f batches/s, %.0f timesteps/s of a sequence\n", 1e6 / median * (double)threads,
-           row_steps * 1e6 / median * (double)threads);
+    printf("%s, %s kernels, %s weights, %zu thread%s, batch %zu, %zu timesteps, %zu features\n", cpu, vec->name,
+           packed_format_name(model->chain.layers[0].format), threads, threads == 1 ? "" : "s", batch, timesteps,
+           model->chain.input.width);
+    printf("latency    median %.1f us, least %.1f us, 90%% %.1f us, 99%% %.1f us (%zu runs)\n", median, times[0],
+           times[runner.samples * 9 / 10], times[runner.samples * 99 / 100], runner.samples);
+    printf("throughput %.0f batches/s, %.0f timesteps/s of a sequence\n", 1e6 / median, row_steps * 1e6 / median);
     printf("arithmetic %.1f GFLOP/s, %.0f %% of this machine's %.1f (its own product from the L1 cache%s)\n", gflops,
-           100 * gflops / (peak * (double)threads), peak * (double)threads, threads > 1 ? ", times the threads" : "");
-    printf("weights    %.1f GB/s if read once a timestep\n",
-           weights * (double)timesteps / median * 1e-3 * (double)threads);
-    free(all);
+           100 * gflops / peak, peak, threads > 1 ? ", times the threads" : "");
+    printf("weights    %.1f GB/s if read once a timestep\n", weights * (double)timesteps / median * 1e-3);
+    free(times);
     return true;
 }
 

@@ -1,26 +1,126 @@
 /* The worker pool. */
 #include "pool.h"
 
+#include "clock.h"
 #include "cpus.h"
 
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <time.h>
+
+/* Waking a sleeping worker takes some ten microseconds, so a smaller run is not worth it, unless others came shortly
+   before: then the woken worker goes on watching and is there at once for those that follow. */
+enum { WORTH_WAKING_NS = 200000, SHORTLY_NS = 200000, WATCH_NS = 200000, RELAX_NS = 50000 };
+
+/* Under the lock. */
+static struct task *first_task(struct pool *pool)
+{
+    struct task *task = pool->first;
+    pool->first = task->next;
+    if (!pool->first) {
+        pool->last = &pool->first;
+        atomic_store(&pool->host.recall, false);
+    }
+    pool->queued--;
+    pool->running++;
+    return task;
+}
+
+/* Under the lock, which is given back meanwhile. */
+static void help(struct pool *pool)
+{
+    struct team *team = pool->invitation;
+    size_t seat = team_enter(team);
+    if (!seat)
+        pool->invitation = NULL;
+    pthread_mutex_unlock(&pool->lock);
+    if (seat)
+        team_help(team, seat);
+    pthread_mutex_lock(&pool->lock);
+}
+
+/* The same, for a while. */
+static void watch(struct pool *pool)
+{
+    size_t news = atomic_load(&pool->news);
+    int64_t end = clock_ns() + WATCH_NS;
+    pthread_mutex_unlock(&pool->lock);
+    atomic_fetch_add(&pool->spinning, 1);
+    for (size_t i = 1; atomic_load_explicit(&pool->news, memory_order_acquire) == news; i++) {
+        if (i % 64 == 0 && clock_ns() > end)
+            break;
+        team_pause();
+    }
+    atomic_fetch_sub(&pool->spinning, 1);
+    pthread_mutex_lock(&pool->lock);
+}
 
 static struct task *take(struct pool *pool)
 {
+    struct task *task = NULL;
+    bool watched = true;
     pthread_mutex_lock(&pool->lock);
-    while (!pool->first && !pool->closing)
-        pthread_cond_wait(&pool->waiting, &pool->lock);
-    struct task *task = pool->first;
-    if (task) {
-        pool->first = task->next;
-        if (!pool->first)
-            pool->last = &pool->first;
-        pool->queued--;
-        pool->running++;
+    while (!pool->first && !pool->closing) {
+        if (pool->invitation) {
+            help(pool);
+            watched = false;
+        } else if (!watched) {
+            watch(pool);
+            watched = true;
+        } else {
+            pool->sleeping++;
+            pthread_cond_wait(&pool->waiting, &pool->lock);
+            pool->sleeping--;
+        }
     }
+    if (pool->first)
+        task = first_task(pool);
     pthread_mutex_unlock(&pool->lock);
     return task;
+}
+
+static struct pool *pool_of(struct team_host *host)
+{
+    return (struct pool *)((char *)host - offsetof(struct pool, host));
+}
+
+static size_t invite(struct team_host *host, struct team *team, double nanoseconds)
+{
+    struct pool *pool = pool_of(host);
+    int64_t now = clock_ns();
+    size_t coming = atomic_load_explicit(&pool->spinning, memory_order_relaxed);
+    pthread_mutex_lock(&pool->lock);
+    bool worth = nanoseconds >= WORTH_WAKING_NS || now - pool->invited_ns < SHORTLY_NS;
+    pool->invited_ns = now + (int64_t)nanoseconds;
+    if (pool->invitation || !(worth || coming)) {
+        coming = 0;
+    } else {
+        pool->invitation = team;
+        if (worth) {
+            for (size_t i = 1; i <= pool->sleeping && i < team->seats; i++)
+                pthread_cond_signal(&pool->waiting);
+            coming += pool->sleeping;
+        }
+        atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return coming;
+}
+
+static void withdraw(struct team_host *host, struct team *team)
+{
+    struct pool *pool = pool_of(host);
+    pthread_mutex_lock(&pool->lock);
+    if (pool->invitation == team)
+        pool->invitation = NULL;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void relax(struct team_host *host)
+{
+    (void)host;
+    nanosleep(&(struct timespec){.tv_nsec = RELAX_NS}, NULL);
 }
 
 static void *work(void *argument)
@@ -46,7 +146,7 @@ static void *work_pinned(void *argument)
 
 bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, size_t scratch_bytes)
 {
-    *pool = (struct pool){.max_queued = max_queued};
+    *pool = (struct pool){.max_queued = max_queued, .host = {.invite = invite, .withdraw = withdraw, .relax = relax}};
     pool->last = &pool->first;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->waiting, NULL);
@@ -78,6 +178,8 @@ bool pool_try_add(struct pool *pool, struct task *task)
         *pool->last = task;
         pool->last = &task->next;
         pool->queued++;
+        atomic_store(&pool->host.recall, true);
+        atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
         pthread_cond_signal(&pool->waiting);
     }
     pthread_mutex_unlock(&pool->lock);
@@ -100,6 +202,7 @@ void pool_expire(struct pool *pool, int64_t now_ns, bool all)
         }
     }
     pool->last = at;
+    atomic_store(&pool->host.recall, pool->first != NULL);
     pthread_mutex_unlock(&pool->lock);
     while ((task = expired)) {
         expired = task->next;
@@ -119,6 +222,7 @@ void pool_stop(struct pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
     pool->closing = true;
+    atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
     pthread_cond_broadcast(&pool->waiting);
     pthread_mutex_unlock(&pool->lock);
     for (size_t i = 0; i < pool->n_workers; i++) {

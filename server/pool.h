@@ -1,8 +1,10 @@
-/* A bounded queue of tasks and the workers that run them; knows nothing of HTTP. */
+/* A bounded queue of tasks and the workers that run them; knows nothing of HTTP. Workers without a task help those that
+   have a large one. */
 #ifndef SERVER_POOL_H
 #define SERVER_POOL_H
 
 #include "core/arena.h"
+#include "core/team.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -31,8 +33,14 @@ struct pool {
     struct task *first, **last;
     size_t queued, max_queued, running;
     bool closing;
+    struct team *invitation; /* a run that has seats for idle workers */
+    int64_t invited_ns;      /* when somebody last wanted help */
+    size_t sleeping;
     struct worker *workers;
     size_t n_workers;
+    struct team_host host;  /* for teams of these workers */
+    atomic_size_t spinning; /* workers that have just helped and watch news for more, without sleeping */
+    atomic_size_t news;     /* counts what idle workers should look at */
 };
 
 /* Start the workers, each with an arena of scratch_bytes. False when threads or memory cannot be had. */

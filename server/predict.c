@@ -109,6 +109,9 @@ static bool compute(struct request *request, struct prediction *p, struct worker
     struct batch *batch = &p->batch;
     const struct rnn_model *chain = &batch->model->chain;
     struct watch watch = {request, &p->failure};
+    struct team team;
+    struct pool *pool = worker->pool;
+    bool alone = !pool || pool->n_workers < 2;
     size_t most = group_of(request->server);
     const struct model_run run = {.sequences = batch->sequences,
                                   .work = batch->work,
@@ -116,18 +119,23 @@ static bool compute(struct request *request, struct prediction *p, struct worker
                                   .masks = batch->work_masks,
                                   .order = batch->order,
                                   .arena = &worker->arena,
+                                  .team = alone ? NULL : &team,
                                   .stop = stop_asked,
                                   .stop_context = &watch};
     /* the model may have been loaded after the worker was started */
     if (!arena_reserve(&worker->arena, batch->model->scratch_bytes))
         return failure_overloaded(&p->failure);
-    for (size_t first = 0; first < batch->n_rows; first += most) {
+    if (!alone)
+        team_open(&team, &pool->host, pool->n_workers);
+    bool whole = true;
+    for (size_t first = 0; whole && first < batch->n_rows; first += most) {
         size_t n = batch->n_rows - first < most ? batch->n_rows - first : most;
         metrics_batch(&request->server->metrics, n);
-        if (should_stop(request, &p->failure) || !rnn_model_run(chain, &run, batch->rows + first, n))
-            return false;
+        whole = !should_stop(request, &p->failure) && rnn_model_run(chain, &run, batch->rows + first, n);
     }
-    return true;
+    if (!alone)
+        team_close(&team);
+    return whole;
 }
 
 static void lap(int64_t *since, int64_t *part)

@@ -62,7 +62,7 @@ static void rows_do_not_depend_on_each_other(void **state)
                                            .sequences = true};
             assert_true(rnn_layer_scratch(&layer, n, &bytes) && arena_reserve(&arena, bytes));
             rnn_layer_begin(&layer, rows, n, order);
-            while ((left = rnn_layer_advance(&layer, order, left, &arena)))
+            while ((left = rnn_layer_advance(&layer, order, left, &arena, NULL)))
                 ;
             for (size_t r = 0; r < n; r++) {
                 float s[S] = {0};
@@ -141,7 +141,7 @@ static void masks_follow_keras(void **state)
                 s[i] = 0.25f;
             assert_true(rnn_layer_scratch(&layer, 1, &bytes) && arena_reserve(&arena, bytes));
             rnn_layer_begin(&layer, &row, 1, order);
-            assert_int_equal(rnn_layer_advance(&layer, order, 1, &arena), 0);
+            assert_int_equal(rnn_layer_advance(&layer, order, 1, &arena, NULL), 0);
             assert_memory_equal(last, y + (T - 1) * U, sizeof last);
             arena_close(&arena);
             rnn_stack_close(&layer.stack);
@@ -172,7 +172,7 @@ static void nan_stays_in_its_row(void **state)
                                        .sequences = true};
         assert_true(rnn_layer_scratch(&layer, 2, &bytes) && arena_reserve(&arena, bytes));
         rnn_layer_begin(&layer, rows, 2, order);
-        while ((left = rnn_layer_advance(&layer, order, left, &arena)))
+        while ((left = rnn_layer_advance(&layer, order, left, &arena, NULL)))
             ;
         for (size_t u = 0; u < 2 * U; u++)
             assert_true(isnan(y[0][u]));

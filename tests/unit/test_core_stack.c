@@ -72,7 +72,8 @@ static void an_empty_stack_is_refused(void **state)
     (void)state;
     struct rnn_stack stack;
     struct rnn_error error = {{0}};
-    assert_int_equal(rnn_stack_init(&stack, rnn_cell_spec_new(NULL), 3, NULL, &vec_c, PACKED_FLOAT32, &error), RNN_EINVAL);
+    assert_int_equal(rnn_stack_init(&stack, rnn_cell_spec_new(NULL), 3, NULL, &vec_c, PACKED_FLOAT32, &error),
+                     RNN_EINVAL);
     assert_string_equal(error.text, "a stack needs at least one cell");
 }
 

@@ -78,7 +78,7 @@ void unit_run(const struct rnn_layer *layer, const float *inputs, const unsigned
     assert_true(rnn_layer_scratch(layer, 1, &bytes));
     assert_true(arena_reserve(&arena, bytes));
     rnn_layer_begin(layer, &row, 1, order);
-    while (rnn_layer_advance(layer, order, 1, &arena))
+    while (rnn_layer_advance(layer, order, 1, &arena, NULL))
         ;
     arena_close(&arena);
 }

@@ -1,0 +1,164 @@
+/* Jobs of a team: who is there joins by a compare-and-swap, then all begin; they meet by counters of their own. */
+#include "team.h"
+
+#include "vec/vec.h"
+
+/* Pauses before a waiting thread gives its processor away, and before a helper without work leaves: of the order of 200 and
+   100 us. A neighbour on a shared processor must not cost a run its time slices. */
+enum { SPINS_BEFORE_RELAXING = 5000, SPINS_BEFORE_LEAVING = 2500 };
+
+/* Helpers are waited for at most this part of a job's time, and this long; a pause takes about SPIN_NS. */
+enum { PATIENCE = 20, MAX_SPINS_BEFORE_BEGINNING = 2500, SPIN_NS = 40 };
+
+/* The word `joined`: number of the job, begun, seats. */
+enum { NUMBER_SHIFT = 32, BEGUN = 1 << 16 };
+
+/* The word of progress: number of the job, steps. */
+enum { STEP_SHIFT = 32 };
+
+void team_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void team_open(struct team *team, struct team_host *host, size_t seats)
+{
+    team->host = host;
+    team->seats = seats < TEAM_MAX_SEATS ? seats : TEAM_MAX_SEATS;
+    atomic_init(&team->number, 0);
+    atomic_init(&team->joined, BEGUN);
+    atomic_init(&team->present, 0);
+    atomic_init(&team->seated, 1);
+    atomic_init(&team->over, false);
+    for (size_t i = 0; i < TEAM_MAX_SEATS; i++)
+        atomic_init(&team->progress[i].step, 0);
+}
+
+static void wait_a_little(struct team *team, size_t *spins)
+{
+    if (++*spins < SPINS_BEFORE_RELAXING)
+        team_pause();
+    else
+        team->host->relax(team->host);
+}
+
+void team_close(struct team *team)
+{
+    atomic_store_explicit(&team->over, true, memory_order_release);
+    team->host->withdraw(team->host, team);
+    for (size_t spins = 0; atomic_load_explicit(&team->present, memory_order_acquire);)
+        wait_a_little(team, &spins);
+}
+
+void team_meet(struct team_member *me)
+{
+    struct team *team = me->team;
+    if (me->members == 1)
+        return;
+    uint64_t step = ++me->step;
+    atomic_store_explicit(&team->progress[me->index].step, step, memory_order_release);
+    for (size_t i = 0, spins = 0; i < me->members;)
+        if (atomic_load_explicit(&team->progress[i].step, memory_order_acquire) >= step)
+            i++;
+        else
+            wait_a_little(team, &spins);
+}
+
+/* Everybody who joined does the job as the member that its seat is among those that did. */
+static void work(struct team *team, size_t seat, uint64_t joined)
+{
+    uint64_t seats = joined & (BEGUN - 1);
+    struct team_member me = {.index = (size_t)__builtin_popcountll(seats & ((1u << seat) - 1)),
+                             .members = (size_t)__builtin_popcountll(seats),
+                             .team = team,
+                             .step = joined >> NUMBER_SHIFT << STEP_SHIFT};
+    team->job(team->argument, &me);
+    team_meet(&me);
+}
+
+/* How many helpers to begin with, if they come in time. */
+static size_t helpers_of(struct team *team, double nanoseconds)
+{
+    size_t present = team ? atomic_load_explicit(&team->present, memory_order_relaxed) : 0;
+    if (team && present + 1 < team->seats) {
+        size_t more = team->host->invite(team->host, team, nanoseconds);
+        present += more < team->seats - 1 - present ? more : team->seats - 1 - present;
+    }
+    return present;
+}
+
+void team_run(struct team *team, double nanoseconds, team_job *job, void *argument)
+{
+    size_t helpers = helpers_of(team, nanoseconds);
+    if (!helpers) {
+        job(argument, &(struct team_member){.members = 1});
+        return;
+    }
+    uint64_t number = atomic_load_explicit(&team->number, memory_order_relaxed) + 1;
+    team->job = job;
+    team->argument = argument;
+    uint64_t joined = number << NUMBER_SHIFT | 1;
+    atomic_store_explicit(&team->joined, joined, memory_order_release);
+    atomic_store_explicit(&team->number, number, memory_order_release);
+    double patience = nanoseconds / PATIENCE / SPIN_NS;
+    for (size_t spins = 0; (double)spins < patience && spins < MAX_SPINS_BEFORE_BEGINNING; spins++) {
+        joined = atomic_load_explicit(&team->joined, memory_order_relaxed);
+        if ((size_t)__builtin_popcountll(joined & (BEGUN - 1)) > helpers)
+            break;
+        team_pause();
+    }
+    joined = atomic_fetch_or_explicit(&team->joined, BEGUN, memory_order_acq_rel);
+    work(team, 0, joined);
+}
+
+/* Join job `number`, unless it has begun. Returns the word with which it begins, 0 when it was too late. */
+static uint64_t join(struct team *team, size_t seat, uint64_t number)
+{
+    uint64_t joined = atomic_load_explicit(&team->joined, memory_order_acquire);
+    do {
+        if (joined >> NUMBER_SHIFT != number || joined & BEGUN)
+            return 0;
+    } while (!atomic_compare_exchange_weak_explicit(&team->joined, &joined, joined | 1u << seat, memory_order_acq_rel,
+                                                    memory_order_acquire));
+    for (size_t spins = 0; !((joined = atomic_load_explicit(&team->joined, memory_order_acquire)) & BEGUN);)
+        wait_a_little(team, &spins);
+    return joined;
+}
+
+size_t team_enter(struct team *team)
+{
+    uint_fast32_t seated = atomic_load_explicit(&team->seated, memory_order_relaxed);
+    size_t seat = (size_t)__builtin_ctzll(~(uint64_t)seated);
+    if (seat >= team->seats)
+        return 0;
+    atomic_fetch_or_explicit(&team->seated, 1u << seat, memory_order_relaxed);
+    atomic_fetch_add_explicit(&team->present, 1, memory_order_relaxed);
+    return seat;
+}
+
+void team_help(struct team *team, size_t seat)
+{
+    unsigned long long saved = vec_denormals_off();
+    uint64_t seen = 0;
+    for (size_t spins = 0; spins < SPINS_BEFORE_LEAVING; spins++) {
+        uint64_t number = atomic_load_explicit(&team->number, memory_order_acquire);
+        if (number != seen) {
+            uint64_t joined = join(team, seat, number);
+            seen = number;
+            if (joined)
+                work(team, seat, joined);
+            spins = 0;
+        }
+        if (atomic_load_explicit(&team->over, memory_order_acquire) ||
+            atomic_load_explicit(&team->host->recall, memory_order_relaxed))
+            break;
+        team_pause();
+    }
+    vec_denormals_restore(saved);
+    atomic_fetch_and_explicit(&team->seated, ~(1u << seat), memory_order_relaxed);
+    atomic_fetch_sub_explicit(&team->present, 1, memory_order_release);
+}

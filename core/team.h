@@ -1,0 +1,77 @@
+/* Threads that run the same function together on one computation, in step. core starts none: a host that has idle threads
+   lends them, and a run begins with those that are there, without waiting for others. */
+#ifndef RNN_TEAM_H
+#define RNN_TEAM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { TEAM_MAX_SEATS = 16 };
+
+struct team;
+
+/* What core asks of whoever has threads; called by the run's own thread. */
+struct team_host {
+    /* Bid idle threads come, for about that much work. Does not wait; returns how many are likely to come. Each that does
+       calls team_enter and, with a seat, team_help. */
+    size_t (*invite)(struct team_host *host, struct team *team, double nanoseconds);
+    /* No thread may come any more. */
+    void (*withdraw)(struct team_host *host, struct team *team);
+    /* Give the processor to other threads for a moment. */
+    void (*relax)(struct team_host *host);
+    atomic_bool recall; /* the threads are wanted elsewhere; they leave after the job they are at */
+};
+
+/* One thread of a job. */
+struct team_member {
+    size_t index, members;
+    struct team *team;
+    uint64_t step; /* how often it has met the others */
+};
+
+typedef void team_job(void *argument, struct team_member *me);
+
+/* One run's team. The run's own thread has seat 0. */
+struct team {
+    struct team_host *host;
+    size_t seats;
+    /* what a waiting helper watches: one cache line */
+    _Alignas(64) atomic_uint_fast64_t number; /* of the job */
+    team_job *job;
+    void *argument;
+    atomic_bool over;
+    _Alignas(64) atomic_uint_fast64_t joined; /* job number, seats that take part, whether it has begun */
+    _Alignas(64) atomic_size_t present;       /* helpers, with or without a job */
+    atomic_uint_fast32_t seated;              /* their seats, as bits */
+    struct {
+        _Alignas(64) atomic_uint_fast64_t step; /* job number and step */
+    } progress[TEAM_MAX_SEATS];
+};
+
+/* A team of the caller and up to seats - 1 helpers; nobody is invited yet. The team must stay where it is. */
+void team_open(struct team *team, struct team_host *host, size_t seats);
+
+/* Let the helpers go, and wait until they have gone. */
+void team_close(struct team *team);
+
+/* Run job(argument, member) in the caller and its helpers; returns when all have returned from it. Empty seats are
+   offered to idle threads; those that do not come within a small part of the time that the job will take, about that
+   many nanoseconds, are not waited for. team may be NULL: the caller alone. */
+void team_run(struct team *team, double nanoseconds, team_job *job, void *argument);
+
+/* In a job: wait for the others to get here too. What they wrote before is seen after. */
+void team_meet(struct team_member *me);
+
+/* What a thread that spins should do in between. */
+void team_pause(void);
+
+/* For helpers: a seat, or 0 when there is none. To be called while the host lets nobody withdraw. */
+size_t team_enter(struct team *team);
+
+/* For helpers: work until the team closes, the host recalls, or nothing has come for some ten microseconds. Denormals are
+   off meanwhile, as in the run itself. The team may be gone afterwards. */
+void team_help(struct team *team, size_t seat);
+
+#endif
