@@ -31,6 +31,9 @@ CORE := $(wildcard core/*.c) core/vec/vec_select.c core/vec/vec_c.c core/vec/vec
 ifeq ($(shell uname -m),x86_64)
 CORE += core/vec/vec_avx2.c core/vec/vec_avx512.c
 endif
+ifeq ($(shell uname -m),aarch64)
+CORE += core/vec/vec_neon.c
+endif
 CONFIG := $(wildcard config/*.c)
 SERVER := $(wildcard server/*.c)
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
@@ -129,6 +132,12 @@ build/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libcellserve_server.a $
   $(BUILD)/libcellserve_core.a
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+neon: ## the vector kernels of arm64, cross-compiled and run under qemu
+	@tools/install.sh neon
+	@mkdir -p build/neon
+	$(Q)aarch64-linux-gnu-gcc -std=c11 -D_GNU_SOURCE -I. -O2 -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno -static -o build/neon/test_neon \
+	  tests/neon/test_neon.c $(wildcard core/*.c) core/vec/vec_select.c core/vec/vec_c.c core/vec/vec_neon.c -lm
+	@tests/run.sh tests/neon/run.sh
 lint: ## gcc and clang warnings as errors, cppcheck, includes between rooms
 	@tools/install.sh lint
 	@$(MAKE) --no-print-directory VARIANT=clang all

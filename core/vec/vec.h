@@ -84,6 +84,8 @@ extern const struct vec_ops vec_c, vec_openblas, vec_openblas_rows;
 bool vec_openblas_tiles_are_invariant(void);
 #if defined(__x86_64__)
 extern const struct vec_ops vec_avx2, vec_avx512;
+#elif defined(__aarch64__)
+extern const struct vec_ops vec_neon;
 #endif
 
 /* The i-th of the tables that this CPU can run, best first; NULL past the last. */

@@ -27,6 +27,8 @@ const struct vec_ops *vec_available(size_t i)
 #if defined(__x86_64__)
         &vec_avx512,
         &vec_avx2,
+#elif defined(__aarch64__)
+        &vec_neon,
 #endif
         &vec_openblas,
         &vec_openblas_rows,
