@@ -2,9 +2,11 @@
 #include "cli.h"
 #include "clock.h"
 #include "cpus.h"
+#include "limits.h"
 #include "pool.h"
+#include "trial.h"
 
-#include <pthread.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,97 +20,31 @@ struct runner {
     double *microseconds;
 };
 
-/* The memory of one runner's batch. */
-struct bench_batch {
-    float *inputs, *states, *outputs, *floats;
-    unsigned char *masks;
-    struct rnn_row *fresh, *rows; /* rows are used up by a run */
-    struct arena arena;
-    struct model_run run;
-};
-
-static bool batch_open(struct bench_batch *b, const struct rnn_model *chain, size_t batch, size_t timesteps)
+static void run_once(const struct runner *runner, struct trial *trial)
 {
-    size_t scratch, floats, width = chain->input.width;
-    struct layer_shape out;
-    *b = (struct bench_batch){.inputs = NULL};
-    if (rnn_model_output(chain, timesteps, chain->return_sequences, &out, NULL) ||
-        !rnn_size_mul(batch, timesteps, &floats) || !rnn_size_mul(floats, width, &floats))
-        return false;
-    b->inputs = rnn_alloc(floats, sizeof(float));
-    b->states = rnn_alloc(batch * chain->state_elems, sizeof(float));
-    b->outputs = rnn_alloc(batch * out.timesteps, out.width * sizeof(float));
-    b->fresh = calloc(batch, sizeof *b->fresh);
-    b->rows = calloc(batch, sizeof *b->rows);
-    b->run.order = calloc(batch, sizeof(struct rnn_row *));
-    if (!b->inputs || !b->states || !b->outputs || !b->fresh || !b->rows || !b->run.order ||
-        !rnn_model_scratch(chain, batch, &scratch) || !arena_reserve(&b->arena, scratch))
-        return false;
-    unsigned state = 1;
-    for (size_t i = 0; i < floats; i++) {
-        float value = (float)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-23f - 1.0f;
-        b->inputs[i] = chain->input.ids ? (float)(size_t)((value + 1) / 2 * (float)rnn_model_vocabulary(chain)) : value;
-        if (chain->input.ids && b->inputs[i] >= (float)rnn_model_vocabulary(chain))
-            b->inputs[i] = 0;
-    }
-    for (size_t r = 0; r < batch; r++)
-        b->fresh[r] = (struct rnn_row){.inputs = b->inputs + r * timesteps * width,
-                                       .timesteps = timesteps,
-                                       .input_stride = width,
-                                       .states = b->states + r * chain->state_elems,
-                                       .outputs = b->outputs + r * out.timesteps * out.width,
-                                       .output_stride = (ptrdiff_t)out.width};
-    b->run.sequences = chain->return_sequences;
-    b->run.arena = &b->arena;
-    if (!rnn_model_work(chain, b->fresh, batch, b->run.sequences, &b->run.work))
-        return false;
-    b->run.floats = b->floats = rnn_alloc(2 * b->run.work.floats + b->run.work.aux, sizeof(float));
-    b->run.masks = b->masks = rnn_alloc(b->run.work.masks, 1);
-    return b->floats && b->masks;
-}
-
-static void batch_close_all(struct bench_batch *b)
-{
-    free(b->inputs);
-    free(b->states);
-    free(b->outputs);
-    free(b->fresh);
-    free(b->rows);
-    free(b->run.order);
-    free(b->floats);
-    free(b->masks);
-    arena_close(&b->arena);
-}
-
-static void run_once(const struct runner *runner, struct bench_batch *b)
-{
-    const struct rnn_model *chain = &runner->model->chain;
     struct team team;
-    memset(b->states, 0, runner->batch * chain->state_elems * sizeof *b->states);
-    memcpy(b->rows, b->fresh, runner->batch * sizeof *b->rows);
-    b->run.team = runner->threads > 1 ? &team : NULL;
-    if (b->run.team)
+    if (runner->threads > 1)
         team_open(&team, &runner->pool->host, runner->threads);
-    rnn_model_run(chain, &b->run, b->rows, runner->batch);
-    if (b->run.team)
+    trial_run(trial, runner->threads > 1 ? &team : NULL);
+    if (runner->threads > 1)
         team_close(&team);
 }
 
 static bool run(struct runner *runner)
 {
-    struct bench_batch b;
-    bool good = batch_open(&b, &runner->model->chain, runner->batch, runner->timesteps);
+    struct trial trial;
+    bool good = trial_open(&trial, &runner->model->chain, runner->batch, runner->timesteps, 0);
     if (good) {
         for (int warm = 0; warm < 3; warm++)
-            run_once(runner, &b);
+            run_once(runner, &trial);
         int64_t end = clock_ns() + SECONDS * (int64_t)1000000000;
         while (runner->samples < MAX_SAMPLES && (runner->samples < 5 || clock_ns() < end)) {
             int64_t start = clock_ns();
-            run_once(runner, &b);
+            run_once(runner, &trial);
             runner->microseconds[runner->samples++] = (double)(clock_ns() - start) * 1e-3;
         }
     }
-    batch_close_all(&b);
+    trial_close(&trial);
     return good;
 }
 
@@ -132,46 +68,45 @@ static int ascending(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* The machine's own peak for these kernels: a product whose operands stay in the L1 cache. GFLOP/s. */
-static double peak_gflops(const struct vec_ops *vec)
+/* What the limits allow for a batch on so many threads, in microseconds: input products at the rate of multiply-add; for
+   every step the longer of the recurrent arithmetic and of reading the recurrent weights from where they fit. The
+   functions of the gates come on top. */
+static double limit_us(const struct rnn_model *chain, double rows, double timesteps, double gflops, size_t threads)
 {
-    enum { DEPTH = 128, ROWS = 24 };
-    size_t units = 2 * (vec->lanes ? vec->lanes : 8);
-    struct packed w = {0};
-    float *matrix = rnn_alloc(DEPTH * units * 4, sizeof(float)), *x = rnn_alloc(ROWS * DEPTH, sizeof(float));
-    float *z = rnn_alloc(ROWS * units * 4 + 64, sizeof(float)), *start = rnn_alloc(units * 4, sizeof(float));
-    double best = 0;
-    if (matrix && x && z && start &&
-        !packed_init(&w, matrix, DEPTH, 4 * units, 0, 4, units, vec->lanes, PACKED_FLOAT32, NULL))
-        for (int trial = 0; trial < 200; trial++) {
-            int64_t begin = clock_ns();
-            for (int i = 0; i < 20; i++)
-                vec->product(&w, vec_all(&w), ROWS, x, DEPTH, start, 0, z);
-            double flops = 20.0 * 2 * ROWS * DEPTH * (double)packed_columns(&w);
-            double rate = flops / (double)(clock_ns() - begin);
-            best = rate > best ? rate : best;
+    double us = 0;
+    for (size_t p = 0; p < chain->n_parts; p++) {
+        const struct rnn_stack *stack = &chain->parts[p].layer->stack;
+        for (size_t i = 0; i < stack->n_cells; i++) {
+            const struct rnn_cell *cell = &stack->cells[i];
+            double columns = (double)(cell->gates * cell->units), n = (double)threads;
+            size_t bytes = packed_bytes(&cell->recurrent) + packed_bytes(&cell->recurrent_candidate);
+            double input = 2 * (double)cell->input_size * columns * rows / gflops / n * 1e-3;
+            double step = 2 * (double)cell->units * columns * rows / gflops / n * 1e-3;
+            double rate = limits_read_gbs(cell->vec, timesteps == 1 ? rnn_model_bytes(chain) : bytes, threads);
+            double read = (double)bytes / rate * 1e-3;
+            if (timesteps == 1)
+                input = fmax(input,
+                             (double)packed_bytes(&cell->kernel) / limits_read_gbs(cell->vec, bytes, threads) * 1e-3);
+            us += timesteps * (input + fmax(step, read));
         }
-    packed_close(&w);
-    free(matrix);
-    free(x);
-    free(z);
-    free(start);
-    return best;
+    }
+    return us;
 }
 
-static void cpu_name(char *out, size_t size)
+static void print_limits(const struct vec_ops *vec, size_t threads)
 {
-    char line[256];
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    snprintf(out, size, "unknown CPU");
-    while (file && fgets(line, sizeof line, file))
-        if (!strncmp(line, "model name", 10) && strchr(line, ':')) {
-            snprintf(out, size, "%s", strchr(line, ':') + 2);
-            out[strcspn(out, "\n")] = 0;
-            break;
-        }
-    if (file)
-        fclose(file);
+    static const size_t kib[] = {16, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 262144};
+    char cpu[128];
+    limits_cpu(cpu, sizeof cpu);
+    double one = limits_gflops(vec);
+    printf("%s, %s kernels\nmultiply-add from the L1 cache: %.1f GFLOP/s a thread\nreads, GB/s:", cpu, vec->name, one);
+    for (size_t i = 0; i < sizeof kib / sizeof *kib; i++) {
+        printf("%s%zu KiB a thread: %.0f", i ? ", " : " ", kib[i], limits_read_gbs(vec, kib[i] << 10, 1));
+        if (threads > 1)
+            printf(" (%zu threads %.0f)", threads, limits_read_gbs(vec, threads * (kib[i] << 10), threads));
+        fflush(stdout);
+    }
+    printf("\n");
 }
 
 static bool measure(const struct model *model, size_t batch, size_t timesteps, size_t threads)
@@ -194,12 +129,12 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
         return false;
     }
     pool_stop(&pool);
-    double *times = runner.microseconds, peak = peak_gflops(vec) * (double)threads, macs, weights;
+    double *times = runner.microseconds, peak = limits_gflops(vec) * (double)threads, macs, weights;
     qsort(times, runner.samples, sizeof *times, ascending);
     count_work(&model->chain, &macs, &weights);
     double median = times[runner.samples / 2], row_steps = (double)batch * (double)timesteps;
     double gflops = 2 * macs * row_steps / median * 1e-3;
-    cpu_name(cpu, sizeof cpu);
+    limits_cpu(cpu, sizeof cpu);
     printf("%s, %s kernels, %s weights, %zu thread%s, batch %zu, %zu timesteps, %zu features\n", cpu, vec->name,
            packed_format_name(model->chain.layers[0].format), threads, threads == 1 ? "" : "s", batch, timesteps,
            model->chain.input.width);
@@ -209,6 +144,9 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
     printf("arithmetic %.1f GFLOP/s, %.0f %% of this machine's %.1f (its own product from the L1 cache%s)\n", gflops,
            100 * gflops / peak, peak, threads > 1 ? ", times the threads" : "");
     printf("weights    %.1f GB/s if read once a timestep\n", weights * (double)timesteps / median * 1e-3);
+    double limit = limit_us(&model->chain, (double)batch, (double)timesteps, peak / (double)threads, threads);
+    printf("limit      %.1f us for the recurrent layers, without the functions of the gates: median / limit %.2f\n",
+           limit, median / limit);
     free(times);
     return true;
 }
@@ -218,14 +156,20 @@ int command_bench(const struct command *command, int argc, char **argv)
     struct cli cli;
     struct model model = {.name = NULL};
     const char *batch = "1", *timesteps = "100", *threads = "1";
+    bool limits = argc > 0 && !strcmp(argv[0], "--limits");
     const struct cli_flag flags[] = {
         {"--batch", &batch}, {"--timesteps", &timesteps}, {"--threads", &threads}, {NULL, NULL}};
-    int code = cli_read(&cli, command, flags, argc, argv);
+    int code = cli_read(&cli, command, flags, argc - limits, argv + limits);
     if (code < 0) {
         size_t b = cli_count("--batch", batch, 65536), t = b ? cli_count("--timesteps", timesteps, 1 << 24) : 0;
         size_t n = t ? cli_count("--threads", threads, MAX_THREADS) : 0;
-        code = n && cli.positional ? EXIT_BAD_INPUT : EXIT_BAD_USAGE;
-        if (n && cli_load_model(&cli, command, &model) && measure(&model, b, t, n))
+        const struct vec_ops *kernels = limits ? cli_kernels(&cli.problems) : NULL;
+        code = n && (cli.positional || limits) ? EXIT_BAD_INPUT : EXIT_BAD_USAGE;
+        if (n && limits) {
+            if (kernels)
+                print_limits(kernels, n);
+            code = cli_problems(&cli.problems);
+        } else if (n && cli_load_model(&cli, command, &model) && measure(&model, b, t, n))
             code = EXIT_GOOD;
         model_close(&model);
     }

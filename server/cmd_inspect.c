@@ -1,6 +1,8 @@
 /* inspect: a table of layers and cells, in the manner of Keras's model.summary(). */
 #include "cli.h"
+#include "trial.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char rule[] =
@@ -91,6 +93,38 @@ static void print(const struct model *model)
            chain->layers[0].vec->name, rnn_model_bytes(chain), one, many);
 }
 
+/* What smaller weights cost: the outputs of made-up batches against those of the same model in float32. */
+static bool print_precision(const struct cli *cli, const struct model *model, struct problems *problems)
+{
+    enum { BATCH = 8, TIMESTEPS = 64 };
+    const struct model_entry *entry = &cli->settings.models[cli->settings.n_models - 1];
+    struct model_entry plain = *entry;
+    struct model reference;
+    struct trial got, want;
+    double squares = 0, errors = 0, largest = 0;
+    plain.precision = PACKED_FLOAT32;
+    if (!model_load(&plain, NULL, model->chain.layers[0].vec, problems, &reference))
+        return false;
+    bool good = trial_open(&got, &model->chain, BATCH, TIMESTEPS, 0);
+    good = trial_open(&want, &reference.chain, BATCH, TIMESTEPS, 0) && good;
+    if (good) {
+        trial_run(&got, NULL);
+        trial_run(&want, NULL);
+        for (size_t i = 0; i < got.n_outputs; i++) {
+            double exact = (double)want.outputs[i], error = fabs((double)got.outputs[i] - exact);
+            squares += exact * exact;
+            errors += error * error;
+            largest = fmax(largest, error);
+        }
+        printf("%s weights: outputs of %d random sequences differ from float32's by %.2g of their rms, %.2g at most\n",
+               packed_format_name(entry->precision), BATCH, squares > 0 ? sqrt(errors / squares) : 0, largest);
+    }
+    trial_close(&got);
+    trial_close(&want);
+    model_close(&reference);
+    return good;
+}
+
 int command_inspect(const struct command *command, int argc, char **argv)
 {
     struct cli cli;
@@ -100,7 +134,8 @@ int command_inspect(const struct command *command, int argc, char **argv)
         code = cli.positional ? EXIT_BAD_INPUT : EXIT_BAD_USAGE;
         if (cli_load_model(&cli, command, &model)) {
             print(&model);
-            code = EXIT_GOOD;
+            bool small = cli.settings.models[cli.settings.n_models - 1].precision != PACKED_FLOAT32;
+            code = !small || print_precision(&cli, &model, &cli.problems) ? EXIT_GOOD : EXIT_BAD_INPUT;
         }
         model_close(&model);
     }

@@ -25,8 +25,11 @@ static const struct command commands[] = {
      "timestep.\n"
      "Exit 1 outside the tolerance |got - expected| <= atol + rtol |expected| (defaults 1e-5 and 1e-6).",
      false, command_verify},
-    {"bench", "MODEL [--batch B] [--timesteps T] [--threads N]",
-     "Measure latency, throughput, GFLOP/s and the share of this machine's own peak.", false, command_bench},
+    {"bench", "MODEL | --limits [--batch B] [--timesteps T] [--threads N] [--precision P]",
+     "Measure latency, throughput, GFLOP/s and the share of this machine's own peak, N threads on each request; or "
+     "the\n"
+     "limits of this machine.",
+     false, command_bench},
     {"health", "[URL]", "Exit 0 when the server at URL (http://127.0.0.1:8080, or of CELLSERVE_PORT) is ready, else 1.",
      false, command_health},
 };

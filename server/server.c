@@ -1,6 +1,8 @@
 /* The models of a server: loading, sharing, and replacing them while they are in use. */
 #include "server.h"
 
+#include "trial.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,43 +10,12 @@
 /* One timestep: its pages are touched, and what cannot run is found before clients find it. */
 static bool warm(struct model *model, size_t rows)
 {
-    const struct rnn_model *chain = &model->chain;
-    size_t timesteps = chain->input.timesteps ? chain->input.timesteps : 1;
-    struct arena arena = {0};
-    struct layer_shape out;
-    struct model_work work = {.floats = 0};
-    struct rnn_row row = {.timesteps = timesteps, .input_stride = chain->input.width}, *order[1];
-    if (!rnn_model_scratch(chain, rows, &model->scratch_bytes) || !arena_reserve(&arena, model->scratch_bytes) ||
-        rnn_model_output(chain, timesteps, chain->return_sequences, &out, NULL) ||
-        !rnn_model_work(chain, &row, 1, chain->return_sequences, &work)) {
-        arena_close(&arena);
-        return false;
-    }
-    float *inputs = rnn_alloc(timesteps, chain->input.width * sizeof *inputs);
-    float *states = rnn_alloc(chain->state_elems, sizeof *states);
-    float *outputs = rnn_alloc(out.timesteps, out.width * sizeof *outputs);
-    float *floats = rnn_alloc(2 * work.floats + work.aux, sizeof *floats);
-    unsigned char *masks = rnn_alloc(work.masks, 1);
-    bool good = inputs && states && outputs && floats && masks;
-    if (good) {
-        row.inputs = inputs;
-        row.states = states;
-        row.outputs = outputs;
-        row.output_stride = (ptrdiff_t)out.width;
-        const struct model_run run = {.sequences = chain->return_sequences,
-                                      .work = work,
-                                      .floats = floats,
-                                      .masks = masks,
-                                      .order = order,
-                                      .arena = &arena};
-        rnn_model_run(chain, &run, &row, 1);
-    }
-    free(inputs);
-    free(states);
-    free(outputs);
-    free(floats);
-    free(masks);
-    arena_close(&arena);
+    struct trial trial;
+    bool good =
+        rnn_model_scratch(&model->chain, rows, &model->scratch_bytes) && trial_open(&trial, &model->chain, 1, 1, rows);
+    if (good)
+        trial_run(&trial, NULL);
+    trial_close(&trial);
     return good;
 }
 

@@ -61,6 +61,9 @@ struct vec_ops {
     /* h = activation(z + h_prev U) */
     void (*simple_rnn)(const struct vec_step *step, struct vec_span span);
 
+    /* The sum of n values, a multiple of 128, in whatever order is fastest: to measure what reading costs. */
+    float (*sum)(size_t n, const float *x);
+
     /* In place over n contiguous values, for activations that vec_activates() names; NULL: activation_apply. */
     void (*activate)(const struct activation *activation, size_t n, float *x);
 };

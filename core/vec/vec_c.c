@@ -24,8 +24,19 @@ static void product(const struct packed *w, struct vec_span span, size_t rows, c
         product_row(w, span, x + r * x_stride, from + r * from_stride, z + r * packed_columns(w));
 }
 
+static float sum(size_t n, const float *x)
+{
+    float sums[16] = {0};
+    for (size_t i = 0; i < n; i++)
+        sums[i % 16] += x[i];
+    for (size_t k = 1; k < 16; k++)
+        sums[0] += sums[k];
+    return sums[0];
+}
+
 const struct vec_ops vec_c = {
     .name = "c",
     .lanes = 8,
     .product = product,
+    .sum = sum,
 };

@@ -78,6 +78,11 @@ static void accumulate_rows(const struct packed *w, size_t rows, const float *x,
         multiply(1, width, w->depth, x + r * x_stride, x_stride, w->data, width, z + r * width, width);
 }
 
+static float vec_c_sum(size_t n, const float *x)
+{
+    return vec_c.sum(n, x);
+}
+
 /* All units are one vector here, so a span has all panels or none. Weights of other formats have no BLAS. */
 static bool begin(const struct packed *w, struct vec_span span, size_t rows, const float *x, size_t x_stride,
                   const float *from, size_t from_stride, float *z)
@@ -127,5 +132,5 @@ bool vec_openblas_tiles_are_invariant(void)
     return true;
 }
 
-const struct vec_ops vec_openblas = {.name = "openblas", .product = product};
-const struct vec_ops vec_openblas_rows = {.name = "openblas", .product = product_rows};
+const struct vec_ops vec_openblas = {.name = "openblas", .product = product, .sum = vec_c_sum};
+const struct vec_ops vec_openblas_rows = {.name = "openblas", .product = product_rows, .sum = vec_c_sum};

@@ -469,11 +469,29 @@ static void simd_activate(const struct activation *activation, size_t n, float *
     apply(activation, n, x);
 }
 
+static float simd_sum(size_t n, const float *x)
+{
+    vf sums[8] = {vf_set1(0.0f), vf_set1(0.0f), vf_set1(0.0f), vf_set1(0.0f),
+                  vf_set1(0.0f), vf_set1(0.0f), vf_set1(0.0f), vf_set1(0.0f)};
+    float parts[vf_lanes], sum = 0;
+    for (size_t i = 0; i < n; i += 8 * vf_lanes) {
+        UNROLL
+        for (size_t k = 0; k < 8; k++)
+            sums[k] = vf_add(sums[k], vf_load(x + i + k * vf_lanes));
+    }
+    for (size_t k = 1; k < 8; k++)
+        sums[0] = vf_add(sums[0], sums[k]);
+    vf_store(parts, sums[0]);
+    for (size_t i = 0; i < vf_lanes; i++)
+        sum += parts[i];
+    return sum;
+}
+
 #define VEC_SIMD_TABLE(isa)                                                                                            \
     {                                                                                                                  \
         .name = isa, .lanes = vf_lanes, .product = simd_product, .lstm = simd_lstm, .gru_after = simd_gru_after,       \
         .gru_gates = simd_gru_gates, .gru_candidate = simd_gru_candidate, .simple_rnn = simd_simple_rnn,               \
-        .activate = simd_activate                                                                                      \
+        .activate = simd_activate, .sum = simd_sum                                                                     \
     }
 
 #endif

@@ -1,0 +1,72 @@
+/* Made-up batches. */
+#include "trial.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void fill(float *inputs, size_t n, const struct rnn_model *chain)
+{
+    size_t vocabulary = rnn_model_vocabulary(chain);
+    unsigned state = 1;
+    for (size_t i = 0; i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        inputs[i] = chain->input.ids ? (float)((state >> 8) % vocabulary) : (float)(state >> 8) * 0x1p-23f - 1.0f;
+    }
+}
+
+bool trial_open(struct trial *t, const struct rnn_model *chain, size_t batch, size_t timesteps, size_t rows)
+{
+    size_t scratch, steps = chain->input.timesteps ? chain->input.timesteps : timesteps, width = chain->input.width;
+    size_t per_row, n_inputs, n_states;
+    struct layer_shape out;
+    *t = (struct trial){.chain = chain, .batch = batch};
+    if (rnn_model_output(chain, steps, chain->return_sequences, &out, NULL) || !rnn_size_mul(steps, width, &per_row) ||
+        !rnn_size_mul(batch, per_row, &n_inputs) || !rnn_size_mul(batch, chain->state_elems, &n_states) ||
+        !rnn_size_mul(out.timesteps, out.width, &t->n_outputs) || !rnn_size_mul(batch, t->n_outputs, &t->n_outputs))
+        return false;
+    t->inputs = rnn_alloc(n_inputs, sizeof(float));
+    t->states = rnn_alloc(n_states, sizeof(float));
+    t->outputs = rnn_alloc(t->n_outputs, sizeof(float));
+    t->fresh = calloc(batch, sizeof *t->fresh);
+    t->rows = calloc(batch, sizeof *t->rows);
+    t->run.order = calloc(batch, sizeof(struct rnn_row *));
+    if (!t->inputs || !t->states || !t->outputs || !t->fresh || !t->rows || !t->run.order ||
+        !rnn_model_scratch(chain, batch > rows ? batch : rows, &scratch) || !arena_reserve(&t->arena, scratch))
+        return false;
+    fill(t->inputs, n_inputs, chain);
+    for (size_t r = 0; r < batch; r++)
+        t->fresh[r] = (struct rnn_row){.inputs = t->inputs + r * per_row,
+                                       .timesteps = steps,
+                                       .input_stride = width,
+                                       .states = t->states + r * chain->state_elems,
+                                       .outputs = t->outputs + r * (t->n_outputs / batch),
+                                       .output_stride = (ptrdiff_t)out.width};
+    t->run.sequences = chain->return_sequences;
+    t->run.arena = &t->arena;
+    if (!rnn_model_work(chain, t->fresh, batch, t->run.sequences, &t->run.work))
+        return false;
+    t->run.floats = t->floats = rnn_alloc(2 * t->run.work.floats + t->run.work.aux, sizeof(float));
+    t->run.masks = t->masks = rnn_alloc(t->run.work.masks, 1);
+    return t->floats && t->masks;
+}
+
+void trial_run(struct trial *t, struct team *team)
+{
+    memset(t->states, 0, t->batch * t->chain->state_elems * sizeof *t->states);
+    memcpy(t->rows, t->fresh, t->batch * sizeof *t->rows);
+    t->run.team = team;
+    rnn_model_run(t->chain, &t->run, t->rows, t->batch);
+}
+
+void trial_close(struct trial *t)
+{
+    free(t->inputs);
+    free(t->states);
+    free(t->outputs);
+    free(t->fresh);
+    free(t->rows);
+    free(t->run.order);
+    free(t->floats);
+    free(t->masks);
+    arena_close(&t->arena);
+}
