@@ -19,6 +19,10 @@ static struct daemon server;
 static const char config[] =
     "{\"models\": ["
     "{\"name\": \"digits\", \"path\": \"" SOURCE_DIR "/demo/digits/digits.keras\"},"
+    "{\"name\": \"digits-bf16\", \"precision\": \"bf16\", \"path\": \"" SOURCE_DIR "/demo/digits/digits.keras\"},"
+    "{\"name\": \"digits-int8\", \"precision\": \"int8\", \"path\": \"" SOURCE_DIR "/demo/digits/digits.keras\"},"
+    "{\"name\": \"sunspots-bf16\", \"precision\": \"bf16\", \"path\": \"" SOURCE_DIR "/demo/sunspots/sunspots.keras\"},"
+    "{\"name\": \"sunspots-int8\", \"precision\": \"int8\", \"path\": \"" SOURCE_DIR "/demo/sunspots/sunspots.keras\"},"
     "{\"name\": \"sunspots\", \"path\": \"" SOURCE_DIR "/demo/sunspots/sunspots.keras\"}," MODEL(
         "two",
         INPUT("[null, null, 2]") LSTM(3, true) ", " LSTM(4, false) ", " DENSE(
@@ -84,10 +88,10 @@ static void digits_are_recognised_as_keras_does(void **state)
     json_decref(set);
 }
 
-static void sunspots_have_keras_error(void **state)
+/* The root mean square error of a sunspots model, in sunspots. */
+static double sunspots_error(const char *model, const json_t *set)
 {
-    (void)state;
-    json_t *set = load("demo/sunspots/test.json"), *outputs = predict_all("sunspots", set);
+    json_t *outputs = predict_all(model, set);
     double squares = 0, mean = json_number_value(json_object_get(set, "mean"));
     double deviation = json_number_value(json_object_get(set, "std"));
     size_t n = json_array_size(outputs);
@@ -97,12 +101,50 @@ static void sunspots_have_keras_error(void **state)
                        number(json_object_get(set, "truth_sunspots"), i);
         squares += error * error;
     }
+    json_decref(outputs);
+    return sqrt(squares / (double)n);
+}
+
+static void sunspots_have_keras_error(void **state)
+{
+    (void)state;
+    json_t *set = load("demo/sunspots/test.json");
     char got[32], want[32];
-    snprintf(got, sizeof got, "%.4g", sqrt(squares / (double)n));
+    snprintf(got, sizeof got, "%.4g", sunspots_error("sunspots", set));
     snprintf(want, sizeof want, "%.4g", json_number_value(json_object_get(set, "keras_rmse")));
     assert_string_equal(got, want);
-    json_decref(outputs);
     json_decref(set);
+}
+
+/* Rounded weights: the accuracy of digits within 0.3 points (one image of 397), the error of sunspots within 1 %. */
+static void smaller_weights_keep_the_accuracy(void **state)
+{
+    (void)state;
+    json_t *digits = load("demo/digits/test.json"), *sunspots = load("demo/sunspots/test.json");
+    const char *const names[] = {"bf16", "int8"};
+    for (size_t k = 0; k < 2; k++) {
+        char model[32];
+        snprintf(model, sizeof model, "digits-%s", names[k]);
+        json_t *outputs = predict_all(model, digits);
+        size_t right = 0;
+        for (size_t i = 0; i < 397; i++) {
+            const json_t *p = json_array_get(outputs, i);
+            size_t best = 0;
+            for (size_t c = 1; c < 10; c++)
+                best = number(p, c) > number(p, best) ? c : best;
+            right += best == (size_t)number(json_object_get(digits, "labels"), i);
+        }
+        json_decref(outputs);
+        double keras = json_number_value(json_object_get(digits, "keras_accuracy")), accuracy = (double)right / 397;
+        snprintf(model, sizeof model, "sunspots-%s", names[k]);
+        double rmse = sunspots_error(model, sunspots),
+               want = json_number_value(json_object_get(sunspots, "keras_rmse"));
+        print_message("%s: accuracy %.4f (float32 %.4f), rmse %.3f (%.3f)\n", names[k], accuracy, keras, rmse, want);
+        assert_true(fabs(accuracy - keras) <= 0.003);
+        assert_true(fabs(rmse / want - 1) <= 0.01);
+    }
+    json_decref(digits);
+    json_decref(sunspots);
 }
 
 /* A member of the answer to a body, as text; 200 is expected. */
@@ -211,6 +253,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(digits_are_recognised_as_keras_does),
+        cmocka_unit_test(smaller_weights_keep_the_accuracy),
         cmocka_unit_test(sunspots_have_keras_error),
         cmocka_unit_test(states_name_their_layers_and_can_be_sent_back),
         cmocka_unit_test(return_sequences_acts_on_the_last_recurrent_layer),

@@ -97,6 +97,49 @@ static void steps_agree_with_plain_c(void **state)
     }
 }
 
+/* bf16 and int8: the products of every table against plain C with the same packed weights, whose sums may differ by
+   their rounding; and packing itself within half a unit of the format. */
+static void smaller_weights_are_rounded_once(void **state)
+{
+    (void)state;
+    enum { DEPTH = 37, UNITS = 45, GATES = 3, COLUMNS = UNITS * GATES, ROWS = 7 };
+    static float matrix[DEPTH * COLUMNS], x[ROWS * DEPTH];
+    const struct vec_ops *vec;
+    unsigned seed = 3;
+    for (size_t i = 0; i < DEPTH * COLUMNS; i++)
+        matrix[i] = unit_random(&seed) * (i % COLUMNS == 5 ? 0 : 0.3f);
+    for (size_t i = 0; i < ROWS * DEPTH; i++)
+        x[i] = unit_random(&seed);
+    for (size_t v = 0; (vec = vec_available(v)); v++)
+        for (int format = PACKED_BF16; format <= PACKED_INT8; format++) {
+            struct packed w;
+            assert_int_equal(packed_init(&w, matrix, DEPTH, COLUMNS, 0, GATES, UNITS, vec->lanes, format, NULL),
+                             RNN_OK);
+            float *start = packed_row(&w, NULL), *z = rnn_alloc(ROWS * packed_columns(&w), sizeof *z);
+            vec->product(&w, vec_all(&w), ROWS, x, DEPTH, start, 0, z);
+            for (size_t r = 0; r < ROWS; r++)
+                for (size_t c = 0; c < COLUMNS; c++) {
+                    double sum = 0, bound = 0, largest = 0;
+                    for (size_t k = 0; k < DEPTH; k++)
+                        largest = fmax(largest, fabs((double)matrix[k * COLUMNS + c]));
+                    for (size_t k = 0; k < DEPTH; k++) {
+                        double weight = (double)matrix[k * COLUMNS + c], by = fabs((double)x[r * DEPTH + k]);
+                        sum += (double)x[r * DEPTH + k] * weight;
+                        bound += by * (format == PACKED_BF16 ? fabs(weight) * 0x1p-9 : largest / 127 * 0.5001);
+                        bound += by * fabs(weight) * 0x1p-23 * DEPTH;
+                    }
+                    double got = (double)z[r * packed_columns(&w) + packed_column(&w, c / UNITS, c % UNITS)];
+                    if (!(fabs(got - sum) <= bound))
+                        fail_msg("%s %s: %g instead of %g", vec->name, packed_format_name(format), got, sum);
+                }
+            size_t scales = format == PACKED_INT8 ? packed_columns(&w) * sizeof(float) : 0;
+            assert_int_equal(packed_bytes(&w), DEPTH * packed_columns(&w) * (format == PACKED_INT8 ? 1 : 2) + scales);
+            packed_close(&w);
+            free(start);
+            free(z);
+        }
+}
+
 static double ulps(float got, double want)
 {
     int exponent;
@@ -236,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_are_within_their_error_bound),
         cmocka_unit_test(steps_agree_with_plain_c),
+        cmocka_unit_test(smaller_weights_are_rounded_once),
         cmocka_unit_test(sigmoid_and_tanh_are_within_one_ulp),
         cmocka_unit_test(other_activations_agree_with_their_definitions),
         cmocka_unit_test(vector_functions_handle_extremes),
