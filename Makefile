@@ -116,6 +116,11 @@ tests: $(BUILD)/cellserve $(UNIT) $(E2E) $(BUILD)/libcellserve_core.a
 	@tests/run.sh tests/arrows.sh $(UNIT) $(E2E)
 bench: all ## measure the demo model, alone and over HTTP
 	@bench/run.sh build/cellserve
+shapes: build/release/bench/shapes ## time LSTM steps of every size, draw docs/shapes.svg
+	@for run in 1 2 3; do build/release/bench/shapes >build/shapes$$run.csv || exit 1; done
+	@bench/shapes.py build/shapes1.csv build/shapes2.csv build/shapes3.csv docs/shapes.svg
+build/release/bench/shapes: build/release/bench/shapes.o build/release/libcellserve_server.a build/release/libcellserve_core.a
+	$(Q)$(CC) $(LDFLAGS_all) -o $@ $^ $(LIBS)
 asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory VARIANT=asan tests
 tsan: ## every test under ThreadSanitizer

@@ -4,8 +4,9 @@
 #include "vec/vec.h"
 
 /* Pauses before a waiting thread gives its processor away, and before a helper without work leaves: of the order of 200 and
-   100 us. A neighbour on a shared processor must not cost a run its time slices. */
-enum { SPINS_BEFORE_RELAXING = 5000, SPINS_BEFORE_LEAVING = 2500 };
+   100 us. A neighbour on a shared processor must not cost a run its time slices: a team whose members have relaxed so
+   often, a millisecond or more, goes on alone after the job. */
+enum { SPINS_BEFORE_RELAXING = 5000, SPINS_BEFORE_LEAVING = 2500, NAPS_OF_A_STALL = 8 };
 
 /* Helpers are waited for at most this part of a job's time, and this long; a pause takes about SPIN_NS. */
 enum { PATIENCE = 20, MAX_SPINS_BEFORE_BEGINNING = 2500, SPIN_NS = 40 };
@@ -34,16 +35,22 @@ void team_open(struct team *team, struct team_host *host, size_t seats)
     atomic_init(&team->present, 0);
     atomic_init(&team->seated, 1);
     atomic_init(&team->over, false);
+    atomic_init(&team->stalled, false);
+    atomic_init(&team->naps, 0);
+    team->helped = false;
     for (size_t i = 0; i < TEAM_MAX_SEATS; i++)
         atomic_init(&team->progress[i].step, 0);
 }
 
 static void wait_a_little(struct team *team, size_t *spins)
 {
-    if (++*spins < SPINS_BEFORE_RELAXING)
+    if (++*spins < SPINS_BEFORE_RELAXING) {
         team_pause();
-    else
-        team->host->relax(team->host);
+        return;
+    }
+    if (atomic_fetch_add_explicit(&team->naps, 1, memory_order_relaxed) == NAPS_OF_A_STALL)
+        atomic_store_explicit(&team->stalled, true, memory_order_relaxed);
+    team->host->relax(team->host, *spins + 1 - SPINS_BEFORE_RELAXING);
 }
 
 void team_close(struct team *team)
@@ -83,8 +90,10 @@ static void work(struct team *team, size_t seat, uint64_t joined)
 /* How many helpers to begin with, if they come in time. */
 static size_t helpers_of(struct team *team, double nanoseconds)
 {
-    size_t present = team ? atomic_load_explicit(&team->present, memory_order_relaxed) : 0;
-    if (team && present + 1 < team->seats) {
+    if (!team || atomic_load_explicit(&team->stalled, memory_order_relaxed))
+        return 0;
+    size_t present = atomic_load_explicit(&team->present, memory_order_relaxed);
+    if (present + 1 < team->seats) {
         size_t more = team->host->invite(team->host, team, nanoseconds);
         present += more < team->seats - 1 - present ? more : team->seats - 1 - present;
     }
@@ -112,6 +121,7 @@ void team_run(struct team *team, double nanoseconds, team_job *job, void *argume
         team_pause();
     }
     joined = atomic_fetch_or_explicit(&team->joined, BEGUN, memory_order_acq_rel);
+    team->helped |= (joined & (BEGUN - 1)) != 1;
     work(team, 0, joined);
 }
 

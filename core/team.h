@@ -19,8 +19,8 @@ struct team_host {
     size_t (*invite)(struct team_host *host, struct team *team, double nanoseconds);
     /* No thread may come any more. */
     void (*withdraw)(struct team_host *host, struct team *team);
-    /* Give the processor to other threads for a moment. */
-    void (*relax)(struct team_host *host);
+    /* Give the processor to other threads for a moment; it is the times-th of this wait, from 1. */
+    void (*relax)(struct team_host *host, size_t times);
     atomic_bool recall; /* the threads are wanted elsewhere; they leave after the job they are at */
 };
 
@@ -42,6 +42,9 @@ struct team {
     team_job *job;
     void *argument;
     atomic_bool over;
+    atomic_size_t naps;  /* of all members */
+    atomic_bool stalled; /* a member had to wait for one that has no processor: the caller goes on alone */
+    bool helped;         /* some job had more than one member */
     _Alignas(64) atomic_uint_fast64_t joined; /* job number, seats that take part, whether it has begun */
     _Alignas(64) atomic_size_t present;       /* helpers, with or without a job */
     atomic_uint_fast32_t seated;              /* their seats, as bits */

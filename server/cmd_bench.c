@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SECONDS = 2, MAX_SAMPLES = 100000, MAX_THREADS = 256 };
+enum { MAX_SAMPLES = 100000, MAX_THREADS = 256 };
 
 /* One request after the other: its own rows, its own times; a team of `threads` of the pool's workers and itself. */
 struct runner {
     const struct model *model;
     struct pool *pool;
-    size_t batch, timesteps, threads, samples;
+    size_t batch, timesteps, threads, seconds, samples;
     double *microseconds;
 };
 
@@ -37,7 +37,7 @@ static bool run(struct runner *runner)
     if (good) {
         for (int warm = 0; warm < 3; warm++)
             run_once(runner, &trial);
-        int64_t end = clock_ns() + SECONDS * (int64_t)1000000000;
+        int64_t end = clock_ns() + (int64_t)runner->seconds * 1000000000;
         while (runner->samples < MAX_SAMPLES && (runner->samples < 5 || clock_ns() < end)) {
             int64_t start = clock_ns();
             run_once(runner, &trial);
@@ -109,7 +109,7 @@ static void print_limits(const struct vec_ops *vec, size_t threads)
     printf("\n");
 }
 
-static bool measure(const struct model *model, size_t batch, size_t timesteps, size_t threads)
+static bool measure(const struct model *model, size_t batch, size_t timesteps, size_t threads, size_t seconds)
 {
     const struct vec_ops *vec = model->chain.layers[0].vec;
     char cpu[128];
@@ -119,6 +119,7 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
                             .batch = batch,
                             .timesteps = timesteps,
                             .threads = threads,
+                            .seconds = seconds,
                             .microseconds = malloc(MAX_SAMPLES * sizeof(double))};
     bool started = pool_start(&pool, threads - 1, false, 1, 0);
     if (!runner.microseconds || !started || !run(&runner)) {
@@ -155,21 +156,25 @@ int command_bench(const struct command *command, int argc, char **argv)
 {
     struct cli cli;
     struct model model = {.name = NULL};
-    const char *batch = "1", *timesteps = "100", *threads = "1";
+    const char *batch = "1", *timesteps = "100", *threads = "1", *seconds = "2";
     bool limits = argc > 0 && !strcmp(argv[0], "--limits");
-    const struct cli_flag flags[] = {
-        {"--batch", &batch}, {"--timesteps", &timesteps}, {"--threads", &threads}, {NULL, NULL}};
+    const struct cli_flag flags[] = {{"--batch", &batch},
+                                     {"--timesteps", &timesteps},
+                                     {"--threads", &threads},
+                                     {"--seconds", &seconds},
+                                     {NULL, NULL}};
     int code = cli_read(&cli, command, flags, argc - limits, argv + limits);
     if (code < 0) {
         size_t b = cli_count("--batch", batch, 65536), t = b ? cli_count("--timesteps", timesteps, 1 << 24) : 0;
-        size_t n = t ? cli_count("--threads", threads, MAX_THREADS) : 0;
+        size_t n = t ? cli_count("--threads", threads, MAX_THREADS) : 0,
+               s = n ? cli_count("--seconds", seconds, 3600) : 0;
         const struct vec_ops *kernels = limits ? cli_kernels(&cli.problems) : NULL;
-        code = n && (cli.positional || limits) ? EXIT_BAD_INPUT : EXIT_BAD_USAGE;
-        if (n && limits) {
+        code = s && (cli.positional || limits) ? EXIT_BAD_INPUT : EXIT_BAD_USAGE;
+        if (s && limits) {
             if (kernels)
                 print_limits(kernels, n);
             code = cli_problems(&cli.problems);
-        } else if (n && cli_load_model(&cli, command, &model) && measure(&model, b, t, n))
+        } else if (s && cli_load_model(&cli, command, &model) && measure(&model, b, t, n, s))
             code = EXIT_GOOD;
         model_close(&model);
     }

@@ -25,7 +25,7 @@ static const struct command commands[] = {
      "timestep.\n"
      "Exit 1 outside the tolerance |got - expected| <= atol + rtol |expected| (defaults 1e-5 and 1e-6).",
      false, command_verify},
-    {"bench", "MODEL | --limits [--batch B] [--timesteps T] [--threads N] [--precision P]",
+    {"bench", "MODEL | --limits [--batch B] [--timesteps T] [--threads N] [--seconds S] [--precision P]",
      "Measure latency, throughput, GFLOP/s and the share of this machine's own peak, N threads on each request; or "
      "the\n"
      "limits of this machine.",

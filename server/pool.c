@@ -11,7 +11,11 @@
 
 /* Waking a sleeping worker takes some ten microseconds, so a smaller run is not worth it, unless others came shortly
    before: then the woken worker goes on watching and is there at once for those that follow. */
-enum { WORTH_WAKING_NS = 200000, SHORTLY_NS = 200000, WATCH_NS = 200000, RELAX_NS = 50000 };
+enum { WORTH_WAKING_NS = 200000, SHORTLY_NS = 200000, WATCH_NS = 200000, RELAX_NS = 50000, MOST_RELAX_NS = 1000000 };
+
+/* How long a run that had to wait for helpers without a processor keeps others from inviting any. */
+enum { LEAST_ALONE_NS = 100000000 };
+static const int64_t most_alone_ns = 10000000000;
 
 /* Under the lock. */
 static struct task *first_task(struct pool *pool)
@@ -91,6 +95,10 @@ static size_t invite(struct team_host *host, struct team *team, double nanosecon
     int64_t now = clock_ns();
     size_t coming = atomic_load_explicit(&pool->spinning, memory_order_relaxed);
     pthread_mutex_lock(&pool->lock);
+    if (now < pool->alone_until_ns) {
+        pthread_mutex_unlock(&pool->lock);
+        return 0;
+    }
     bool worth = nanoseconds >= WORTH_WAKING_NS || now - pool->invited_ns < SHORTLY_NS;
     pool->invited_ns = now + (int64_t)nanoseconds;
     if (pool->invitation || !(worth || coming)) {
@@ -114,13 +122,22 @@ static void withdraw(struct team_host *host, struct team *team)
     pthread_mutex_lock(&pool->lock);
     if (pool->invitation == team)
         pool->invitation = NULL;
+    if (atomic_load_explicit(&team->stalled, memory_order_relaxed)) {
+        int64_t twice = 2 * pool->alone_ns;
+        pool->alone_ns = twice < LEAST_ALONE_NS ? LEAST_ALONE_NS : twice < most_alone_ns ? twice : most_alone_ns;
+        pool->alone_until_ns = clock_ns() + pool->alone_ns;
+    } else if (team->helped) {
+        pool->alone_ns = 0;
+    }
     pthread_mutex_unlock(&pool->lock);
 }
 
-static void relax(struct team_host *host)
+/* Longer and longer, so that the system finds this processor idle and moves the thread here that is waited for. */
+static void relax(struct team_host *host, size_t times)
 {
     (void)host;
-    nanosleep(&(struct timespec){.tv_nsec = RELAX_NS}, NULL);
+    long nap = times < 16 ? RELAX_NS * (long)times : MOST_RELAX_NS;
+    nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
 }
 
 static void *work(void *argument)
