@@ -114,7 +114,9 @@ test: ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory tests
 tests: $(BUILD)/cellserve $(UNIT) $(E2E) $(BUILD)/libcellserve_core.a
 	@tests/run.sh tests/arrows.sh $(UNIT) $(E2E)
-bench: all ## measure the demo model, alone and over HTTP
+bench: all ## measure the machine, the demo model alone and over HTTP, and the functions over all floats (10 minutes)
+	@tools/install.sh test
+	@$(MAKE) --no-print-directory build/release/tests/unit/test_core_vec
 	@bench/run.sh build/cellserve
 shapes: build/release/bench/shapes ## time LSTM steps of every size, draw docs/shapes.svg
 	@for run in 1 2 3; do build/release/bench/shapes >build/shapes$$run.csv || exit 1; done

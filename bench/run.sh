@@ -5,6 +5,8 @@ cd "$(dirname "$0")/.."
 binary=$1
 work=$(mktemp -d)
 trap 'kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+echo "== this machine"
+"$binary" bench --limits --threads "$(nproc)"
 echo "== compute alone: the seed example (batch 3, 5 timesteps, 2 x LSTM(128))"
 "$binary" bench demo/seed --batch 3 --timesteps 5
 echo "== one sequence of 100 timesteps"
@@ -34,3 +36,5 @@ median() {
 for part in queue_us decode_us compute_us encode_us total_us; do
     echo "$part median $(median $part)"
 done
+echo "== sigmoid and tanh over all 2^32 inputs"
+CELLSERVE_TEST_ULP=1 build/release/tests/unit/test_core_vec | grep 'tanh .* ulp, sigmoid'

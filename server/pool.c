@@ -15,7 +15,7 @@ enum { WORTH_WAKING_NS = 200000, SHORTLY_NS = 200000, WATCH_NS = 200000, RELAX_N
 
 /* How long a run that had to wait for helpers without a processor keeps others from inviting any. */
 enum { LEAST_ALONE_NS = 100000000 };
-static const int64_t most_alone_ns = 10000000000;
+static const int64_t most_alone_ns = 30000000000;
 
 /* Under the lock. */
 static struct task *first_task(struct pool *pool)
@@ -123,8 +123,8 @@ static void withdraw(struct team_host *host, struct team *team)
     if (pool->invitation == team)
         pool->invitation = NULL;
     if (atomic_load_explicit(&team->stalled, memory_order_relaxed)) {
-        int64_t twice = 2 * pool->alone_ns;
-        pool->alone_ns = twice < LEAST_ALONE_NS ? LEAST_ALONE_NS : twice < most_alone_ns ? twice : most_alone_ns;
+        int64_t longer = 4 * pool->alone_ns;
+        pool->alone_ns = longer < LEAST_ALONE_NS ? LEAST_ALONE_NS : longer < most_alone_ns ? longer : most_alone_ns;
         pool->alone_until_ns = clock_ns() + pool->alone_ns;
     } else if (team->helped) {
         pool->alone_ns = 0;

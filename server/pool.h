@@ -36,7 +36,7 @@ struct pool {
     struct team *invitation; /* a run that has seats for idle workers */
     int64_t invited_ns;      /* when somebody last wanted help */
     int64_t alone_until_ns;  /* helpers were slowed down by a neighbour: nobody is invited before */
-    int64_t alone_ns;        /* how long that was set to last; twice as long the next time */
+    int64_t alone_ns;        /* how long that was set to last; four times as long the next time */
     size_t sleeping;
     struct worker *workers;
     size_t n_workers;
