@@ -1,5 +1,5 @@
-/* The run of a stack through a chunk of timesteps, cell after cell: by one thread, or by a team whose members share the
-   units of every step. */
+/* The run of a stack through a chunk of timesteps, cell after cell: by one thread, or by a team: its members share the units
+   of every step, or, where cells are too small for that, follow each other through the cells as a wavefront. */
 #include "stack.h"
 
 #include <string.h>
@@ -14,27 +14,6 @@ enum { MIN_STEP_NS = 400 };
    enough rows to fill the register tiles. */
 enum { MAX_SHARED_BYTES = 1 << 20, MIN_SHARED_ROWS = 6 };
 
-size_t rnn_stack_chunk(size_t rows)
-{
-    return rows < CHUNK_ROW_STEPS ? CHUNK_ROW_STEPS / rows : 1;
-}
-
-bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t row_steps, size_t *bytes)
-{
-    size_t floats = 0, part;
-    const size_t sizes[][2] = {
-        {row_steps, stack->max_columns},                                /* z */
-        {row_steps, stack->max_units},   {row_steps, stack->max_units}, /* outputs of this cell and of the one below */
-        {rows, stack->max_units},        {rows, stack->max_units},      /* h before the chunk, c */
-        {rows + 2, stack->max_columns},                                 /* scratch of a step */
-    };
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (!rnn_size_mul(sizes[i][0], sizes[i][1], &part) || !rnn_size_add(part, RNN_ALIGNMENT, &part) ||
-            !rnn_size_add(floats, part, &floats))
-            return false;
-    return rnn_size_mul(floats, sizeof(float), bytes);
-}
-
 /* Roughly, how long a step of some rows takes one thread: arithmetic, and reading the weights. */
 static double step_ns(const struct rnn_cell *cell, size_t rows)
 {
@@ -46,6 +25,42 @@ static double step_ns(const struct rnn_cell *cell, size_t rows)
 static double product_ns(const struct rnn_cell *cell, size_t row_steps)
 {
     return 2 * (double)cell->input_size * (double)cell->gates * (double)cell->units * (double)row_steps / FLOPS_PER_NS;
+}
+
+/* Slices of a chunk for each cell of a wavefront: of n the last cell waits for n_cells - 1. */
+enum { SLICES_PER_CELL = 8 };
+
+/* Whether the stack's cells may follow each other, and how many of them at a time: those of equal width whose steps are
+   too small to be shared, so that rows of the two buffers of outputs keep their places. */
+static size_t wave_of(const struct rnn_stack *stack)
+{
+    for (size_t i = 0; i < stack->n_cells; i++)
+        if (stack->cells[i].padded_units != stack->max_units || step_ns(&stack->cells[i], 1) >= MIN_STEP_NS)
+            return 1;
+    return stack->n_cells < TEAM_MAX_SEATS ? stack->n_cells : TEAM_MAX_SEATS;
+}
+
+size_t rnn_stack_chunk(size_t rows)
+{
+    return rows < CHUNK_ROW_STEPS ? CHUNK_ROW_STEPS / rows : 1;
+}
+
+bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t row_steps, size_t *bytes)
+{
+    size_t floats = 0, part, wave = stack->n_cells ? wave_of(stack) : 1;
+    const size_t sizes[][2] = {
+        {row_steps, stack->max_columns}, /* z */
+        {row_steps, stack->max_units},
+        {row_steps, stack->max_units}, /* outputs of this cell and of the one below */
+        {wave * rows, stack->max_units},
+        {wave * rows, stack->max_units},         /* h before the chunk, c */
+        {wave * (rows + 2), stack->max_columns}, /* scratch of a step */
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (!rnn_size_mul(sizes[i][0], sizes[i][1], &part) || !rnn_size_add(part, RNN_ALIGNMENT, &part) ||
+            !rnn_size_add(floats, part, &floats))
+            return false;
+    return rnn_size_mul(floats, sizeof(float), bytes);
 }
 
 double rnn_stack_step_ns(const struct rnn_stack *stack, size_t rows)
@@ -173,9 +188,46 @@ static void run_cell(const struct run *run, size_t i, const float *x, size_t x_s
     }
 }
 
+/* Slice by slice: while a cell takes slice j the one above it takes slice j - 1. A member takes every members-th cell, all
+   of its step, and keeps its states in the rows' own memory from slice to slice. */
+static void run_wave(const struct run *run, struct team_member *me)
+{
+    const struct rnn_stack *stack = run->stack;
+    size_t n = stack->n_cells, slices = run->steps < SLICES_PER_CELL * n ? run->steps : SLICES_PER_CELL * n;
+    size_t rows = run->active[0], stride = stack->max_units;
+    struct run mine = *run;
+    mine.h += me->index * rows * stride;
+    mine.c += me->index * rows * stride;
+    mine.scratch += me->index * (rows + 2) * stack->max_columns;
+    for (size_t phase = 0; phase < slices + n - 1; phase++) {
+        for (size_t i = me->index; i < n && i <= phase; i += me->members) {
+            size_t slice = phase - i, first = run->steps * slice / slices, before = 0;
+            if (slice >= slices)
+                continue;
+            for (size_t t = 0; t < first; t++)
+                before += run->active[t];
+            mine.active = run->active + first;
+            mine.steps = run->steps * (slice + 1) / slices - first;
+            mine.row_steps = 0;
+            for (size_t t = 0; t < mine.steps; t++)
+                mine.row_steps += mine.active[t];
+            mine.z = run->z + before * stack->max_columns;
+            size_t x_stride = i ? stride : stack->input_size;
+            const float *x = (i ? run->outputs[(i - 1) % 2] : run->x) + before * x_stride;
+            run_cell(&mine, i, x, x_stride, run->outputs[i % 2] + before * stride, &(struct team_member){.members = 1});
+        }
+        team_meet(me);
+    }
+}
+
 static void run_cells(void *argument, struct team_member *me)
 {
     const struct run *run = argument;
+    size_t wave = wave_of(run->stack);
+    if (me->members > 1 && wave > 1 && me->members <= wave) {
+        run_wave(run, me);
+        return;
+    }
     const float *x = run->x;
     size_t x_stride = run->stack->input_size;
     for (size_t i = 0; i < run->stack->n_cells; i++) {
@@ -196,9 +248,10 @@ const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const si
     run.z = arena_alloc(arena, run.row_steps * stack->max_columns, sizeof *run.z);
     for (size_t i = 0; i < 2; i++)
         run.outputs[i] = arena_alloc(arena, run.row_steps * stack->max_units, sizeof *run.z);
-    run.h = arena_alloc(arena, rows * stack->max_units, sizeof *run.h);
-    run.c = arena_alloc(arena, rows * stack->max_units, sizeof *run.c);
-    run.scratch = arena_alloc(arena, (rows + 2) * stack->max_columns, sizeof *run.scratch);
+    size_t wave = wave_of(stack);
+    run.h = arena_alloc(arena, wave * rows * stack->max_units, sizeof *run.h);
+    run.c = arena_alloc(arena, wave * rows * stack->max_units, sizeof *run.c);
+    run.scratch = arena_alloc(arena, wave * (rows + 2) * stack->max_columns, sizeof *run.scratch);
     unsigned long long saved = vec_denormals_off();
     team_run(team, (double)steps * rnn_stack_step_ns(stack, rows), run_cells, &run);
     vec_denormals_restore(saved);

@@ -387,66 +387,44 @@ static bool is_common(const struct vec_step *s)
     return s->activation->kind == ACT_TANH && s->recurrent_activation->kind == ACT_SIGMOID;
 }
 
-static void simd_lstm(const struct vec_step *s, struct vec_span span)
+/* The sums of a step begin with the pre-activations of the kernel, or (start) with one row for all. */
+static void run_step(const struct vec_step *s, struct vec_span span, const float *x, bool start,
+                     finish_function *finish)
 {
     run_panels(&(struct product){.w = s->u,
                                  .span = span,
                                  .rows = s->rows,
-                                 .x = s->h_prev,
+                                 .x = x,
                                  .x_stride = s->stride,
-                                 .from = s->z,
-                                 .from_stride = s->z_stride,
-                                 .finish = is_common(s) ? lstm_common : lstm_any,
+                                 .from = start ? s->start : s->z,
+                                 .from_stride = start ? 0 : s->z_stride,
+                                 .finish = finish,
                                  .step = s});
+}
+
+static void simd_lstm(const struct vec_step *s, struct vec_span span)
+{
+    run_step(s, span, s->h_prev, false, is_common(s) ? lstm_common : lstm_any);
 }
 
 static void simd_gru_after(const struct vec_step *s, struct vec_span span)
 {
-    run_panels(&(struct product){.w = s->u,
-                                 .span = span,
-                                 .rows = s->rows,
-                                 .x = s->h_prev,
-                                 .x_stride = s->stride,
-                                 .from = s->start,
-                                 .finish = is_common(s) ? gru_after_common : gru_after_any,
-                                 .step = s});
+    run_step(s, span, s->h_prev, true, is_common(s) ? gru_after_common : gru_after_any);
 }
 
 static void simd_gru_gates(const struct vec_step *s, struct vec_span span)
 {
-    run_panels(&(struct product){.w = s->u,
-                                 .span = span,
-                                 .rows = s->rows,
-                                 .x = s->h_prev,
-                                 .x_stride = s->stride,
-                                 .from = s->start,
-                                 .finish = is_common(s) ? gru_gates_common : gru_gates_any,
-                                 .step = s});
+    run_step(s, span, s->h_prev, true, is_common(s) ? gru_gates_common : gru_gates_any);
 }
 
 static void simd_gru_candidate(const struct vec_step *s, struct vec_span span)
 {
-    run_panels(&(struct product){.w = s->u,
-                                 .span = span,
-                                 .rows = s->rows,
-                                 .x = s->reset_h,
-                                 .x_stride = s->stride,
-                                 .from = s->start,
-                                 .finish = is_common(s) ? gru_candidate_common : gru_candidate_any,
-                                 .step = s});
+    run_step(s, span, s->reset_h, true, is_common(s) ? gru_candidate_common : gru_candidate_any);
 }
 
 static void simd_simple_rnn(const struct vec_step *s, struct vec_span span)
 {
-    run_panels(&(struct product){.w = s->u,
-                                 .span = span,
-                                 .rows = s->rows,
-                                 .x = s->h_prev,
-                                 .x_stride = s->stride,
-                                 .from = s->z,
-                                 .from_stride = s->z_stride,
-                                 .finish = s->activation->kind == ACT_TANH ? simple_rnn_common : simple_rnn_any,
-                                 .step = s});
+    run_step(s, span, s->h_prev, false, s->activation->kind == ACT_TANH ? simple_rnn_common : simple_rnn_any);
 }
 
 /* ---- activations ---- */
