@@ -109,9 +109,15 @@ static bool compute(struct request *request, struct prediction *p, struct worker
     struct batch *batch = &p->batch;
     const struct rnn_model *chain = &batch->model->chain;
     struct watch watch = {request, &p->failure};
-    struct team team;
     struct pool *pool = worker->pool;
-    bool alone = !pool || pool->n_workers < 2;
+    struct team team, *helpers = NULL;
+    /* the model may have been loaded after the worker was started */
+    if (!arena_reserve(&worker->arena, batch->model->scratch_bytes))
+        return failure_overloaded(&p->failure);
+    if (pool && pool->n_workers > 1) {
+        team_open(&team, &pool->host, pool->n_workers);
+        helpers = &team;
+    }
     size_t most = group_of(request->server);
     const struct model_run run = {.sequences = batch->sequences,
                                   .work = batch->work,
@@ -119,22 +125,17 @@ static bool compute(struct request *request, struct prediction *p, struct worker
                                   .masks = batch->work_masks,
                                   .order = batch->order,
                                   .arena = &worker->arena,
-                                  .team = alone ? NULL : &team,
+                                  .team = helpers,
                                   .stop = stop_asked,
                                   .stop_context = &watch};
-    /* the model may have been loaded after the worker was started */
-    if (!arena_reserve(&worker->arena, batch->model->scratch_bytes))
-        return failure_overloaded(&p->failure);
-    if (!alone)
-        team_open(&team, &pool->host, pool->n_workers);
     bool whole = true;
     for (size_t first = 0; whole && first < batch->n_rows; first += most) {
         size_t n = batch->n_rows - first < most ? batch->n_rows - first : most;
         metrics_batch(&request->server->metrics, n);
         whole = !should_stop(request, &p->failure) && rnn_model_run(chain, &run, batch->rows + first, n);
     }
-    if (!alone)
-        team_close(&team);
+    if (helpers)
+        team_close(helpers);
     return whole;
 }
 

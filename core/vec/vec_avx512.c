@@ -40,7 +40,7 @@ PRIMITIVE vf_copysign(vf magnitude, vf sign)
 PRIMITIVE vf_reciprocal(vf x) { return _mm512_rcp14_ps(x); }
 PRIMITIVE vf_lookup8(const float *table, vf k)
 {
-    __m512 twice = _mm512_castpd_ps(_mm512_broadcast_f64x4(_mm256_loadu_pd((const double *)table)));
+    __m512 twice = _mm512_castpd_ps(_mm512_broadcast_f64x4(_mm256_castps_pd(_mm256_loadu_ps(table))));
     return _mm512_permutexvar_ps(_mm512_castps_si512(k), twice);
 }
 PRIMITIVE vf_add_exponent(vf x, vf k)

@@ -9,8 +9,8 @@
 #define RNN_VEC_MATH_H
 
 /* 2^(j/8) rounded, its exponent lowered by j 2^20 in the bits so that adding k 2^20 scales by 2^(k/8). */
-static const uint32_t exp_table[8] = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
-                                      0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};
+static const float exp_table[8] = {0x1.000000p0f,  0x1.f72b84p-1f, 0x1.f06fe0p-1f, 0x1.ebfdaep-1f,
+                                   0x1.ea09e6p-1f, 0x1.eace54p-1f, 0x1.ee89fap-1f, 0x1.f5818ep-1f};
 /* What 2^(j/8) lost by rounding, relative to it. */
 static const float exp_table_rest[8] = {0.0f,
                                         -1.199215748926008e-08f,
@@ -39,7 +39,7 @@ INLINE vf exp_reduce(vf x, float sign, vf *p)
 INLINE vf exp_split(vf x, float sign, vf *p)
 {
     vf k = exp_reduce(x, sign, p);
-    return vf_add_exponent(vf_lookup8((const float *)exp_table, k), k);
+    return vf_add_exponent(vf_lookup8(exp_table, k), k);
 }
 
 /* e^y everywhere: overflow, denormals. Scaled by 2^64 towards 1, and back at the end. */
@@ -49,7 +49,7 @@ INLINE vf exponential(vf y)
     vf p, k = exp_reduce(vf_min(vf_set1(89.0f), vf_max(vf_set1(-104.0f), y)), 1, &p);
     vf shift = vf_select_less(y, zero, vf_set1(512.0f), vf_set1(-512.0f));
     vf back = vf_select_less(y, zero, vf_set1(0x1p-64f), vf_set1(0x1p64f));
-    vf T = vf_add_exponent(vf_lookup8((const float *)exp_table, k), vf_add(k, shift));
+    vf T = vf_add_exponent(vf_lookup8(exp_table, k), vf_add(k, shift));
     return vf_mul(vf_fma(T, p, T), back);
 }
 
