@@ -157,13 +157,19 @@ int command_bench(const struct command *command, int argc, char **argv)
     struct cli cli;
     struct model model = {.name = NULL};
     const char *batch = "1", *timesteps = "100", *threads = "1", *seconds = "2";
-    bool limits = argc > 0 && !strcmp(argv[0], "--limits");
+    bool limits = false;
+    for (int i = 0; i < argc; i++)
+        if (!strcmp(argv[i], "--limits")) { /* takes no value, as no other flag does */
+            memmove(argv + i, argv + i + 1, (size_t)(--argc - i) * sizeof *argv);
+            limits = true;
+            break;
+        }
     const struct cli_flag flags[] = {{"--batch", &batch},
                                      {"--timesteps", &timesteps},
                                      {"--threads", &threads},
                                      {"--seconds", &seconds},
                                      {NULL, NULL}};
-    int code = cli_read(&cli, command, flags, argc - limits, argv + limits);
+    int code = cli_read(&cli, command, flags, argc, argv);
     if (code < 0) {
         size_t b = cli_count("--batch", batch, 65536), t = b ? cli_count("--timesteps", timesteps, 1 << 24) : 0;
         size_t n = t ? cli_count("--threads", threads, MAX_THREADS) : 0,

@@ -175,6 +175,14 @@ static void bench_prints_its_machine(void **state)
     (void)state;
     expect("$B bench $S/demo/seed --batch 3 --timesteps 5", 0, "GFLOP/s");
     expect("$B bench $S/demo/seed --batch 0 2>&1", 2, "--batch: expected a whole number from 1");
+    expect("$B bench $S/demo/seed --batch 2 --timesteps 3 --threads 2 --seconds 1", 0, "2 threads");
+    expect("$B bench $S/demo/seed --precision bf16 --timesteps 3 --seconds 1", 0, "bf16 weights");
+    expect("$B bench $S/demo/seed --precision half 2>&1", 1, "--precision: expected float32, bf16 or int8");
+    expect("$B inspect $S/demo/seed --precision int8", 0,
+           "int8 weights: outputs of 8 random sequences differ from float32's by");
+#if !SANITIZED
+    expect("$B bench --threads 1 --limits", 0, "GFLOP/s a thread\nreads, GB/s: 16 KiB a thread");
+#endif
 }
 
 static void settings_have_three_spellings(void **state)
