@@ -7,8 +7,9 @@
 /* What arithmetic and memory do in a nanosecond, roughly; to judge what is worth a second thread. */
 enum { FLOPS_PER_NS = 100, BYTES_PER_NS = 100 };
 
-/* Where members share the units of a step they meet after each, which takes two hand-overs between caches. */
-enum { MIN_STEP_NS = 400 };
+/* Where members share the units of a step they meet after each, which takes two hand-overs between caches: 0.1 us, or 0.5
+   where the system has put them on caches far apart. Shorter steps (by the rates above, which are low) are not shared. */
+enum { MIN_STEP_NS = 2000 };
 
 /* Members that share the rows need not meet, but each reads all weights: good for weights that stay in its cache, and for
    enough rows to fill the register tiles. */
