@@ -7,6 +7,11 @@
 #include <pthread.h>
 #include <time.h>
 
+#if defined(__SANITIZE_THREAD__)
+enum { ROUNDS = 2 };
+#else
+enum { ROUNDS = 20 };
+#endif
 enum { TIMESTEPS = 40, MAX_ROWS = 40, FEATURES = 5 };
 
 /* Rows of different lengths, some masked, through a layer with a team or without. */
@@ -60,7 +65,7 @@ static void check(const struct rnn_layer *layer, size_t rows, struct pool *pool)
     float *alone = malloc((n_states + n_outputs) * sizeof *alone),
           *shared = malloc((n_states + n_outputs) * sizeof *alone);
     run(layer, rows, NULL, alone, alone + n_states);
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         struct team team;
         team_open(&team, &pool->host, pool->n_workers + 1);
         run(layer, rows, &team, shared, shared + n_states);
