@@ -195,9 +195,10 @@ bool rnn_layer_run(const struct rnn_layer *layer, struct rnn_row *rows, size_t n
                            .stop_context = means->stop_context};
     rnn_layer_begin(layer, rows, n, means->order);
     if (means->team && rnn_stack_divides_by_rows(&layer->stack, n, means->team->seats)) {
-        double work = 0;
+        size_t row_steps = 0;
         for (size_t r = 0; r < n; r++)
-            work += (double)rows[r].left * rnn_stack_step_ns(&layer->stack, n) / (double)n;
+            row_steps += rows[r].left;
+        double work = (double)row_steps / (double)n * rnn_stack_step_ns(&layer->stack, n);
         unsigned long long saved = vec_denormals_off();
         team_run(means->team, work, run_rows, &job);
         vec_denormals_restore(saved);
