@@ -407,9 +407,6 @@ void settings_check(struct settings *settings, struct problems *problems)
     if (strcmp(settings->session_store, "memory"))
         problem_error(problems, (struct place){settings->file, "/sessions/store"},
                       "expected \"memory\", found \"%.60s\"", settings->session_store);
-    if (settings->max_queue_delay_us)
-        problem_warning(problems, (struct place){settings->file, "/batching/max_queue_delay_us"},
-                        "requests are not batched with others yet, so none waits for company");
 }
 
 bool settings_add_model(struct settings *settings, const char *path)

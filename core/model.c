@@ -41,6 +41,14 @@ size_t rnn_model_bytes(const struct rnn_model *model)
     return bytes;
 }
 
+double rnn_model_step_ns(const struct rnn_model *model, size_t rows)
+{
+    double ns = 0;
+    for (size_t i = 0; i < model->n_parts; i++)
+        ns += rnn_stack_step_ns(&model->parts[i].layer->stack, rows);
+    return ns;
+}
+
 size_t rnn_model_vocabulary(const struct rnn_model *model)
 {
     for (size_t i = 0; model->input.ids && i < model->n_layers; i++)
@@ -139,6 +147,32 @@ static enum rnn_status check_alone(struct rnn_model *model, struct rnn_error *er
     return RNN_OK;
 }
 
+static size_t last_computing(const struct rnn_model *model)
+{
+    size_t last = model->n_layers - 1;
+    while (!model->layers[last].class->run)
+        last--;
+    return last;
+}
+
+/* How rows may be cut and where their data may lie: recurrent layers go row by row, others take all rows as one. */
+static void find_freedom(struct rnn_model *model)
+{
+    const struct layer *first = model->layers;
+    size_t computing = 0;
+    while (!first->class->run)
+        first++;
+    model->divisible = model->streamable;
+    for (size_t i = 0; i < model->n_layers; i++) {
+        const struct layer *layer = &model->layers[i];
+        computing += layer->class->run != NULL;
+        model->divisible &=
+            layer->class != &layer_masking && !layer->mask_zero && !(layer->n_parts && layer->parts[0].go_backwards);
+    }
+    model->inputs_anywhere = first->n_parts > 0;
+    model->outputs_anywhere = computing == 1 && first->n_parts == 1;
+}
+
 enum rnn_status rnn_model_finish(struct rnn_model *model, struct rnn_error *err)
 {
     enum rnn_status status = find_parts(model, err);
@@ -148,6 +182,7 @@ enum rnn_status rnn_model_finish(struct rnn_model *model, struct rnn_error *err)
         return status;
     if (model->last_recurrent < model->n_layers)
         model->return_sequences = model->layers[model->last_recurrent].parts[0].return_sequences;
+    find_freedom(model);
     status = walk(model, model->n_layers, 0, model->return_sequences, &model->output, err);
     if (!status && !model->output.width)
         return rnn_fail(err, RNN_ESHAPE,
@@ -173,41 +208,46 @@ bool rnn_model_scratch(const struct rnn_model *model, size_t rows, size_t *bytes
 
 /* ---- running ---- */
 
-static size_t last_computing(const struct rnn_model *model)
-{
-    size_t last = model->n_layers - 1;
-    while (!model->layers[last].class->run)
-        last--;
-    return last;
-}
-
 static void raise(size_t *most, size_t value)
 {
     if (value > *most)
         *most = value;
 }
 
+/* What one row adds to the floats that come out of each layer, and to the timesteps that go into it. */
+static bool add_row(const struct rnn_model *model, size_t last, size_t timesteps, bool sequences, size_t *floats,
+                    size_t *vectors)
+{
+    struct layer_shape in = model->input, out;
+    size_t part;
+    if (in.sequence && timesteps)
+        in.timesteps = timesteps;
+    for (size_t i = 0; i <= last; i++, in = out) {
+        if (layer_output(&model->layers[i], &in, gives_sequences(model, i, sequences), &out, NULL) ||
+            !rnn_size_mul(out.timesteps, out.width, &part) || !rnn_size_add(floats[i], part, &floats[i]) ||
+            !rnn_size_add(vectors[i], in.timesteps, &vectors[i]))
+            return false;
+    }
+    return true;
+}
+
 bool rnn_model_work(const struct rnn_model *model, const struct rnn_row *rows, size_t n, bool sequences,
                     struct model_work *work)
 {
-    size_t last = last_computing(model), total, part;
+    size_t last = last_computing(model), floats[MODEL_MAX_LAYERS], vectors[MODEL_MAX_LAYERS], total, part;
+    memset(floats, 0, (last + 1) * sizeof *floats);
+    memset(vectors, 0, (last + 1) * sizeof *vectors);
+    for (size_t b = 0; b < n; b++)
+        if (!add_row(model, last, rows[b].timesteps, sequences, floats, vectors))
+            return false;
     for (size_t i = 0; i <= last; i++) {
         const struct layer *layer = &model->layers[i];
-        size_t floats = 0, vectors = 0;
-        for (size_t b = 0; b < n && layer->class->run; b++) {
-            struct layer_shape in, out;
-            if (walk(model, i, rows[b].timesteps, sequences, &in, NULL) ||
-                layer_output(layer, &in, gives_sequences(model, i, sequences), &out, NULL) ||
-                !rnn_size_mul(out.timesteps, out.width, &part) || !rnn_size_add(floats, part, &floats) ||
-                !rnn_size_add(vectors, in.timesteps, &vectors))
-                return false;
-        }
-        if (i < last)
-            raise(&work->floats, floats);
+        if (i < last && layer->class->run)
+            raise(&work->floats, floats[i]);
         if (layer->class->masks == MASKS_MADE)
-            raise(&work->masks, vectors);
+            raise(&work->masks, vectors[i]);
         if (layer->class->aux_width) {
-            if (!rnn_size_mul(vectors, layer->class->aux_width(layer), &part))
+            if (!rnn_size_mul(vectors[i], layer->class->aux_width(layer), &part))
                 return false;
             raise(&work->aux, part);
         }

@@ -32,6 +32,9 @@ struct rnn_model {
     bool time_major;           /* [T][B][F]; a model of one RNN layer alone */
     bool two_outputs;          /* a Bidirectional whose directions are not merged: output.width is both */
     bool streamable;           /* one timestep at a time gives the same; see :step */
+    bool divisible;            /* so do rows without masks that are run in parts, with their states carried over */
+    bool inputs_anywhere;      /* rows' inputs need not lie one after the other, */
+    bool outputs_anywhere;     /* rows' outputs need not either */
 };
 
 /* The next layer of the chain, empty; NULL when there are MODEL_MAX_LAYERS or memory is short. input is set before the
@@ -81,12 +84,15 @@ struct model_run {
  * Take a group of rows through the model.
  *
  * rows  inputs, timesteps, mask, states and outputs are set; for the rest of their meaning see rnn_row. Inputs of the
- *       rows lie one after the other, and so do the outputs, unless the model is time_major. Ids are within the
+ *       rows lie one after the other unless inputs_anywhere, outputs unless outputs_anywhere. Ids are within the
  *       vocabulary. The rows are used up: afterwards only states and outputs mean anything.
  *
  * A row's result has the same bits whatever the other rows are. False when told to stop.
  */
 bool rnn_model_run(const struct rnn_model *model, const struct model_run *run, struct rnn_row *rows, size_t n);
+
+/* Roughly, how many nanoseconds one timestep of so many rows takes one thread. */
+double rnn_model_step_ns(const struct rnn_model *model, size_t rows);
 
 size_t rnn_model_parameters(const struct rnn_model *model);
 size_t rnn_model_bytes(const struct rnn_model *model);

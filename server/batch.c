@@ -28,13 +28,10 @@ void batch_close(struct batch *batch)
 {
     size_t state_floats = batch->model ? batch->n_rows * batch->model->chain.state_elems : 0;
     give(batch, batch->rows, batch->n_rows, sizeof *batch->rows);
-    give(batch, batch->order, batch->n_rows, sizeof *batch->order);
     give(batch, batch->mask, batch->mask_bytes, 1);
     give(batch, batch->states, state_floats, sizeof *batch->states);
     give(batch, batch->steps, batch->n_rows, sizeof *batch->steps);
     give(batch, batch->outputs, batch->outputs_floats, sizeof *batch->outputs);
-    give(batch, batch->work_floats, 2 * batch->work.floats + batch->work.aux, sizeof *batch->work_floats);
-    give(batch, batch->work_masks, batch->work.masks, 1);
     *batch = (struct batch){0};
 }
 
@@ -404,25 +401,7 @@ static bool size_outputs(struct batch *batch, const struct batch_limits *limits,
     return true;
 }
 
-static bool make_work(struct batch *batch, size_t group, const struct batch_limits *limits, struct failure *failure)
-{
-    struct model_work work = {.floats = 0};
-    for (size_t first = 0; first < batch->n_rows; first += group) {
-        size_t n = batch->n_rows - first < group ? batch->n_rows - first : group;
-        if (!rnn_model_work(&batch->model->chain, batch->rows + first, n, batch->sequences, &work))
-            return too_large(limits, failure);
-    }
-    batch->work_floats = take(batch, 2 * work.floats + work.aux, sizeof *batch->work_floats, failure);
-    if (!batch->work_floats)
-        return false;
-    batch->work.floats = work.floats; /* what batch_close gives back */
-    batch->work.aux = work.aux;
-    batch->work_masks = take(batch, work.masks, 1, failure);
-    batch->work.masks = batch->work_masks ? work.masks : 0;
-    return batch->work_masks != NULL;
-}
-
-bool batch_bind_outputs(struct batch *batch, size_t group, const struct batch_limits *limits, struct failure *failure)
+bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
 {
     bool interleaved = batch->sequences && batch->model->chain.time_major;
     batch->steps = take(batch, batch->n_rows, sizeof *batch->steps, failure);
@@ -435,9 +414,6 @@ bool batch_bind_outputs(struct batch *batch, size_t group, const struct batch_li
         return false;
     }
     batch->outputs = outputs;
-    batch->order = take(batch, batch->n_rows, sizeof *batch->order, failure);
-    if (!batch->order || !make_work(batch, group, limits, failure))
-        return false;
     float *at = batch->outputs;
     for (size_t b = 0; b < batch->n_rows; b++) {
         struct rnn_row *row = &batch->rows[b];

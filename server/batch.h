@@ -12,7 +12,6 @@ struct batch {
     const struct model *model;
     struct memory_share *share;
     struct rnn_row *rows;
-    struct rnn_row **order;
     size_t n_rows, timesteps;  /* of all rows together */
     bool sequences;            /* of the last recurrent layer: outputs of every timestep */
     bool single;               /* :step: the inputs are [B][F], and so are the outputs */
@@ -21,10 +20,6 @@ struct batch {
     unsigned char *mask;
     float *states, *outputs;
     size_t outputs_floats, mask_bytes;
-    /* what flows between the layers while a group of rows runs */
-    struct model_work work;
-    float *work_floats;
-    unsigned char *work_masks;
 };
 
 struct batch_limits {
@@ -38,8 +33,8 @@ bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, co
 bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct failure *failure);
 /* Initial states, in the nesting that answers have; absent: zeros. */
 bool batch_bind_states(struct batch *batch, const struct json_tensor *states, const char *key, struct failure *failure);
-/* Memory for the outputs, and for groups of up to `group` rows; the last to be bound. */
-bool batch_bind_outputs(struct batch *batch, size_t group, const struct batch_limits *limits, struct failure *failure);
+/* Memory for the outputs; the last to be bound. */
+bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure);
 
 /* Zero states for n rows, without inputs. */
 bool batch_zero_states(struct batch *batch, size_t n, struct failure *failure);

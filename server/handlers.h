@@ -15,9 +15,4 @@ void answer_model_list(struct request *request);
 void answer_model_status(struct request *request);
 void answer_model_metadata(struct request *request);
 
-/* predict.c */
-void answer_predict(struct request *request, struct worker *worker);
-void answer_step(struct request *request, struct worker *worker);
-void answer_initial_state(struct request *request, struct worker *worker);
-
 #endif

@@ -167,6 +167,8 @@ static bool check_request(struct exchange *x, const char *method, const char *ve
         return false;
     }
     request->gzip = x->head.gzip;
+    if (x->head.timeout_ms && x->head.timeout_ms < (uint64_t)request->timeout_ms)
+        request->timeout_ms = (int64_t)x->head.timeout_ms;
     const char *type = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "Content-Type");
     snprintf(request->content_type, sizeof request->content_type, "%.79s", type ? type : "");
     if (!route_request(request))

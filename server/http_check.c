@@ -50,27 +50,52 @@ static bool refuse(struct failure *failure, const char *sentence)
     return failure_set(failure, 400, "bad_request", "", "%s", sentence);
 }
 
+/* Digits alone; what is larger than most counts as most + 1. */
+static bool read_digits(const struct head_field *field, uint64_t most, uint64_t *out, struct failure *failure)
+{
+    uint64_t value = 0;
+    bool beyond = false, digits = field->value_bytes > 0;
+    for (size_t i = 0; digits && i < field->value_bytes; i++) {
+        char c = field->value[i];
+        digits = c >= '0' && c <= '9';
+        value = value * 10 + (uint64_t)(c - '0');
+        beyond |= value > most;
+        if (beyond)
+            value = most + 1;
+    }
+    *out = value;
+    return digits || failure_set(failure, 400, "bad_request", "", "%.*s must be digits alone.", (int)field->name_bytes,
+                                 field->name);
+}
+
 static bool check_length(const struct head_field *field, uint64_t max_body_bytes, struct head_body *body,
                          struct failure *failure)
 {
-    uint64_t length = 0;
-    bool beyond = false;
     if (body->has_length)
         return refuse(failure, "The request has more than one Content-Length.");
-    if (!field->value_bytes)
-        return refuse(failure, "Content-Length must be digits alone.");
-    for (size_t i = 0; i < field->value_bytes; i++) {
-        char c = field->value[i];
-        if (c < '0' || c > '9')
-            return refuse(failure, "Content-Length must be digits alone.");
-        length = length * 10 + (uint64_t)(c - '0');
-        beyond |= length > max_body_bytes;
-        if (beyond)
-            length = max_body_bytes + 1;
-    }
     body->has_length = true;
-    body->length = length;
-    return true;
+    return read_digits(field, max_body_bytes, &body->length, failure);
+}
+
+/* Whether a list of a header ("gzip;q=0.8, br") has an element, and not with the weight 0. Source: RFC 9110, 12.4.2. */
+static bool lists(const struct head_field *field, const char *element)
+{
+    const char *at = field->value, *end = at + field->value_bytes;
+    while (at < end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at)), *stop = comma ? comma : end;
+        while (at < stop && (*at == ' ' || *at == '\t'))
+            at++;
+        size_t n = 0;
+        while (at + n < stop && !strchr("; \t", at[n]))
+            n++;
+        const char *weight = memchr(at, '=', (size_t)(stop - at));
+        bool none = weight && (stop - weight) > 1 && weight[1] == '0' &&
+                    strspn(weight + 1, "0.") >= (size_t)(stop - weight - 1);
+        if (n == strlen(element) && !strncasecmp(at, element, n) && !none)
+            return true;
+        at = comma ? comma + 1 : end;
+    }
+    return false;
 }
 
 static bool check_field(const struct head_field *field, uint64_t max_body_bytes, struct head_body *body, bool *has_host,
@@ -98,6 +123,16 @@ static bool check_field(const struct head_field *field, uint64_t max_body_bytes,
             body->gzip = true;
         else if (!has_value(field, "identity"))
             return failure_set(failure, 415, "unsupported_encoding", "", "Content-Encoding can be gzip or identity.");
+    } else if (named(field, "X-Request-Timeout-Ms")) {
+        return read_digits(field, UINT32_MAX, &body->timeout_ms, failure) &&
+               (body->timeout_ms || refuse(failure, "X-Request-Timeout-Ms must be at least 1."));
+    } else if (named(field, "Inference-Header-Content-Length")) {
+        body->has_json_bytes = true;
+        return read_digits(field, max_body_bytes, &body->json_bytes, failure);
+    } else if (named(field, "Accept-Encoding")) {
+        body->accepts_gzip = lists(field, "gzip");
+    } else if (named(field, "Accept")) {
+        body->wants_npy = lists(field, "application/x-npy");
     }
     return true;
 }

@@ -18,11 +18,15 @@ struct head {
     size_t n_fields;
 };
 
-/* What the head says of the body. */
+/* What the head says of the body, and of the answer that is wanted. */
 struct head_body {
     bool has_length, chunked;
     uint64_t length;
     bool gzip;
+    uint64_t timeout_ms; /* X-Request-Timeout-Ms; 0: not said */
+    bool has_json_bytes; /* Inference-Header-Content-Length: the JSON before binary tensors */
+    uint64_t json_bytes;
+    bool accepts_gzip, wants_npy; /* Accept-Encoding, Accept */
 };
 
 /* Check a head; false with *failure set: 400 bad_request, 411, 413, 415 or 417. max_body_bytes bounds Content-Length. */

@@ -170,6 +170,8 @@ static bool read_word(struct reader *r, const char *word)
 static bool read_nonfinite(struct reader *r, float *out)
 {
     const char *start = r->at;
+    if (start[*start == '-'] >= '0' && start[*start == '-'] <= '9')
+        return false;
     if (read_word(r, "NaN"))
         *out = NAN;
     else if (read_word(r, "Infinity"))
@@ -185,7 +187,7 @@ static bool read_nonfinite(struct reader *r, float *out)
 
 static bool read_number(struct reader *r, float *out)
 {
-    const char *wrong, *end = number_read(r->at, out, &wrong);
+    const char *wrong, *end = number_read(r->at, r->end, out, &wrong);
     if (!end)
         return syntax(r, wrong, wrong == r->at ? "a value" : "a digit (numbers have no leading zero, '+' or bare '.')");
     r->at = end;

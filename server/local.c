@@ -2,7 +2,8 @@
 #include "local.h"
 
 #include "clock.h"
-#include "handlers.h"
+#include "routes.h"
+#include "schedule.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,6 +25,11 @@ int local_open(struct local *local, struct cli *cli, const struct command *comma
     return cli_problems(&cli->problems);
 }
 
+static void nothing_waits(struct request *request)
+{
+    (void)request;
+}
+
 void local_answer(struct local *local, char *body, size_t bytes)
 {
     struct request *request = &local->request;
@@ -36,15 +42,17 @@ void local_answer(struct local *local, char *body, size_t bytes)
     request->body = body;
     request->body_bytes = bytes;
     request->body_room = bytes + 1;
-    request->timing.started = clock_ns();
+    request->timing.queued = clock_ns();
     request->task.deadline_ns = INT64_MAX;
+    request->done = nothing_waits;
+    request->route = route_find("POST", "/predict");
     snprintf(request->id, sizeof request->id, "local");
     size_t limit = (size_t)local->server.settings->max_body_bytes;
     if (bytes > limit)
         answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).",
                      limit);
     else
-        answer_predict(request, &local->worker);
+        schedule_alone(request, &local->worker);
 }
 
 void local_close(struct local *local)

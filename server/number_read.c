@@ -18,8 +18,31 @@ struct scan {
     bool cut; /* digits that are not 0 were left out */
 };
 
-static const char *scan_digits(const char *p, struct scan *s, bool fraction)
+/* Whether eight bytes are all digits, and their value. Source: Lemire, "Number parsing at a gigabyte per second", Software:
+   Practice and Experience 51(8), 2021, section 4. The first byte in memory is the lowest. */
+static bool eight_digits(const char *p, uint64_t *value)
 {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    const uint64_t high = UINT64_C(0xf0f0f0f0f0f0f0f0), threes = UINT64_C(0x3333333333333333);
+    if (((v & high) | ((v + UINT64_C(0x0606060606060606)) & high) >> 4) != threes)
+        return false;
+    v -= UINT64_C(0x3030303030303030);
+    v = v * 10 + (v >> 8);
+    const uint64_t mask = UINT64_C(0xff000000ff), low = (v & mask) * (100 + (UINT64_C(1000000) << 32));
+    *value = (low + (v >> 16 & mask) * (1 + (UINT64_C(10000) << 32))) >> 32;
+    return true;
+}
+
+static const char *scan_digits(const char *p, const char *end, struct scan *s, bool fraction)
+{
+    uint64_t eight;
+    while (s->significant <= 11 && end - p >= 8 && (s->digits || *p != '0') && eight_digits(p, &eight)) {
+        s->digits = s->digits * 100000000 + eight;
+        s->significant += 8;
+        s->exponent -= fraction ? 8 : 0;
+        p += 8;
+    }
     for (; is_digit(*p); p++) {
         if (s->significant < 19) {
             s->digits = s->digits * 10 + (uint64_t)(*p - '0');
@@ -76,7 +99,7 @@ static bool fast(const struct scan *s, float *out)
     return true;
 }
 
-const char *number_read(const char *text, float *out, const char **wrong)
+const char *number_read(const char *text, const char *end, float *out, const char **wrong)
 {
     struct scan s = {.exponent = 0};
     const char *p = text;
@@ -89,12 +112,12 @@ const char *number_read(const char *text, float *out, const char **wrong)
         *wrong = p + 1;
         return NULL;
     }
-    p = scan_digits(p, &s, false);
+    p = scan_digits(p, end, &s, false);
     if (*p == '.') {
         *wrong = ++p;
         if (!is_digit(*p))
             return NULL;
-        p = scan_digits(p, &s, true);
+        p = scan_digits(p, end, &s, true);
     }
     if (*p == 'e' || *p == 'E') {
         p++;

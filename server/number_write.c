@@ -69,30 +69,52 @@ static struct decimal shortest(uint32_t significand, uint32_t biased)
     return (struct decimal){s + (value > half || (value == half && (s & 1))), k};
 }
 
-static char *write_digits(uint32_t digits, int count, char *out)
+/* The decimal digits of a number, most significant first: text[first] to text[first + count - 1]. */
+struct digits {
+    char text[24];
+    size_t first;
+    int count;
+};
+
+/* Eight digits side by side in a register: halves of four, of two, then single ones, each by a multiplication that stands
+   for the division (exact for numbers this small). The first digit is the lowest byte, which is the first in memory. */
+static uint64_t eight_digits(uint32_t x)
 {
-    for (int i = count; i-- > 0; digits /= 10)
-        out[i] = (char)('0' + digits % 10);
-    return out + count;
+    uint64_t v = x / 10000 | (uint64_t)(x % 10000) << 32;
+    uint64_t hundreds = v * 10486 >> 20 & UINT64_C(0x7f0000007f);
+    v = hundreds | (v - 100 * hundreds) << 16;
+    uint64_t tens = v * 103 >> 10 & UINT64_C(0xf000f000f000f);
+    return tens | (v - 10 * tens) << 8;
 }
 
+/* The digits of d.digits, which has nine at most and is not 0, without the zeros at its end: *exponent grows by those. */
+static void split(struct decimal d, struct digits *out, int *exponent)
+{
+    const uint64_t zeros = UINT64_C(0x3030303030303030);
+    uint32_t top = d.digits / 100000000;
+    uint64_t rest = eight_digits(d.digits % 100000000);
+    int last = rest ? 7 - __builtin_clzll(rest) / 8 : -1; /* of the eight; -1 is the one before them */
+    rest += zeros;
+    out->text[0] = (char)('0' + top);
+    memcpy(out->text + 1, &rest, sizeof rest);
+    out->first = top ? 0 : 1 + (size_t)__builtin_ctzll(rest - zeros) / 8;
+    out->count = last + 2 - (int)out->first;
+    *exponent = d.exponent + 7 - last;
+}
+
+/* What is copied may be longer than what counts: there is room for it. */
 static char *write_decimal(struct decimal d, char *out)
 {
-    while (d.digits % 10 == 0) {
-        d.digits /= 10;
-        d.exponent++;
-    }
-    int count = 1;
-    for (uint32_t x = d.digits; x >= 10; x /= 10)
-        count++;
-    int point = count + d.exponent; /* digits before the decimal point */
-    if (point > 9 || point < -3) {  /* d.ddde±x */
-        char digits[10];
-        write_digits(d.digits, count, digits);
-        *out++ = digits[0];
+    struct digits digits;
+    int exponent;
+    split(d, &digits, &exponent);
+    const char *text = digits.text + digits.first;
+    int count = digits.count, point = count + exponent; /* digits before the decimal point */
+    if (point > 9 || point < -3) {                      /* d.ddde±x */
+        *out++ = text[0];
         if (count > 1) {
             *out++ = '.';
-            memcpy(out, digits + 1, (size_t)count - 1);
+            memcpy(out, text + 1, (size_t)count - 1);
             out += count - 1;
         }
         *out++ = 'e';
@@ -101,22 +123,24 @@ static char *write_decimal(struct decimal d, char *out)
             *out++ = '-';
             e = -e;
         }
-        return write_digits((uint32_t)e, e < 10 ? 1 : 2, out);
+        if (e >= 10)
+            *out++ = (char)('0' + e / 10);
+        *out++ = (char)('0' + e % 10);
+        return out;
     }
     if (point <= 0) { /* 0.00ddd */
         memcpy(out, "0.000", 5);
-        return write_digits(d.digits, count, out + 2 - point);
+        memcpy(out + 2 - point, text, 9);
+        return out + 2 - point + count;
     }
-    if (d.exponent >= 0) { /* ddd00.0 */
-        out = write_digits(d.digits, count, out);
-        memset(out, '0', (size_t)d.exponent);
-        out += d.exponent;
-        memcpy(out, ".0", 2);
-        return out + 2;
+    memcpy(out, text, 9);
+    if (exponent >= 0) { /* ddd00.0 */
+        memset(out + count, '0', (size_t)exponent);
+        memcpy(out + point, ".0", 2);
+        return out + point + 2;
     }
-    write_digits(d.digits, count, out + 1); /* dd.ddd */
-    memmove(out, out + 1, (size_t)point);
-    out[point] = '.';
+    out[point] = '.'; /* dd.ddd */
+    memcpy(out + point + 1, text + point, (size_t)(count - point));
     return out + count + 1;
 }
 

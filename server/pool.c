@@ -11,7 +11,7 @@
 
 /* Waking a sleeping worker takes some ten microseconds, so a smaller run is not worth it, unless others came shortly
    before: then the woken worker goes on watching and is there at once for those that follow. */
-enum { WORTH_WAKING_NS = 200000, SHORTLY_NS = 200000, WATCH_NS = 200000, RELAX_NS = 50000, MOST_RELAX_NS = 1000000 };
+enum { WORTH_WAKING_NS = 200000, SHORTLY_NS = 30000, WATCH_NS = 100000, RELAX_NS = 50000, MOST_RELAX_NS = 1000000 };
 
 /* How long a run that had to wait for helpers without a processor keeps others from inviting any. */
 enum { LEAST_ALONE_NS = 100000000 };
@@ -145,12 +145,8 @@ static void *work(void *argument)
     struct worker *worker = argument;
     struct pool *pool = worker->pool;
     struct task *task;
-    while ((task = take(pool))) {
+    while ((task = take(pool)))
         task->run(task, worker);
-        pthread_mutex_lock(&pool->lock);
-        pool->running--;
-        pthread_mutex_unlock(&pool->lock);
-    }
     return NULL;
 }
 
@@ -166,7 +162,11 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
     *pool = (struct pool){.max_queued = max_queued, .host = {.invite = invite, .withdraw = withdraw, .relax = relax}};
     pool->last = &pool->first;
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->waiting, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->waiting, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pool->workers = calloc(workers, sizeof *pool->workers);
     for (size_t i = 0; pool->workers && i < workers; i++) {
         struct worker *worker = &pool->workers[i];
@@ -201,6 +201,36 @@ bool pool_try_add(struct pool *pool, struct task *task)
     }
     pthread_mutex_unlock(&pool->lock);
     return room;
+}
+
+struct task *pool_take(struct pool *pool, size_t most)
+{
+    struct task *taken = NULL, **last = &taken;
+    pthread_mutex_lock(&pool->lock);
+    size_t share = (pool->queued + pool->n_workers - 1) / pool->n_workers;
+    for (size_t i = 0; i < share && i < most; i++) {
+        *last = first_task(pool);
+        last = &(*last)->next;
+        *last = NULL;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return taken;
+}
+
+void pool_wait(struct pool *pool, int64_t until_ns)
+{
+    const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->first && !pool->closing && !pthread_cond_timedwait(&pool->waiting, &pool->lock, &until))
+        ;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_done(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->running--;
+    pthread_mutex_unlock(&pool->lock);
 }
 
 void pool_expire(struct pool *pool, int64_t now_ns, bool all)

@@ -22,6 +22,7 @@ struct worker {
 /* Embedded in what is to be run. One owner at a time: who adds it, then the queue, then a worker. */
 struct task {
     struct task *next;
+    /* Run it, and others taken meanwhile; the pool is told of each with pool_done. */
     void (*run)(struct task *task, struct worker *worker);
     void (*expire)(struct task *task); /* the deadline passed while it waited */
     int64_t deadline_ns;
@@ -50,6 +51,15 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
 
 /* Queue a task; never blocks. False when the queue is full. */
 bool pool_try_add(struct pool *pool, struct task *task);
+
+/* For a worker that runs tasks: some more of those that wait, linked, at most `most` and this worker's share. */
+struct task *pool_take(struct pool *pool, size_t most);
+
+/* For a worker: wait until a task waits, or until then. */
+void pool_wait(struct pool *pool, int64_t until_ns);
+
+/* A task that was taken is through. */
+void pool_done(struct pool *pool);
 
 /* Take tasks past their deadline (or all of them) out of the queue and call their expire. */
 void pool_expire(struct pool *pool, int64_t now_ns, bool all);

@@ -18,6 +18,7 @@ bool request_init(struct request *request, struct server *server, const char *ta
     request->answer.limit = (size_t)server->settings->max_response_bytes;
     request->answer.share = &request->memory;
     request->timing.accepted = clock_ns();
+    request->timeout_ms = server->settings->request_timeout_ms;
     request->target = strdup(target);
     if (!request->target)
         return false;
@@ -36,6 +37,12 @@ void request_close(struct request *request)
     memory_give(&request->memory, request->body_room);
     free(request->target);
     *request = (struct request){0};
+}
+
+const char *request_timeout_source(const struct request *request)
+{
+    return request->timeout_ms < request->server->settings->request_timeout_ms ? "X-Request-Timeout-Ms"
+                                                                               : "limits.request_timeout_ms";
 }
 
 void answer_buffer(struct request *request, int status, const char *content_type)

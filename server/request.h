@@ -55,11 +55,15 @@ struct request {
 
     size_t rows, timesteps; /* for the log and metrics */
     struct request_timing timing;
+    int64_t timeout_ms; /* from when it is queued; the client may have asked for less than the server's */
 };
 
 /* Ready for a target; false when out of memory. The caller has set server. */
 bool request_init(struct request *request, struct server *server, const char *target);
 void request_close(struct request *request);
+
+/* Where its timeout_ms comes from, for messages. */
+const char *request_timeout_source(const struct request *request);
 
 /* The answer is what has been written into request->answer; 413 or 503 where it did not fit. */
 void answer_buffer(struct request *request, int status, const char *content_type);

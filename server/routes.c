@@ -3,6 +3,8 @@
 
 #include "clock.h"
 #include "handlers.h"
+#include "prediction.h"
+#include "schedule.h"
 #include "server.h"
 
 #include <string.h>
@@ -12,12 +14,13 @@ static const struct route routes[] = {
     {"GET", "/readyz", "/readyz", ROUTE_PROBE, answer_readyz, NULL},
     {"GET", "/healthz", "/healthz", ROUTE_PROBE, answer_healthz, NULL},
     {"GET", "/metrics", "/metrics", ROUTE_PROBE, answer_metrics, NULL},
-    {"POST", "/predict", "/predict", ROUTE_WORKER, NULL, answer_predict},
+    {"POST", "/predict", "/predict", ROUTE_WORKER, NULL, &protocol_predict},
     {"GET", "/v1/models", "/v1/models", ROUTE_INLINE, answer_model_list, NULL},
     {"GET", "/v1/models/{m}", "/v1/models/{m}", ROUTE_INLINE, answer_model_status, NULL},
     {"GET", "/v1/models/{m}/metadata", "/v1/models/{m}/metadata", ROUTE_INLINE, answer_model_metadata, NULL},
-    {"POST", "/v1/models/{m}:initial_state", "/v1/models/{m}:initial_state", ROUTE_WORKER, NULL, answer_initial_state},
-    {"POST", "/v1/models/{m}:step", "/v1/models/{m}:step", ROUTE_WORKER, NULL, answer_step},
+    {"POST", "/v1/models/{m}:initial_state", "/v1/models/{m}:initial_state", ROUTE_WORKER, NULL,
+     &protocol_initial_state},
+    {"POST", "/v1/models/{m}:step", "/v1/models/{m}:step", ROUTE_WORKER, NULL, &protocol_step},
     {"", "", "other", ROUTE_PROBE, NULL, NULL},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
@@ -31,6 +34,14 @@ const struct route *route_at(size_t i)
 const struct route *route_none(void)
 {
     return &routes[N_ROUTES - 1];
+}
+
+const struct route *route_find(const char *method, const char *pattern)
+{
+    const struct route *route = routes;
+    while (strcmp(route->method, method) || strcmp(route->pattern, pattern))
+        route++;
+    return route;
 }
 
 size_t route_index(const struct route *route)
@@ -116,15 +127,6 @@ bool route_request(struct request *request)
     return false;
 }
 
-static void run(struct task *task, struct worker *worker)
-{
-    struct request *request = (struct request *)((char *)task - offsetof(struct request, task));
-    request->timing.started = clock_ns();
-    request->timing.queue = request->timing.started - request->timing.queued;
-    request->route->predict(request, worker);
-    request->done(request);
-}
-
 static void expire(struct task *task)
 {
     struct request *request = (struct request *)((char *)task - offsetof(struct request, task));
@@ -132,9 +134,8 @@ static void expire(struct task *task)
     if (request->server->cancel)
         answer_error(request, 503, "shutting_down", "The server is shutting down.");
     else
-        answer_error(request, 504, "deadline_exceeded",
-                     "The request was not begun within %lld ms (limits.request_timeout_ms).",
-                     (long long)request->server->settings->request_timeout_ms);
+        answer_error(request, 504, "deadline_exceeded", "The request was not begun within %lld ms (%s).",
+                     (long long)request->timeout_ms, request_timeout_source(request));
     request->done(request);
 }
 
@@ -149,10 +150,10 @@ bool route_dispatch(struct request *request)
         request->route->answer(request);
         return false;
     }
-    request->task.run = run;
+    request->task.run = schedule_run;
     request->task.expire = expire;
     request->timing.queued = clock_ns();
-    request->task.deadline_ns = request->timing.queued + server->settings->request_timeout_ms * NS_PER_MS;
+    request->task.deadline_ns = request->timing.queued + request->timeout_ms * NS_PER_MS;
     if (pool_try_add(&server->pool, &request->task))
         return true;
     answer_error(request, 503, "queue_full", "%lld requests wait already (limits.max_queue); try again.",

@@ -4,6 +4,8 @@
 
 #include "request.h"
 
+struct protocol;
+
 /* Where a handler runs. */
 enum route_kind {
     ROUTE_PROBE,  /* in the I/O thread, always, uncounted by limits: health and metrics */
@@ -16,8 +18,8 @@ struct route {
     const char *pattern; /* the target; {m} stands for a model name, an optional /versions/{v} may follow it */
     const char *name;    /* in metrics and logs */
     enum route_kind kind;
-    void (*answer)(struct request *request);                         /* probe, inline */
-    void (*predict)(struct request *request, struct worker *worker); /* worker */
+    void (*answer)(struct request *request); /* probe, inline */
+    const struct protocol *protocol;         /* worker */
 };
 
 /* The i-th route, NULL past the last. */
@@ -25,6 +27,9 @@ const struct route *route_at(size_t i);
 /* The last one: it stands for requests that were refused before they had a route, and for targets that are none. */
 const struct route *route_none(void);
 size_t route_index(const struct route *route);
+
+/* The route of a method and a pattern of the table. */
+const struct route *route_find(const char *method, const char *pattern);
 
 /* Find request->route by method and target, and the model's name in it. False with an error answered: 404, or
    405 with Allow. */

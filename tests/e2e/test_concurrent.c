@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CLIENTS = 64, KINDS = 24, ROUNDS = SANITIZED ? 4 : 25 };
+enum { CLIENTS = 64, KINDS = 30, ROUNDS = SANITIZED ? 4 : 25 };
 
 static struct daemon server;
 static char *bodies[KINDS], *answers[KINDS];
@@ -22,7 +22,14 @@ static const char config[] =
     "{\"units\": 9, "
     "  \"reset_after\": false}}},"
     "{\"name\": \"simple\", \"input_size\": 3, \"seed\": 3, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": "
-    "{\"units\": 70}}}],"
+    "{\"units\": 70}}},"
+    "{\"name\": \"chain\", \"seed\": 4, \"layer\": {\"class_name\": \"Sequential\", \"config\": {\"layers\": ["
+    "  {\"class_name\": \"TimeDistributed\", \"config\": {\"batch_input_shape\": [null, null, 3], \"layer\": "
+    "{\"class_name\": \"Dense\", \"config\": {\"units\": 5}}}}, "
+    "  {\"class_name\": \"GRU\", \"config\": {\"units\": 21, \"return_sequences\": true}}, {\"class_name\": "
+    "\"LSTM\", \"config\": {\"units\": 18}}, {\"class_name\": \"Dense\", \"config\": {\"units\": 4}}]}}},"
+    "{\"name\": \"both\", \"input_size\": 3, \"seed\": 5, \"layer\": {\"class_name\": \"Bidirectional\", "
+    "\"config\": {\"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 19}}}}}],"
     " \"batching\": {\"max_batch_rows\": %d}, \"log\": {\"level\": \"warn\"}}";
 
 static unsigned seed = 99;
@@ -36,20 +43,27 @@ static unsigned draw(unsigned n)
 /* A request of random rows of random lengths. */
 static char *make_body(int kind)
 {
-    static const char *const models[] = {"lstm", "gru", "before", "simple"};
-    unsigned rows = 1 + draw(kind % 3 ? 6 : 40);
+    static const char *const models[] = {"lstm", "gru", "before", "simple", "chain", "both"};
+    unsigned rows = 1 + draw(kind % 3 ? 6 : 40), steps[40];
     char *text = malloc(4000000), *at = text;
-    at += sprintf(at, "{\"model\": \"%s\", \"return_sequences\": %s, \"instances\": [", models[kind % 4],
+    at += sprintf(at, "{\"model\": \"%s\", \"return_sequences\": %s, \"instances\": [", models[kind % 6],
                   kind % 5 ? "false" : "true");
     for (unsigned b = 0; b < rows; b++) {
-        unsigned steps = 1 + draw(40);
+        steps[b] = 1 + draw(40);
         at += sprintf(at, "%s[", b ? "," : "");
-        for (unsigned t = 0; t < steps; t++)
+        for (unsigned t = 0; t < steps[b]; t++)
             at += sprintf(at, "%s[%.3f,%.3f,%.3f]", t ? "," : "", draw(2000) * 1e-3 - 1, draw(2000) * 1e-3 - 1,
                           draw(2000) * 1e-3 - 1);
         at += sprintf(at, "]");
     }
-    sprintf(at, "]}");
+    at += sprintf(at, "]");
+    for (unsigned b = 0; kind % 7 == 1 && b < rows; b++) {
+        at += sprintf(at, b ? ",[" : ", \"mask\": [[");
+        for (unsigned t = 0; t < steps[b]; t++)
+            at += sprintf(at, "%s%u", t ? "," : "", draw(2));
+        at += sprintf(at, b + 1 < rows ? "]" : "]]");
+    }
+    sprintf(at, "}");
     return text;
 }
 
@@ -114,6 +128,9 @@ static void rows_do_not_depend_on_their_neighbours(void **state)
         json_t *rows = json_object_get(body, "instances"), *first = json_array();
         json_array_append(first, json_array_get(rows, 0));
         json_object_set_new(body, "instances", first);
+        json_t *mask = json_object_get(body, "mask");
+        while (json_array_size(mask) > 1)
+            json_array_remove(mask, 1);
         char *one = json_dumps(body, 0);
         struct reply reply = http_post(&server, "/predict", one);
         json_t *whole = json_loads(answers[i], 0, NULL);

@@ -71,7 +71,7 @@ int fuzz_body(const unsigned char *data, size_t size)
     struct json_body body = {.text = text, .bytes = size, .share = &share};
     if (json_body_read(&body, keys, &failure) && batch_bind_inputs(&batch, &inputs, "instances", &limits, &failure) &&
         batch_bind_mask(&batch, &mask, &failure) && batch_bind_states(&batch, &states, "initial_state", &failure) &&
-        batch_bind_outputs(&batch, 64, &limits, &failure)) {
+        batch_bind_outputs(&batch, &limits, &failure)) {
         bool finite = true;
         struct buffer out = {.limit = 1 << 20, .share = &share};
         batch_write_states(&batch, &out, &finite);

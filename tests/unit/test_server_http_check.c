@@ -58,6 +58,9 @@ static void heads_are_judged(void **state)
         {"POST", "/", "HTTP/1.1", "Host: a", 411},
         {"POST", "/", "HTTP/1.1", "Host: a\nContent-Length: 5\nContent-Encoding: br", 415},
         {"POST", "/", "HTTP/1.1", "Host: a\nContent-Length: 5\nExpect: x", 417},
+        {"POST", "/", "HTTP/1.1", "Host: a\nContent-Length: 5\nX-Request-Timeout-Ms: 0", 400},
+        {"POST", "/", "HTTP/1.1", "Host: a\nContent-Length: 5\nX-Request-Timeout-Ms: 1s", 400},
+        {"POST", "/", "HTTP/1.1", "Host: a\nContent-Length: 5\nInference-Header-Content-Length: -1", 400},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct head_body body;
@@ -75,6 +78,15 @@ static void bodies_are_described(void **state)
     assert_true(body.has_length && body.length == 7 && !body.chunked && body.gzip);
     check("POST", "/", "HTTP/1.1", "Host: a\nTransfer-Encoding: chunked", &body);
     assert_true(!body.has_length && body.chunked && !body.gzip);
+    assert_true(!body.timeout_ms && !body.has_json_bytes && !body.accepts_gzip && !body.wants_npy);
+    check("POST", "/", "HTTP/1.1",
+          "Host: a\nContent-Length: 9\nX-Request-Timeout-Ms: 250\nInference-Header-Content-Length: 0\n"
+          "Accept-Encoding: br , GZIP;q=0.5\nAccept: application/json;q=0.1,application/x-npy",
+          &body);
+    assert_true(body.timeout_ms == 250 && body.has_json_bytes && !body.json_bytes);
+    assert_true(body.accepts_gzip && body.wants_npy);
+    check("GET", "/", "HTTP/1.1", "Host: a\nAccept-Encoding: gzip;q=0, gzipped\nAccept: */*", &body);
+    assert_true(!body.accepts_gzip && !body.wants_npy);
 }
 
 int main(void)

@@ -5,7 +5,7 @@
 static float read_text(const char *text)
 {
     float value;
-    const char *wrong, *end = number_read(text, &value, &wrong);
+    const char *wrong, *end = number_read(text, text + strlen(text), &value, &wrong);
     if (!end || *end)
         fail_msg("%s was not read whole", text);
     return value;
@@ -131,7 +131,7 @@ static void what_is_no_number_is_refused(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         float value;
         const char *wrong;
-        if (number_read(rows[i].text, &value, &wrong))
+        if (number_read(rows[i].text, rows[i].text + strlen(rows[i].text), &value, &wrong))
             fail_msg("%s was read", rows[i].text);
         assert_int_equal(wrong - rows[i].text, rows[i].wrong);
     }

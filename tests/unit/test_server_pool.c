@@ -27,6 +27,7 @@ static void run_job(struct task *task, struct worker *worker)
     while (gate)
         nap();
     job->ran++;
+    pool_done(worker->pool);
 }
 
 static void expire_job(struct task *task)

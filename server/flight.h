@@ -1,0 +1,50 @@
+/* A running batch: rows of all the requests for one model that a worker holds, side by side. Every timestep is a place
+   where a sequence can join or leave, so rows come and go between chunks of timesteps, and nothing is padded. Source:
+   Gao et al., "Low Latency RNN Inference with Cellular Batching", EuroSys 2018. */
+#ifndef SERVER_FLIGHT_H
+#define SERVER_FLIGHT_H
+
+#include "metrics.h"
+#include "prediction.h"
+
+/* A row that is aboard. */
+struct flight_seat {
+    struct prediction *owner;
+    const struct rnn_row *row; /* as it was bound */
+    size_t done;               /* timesteps taken */
+    size_t steps, vectors;     /* of this chunk: timesteps, and vectors that come out */
+};
+
+struct flight {
+    struct flight *next;
+    /* what all rows have in common */
+    const struct model *model;
+    bool sequences;
+    bool in_parts; /* a chunk of timesteps at a time; else rows that come aboard together run to their end */
+    struct prediction *first, **last; /* in order of arrival */
+    struct flight_seat *seats;
+    size_t n, room;
+    int64_t starts_ns; /* it waits that long for company */
+    /* of a chunk */
+    struct rnn_row *rows;
+    struct rnn_row **order;
+    struct memory_share share;
+    float *floats;
+    unsigned char *masks;
+    size_t floats_room, masks_room;
+};
+
+/* Whether a prediction's rows can go with a flight. */
+bool flight_takes(const struct flight *flight, const struct prediction *p);
+
+/* An empty flight for p and its like, of at most room rows; NULL when out of memory. */
+struct flight *flight_open(const struct prediction *p, size_t room);
+void flight_close(struct flight *flight);
+
+void flight_add(struct flight *flight, struct prediction *p);
+
+/* Let rows in and run a chunk. Returns the predictions that are through with it, linked: all of their rows are done, or
+   their failure is set. */
+struct prediction *flight_advance(struct flight *flight, struct worker *worker, struct metrics *metrics);
+
+#endif

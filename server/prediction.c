@@ -1,0 +1,149 @@
+/* Predictions: from a request that a worker has taken to its answer. */
+#include "prediction.h"
+
+#include "clock.h"
+#include "gzip.h"
+#include "routes.h"
+#include "server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A look at the socket is a system call, so it is not taken at every chunk of timesteps. */
+enum { LOOK_EVERY_NS = 2000000 };
+
+struct batch_limits prediction_limits(const struct prediction *p)
+{
+    const struct settings *s = p->request->server->settings;
+    return (struct batch_limits){(size_t)s->max_rows, (size_t)s->max_timesteps, (size_t)s->max_response_bytes};
+}
+
+static bool expand(struct request *request, struct failure *failure)
+{
+    size_t bytes, room;
+    if (!request->gzip)
+        return true;
+    char *plain = gzip_expand(request->body, request->body_bytes, (size_t)request->server->settings->max_body_bytes,
+                              &request->memory, &bytes, &room, failure);
+    if (!plain)
+        return false;
+    free(request->body);
+    memory_give(&request->memory, request->body_room);
+    request->body = plain;
+    request->body_bytes = bytes;
+    request->body_room = room;
+    return true;
+}
+
+bool prediction_read(struct prediction *p, const struct body_key *keys)
+{
+    struct request *request = p->request;
+    struct json_body body = {
+        .text = request->body ? request->body : "", .bytes = request->body_bytes, .share = &request->memory};
+    bool good = json_body_read(&body, keys, &p->failure);
+    if (!request->model && (good || strcmp(p->failure.code, "invalid_json")))
+        request->model = server_acquire(request->server, p->model);
+    if (body.nonfinite_at && !(request->model && request->model->allow_nonfinite) &&
+        (good || strcmp(p->failure.code, "invalid_json"))) {
+        p->failure = body.nonfinite;
+        return false;
+    }
+    if (good && !request->model)
+        return failure_set(&p->failure, 404, "model_not_found", "/model",
+                           "There is no model named \"%.100s\"; GET /v1/models lists them.", p->model);
+    return good;
+}
+
+bool prediction_bind(struct prediction *p, const char *inputs, const char *states, bool single, bool sequences)
+{
+    const struct batch_limits limits = prediction_limits(p);
+    p->batch = (struct batch){
+        .model = p->request->model, .share = &p->request->memory, .single = single, .sequences = sequences};
+    return batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
+           batch_bind_mask(&p->batch, &p->mask, &p->failure) &&
+           batch_bind_states(&p->batch, &p->states, states, &p->failure) &&
+           batch_bind_outputs(&p->batch, &limits, &p->failure);
+}
+
+bool prediction_stops(struct prediction *p)
+{
+    struct request *request = p->request;
+    const struct server *server = request->server;
+    int64_t now = clock_ns();
+    if (server->cancel)
+        return !failure_set(&p->failure, 503, "shutting_down", "", "The server is shutting down.");
+    if (now > request->task.deadline_ns)
+        return !failure_set(&p->failure, 504, "deadline_exceeded", "", "The answer was not ready within %lld ms (%s).",
+                            (long long)request->timeout_ms, request_timeout_source(request));
+    if (!request->gone || now - p->looked_ns < LOOK_EVERY_NS)
+        return false;
+    p->looked_ns = now;
+    return request->gone(request) &&
+           !failure_set(&p->failure, 499, "client_gone", "", "The client has closed the connection.");
+}
+
+static void hand_back(struct request *request)
+{
+    struct pool *pool = &request->server->pool;
+    if (pool->n_workers)
+        pool_done(pool);
+    request->done(request);
+}
+
+struct prediction *prediction_begin(struct request *request)
+{
+    struct prediction *p = calloc(1, sizeof *p);
+    request->timing.started = clock_ns();
+    request->timing.queue = request->timing.started - request->timing.queued;
+    if (!p) {
+        answer_overloaded(request);
+        hand_back(request);
+        return NULL;
+    }
+    *p = (struct prediction){
+        .request = request, .finite = true, .return_sequences = -1, .return_state = -1, .batch_size = -1};
+    bool good = !prediction_stops(p) && expand(request, &p->failure) && request->route->protocol->decode(p);
+    p->decoded_ns = clock_ns();
+    request->timing.decode = p->decoded_ns - request->timing.started;
+    if (good && p->batch.rows) {
+        request->rows = p->batch.n_rows;
+        request->timesteps = p->batch.timesteps;
+        return p;
+    }
+    prediction_end(p);
+    return NULL;
+}
+
+/* NaN and Infinity go out only for models that say so. */
+static void answer(struct prediction *p)
+{
+    struct request *request = p->request;
+    if (!p->failure.status)
+        request->route->protocol->encode(p);
+    if (!p->failure.status && !p->finite && !(request->model && request->model->allow_nonfinite))
+        failure_set(
+            &p->failure, 500, "nonfinite_output", "",
+            "The answer has NaN or Infinity, which JSON has not; set allow_nonfinite for this model to get them "
+            "(request %.64s).",
+            request->id);
+    if (p->failure.status)
+        answer_failure(request, &p->failure);
+    else
+        answer_buffer(request, 200, request->answer_type);
+}
+
+void prediction_end(struct prediction *p)
+{
+    struct request *request = p->request;
+    int64_t now = clock_ns();
+    if (p->batch.rows)
+        request->timing.compute = now - p->decoded_ns;
+    answer(p);
+    request->timing.encode = clock_ns() - now;
+    batch_close(&p->batch);
+    json_tensor_close(&p->inputs, &request->memory);
+    json_tensor_close(&p->states, &request->memory);
+    json_tensor_close(&p->mask, &request->memory);
+    free(p);
+    hand_back(request);
+}

@@ -1,0 +1,58 @@
+/* A prediction on its way: what a request asks for in tensors, whatever protocol it came by. */
+#ifndef SERVER_PREDICTION_H
+#define SERVER_PREDICTION_H
+
+#include "batch.h"
+#include "json_reader.h"
+#include "request.h"
+
+/**
+ * Made when a worker takes the request, in three parts: a protocol decodes the body into a batch, the rows of the batch
+ * run (with those of other requests; see flight.h), the protocol encodes the answer. One worker owns it all the while.
+ */
+struct prediction {
+    struct request *request;
+    struct prediction *next;
+    struct batch batch;
+    struct failure failure;
+    bool finite; /* what has been encoded so far has no NaN or Infinity */
+
+    /* what bodies have */
+    char model[BODY_TEXT_BYTES];
+    struct json_tensor inputs, states, mask;
+    int return_sequences, return_state; /* -1: not said */
+    int64_t batch_size;
+
+    /* how far its rows are: let into a flight, and done */
+    size_t admitted, finished;
+    int64_t decoded_ns, looked_ns; /* when decoding ended; when it was last seen that the client is there */
+};
+
+/* How a body is read and an answer written; both in a worker. */
+struct protocol {
+    /* Read the body, find the model, bind the rows. False with p->failure set. */
+    bool (*decode)(struct prediction *p);
+    /* Write the answer into p->request->answer. */
+    void (*encode)(struct prediction *p);
+};
+
+/* predict.c */
+extern const struct protocol protocol_predict, protocol_step, protocol_initial_state;
+
+/* Take a request as far as its rows can run. NULL when it has been answered already: with an error, or because there is
+   nothing to compute. */
+struct prediction *prediction_begin(struct request *request);
+
+/* Whether it is of no use to go on; p->failure says why. */
+bool prediction_stops(struct prediction *p);
+
+/* Encode the answer, or the failure, and hand the request back. p is gone then. */
+void prediction_end(struct prediction *p);
+
+/* For protocols. Read the body as an object with these keys and find its model (that of the target, if it names one). */
+bool prediction_read(struct prediction *p, const struct body_key *keys);
+struct batch_limits prediction_limits(const struct prediction *p);
+/* Bind p->inputs, mask and states, which have these names in the body, and room for the outputs. */
+bool prediction_bind(struct prediction *p, const char *inputs, const char *states, bool single, bool sequences);
+
+#endif

@@ -1,0 +1,137 @@
+/* A worker's loop while it has requests: between chunks of timesteps it takes more of those that wait, so that their rows
+   join; several models have their chunks in turn. */
+#include "schedule.h"
+
+#include "clock.h"
+#include "flight.h"
+#include "server.h"
+
+#include <stdlib.h>
+
+/* Requests that a worker holds at a time: enough for full batches of single rows. */
+enum { MOST_HELD = 64 };
+
+struct schedule {
+    struct worker *worker;
+    struct server *server;
+    const struct settings *settings;
+    struct flight *flights;
+    size_t held;
+};
+
+static struct request *request_of(struct task *task)
+{
+    return (struct request *)((char *)task - offsetof(struct request, task));
+}
+
+/* The flight that takes p, a new one if need be. */
+static struct flight *find_flight(struct schedule *s, const struct prediction *p)
+{
+    struct flight **at = &s->flights;
+    while (*at && !flight_takes(*at, p))
+        at = &(*at)->next;
+    if (!*at && (*at = flight_open(p, (size_t)s->settings->max_batch_rows)))
+        (*at)->starts_ns = clock_ns() + s->settings->max_queue_delay_us * 1000;
+    return *at;
+}
+
+static void end(struct schedule *s, struct prediction *p)
+{
+    prediction_end(p);
+    s->held--;
+}
+
+static void begin(struct schedule *s, struct request *request)
+{
+    struct prediction *p = prediction_begin(request);
+    if (!p)
+        return;
+    struct flight *flight = find_flight(s, p);
+    s->held++;
+    if (flight) {
+        flight_add(flight, p);
+    } else {
+        failure_overloaded(&p->failure);
+        end(s, p);
+    }
+}
+
+/* More of the requests that wait. */
+static void take_more(struct schedule *s)
+{
+    struct task *task = s->held < MOST_HELD ? pool_take(s->worker->pool, MOST_HELD - s->held) : NULL;
+    while (task) {
+        struct task *next = task->next;
+        begin(s, request_of(task));
+        task = next;
+    }
+}
+
+/* A flight that need not be full yet may wait for company; with all of them waiting the worker does too. */
+static bool waits(const struct flight *flight, int64_t now)
+{
+    size_t rows = 0;
+    for (const struct prediction *p = flight->first; p; p = p->next)
+        rows += p->batch.n_rows;
+    return flight->starts_ns > now && rows < flight->room;
+}
+
+static void wait_for_company(struct schedule *s)
+{
+    int64_t now = clock_ns(), until = INT64_MAX;
+    for (const struct flight *flight = s->flights; flight; flight = flight->next) {
+        if (!waits(flight, now))
+            return;
+        until = flight->starts_ns < until ? flight->starts_ns : until;
+    }
+    if (s->flights)
+        pool_wait(s->worker->pool, until);
+}
+
+/* A chunk of every flight. */
+static void advance(struct schedule *s)
+{
+    int64_t now = s->settings->max_queue_delay_us ? clock_ns() : INT64_MAX;
+    for (struct flight **at = &s->flights, *flight; (flight = *at);) {
+        if (waits(flight, now)) {
+            at = &flight->next;
+            continue;
+        }
+        struct prediction *p = flight_advance(flight, s->worker, &s->server->metrics), *next;
+        if (flight->first) {
+            at = &flight->next;
+        } else {
+            *at = flight->next;
+            flight_close(flight);
+        }
+        for (; p; p = next) {
+            next = p->next;
+            end(s, p);
+        }
+    }
+}
+
+static struct schedule schedule_of(struct request *request, struct worker *worker)
+{
+    return (struct schedule){.worker = worker, .server = request->server, .settings = request->server->settings};
+}
+
+void schedule_run(struct task *task, struct worker *worker)
+{
+    struct request *request = request_of(task);
+    struct schedule s = schedule_of(request, worker);
+    begin(&s, request);
+    while (take_more(&s), s.flights) {
+        if (s.settings->max_queue_delay_us)
+            wait_for_company(&s);
+        advance(&s);
+    }
+}
+
+void schedule_alone(struct request *request, struct worker *worker)
+{
+    struct schedule s = schedule_of(request, worker);
+    begin(&s, request);
+    while (s.flights)
+        advance(&s);
+}

@@ -1,0 +1,144 @@
+/* Rows of several requests run side by side: short ones overtake long ones, each has its own deadline. */
+#include "e2e.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+static const char slow_model[] =
+    "{\"models\": [{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": "
+    "512}}}]%s}";
+
+enum { LONG = SANITIZED ? 1500 : 6000 };
+
+static void start(struct daemon *server, const char *more)
+{
+    char config[1024];
+    snprintf(config, sizeof config, slow_model, more);
+    daemon_start(server, config, (const char *const[]){"--workers", "1", NULL});
+}
+
+/* A request of one row on a connection of its own. */
+static int post_row(const struct daemon *server, size_t timesteps, const char *header)
+{
+    char *text = malloc(256 + timesteps * 4), *body = malloc(64 + timesteps * 4);
+    char *at = body + sprintf(body, "{\"instances\": [[");
+    for (size_t t = 0; t < timesteps; t++)
+        at += sprintf(at, "%s[1]", t ? "," : "");
+    strcpy(at, "]]}");
+    int n = sprintf(text, "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s",
+                    header, strlen(body), body);
+    int fd = raw_connect(server);
+    raw_send(fd, text, (size_t)n);
+    free(text);
+    free(body);
+    return fd;
+}
+
+static bool answered(int fd, int timeout_ms)
+{
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    return poll(&poller, 1, timeout_ms) > 0;
+}
+
+static int status_of(int fd, char *answer, size_t size)
+{
+    raw_read(fd, answer, size, 60000);
+    close(fd);
+    return strncmp(answer, "HTTP/1.", 7) ? 0 : atoi(answer + 9);
+}
+
+/* A number of /metrics. */
+static double metric(const struct daemon *server, const char *name)
+{
+    char line[128];
+    struct reply reply = http_get(server, "/metrics");
+    snprintf(line, sizeof line, "\n%s ", name);
+    const char *at = reply.body ? strstr(reply.body, line) : NULL;
+    double value = at ? atof(at + strlen(line)) : -1;
+    reply_free(&reply);
+    return value;
+}
+
+static void short_sequences_overtake_long_ones(void **state)
+{
+    (void)state;
+    struct daemon server;
+    static char answer[65536];
+    start(&server, "");
+    int slow = post_row(&server, LONG, "");
+    sleep_ms(20);
+    int quick = post_row(&server, 3, "");
+    assert_true(answered(quick, 30000));
+    assert_false(answered(slow, 0));
+    assert_int_equal(status_of(quick, answer, sizeof answer), 200);
+    assert_int_equal(status_of(slow, answer, sizeof answer), 200);
+    /* some chunks had both rows */
+    assert_true(metric(&server, "cellserve_batch_rows_sum") > metric(&server, "cellserve_batch_rows_count"));
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* Without batching the same short request waits for the long one to be through. */
+static void one_row_at_a_time_is_in_order(void **state)
+{
+    (void)state;
+    struct daemon server;
+    static char answer[65536];
+    start(&server, ", \"batching\": {\"max_batch_rows\": 1}");
+    int slow = post_row(&server, LONG, "");
+    sleep_ms(20);
+    int quick = post_row(&server, 3, "");
+    assert_true(answered(quick, 30000));
+    assert_true(answered(slow, 1000));
+    assert_int_equal(status_of(quick, answer, sizeof answer), 200);
+    assert_int_equal(status_of(slow, answer, sizeof answer), 200);
+    assert_true(metric(&server, "cellserve_batch_rows_sum") == metric(&server, "cellserve_batch_rows_count"));
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void a_request_has_its_own_deadline(void **state)
+{
+    (void)state;
+    struct daemon server;
+    static char answer[65536];
+    start(&server, "");
+    int patient = post_row(&server, LONG, "");
+    int hasty = post_row(&server, LONG, "X-Request-Timeout-Ms: 10\r\n");
+    assert_int_equal(status_of(hasty, answer, sizeof answer), 504);
+    assert_non_null(strstr(answer, "10 ms (X-Request-Timeout-Ms)"));
+    assert_false(answered(patient, 0));
+    assert_int_equal(status_of(patient, answer, sizeof answer), 200);
+    int wrong = post_row(&server, 1, "X-Request-Timeout-Ms: soon\r\n");
+    assert_int_equal(status_of(wrong, answer, sizeof answer), 400);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void a_request_may_wait_for_company(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char answer[65536];
+    int fds[4];
+    start(&server, ", \"batching\": {\"max_queue_delay_us\": 500000, \"max_batch_rows\": 4}");
+    double began = now_ms();
+    for (int i = 0; i < 4; i++)
+        fds[i] = post_row(&server, 1, "");
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
+    if (!SANITIZED)
+        assert_true(now_ms() - began < 450); /* full: nothing to wait for any more */
+    assert_true(metric(&server, "cellserve_batch_rows_sum") == 4);
+    assert_true(metric(&server, "cellserve_batch_rows_count") == 1);
+    began = now_ms();
+    assert_int_equal(status_of(post_row(&server, 1, ""), answer, sizeof answer), 200);
+    assert_true(now_ms() - began > 400);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(short_sequences_overtake_long_ones), cmocka_unit_test(one_row_at_a_time_is_in_order),
+        cmocka_unit_test(a_request_has_its_own_deadline), cmocka_unit_test(a_request_may_wait_for_company)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
