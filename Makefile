@@ -129,13 +129,13 @@ tsan: ## every test under ThreadSanitizer
 	@$(MAKE) --no-print-directory VARIANT=tsan tests
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= -1
-FUZZ_TARGETS := body safetensors config handover
+FUZZ_TARGETS := body inference safetensors config handover
 fuzz: ## fuzz every parser for FUZZ_SECONDS (libFuzzer, AddressSanitizer), or FUZZ_RUNS times
 	@tools/install.sh sanitize
 	@$(MAKE) --no-print-directory VARIANT=fuzz $(FUZZ_TARGETS:%=build/fuzz/fuzz_%)
 	@for target in $(FUZZ_TARGETS); do mkdir -p build/fuzz/corpus/$$target && build/fuzz/fuzz_$$target \
 	  -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=4096 build/fuzz/corpus/$$target tests/fuzz/corpus/$$target || exit 1; done
-build/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/libcellserve_server.a $(BUILD)/libcellserve_config.a \
+build/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/model.o $(BUILD)/libcellserve_server.a $(BUILD)/libcellserve_config.a \
   $(BUILD)/libcellserve_core.a
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -fsanitize=fuzzer -o $@ $^ $(LIBS)
@@ -145,6 +145,9 @@ neon: ## the vector kernels of arm64, cross-compiled and run under qemu
 	$(Q)aarch64-linux-gnu-gcc -std=c11 -D_GNU_SOURCE -I. -O2 -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno -static -o build/neon/test_neon \
 	  tests/neon/test_neon.c $(wildcard core/*.c) core/vec/vec_select.c core/vec/vec_c.c core/vec/vec_neon.c -lm
 	@tests/run.sh tests/neon/run.sh
+clients: all ## the protocols' own clients from PyPI against the server
+	@tools/install.sh clients
+	@tests/clients/run.sh build/cellserve
 lint: ## gcc and clang warnings as errors, cppcheck, includes between rooms
 	@tools/install.sh lint
 	@$(MAKE) --no-print-directory VARIANT=clang all
@@ -160,4 +163,4 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all help unit e2e arrows run test tests bench asan tsan fuzz lint format docker clean
+.PHONY: all help unit e2e arrows run test tests clients bench asan tsan fuzz lint format docker clean

@@ -153,6 +153,8 @@ void settings_read_environment(struct settings *settings, struct problems *probl
             settings_set(settings, row, value, name, problems);
         else if (!strcmp(row->key, "port") && (value = getenv("PORT")))
             settings_set(settings, row, value, "PORT", problems);
+        else if (!strcmp(row->key, "port") && (value = getenv("AIP_HTTP_PORT"))) /* Vertex AI */
+            settings_set(settings, row, value, "AIP_HTTP_PORT", problems);
     }
 }
 
@@ -407,6 +409,16 @@ void settings_check(struct settings *settings, struct problems *problems)
     if (strcmp(settings->session_store, "memory"))
         problem_error(problems, (struct place){settings->file, "/sessions/store"},
                       "expected \"memory\", found \"%.60s\"", settings->session_store);
+}
+
+void settings_name_model(struct settings *settings, const char *name, const char *where, struct problems *problems)
+{
+    struct model_entry *entry = &settings->models[settings->n_models - 1];
+    free(entry->name);
+    entry->name = is_model_name(name) ? strdup(name) : NULL;
+    if (!entry->name)
+        problem_error(problems, (struct place){where, NULL},
+                      "expected a name of 1 to 100 letters, digits, '.', '_' and '-', found \"%.100s\"", name);
 }
 
 bool settings_add_model(struct settings *settings, const char *path)

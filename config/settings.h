@@ -76,6 +76,9 @@ void settings_check(struct settings *settings, struct problems *problems);
 /* Add a model given on the command line, under the name "default", as the default one. False: out of memory. */
 bool settings_add_model(struct settings *settings, const char *path);
 
+/* Give the model that was added last a name; where it can be none, a problem that says where it came from. */
+void settings_name_model(struct settings *settings, const char *name, const char *where, struct problems *problems);
+
 /* The value of a setting as text. */
 void settings_show(const struct settings *settings, const struct setting *setting, char *out, size_t size);
 

@@ -1,6 +1,7 @@
 /* Tensors of a body become rows: ranks, features, lengths, masks and states are checked against the model. */
 #include "batch.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -370,6 +371,18 @@ bool batch_bind_states(struct batch *batch, const struct json_tensor *states, co
     return !states->present || bind_parts(&walk);
 }
 
+bool batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, const float *values)
+{
+    size_t elems = batch->model->chain.state_elems;
+    bool finite = true;
+    for (size_t b = 0; b < batch->n_rows; b++, values += tensor->width) {
+        memcpy(batch->states + b * elems + tensor->offset, values, tensor->width * sizeof *values);
+        for (size_t j = 0; j < tensor->width; j++)
+            finite &= isfinite(values[j]) != 0;
+    }
+    return finite;
+}
+
 /* ---- outputs ---- */
 
 static bool too_large(const struct batch_limits *limits, struct failure *failure)
@@ -424,32 +437,146 @@ bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, 
     return true;
 }
 
+/* ---- the answer's tensors ---- */
+
+/* A walk over the states of a part: the number of those still to be passed. */
+struct find {
+    size_t left;
+    const struct model_part *part;
+    size_t leaf;
+};
+
+static bool find_state(const struct rnn_cell_spec *spec, const char *path, struct find *find, struct batch_tensor *out)
+{
+    if (spec->class) {
+        size_t s = find->left, offset = find->part->layer->stack.state_offsets[find->leaf++];
+        if (s >= spec->class->states) {
+            find->left -= spec->class->states;
+            return false;
+        }
+        *out = (struct batch_tensor){
+            .state = true, .offset = find->part->state_offset + offset + s * spec->units, .width = spec->units};
+        snprintf(out->name, sizeof out->name, "state%s.%c", path, s ? 'c' : 'h');
+        return true;
+    }
+    for (size_t i = 0; i < spec->n_cells; i++) {
+        char deeper[BATCH_NAME_BYTES];
+        snprintf(deeper, sizeof deeper, "%.80s.%zu", path, i);
+        if (find_state(spec->cells[i], deeper, find, out))
+            return true;
+    }
+    return false;
+}
+
+bool batch_tensor_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out)
+{
+    size_t width = chain->output.width, outputs = chain->two_outputs ? 2 : 1, entry = 0;
+    if (i < outputs) {
+        size_t forward = chain->two_outputs ? chain->parts[chain->n_parts - 2].layer->stack.output_size : width;
+        *out = (struct batch_tensor){.offset = i ? forward : 0, .width = i ? width - forward : forward};
+        snprintf(out->name, sizeof out->name, i ? "outputs_%zu" : "outputs", i);
+        return true;
+    }
+    struct find find = {.left = i - outputs};
+    for (size_t p = 0; p < chain->n_parts; p++) {
+        const struct rnn_cell_spec *spec = chain->parts[p].layer->stack.spec;
+        find.part = &chain->parts[p];
+        find.leaf = 0;
+        for (size_t k = 0; k < part_entries(find.part); k++, entry++) {
+            char path[24];
+            snprintf(path, sizeof path, ".%zu", entry);
+            if (find_state(spec->class ? spec : spec->cells[k], path, &find, out))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The numbers of a tensor at timestep t of row b. */
+static const float *vector_at(const struct batch *batch, const struct batch_tensor *tensor, size_t b, size_t t)
+{
+    if (tensor->state)
+        return batch->states + b * batch->model->chain.state_elems + tensor->offset;
+    return batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride + tensor->offset;
+}
+
+/* Whether a tensor has an axis of timesteps, and whether that comes first. */
+static bool has_timesteps(const struct batch *batch, const struct batch_tensor *tensor)
+{
+    return !tensor->state && batch->output.sequence && !batch->single;
+}
+
+static bool timesteps_first(const struct batch *batch, const struct batch_tensor *tensor)
+{
+    return has_timesteps(batch, tensor) && batch->model->chain.time_major;
+}
+
+size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[3])
+{
+    bool sequences = has_timesteps(batch, tensor), first = timesteps_first(batch, tensor);
+    size_t longest = 0;
+    for (size_t b = 0; sequences && b < batch->n_rows; b++)
+        longest = batch->steps[b] > longest ? batch->steps[b] : longest;
+    shape[0] = first ? longest : batch->n_rows;
+    shape[1] = !sequences ? tensor->width : first ? batch->n_rows : longest;
+    shape[2] = tensor->width;
+    return sequences ? 3 : 2;
+}
+
+bool batch_copy_tensor(const struct batch *batch, const struct batch_tensor *tensor, float *out)
+{
+    size_t shape[3], rank = batch_tensor_shape(batch, tensor, shape), inner = rank == 3 ? shape[1] : 1;
+    bool first = timesteps_first(batch, tensor), finite = true;
+    for (size_t i = 0; i < shape[0]; i++)
+        for (size_t k = 0; k < inner; k++, out += tensor->width) {
+            size_t b = first ? k : i, t = first ? i : k;
+            if (tensor->state || t < batch->steps[b])
+                memcpy(out, vector_at(batch, tensor, b, t), tensor->width * sizeof *out);
+            else
+                memset(out, 0, tensor->width * sizeof *out);
+            for (size_t j = 0; j < tensor->width; j++)
+                finite &= isfinite(out[j]) != 0;
+        }
+    return finite;
+}
+
 static void comma(struct buffer *out, size_t i)
 {
     if (i)
         buffer_text(out, ",");
 }
 
-/* Columns first to first + n of every vector. */
-static void write_columns(const struct batch *batch, size_t first, size_t n, struct buffer *out, bool *finite)
+void batch_write_row(const struct batch *batch, const struct batch_tensor *tensor, size_t b, struct buffer *out,
+                     bool *finite)
 {
-    size_t width = batch->output.width;
-    bool sequences = batch->output.sequence && !batch->single;
-    bool time_major = sequences && batch->model->chain.time_major;
-    const float *at = batch->outputs + first;
-    size_t outer = time_major ? batch->steps[0] : batch->n_rows;
+    if (!has_timesteps(batch, tensor)) {
+        buffer_floats(out, vector_at(batch, tensor, b, 0), tensor->width, finite);
+        return;
+    }
     buffer_text(out, "[");
-    for (size_t i = 0; i < outer; i++) {
-        size_t inner = !sequences ? 1 : time_major ? batch->n_rows : batch->steps[i];
+    for (size_t t = 0; t < batch->steps[b]; t++) {
+        comma(out, t);
+        buffer_floats(out, vector_at(batch, tensor, b, t), tensor->width, finite);
+    }
+    buffer_text(out, "]");
+}
+
+void batch_write_tensor(const struct batch *batch, const struct batch_tensor *tensor, struct buffer *out, bool *finite)
+{
+    bool first = timesteps_first(batch, tensor);
+    buffer_text(out, "[");
+    for (size_t i = 0; i < (first ? batch->steps[0] : batch->n_rows); i++) {
         comma(out, i);
-        if (sequences)
-            buffer_text(out, "[");
-        for (size_t k = 0; k < inner; k++, at += width) {
-            comma(out, k);
-            buffer_floats(out, at, n, finite);
+        if (!first) {
+            batch_write_row(batch, tensor, i, out, finite);
+            continue;
         }
-        if (sequences)
-            buffer_text(out, "]");
+        buffer_text(out, "[");
+        for (size_t b = 0; b < batch->n_rows; b++) {
+            comma(out, b);
+            buffer_floats(out, vector_at(batch, tensor, b, i), tensor->width, finite);
+        }
+        buffer_text(out, "]");
     }
     buffer_text(out, "]");
 }
@@ -458,16 +585,15 @@ static void write_columns(const struct batch *batch, size_t first, size_t n, str
 void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite)
 {
     const struct rnn_model *chain = &batch->model->chain;
-    size_t width = batch->output.width,
-           forward = chain->two_outputs ? chain->parts[chain->n_parts - 2].layer->stack.output_size : width;
+    struct batch_tensor tensor;
     if (chain->two_outputs)
         buffer_text(out, "[");
-    write_columns(batch, 0, forward, out, finite);
-    if (chain->two_outputs) {
-        buffer_text(out, ",");
-        write_columns(batch, forward, width - forward, out, finite);
-        buffer_text(out, "]");
+    for (size_t i = 0; batch_tensor_at(chain, i, &tensor) && !tensor.state; i++) {
+        comma(out, i);
+        batch_write_tensor(batch, &tensor, out, finite);
     }
+    if (chain->two_outputs)
+        buffer_text(out, "]");
 }
 
 /* Where the next leaf cell's states stand. */
@@ -479,17 +605,12 @@ struct leaf_walk {
 static void write_leaf(const struct batch *batch, const struct rnn_cell_spec *spec, struct leaf_walk *walk,
                        struct buffer *out, bool *finite)
 {
-    size_t elems = batch->model->chain.state_elems;
-    size_t offset = walk->part->state_offset + walk->part->layer->stack.state_offsets[walk->leaf++];
+    struct batch_tensor tensor = {.state = true, .width = spec->units};
+    tensor.offset = walk->part->state_offset + walk->part->layer->stack.state_offsets[walk->leaf++];
     buffer_text(out, "[");
-    for (size_t s = 0; s < spec->class->states; s++, offset += spec->units) {
+    for (size_t s = 0; s < spec->class->states; s++, tensor.offset += spec->units) {
         comma(out, s);
-        buffer_text(out, "[");
-        for (size_t b = 0; b < batch->n_rows; b++) {
-            comma(out, b);
-            buffer_floats(out, batch->states + b * elems + offset, spec->units, finite);
-        }
-        buffer_text(out, "]");
+        batch_write_tensor(batch, &tensor, out, finite);
     }
     buffer_text(out, "]");
 }

@@ -36,6 +36,33 @@ bool batch_bind_states(struct batch *batch, const struct json_tensor *states, co
 /* Memory for the outputs; the last to be bound. */
 bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure);
 
+/* An output of a model, or a state of one of its cells, by the name that protocols with named tensors give it: "outputs"
+   (and "outputs_1" for the second of a Bidirectional that does not merge), "state.0.h", "state.0.c"; in nested stacks
+   "state.1.0.h". */
+enum { BATCH_NAME_BYTES = 104 };
+struct batch_tensor {
+    char name[BATCH_NAME_BYTES];
+    bool state;
+    size_t offset, width; /* within the vector of a timestep, or within the states of a row */
+};
+
+/* The i-th tensor of a model, outputs first; false past the last. */
+bool batch_tensor_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out);
+
+/* Set a state of all rows, [rows, width], after batch_bind_states. False when a value is NaN or infinite. */
+bool batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, const float *values);
+
+/* The shape of a tensor of the answer as a full array, [rows, (timesteps,) width]; returns its rank. */
+size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[3]);
+/* Copy it, zeros behind the end of shorter sequences. False when a value is NaN or infinite. */
+bool batch_copy_tensor(const struct batch *batch, const struct batch_tensor *tensor, float *out);
+
+/* As JSON: the whole, with each sequence's own length; what one row has of it. *finite becomes false when a number is
+   none. */
+void batch_write_tensor(const struct batch *batch, const struct batch_tensor *tensor, struct buffer *out, bool *finite);
+void batch_write_row(const struct batch *batch, const struct batch_tensor *tensor, size_t b, struct buffer *out,
+                     bool *finite);
+
 /* Zero states for n rows, without inputs. */
 bool batch_zero_states(struct batch *batch, size_t n, struct failure *failure);
 

@@ -4,6 +4,7 @@
 #include "cpus.h"
 #include "http.h"
 #include "log.h"
+#include "platform.h"
 #include "reload.h"
 
 #include <jansson.h>
@@ -145,8 +146,12 @@ int command_serve(const struct command *command, int argc, char **argv)
     struct cli cli;
     int code = cli_read(&cli, command, NULL, argc, argv);
     if (code < 0) {
+        if (!cli.positional && !cli.settings.n_models)
+            cli.positional = platform_model();
         if (cli.positional && !cli_add_model(&cli))
             problem_error(&cli.problems, (struct place){NULL, NULL}, "out of memory");
+        else if (cli.positional && cli.settings.n_models == 1 && platform_model_name())
+            settings_name_model(&cli.settings, platform_model_name(), "MODEL_NAME", &cli.problems);
         settings_check(&cli.settings, &cli.problems);
         const struct vec_ops *kernels = cli_kernels(&cli.problems);
         code = cli.problems.n_errors ? cli_problems(&cli.problems) : serve(&cli, kernels);

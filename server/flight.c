@@ -280,7 +280,7 @@ struct prediction *flight_advance(struct flight *flight, struct worker *worker, 
     let_in(flight);
     if (!flight->n)
         return let_out(flight);
-    metrics_batch(metrics, flight->n);
+    metrics_batch(metrics, flight->model->name, flight->n);
     size_t copies = cut_rows(flight);
     /* the model may have been loaded after the worker was started */
     if (!arena_reserve(&worker->arena, flight->model->scratch_bytes) ||

@@ -75,3 +75,27 @@ char *gzip_expand(const char *body, size_t bytes, size_t max_bytes, struct memor
     *out_room = room;
     return out;
 }
+
+char *gzip_compress(const char *text, size_t bytes, struct memory_share *share, size_t *out_bytes, size_t *out_room)
+{
+    z_stream z = {.next_in = (unsigned char *)(uintptr_t)text, .avail_in = (uInt)bytes};
+    size_t room = bytes - bytes / 8;
+    char *out = bytes <= UINT_MAX ? memory_realloc(share, NULL, 0, room) : NULL;
+    if (!out)
+        return NULL;
+    z.next_out = (unsigned char *)out;
+    z.avail_out = (uInt)room;
+    bool good = deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK;
+    if (good) {
+        good = deflate(&z, Z_FINISH) == Z_STREAM_END;
+        deflateEnd(&z);
+    }
+    if (good) {
+        *out_bytes = room - z.avail_out;
+        *out_room = room;
+        return out;
+    }
+    free(out);
+    memory_give(share, room);
+    return NULL;
+}

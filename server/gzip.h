@@ -1,4 +1,4 @@
-/* Bodies with Content-Encoding: gzip. */
+/* Bodies and answers with Content-Encoding: gzip. */
 #ifndef SERVER_GZIP_H
 #define SERVER_GZIP_H
 
@@ -9,5 +9,9 @@
    its room is accounted to share. NULL with *failure set: 400 bad_encoding, 413 body_too_large, 503 overloaded. */
 char *gzip_expand(const char *body, size_t bytes, size_t max_bytes, struct memory_share *share, size_t *out_bytes,
                   size_t *out_room, struct failure *failure);
+
+/* Compress an answer, at level 1 since a client waits. NULL where that would not make it smaller, or memory is short; the
+   result's room is accounted to share. */
+char *gzip_compress(const char *text, size_t bytes, struct memory_share *share, size_t *out_bytes, size_t *out_room);
 
 #endif

@@ -15,4 +15,17 @@ void answer_model_list(struct request *request);
 void answer_model_status(struct request *request);
 void answer_model_metadata(struct request *request);
 
+/* openapi.c */
+void answer_openapi(struct request *request);
+
+/* open_inference_models.c */
+void answer_root(struct request *request);
+void answer_v2_server(struct request *request);
+void answer_v2_live(struct request *request);
+void answer_v2_ready(struct request *request);
+void answer_v2_model(struct request *request);
+void answer_v2_model_ready(struct request *request);
+void answer_v2_statistics(struct request *request);
+void answer_v2_repository(struct request *request);
+
 #endif

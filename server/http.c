@@ -83,6 +83,15 @@ static enum MHD_Result answer(struct exchange *x)
     add_header(response, "Content-Type", request->answer_type);
     add_header(response, "X-Request-Id", request->id);
     add_header(response, "Allow", request->allow);
+    if (request->answer_gzip)
+        add_header(response, "Content-Encoding", "gzip");
+    if (request->prediction)
+        add_header(response, "Vary", "Accept-Encoding");
+    if (request->answer_json_bytes) {
+        char bytes[24];
+        snprintf(bytes, sizeof bytes, "%zu", request->answer_json_bytes);
+        add_header(response, "Inference-Header-Content-Length", bytes);
+    }
     if (request->retry_later)
         add_header(response, "Retry-After", "1");
     if (request->prediction)
@@ -136,12 +145,15 @@ static void set_request_id(struct exchange *x)
 /* JSON, nothing, or what curl -d says by itself. */
 static bool check_content_type(struct request *request)
 {
-    static const char *const taken[] = {"", "application/json", "application/x-www-form-urlencoded"};
+    const char *const taken[] = {"", "application/json", "application/x-www-form-urlencoded",
+                                 request->route->binary_type ? request->route->binary_type : ""};
     size_t n = strcspn(request->content_type, "; \t");
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
         if (strlen(taken[i]) == n && !strncasecmp(taken[i], request->content_type, n))
             return true;
-    answer_error(request, 415, "unsupported_media_type", "Content-Type must be application/json.");
+    answer_error(request, 415, "unsupported_media_type", "Content-Type must be application/json%s%s.",
+                 request->route->binary_type ? " or " : "",
+                 request->route->binary_type ? request->route->binary_type : "");
     return false;
 }
 
@@ -167,6 +179,10 @@ static bool check_request(struct exchange *x, const char *method, const char *ve
         return false;
     }
     request->gzip = x->head.gzip;
+    request->has_json_bytes = x->head.has_json_bytes;
+    request->json_bytes = (size_t)x->head.json_bytes;
+    request->accepts_gzip = x->head.accepts_gzip;
+    request->wants_npy = x->head.wants_npy;
     if (x->head.timeout_ms && x->head.timeout_ms < (uint64_t)request->timeout_ms)
         request->timeout_ms = (int64_t)x->head.timeout_ms;
     const char *type = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "Content-Type");

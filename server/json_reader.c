@@ -3,6 +3,7 @@
 #include "json_reader.h"
 
 #include "config/problems.h"
+#include "core/arena.h"
 #include "number_read.h"
 
 #include <math.h>
@@ -15,6 +16,7 @@ struct reader {
     const char *at, *end;
     struct failure *failure; /* of meaning */
     const char *wrong;       /* where the text stops being JSON, or NULL */
+    char prefix[64];         /* path of the object that is being read */
     char expected[96];
 };
 
@@ -355,16 +357,55 @@ void json_tensor_close(struct json_tensor *tensor, struct memory_share *share)
     *tensor = (struct json_tensor){0};
 }
 
+bool json_tensor_reserve(struct json_tensor *tensor, size_t n, struct memory_share *share)
+{
+    size_t bytes;
+    tensor->values =
+        rnn_size_mul(n ? n : 1, sizeof *tensor->values, &bytes) ? memory_realloc(share, NULL, 0, bytes) : NULL;
+    tensor->values_room = tensor->values ? n ? n : 1 : 0;
+    tensor->n_values = 0;
+    return tensor->values != NULL;
+}
+
+bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t rank, struct memory_share *share)
+{
+    size_t n = 1, total = 1, bytes, at[TENSOR_MAX_DEPTH] = {0};
+    for (size_t d = 0; d + 1 < rank; d++)
+        if (!rnn_size_mul(n, shape[d], &n) || !rnn_size_add(total, n, &total))
+            return false;
+    struct json_list *lists = NULL;
+    if (rank && rank <= TENSOR_MAX_DEPTH && rnn_size_mul(total, sizeof *lists, &bytes))
+        lists = memory_realloc(share, tensor->lists, tensor->lists_room * sizeof *lists, bytes);
+    if (!lists)
+        return false;
+    tensor->lists = lists;
+    tensor->lists_room = tensor->n_lists = total;
+    tensor->present = true;
+    /* preorder: the depth of the next list is that of the innermost one that is not full */
+    for (size_t i = 0, depth = 0; i < total; i++) {
+        lists[i] = (struct json_list){(uint32_t)shape[depth], depth + 1 < rank ? LIST_OF_LISTS : LIST_OF_NUMBERS};
+        if (depth + 1 < rank) {
+            at[depth++] = 0;
+            continue;
+        }
+        while (depth && ++at[depth - 1] == shape[depth - 1])
+            depth--;
+    }
+    return true;
+}
+
 /* The lists that are open while a tensor is read: their places in tensor->lists. */
 struct open_lists {
     size_t at[TENSOR_MAX_DEPTH], depth;
-    const char *key;
+    const char *prefix, *key;
+    const struct body_key *type;
+    bool wrapped; /* the element of the outermost list that is being read stands in an object */
 };
 
 /* "/instances/0/3": the place of the value that is being read. */
 static void tensor_path(const struct json_tensor *tensor, const struct open_lists *open, char *out, size_t size)
 {
-    size_t n = (size_t)snprintf(out, size, "/%s", open->key);
+    size_t n = (size_t)snprintf(out, size, "%s/%s", open->prefix, open->key);
     for (size_t i = 0; i < open->depth && n < size; i++) /* all but the innermost have counted what is open */
         n += (size_t)snprintf(out + n, size - n, "/%u", tensor->lists[open->at[i]].length - (i + 1 < open->depth));
 }
@@ -390,11 +431,13 @@ static bool count_element(struct reader *r, struct json_tensor *tensor, const st
     return true;
 }
 
-static bool read_element(struct reader *r, struct json_tensor *tensor, const struct open_lists *open, bool booleans)
+static bool read_element(struct reader *r, struct json_tensor *tensor, const struct open_lists *open)
 {
+    bool booleans = open->type->type == BODY_BOOLEANS;
     float value;
     const char *what;
-    if (booleans && (*r->at == 't' || *r->at == 'f')) {
+    if (open->type->type != BODY_NUMBERS && (*r->at == 't' || *r->at == 'f')) {
+        tensor->booleans = true;
         value = *r->at == 't';
         if (!read_word(r, "true") && !read_word(r, "false"))
             return syntax(r, r->at, "true or false");
@@ -430,21 +473,60 @@ static bool open_list(struct reader *r, struct json_tensor *tensor, struct open_
     return true;
 }
 
+/* {"inputs": before a value, if it is there. */
+static bool unwrap(struct reader *r, const struct json_tensor *tensor, const struct open_lists *open, bool *wrapped)
+{
+    char name[BODY_TEXT_BYTES];
+    struct copy copy = {.out = name, .size = sizeof name};
+    *wrapped = false;
+    if (!tensor->unwrap || *r->at != '{')
+        return true;
+    r->at++;
+    if (!read_key(r, &copy))
+        return false;
+    name[copy.used] = 0;
+    if (copy.cut || strcmp(name, tensor->unwrap))
+        return tensor_failure(r, tensor, open, "unknown_key", "Expected an object with the one key \"%s\".",
+                              tensor->unwrap);
+    skip_space(r);
+    *wrapped = true;
+    return true;
+}
+
+static bool end_wrapped(struct reader *r, const struct json_tensor *tensor, const struct open_lists *open)
+{
+    skip_space(r);
+    if (*r->at == ',')
+        return tensor_failure(r, tensor, open, "unknown_key", "Expected an object with the one key \"%s\".",
+                              tensor->unwrap);
+    if (*r->at != '}')
+        return syntax(r, r->at, "'}'");
+    r->at++;
+    return true;
+}
+
 /* False on a syntax error, and on a problem of meaning, which leaves the reader within the value. */
-static bool read_lists(struct reader *r, struct json_tensor *tensor, struct open_lists *open, bool booleans)
+static bool read_lists(struct reader *r, struct json_tensor *tensor, struct open_lists *open)
 {
     do {
         skip_space(r);
+        if (open->depth == 1 && !unwrap(r, tensor, open, &open->wrapped))
+            return false;
         if (*r->at == '[') {
             if (!open_list(r, tensor, open))
                 return false;
             skip_space(r);
             if (*r->at != ']')
                 continue;
-        } else if (!read_element(r, tensor, open, booleans)) {
+        } else if (!read_element(r, tensor, open)) {
             return false;
         }
         for (;;) {
+            if (open->wrapped && open->depth == 1) {
+                open->wrapped = false;
+                if (!end_wrapped(r, tensor, open))
+                    return false;
+            }
             skip_space(r);
             if (*r->at == ']') {
                 r->at++;
@@ -464,10 +546,16 @@ static bool read_lists(struct reader *r, struct json_tensor *tensor, struct open
 static bool read_tensor(struct reader *r, const struct body_key *key)
 {
     struct json_tensor *tensor = key->target;
-    struct open_lists open = {.key = key->name};
+    struct open_lists open = {.prefix = r->prefix, .key = key->name, .type = key};
     const char *start = r->at, *what = "an object";
-    bool booleans = key->type == BODY_BOOLEANS;
+    bool wrapped;
+    if (!unwrap(r, tensor, &open, &wrapped)) {
+        r->at = start;
+        return !r->wrong && skip_value(r);
+    }
     if (*r->at != '[') {
+        if (wrapped)
+            r->at = start;
         if (*r->at == '{' ? !skip_value(r) : !read_scalar(r, &what))
             return false;
         if (strcmp(what, "null"))
@@ -475,7 +563,7 @@ static bool read_tensor(struct reader *r, const struct body_key *key)
         return true;
     }
     tensor->present = true;
-    if (read_lists(r, tensor, &open, booleans))
+    if (read_lists(r, tensor, &open) && (!wrapped || end_wrapped(r, tensor, &open)))
         return true;
     r->at = start; /* a problem of meaning: the value is still checked to be JSON */
     return !r->wrong && skip_value(r);
@@ -533,10 +621,85 @@ static bool read_count(struct reader *r, const struct body_key *key, const char 
     return true;
 }
 
+static bool read_counts(struct reader *r, const struct body_key *key, const char *path)
+{
+    struct body_counts *counts = key->target;
+    const char *start = r->at;
+    bool good = *r->at == '[';
+    if (!skip_value(r))
+        return false;
+    counts->present = true;
+    for (const char *p = start + 1; good && p < r->at;) { /* what has been skipped is JSON */
+        size_t value = 0;
+        p += strspn(p, " \n\r\t,");
+        if (*p == ']')
+            break;
+        size_t digits = strspn(p, "0123456789");
+        good = digits && digits < 16 && counts->n < BODY_MAX_COUNTS && strchr(" \n\r\t,]", p[digits]);
+        for (size_t i = 0; good && i < digits; i++)
+            value = value * 10 + (size_t)(p[i] - '0');
+        if (good)
+            counts->values[counts->n++] = value;
+        p += digits;
+    }
+    if (!good)
+        failure_set(r->failure, 400, "wrong_type", path, "Expected a list of at most %d whole numbers of at least 0.",
+                    BODY_MAX_COUNTS);
+    return true;
+}
+
+static bool read_object(struct reader *r, const struct body_key *keys);
+
+/* An object at a path below the present one. */
+static bool read_deeper(struct reader *r, const struct body_key *keys, const char *path)
+{
+    char before[sizeof r->prefix];
+    memcpy(before, r->prefix, sizeof before);
+    snprintf(r->prefix, sizeof r->prefix, "%.*s", (int)sizeof before - 1, path);
+    bool good = read_object(r, keys);
+    memcpy(r->prefix, before, sizeof before);
+    return good;
+}
+
+static bool read_list(struct reader *r, const struct body_key *key, const char *path)
+{
+    struct body_list *list = key->target;
+    if (*r->at != '[') {
+        bool null = !strncmp(r->at, "null", 4);
+        if (!null)
+            failure_set(r->failure, 400, "wrong_type", path, "Expected a list of objects.");
+        return skip_value(r);
+    }
+    r->at++;
+    skip_space(r);
+    if (*r->at == ']') {
+        r->at++;
+        return true;
+    }
+    for (size_t i = 0;; i++) {
+        char deeper[100];
+        snprintf(deeper, sizeof deeper, "%.70s/%zu", path, i);
+        skip_space(r);
+        const struct body_key *keys = *r->at == '{' ? list->element(list->context, i, r->failure) : NULL;
+        if (*r->at != '{')
+            failure_set(r->failure, 400, "wrong_type", deeper, "Expected an object.");
+        if (keys ? !read_deeper(r, keys, deeper) : !skip_value(r))
+            return false;
+        skip_space(r);
+        if (*r->at == ']') {
+            r->at++;
+            return true;
+        }
+        if (*r->at != ',')
+            return syntax(r, r->at, "',' or ']'");
+        r->at++;
+    }
+}
+
 static bool read_value(struct reader *r, const struct body_key *key)
 {
-    char path[80];
-    snprintf(path, sizeof path, "/%s", key->name);
+    char path[160];
+    snprintf(path, sizeof path, "%s/%.80s", r->prefix, key->name);
     skip_space(r);
     switch (key->type) {
     case BODY_TEXT:
@@ -547,7 +710,20 @@ static bool read_value(struct reader *r, const struct body_key *key)
         return read_count(r, key, path);
     case BODY_NUMBERS:
     case BODY_BOOLEANS:
+    case BODY_VALUES:
         return read_tensor(r, key);
+    case BODY_COUNTS:
+        return read_counts(r, key, path);
+    case BODY_OBJECT:
+        if (*r->at == '{')
+            return read_deeper(r, key->target, path);
+        if (strncmp(r->at, "null", 4))
+            failure_set(r->failure, 400, "wrong_type", path, "Expected an object.");
+        return skip_value(r);
+    case BODY_LIST:
+        return read_list(r, key, path);
+    case BODY_ANY:
+        return skip_value(r);
     case BODY_REFUSED:
         if (read_word(r, "null"))
             return true;
@@ -565,7 +741,7 @@ static void unknown_key(struct reader *r, const struct body_key *keys, const cha
     for (; n < 15 && keys[n].name; n++)
         names[n] = keys[n].name;
     names[n] = NULL;
-    snprintf(path, sizeof path, "/%.100s", name);
+    snprintf(path, sizeof path, "%s/%.90s", r->prefix, name);
     failure_set(r->failure, 400, "unknown_key", path, "Unknown key%s.", nearest_hint(name, names, hint, sizeof hint));
 }
 
@@ -577,14 +753,16 @@ static bool read_member(struct reader *r, const struct body_key *keys, uint64_t 
         return false;
     name[copy.used] = 0;
     size_t i = 0;
-    while (keys[i].name && (copy.cut || strcmp(keys[i].name, name)))
+    while (keys[i].name && strcmp(keys[i].name, "*") && (copy.cut || strcmp(keys[i].name, name)))
         i++;
     if (!keys[i].name) {
         unknown_key(r, keys, name);
         return skip_value(r);
     }
+    if (!strcmp(keys[i].name, "*"))
+        return skip_value(r);
     if (*seen >> i & 1) {
-        snprintf(path, sizeof path, "/%.100s", name);
+        snprintf(path, sizeof path, "%s/%.90s", r->prefix, name);
         failure_set(r->failure, 400, "duplicate_key", path, "This key stands in the body twice.");
         return skip_value(r);
     }

@@ -28,7 +28,17 @@ struct json_tensor {
     struct json_list *lists;
     size_t n_lists, lists_room;
     bool present;
+    bool booleans; /* some values were written true or false */
+    const char
+        *unwrap; /* set by the caller: {"name": …} may stand for its value, around the whole or each element of it */
 };
+
+/* Make a tensor's lists those of a full array of this shape (sizes of at least 1, rank at least 1), whatever they were.
+   False when out of memory. */
+bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t rank, struct memory_share *share);
+
+/* An empty tensor with room for n values. False when out of memory. */
+bool json_tensor_reserve(struct json_tensor *tensor, size_t n, struct memory_share *share);
 
 void json_tensor_close(struct json_tensor *tensor, struct memory_share *share);
 
@@ -38,12 +48,28 @@ enum body_key_type {
     BODY_COUNT,    /* int64_t: a whole number of at least 0 */
     BODY_NUMBERS,  /* struct json_tensor */
     BODY_BOOLEANS, /* struct json_tensor of true, false, 1 and 0 */
+    BODY_VALUES,   /* struct json_tensor of numbers, true (1) and false (0) */
+    BODY_COUNTS,   /* struct body_counts: a list of whole numbers of at least 0 */
+    BODY_OBJECT,   /* an object whose keys `target`, a const struct body_key *, has */
+    BODY_LIST,     /* struct body_list: a list of objects */
+    BODY_ANY,      /* anything; it is not looked at */
     BODY_REFUSED,  /* known, but not available: `target` is a const char * with the sentence */
 };
 
-enum { BODY_TEXT_BYTES = 256 };
+enum { BODY_TEXT_BYTES = 256, BODY_MAX_COUNTS = 8 };
 
-/* A key that a body may have. */
+struct body_counts {
+    size_t values[BODY_MAX_COUNTS], n;
+    bool present;
+};
+
+/* The keys of the i-th object of a list are those that `element` gives; NULL refuses it. */
+struct body_list {
+    const struct body_key *(*element)(void *context, size_t i, struct failure *failure);
+    void *context;
+};
+
+/* A key that a body may have; the name "*" stands for all that are not in the list before it. */
 struct body_key {
     const char *name;
     enum body_key_type type;

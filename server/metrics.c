@@ -27,6 +27,7 @@ void metrics_init(struct metrics *metrics)
 void metrics_close(struct metrics *metrics)
 {
     free(metrics->requests);
+    free(metrics->models);
     pthread_mutex_destroy(&metrics->lock);
 }
 
@@ -55,6 +56,55 @@ static void count_request(struct metrics *metrics, const struct route *route, co
     grown[metrics->n_requests++] = (struct request_count){route, model, status, 1};
 }
 
+/* NULL when out of memory. */
+static struct model_statistics *statistics_of(struct metrics *metrics, const char *model)
+{
+    for (size_t i = 0; i < metrics->n_models; i++)
+        if (!strcmp(metrics->models[i].model, model))
+            return &metrics->models[i];
+    struct model_statistics *grown = realloc(metrics->models, (metrics->n_models + 1) * sizeof *grown);
+    if (!grown)
+        return NULL;
+    metrics->models = grown;
+    grown[metrics->n_models] = (struct model_statistics){.model = model};
+    return &grown[metrics->n_models++];
+}
+
+struct model_statistics metrics_model(struct metrics *metrics, const char *model)
+{
+    struct model_statistics copy = {.model = model};
+    pthread_mutex_lock(&metrics->lock);
+    const struct model_statistics *found = statistics_of(metrics, model);
+    if (found)
+        copy = *found;
+    pthread_mutex_unlock(&metrics->lock);
+    return copy;
+}
+
+static void count_prediction(struct metrics *metrics, const struct request *request)
+{
+    const struct request_timing *t = &request->timing;
+    struct model_statistics *s = request->model ? statistics_of(metrics, request->model->name) : NULL;
+    struct timespec now;
+    if (!s)
+        return;
+    uint64_t total = (uint64_t)(t->queue + t->decode + t->compute + t->encode);
+    if (request->status != 200) {
+        s->fail++;
+        s->fail_ns += total;
+        return;
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    s->success++;
+    s->rows += request->rows;
+    s->success_ns += total;
+    s->queue_ns += (uint64_t)t->queue;
+    s->decode_ns += (uint64_t)t->decode;
+    s->compute_ns += (uint64_t)t->compute;
+    s->encode_ns += (uint64_t)t->encode;
+    s->last_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / NS_PER_MS;
+}
+
 void metrics_request(struct metrics *metrics, const struct request *request)
 {
     const struct request_timing *t = &request->timing;
@@ -66,15 +116,19 @@ void metrics_request(struct metrics *metrics, const struct request *request)
         observe(&metrics->queue_wait, duration_bounds, (double)t->queue * 1e-9);
         if (t->compute)
             observe(&metrics->compute, duration_bounds, (double)t->compute * 1e-9);
+        count_prediction(metrics, request);
         metrics->rows += request->rows;
         metrics->timesteps += request->timesteps;
     }
     pthread_mutex_unlock(&metrics->lock);
 }
 
-void metrics_batch(struct metrics *metrics, size_t rows)
+void metrics_batch(struct metrics *metrics, const char *model, size_t rows)
 {
     pthread_mutex_lock(&metrics->lock);
+    struct model_statistics *s = statistics_of(metrics, model);
+    if (s)
+        s->runs++;
     observe(&metrics->batch_rows, row_bounds, (double)rows);
     pthread_mutex_unlock(&metrics->lock);
 }

@@ -11,7 +11,7 @@ struct server;
 struct request;
 struct route;
 
-enum { METRICS_BUCKETS = 16, METRICS_ROUTES = 24 };
+enum { METRICS_BUCKETS = 16, METRICS_ROUTES = 40 };
 
 struct histogram {
     uint64_t counts[METRICS_BUCKETS + 1]; /* the last: above every bound */
@@ -26,10 +26,19 @@ struct request_count {
     uint64_t count;
 };
 
+/* What has become of the predictions of a model; nanoseconds are sums over those that succeeded, fail_ns over the others. */
+struct model_statistics {
+    const char *model; /* borrowed */
+    uint64_t success, fail, rows, runs, success_ns, fail_ns, queue_ns, decode_ns, compute_ns, encode_ns;
+    int64_t last_ms; /* of the last one, since 1970 */
+};
+
 struct metrics {
     pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
     struct request_count *requests;
     size_t n_requests;
+    struct model_statistics *models;
+    size_t n_models;
     struct histogram durations[METRICS_ROUTES];
     struct histogram queue_wait, compute, batch_rows;
     uint64_t rows, timesteps;
@@ -41,8 +50,11 @@ void metrics_init(struct metrics *metrics);
 /* Count a finished request. */
 void metrics_request(struct metrics *metrics, const struct request *request);
 
-/* Count one run of rows side by side. */
-void metrics_batch(struct metrics *metrics, size_t rows);
+/* Count one run of a model's rows side by side. */
+void metrics_batch(struct metrics *metrics, const char *model, size_t rows);
+
+/* Statistics of a model; zeros where there are none. */
+struct model_statistics metrics_model(struct metrics *metrics, const char *model);
 
 /* Everything in Prometheus's text format 0.0.4. */
 void metrics_write(struct server *server, struct buffer *out);

@@ -1,25 +1,9 @@
 /* What is served: the list of models, TensorFlow Serving's status and metadata shapes with ours beside them. */
+#include "answer_json.h"
 #include "handlers.h"
 #include "server.h"
 
-#include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* Answers with a jansson value, which is taken. */
-static void answer_json(struct request *request, json_t *json)
-{
-    char *text = json ? json_dumps(json, 0) : NULL;
-    json_decref(json);
-    if (!text) {
-        answer_error(request, 503, "out_of_memory", "The server has no memory left for this answer.");
-        return;
-    }
-    buffer_text(&request->answer, text);
-    buffer_text(&request->answer, "\n");
-    free(text);
-    answer_buffer(request, 200, "application/json");
-}
 
 void answer_model_list(struct request *request)
 {

@@ -1,10 +1,13 @@
 /* POST /predict, :step and :initial_state. */
-#include "prediction.h"
+#include "predict_npy.h"
 #include "server.h"
+
+#include <strings.h>
 
 /* ---- /predict ---- */
 
-static bool decode_predict(struct prediction *p)
+/* Keys of the body; an .npy body has its options in the query. */
+static bool read_predict(struct prediction *p)
 {
     static char no_sessions[] = "Sessions are not available in this version; send the states back as initial_state.";
     const struct body_key keys[] = {
@@ -19,7 +22,14 @@ static bool decode_predict(struct prediction *p)
         {"step", BODY_REFUSED, no_sessions},
         {NULL, BODY_TEXT, NULL},
     };
-    if (!prediction_read(p, keys))
+    return !strncasecmp(p->request->content_type, "application/x-npy", 17)
+               ? predict_npy_read(p)
+               : prediction_read(p, keys, p->request->body_bytes);
+}
+
+static bool decode_predict(struct prediction *p)
+{
+    if (!read_predict(p))
         return false;
     bool own = p->request->model->chain.return_sequences;
     return prediction_bind(p, "instances", "initial_state", false, p->return_sequences < 0 ? own : p->return_sequences);
@@ -29,6 +39,10 @@ static void encode_predict(struct prediction *p)
 {
     const struct model *model = p->request->model;
     struct buffer *out = &p->request->answer;
+    if (p->request->wants_npy) {
+        predict_npy_write(p);
+        return;
+    }
     buffer_printf(out, "{\"model\": \"%s\", \"version\": \"%s\", \"outputs\": ", model->name, model->version);
     batch_write_outputs(&p->batch, out, &p->finite);
     if (p->return_state) {
@@ -42,7 +56,7 @@ static void encode_predict(struct prediction *p)
     buffer_text(out, "}\n");
 }
 
-const struct protocol protocol_predict = {decode_predict, encode_predict};
+const struct protocol protocol_predict = {decode_predict, encode_predict, NULL};
 
 /* ---- :step: StackedRNNCells.call, the cells once, without the layer's options; for a model of several layers, the
    whole chain ---- */
@@ -54,7 +68,7 @@ static bool decode_step(struct prediction *p)
         {"states", BODY_NUMBERS, &p->states},
         {NULL, BODY_TEXT, NULL},
     };
-    if (!prediction_read(p, keys))
+    if (!prediction_read(p, keys, p->request->body_bytes))
         return false;
     if (!p->request->model->chain.streamable)
         return failure_set(&p->failure, 400, "not_streamable", "",
@@ -73,7 +87,7 @@ static void encode_step(struct prediction *p)
     buffer_text(out, "}\n");
 }
 
-const struct protocol protocol_step = {decode_step, encode_step};
+const struct protocol protocol_step = {decode_step, encode_step, NULL};
 
 /* ---- :initial_state: StackedRNNCells.get_initial_state ---- */
 
@@ -81,7 +95,7 @@ static bool decode_initial_state(struct prediction *p)
 {
     const struct body_key keys[] = {{"batch_size", BODY_COUNT, &p->batch_size}, {NULL, BODY_TEXT, NULL}};
     const struct batch_limits limits = prediction_limits(p);
-    if (!prediction_read(p, keys))
+    if (!prediction_read(p, keys, p->request->body_bytes))
         return false;
     if (p->batch_size < 0)
         return failure_set(&p->failure, 400, "missing_key", "", "The body needs \"batch_size\".");
@@ -101,4 +115,4 @@ static void encode_initial_state(struct prediction *p)
     buffer_text(&p->request->answer, "}\n");
 }
 
-const struct protocol protocol_initial_state = {decode_initial_state, encode_initial_state};
+const struct protocol protocol_initial_state = {decode_initial_state, encode_initial_state, NULL};

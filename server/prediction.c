@@ -35,12 +35,18 @@ static bool expand(struct request *request, struct failure *failure)
     return true;
 }
 
-bool prediction_read(struct prediction *p, const struct body_key *keys)
+bool prediction_read(struct prediction *p, const struct body_key *keys, size_t bytes)
 {
     struct request *request = p->request;
-    struct json_body body = {
-        .text = request->body ? request->body : "", .bytes = request->body_bytes, .share = &request->memory};
+    struct json_body body = {.text = request->body ? request->body : "", .bytes = bytes, .share = &request->memory};
+    char behind = 0;
+    if (request->body) { /* the reader wants a NUL byte where the JSON ends */
+        behind = request->body[bytes];
+        request->body[bytes] = 0;
+    }
     bool good = json_body_read(&body, keys, &p->failure);
+    if (request->body)
+        request->body[bytes] = behind;
     if (!request->model && (good || strcmp(p->failure.code, "invalid_json")))
         request->model = server_acquire(request->server, p->model);
     if (body.nonfinite_at && !(request->model && request->model->allow_nonfinite) &&
@@ -114,6 +120,27 @@ struct prediction *prediction_begin(struct request *request)
     return NULL;
 }
 
+/* What is small fits a packet or two anyway. */
+enum { GZIP_LEAST_BYTES = 4096 };
+
+static void compress(struct request *request)
+{
+    struct buffer *answer = &request->answer;
+    size_t bytes, room;
+    if (!request->accepts_gzip || request->status != 200 || answer->used < GZIP_LEAST_BYTES)
+        return;
+    char *packed = gzip_compress(answer->text, answer->used, &request->memory, &bytes, &room);
+    if (!packed)
+        return;
+    buffer_close(answer);
+    answer->text = packed;
+    answer->used = bytes;
+    answer->room = room;
+    request->text = packed;
+    request->text_bytes = bytes;
+    request->answer_gzip = true;
+}
+
 /* NaN and Infinity go out only for models that say so. */
 static void answer(struct prediction *p)
 {
@@ -130,6 +157,7 @@ static void answer(struct prediction *p)
         answer_failure(request, &p->failure);
     else
         answer_buffer(request, 200, request->answer_type);
+    compress(request);
 }
 
 void prediction_end(struct prediction *p)
@@ -140,6 +168,8 @@ void prediction_end(struct prediction *p)
         request->timing.compute = now - p->decoded_ns;
     answer(p);
     request->timing.encode = clock_ns() - now;
+    if (request->route->protocol->close)
+        request->route->protocol->close(p);
     batch_close(&p->batch);
     json_tensor_close(&p->inputs, &request->memory);
     json_tensor_close(&p->states, &request->memory);

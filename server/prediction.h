@@ -22,6 +22,8 @@ struct prediction {
     struct json_tensor inputs, states, mask;
     int return_sequences, return_state; /* -1: not said */
     int64_t batch_size;
+    bool columnar;               /* of TensorFlow Serving */
+    struct inference *inference; /* of the Open Inference Protocol */
 
     /* how far its rows are: let into a flight, and done */
     size_t admitted, finished;
@@ -34,10 +36,13 @@ struct protocol {
     bool (*decode)(struct prediction *p);
     /* Write the answer into p->request->answer. */
     void (*encode)(struct prediction *p);
+    /* Free what decode has made; may be NULL. */
+    void (*close)(struct prediction *p);
 };
 
-/* predict.c */
-extern const struct protocol protocol_predict, protocol_step, protocol_initial_state;
+extern const struct protocol protocol_predict, protocol_step, protocol_initial_state; /* predict.c */
+extern const struct protocol protocol_tf_serving;                                     /* tf_serving.c */
+extern const struct protocol protocol_open_inference;                                 /* open_inference.c */
 
 /* Take a request as far as its rows can run. NULL when it has been answered already: with an error, or because there is
    nothing to compute. */
@@ -49,8 +54,9 @@ bool prediction_stops(struct prediction *p);
 /* Encode the answer, or the failure, and hand the request back. p is gone then. */
 void prediction_end(struct prediction *p);
 
-/* For protocols. Read the body as an object with these keys and find its model (that of the target, if it names one). */
-bool prediction_read(struct prediction *p, const struct body_key *keys);
+/* For protocols. Read the first bytes of the body as an object with these keys and find its model (that of the target, if
+   it names one). */
+bool prediction_read(struct prediction *p, const struct body_key *keys, size_t bytes);
 struct batch_limits prediction_limits(const struct prediction *p);
 /* Bind p->inputs, mask and states, which have these names in the body, and room for the outputs. */
 bool prediction_bind(struct prediction *p, const char *inputs, const char *states, bool single, bool sequences);

@@ -33,6 +33,9 @@ struct request {
     char id[REQUEST_ID_BYTES];
     char content_type[80];
     bool gzip;
+    bool has_json_bytes; /* Inference-Header-Content-Length */
+    size_t json_bytes;
+    bool accepts_gzip, wants_npy;
     const struct route *route;
     char name[REQUEST_NAME_BYTES]; /* of the model in the target */
     struct model *model;           /* once known: the request's own use of it, which request_close ends */
@@ -52,6 +55,8 @@ struct request {
     bool retry_later;        /* Retry-After */
     bool close;              /* end the connection */
     bool prediction;         /* Server-Timing is sent */
+    bool answer_gzip;
+    size_t answer_json_bytes; /* Inference-Header-Content-Length, where binary tensors follow the JSON */
 
     size_t rows, timesteps; /* for the log and metrics */
     struct request_timing timing;

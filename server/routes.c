@@ -3,25 +3,45 @@
 
 #include "clock.h"
 #include "handlers.h"
+#include "platform.h"
 #include "prediction.h"
 #include "schedule.h"
 #include "server.h"
 
 #include <string.h>
 
+/* clang-format off */
+#define PROBE(target, handler) {"GET", target, target, ROUTE_PROBE, handler, NULL, NULL}
+#define INLINE(method, target, handler) {method, target, target, ROUTE_INLINE, handler, NULL, NULL}
+#define WORKER(target, protocol, type) {"POST", target, target, ROUTE_WORKER, NULL, protocol, type}
+/* clang-format on */
+
 static const struct route routes[] = {
-    {"GET", "/livez", "/livez", ROUTE_PROBE, answer_livez, NULL},
-    {"GET", "/readyz", "/readyz", ROUTE_PROBE, answer_readyz, NULL},
-    {"GET", "/healthz", "/healthz", ROUTE_PROBE, answer_healthz, NULL},
-    {"GET", "/metrics", "/metrics", ROUTE_PROBE, answer_metrics, NULL},
-    {"POST", "/predict", "/predict", ROUTE_WORKER, NULL, &protocol_predict},
-    {"GET", "/v1/models", "/v1/models", ROUTE_INLINE, answer_model_list, NULL},
-    {"GET", "/v1/models/{m}", "/v1/models/{m}", ROUTE_INLINE, answer_model_status, NULL},
-    {"GET", "/v1/models/{m}/metadata", "/v1/models/{m}/metadata", ROUTE_INLINE, answer_model_metadata, NULL},
-    {"POST", "/v1/models/{m}:initial_state", "/v1/models/{m}:initial_state", ROUTE_WORKER, NULL,
-     &protocol_initial_state},
-    {"POST", "/v1/models/{m}:step", "/v1/models/{m}:step", ROUTE_WORKER, NULL, &protocol_step},
-    {"", "", "other", ROUTE_PROBE, NULL, NULL},
+    PROBE("/", answer_root),
+    PROBE("/livez", answer_livez),
+    PROBE("/readyz", answer_readyz),
+    PROBE("/healthz", answer_healthz),
+    PROBE("/metrics", answer_metrics),
+    WORKER("/predict", &protocol_predict, "application/x-npy"),
+    INLINE("GET", "/openapi.json", answer_openapi),
+    INLINE("GET", "/v1/models", answer_model_list),
+    INLINE("GET", "/v1/models/{m}", answer_model_status),
+    INLINE("GET", "/v1/models/{m}/metadata", answer_model_metadata),
+    WORKER("/v1/models/{m}:predict", &protocol_tf_serving, NULL),
+    WORKER("/v1/models/{m}:initial_state", &protocol_initial_state, NULL),
+    WORKER("/v1/models/{m}:step", &protocol_step, NULL),
+    PROBE("/v2", answer_v2_server),
+    PROBE("/v2/health/live", answer_v2_live),
+    PROBE("/v2/health/ready", answer_v2_ready),
+    INLINE("GET", "/v2/models/stats", answer_v2_statistics),
+    INLINE("GET", "/v2/models/{m}", answer_v2_model),
+    INLINE("GET", "/v2/models/{m}/ready", answer_v2_model_ready),
+    INLINE("GET", "/v2/models/{m}/stats", answer_v2_statistics),
+    WORKER("/v2/models/{m}/infer", &protocol_open_inference, "application/octet-stream"),
+    INLINE("POST", "/v2/repository/index", answer_v2_repository),
+    PROBE("/ping", answer_readyz),                      /* SageMaker */
+    WORKER("/invocations", &protocol_tf_serving, NULL), /* SageMaker */
+    {"", "", "other", ROUTE_PROBE, NULL, NULL, NULL},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 _Static_assert(sizeof routes / sizeof *routes <= METRICS_ROUTES + 0u, "a histogram for every route");
@@ -109,9 +129,10 @@ bool route_request(struct request *request)
     const char *allow = NULL, *name = NULL, *version = "";
     size_t bytes = 0, version_bytes = 0;
     const char *method = strcmp(request->method, "HEAD") ? request->method : "GET";
+    const char *target = platform_target(request->target);
     for (size_t i = 0; i + 1 < N_ROUTES; i++) {
         const struct route *route = &routes[i];
-        if (!matches(route->pattern, request->target, &name, &bytes, &version, &version_bytes))
+        if (!matches(route->pattern, target, &name, &bytes, &version, &version_bytes))
             continue;
         if (!strcmp(route->method, method)) {
             request->route = route;

@@ -20,6 +20,7 @@ struct route {
     enum route_kind kind;
     void (*answer)(struct request *request); /* probe, inline */
     const struct protocol *protocol;         /* worker */
+    const char *binary_type;                 /* a Content-Type that it takes beside JSON, or NULL */
 };
 
 /* The i-th route, NULL past the last. */

@@ -348,7 +348,7 @@ static void content_types_of_curl_are_taken(void **state)
 static void wrong_paths_and_methods_are_refused(void **state)
 {
     (void)state;
-    static const char *const nowhere[] = {"/",
+    static const char *const nowhere[] = {"/none",
                                           "/predict/",
                                           "/Predict",
                                           "/v1/models/",

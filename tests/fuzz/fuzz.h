@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+int fuzz_inference(const unsigned char *data, size_t size);
 int fuzz_body(const unsigned char *data, size_t size);
 int fuzz_safetensors(const unsigned char *data, size_t size);
 int fuzz_config(const unsigned char *data, size_t size);

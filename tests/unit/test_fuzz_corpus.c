@@ -32,6 +32,12 @@ static void bodies_pass(void **state)
     replay("body", fuzz_body);
 }
 
+static void inferences_pass(void **state)
+{
+    (void)state;
+    replay("inference", fuzz_inference);
+}
+
 static void safetensors_pass(void **state)
 {
     (void)state;
@@ -52,7 +58,8 @@ static void handovers_pass(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_pass), cmocka_unit_test(safetensors_pass),
-                                       cmocka_unit_test(configurations_pass), cmocka_unit_test(handovers_pass)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_pass), cmocka_unit_test(inferences_pass),
+                                       cmocka_unit_test(safetensors_pass), cmocka_unit_test(configurations_pass),
+                                       cmocka_unit_test(handovers_pass)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,7 +110,12 @@ static void metrics_are_counted_and_written(void **state)
     request.timing.compute = 700000;
     metrics_request(&server.metrics, &request);
     metrics_request(&server.metrics, &request);
-    metrics_batch(&server.metrics, 3);
+    request.status = 500;
+    metrics_request(&server.metrics, &request);
+    metrics_batch(&server.metrics, "m", 3);
+    const struct model_statistics s = metrics_model(&server.metrics, "m");
+    assert_true(s.success == 2 && s.fail == 1 && s.rows == 6 && s.runs == 1 && s.compute_ns == 1400000);
+    assert_true(!metrics_model(&server.metrics, "other").success);
     request_close(&request);
     server.state = SERVER_LOADING; /* no pool, no models in it */
     metrics_write(&server, &out);
@@ -118,12 +123,12 @@ static void metrics_are_counted_and_written(void **state)
     buffer_bytes(&out, "", 1);
     static const char *const lines[] = {
         "\ncellserve_requests_total{route=\"/v1/models/{m}:step\",model=\"m\",status=\"200\"} 2\n",
-        "\ncellserve_rows_total 6\n",
-        "\ncellserve_timesteps_total 24\n",
+        "\ncellserve_rows_total 9\n",
+        "\ncellserve_timesteps_total 36\n",
         "\ncellserve_compute_duration_seconds_bucket{le=\"0.0005\"} 0\n",
-        "\ncellserve_compute_duration_seconds_bucket{le=\"0.001\"} 2\n",
-        "\ncellserve_compute_duration_seconds_bucket{le=\"+Inf\"} 2\n",
-        "\ncellserve_compute_duration_seconds_sum 0.0014\n",
+        "\ncellserve_compute_duration_seconds_bucket{le=\"0.001\"} 3\n",
+        "\ncellserve_compute_duration_seconds_bucket{le=\"+Inf\"} 3\n",
+        "\ncellserve_compute_duration_seconds_sum 0.0021\n",
         "\ncellserve_batch_rows_bucket{le=\"2\"} 0\n",
         "\ncellserve_batch_rows_bucket{le=\"4\"} 1\n"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)

@@ -1,0 +1,63 @@
+/* Fuzz target: a request of the Open Inference Protocol or of TensorFlow Serving, or a NumPy array, as far as a worker
+   takes it before it computes, and its answer. The first byte says which, and how long the JSON is. */
+#include "fuzz.h"
+#include "model.h"
+
+#include "server/predict_npy.h"
+#include "server/prediction.h"
+#include "server/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int fuzz_inference(const unsigned char *data, size_t size)
+{
+    static const struct settings settings = {
+        .max_rows = 64, .max_timesteps = 64, .max_response_bytes = 1 << 16, .max_body_bytes = 1 << 16};
+    static struct server server = {.settings = &settings};
+    const unsigned char kind = size ? data[0] : 0;
+    if (size) {
+        data++;
+        size--;
+    }
+    struct model *model = (struct model *)(uintptr_t)fuzz_model();
+    struct request request = {.server = &server, .query = "", .model = model};
+    server.memory.limit = 1 << 20;
+    request.memory.memory = &server.memory;
+    request.answer = (struct buffer){.limit = 1 << 16, .share = &request.memory};
+    request.body = malloc(size + 1);
+    memcpy(request.body, data, size);
+    request.body[size] = 0;
+    request.body_bytes = size;
+    request.has_json_bytes = kind & 4;
+    request.json_bytes = kind >> 3 < 31 ? (size_t)(kind >> 3) * 8 : size;
+    struct prediction p = {.request = &request, .finite = true, .return_sequences = -1};
+    const struct protocol *protocol = kind & 1 ? &protocol_tf_serving : &protocol_open_inference;
+    bool good;
+    if (kind & 2)
+        good = predict_npy_read(&p) && prediction_bind(&p, "instances", "", false, kind & 1);
+    else
+        good = protocol->decode(&p);
+    if (!good && (!p.failure.status || !p.failure.code || !p.failure.text[0]))
+        abort(); /* a failure says why */
+    if (good && p.batch.outputs_floats) {
+        memset(p.batch.outputs, 0, p.batch.outputs_floats * sizeof *p.batch.outputs);
+        if (kind & 2)
+            predict_npy_write(&p);
+        else
+            protocol->encode(&p);
+    }
+    if (protocol->close)
+        protocol->close(&p);
+    batch_close(&p.batch);
+    json_tensor_close(&p.inputs, &request.memory);
+    json_tensor_close(&p.states, &request.memory);
+    json_tensor_close(&p.mask, &request.memory);
+    buffer_close(&request.answer);
+    free(request.body);
+    if (request.memory.bytes || server.memory.used)
+        abort(); /* the account is even */
+    return 0;
+}
+
+FUZZ_TARGET(fuzz_inference)
