@@ -111,6 +111,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     server.memory.limit = (size_t)cli->settings.max_inflight_bytes;
     server.n_workers = cli->settings.workers ? (size_t)cli->settings.workers : cpus_available();
     metrics_init(&server.metrics);
+    admission_init(&server.admission, server.n_workers);
     struct http *http = http_start(&server, error, sizeof error);
     if (!http) {
         problem_error(&cli->problems, (struct place){cli->settings.file, NULL}, "%s", error);
@@ -135,9 +136,11 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
             log_line(LOG_INFO, "ended");
         server_close(&server);
         metrics_close(&server.metrics);
+        admission_close(&server.admission);
         return up ? EXIT_GOOD : EXIT_BAD_INPUT;
     }
     metrics_close(&server.metrics);
+    admission_close(&server.admission);
     return cli_problems(&cli->problems);
 }
 

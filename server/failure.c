@@ -23,3 +23,9 @@ bool failure_overloaded(struct failure *failure)
     return failure_set(failure, 503, "overloaded", "",
                        "The server holds too many request bytes at the moment; try again.");
 }
+
+bool failure_too_late(struct failure *failure)
+{
+    return failure_set(failure, 503, "too_late", "",
+                       "The requests before this one take longer than its time-out; try again later.");
+}

@@ -15,6 +15,9 @@ struct failure {
 bool failure_set(struct failure *failure, int status, const char *code, const char *path, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* 503: what was let in already takes longer than the request's time. Returns false. */
+bool failure_too_late(struct failure *failure);
+
 /* 503: limits.max_inflight_bytes, or the machine's memory, is used up. Returns false. */
 bool failure_overloaded(struct failure *failure);
 

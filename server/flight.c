@@ -250,13 +250,16 @@ static bool run_chunk(struct flight *flight, struct worker *worker, const struct
     return whole;
 }
 
-/* Everyone aboard is a timestep or more further; rows at their end give up their seats. */
-static void move_on(struct flight *flight)
+/* Everyone aboard is a timestep or more further and pays for them; rows at their end give up their seats. */
+static void move_on(struct flight *flight, int64_t took_ns)
 {
-    size_t kept = 0;
+    size_t kept = 0, row_steps = 0;
+    for (size_t i = 0; i < flight->n; i++)
+        row_steps += flight->seats[i].steps;
     for (size_t i = 0; i < flight->n; i++) {
         struct flight_seat *seat = &flight->seats[i];
         seat->done += seat->steps;
+        seat->owner->cost_ns += (double)took_ns * (double)seat->steps / (double)row_steps;
         if (seat->done < seat->row->timesteps)
             flight->seats[kept++] = *seat;
         else
@@ -281,6 +284,7 @@ struct prediction *flight_advance(struct flight *flight, struct worker *worker, 
     if (!flight->n)
         return let_out(flight);
     metrics_batch(metrics, flight->model->name, flight->n);
+    int64_t began = clock_ns();
     size_t copies = cut_rows(flight);
     /* the model may have been loaded after the worker was started */
     if (!arena_reserve(&worker->arena, flight->model->scratch_bytes) ||
@@ -288,6 +292,6 @@ struct prediction *flight_advance(struct flight *flight, struct worker *worker, 
         !make_room(flight, &work, copies))
         fail_all(flight);
     else if (run_chunk(flight, worker, &work))
-        move_on(flight);
+        move_on(flight, clock_ns() - began);
     return let_out(flight);
 }

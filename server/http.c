@@ -24,7 +24,7 @@
 enum {
     HEAD_BYTES = 32768,      /* most of a request's head */
     HEAD_FIELDS = 100,       /* most fields of it */
-    SWALLOW_BYTES = 65536,   /* a refused request's body up to this size is read, so that the connection lives on */
+    SWALLOW_BYTES = 1 << 20, /* a refused request's body up to this size is read, so that the connection lives on */
     SPARE_CONNECTIONS = 64,  /* beyond max_connections, for probes and for refusing */
     IDLE_TIMEOUT_MS = 65000, /* a kept-alive connection; longer than proxies keep theirs */
 };
@@ -196,7 +196,8 @@ static bool check_request(struct exchange *x, const char *method, const char *ve
                      (long long)server->settings->max_connections);
         return false;
     }
-    return request->route->kind != ROUTE_WORKER || check_content_type(request);
+    return request->route->kind != ROUTE_WORKER ||
+           (check_content_type(request) && route_admit(request, x->head.has_length ? x->head.length : 0));
 }
 
 static enum MHD_Result begin(struct exchange *x, struct MHD_Connection *mhd, const char *method, const char *version)

@@ -14,6 +14,7 @@ int local_open(struct local *local, struct cli *cli, const struct command *comma
     size_t scratch_bytes;
     *local = (struct local){.server = {.settings = &cli->settings}};
     metrics_init(&local->server.metrics);
+    admission_init(&local->server.admission, 1);
     if (!cli->positional)
         return cli_bad_usage(command, "a MODEL is missing", NULL);
     local->server.memory.limit = (size_t)cli->settings.max_inflight_bytes;
@@ -61,6 +62,7 @@ void local_close(struct local *local)
         request_close(&local->request);
     arena_close(&local->worker.arena);
     metrics_close(&local->server.metrics);
+    admission_close(&local->server.admission);
     server_close(&local->server);
 }
 

@@ -96,6 +96,23 @@ static void hand_back(struct request *request)
     request->done(request);
 }
 
+/* Nanoseconds that a number of the answer takes, roughly. */
+enum { ENCODE_NS = 15 };
+
+/* Now that rows and timesteps are known: whether there is time for them. */
+static bool admit(struct prediction *p)
+{
+    struct request *request = p->request;
+    const struct batch *batch = &p->batch;
+    if (!batch->rows)
+        return true;
+    double numbers = (double)batch->outputs_floats + (double)(batch->n_rows * batch->model->chain.state_elems);
+    double work = (double)batch->timesteps * batch->model->row_step_ns + numbers * ENCODE_NS;
+    return admission_refine(&request->server->admission, work, request->task.deadline_ns - clock_ns(),
+                            &request->work_ns) ||
+           failure_too_late(&p->failure);
+}
+
 struct prediction *prediction_begin(struct request *request)
 {
     struct prediction *p = calloc(1, sizeof *p);
@@ -108,7 +125,7 @@ struct prediction *prediction_begin(struct request *request)
     }
     *p = (struct prediction){
         .request = request, .finite = true, .return_sequences = -1, .return_state = -1, .batch_size = -1};
-    bool good = !prediction_stops(p) && expand(request, &p->failure) && request->route->protocol->decode(p);
+    bool good = !prediction_stops(p) && expand(request, &p->failure) && request->route->protocol->decode(p) && admit(p);
     p->decoded_ns = clock_ns();
     request->timing.decode = p->decoded_ns - request->timing.started;
     if (good && p->batch.rows) {
@@ -168,6 +185,8 @@ void prediction_end(struct prediction *p)
         request->timing.compute = now - p->decoded_ns;
     answer(p);
     request->timing.encode = clock_ns() - now;
+    double took = (double)(request->timing.decode + request->timing.encode) + p->cost_ns;
+    admission_leave(&request->server->admission, p->finished ? request->body_bytes : 0, took, &request->work_ns);
     if (request->route->protocol->close)
         request->route->protocol->close(p);
     batch_close(&p->batch);

@@ -27,6 +27,7 @@ struct prediction {
 
     /* how far its rows are: let into a flight, and done */
     size_t admitted, finished;
+    double cost_ns;                /* its share of the chunks it took part in */
     int64_t decoded_ns, looked_ns; /* when decoding ended; when it was last seen that the client is there */
 };
 

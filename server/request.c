@@ -31,6 +31,7 @@ bool request_init(struct request *request, struct server *server, const char *ta
 
 void request_close(struct request *request)
 {
+    admission_leave(&request->server->admission, 0, 0, &request->work_ns);
     server_release(request->model);
     buffer_close(&request->answer);
     free(request->body);

@@ -43,6 +43,7 @@ struct request {
     char *body; /* followed by a NUL byte */
     size_t body_bytes, body_room;
     struct memory_share memory;
+    double work_ns; /* what admission has counted for it */
 
     /* the answer: text of answer_bytes, in `answer`, in `error` or static */
     int status;

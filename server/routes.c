@@ -160,6 +160,32 @@ static void expire(struct task *task)
     request->done(request);
 }
 
+static bool queue_full(struct request *request)
+{
+    answer_error(request, 503, "queue_full", "%lld requests wait already (limits.max_queue); try again.",
+                 (long long)request->server->settings->max_queue);
+    return false;
+}
+
+bool route_admit(struct request *request, uint64_t bytes)
+{
+    struct server *server = request->server;
+    size_t queued, running, used = server->memory.used, limit = server->memory.limit;
+    if (request->route->kind != ROUTE_WORKER || server->state == SERVER_LOADING)
+        return true;
+    pool_load(&server->pool, &queued, &running);
+    if (queued >= (size_t)server->settings->max_queue)
+        return queue_full(request);
+    struct failure failure = {.status = 0};
+    if (used > limit || bytes > limit - used)
+        failure_overloaded(&failure);
+    else if (!admission_enter(&server->admission, bytes, request->timeout_ms * NS_PER_MS, &request->work_ns))
+        failure_too_late(&failure);
+    if (failure.status)
+        answer_failure(request, &failure);
+    return !failure.status;
+}
+
 bool route_dispatch(struct request *request)
 {
     struct server *server = request->server;
@@ -177,7 +203,5 @@ bool route_dispatch(struct request *request)
     request->task.deadline_ns = request->timing.queued + request->timeout_ms * NS_PER_MS;
     if (pool_try_add(&server->pool, &request->task))
         return true;
-    answer_error(request, 503, "queue_full", "%lld requests wait already (limits.max_queue); try again.",
-                 (long long)server->settings->max_queue);
-    return false;
+    return queue_full(request);
 }

@@ -36,6 +36,10 @@ const struct route *route_find(const char *method, const char *pattern);
    405 with Allow. */
 bool route_request(struct request *request);
 
+/* Before its body of so many bytes (0: not known) is read: false with a 503 answered where it would be refused later, for
+   want of room in the queue, of memory, or of time. */
+bool route_admit(struct request *request, uint64_t bytes);
+
 /* Once the request is whole: answer it, or (true) it has been queued and `done` will be called. */
 bool route_dispatch(struct request *request);
 

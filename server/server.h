@@ -2,6 +2,7 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include "admission.h"
 #include "config/model.h"
 #include "config/settings.h"
 #include "memory.h"
@@ -40,6 +41,7 @@ struct server {
     size_t n_workers;
     struct pool pool;
     struct memory memory;
+    struct admission admission;
     struct metrics metrics;
     atomic_size_t connections;
 };

@@ -128,7 +128,9 @@ static void a_request_past_its_deadline_is_504(void **state)
     int fd = post_raw(&server, body), waiting = post_raw(&server, body);
     assert_int_equal(status_of(fd, 20000, answer, sizeof answer), 504);
     assert_non_null(strstr(answer, "\"deadline_exceeded\""));
-    assert_int_equal(status_of(waiting, 20000, answer, sizeof answer), 504); /* expired in the queue */
+    int status =
+        status_of(waiting, 20000, answer, sizeof answer); /* expired in the queue, or seen to be too late before */
+    assert_true(status == 504 || (status == 503 && strstr(answer, "\"too_late\"")));
     assert_true(now_ms() - began < (SANITIZED ? 10000 : 2000));
     free(body);
     struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}"); /* and the worker is free again */
