@@ -26,10 +26,23 @@ static int wait_signal(const sigset_t *signals)
     return signal > 0 ? signal : 0;
 }
 
+/* One line a second at most for all that was refused. */
+static void log_refused(struct server *server)
+{
+    static int64_t next_ns;
+    int64_t now = clock_ns();
+    size_t n = now < next_ns ? 0 : atomic_exchange(&server->refused, 0);
+    if (!n)
+        return;
+    next_ns = now + 1000 * (int64_t)NS_PER_MS;
+    log_line(LOG_WARN, "%zu prediction%s refused with 503 (debug shows each)", n, n == 1 ? " was" : "s were");
+}
+
 static int tick(struct server *server, struct http *http, struct reload *reload, const sigset_t *signals)
 {
     int signal = wait_signal(signals);
     http_reap(http);
+    log_refused(server);
     pool_expire(&server->pool, clock_ns(), false);
     if (signal == SIGHUP && reload)
         reload_all(reload);

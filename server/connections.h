@@ -22,6 +22,7 @@ struct connection {
     enum connection_stage stage;
     int64_t began_ns;  /* when the stage began */
     uint64_t progress; /* bytes of the body so far, or of the answer */
+    bool unread;       /* it was answered before its body had come; only the I/O thread looks at that */
 };
 
 struct connections {

@@ -2,9 +2,12 @@
 #include "cpus.h"
 
 #include <sched.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 size_t cpus_of_quota(const char *cpu_max)
 {
@@ -83,4 +86,17 @@ void cpus_bind(size_t i)
             sched_setaffinity(0, sizeof one, &one);
             return;
         }
+}
+
+/* Source: sched_setattr(2), struct sched_attr; sched_runtime of SCHED_OTHER is the length of a slice. */
+void cpus_wake_soon(void)
+{
+    const struct {
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime_ns, deadline_ns, period_ns;
+    } attributes = {.size = sizeof attributes, .runtime_ns = 100000};
+    syscall(SYS_sched_setattr, 0, &attributes, 0);
 }

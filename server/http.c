@@ -4,7 +4,9 @@
 
 #include "clock.h"
 #include "connections.h"
+#include "cpus.h"
 #include "http_check.h"
+#include "linger.h"
 #include "log.h"
 #include "routes.h"
 
@@ -24,7 +26,7 @@
 enum {
     HEAD_BYTES = 32768,      /* most of a request's head */
     HEAD_FIELDS = 100,       /* most fields of it */
-    SWALLOW_BYTES = 1 << 20, /* a refused request's body up to this size is read, so that the connection lives on */
+    SWALLOW_BYTES = 1 << 18, /* a refused request's body up to this size is read, so that the connection lives on */
     SPARE_CONNECTIONS = 64,  /* beyond max_connections, for probes and for refusing */
     IDLE_TIMEOUT_MS = 65000, /* a kept-alive connection; longer than proxies keep theirs */
 };
@@ -33,6 +35,7 @@ struct http {
     struct MHD_Daemon *daemon;
     struct server *server;
     struct connections connections;
+    struct lingerers *linger;
     char url[128];
     int listener;
     bool quiesced; /* the library has handed the listening socket back */
@@ -212,6 +215,7 @@ static enum MHD_Result begin(struct exchange *x, struct MHD_Connection *mhd, con
     connection_stage(&x->http->connections, x->connection, STAGE_BODY, 0);
     if (!good && (x->request.close || !small)) {
         x->request.close = true;
+        x->connection->unread = x->head.chunked || x->head.has_length;
         return answer(x); /* on the first call: the connection ends, and the body is not read */
     }
     return MHD_YES;
@@ -336,6 +340,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
     if (!x)
         return;
     if (x->answered) {
+        http->server->refused += request_was_refused(&x->request);
         metrics_request(&http->server->metrics, &x->request);
         log_request(&x->request);
     }
@@ -348,15 +353,28 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
     *context = NULL;
 }
 
+/* The library's thread is met here first. It has little to do and much that waits for it: probes, refusals, answers. */
+static void tune_thread(void)
+{
+    static _Thread_local bool tuned;
+    if (!tuned)
+        cpus_wake_soon();
+    tuned = true;
+}
+
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
                           enum MHD_ConnectionNotificationCode code)
 {
     struct http *http = cls;
+    tune_thread();
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
         *socket_context = info ? connection_open(&http->connections, info->connect_fd) : NULL;
         http->server->connections++;
     } else {
+        struct connection *connection = *socket_context;
+        if (connection && connection->unread && http->linger)
+            linger_add(http->linger, connection->fd);
         if (*socket_context)
             connection_close(&http->connections, *socket_context);
         *socket_context = NULL;
@@ -452,6 +470,7 @@ struct http *http_start(struct server *server, char *error, size_t error_size)
     }
     name_url(http);
     raise_file_limit(connections);
+    http->linger = linger_start();
     connections_init(&http->connections, settings->read_timeout_ms, IDLE_TIMEOUT_MS);
     MHD_set_panic_func(on_panic, NULL);
     http->daemon = MHD_start_daemon(
@@ -466,6 +485,7 @@ struct http *http_start(struct server *server, char *error, size_t error_size)
                  connections);
         close(http->listener);
         connections_close(&http->connections);
+        linger_stop(http->linger);
         free(http);
         return NULL;
     }
@@ -514,5 +534,6 @@ void http_stop(struct http *http)
     if (http->quiesced)
         close(http->listener);
     connections_close(&http->connections);
+    linger_stop(http->linger);
     free(http);
 }

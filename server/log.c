@@ -120,7 +120,7 @@ void log_request(const struct request *request)
     bool probe = request->route->kind == ROUTE_PROBE && request->route->answer;
     struct line line;
     enum log_level level = request->status >= 500 ? LOG_WARN : LOG_INFO;
-    if (probe)
+    if (probe || request_was_refused(request)) /* of those there may be very many; they are logged by their number */
         level = LOG_DEBUG;
     if (level < setup.level)
         return;

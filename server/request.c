@@ -40,6 +40,11 @@ void request_close(struct request *request)
     *request = (struct request){0};
 }
 
+bool request_was_refused(const struct request *request)
+{
+    return request->prediction && request->status == 503 && !request->timing.started;
+}
+
 const char *request_timeout_source(const struct request *request)
 {
     return request->timeout_ms < request->server->settings->request_timeout_ms ? "X-Request-Timeout-Ms"

@@ -68,6 +68,9 @@ struct request {
 bool request_init(struct request *request, struct server *server, const char *target);
 void request_close(struct request *request);
 
+/* Whether it was a prediction that no worker took up, for want of room or time. */
+bool request_was_refused(const struct request *request);
+
 /* Where its timeout_ms comes from, for messages. */
 const char *request_timeout_source(const struct request *request);
 

@@ -44,6 +44,7 @@ struct server {
     struct admission admission;
     struct metrics metrics;
     atomic_size_t connections;
+    atomic_size_t refused; /* predictions, before a worker saw them, since that was last logged */
 };
 
 /* Load every model of the settings, and run one timestep of each; every problem is added. Then the pool's scratch size

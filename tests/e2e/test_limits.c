@@ -118,6 +118,28 @@ static void a_full_queue_is_503_at_once(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
+/* Refused by its head alone; the client sends all of its body first and must still get the answer, not a reset. */
+static void a_large_body_that_is_refused_gets_its_answer(void **state)
+{
+    (void)state;
+    struct daemon server;
+    enum { BYTES = 8 << 20 };
+    char answer[4096], *body = malloc(BYTES);
+    start(&server, ", \"limits\": {\"max_body_bytes\": 1000000}", NULL);
+    memset(body, ' ', BYTES);
+    int fd = raw_connect(&server);
+    int n = snprintf(answer, sizeof answer, "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", BYTES);
+    raw_send(fd, answer, (size_t)n);
+    for (size_t sent = 0; sent < BYTES; sent += 1 << 16) {
+        raw_send(fd, body + sent, 1 << 16);
+        sleep_ms(1); /* long after the answer */
+    }
+    assert_int_equal(status_of(fd, 5000, answer, sizeof answer), 413);
+    assert_non_null(strstr(answer, "\"body_too_large\""));
+    free(body);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
 static void a_request_past_its_deadline_is_504(void **state)
 {
     (void)state;
@@ -306,6 +328,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bodies_rows_and_timesteps_are_limited),
         cmocka_unit_test(a_full_queue_is_503_at_once),
+        cmocka_unit_test(a_large_body_that_is_refused_gets_its_answer),
         cmocka_unit_test(a_request_past_its_deadline_is_504),
         cmocka_unit_test(bytes_in_flight_are_limited),
         cmocka_unit_test(connections_are_limited_but_probes_answer),
