@@ -118,6 +118,11 @@ bench: all ## measure the machine, the demo model alone and over HTTP, and the f
 	@tools/install.sh test
 	@$(MAKE) --no-print-directory build/release/tests/unit/test_core_vec
 	@bench/run.sh build/cellserve
+bench-serving: all ## serving against peers and floors: codec, HTTP, batching, overload, slow clients, memory (15 minutes)
+	@tools/install.sh bench-serving
+	@bench/serving/run.py build/cellserve
+growth: all ## time against timesteps, rows, layers and units, draw docs/growth.svg
+	@bench/growth.py build/cellserve docs/growth.svg
 shapes: build/release/bench/shapes ## time LSTM steps of every size, draw docs/shapes.svg
 	@for run in 1 2 3; do build/release/bench/shapes >build/shapes$$run.csv || exit 1; done
 	@bench/shapes.py build/shapes1.csv build/shapes2.csv build/shapes3.csv docs/shapes.svg
@@ -160,7 +165,7 @@ clean: ## remove what was built
 	rm -rf build
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all help unit e2e arrows run test tests clients bench asan tsan fuzz lint format docker clean
+.PHONY: all help unit e2e arrows run test tests clients bench bench-serving growth shapes asan tsan fuzz lint format docker clean

@@ -3,8 +3,10 @@
 
 #include "clock.h"
 
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 /* Grace for a connection whose client may be sending just as the drain begins. */
@@ -70,6 +72,19 @@ void connection_progress(struct connections *all, struct connection *connection,
     pthread_mutex_unlock(&all->lock);
 }
 
+void connection_give_up(const struct connection *connection)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+/* Whether the client has not taken all of what was sent to it: the end of an answer may lie in the kernel for long. */
+static bool has_unread(const struct connection *connection)
+{
+    int bytes = 0;
+    return !ioctl(connection->fd, SIOCOUTQ, &bytes) && bytes > 0;
+}
+
 /* When the stage must be over; a body or an answer earns time by its bytes. */
 static int64_t deadline(const struct connections *all, const struct connection *connection)
 {
@@ -110,9 +125,13 @@ size_t connections_reap(struct connections *all, int64_t now_ns)
     size_t cut = 0;
     pthread_mutex_lock(&all->lock);
     for (struct connection *connection = all->first; connection; connection = connection->next) {
-        if (now_ns <= deadline(all, connection))
+        bool stuck = connection->stage == STAGE_IDLE && now_ns > connection->began_ns + all->read_timeout_ns &&
+                     has_unread(connection);
+        if (now_ns <= deadline(all, connection) && !stuck)
             continue;
-        if (connection->stage != STAGE_IDLE && connection->stage != STAGE_ANSWER)
+        if (stuck || connection->stage == STAGE_ANSWER)
+            connection_give_up(connection);
+        else if (connection->stage != STAGE_IDLE)
             send_timeout(connection->fd);
         shutdown(connection->fd, SHUT_RDWR);
         connection->stage = STAGE_WAIT; /* once is enough */

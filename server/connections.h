@@ -50,6 +50,9 @@ void connection_stage(struct connections *all, struct connection *connection, en
 /* More of a body has come. */
 void connection_progress(struct connections *all, struct connection *connection, uint64_t bytes);
 
+/* The client does not read: when the socket is closed, what it has not taken is thrown away, and the kernel keeps nothing. */
+void connection_give_up(const struct connection *connection);
+
 /* Shut down every socket whose stage is past its deadline; a client that was sending a request gets a 408 before.
    Returns how many. Whoever owns the sockets sees them end and closes them. */
 size_t connections_reap(struct connections *all, int64_t now_ns);

@@ -344,6 +344,8 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
         metrics_request(&http->server->metrics, &x->request);
         log_request(&x->request);
     }
+    if (x->connection && x->answered && code == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED)
+        connection_give_up(x->connection);
     if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
         connection_stage(&http->connections, x->connection, STAGE_IDLE, 0);
         MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_MS / 1000);

@@ -431,6 +431,28 @@ static bool count_element(struct reader *r, struct json_tensor *tensor, const st
     return true;
 }
 
+/* The numbers that follow one in the same list, up to what is no comma or no number: the loop in which bodies are read. */
+static void read_numbers(struct reader *r, struct json_tensor *tensor, struct json_list *list)
+{
+    const char *at = r->at, *wrong;
+    for (;;) {
+        const char *next = at;
+        float value;
+        if (*next != ',')
+            break;
+        next += 1 + (next[1] == ' ');
+        next = number_read(next, r->end, &value, &wrong);
+        if (!next || isinf(value)) /* whoever comes after this says what is wrong */
+            break;
+        if (tensor->n_values == tensor->values_room)
+            break; /* add_value makes room */
+        tensor->values[tensor->n_values++] = value;
+        list->length++;
+        at = next;
+    }
+    r->at = at;
+}
+
 static bool read_element(struct reader *r, struct json_tensor *tensor, const struct open_lists *open)
 {
     bool booleans = open->type->type == BODY_BOOLEANS;
@@ -456,7 +478,11 @@ static bool read_element(struct reader *r, struct json_tensor *tensor, const str
     }
     if (booleans && value != 0 && value != 1)
         return tensor_failure(r, tensor, open, "wrong_type", "Expected true, false, 1 or 0, found %s.", "a number");
-    return count_element(r, tensor, open, LIST_OF_NUMBERS) && add_value(r, tensor, value);
+    if (!count_element(r, tensor, open, LIST_OF_NUMBERS) || !add_value(r, tensor, value))
+        return false;
+    if (!booleans)
+        read_numbers(r, tensor, &tensor->lists[open->at[open->depth - 1]]);
+    return true;
 }
 
 /* Opens lists down to the first element that is none; the reader is at a '['. */

@@ -11,16 +11,17 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Digits as they come, up to 19; later ones only move the exponent. */
+/* Digits as they come, up to 18 that count (a signed 64-bit number holds them); later ones only move the exponent. */
+enum { MOST_DIGITS = 18 };
 struct scan {
-    uint64_t digits;
+    int64_t digits;
     int significant, exponent;
     bool cut; /* digits that are not 0 were left out */
 };
 
 /* Whether eight bytes are all digits, and their value. Source: Lemire, "Number parsing at a gigabyte per second", Software:
    Practice and Experience 51(8), 2021, section 4. The first byte in memory is the lowest. */
-static bool eight_digits(const char *p, uint64_t *value)
+static inline bool eight_digits(const char *p, int64_t *value)
 {
     uint64_t v;
     memcpy(&v, p, sizeof v);
@@ -30,23 +31,26 @@ static bool eight_digits(const char *p, uint64_t *value)
     v -= UINT64_C(0x3030303030303030);
     v = v * 10 + (v >> 8);
     const uint64_t mask = UINT64_C(0xff000000ff), low = (v & mask) * (100 + (UINT64_C(1000000) << 32));
-    *value = (low + (v >> 16 & mask) * (1 + (UINT64_C(10000) << 32))) >> 32;
+    *value = (int64_t)((low + (v >> 16 & mask) * (1 + (UINT64_C(10000) << 32))) >> 32);
     return true;
 }
 
-static const char *scan_digits(const char *p, const char *end, struct scan *s, bool fraction)
+__attribute__((always_inline)) static inline const char *scan_digits(const char *p, const char *end, struct scan *s,
+                                                                     bool fraction)
 {
-    uint64_t eight;
-    while (s->significant <= 11 && end - p >= 8 && (s->digits || *p != '0') && eight_digits(p, &eight)) {
+    int64_t eight;
+    for (; *p == '0' && !s->digits; p++) /* zeros before the first digit that counts */
+        s->exponent -= fraction;
+    while (s->significant <= MOST_DIGITS - 8 && end - p >= 8 && eight_digits(p, &eight)) {
         s->digits = s->digits * 100000000 + eight;
         s->significant += 8;
         s->exponent -= fraction ? 8 : 0;
         p += 8;
     }
     for (; is_digit(*p); p++) {
-        if (s->significant < 19) {
-            s->digits = s->digits * 10 + (uint64_t)(*p - '0');
-            s->significant += s->digits != 0;
+        if (s->significant < MOST_DIGITS) {
+            s->digits = s->digits * 10 + (*p - '0');
+            s->significant++;
             s->exponent -= fraction;
         } else {
             s->cut |= *p != '0';
@@ -70,15 +74,18 @@ static const char *scan_exponent(const char *p, int *exponent)
     return p;
 }
 
-/* 10^0..10^22 are exact doubles; up to 10^38 they are within half an ulp. */
-static const double tens[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11, 1e12,
-                              1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23, 1e24, 1e25,
-                              1e26, 1e27, 1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38};
+/* 10^-38..10^38, each within half a unit in its last place. */
+static const double powers_of_ten[] = {
+    1e-38, 1e-37, 1e-36, 1e-35, 1e-34, 1e-33, 1e-32, 1e-31, 1e-30, 1e-29, 1e-28, 1e-27, 1e-26, 1e-25, 1e-24, 1e-23,
+    1e-22, 1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9,  1e-8,  1e-7,
+    1e-6,  1e-5,  1e-4,  1e-3,  1e-2,  1e-1,  1e0,   1e1,   1e2,   1e3,   1e4,   1e5,   1e6,   1e7,   1e8,   1e9,
+    1e10,  1e11,  1e12,  1e13,  1e14,  1e15,  1e16,  1e17,  1e18,  1e19,  1e20,  1e21,  1e22,  1e23,  1e24,  1e25,
+    1e26,  1e27,  1e28,  1e29,  1e30,  1e31,  1e32,  1e33,  1e34,  1e35,  1e36,  1e37,  1e38};
 
-/* digits * 10^exponent as a double whose error is below 4 units in its last place (rounding of the digits, of the
-   power, of the operation, and digits cut after the 19th), rounded to float32 when that is certain: not within
-   those units of the middle between two floats, and a normal float. */
-static bool fast(const struct scan *s, float *out)
+/* digits * 10^exponent as a double whose error is below 4 units in its last place (rounding of the digits, of the power
+   and of the product, at most one each, and digits cut after the 18th, a tenth), rounded to float32 when that is certain:
+   not within those units of the middle between two floats, and a normal float. */
+static inline bool fast(const struct scan *s, float *out)
 {
     if (!s->digits) {
         *out = 0;
@@ -86,8 +93,7 @@ static bool fast(const struct scan *s, float *out)
     }
     if (s->exponent < -38 || s->exponent > 38)
         return false;
-    double value = (double)s->digits;
-    value = s->exponent < 0 ? value / tens[-s->exponent] : value * tens[s->exponent];
+    double value = (double)s->digits * powers_of_ten[s->exponent + 38];
     if (!(value >= 0x1p-125 && value <= 0x1p127))
         return false;
     uint64_t bits;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that a goal needs and that are missing: install.sh build|run|test|lint|neon|sanitize|clients.
+# Install the Debian packages that a goal needs and that are missing: install.sh build|run|test|lint|neon|sanitize|clients|bench-serving.
 # Says what it installs before it does. Works as root, or through sudo.
 set -eu
 build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-serial-dev zlib1g-dev libhdf5-dev libzip-dev libseccomp-dev linux-libc-dev"
@@ -9,9 +9,10 @@ run) wanted="$build curl ca-certificates" ;;
 test) wanted="$build libcmocka-dev libcurl4-openssl-dev" ;;
 lint) wanted="$build libcmocka-dev libcurl4-openssl-dev clang clang-format cppcheck" ;;
 neon) wanted="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" ;;
+bench-serving) wanted="$build python3 python3-venv wrk g++ libsimdjson-dev" ;;
 clients) wanted="$build python3 python3-venv" ;;
 sanitize) wanted="$build libcmocka-dev libcurl4-openssl-dev clang libclang-rt-14-dev valgrind python3" ;;
-*) echo "usage: $0 build|run|test|lint|neon|sanitize|clients" >&2; exit 2 ;;
+*) echo "usage: $0 build|run|test|lint|neon|sanitize|clients|bench-serving" >&2; exit 2 ;;
 esac
 
 missing=""

@@ -63,6 +63,25 @@ static void stages_have_deadlines(void **state)
     connections_close(&all);
 }
 
+/* The server has written its answer and is done with it, but the client takes nothing. */
+static void an_answer_that_lies_in_the_kernel_is_not_idle(void **state)
+{
+    (void)state;
+    char text[512];
+    connections_init(&all, 1000, 65000);
+    for (int takes = 0; takes < 2; takes++) {
+        struct connection *connection = fresh();
+        connection_stage(&all, connection, STAGE_IDLE, 0);
+        assert_int_equal(send(ends[0], "answer", 6, 0), 6);
+        if (takes)
+            assert_int_equal(recv(ends[1], text, sizeof text, 0), 6);
+        assert_false(cut_after(connection, 999, text));
+        assert_int_equal(cut_after(connection, 1001, text), !takes);
+        done(connection);
+    }
+    connections_close(&all);
+}
+
 static void the_408_is_well_formed(void **state)
 {
     (void)state;
@@ -96,8 +115,8 @@ static void a_drain_cuts_the_idle(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(stages_have_deadlines),
-                                       cmocka_unit_test(the_408_is_well_formed),
-                                       cmocka_unit_test(a_drain_cuts_the_idle)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(stages_have_deadlines), cmocka_unit_test(an_answer_that_lies_in_the_kernel_is_not_idle),
+        cmocka_unit_test(the_408_is_well_formed), cmocka_unit_test(a_drain_cuts_the_idle)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

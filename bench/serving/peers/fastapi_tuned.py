@@ -1,0 +1,28 @@
+"""FastAPI at its best: raw bodies, orjson both ways, NumPy arrays printed as they are, large bodies off the event loop."""
+import numpy as np
+import orjson
+from fastapi import FastAPI, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from session import infer, session
+
+SESSIONS = {name: session(name) for name in ("m1", "m2", "m3")}
+app = FastAPI()
+
+
+def work(body):
+    request = orjson.loads(body)
+    y, h1, c1, h2, c2 = infer(SESSIONS[request["model"]], np.asarray(request["inputs"], np.float32))
+    return orjson.dumps({"outputs": y, "states": [[h1, c1], [h2, c2]]}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+@app.post("/predict")
+async def predict(request: Request):
+    body = await request.body()
+    answer = work(body) if len(body) < 4096 else await run_in_threadpool(work, body)
+    return Response(answer, media_type="application/json")
+
+
+@app.get("/health")
+def health():
+    return {"ok": True}

@@ -1,0 +1,288 @@
+#!/usr/bin/env python3
+"""run.py BINARY [SECTION...]: what serving costs, against peers and floors, on the loopback address; every ratio is of one run.
+
+Sections: peers, codec, http, batching, overload, slow, memory (all, when none is named). Peers are installed from PyPI into
+build/serving; --no-triton leaves the larger one out. Tools: wrk, and load.c, floor.c, codec.c beside this file.
+"""
+import contextlib, http.client, json, os, platform, random, re, signal, subprocess, sys, threading, time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+WORK = os.path.join(ROOT, "build", "serving")
+MODELS = os.path.join(WORK, "models")
+arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
+BINARY = os.path.abspath(arguments[0])
+SECTIONS = arguments[1:] or ["peers", "codec", "http", "batching", "overload", "slow", "memory"]
+SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, text=True, capture_output=True, **options).stdout
+
+
+def lstm(units):
+    return {"class_name": "RNN", "config": {"cell": [{"class_name": "LSTMCell", "config": {"units": units}}] * 2}}
+
+
+def sequence(timesteps, features):
+    return [[random.uniform(-1, 1) for _ in range(features)] for _ in range(timesteps)]
+
+
+def prepare():
+    os.makedirs(MODELS, exist_ok=True)
+    random.seed(1)
+    whole = lambda units: {"class_name": "RNN", "config": {**lstm(units)["config"], "return_sequences": True}}
+    config = {"log": {"level": "error"}, "limits": {"max_connections": 4096}, "models": [
+        {"name": "m1", "input_size": 2, "layer": lstm(128)}, {"name": "m2", "input_size": 64, "layer": whole(128)},
+        {"name": "m3", "input_size": 64, "layer": whole(256)}, {"name": "c4", "input_size": 64, "layer": lstm(256)},
+        {"name": "one", "input_size": 1, "layer": {"class_name": "SimpleRNN", "config": {"units": 1}}}]}
+    with open(f"{WORK}/config.json", "w") as file:
+        json.dump(config, file)
+    with open(f"{WORK}/mixed.tsv", "w") as file:  # C4's model, one row a request, 1 to 200 timesteps
+        for _ in range(200):
+            n = random.randint(1, 200)
+            body = {"model": "c4", "return_state": False, "instances": [sequence(n, 64)]}
+            file.write(f"{'short' if n <= 40 else 'long'}\t{json.dumps(body)}\n")
+    with open(f"{WORK}/one.json", "w") as file:
+        json.dump({"model": "one", "return_state": False, "instances": [[[0.5]]]}, file)
+    run("cc", "-O2", "-D_GNU_SOURCE", "-o", f"{WORK}/load", f"{HERE}/load.c")
+    run("cc", "-O2", "-o", f"{WORK}/floor", f"{HERE}/floor.c", "-lmicrohttpd", "-pthread")
+    if not os.path.exists(f"{WORK}/tools/complete"):
+        install("tools", "numpy", "onnx")
+    run(f"{WORK}/tools/bin/python", f"{HERE}/peers/models.py", MODELS)
+
+
+def install(name, *packages, python=sys.executable):
+    run(python, "-m", "venv", f"{WORK}/{name}")
+    run(f"{WORK}/{name}/bin/pip", "install", "-q", *packages)
+    open(f"{WORK}/{name}/complete", "w").close()
+
+
+def get(port, path, timeout=5):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, body
+
+
+@contextlib.contextmanager
+def server(command, port, path, **environment):
+    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               start_new_session=True)
+    try:
+        for _ in range(600):
+            with contextlib.suppress(OSError):
+                if get(port, path)[0] == 200:
+                    break
+            time.sleep(0.1)
+        else:
+            raise SystemExit(f"{command} does not come up")
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def cellserve(port, *flags):
+    return server([BINARY, "serve", "--config", f"{WORK}/config.json", "--port", str(port), *flags], port, "/readyz")
+
+
+def wrk(port, path, body, clients, headers="", seconds=SECONDS):
+    return json.loads(run("wrk", "-t1", f"-c{clients}", f"-d{int(seconds)}s", "-s", f"{HERE}/post.lua", f"http://127.0.0.1:{port}{path}",
+                          env={**os.environ, "BODY": body, "HEADERS": headers}).splitlines()[-1])
+
+
+def load(port, path, *flags):
+    return json.loads(run(f"{WORK}/load", str(port), path, *map(str, flags)))
+
+
+def binary_headers(file):
+    return "Content-Type: application/octet-stream\nInference-Header-Content-Length: " + open(f"{MODELS}/{file}.length").read()
+
+
+# M1 to M3 by 1, 8 and 64 clients: requests a second and latencies.
+CASES = [("m1", 1), ("m1", 8), ("m1", 64), ("m2", 1), ("m2", 8), ("m2", 64), ("m3", 1), ("m3", 8)]
+
+
+def peers():
+    results = {}
+
+    def measure(name, port, path, body, headers=lambda case: "", cases=CASES):
+        for case, clients in cases:
+            results[name, case, clients] = wrk(port, path(case), f"{MODELS}/{body(case)}", clients, headers(case),
+                                               seconds=SECONDS * (2 if case == "m3" else 1))
+
+    with cellserve(9311):
+        measure("cellserve", 9311, lambda c: "/predict", lambda c: f"{c}.json")
+        measure("cellserve binary", 9311, lambda c: f"/v2/models/{c}/infer", lambda c: f"{c}.v2", lambda c: binary_headers(f"{c}.v2"),
+                [("m3", 1), ("m3", 8)])
+    if not os.path.exists(f"{WORK}/fastapi/complete"):
+        install("fastapi", "fastapi", "uvicorn", "httptools", "uvloop", "orjson", "onnxruntime", "numpy")
+    environment = {"MODELS": MODELS, "PYTHONPATH": f"{HERE}/peers"}
+    with server([f"{WORK}/fastapi/bin/python", "-m", "uvicorn", "fastapi_tuned:app", "--host", "127.0.0.1", "--port", "9312", "--loop",
+                 "uvloop", "--http", "httptools", "--workers", "2", "--log-level", "warning", "--no-access-log"], 9312, "/health",
+                **environment):
+        measure("FastAPI, ONNX Runtime", 9312, lambda c: "/predict", lambda c: f"{c}.peer.json")
+    if "--no-triton" not in sys.argv:
+        if not os.path.exists(f"{WORK}/triton/complete"):  # its own interpreter wants Debian's
+            install("triton", "nvidia-pytriton", "onnxruntime", "numpy", python="/usr/bin/python3")
+        with server([f"{WORK}/triton/bin/python", f"{HERE}/peers/triton.py", "9313"], 9313, "/v2/models/m3/ready", **environment):
+            measure("Triton front end, binary", 9313, lambda c: f"/v2/models/{c}/infer", lambda c: f"{c}.triton",
+                    lambda c: binary_headers(f"{c}.triton"))
+    names = sorted({name for name, _, _ in results})
+    for case, clients in CASES:
+        print(f"{case}, {clients} client{'s' if clients > 1 else ''}")
+        json_peers = [r for (n, c, k), r in results.items() if (c, k) == (case, clients) and not n.startswith("cellserve")]
+        own = results["cellserve", case, clients]
+        for name in names:
+            if r := results.get((name, case, clients)):
+                print(f"  {name:26} {r['rps']:9.1f} /s  p50 {r['p50']:9.3f} ms  p99 {r['p99']:9.3f} ms  errors {r['errors']}")
+        best = max(r["rps"] for r in json_peers)
+        print(f"  cellserve / best peer: requests {own['rps'] / best:.2f}, p50 {own['p50'] / min(r['p50'] for r in json_peers):.2f}, "
+              f"p99 {own['p99'] / min(r['p99'] for r in json_peers):.2f}")
+        own, triton = results.get(("cellserve binary", case, clients)), results.get(("Triton front end, binary", case, clients))
+        if own and triton:
+            print(f"  binary, against Triton's: requests {own['rps'] / triton['rps']:.2f}, p50 {own['p50'] / triton['p50']:.2f}")
+
+
+def codec():
+    libraries = [f"{ROOT}/build/release/libcellserve_{x}.a" for x in ("server", "config", "core")]
+    run("make", "-C", ROOT, *(os.path.relpath(x, ROOT) for x in libraries))
+    run("cc", "-O2", "-D_GNU_SOURCE", f"-I{ROOT}", "-c", f"{HERE}/codec.c", "-o", f"{WORK}/codec.o")
+    run("c++", "-O3", "-std=c++17", "-c", f"{HERE}/codec_peers.cpp", "-o", f"{WORK}/codec_peers.o")
+    flags = run("pkg-config", "--libs", "libmicrohttpd", "jansson", "openblas", "zlib", "hdf5", "libzip", "libseccomp").split()
+    run("c++", "-o", f"{WORK}/codec", f"{WORK}/codec.o", f"{WORK}/codec_peers.o", "-Wl,--start-group", *libraries, "-Wl,--end-group",
+        "-lsimdjson", "-lhdf5_hl", *flags, "-lm", "-pthread")
+    print(run(f"{WORK}/codec", f"{MODELS}/m1.json", f"{MODELS}/m2.json"), end="")
+
+
+# Against a bare libmicrohttpd program, one after the other, several times: the median of the ratios.
+def against_floor(name, method, path, body):
+    with cellserve(9321):
+        size = len(get(9321, path)[1]) if method == "GET" else 60
+        with server([f"{WORK}/floor", "9322", str(size)], 9322, "/"):
+            for clients in (8, 64):
+                ratios = []
+                for _ in range(5):
+                    rates = []
+                    for port in (9321, 9322):
+                        if method == "GET":
+                            out = run("wrk", "-t1", f"-c{clients}", "-d1s", f"http://127.0.0.1:{port}{path}")
+                            rates.append(float(re.search(r"Requests/sec: *([0-9.]+)", out)[1]))
+                        else:
+                            rates.append(wrk(port, path, body, clients, seconds=1)["rps"])
+                    ratios.append((rates[0] / rates[1], *rates))
+                ratio, own, floor = sorted(ratios)[2]
+                print(f"  {name}, {clients} clients: {own:.0f} /s, bare libmicrohttpd {floor:.0f} /s, ratio {ratio:.2f}")
+
+
+def http_overhead():
+    against_floor("GET /livez", "GET", "/livez", None)
+    against_floor("POST /predict, one SimpleRNN unit", "POST", "/predict", f"{WORK}/one.json")
+
+
+def batching():
+    flags = ("--lines", f"{WORK}/mixed.tsv", "--connections", 64, "--seconds", SECONDS)
+    with cellserve(9331):
+        on = load(9331, "/predict", *flags)
+    with cellserve(9331, "--batching-max-batch-rows", "1"):
+        off = load(9331, "/predict", *flags)
+    for name, r in (("together", on), ("one row at a time", off)):
+        print(f"  {name:18} {r['goodput']:8.1f} /s  median of short ones {r['p50_short']:8.2f} ms, of long ones {r['p50_long']:8.2f} ms")
+    print(f"  ratio of requests {on['goodput'] / off['goodput']:.2f}; of the medians of short ones {on['p50_short'] / off['p50_short']:.3f}")
+
+
+def overload():
+    body = f"{MODELS}/m2.json"
+    with cellserve(9341):
+        peak = load(9341, "/predict", "--body", body, "--connections", 64, "--seconds", SECONDS)["goodput"]
+        print(f"  peak {peak:.0f} /s (64 clients)")
+        for times in (2, 5):
+            worst, stop = [0.0, 0], threading.Event()
+
+            def probe():
+                while not stop.wait(0.1):
+                    began = time.monotonic()
+                    status, _ = get(9341, "/readyz")
+                    worst[0] = max(worst[0], time.monotonic() - began)
+                    worst[1] += status != 200
+
+            thread = threading.Thread(target=probe)
+            thread.start()
+            r = load(9341, "/predict", "--body", body, "--connections", 2000, "--rate", int(times * peak), "--seconds", 3 * SECONDS)
+            stop.set()
+            thread.join()
+            sent = 1 - r["unsent"] / (times * peak * 3 * SECONDS)
+            print(f"  {times} times that ({100 * sent:.0f} % could be sent): goodput {r['goodput'] / peak:.2f} of the peak; refused {r['refused']}, "
+                  f"99 % of them within {r['refused_p99']:.0f} ms, without Retry-After {r['without_retry']}; resets {r['errors']}; "
+                  f"worst probe {worst[0] * 1e3:.0f} ms, failed {worst[1]}")
+            time.sleep(1)
+            after = load(9341, "/predict", "--body", body, "--connections", 8, "--seconds", 1)
+            print(f"    a second later, 8 clients: {after['goodput']:.0f} /s, refused {after['refused']}")
+
+
+def slow():
+    body, read_ms = f"{MODELS}/m1.json", 3000
+    with cellserve(9351, "--limits-read-timeout-ms", str(read_ms)):
+        quiet = load(9351, "/predict", "--body", body, "--connections", 8, "--seconds", SECONDS)
+        print(f"  quiet: {quiet['goodput']:.0f} /s, p99 {quiet['p99']:.2f} ms")
+        for attack in ("head", "body", "read"):
+            attacked = f"{MODELS}/m2.json"
+            process = subprocess.Popen([f"{WORK}/load", "9351", "/predict", "--attack", attack, "--connections", "1000", "--seconds", "20",
+                                        "--body", attacked], stdout=subprocess.PIPE, text=True)
+            time.sleep(0.5)
+            beside = load(9351, "/predict", "--body", body, "--connections", 8, "--seconds", SECONDS)
+            r = json.loads(process.communicate()[0])
+            print(f"  1000 slow at the {attack}: p99 of others {beside['p99'] / quiet['p99']:.2f} times the quiet one; {r['cut']} cut, "
+                  f"after {r['first_s']:.1f} to {r['last_s']:.1f} s (read_timeout_ms {read_ms})")
+
+
+def resident(process):
+    return int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{process.pid}/status").read())[1])
+
+
+def memory():
+    requests = int(os.environ.get("BENCH_REQUESTS", "200000"))
+    with cellserve(9361) as process:
+        for count in (requests // 10, requests):
+            done = 0
+            while done < count:
+                done += wrk(9361, "/predict", f"{WORK}/one.json", 64, seconds=2)["rps"] * 2
+            print(f"  resident {resident(process)} KiB after {done:.0f} requests more")
+        for case in ("m2", "m3"):
+            before = resident(process)
+            peak = [before]
+            stop = threading.Event()
+
+            def watch():
+                while not stop.wait(0.001):
+                    peak[0] = max(peak[0], resident(process))
+
+            thread = threading.Thread(target=watch)
+            thread.start()
+            connection = http.client.HTTPConnection("127.0.0.1", 9361)
+            body = open(f"{MODELS}/{case}.json", "rb").read()
+            for _ in range(3):
+                connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+                answer = connection.getresponse().read()
+            stop.set()
+            thread.join()
+            limit = 8 * (len(body) + len(answer)) // 1024 + 64
+            print(f"  {case}: {peak[0] - before} KiB more at most, {len(body) + len(answer)} bytes in and out (8 times and 64 KiB: {limit} KiB)")
+
+
+prepare()
+cpu = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
+isa = run(BINARY, "bench", os.path.join(ROOT, "demo", "seed"), "--seconds", "1").splitlines()[0]
+print(f"{cpu}, {os.cpu_count()} CPUs, {platform.release()}; {isa}")
+for section in SECTIONS:
+    print(f"== {section}")
+    {"peers": peers, "codec": codec, "http": http_overhead, "batching": batching, "overload": overload, "slow": slow,
+     "memory": memory}[section]()
+    sys.stdout.flush()
