@@ -274,12 +274,16 @@ static void fail_all(struct flight *flight)
         failure_overloaded(&flight->seats[i].owner->failure);
 }
 
+struct prediction *flight_sweep(struct flight *flight)
+{
+    for (struct prediction *p = flight->first; p; p = p->next)
+        is_over(p);
+    return let_out(flight);
+}
+
 struct prediction *flight_advance(struct flight *flight, struct worker *worker, struct metrics *metrics)
 {
     struct model_work work = {.floats = 0};
-    for (struct prediction *p = flight->first; p; p = p->next)
-        if (is_over(p))
-            leave(flight, p);
     let_in(flight);
     if (!flight->n)
         return let_out(flight);

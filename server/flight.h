@@ -43,6 +43,9 @@ void flight_close(struct flight *flight);
 
 void flight_add(struct flight *flight, struct prediction *p);
 
+/* Returns the predictions that nobody waits for any more, linked; their failure is set, their rows have left. */
+struct prediction *flight_sweep(struct flight *flight);
+
 /* Let rows in and run a chunk. Returns the predictions that are through with it, linked: all of their rows are done, or
    their failure is set. */
 struct prediction *flight_advance(struct flight *flight, struct worker *worker, struct metrics *metrics);

@@ -114,8 +114,13 @@ void metrics_request(struct metrics *metrics, const struct request *request)
             (double)(clock_ns() - t->accepted) * 1e-9);
     if (request->prediction) {
         observe(&metrics->queue_wait, duration_bounds, (double)t->queue * 1e-9);
-        if (t->compute)
-            observe(&metrics->compute, duration_bounds, (double)t->compute * 1e-9);
+        const struct {
+            struct histogram *histogram;
+            int64_t ns;
+        } parts[] = {{&metrics->decode, t->decode}, {&metrics->compute, t->compute}, {&metrics->encode, t->encode}};
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+            if (parts[i].ns)
+                observe(parts[i].histogram, duration_bounds, (double)parts[i].ns * 1e-9);
         count_prediction(metrics, request);
         metrics->rows += request->rows;
         metrics->timesteps += request->timesteps;
@@ -175,8 +180,12 @@ static void write_requests(const struct metrics *metrics, struct buffer *out)
     }
     head(out, "queue_duration_seconds", "histogram", "Wait of predictions for a worker.");
     write_histogram(out, "queue_duration_seconds", "", &metrics->queue_wait, duration_bounds);
+    head(out, "decode_duration_seconds", "histogram", "Reading the bodies of predictions.");
+    write_histogram(out, "decode_duration_seconds", "", &metrics->decode, duration_bounds);
     head(out, "compute_duration_seconds", "histogram", "Computation of predictions.");
     write_histogram(out, "compute_duration_seconds", "", &metrics->compute, duration_bounds);
+    head(out, "encode_duration_seconds", "histogram", "Writing the answers of predictions.");
+    write_histogram(out, "encode_duration_seconds", "", &metrics->encode, duration_bounds);
     head(out, "batch_rows", "histogram", "Sequences that a worker ran side by side.");
     write_histogram(out, "batch_rows", "", &metrics->batch_rows, row_bounds);
     head(out, "rows_total", "counter", "Sequences predicted.");

@@ -40,7 +40,7 @@ struct metrics {
     struct model_statistics *models;
     size_t n_models;
     struct histogram durations[METRICS_ROUTES];
-    struct histogram queue_wait, compute, batch_rows;
+    struct histogram queue_wait, decode, compute, encode, batch_rows;
     uint64_t rows, timesteps;
     double started;
 };

@@ -69,13 +69,6 @@ static struct decimal shortest(uint32_t significand, uint32_t biased)
     return (struct decimal){s + (value > half || (value == half && (s & 1))), k};
 }
 
-/* The decimal digits of a number, most significant first: text[first] to text[first + count - 1]. */
-struct digits {
-    char text[24];
-    size_t first;
-    int count;
-};
-
 /* Eight digits side by side in a register: halves of four, of two, then single ones, each by a multiplication that stands
    for the division (exact for numbers this small). The first digit is the lowest byte, which is the first in memory. */
 static uint64_t eight_digits(uint32_t x)
@@ -87,36 +80,47 @@ static uint64_t eight_digits(uint32_t x)
     return tens | (v - 10 * tens) << 8;
 }
 
+/* The decimal digits of a number: one before the others, if it has nine, and eight characters, the first in the lowest
+   byte. They stay in registers: what is stored and loaded again at another place costs more than all the rest. */
+struct digits {
+    uint64_t characters;
+    uint32_t top; /* 0: none */
+    int count;
+};
+
 /* The digits of d.digits, which has nine at most and is not 0, without the zeros at its end: *exponent grows by those. */
-static void split(struct decimal d, struct digits *out, int *exponent)
+static inline struct digits split(struct decimal d, int *exponent)
 {
-    const uint64_t zeros = UINT64_C(0x3030303030303030);
     uint32_t top = d.digits / 100000000;
     uint64_t rest = eight_digits(d.digits % 100000000);
     int last = rest ? 7 - __builtin_clzll(rest) / 8 : -1; /* of the eight; -1 is the one before them */
-    rest += zeros;
-    out->text[0] = (char)('0' + top);
-    memcpy(out->text + 1, &rest, sizeof rest);
-    out->first = top ? 0 : 1 + (size_t)__builtin_ctzll(rest - zeros) / 8;
-    out->count = last + 2 - (int)out->first;
+    int zeros = top ? 0 : __builtin_ctzll(rest) / 8;
     *exponent = d.exponent + 7 - last;
+    return (struct digits){(rest + UINT64_C(0x3030303030303030)) >> 8 * zeros, top, last + 1 - zeros + (top > 0)};
 }
 
-/* What is copied may be longer than what counts: there is room for it. */
+/* Nine characters are written, whatever counts: there is room. */
+static inline void put(const struct digits *digits, char *out)
+{
+    *out = (char)('0' + digits->top);
+    memcpy(out + (digits->top > 0), &digits->characters, sizeof digits->characters);
+}
+
 static char *write_decimal(struct decimal d, char *out)
 {
-    struct digits digits;
     int exponent;
-    split(d, &digits, &exponent);
-    const char *text = digits.text + digits.first;
+    const struct digits digits = split(d, &exponent);
     int count = digits.count, point = count + exponent; /* digits before the decimal point */
-    if (point > 9 || point < -3) {                      /* d.ddde±x */
-        *out++ = text[0];
-        if (count > 1) {
-            *out++ = '.';
-            memcpy(out, text + 1, (size_t)count - 1);
-            out += count - 1;
-        }
+    if (point <= 0 && point >= -3) {                    /* 0.00ddd */
+        memcpy(out, "0.000", 5);
+        put(&digits, out + 2 - point);
+        return out + 2 - point + count;
+    }
+    put(&digits, out);
+    if (point > 9 || point < -3) { /* d.ddde±x */
+        memmove(out + 2, out + 1, (size_t)count - 1);
+        out[1] = '.';
+        out += count > 1 ? count + 1 : 1;
         *out++ = 'e';
         int e = point - 1;
         if (e < 0) {
@@ -128,19 +132,13 @@ static char *write_decimal(struct decimal d, char *out)
         *out++ = (char)('0' + e % 10);
         return out;
     }
-    if (point <= 0) { /* 0.00ddd */
-        memcpy(out, "0.000", 5);
-        memcpy(out + 2 - point, text, 9);
-        return out + 2 - point + count;
-    }
-    memcpy(out, text, 9);
     if (exponent >= 0) { /* ddd00.0 */
         memset(out + count, '0', (size_t)exponent);
         memcpy(out + point, ".0", 2);
         return out + point + 2;
     }
-    out[point] = '.'; /* dd.ddd */
-    memcpy(out + point + 1, text + point, (size_t)(count - point));
+    memmove(out + point + 1, out + point, (size_t)(count - point)); /* dd.ddd */
+    out[point] = '.';
     return out + count + 1;
 }
 
@@ -153,8 +151,8 @@ char *number_write(float value, char *out)
         memcpy(out, "NaN", 3);
         return out + 3;
     }
-    if (bits >> 31)
-        *out++ = '-';
+    *out = '-';
+    out += bits >> 31; /* no jump: signs cannot be foreseen */
     if (biased == 255) {
         memcpy(out, "Infinity", 8);
         return out + 8;

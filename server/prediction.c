@@ -27,8 +27,7 @@ static bool expand(struct request *request, struct failure *failure)
                               &request->memory, &bytes, &room, failure);
     if (!plain)
         return false;
-    free(request->body);
-    memory_give(&request->memory, request->body_room);
+    request_drop_body(request);
     request->body = plain;
     request->body_bytes = bytes;
     request->body_room = room;
@@ -126,6 +125,7 @@ struct prediction *prediction_begin(struct request *request)
     *p = (struct prediction){
         .request = request, .finite = true, .return_sequences = -1, .return_state = -1, .batch_size = -1};
     bool good = !prediction_stops(p) && expand(request, &p->failure) && request->route->protocol->decode(p) && admit(p);
+    request_drop_body(request);
     p->decoded_ns = clock_ns();
     request->timing.decode = p->decoded_ns - request->timing.started;
     if (good && p->batch.rows) {

@@ -29,13 +29,20 @@ bool request_init(struct request *request, struct server *server, const char *ta
     return true;
 }
 
+void request_drop_body(struct request *request)
+{
+    free(request->body);
+    memory_give(&request->memory, request->body_room);
+    request->body = NULL;
+    request->body_room = 0;
+}
+
 void request_close(struct request *request)
 {
     admission_leave(&request->server->admission, 0, 0, &request->work_ns);
     server_release(request->model);
     buffer_close(&request->answer);
-    free(request->body);
-    memory_give(&request->memory, request->body_room);
+    request_drop_body(request);
     free(request->target);
     *request = (struct request){0};
 }
@@ -100,6 +107,7 @@ void answer_failure(struct request *request, const struct failure *failure)
     int n = snprintf(request->error, sizeof request->error, "{\"error\": \"%s\", \"code\": \"%s\"%s%s%s}\n", text,
                      failure->code, *path ? ", \"path\": \"" : "", path, *path ? "\"" : "");
     buffer_close(&request->answer);
+    request->answer_json_bytes = 0;
     request->status = failure->status;
     request->answer_type = "application/json";
     request->text = request->error;

@@ -68,6 +68,9 @@ struct request {
 bool request_init(struct request *request, struct server *server, const char *target);
 void request_close(struct request *request);
 
+/* Free the body, of which nothing but its length is needed any more. */
+void request_drop_body(struct request *request);
+
 /* Whether it was a prediction that no worker took up, for want of room or time. */
 bool request_was_refused(const struct request *request);
 

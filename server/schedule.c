@@ -88,27 +88,37 @@ static void wait_for_company(struct schedule *s)
         pool_wait(s->worker->pool, until);
 }
 
+/* End the predictions that are through with the flight at *at; it is closed when it has no others. Returns where the next
+   one is. */
+static struct flight **settle(struct schedule *s, struct flight **at, struct prediction *through)
+{
+    struct flight *flight = *at;
+    if (flight->first) {
+        at = &flight->next;
+    } else {
+        *at = flight->next;
+        flight_close(flight);
+    }
+    for (struct prediction *next; through; through = next) {
+        next = through->next;
+        end(s, through);
+    }
+    return at;
+}
+
+/* Before others are let in: who has gone, or is too late, is in nobody's way. */
+static void sweep(struct schedule *s)
+{
+    for (struct flight **at = &s->flights; *at;)
+        at = settle(s, at, flight_sweep(*at));
+}
+
 /* A chunk of every flight. */
 static void advance(struct schedule *s)
 {
     int64_t now = s->settings->max_queue_delay_us ? clock_ns() : INT64_MAX;
-    for (struct flight **at = &s->flights, *flight; (flight = *at);) {
-        if (waits(flight, now)) {
-            at = &flight->next;
-            continue;
-        }
-        struct prediction *p = flight_advance(flight, s->worker, &s->server->metrics), *next;
-        if (flight->first) {
-            at = &flight->next;
-        } else {
-            *at = flight->next;
-            flight_close(flight);
-        }
-        for (; p; p = next) {
-            next = p->next;
-            end(s, p);
-        }
-    }
+    for (struct flight **at = &s->flights; *at;)
+        at = waits(*at, now) ? &(*at)->next : settle(s, at, flight_advance(*at, s->worker, &s->server->metrics));
 }
 
 static struct schedule schedule_of(struct request *request, struct worker *worker)
@@ -121,7 +131,7 @@ void schedule_run(struct task *task, struct worker *worker)
     struct request *request = request_of(task);
     struct schedule s = schedule_of(request, worker);
     begin(&s, request);
-    while (take_more(&s), s.flights) {
+    while (sweep(&s), take_more(&s), s.flights) {
         if (s.settings->max_queue_delay_us)
             wait_for_company(&s);
         advance(&s);
@@ -132,6 +142,6 @@ void schedule_alone(struct request *request, struct worker *worker)
 {
     struct schedule s = schedule_of(request, worker);
     begin(&s, request);
-    while (s.flights)
+    while (sweep(&s), s.flights)
         advance(&s);
 }

@@ -158,7 +158,8 @@ static void the_drain_ends_in_time_whatever_runs(void **state)
     int first = status_of(running, answer, sizeof answer), second = status_of(queued, answer, sizeof answer);
     assert_int_equal(first, 503);
     assert_int_equal(second, 503);
-    assert_non_null(strstr(answer, "\"shutting_down\""));
+    /* the second may have been judged by what was before it, where steps are slow */
+    assert_true(strstr(answer, "\"shutting_down\"") || strstr(answer, "\"too_late\""));
     assert_int_equal(daemon_wait(&server, 30), 0);
     assert_true(now_ms() - began < (SANITIZED ? 10000 : 4000));
 }

@@ -223,6 +223,30 @@ static void wrong_requests_of_the_open_inference_protocol(void **state)
     }
 }
 
+/* Send raw bytes on a connection of their own and read the answer, which must be a 200; its end is answer + *bytes. Returns
+   its body. */
+static const char *exchange(const char *request, size_t n, char *answer, size_t size, size_t *bytes)
+{
+    int fd = raw_connect(&server);
+    raw_send(fd, request, n);
+    *bytes = raw_read(fd, answer, size, 5000);
+    close(fd);
+    assert_int_equal(strncmp(answer, "HTTP/1.1 200", 12), 0);
+    return strstr(answer, "\r\n\r\n") + 4;
+}
+
+/* The outputs of "stack" for [[1, 2], [3, 4]], as raw floats. */
+static void assert_raw_outputs(const char *raw)
+{
+    float got[2];
+    memcpy(got, raw, sizeof got);
+    json_t *want = post("/predict", "{\"model\": \"stack\", \"instances\": [[[1, 2], [3, 4]]]}");
+    const json_t *row = json_array_get(json_object_get(want, "outputs"), 0);
+    for (size_t u = 0; u < 2; u++)
+        assert_true(got[u] == (float)json_real_value(json_array_get(row, u)));
+    json_decref(want);
+}
+
 /* Binary tensors: JSON, then the values. */
 static void tensors_behind_the_json(void **state)
 {
@@ -238,22 +262,13 @@ static void tensors_behind_the_json(void **state)
                  "application/octet-stream\r\nInference-Header-Content-Length: %zu\r\nContent-Length: %zu\r\n\r\n%s",
                  strlen(json), strlen(json) + sizeof x, json);
     memcpy(request + n, x, sizeof x);
-    int fd = raw_connect(&server);
-    raw_send(fd, request, (size_t)n + sizeof x);
-    size_t bytes = raw_read(fd, answer, sizeof answer, 5000);
-    close(fd);
-    assert_int_equal(strncmp(answer, "HTTP/1.1 200", 12), 0);
+    size_t bytes;
+    const char *body = exchange(request, (size_t)n + sizeof x, answer, sizeof answer, &bytes);
     assert_non_null(strstr(answer, "Content-Type: application/octet-stream"));
-    const char *body = strstr(answer, "\r\n\r\n") + 4, *length = strstr(answer, "Inference-Header-Content-Length: ");
+    const char *length = strstr(answer, "Inference-Header-Content-Length: ");
     assert_non_null(length);
-    float got[2];
-    assert_int_equal((size_t)(answer + bytes - body), (size_t)atoi(length + 33) + sizeof got);
-    memcpy(got, answer + bytes - sizeof got, sizeof got);
-    json_t *want = post("/predict", "{\"model\": \"stack\", \"instances\": [[[1, 2], [3, 4]]]}");
-    for (size_t u = 0; u < 2; u++)
-        assert_true(got[u] ==
-                    (float)json_real_value(json_array_get(json_array_get(json_object_get(want, "outputs"), 0), u)));
-    json_decref(want);
+    assert_int_equal((size_t)(answer + bytes - body), (size_t)atoi(length + 33) + 2 * sizeof(float));
+    assert_raw_outputs(answer + bytes - 2 * sizeof(float));
 }
 
 static void a_numpy_array_in_and_out(void **state)
@@ -270,22 +285,12 @@ static void a_numpy_array_in_and_out(void **state)
     n += 10;
     n += sprintf(request + n, "%-69s\n", "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 2), }");
     memcpy(request + n, x, sizeof x);
-    int fd = raw_connect(&server);
-    raw_send(fd, request, (size_t)n + sizeof x);
-    size_t bytes = raw_read(fd, answer, sizeof answer, 5000);
-    close(fd);
-    assert_int_equal(strncmp(answer, "HTTP/1.1 200", 12), 0);
-    const char *body = strstr(answer, "\r\n\r\n") + 4;
+    size_t bytes;
+    const char *body = exchange(request, (size_t)n + sizeof x, answer, sizeof answer, &bytes);
     assert_int_equal((size_t)(answer + bytes - body), 128 + 2 * sizeof(float));
     assert_int_equal(memcmp(body, "\x93NUMPY\x01\x00\x76\x00", 10), 0);
     assert_non_null(memmem(body, 128, "'shape': (1, 2)", 15));
-    float got[2];
-    memcpy(got, body + 128, sizeof got);
-    json_t *want = post("/predict", "{\"model\": \"stack\", \"instances\": [[[1, 2], [3, 4]]]}");
-    for (size_t u = 0; u < 2; u++)
-        assert_true(got[u] ==
-                    (float)json_real_value(json_array_get(json_array_get(json_object_get(want, "outputs"), 0), u)));
-    json_decref(want);
+    assert_raw_outputs(body + 128);
 }
 
 /* The two outputs of a Bidirectional that does not merge. */

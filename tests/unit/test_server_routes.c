@@ -129,6 +129,7 @@ static void metrics_are_counted_and_written(void **state)
         "\ncellserve_compute_duration_seconds_bucket{le=\"0.001\"} 3\n",
         "\ncellserve_compute_duration_seconds_bucket{le=\"+Inf\"} 3\n",
         "\ncellserve_compute_duration_seconds_sum 0.0021\n",
+        "\ncellserve_decode_duration_seconds_count 0\n",
         "\ncellserve_batch_rows_bucket{le=\"2\"} 0\n",
         "\ncellserve_batch_rows_bucket{le=\"4\"} 1\n"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
