@@ -20,6 +20,7 @@ struct batch {
     unsigned char *mask;
     float *states, *outputs;
     size_t outputs_floats, mask_bytes;
+    struct team *team; /* writes the answer, or NULL */
 };
 
 struct batch_limits {

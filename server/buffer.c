@@ -55,11 +55,13 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
     buffer_bytes(buffer, text, n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
 }
 
-void buffer_floats(struct buffer *buffer, const float *values, size_t n, bool *finite)
+size_t buffer_floats_most(size_t n)
 {
-    if (!buffer_room(buffer, n * (NUMBER_MAX_CHARS + 1) + 2))
-        return;
-    char *out = buffer->text + buffer->used;
+    return n * (NUMBER_MAX_CHARS + 1) + 2;
+}
+
+char *buffer_floats_at(char *out, const float *values, size_t n, bool *finite)
+{
     *out++ = '[';
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(values[i]))
@@ -70,7 +72,14 @@ void buffer_floats(struct buffer *buffer, const float *values, size_t n, bool *f
     if (n)
         out--;
     *out++ = ']';
-    buffer->used = (size_t)(out - buffer->text);
+    return out;
+}
+
+void buffer_floats(struct buffer *buffer, const float *values, size_t n, bool *finite)
+{
+    if (!buffer_room(buffer, buffer_floats_most(n)))
+        return;
+    buffer->used = (size_t)(buffer_floats_at(buffer->text + buffer->used, values, n, finite) - buffer->text);
     if (buffer->used > buffer->limit)
         buffer->too_large = true;
 }

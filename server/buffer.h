@@ -19,6 +19,11 @@ void buffer_text(struct buffer *buffer, const char *text);
 void buffer_bytes(struct buffer *buffer, const char *bytes, size_t n);
 void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Most bytes of a JSON list of n numbers. */
+size_t buffer_floats_most(size_t n);
+/* Write that list to out, which has room for it; returns its end. *finite as below. */
+char *buffer_floats_at(char *out, const float *values, size_t n, bool *finite);
+
 /* A JSON list of numbers, "[1.0,0.5]". false in *finite (never set to true) when one is NaN or infinite. */
 void buffer_floats(struct buffer *buffer, const float *values, size_t n, bool *finite);
 

@@ -55,18 +55,16 @@ static struct decimal shortest(uint32_t significand, uint32_t biased)
     int32_t h = q + floor_shift(-k * 1741647, 19) + 1;                      /* floor(log2 10^-k) */
     uint64_t g = powers_of_ten[-k + 31];
     uint32_t lower = round_to_odd(g, left << h) + !even, upper = round_to_odd(g, right << h) - !even;
-    uint32_t value = round_to_odd(g, middle << h), s = value / 4;
-    if (s >= 10) {
-        uint32_t tens = s / 10;
-        bool below = lower <= 40 * tens, above = 40 * tens + 40 <= upper;
-        if (below != above)
-            return (struct decimal){tens + above, k + 1};
-    }
+    uint32_t value = round_to_odd(g, middle << h), s = value / 4, tens = s / 10, half = 4 * s + 2;
+    /* Which of the candidates it is cannot be foreseen, so all are worked out and none is jumped to. */
+    bool below_tens = lower <= 40 * tens, above_tens = 40 * tens + 40 <= upper;
     bool below = lower <= 4 * s, above = 4 * s + 4 <= upper;
-    if (below != above)
-        return (struct decimal){s + above, k};
-    uint32_t half = 4 * s + 2;
-    return (struct decimal){s + (value > half || (value == half && (s & 1))), k};
+    uint32_t nearer_above = (value > half) | ((value == half) & (s & 1));
+    uint32_t by_tens = (s >= 10) & (below_tens != above_tens);
+    uint32_t by_one = below != above;
+    uint32_t ones = s + ((above & by_one) | (nearer_above & (by_one ^ 1)));
+    uint32_t mask = -by_tens;
+    return (struct decimal){(ones & ~mask) | ((tens + above_tens) & mask), k + (int)by_tens};
 }
 
 /* Eight digits side by side in a register: halves of four, of two, then single ones, each by a multiplication that stands

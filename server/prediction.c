@@ -112,7 +112,7 @@ static bool admit(struct prediction *p)
            failure_too_late(&p->failure);
 }
 
-struct prediction *prediction_begin(struct request *request)
+struct prediction *prediction_begin(struct request *request, struct worker *worker)
 {
     struct prediction *p = calloc(1, sizeof *p);
     request->timing.started = clock_ns();
@@ -122,8 +122,12 @@ struct prediction *prediction_begin(struct request *request)
         hand_back(request);
         return NULL;
     }
-    *p = (struct prediction){
-        .request = request, .finite = true, .return_sequences = -1, .return_state = -1, .batch_size = -1};
+    *p = (struct prediction){.request = request,
+                             .worker = worker,
+                             .finite = true,
+                             .return_sequences = -1,
+                             .return_state = -1,
+                             .batch_size = -1};
     bool good = !prediction_stops(p) && expand(request, &p->failure) && request->route->protocol->decode(p) && admit(p);
     request_drop_body(request);
     p->decoded_ns = clock_ns();
@@ -135,6 +139,23 @@ struct prediction *prediction_begin(struct request *request)
     }
     prediction_end(p);
     return NULL;
+}
+
+/* From so many numbers on, idle workers are asked to help. */
+enum { MANY_NUMBERS = 8192 };
+
+static void encode(struct prediction *p)
+{
+    struct pool *pool = p->worker->pool;
+    struct team team;
+    bool help = pool && pool->n_workers > 1 && p->batch.outputs_floats >= MANY_NUMBERS;
+    if (help) {
+        team_open(&team, &pool->host, pool->n_workers);
+        p->batch.team = &team;
+    }
+    p->request->route->protocol->encode(p);
+    if (help)
+        team_close(&team);
 }
 
 /* What is small fits a packet or two anyway. */
@@ -163,7 +184,7 @@ static void answer(struct prediction *p)
 {
     struct request *request = p->request;
     if (!p->failure.status)
-        request->route->protocol->encode(p);
+        encode(p);
     if (!p->failure.status && !p->finite && !(request->model && request->model->allow_nonfinite))
         failure_set(
             &p->failure, 500, "nonfinite_output", "",

@@ -12,6 +12,7 @@
  */
 struct prediction {
     struct request *request;
+    struct worker *worker;
     struct prediction *next;
     struct batch batch;
     struct failure failure;
@@ -47,7 +48,7 @@ extern const struct protocol protocol_open_inference;                           
 
 /* Take a request as far as its rows can run. NULL when it has been answered already: with an error, or because there is
    nothing to compute. */
-struct prediction *prediction_begin(struct request *request);
+struct prediction *prediction_begin(struct request *request, struct worker *worker);
 
 /* Whether it is of no use to go on; p->failure says why. */
 bool prediction_stops(struct prediction *p);

@@ -43,7 +43,7 @@ static void end(struct schedule *s, struct prediction *p)
 
 static void begin(struct schedule *s, struct request *request)
 {
-    struct prediction *p = prediction_begin(request);
+    struct prediction *p = prediction_begin(request, s->worker);
     if (!p)
         return;
     struct flight *flight = find_flight(s, p);
