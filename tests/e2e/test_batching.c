@@ -5,9 +5,11 @@
 #include <signal.h>
 #include <unistd.h>
 
-static const char slow_model[] =
-    "{\"models\": [{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": "
-    "512}}}]%s}";
+static const char slow_model[] = "{\"models\": [{\"name\": \"other\", \"input_size\": 1, \"layer\": {\"class_name\": "
+                                 "\"GRU\", \"config\": {\"units\": 3}}}, "
+                                 "{\"name\": \"m\", \"default\": true, \"input_size\": 1, \"layer\": {\"class_name\": "
+                                 "\"LSTM\", \"config\": {\"units\": "
+                                 "512}}}]%s}";
 
 enum { LONG = SANITIZED ? 1500 : 6000 };
 
@@ -78,6 +80,25 @@ static void short_sequences_overtake_long_ones(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
+/* One worker, and a model that keeps it busy: another model's requests have their chunks in turn. */
+static void models_share_a_worker(void **state)
+{
+    (void)state;
+    struct daemon server;
+    static char answer[65536];
+    start(&server, "");
+    int slow = post_row(&server, LONG, "");
+    sleep_ms(20);
+    for (int i = 0; i < 3; i++) {
+        struct reply reply = http_post(&server, "/predict", "{\"model\": \"other\", \"instances\": [[[1], [2]]]}");
+        assert_int_equal(reply.status, 200);
+        reply_free(&reply);
+    }
+    assert_false(answered(slow, 0));
+    assert_int_equal(status_of(slow, answer, sizeof answer), 200);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
 /* Without batching the same short request waits for the long one to be through. */
 static void one_row_at_a_time_is_in_order(void **state)
 {
@@ -143,7 +164,8 @@ static void a_request_may_wait_for_company(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(short_sequences_overtake_long_ones), cmocka_unit_test(one_row_at_a_time_is_in_order),
-        cmocka_unit_test(a_request_has_its_own_deadline), cmocka_unit_test(a_request_may_wait_for_company)};
+        cmocka_unit_test(short_sequences_overtake_long_ones), cmocka_unit_test(models_share_a_worker),
+        cmocka_unit_test(one_row_at_a_time_is_in_order), cmocka_unit_test(a_request_has_its_own_deadline),
+        cmocka_unit_test(a_request_may_wait_for_company)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
