@@ -371,16 +371,11 @@ bool batch_bind_states(struct batch *batch, const struct json_tensor *states, co
     return !states->present || bind_parts(&walk);
 }
 
-bool batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, const float *values)
+void batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, const float *values)
 {
     size_t elems = batch->model->chain.state_elems;
-    bool finite = true;
-    for (size_t b = 0; b < batch->n_rows; b++, values += tensor->width) {
+    for (size_t b = 0; b < batch->n_rows; b++, values += tensor->width)
         memcpy(batch->states + b * elems + tensor->offset, values, tensor->width * sizeof *values);
-        for (size_t j = 0; j < tensor->width; j++)
-            finite &= isfinite(values[j]) != 0;
-    }
-    return finite;
 }
 
 /* ---- outputs ---- */

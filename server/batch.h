@@ -50,8 +50,8 @@ struct batch_tensor {
 /* The i-th tensor of a model, outputs first; false past the last. */
 bool batch_tensor_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out);
 
-/* Set a state of all rows, [rows, width], after batch_bind_states. False when a value is NaN or infinite. */
-bool batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, const float *values);
+/* Set a state of all rows, [rows, width], after batch_bind_states. */
+void batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, const float *values);
 
 /* The shape of a tensor of the answer as a full array, [rows, (timesteps,) width]; returns its rank. */
 size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[3]);

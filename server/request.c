@@ -11,6 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct request *request_of_task(struct task *task)
+{
+    return (struct request *)((char *)task - offsetof(struct request, task));
+}
+
 bool request_init(struct request *request, struct server *server, const char *target)
 {
     *request = (struct request){.server = server, .memory = {&server->memory, 0}, .answer_type = "application/json"};

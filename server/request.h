@@ -64,6 +64,9 @@ struct request {
     int64_t timeout_ms; /* from when it is queued; the client may have asked for less than the server's */
 };
 
+/* The request that a task is part of. */
+struct request *request_of_task(struct task *task);
+
 /* Ready for a target; false when out of memory. The caller has set server. */
 bool request_init(struct request *request, struct server *server, const char *target);
 void request_close(struct request *request);

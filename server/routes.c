@@ -150,7 +150,7 @@ bool route_request(struct request *request)
 
 static void expire(struct task *task)
 {
-    struct request *request = (struct request *)((char *)task - offsetof(struct request, task));
+    struct request *request = request_of_task(task);
     request->timing.queue = clock_ns() - request->timing.queued;
     if (request->server->cancel)
         answer_error(request, 503, "shutting_down", "The server is shutting down.");

@@ -19,11 +19,6 @@ struct schedule {
     size_t held;
 };
 
-static struct request *request_of(struct task *task)
-{
-    return (struct request *)((char *)task - offsetof(struct request, task));
-}
-
 /* The flight that takes p, a new one if need be. */
 static struct flight *find_flight(struct schedule *s, const struct prediction *p)
 {
@@ -62,7 +57,7 @@ static void take_more(struct schedule *s)
     struct task *task = s->held < MOST_HELD ? pool_take(s->worker->pool, MOST_HELD - s->held) : NULL;
     while (task) {
         struct task *next = task->next;
-        begin(s, request_of(task));
+        begin(s, request_of_task(task));
         task = next;
     }
 }
@@ -128,7 +123,7 @@ static struct schedule schedule_of(struct request *request, struct worker *worke
 
 void schedule_run(struct task *task, struct worker *worker)
 {
-    struct request *request = request_of(task);
+    struct request *request = request_of_task(task);
     struct schedule s = schedule_of(request, worker);
     begin(&s, request);
     while (sweep(&s), take_more(&s), s.flights) {
