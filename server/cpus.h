@@ -13,6 +13,9 @@ size_t cpus_of_quota(const char *cpu_max);
 /* Bind the calling thread to the i-th CPU of its affinity mask. */
 void cpus_bind(size_t i);
 
+/* The calling thread computes: others of the process come first where all want a CPU, but it gets most of what is left. */
+void cpus_compute(void);
+
 /* Ask for short time slices for the calling thread, which then gets the CPU sooner when it wakes, but no more of it. Linux
    before 6.12 has no such thing, and ignores it. */
 void cpus_wake_soon(void);

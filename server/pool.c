@@ -145,6 +145,7 @@ static void *work(void *argument)
     struct worker *worker = argument;
     struct pool *pool = worker->pool;
     struct task *task;
+    cpus_compute();
     while ((task = take(pool)))
         task->run(task, worker);
     return NULL;
