@@ -3,7 +3,7 @@ VARIANT ?= release
 BUILD := build/$(VARIANT)
 CC := gcc
 AR := ar
-NEEDED := libmicrohttpd jansson openblas zlib hdf5 libzip libseccomp
+NEEDED := libmicrohttpd jansson openblas zlib hdf5 libzip libseccomp libxxhash hiredis
 CFLAGS_common := -std=c11 -D_GNU_SOURCE -I. -g -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion \
   -ffp-contract=off -fno-math-errno -fstack-protector-strong -fPIE -fvisibility=hidden -fcf-protection \
   -Wformat -Wformat-security -pthread

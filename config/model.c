@@ -231,7 +231,7 @@ static bool read_files(struct reading *r, const char *settings_file, struct prob
     return r->json != NULL;
 }
 
-static bool build(struct reading *r, const struct vec_ops *vec, struct problems *problems)
+static bool build(struct reading *r, const struct vec_ops *vec, struct digest *digest, struct problems *problems)
 {
     bool weights = r->source.weights_path[0];
     const struct tensor_set *set = weights ? &r->set : NULL;
@@ -251,7 +251,12 @@ static bool build(struct reading *r, const struct vec_ops *vec, struct problems 
     }
     for (size_t i = 0; i < r->config.model.n_layers; i++)
         r->config.model.layers[i].format = r->entry->precision;
-    return weights_build(&r->config, set, naming, r->entry->seed, r->entry->input_size, vec, place, problems);
+    if (!digest_add_json(digest, r->json)) {
+        problem_error(problems, place, "out of memory");
+        return false;
+    }
+    digest_add(digest, &r->entry->precision, sizeof r->entry->precision);
+    return weights_build(&r->config, set, naming, r->entry->seed, r->entry->input_size, vec, digest, place, problems);
 }
 
 const char *model_entry_name(const struct model_entry *entry)
@@ -277,7 +282,7 @@ bool model_load(const struct model_entry *entry, const char *settings_file, cons
         return false;
     }
     r->entry = entry;
-    bool good = read_files(r, settings_file, problems) && build(r, vec, problems);
+    bool good = read_files(r, settings_file, problems) && build(r, vec, &model->digest, problems);
     if (good) {
         model->allow_nonfinite = entry->allow_nonfinite;
         model->has_weights_file = r->source.weights_path[0];

@@ -3,6 +3,7 @@
 #define CONFIG_MODEL_H
 
 #include "core/rnn.h"
+#include "digest.h"
 #include "settings.h"
 
 #include <stdatomic.h>
@@ -11,6 +12,7 @@ struct model {
     const char *name; /* in URLs and answers; the entry's, which outlives the model */
     char version[24]; /* "1", or the number of its folder */
     char class_name[32], layer_name[64];
+    struct digest digest; /* of configuration, weights and precision: states belong to these */
     struct rnn_model chain;
     bool allow_nonfinite;
     bool has_weights_file;

@@ -2,6 +2,7 @@
 #include "settings.h"
 
 #include "json_type.h"
+#include "redis_url.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -43,9 +44,11 @@ const struct setting settings_table[] = {
     INT("limits.max_response_bytes", max_response_bytes, 1024, INT64_C(1) << 34, "268435456", "largest answer"),
     INT("limits.max_inflight_bytes", max_inflight_bytes, 1024, INT64_C(1) << 40, "1073741824",
         "memory of all requests at a time"),
-    TEXT("sessions.store", session_store, "memory", NULL, "where sessions are kept"),
+    TEXT("sessions.store", session_store, "memory", NULL,
+        "where sessions are kept: memory, or redis://[:password@]host[:port][/db], or redis+unix:///path/of/socket"),
     INT("sessions.ttl_s", session_ttl_s, 1, 31536000, "900", "a session ends after this long unused"),
-    INT("sessions.max", session_max, 1, 100000000, "100000", "most sessions"),
+    INT("sessions.max", session_max, 1, 100000000, "100000", "most sessions in memory"),
+    INT("sessions.max_bytes", session_max_bytes, 1024, INT64_C(1) << 40, "1073741824", "memory of all sessions"),
     TEXT("log.format", log_format, "text", "text|json", "form of log lines (also --log)"),
     TEXT("log.level", log_level, "info", "debug|info|warn|error", "least level that is logged"),
     {NULL, SETTING_INT, 0, 0, 0, NULL, NULL, NULL},
@@ -406,9 +409,11 @@ void settings_check(struct settings *settings, struct problems *problems)
         problem_error(problems, place, "no model to serve; give a MODEL, or list one under \"models\"");
     if (defaults > 1)
         problem_error(problems, place, "%zu models are marked as the default one", defaults);
-    if (strcmp(settings->session_store, "memory"))
-        problem_error(problems, (struct place){settings->file, "/sessions/store"},
-                      "expected \"memory\", found \"%.60s\"", settings->session_store);
+    struct redis_url url;
+    if (strcmp(settings->session_store, "memory") && !redis_url_read(settings->session_store, &url))
+        problem_error(
+            problems, (struct place){settings->file, "/sessions/store"},
+            "expected \"memory\", \"redis://[:password@]host[:port][/db]\" or \"redis+unix:///path/of/socket\"");
 }
 
 void settings_name_model(struct settings *settings, const char *name, const char *where, struct problems *problems)

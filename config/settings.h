@@ -33,7 +33,7 @@ struct settings {
     int64_t read_timeout_ms, request_timeout_ms, drain_delay_ms, drain_timeout_ms;
     int64_t max_response_bytes, max_inflight_bytes;
     char *session_store;
-    int64_t session_ttl_s, session_max;
+    int64_t session_ttl_s, session_max, session_max_bytes;
     char *log_format, *log_level;
     struct model_entry *models;
     size_t n_models;

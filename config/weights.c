@@ -15,6 +15,7 @@ struct build {
     enum tensor_naming naming;
     uint64_t seed;
     const struct vec_ops *vec;
+    struct digest *digest;
     struct place place;
     struct problems *problems;
     size_t position; /* next tensor, by position */
@@ -213,6 +214,9 @@ static void build_layer(struct build *b, size_t index)
         layer_tensor_at(layer, &in, i, &t);
         full_name(b, index, &t, i, name, sizeof name);
         tensors[i] = numbers(b, found[i], &t, name, &owned[i]);
+        size_t elements;
+        if (tensors[i] && layer_tensor_elements(&t, &elements))
+            digest_add(b->digest, tensors[i], elements * sizeof *tensors[i]);
     }
     if (b->problems->n_errors == b->errors && layer_build(layer, &in, tensors, b->vec, &error))
         problem_error(b->problems, b->place, "%s", error.text);
@@ -251,13 +255,15 @@ static void find_input_size(struct build *b, size_t input_size)
 }
 
 bool weights_build(struct keras_model *config, const struct tensor_set *set, enum tensor_naming naming, uint64_t seed,
-                   size_t input_size, const struct vec_ops *vec, struct place place, struct problems *problems)
+                   size_t input_size, const struct vec_ops *vec, struct digest *digest, struct place place,
+                   struct problems *problems)
 {
     struct build b = {.config = config,
                       .set = set,
                       .naming = naming,
                       .seed = seed,
                       .vec = vec,
+                      .digest = digest,
                       .place = place,
                       .problems = problems,
                       .errors = problems->n_errors};

@@ -2,6 +2,7 @@
 #ifndef CONFIG_WEIGHTS_H
 #define CONFIG_WEIGHTS_H
 
+#include "digest.h"
 #include "keras_model.h"
 #include "tensors.h"
 
@@ -22,10 +23,13 @@ enum tensor_naming tensor_naming_of(const struct tensor_set *set);
  * input_size  of the model's entry, 0 when not given; must agree with what configuration and tensors say.
  * place       the file, for messages.
  *
+ * digest      gets the numbers of every tensor.
+ *
  * Float32 tensors are taken from where they lie; others are converted one layer at a time. False with every missing,
  * misshapen and left-over tensor added to problems.
  */
 bool weights_build(struct keras_model *config, const struct tensor_set *set, enum tensor_naming naming, uint64_t seed,
-                   size_t input_size, const struct vec_ops *vec, struct place place, struct problems *problems);
+                   size_t input_size, const struct vec_ops *vec, struct digest *digest, struct place place,
+                   struct problems *problems);
 
 #endif

@@ -166,8 +166,7 @@ static void find_freedom(struct rnn_model *model)
     for (size_t i = 0; i < model->n_layers; i++) {
         const struct layer *layer = &model->layers[i];
         computing += layer->class->run != NULL;
-        model->divisible &=
-            layer->class != &layer_masking && !layer->mask_zero && !(layer->n_parts && layer->parts[0].go_backwards);
+        model->divisible &= !(layer->n_parts && layer->parts[0].go_backwards);
     }
     model->inputs_anywhere = first->n_parts > 0;
     model->outputs_anywhere = computing == 1 && first->n_parts == 1;

@@ -32,7 +32,7 @@ struct rnn_model {
     bool time_major;           /* [T][B][F]; a model of one RNN layer alone */
     bool two_outputs;          /* a Bidirectional whose directions are not merged: output.width is both */
     bool streamable;           /* one timestep at a time gives the same; see :step */
-    bool divisible;            /* so do rows without masks that are run in parts, with their states carried over */
+    bool divisible;            /* so do rows that are run in parts, with their states carried over, and `stepped` */
     bool inputs_anywhere;      /* rows' inputs need not lie one after the other, */
     bool outputs_anywhere;     /* rows' outputs need not either */
 };
@@ -85,7 +85,7 @@ struct model_run {
  *
  * rows  inputs, timesteps, mask, states and outputs are set; for the rest of their meaning see rnn_row. Inputs of the
  *       rows lie one after the other unless inputs_anywhere, outputs unless outputs_anywhere. Ids are within the
- *       vocabulary. The rows are used up: afterwards only states and outputs mean anything.
+ *       vocabulary. The rows are used up: afterwards only states, outputs and taken mean anything.
  *
  * A row's result has the same bits whatever the other rows are. False when told to stop.
  */

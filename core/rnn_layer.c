@@ -53,16 +53,30 @@ static int longest_first(const void *a, const void *b)
     return x < y ? -1 : 1; /* rows of one array: the order of the request, so that runs are repeatable */
 }
 
+/* What is known before the first step that counts: the outputs of masked ones before it. */
+static void write_beginning(const struct rnn_layer *layer, struct rnn_row *row)
+{
+    const struct rnn_stack *stack = &layer->stack;
+    size_t first = 0;
+    row->last_output = row->stepped ? row->states + stack->state_offsets[stack->n_cells - 1] : NULL;
+    while (first < row->timesteps && !counts(layer, row, first))
+        first++;
+    write_masked(layer, row, first);
+    if (!row->sequences && row->stepped)
+        memcpy(row->outputs, row->last_output, stack->output_size * sizeof(float));
+    else if (!row->sequences)
+        memset(row->outputs, 0, stack->output_size * sizeof(float));
+}
+
 void rnn_layer_begin(const struct rnn_layer *layer, struct rnn_row *rows, size_t n, struct rnn_row **order)
 {
     for (size_t i = 0; i < n; i++) {
         struct rnn_row *row = &rows[i];
         row->done = row->written = row->left = 0;
-        row->last_output = NULL;
         for (size_t s = 0; s < row->timesteps; s++)
             row->left += counts(layer, row, s);
-        if (!row->sequences)
-            memset(row->outputs, 0, layer->stack.output_size * sizeof(float));
+        row->taken = row->left;
+        write_beginning(layer, row);
         order[i] = row;
     }
     qsort(order, n, sizeof *order, longest_first);

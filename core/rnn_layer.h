@@ -23,6 +23,8 @@ struct rnn_layer {
  *          zero_output_for_mask. Source: keras/backend.py, rnn().
  * states   [state_elems] initial states in, final states out.
  * outputs  sequences: output t at outputs + t * output_stride, for every timestep; else the last output alone.
+ * stepped  the row goes on with a sequence of which timesteps have been taken (states are those after it): masked steps at
+ *          its beginning repeat the output before, which is the last cell's h.
  */
 struct rnn_row {
     const float *inputs;
@@ -32,9 +34,10 @@ struct rnn_row {
     float *states;
     float *outputs;
     ptrdiff_t output_stride; /* below 0: backwards in time */
-    bool sequences;
+    bool sequences, stepped;
 
     /* progress, kept by the layer */
+    size_t taken;   /* unmasked timesteps in all */
     size_t done;    /* timesteps taken, masked ones included */
     size_t written; /* of sequences: outputs written */
     size_t left;    /* unmasked timesteps to go */

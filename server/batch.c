@@ -366,7 +366,7 @@ bool batch_bind_states(struct batch *batch, const struct json_tensor *states, co
     struct states_walk walk = {.batch = batch, .tensor = states, .key = key, .failure = failure};
     if (!batch_zero_states(batch, batch->n_rows, failure))
         return false;
-    for (size_t b = 0; b < batch->n_rows; b++)
+    for (size_t b = 0; batch->rows && b < batch->n_rows; b++)
         batch->rows[b].states = batch->states + b * batch->model->chain.state_elems;
     return !states->present || bind_parts(&walk);
 }
@@ -376,6 +376,14 @@ void batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, co
     size_t elems = batch->model->chain.state_elems;
     for (size_t b = 0; b < batch->n_rows; b++, values += tensor->width)
         memcpy(batch->states + b * elems + tensor->offset, values, tensor->width * sizeof *values);
+}
+
+size_t batch_rows_of_states(const struct json_tensor *states)
+{
+    size_t list = 0;
+    while (list < states->n_lists && states->lists[list].holds != LIST_OF_NUMBERS)
+        list++;
+    return list && list < states->n_lists ? states->lists[list - 1].length : 0;
 }
 
 /* ---- outputs ---- */
@@ -409,12 +417,9 @@ static bool size_outputs(struct batch *batch, const struct batch_limits *limits,
     return true;
 }
 
-bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
+/* Memory for batch->outputs_floats, and every row's place in it. */
+static bool place_outputs(struct batch *batch, bool interleaved, struct failure *failure)
 {
-    bool interleaved = batch->sequences && batch->model->chain.time_major;
-    batch->steps = take(batch, batch->n_rows, sizeof *batch->steps, failure);
-    if (!batch->steps || !size_outputs(batch, limits, failure))
-        return false;
     size_t width = batch->output.width;
     float *outputs = take(batch, batch->outputs_floats, sizeof *outputs, failure);
     if (!outputs) {
@@ -430,6 +435,47 @@ bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, 
         at += batch->steps[b] * width;
     }
     return true;
+}
+
+bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
+{
+    batch->steps = take(batch, batch->n_rows, sizeof *batch->steps, failure);
+    return batch->steps && size_outputs(batch, limits, failure) &&
+           place_outputs(batch, batch->sequences && batch->model->chain.time_major, failure);
+}
+
+void batch_copy_answer(const struct batch *batch, float *out)
+{
+    size_t width = batch->output.width;
+    for (size_t b = 0; b < batch->n_rows; b++)
+        for (size_t t = 0; t < batch->steps[b]; t++, out += width)
+            memcpy(out, batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride, width * sizeof *out);
+}
+
+bool batch_bind_answer(struct batch *batch, const uint64_t *steps, const float *outputs, size_t floats, size_t width,
+                       bool sequence, struct failure *failure)
+{
+    give(batch, batch->outputs, batch->outputs_floats, sizeof *batch->outputs);
+    batch->outputs = NULL;
+    batch->outputs_floats = floats;
+    batch->output.width = width;
+    batch->output.sequence = sequence;
+    for (size_t b = 0; b < batch->n_rows; b++)
+        batch->steps[b] = steps[b];
+    if (!place_outputs(batch, false, failure))
+        return false;
+    memcpy(batch->outputs, outputs, floats * sizeof *outputs);
+    return true;
+}
+
+bool batch_is_finite(const struct batch *batch)
+{
+    bool finite = true;
+    for (size_t i = 0; i < batch->n_rows * batch->model->chain.state_elems; i++)
+        finite &= isfinite(batch->states[i]) != 0;
+    for (size_t i = 0; i < batch->outputs_floats; i++)
+        finite &= isfinite(batch->outputs[i]) != 0;
+    return finite;
 }
 
 /* ---- the answer's tensors ---- */

@@ -32,10 +32,21 @@ bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, co
                        const struct batch_limits *limits, struct failure *failure);
 /* After the inputs. mask may be absent. */
 bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct failure *failure);
-/* Initial states, in the nesting that answers have; absent: zeros. */
+/* Initial states, in the nesting that answers have; absent: zeros. Without rows, batch->n_rows of them. */
 bool batch_bind_states(struct batch *batch, const struct json_tensor *states, const char *key, struct failure *failure);
+/* How many rows states are of, wherever in them that can be seen first; 0 when nowhere. */
+size_t batch_rows_of_states(const struct json_tensor *states);
 /* Memory for the outputs; the last to be bound. */
 bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure);
+
+/* Outputs row after row, each of its own number of timesteps, batch->outputs_floats in all: copied out, and put in the
+   place of those that would be computed. */
+void batch_copy_answer(const struct batch *batch, float *out);
+bool batch_bind_answer(struct batch *batch, const uint64_t *steps, const float *outputs, size_t floats, size_t width,
+                       bool sequence, struct failure *failure);
+
+/* Whether states and outputs have neither NaN nor Infinity. */
+bool batch_is_finite(const struct batch *batch);
 
 /* An output of a model, or a state of one of its cells, by the name that protocols with named tensors give it: "outputs"
    (and "outputs_1" for the second of a Bidirectional that does not merge), "state.0.h", "state.0.c"; in nested stacks

@@ -44,6 +44,8 @@ static int tick(struct server *server, struct http *http, struct reload *reload,
     http_reap(http);
     log_refused(server);
     pool_expire(&server->pool, clock_ns(), false);
+    turns_expire(&server->turns, clock_ns(), server->cancel);
+    session_store_expire(server->sessions);
     if (signal == SIGHUP && reload)
         reload_all(reload);
     return signal == SIGTERM || signal == SIGINT ? signal : 0;
@@ -117,7 +119,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     struct server server = {.settings = &cli->settings, .vec = kernels};
     char error[256] = "";
     sigset_t signals;
-    int signal = 0;
+    int signal = 0, code = EXIT_BAD_INPUT;
     block_signals(&signals); /* before any thread, which would inherit the default */
     log_setup(cli->settings.log_format, cli->settings.log_level);
     json_object_seed(0);
@@ -125,7 +127,9 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     server.n_workers = cli->settings.workers ? (size_t)cli->settings.workers : cpus_available();
     metrics_init(&server.metrics);
     admission_init(&server.admission, server.n_workers);
-    struct http *http = http_start(&server, error, sizeof error);
+    turns_init(&server.turns);
+    server.sessions = session_store_open(&cli->settings, error, sizeof error);
+    struct http *http = server.sessions ? http_start(&server, error, sizeof error) : NULL;
     if (!http) {
         problem_error(&cli->problems, (struct place){cli->settings.file, NULL}, "%s", error);
     } else {
@@ -141,6 +145,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
             while (!(signal = tick(&server, http, reload, &signals)))
                 ;
             drain(&server, http, &signals, signal);
+            session_store_stop(server.sessions); /* what waits for it goes to the pool */
             pool_stop(&server.pool);
             reload_stop(reload);
         }
@@ -148,13 +153,13 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
         if (up)
             log_line(LOG_INFO, "ended");
         server_close(&server);
-        metrics_close(&server.metrics);
-        admission_close(&server.admission);
-        return up ? EXIT_GOOD : EXIT_BAD_INPUT;
+        code = up ? EXIT_GOOD : EXIT_BAD_INPUT;
     }
+    session_store_close(server.sessions);
+    turns_close(&server.turns);
     metrics_close(&server.metrics);
     admission_close(&server.admission);
-    return cli_problems(&cli->problems);
+    return http ? code : cli_problems(&cli->problems);
 }
 
 int command_serve(const struct command *command, int argc, char **argv)

@@ -15,15 +15,9 @@ enum { CHUNK_NS = 2000000, CHUNK_LEAST_ROW_STEPS = 16 };
    own may have more). */
 enum { WHOLE_ROW_STEPS = 16384 };
 
-static bool goes_in_parts(const struct prediction *p)
-{
-    return p->batch.model->chain.divisible && !p->batch.mask;
-}
-
 bool flight_takes(const struct flight *flight, const struct prediction *p)
 {
-    return flight->model == p->batch.model && flight->sequences == p->batch.sequences &&
-           flight->in_parts == goes_in_parts(p);
+    return flight->model == p->batch.model && flight->sequences == p->batch.sequences;
 }
 
 struct flight *flight_open(const struct prediction *p, size_t room)
@@ -33,7 +27,7 @@ struct flight *flight_open(const struct prediction *p, size_t room)
         return NULL;
     *flight = (struct flight){.model = p->batch.model,
                               .sequences = p->batch.sequences,
-                              .in_parts = goes_in_parts(p),
+                              .in_parts = p->batch.model->chain.divisible,
                               .room = room,
                               .share = {p->request->memory.memory, 0}};
     flight->last = &flight->first;
@@ -104,11 +98,11 @@ static void let_in(struct flight *flight)
         for (struct prediction *p = flight->first; p && flight->n < flight->room; p = p->next) {
             if (p->admitted == p->batch.n_rows)
                 continue;
-            const struct rnn_row *row = &p->batch.rows[p->admitted];
+            struct rnn_row *row = &p->batch.rows[p->admitted];
             row_steps += row->timesteps;
             if (!flight->in_parts && flight->n && row_steps > WHOLE_ROW_STEPS)
                 return;
-            flight->seats[flight->n++] = (struct flight_seat){.owner = p, .row = row};
+            flight->seats[flight->n++] = (struct flight_seat){.owner = p, .row = row, .stepped = row->stepped};
             p->admitted++;
             more = true;
         }
@@ -152,6 +146,9 @@ static size_t cut_rows(struct flight *flight)
         bool part_of_sequence = flight->in_parts && batch->output.sequence;
         *row = *seat->row;
         row->inputs += seat->done * row->input_stride;
+        if (row->mask)
+            row->mask += seat->done * row->mask_stride;
+        row->stepped = seat->stepped;
         row->timesteps = seat->steps = left < most ? left : most;
         seat->vectors = part_of_sequence ? seat->steps : batch->steps[seat->row - batch->rows];
         if (part_of_sequence)
@@ -259,11 +256,14 @@ static void move_on(struct flight *flight, int64_t took_ns)
     for (size_t i = 0; i < flight->n; i++) {
         struct flight_seat *seat = &flight->seats[i];
         seat->done += seat->steps;
+        seat->stepped |= flight->rows[i].taken > 0;
         seat->owner->cost_ns += (double)took_ns * (double)seat->steps / (double)row_steps;
-        if (seat->done < seat->row->timesteps)
+        if (seat->done < seat->row->timesteps) {
             flight->seats[kept++] = *seat;
-        else
+        } else {
+            seat->row->stepped = seat->stepped;
             seat->owner->finished++;
+        }
     }
     flight->n = kept;
 }

@@ -10,9 +10,10 @@
 /* A row that is aboard. */
 struct flight_seat {
     struct prediction *owner;
-    const struct rnn_row *row; /* as it was bound */
-    size_t done;               /* timesteps taken */
-    size_t steps, vectors;     /* of this chunk: timesteps, and vectors that come out */
+    struct rnn_row *row;   /* as it was bound; at its end `stepped` is set */
+    size_t done;           /* timesteps run */
+    bool stepped;          /* some of them counted: not all were masked */
+    size_t steps, vectors; /* of this chunk: timesteps, and vectors that come out */
 };
 
 struct flight {

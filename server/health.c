@@ -50,6 +50,8 @@ void answer_healthz(struct request *request)
     }
     buffer_text(&request->answer, "[+]live ok\n");
     buffer_printf(&request->answer, "[%c]ready %s\n", ready ? '+' : '-', state_word(server));
+    const char *trouble = server->sessions ? session_store_trouble(server->sessions) : NULL;
+    buffer_printf(&request->answer, "[%c]sessions %s\n", trouble ? '-' : '+', trouble ? trouble : "ok");
     answer_check(request, ready, ready ? "healthz check passed" : "healthz check failed");
 }
 

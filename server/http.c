@@ -9,6 +9,7 @@
 #include "linger.h"
 #include "log.h"
 #include "routes.h"
+#include "session.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -259,6 +260,9 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *b
     } else {
         memcpy(request->body + request->body_bytes - n, data, n);
         request->body[request->body_bytes] = 0;
+        if (!request->in_order && request->route->session_key)
+            request->in_order = session_is_named(request->body, request->body_bytes - n, request->body_bytes,
+                                                 request->route->session_key);
     }
     return MHD_YES;
 }

@@ -160,8 +160,8 @@ bool http_check_head(const struct head *head, uint64_t max_body_bytes, struct he
         return failure_set(failure, 413, "body_too_large", "",
                            "The body is larger than %llu bytes (limits.max_body_bytes).",
                            (unsigned long long)max_body_bytes);
-    if (!strcmp(head->method, "POST") && !body->has_length && !body->chunked)
+    if ((!strcmp(head->method, "POST") || !strcmp(head->method, "PUT")) && !body->has_length && !body->chunked)
         return failure_set(failure, 411, "length_required", "",
-                           "A POST needs a Content-Length or Transfer-Encoding: chunked.");
+                           "A %s needs a Content-Length or Transfer-Encoding: chunked.", head->method);
     return true;
 }

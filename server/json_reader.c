@@ -618,6 +618,22 @@ static bool read_text(struct reader *r, const struct body_key *key, const char *
     return true;
 }
 
+/* A whole number as text. */
+static bool read_id(struct reader *r, const struct body_key *key, const char *path)
+{
+    const char *start = r->at;
+    if (*start < '0' || *start > '9')
+        return read_text(r, key, path);
+    if (!skip_value(r))
+        return false;
+    size_t digits = strspn(start, "0123456789");
+    if (start + digits == r->at && digits <= 20)
+        snprintf(key->target, BODY_TEXT_BYTES, "%.*s", (int)digits, start);
+    else
+        failure_set(r->failure, 400, "wrong_type", path, "Expected a text or a whole number of at least 0.");
+    return true;
+}
+
 static bool read_bool(struct reader *r, const struct body_key *key, const char *path)
 {
     int *target = key->target;
@@ -730,6 +746,8 @@ static bool read_value(struct reader *r, const struct body_key *key)
     switch (key->type) {
     case BODY_TEXT:
         return read_text(r, key, path);
+    case BODY_ID:
+        return read_id(r, key, path);
     case BODY_BOOL:
         return read_bool(r, key, path);
     case BODY_COUNT:
@@ -749,11 +767,6 @@ static bool read_value(struct reader *r, const struct body_key *key)
     case BODY_LIST:
         return read_list(r, key, path);
     case BODY_ANY:
-        return skip_value(r);
-    case BODY_REFUSED:
-        if (read_word(r, "null"))
-            return true;
-        failure_set(r->failure, 400, "unsupported_key", path, "%s", (const char *)key->target);
         return skip_value(r);
     }
     return false;

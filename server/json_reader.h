@@ -44,6 +44,7 @@ void json_tensor_close(struct json_tensor *tensor, struct memory_share *share);
 
 enum body_key_type {
     BODY_TEXT,     /* char[BODY_TEXT_BYTES] */
+    BODY_ID,       /* the same, of a text or a whole number of at least 0 */
     BODY_BOOL,     /* int: becomes 0 or 1 */
     BODY_COUNT,    /* int64_t: a whole number of at least 0 */
     BODY_NUMBERS,  /* struct json_tensor */
@@ -53,7 +54,6 @@ enum body_key_type {
     BODY_OBJECT,   /* an object whose keys `target`, a const struct body_key *, has */
     BODY_LIST,     /* struct body_list: a list of objects */
     BODY_ANY,      /* anything; it is not looked at */
-    BODY_REFUSED,  /* known, but not available: `target` is a const char * with the sentence */
 };
 
 enum { BODY_TEXT_BYTES = 256, BODY_MAX_COUNTS = 8 };

@@ -278,7 +278,8 @@ void metrics_write(struct server *server, struct buffer *out)
     gauge(out, "running_requests", "Requests that a worker is computing.", (double)running);
     gauge(out, "connections", "Open connections.", (double)server->connections);
     gauge(out, "inflight_bytes", "Memory that requests hold.", (double)server->memory.used);
-    gauge(out, "sessions", "Sessions with stored states.", 0);
+    if (server->sessions)
+        session_store_metrics(server->sessions, out);
     gauge(out, "workers", "Compute threads.", (double)server->n_workers);
     head(out, "build_info", "gauge", "Version and instruction set in use.");
     buffer_printf(out, "cellserve_build_info{version=\"%s\",isa=\"%s\"} 1\n", CELLSERVE_VERSION, server->vec->name);

@@ -225,6 +225,9 @@ static bool bind_state(struct prediction *p, const struct input *input)
             continue;
         if (input->shape.n != 2 || input->shape.values[0] != p->batch.n_rows || input->shape.values[1] != tensor.width)
             return fail_input(p, input, "wrong_shape", "/shape", "Expected [rows, units of the cell]%s.", "");
+        if (*p->session.id)
+            return fail_input(p, input, "wrong_value", "/name", "A sequence has its states; leave \"%.60s\" out.",
+                              input->name);
         batch_bind_state(&p->batch, &tensor, input->data.values);
         return true;
     }
@@ -242,6 +245,8 @@ static bool bind(struct prediction *p)
     char key[40];
     if (!inputs)
         return failure_set(&p->failure, 400, "missing_key", "/inputs", "The request needs an input named \"inputs\".");
+    if (!session_check(p))
+        return false;
     for (const struct input *i = inference->inputs; i; i = i->next)
         if (find_input(inference, i->name) != i)
             return fail_input(p, i, "duplicate_key", "/name", "There are two inputs named \"%.60s\".", i->name);
@@ -285,16 +290,31 @@ static bool read_raw(struct prediction *p)
     return true;
 }
 
+/* A sequence is the session "model:id"; "" and 0 are none. Its rules are Triton's: a new one has to be started. */
+static bool name_sequence(struct prediction *p, const char *id)
+{
+    char session[SESSION_ID_BYTES];
+    if (!*id || !strcmp(id, "0")) {
+        p->session.reset = p->session.end = -1;
+        return true;
+    }
+    int n = snprintf(session, sizeof session, "%s:%s", p->request->model->name, id);
+    if (n >= (int)sizeof session)
+        return failure_set(&p->failure, 400, "invalid_session", "/parameters/sequence_id", "This id is too long.");
+    p->session.must_start = true;
+    return session_name(p, session);
+}
+
 static bool read_json(struct prediction *p, size_t bytes)
 {
-    static char no_sessions[] = "Sessions are not available in this version; send the states back as inputs.";
+    char id[BODY_TEXT_BYTES] = "";
     struct inference *inference = p->inference;
     struct body_list inputs = {next_input, inference}, outputs = {next_output, inference};
     const struct body_key parameters[] = {
         {"binary_data_output", BODY_BOOL, &inference->binary_outputs},
-        {"sequence_id", BODY_REFUSED, no_sessions},
-        {"sequence_start", BODY_REFUSED, no_sessions},
-        {"sequence_end", BODY_REFUSED, no_sessions},
+        {"sequence_id", BODY_ID, id},
+        {"sequence_start", BODY_BOOL, &p->session.reset},
+        {"sequence_end", BODY_BOOL, &p->session.end},
         {"*", BODY_ANY, NULL},
         {NULL, BODY_TEXT, NULL},
     };
@@ -304,7 +324,7 @@ static bool read_json(struct prediction *p, size_t bytes)
         {"model_name", BODY_ANY, NULL}, /* clients repeat it; the target counts */
         {"model_version", BODY_ANY, NULL}, {NULL, BODY_TEXT, NULL},
     };
-    return prediction_read(p, keys, bytes);
+    return prediction_read(p, keys, bytes) && name_sequence(p, id);
 }
 
 static bool check_outputs(struct prediction *p)

@@ -69,11 +69,38 @@ static json_t *nested(void)
 
 /* ---- bodies, by route ---- */
 
+static json_t *session_id(void)
+{
+    return json_pack("{s:s, s:s}", "type", "string", "pattern", "^[A-Za-z0-9._~:-]{1,255}$");
+}
+
+static json_t *count(void)
+{
+    return json_pack("{s:s, s:i}", "type", "integer", "minimum", 0);
+}
+
+/* A body's properties and those that name a session. */
+static json_t *in_session(json_t *properties)
+{
+    json_object_set_new(properties, "session", session_id());
+    json_object_set_new(properties, "reset", typed("boolean"));
+    json_object_set_new(properties, "step", count());
+    return properties;
+}
+
 static json_t *predict_body(const struct rnn_model *chain)
 {
-    return object(json_pack("{s:o, s:o, s:o, s:o, s:o}", "instances", rows_schema(chain), "initial_state", nested(),
-                            "mask", nested(), "return_sequences", typed("boolean"), "return_state", typed("boolean")),
-                  "instances");
+    return object(
+        in_session(json_pack("{s:o, s:o, s:o, s:o, s:o}", "instances", rows_schema(chain), "initial_state", nested(),
+                             "mask", nested(), "return_sequences", typed("boolean"), "return_state", typed("boolean"))),
+        "instances");
+}
+
+static json_t *session_body(const struct rnn_model *chain)
+{
+    (void)chain;
+    return object(json_pack("{s:o, s:o, s:o}", "states", nested(), "model", typed("string"), "step", count()),
+                  "states");
 }
 
 static json_t *tf_body(const struct rnn_model *chain)
@@ -85,9 +112,9 @@ static json_t *tf_body(const struct rnn_model *chain)
 
 static json_t *step_body(const struct rnn_model *chain)
 {
-    return object(
-        json_pack("{s:o, s:o}", "inputs", list_of(list_of(number(), chain->input.width), 0), "states", nested()),
-        "inputs");
+    return object(in_session(json_pack("{s:o, s:o}", "inputs", list_of(list_of(number(), chain->input.width), 0),
+                                       "states", nested())),
+                  "inputs");
 }
 
 static json_t *initial_state_body(const struct rnn_model *chain)
@@ -112,9 +139,9 @@ static json_t *infer_body(const struct rnn_model *chain)
                   "inputs");
 }
 
-/* What a route takes and gives; other routes are listed with their method alone. */
+/* What a route takes and gives, by its name. */
 static const struct {
-    const char *pattern, *summary;
+    const char *route, *summary;
     json_t *(*body)(const struct rnn_model *chain);
     const char *answer; /* the schema of its answer; NULL: plain text */
 } described[] = {
@@ -125,6 +152,9 @@ static const struct {
     {"/metrics", "Metrics in Prometheus's text format", NULL, NULL},
     {"/ping", "Readiness, for SageMaker", NULL, NULL},
     {"/predict", "Outputs and the states of every layer", predict_body, "Prediction"},
+    {"GET /sessions/{id}", "States and age of a session", NULL, "Object"},
+    {"PUT /sessions/{id}", "Set the states of a session", session_body, "Object"},
+    {"DELETE /sessions/{id}", "End a session", NULL, "Object"},
     {"/invocations", "The default model, for SageMaker", tf_body, "Predictions"},
     {"/openapi.json", "This description", NULL, "Object"},
     {"/v1/models", "Names of the models", NULL, "Object"},
@@ -167,7 +197,7 @@ static json_t *answer_of(const char *description, const char *type, const char *
 
 static json_t *answers(size_t i)
 {
-    static const char *const statuses[] = {"400", "404", "408", "411", "413", "415",
+    static const char *const statuses[] = {"400", "404", "408", "409", "411", "413", "415",
                                            "417", "429", "431", "500", "503", "504"};
     const char *schema = described[i].answer;
     json_t *all = json_object();
@@ -184,6 +214,10 @@ static json_t *answers(size_t i)
 static json_t *operation(size_t i, const struct rnn_model *chain)
 {
     json_t *op = json_pack("{s:s, s:o}", "summary", described[i].summary, "responses", answers(i));
+    if (strstr(described[i].route, "{id}"))
+        json_object_set_new(
+            op, "parameters",
+            json_pack("[{s:s, s:s, s:b, s:o}]", "name", "id", "in", "path", "required", 1, "schema", session_id()));
     if (described[i].body)
         json_object_set_new(op, "requestBody",
                             json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema",
@@ -194,8 +228,13 @@ static json_t *operation(size_t i, const struct rnn_model *chain)
 static void add_path(json_t *paths, const char *path, const struct route *route, size_t i,
                      const struct rnn_model *chain)
 {
-    json_object_set_new(paths, path,
-                        json_pack("{s:o}", strcmp(route->method, "GET") ? "post" : "get", operation(i, chain)));
+    static const char *const methods[][2] = {{"GET", "get"}, {"POST", "post"}, {"PUT", "put"}, {"DELETE", "delete"}};
+    json_t *at = json_object_get(paths, path);
+    if (!at)
+        json_object_set_new(paths, path, at = json_object());
+    for (size_t k = 0; k < sizeof methods / sizeof *methods; k++)
+        if (!strcmp(methods[k][0], route->method))
+            json_object_set_new(at, methods[k][1], operation(i, chain));
 }
 
 /* A path for each model where the target names one. */
@@ -223,7 +262,7 @@ void answer_openapi(struct request *request)
     const struct route *route;
     for (size_t r = 0; (route = route_at(r)) && route != route_none(); r++)
         for (size_t i = 0; i < N_DESCRIBED; i++)
-            if (!strcmp(described[i].pattern, route->pattern))
+            if (!strcmp(described[i].route, route->name))
                 add_route(paths, request->server, route, i);
     answer_json(request,
                 json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "openapi", "3.0.3", "info", "title", "cellserve",

@@ -187,21 +187,33 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
     return false;
 }
 
+/* Under the lock. */
+static void add(struct pool *pool, struct task *task)
+{
+    task->next = NULL;
+    *pool->last = task;
+    pool->last = &task->next;
+    pool->queued++;
+    atomic_store(&pool->host.recall, true);
+    atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
+    pthread_cond_signal(&pool->waiting);
+}
+
 bool pool_try_add(struct pool *pool, struct task *task)
 {
     pthread_mutex_lock(&pool->lock);
     bool room = pool->queued < pool->max_queued && !pool->closing;
-    if (room) {
-        task->next = NULL;
-        *pool->last = task;
-        pool->last = &task->next;
-        pool->queued++;
-        atomic_store(&pool->host.recall, true);
-        atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
-        pthread_cond_signal(&pool->waiting);
-    }
+    if (room)
+        add(pool, task);
     pthread_mutex_unlock(&pool->lock);
     return room;
+}
+
+void pool_add_again(struct pool *pool, struct task *task)
+{
+    pthread_mutex_lock(&pool->lock);
+    add(pool, task);
+    pthread_mutex_unlock(&pool->lock);
 }
 
 struct task *pool_take(struct pool *pool, size_t most)

@@ -52,13 +52,16 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
 /* Queue a task; never blocks. False when the queue is full. */
 bool pool_try_add(struct pool *pool, struct task *task);
 
+/* Queue a task that was taken before and put aside: there is always room for it. */
+void pool_add_again(struct pool *pool, struct task *task);
+
 /* For a worker that runs tasks: some more of those that wait, linked, at most `most` and this worker's share. */
 struct task *pool_take(struct pool *pool, size_t most);
 
 /* For a worker: wait until a task waits, or until then. */
 void pool_wait(struct pool *pool, int64_t until_ns);
 
-/* A task that was taken is through. */
+/* A task that was taken is through, or put aside. */
 void pool_done(struct pool *pool);
 
 /* Take tasks past their deadline (or all of them) out of the queue and call their expire. */

@@ -9,7 +9,7 @@
 /* Keys of the body; an .npy body has its options in the query. */
 static bool read_predict(struct prediction *p)
 {
-    static char no_sessions[] = "Sessions are not available in this version; send the states back as initial_state.";
+    char session[SESSION_ID_BYTES] = SESSION_UNSAID;
     const struct body_key keys[] = {
         {"instances", BODY_NUMBERS, &p->inputs},
         {"model", BODY_TEXT, p->model},
@@ -17,14 +17,14 @@ static bool read_predict(struct prediction *p)
         {"mask", BODY_BOOLEANS, &p->mask},
         {"return_sequences", BODY_BOOL, &p->return_sequences},
         {"return_state", BODY_BOOL, &p->return_state},
-        {"session", BODY_REFUSED, no_sessions},
-        {"reset", BODY_REFUSED, no_sessions},
-        {"step", BODY_REFUSED, no_sessions},
+        {"session", BODY_TEXT, session},
+        {"reset", BODY_BOOL, &p->session.reset},
+        {"step", BODY_COUNT, &p->session.step},
         {NULL, BODY_TEXT, NULL},
     };
     return !strncasecmp(p->request->content_type, "application/x-npy", 17)
                ? predict_npy_read(p)
-               : prediction_read(p, keys, p->request->body_bytes);
+               : prediction_read(p, keys, p->request->body_bytes) && session_name(p, session);
 }
 
 static bool decode_predict(struct prediction *p)
@@ -43,7 +43,9 @@ static void encode_predict(struct prediction *p)
         predict_npy_write(p);
         return;
     }
-    buffer_printf(out, "{\"model\": \"%s\", \"version\": \"%s\", \"outputs\": ", model->name, model->version);
+    buffer_printf(out, "{\"model\": \"%s\", \"version\": \"%s\", ", model->name, model->version);
+    session_write(p, out);
+    buffer_text(out, "\"outputs\": ");
     batch_write_outputs(&p->batch, out, &p->finite);
     if (p->return_state) {
         buffer_text(out, ", \"states\": ");
@@ -63,12 +65,13 @@ const struct protocol protocol_predict = {decode_predict, encode_predict, NULL};
 
 static bool decode_step(struct prediction *p)
 {
+    char session[SESSION_ID_BYTES] = SESSION_UNSAID;
     const struct body_key keys[] = {
-        {"inputs", BODY_NUMBERS, &p->inputs},
-        {"states", BODY_NUMBERS, &p->states},
-        {NULL, BODY_TEXT, NULL},
+        {"inputs", BODY_NUMBERS, &p->inputs},   {"states", BODY_NUMBERS, &p->states},
+        {"session", BODY_TEXT, session},        {"reset", BODY_BOOL, &p->session.reset},
+        {"step", BODY_COUNT, &p->session.step}, {NULL, BODY_TEXT, NULL},
     };
-    if (!prediction_read(p, keys, p->request->body_bytes))
+    if (!prediction_read(p, keys, p->request->body_bytes) || !session_name(p, session))
         return false;
     if (!p->request->model->chain.streamable)
         return failure_set(&p->failure, 400, "not_streamable", "",
@@ -80,7 +83,9 @@ static bool decode_step(struct prediction *p)
 static void encode_step(struct prediction *p)
 {
     struct buffer *out = &p->request->answer;
-    buffer_text(out, "{\"outputs\": ");
+    buffer_text(out, "{");
+    session_write(p, out);
+    buffer_text(out, "\"outputs\": ");
     batch_write_outputs(&p->batch, out, &p->finite);
     buffer_text(out, ", \"states\": ");
     batch_write_states(&p->batch, out, &p->finite);

@@ -64,7 +64,7 @@ bool prediction_bind(struct prediction *p, const char *inputs, const char *state
     const struct batch_limits limits = prediction_limits(p);
     p->batch = (struct batch){
         .model = p->request->model, .share = &p->request->memory, .single = single, .sequences = sequences};
-    return batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
+    return session_check(p) && batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
            batch_bind_mask(&p->batch, &p->mask, &p->failure) &&
            batch_bind_states(&p->batch, &p->states, states, &p->failure) &&
            batch_bind_outputs(&p->batch, &limits, &p->failure);
@@ -127,12 +127,15 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
                              .finite = true,
                              .return_sequences = -1,
                              .return_state = -1,
+                             .session = {.reset = -1, .step = -1, .end = -1},
                              .batch_size = -1};
     bool good = !prediction_stops(p) && expand(request, &p->failure) && request->route->protocol->decode(p) && admit(p);
     request_drop_body(request);
+    if (!*p->session.id)
+        turns_leave(&request->server->turns, &request->turn);
     p->decoded_ns = clock_ns();
     request->timing.decode = p->decoded_ns - request->timing.started;
-    if (good && p->batch.rows) {
+    if (good && (p->batch.rows || *p->session.id)) {
         request->rows = p->batch.n_rows;
         request->timesteps = p->batch.timesteps;
         return p;
@@ -179,23 +182,40 @@ static void compress(struct request *request)
     request->answer_gzip = true;
 }
 
+void prediction_nonfinite(struct prediction *p)
+{
+    failure_set(&p->failure, 500, "nonfinite_output", "",
+                "The answer has NaN or Infinity, which JSON has not; set allow_nonfinite for this model to get them "
+                "(request %.64s).",
+                p->request->id);
+}
+
 /* NaN and Infinity go out only for models that say so. */
 static void answer(struct prediction *p)
 {
     struct request *request = p->request;
     if (!p->failure.status)
         encode(p);
-    if (!p->failure.status && !p->finite && !(request->model && request->model->allow_nonfinite))
-        failure_set(
-            &p->failure, 500, "nonfinite_output", "",
-            "The answer has NaN or Infinity, which JSON has not; set allow_nonfinite for this model to get them "
-            "(request %.64s).",
-            request->id);
+    if (!p->finite && !(request->model && request->model->allow_nonfinite))
+        prediction_nonfinite(p);
     if (p->failure.status)
         answer_failure(request, &p->failure);
     else
         answer_buffer(request, 200, request->answer_type);
     compress(request);
+}
+
+void prediction_drop(struct prediction *p)
+{
+    struct request *request = p->request;
+    if (request->route->protocol->close)
+        request->route->protocol->close(p);
+    session_close(p);
+    batch_close(&p->batch);
+    json_tensor_close(&p->inputs, &request->memory);
+    json_tensor_close(&p->states, &request->memory);
+    json_tensor_close(&p->mask, &request->memory);
+    free(p);
 }
 
 void prediction_end(struct prediction *p)
@@ -208,12 +228,6 @@ void prediction_end(struct prediction *p)
     request->timing.encode = clock_ns() - now;
     double took = (double)(request->timing.decode + request->timing.encode) + p->cost_ns;
     admission_leave(&request->server->admission, p->finished ? request->body_bytes : 0, took, &request->work_ns);
-    if (request->route->protocol->close)
-        request->route->protocol->close(p);
-    batch_close(&p->batch);
-    json_tensor_close(&p->inputs, &request->memory);
-    json_tensor_close(&p->states, &request->memory);
-    json_tensor_close(&p->mask, &request->memory);
-    free(p);
+    prediction_drop(p);
     hand_back(request);
 }

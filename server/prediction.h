@@ -5,6 +5,7 @@
 #include "batch.h"
 #include "json_reader.h"
 #include "request.h"
+#include "session.h"
 
 /**
  * Made when a worker takes the request, in three parts: a protocol decodes the body into a batch, the rows of the batch
@@ -25,6 +26,7 @@ struct prediction {
     int64_t batch_size;
     bool columnar;               /* of TensorFlow Serving */
     struct inference *inference; /* of the Open Inference Protocol */
+    struct session_use session;
 
     /* how far its rows are: let into a flight, and done */
     size_t admitted, finished;
@@ -45,10 +47,18 @@ struct protocol {
 extern const struct protocol protocol_predict, protocol_step, protocol_initial_state; /* predict.c */
 extern const struct protocol protocol_tf_serving;                                     /* tf_serving.c */
 extern const struct protocol protocol_open_inference;                                 /* open_inference.c */
+extern const struct protocol protocol_session_show, protocol_session_put,
+    protocol_session_drop; /* session_endpoints.c */
 
 /* Take a request as far as its rows can run. NULL when it has been answered already: with an error, or because there is
    nothing to compute. */
 struct prediction *prediction_begin(struct request *request, struct worker *worker);
+
+/* Forget a prediction that waits for its session, and whose request is answered otherwise. */
+void prediction_drop(struct prediction *p);
+
+/* The answer has NaN or Infinity, which its model may not give. */
+void prediction_nonfinite(struct prediction *p);
 
 /* Whether it is of no use to go on; p->failure says why. */
 bool prediction_stops(struct prediction *p);

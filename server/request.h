@@ -6,12 +6,14 @@
 #include "failure.h"
 #include "memory.h"
 #include "pool.h"
+#include "turns.h"
 
 struct server;
+struct prediction;
 struct model;
 struct route;
 
-enum { REQUEST_ID_BYTES = 129, REQUEST_NAME_BYTES = 104 };
+enum { REQUEST_ID_BYTES = 129, REQUEST_NAME_BYTES = 256 };
 
 /* Nanoseconds that each part took; the parts of Server-Timing and of the log line. */
 struct request_timing {
@@ -24,6 +26,9 @@ struct request_timing {
 struct request {
     struct server *server;
     struct task task;
+    struct turn turn;                      /* of a request of a session */
+    bool in_order;                         /* it may be of a session, so its place among those that arrive counts */
+    struct prediction *waiting;            /* what has been taken up already, while it waits for its session */
     void (*done)(struct request *request); /* called by whoever finished a queued request */
     bool (*gone)(struct request *request); /* whether the client has closed its side */
 
@@ -37,7 +42,7 @@ struct request {
     size_t json_bytes;
     bool accepts_gzip, wants_npy;
     const struct route *route;
-    char name[REQUEST_NAME_BYTES]; /* of the model in the target */
+    char name[REQUEST_NAME_BYTES]; /* of the model, or the session, in the target */
     struct model *model;           /* once known: the request's own use of it, which request_close ends */
 
     char *body; /* followed by a NUL byte */
@@ -52,7 +57,7 @@ struct request {
     struct buffer answer;
     char error[1024];        /* errors need no memory of the account */
     const char *answer_type; /* Content-Type */
-    const char *allow;       /* of a 405 */
+    char allow[32];          /* of a 405 */
     bool retry_later;        /* Retry-After */
     bool close;              /* end the connection */
     bool prediction;         /* Server-Timing is sent */

@@ -8,12 +8,15 @@
 #include "schedule.h"
 #include "server.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* clang-format off */
-#define PROBE(target, handler) {"GET", target, target, ROUTE_PROBE, handler, NULL, NULL}
-#define INLINE(method, target, handler) {method, target, target, ROUTE_INLINE, handler, NULL, NULL}
-#define WORKER(target, protocol, type) {"POST", target, target, ROUTE_WORKER, NULL, protocol, type}
+#define PROBE(target, handler) {"GET", target, target, ROUTE_PROBE, handler, NULL, NULL, NULL}
+#define INLINE(method, target, handler) {method, target, target, ROUTE_INLINE, handler, NULL, NULL, NULL}
+#define WORKER(target, protocol, type) {"POST", target, target, ROUTE_WORKER, NULL, protocol, type, NULL}
+#define IN_SESSION(target, protocol, type, key) {"POST", target, target, ROUTE_WORKER, NULL, protocol, type, key}
+#define SESSION(method, protocol) {method, "/sessions/{id}", method " /sessions/{id}", ROUTE_WORKER, NULL, protocol, NULL, ""}
 /* clang-format on */
 
 static const struct route routes[] = {
@@ -22,14 +25,17 @@ static const struct route routes[] = {
     PROBE("/readyz", answer_readyz),
     PROBE("/healthz", answer_healthz),
     PROBE("/metrics", answer_metrics),
-    WORKER("/predict", &protocol_predict, "application/x-npy"),
+    IN_SESSION("/predict", &protocol_predict, "application/x-npy", "\"session\""),
+    SESSION("GET", &protocol_session_show),
+    SESSION("PUT", &protocol_session_put),
+    SESSION("DELETE", &protocol_session_drop),
     INLINE("GET", "/openapi.json", answer_openapi),
     INLINE("GET", "/v1/models", answer_model_list),
     INLINE("GET", "/v1/models/{m}", answer_model_status),
     INLINE("GET", "/v1/models/{m}/metadata", answer_model_metadata),
     WORKER("/v1/models/{m}:predict", &protocol_tf_serving, NULL),
     WORKER("/v1/models/{m}:initial_state", &protocol_initial_state, NULL),
-    WORKER("/v1/models/{m}:step", &protocol_step, NULL),
+    IN_SESSION("/v1/models/{m}:step", &protocol_step, NULL, "\"session\""),
     PROBE("/v2", answer_v2_server),
     PROBE("/v2/health/live", answer_v2_live),
     PROBE("/v2/health/ready", answer_v2_ready),
@@ -37,11 +43,11 @@ static const struct route routes[] = {
     INLINE("GET", "/v2/models/{m}", answer_v2_model),
     INLINE("GET", "/v2/models/{m}/ready", answer_v2_model_ready),
     INLINE("GET", "/v2/models/{m}/stats", answer_v2_statistics),
-    WORKER("/v2/models/{m}/infer", &protocol_open_inference, "application/octet-stream"),
+    IN_SESSION("/v2/models/{m}/infer", &protocol_open_inference, "application/octet-stream", "\"sequence_id\""),
     INLINE("POST", "/v2/repository/index", answer_v2_repository),
     PROBE("/ping", answer_readyz),                      /* SageMaker */
     WORKER("/invocations", &protocol_tf_serving, NULL), /* SageMaker */
-    {"", "", "other", ROUTE_PROBE, NULL, NULL, NULL},
+    {"", "", "other", ROUTE_PROBE, NULL, NULL, NULL, NULL},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 _Static_assert(sizeof routes / sizeof *routes <= METRICS_ROUTES + 0u, "a histogram for every route");
@@ -78,13 +84,17 @@ static size_t name_length(const char *at)
 static bool matches(const char *pattern, const char *target, const char **name, size_t *name_bytes,
                     const char **version, size_t *version_bytes)
 {
-    const char *place = strstr(pattern, "{m}");
+    const char *place = strchr(pattern, '{');
     if (!place)
         return !strcmp(pattern, target);
     size_t before = (size_t)(place - pattern);
     if (strncmp(pattern, target, before))
         return false;
     *name = target + before;
+    if (!strcmp(place, "{id}")) {
+        *name_bytes = strlen(*name);
+        return *name_bytes && !strchr(*name, '/');
+    }
     *name_bytes = name_length(*name);
     const char *rest = *name + *name_bytes;
     *version_bytes = 0;
@@ -104,13 +114,20 @@ static bool not_found(struct request *request)
     return false;
 }
 
-static bool find_model(struct request *request, const char *name, size_t bytes, const char *version,
-                       size_t version_bytes)
+static bool keep_name(struct request *request, const char *name, size_t bytes)
 {
     if (bytes >= sizeof request->name)
         return not_found(request);
     memcpy(request->name, name, bytes);
     request->name[bytes] = 0;
+    return true;
+}
+
+static bool find_model(struct request *request, const char *name, size_t bytes, const char *version,
+                       size_t version_bytes)
+{
+    if (!keep_name(request, name, bytes))
+        return false;
     if (request->server->state == SERVER_LOADING)
         return true; /* dispatch refuses */
     request->model = server_acquire(request->server, request->name);
@@ -124,9 +141,17 @@ static bool find_model(struct request *request, const char *name, size_t bytes, 
     return !request->status;
 }
 
+/* "GET, HEAD, PUT": what a target takes. */
+static void allow(struct request *request, const char *method)
+{
+    size_t n = strlen(request->allow);
+    snprintf(request->allow + n, sizeof request->allow - n, "%s%s", n ? ", " : "",
+             strcmp(method, "GET") ? method : "GET, HEAD");
+}
+
 bool route_request(struct request *request)
 {
-    const char *allow = NULL, *name = NULL, *version = "";
+    const char *name = NULL, *version = "";
     size_t bytes = 0, version_bytes = 0;
     const char *method = strcmp(request->method, "HEAD") ? request->method : "GET";
     const char *target = platform_target(request->target);
@@ -134,16 +159,19 @@ bool route_request(struct request *request)
         const struct route *route = &routes[i];
         if (!matches(route->pattern, target, &name, &bytes, &version, &version_bytes))
             continue;
-        if (!strcmp(route->method, method)) {
-            request->route = route;
-            request->prediction = route->kind == ROUTE_WORKER;
-            return !strstr(route->pattern, "{m}") || find_model(request, name, bytes, version, version_bytes);
+        if (strcmp(route->method, method)) {
+            allow(request, route->method);
+            continue;
         }
-        allow = route->method;
+        *request->allow = 0;
+        request->route = route;
+        request->prediction = route->kind == ROUTE_WORKER;
+        if (strstr(route->pattern, "{m}"))
+            return find_model(request, name, bytes, version, version_bytes);
+        return !strstr(route->pattern, "{id}") || keep_name(request, name, bytes);
     }
-    if (!allow)
+    if (!*request->allow)
         return not_found(request);
-    request->allow = !strcmp(allow, "GET") ? "GET, HEAD" : allow;
     answer_error(request, 405, "method_not_allowed", "This path takes %s.", request->allow);
     return false;
 }
@@ -151,6 +179,10 @@ bool route_request(struct request *request)
 static void expire(struct task *task)
 {
     struct request *request = request_of_task(task);
+    if (request->waiting)
+        prediction_drop(request->waiting);
+    request->waiting = NULL;
+    turns_leave(&request->server->turns, &request->turn);
     request->timing.queue = clock_ns() - request->timing.queued;
     if (request->server->cancel)
         answer_error(request, 503, "shutting_down", "The server is shutting down.");
@@ -201,7 +233,11 @@ bool route_dispatch(struct request *request)
     request->task.expire = expire;
     request->timing.queued = clock_ns();
     request->task.deadline_ns = request->timing.queued + request->timeout_ms * NS_PER_MS;
+    const char *session_key = request->route->session_key;
+    if (request->in_order || (session_key && (request->gzip || !*session_key)))
+        session_arrive(request);
     if (pool_try_add(&server->pool, &request->task))
         return true;
+    turns_leave(&server->turns, &request->turn);
     return queue_full(request);
 }

@@ -14,13 +14,17 @@ enum route_kind {
 };
 
 struct route {
-    const char *method;  /* "GET" (HEAD too) or "POST" */
-    const char *pattern; /* the target; {m} stands for a model name, an optional /versions/{v} may follow it */
-    const char *name;    /* in metrics and logs */
+    const char *method; /* "GET" (HEAD too), "POST", "PUT" or "DELETE" */
+    const char
+        *pattern;     /* the target; {m} stands for a model name, an optional /versions/{v} may follow it; {id} at the
+                            end for a session */
+    const char *name; /* in metrics and logs */
     enum route_kind kind;
     void (*answer)(struct request *request); /* probe, inline */
     const struct protocol *protocol;         /* worker */
     const char *binary_type;                 /* a Content-Type that it takes beside JSON, or NULL */
+    const char
+        *session_key; /* what a body has that names a session, quoted; "": the target does; NULL: there are none */
 };
 
 /* The i-th route, NULL past the last. */

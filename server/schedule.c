@@ -36,19 +36,39 @@ static void end(struct schedule *s, struct prediction *p)
     s->held--;
 }
 
-static void begin(struct schedule *s, struct request *request)
+/* Put a prediction where it belongs now: into a flight, aside while its session is busy, or to its end. */
+static void place(struct schedule *s, struct prediction *p)
 {
-    struct prediction *p = prediction_begin(request, s->worker);
-    if (!p)
-        return;
-    struct flight *flight = find_flight(s, p);
-    s->held++;
-    if (flight) {
+    struct request *request = p->request;
+    struct flight *flight;
+    enum session_verdict verdict = SESSION_RUNS;
+    if (*p->session.id) {
+        request->waiting = p;
+        verdict = session_proceed(p);
+    }
+    if (verdict == SESSION_WAITS) {
+        s->held--;
+        pool_done(s->worker->pool);
+    } else if (verdict == SESSION_RUNS && (flight = find_flight(s, p))) {
         flight_add(flight, p);
     } else {
-        failure_overloaded(&p->failure);
+        if (verdict == SESSION_RUNS)
+            failure_overloaded(&p->failure);
         end(s, p);
     }
+}
+
+static void begin(struct schedule *s, struct request *request)
+{
+    struct prediction *p = request->waiting;
+    if (p)
+        p->worker = s->worker;
+    else
+        p = prediction_begin(request, s->worker);
+    if (!p)
+        return;
+    s->held++;
+    place(s, p);
 }
 
 /* More of the requests that wait. */
@@ -96,7 +116,10 @@ static struct flight **settle(struct schedule *s, struct flight **at, struct pre
     }
     for (struct prediction *next; through; through = next) {
         next = through->next;
-        end(s, through);
+        if (*through->session.id && !through->failure.status)
+            place(s, through);
+        else
+            end(s, through);
     }
     return at;
 }

@@ -8,6 +8,8 @@
 #include "memory.h"
 #include "metrics.h"
 #include "pool.h"
+#include "session_store.h"
+#include "turns.h"
 
 #include <stdatomic.h>
 
@@ -43,6 +45,8 @@ struct server {
     struct memory memory;
     struct admission admission;
     struct metrics metrics;
+    struct turns turns;
+    struct session_store *sessions; /* NULL outside a server */
     atomic_size_t connections;
     atomic_size_t refused; /* predictions, before a worker saw them, since that was last logged */
 };

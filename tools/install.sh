@@ -2,16 +2,16 @@
 # Install the Debian packages that a goal needs and that are missing: install.sh build|run|test|lint|neon|sanitize|clients|bench-serving.
 # Says what it installs before it does. Works as root, or through sudo.
 set -eu
-build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-serial-dev zlib1g-dev libhdf5-dev libzip-dev libseccomp-dev linux-libc-dev"
+build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-serial-dev zlib1g-dev libhdf5-dev libzip-dev libseccomp-dev libxxhash-dev libhiredis-dev linux-libc-dev"
 case "${1:-build}" in
 build) wanted="$build" ;;
 run) wanted="$build curl ca-certificates" ;;
-test) wanted="$build libcmocka-dev libcurl4-openssl-dev" ;;
+test) wanted="$build libcmocka-dev libcurl4-openssl-dev redis-server" ;;
 lint) wanted="$build libcmocka-dev libcurl4-openssl-dev clang clang-format cppcheck" ;;
 neon) wanted="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" ;;
 bench-serving) wanted="$build python3 python3-venv wrk g++ libsimdjson-dev" ;;
 clients) wanted="$build python3 python3-venv" ;;
-sanitize) wanted="$build libcmocka-dev libcurl4-openssl-dev clang libclang-rt-14-dev valgrind python3" ;;
+sanitize) wanted="$build libcmocka-dev libcurl4-openssl-dev redis-server clang libclang-rt-14-dev valgrind python3" ;;
 *) echo "usage: $0 build|run|test|lint|neon|sanitize|clients|bench-serving" >&2; exit 2 ;;
 esac
 

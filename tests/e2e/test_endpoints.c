@@ -279,7 +279,7 @@ static void health_endpoints_answer(void **state)
         reply_free(&reply);
     }
     struct reply reply = http_get(&server, "/healthz?verbose");
-    assert_string_equal(reply.body, "[+]live ok\n[+]ready ok\nhealthz check passed\n");
+    assert_string_equal(reply.body, "[+]live ok\n[+]ready ok\n[+]sessions ok\nhealthz check passed\n");
     reply_free(&reply);
     reply = http_request(&server, "HEAD", "/readyz", NULL, NULL);
     assert_int_equal(reply.status, 200);

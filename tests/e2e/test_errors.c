@@ -167,7 +167,7 @@ static void other_keys_are_checked(void **state)
     expect("{\"instances\": [[[1, 2]]], \"return_sequences\": 1}", 400, "wrong_type", "/return_sequences");
     expect("{\"instances\": [[[1, 2]]], \"return_state\": \"true\"}", 400, "wrong_type", "/return_state");
     expect("{\"instances\": [[[1, 2]]], \"model\": \"other\"}", 404, "model_not_found", "/model");
-    expect("{\"instances\": [[[1, 2]]], \"session\": \"a\"}", 400, "unsupported_key", "/session");
+    expect("{\"instances\": [[[1, 2]]], \"session\": \"a/b\"}", 400, "invalid_session", "/session");
     struct reply null = http_post(&server, "/predict", "{\"instances\": [[[1, 2]]], \"session\": null}");
     assert_int_equal(null.status, 200);
     reply_free(&null);

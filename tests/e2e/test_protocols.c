@@ -210,7 +210,8 @@ static void wrong_requests_of_the_open_inference_protocol(void **state)
          "wrong_shape", "/inputs/1/shape"},
         {"{\"inputs\": [" INPUT("[1, 1, 2]", "FP32", "[1, 2]") "], \"outputs\": [{\"name\": \"x\"}]}", "unknown_output",
          "/outputs/0/name"},
-        {"{\"parameters\": {\"sequence_id\": 1}}", "unsupported_key", "/parameters/sequence_id"},
+        {"{\"inputs\": [" INPUT("[1, 1, 2]", "FP32", "[1, 2]") "], \"parameters\": {\"sequence_id\": 1}}",
+         "sequence_not_started", "/parameters/sequence_id"},
         {"{\"inputs\": [{\"name\": \"inputs\"}}", "invalid_json", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -14,18 +14,14 @@ int fuzz_body(const unsigned char *data, size_t size)
     struct memory memory = {.limit = 1 << 20};
     struct memory_share share = {&memory, 0};
     struct json_tensor inputs = {.values = NULL}, states = {.values = NULL}, mask = {.values = NULL};
-    char name[BODY_TEXT_BYTES] = "", *text = malloc(size + 1);
+    char name[BODY_TEXT_BYTES] = "", session[BODY_TEXT_BYTES] = "", *text = malloc(size + 1);
     int flag = -1;
     int64_t count = -1;
     struct failure failure = {.status = 0};
-    const struct body_key keys[] = {{"instances", BODY_NUMBERS, &inputs},
-                                    {"initial_state", BODY_NUMBERS, &states},
-                                    {"mask", BODY_BOOLEANS, &mask},
-                                    {"model", BODY_TEXT, name},
-                                    {"return_state", BODY_BOOL, &flag},
-                                    {"batch_size", BODY_COUNT, &count},
-                                    {"session", BODY_REFUSED, (char *)"not here"},
-                                    {NULL, BODY_TEXT, NULL}};
+    const struct body_key keys[] = {{"instances", BODY_NUMBERS, &inputs}, {"initial_state", BODY_NUMBERS, &states},
+                                    {"mask", BODY_BOOLEANS, &mask},       {"model", BODY_TEXT, name},
+                                    {"return_state", BODY_BOOL, &flag},   {"batch_size", BODY_COUNT, &count},
+                                    {"session", BODY_ID, session},        {NULL, BODY_TEXT, NULL}};
     const struct batch_limits limits = {64, 64, 1 << 16};
     struct batch batch = {.model = fuzz_model(), .share = &share, .sequences = flag > 0};
     memcpy(text, data, size);

@@ -10,13 +10,14 @@
 static void build(struct tensor_set *set, const json_t *json, struct problems *problems)
 {
     struct tensor_set converted = {.n = 0};
+    struct digest digest = {{0}};
     struct keras_model config;
     bool torch = torch_is(json);
     bool good = torch ? torch_model_read(json, "f", set, "f", problems, &config, &converted)
                       : keras_model_read(json, "f", "", tensor_set_text(set, "keras_version"), problems, &config);
     if (good) {
         good = weights_build(&config, torch ? &converted : set, torch ? NAMED_BY_PATH : tensor_naming_of(set), 0, 0,
-                             &vec_c, (struct place){"f", NULL}, problems);
+                             &vec_c, &digest, (struct place){"f", NULL}, problems);
         if (good && (!config.model.output.width || rnn_model_parameters(&config.model) > 1 << 24))
             abort(); /* more weights than the file can hold */
         keras_model_close(&config);

@@ -1,0 +1,73 @@
+/* Where sessions are kept: in memory, or in Redis for several replicas. */
+#ifndef SERVER_SESSION_STORE_H
+#define SERVER_SESSION_STORE_H
+
+#include "buffer.h"
+#include "config/settings.h"
+#include "session_record.h"
+
+struct session_store;
+
+enum session_result {
+    SESSION_DONE,
+    SESSION_CONFLICT,    /* what is stored is not what was expected; nothing was changed */
+    SESSION_FULL,        /* there is no room for it; nothing was changed */
+    SESSION_UNAVAILABLE, /* the store did not answer: a change may have been made or not */
+};
+
+/* One operation. Whoever submits it keeps it until it is done. */
+struct session_op {
+    enum { SESSION_LOAD, SESSION_SAVE } kind;
+    const char *id;
+    bool fresh;                    /* load: what the store has now, no copy that may be old */
+    uint64_t expected;             /* save: the tag of the record that must be there; 0: none */
+    struct session_record *record; /* save: what takes its place, or NULL to delete it; borrowed */
+    void (*done)(struct session_op *op);
+
+    /* set when it is done */
+    enum session_result result;
+    struct session_record *found; /* load and conflict: what there is, or NULL; a use of the caller's */
+
+    struct session_op *next; /* the store's */
+};
+
+struct session_store_class {
+    bool (*submit)(struct session_store *store, struct session_op *op);
+    void (*expire)(struct session_store *store);
+    void (*metrics)(struct session_store *store, struct buffer *out);
+    const char *(*trouble)(struct session_store *store);
+    void (*stop)(struct session_store *store); /* or NULL */
+    void (*close)(struct session_store *store);
+};
+
+/* The first member of every store. */
+struct session_store {
+    const struct session_store_class *class;
+};
+
+/* The store that the settings name; NULL with a sentence in error. */
+struct session_store *session_store_open(const struct settings *settings, char *error, size_t error_size);
+
+/* Begin an operation. True: it is done; false: op->done will be called, by another thread and perhaps already. */
+bool session_submit(struct session_store *store, struct session_op *op);
+
+/* Drop sessions that were not used for their time; called often. */
+void session_store_expire(struct session_store *store);
+
+/* Gauges and counters in Prometheus's format. */
+void session_store_metrics(struct session_store *store, struct buffer *out);
+
+/* What is wrong with the store at the moment, or NULL. */
+const char *session_store_trouble(struct session_store *store);
+
+/* Operations that are under way are done when it returns; later ones find the store unavailable. */
+void session_store_stop(struct session_store *store);
+
+/* NULL is fine. */
+void session_store_close(struct session_store *store);
+
+/* The kinds of store. */
+struct session_store *session_memory_open(const struct settings *settings);
+struct session_store *session_redis_open(const struct settings *settings, char *error, size_t error_size);
+
+#endif

@@ -1,0 +1,557 @@
+/* Sessions in memory: a sequence in parts is the sequence, a step is applied once, in order, and never to other states. */
+#include "e2e.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+/* Cells of every class, masks by the request and by a layer, several recurrent layers. */
+static const char models[] =
+    "{\"models\": ["
+    "{\"name\": \"simple\", \"input_size\": 2, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 3}}},"
+    "{\"name\": \"lstm\", \"input_size\": 2, \"layer\": {\"class_name\": \"RNN\", \"config\": {\"cell\": "
+    "{\"class_name\": "
+    "\"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": \"LSTMCell\", \"config\": {\"units\": 5}}, "
+    "{\"class_name\": \"GRUCell\", \"config\": {\"units\": 4}}]}}}}},"
+    "{\"name\": \"zeros\", \"input_size\": 2, \"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": 4, "
+    "\"zero_output_for_mask\": true, \"return_sequences\": true}}},"
+    "{\"name\": \"chain\", \"layer\": {\"class_name\": \"Sequential\", \"config\": {\"layers\": [{\"class_name\": "
+    "\"InputLayer\", \"config\": {\"batch_input_shape\": [null, null, 2]}}, {\"class_name\": \"Masking\", \"config\": "
+    "{\"mask_value\": 0.5}}, {\"class_name\": \"LSTM\", \"config\": {\"units\": 4, \"return_sequences\": true}}, "
+    "{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}, {\"class_name\": \"Dense\", \"config\": {\"units\": "
+    "2}}]}}},"
+    "{\"name\": \"both\", \"input_size\": 2, \"layer\": {\"class_name\": \"Bidirectional\", \"config\": {\"layer\": "
+    "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}}}}]%s}";
+
+static void start(struct daemon *server, const char *more)
+{
+    static char config[4096];
+    snprintf(config, sizeof config, models, more);
+    daemon_start(server, config, NULL);
+}
+
+static unsigned below(unsigned *state, unsigned n)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (*state >> 8) % n;
+}
+
+/* ---- parts of sequences ---- */
+
+enum { MOST_ROWS = 3, MOST_STEPS = 12, MOST_PARTS = 4 };
+
+struct sequences {
+    size_t rows, steps[MOST_ROWS], parts, cuts[MOST_ROWS][MOST_PARTS + 1];
+    bool masked;
+    float x[MOST_ROWS][MOST_STEPS][2];
+    bool mask[MOST_ROWS][MOST_STEPS];
+};
+
+static void make(struct sequences *s, unsigned *state)
+{
+    s->rows = 1 + below(state, MOST_ROWS);
+    s->parts = 1 + below(state, MOST_PARTS);
+    s->masked = below(state, 2);
+    for (size_t b = 0; b < s->rows; b++) {
+        s->steps[b] = s->parts + below(state, MOST_STEPS - (unsigned)s->parts + 1);
+        s->cuts[b][0] = 0;
+        for (size_t k = 1; k <= s->parts; k++) { /* every part has a timestep at least */
+            size_t least = s->cuts[b][k - 1] + 1, most = s->steps[b] - (s->parts - k);
+            s->cuts[b][k] = k == s->parts ? s->steps[b] : least + below(state, (unsigned)(most - least + 1));
+        }
+        for (size_t t = 0; t < s->steps[b]; t++) {
+            s->mask[b][t] = below(state, 3);
+            bool masking = !below(state, 3); /* what the layer Masking skips */
+            for (size_t f = 0; f < 2; f++)
+                s->x[b][t][f] = masking ? 0.5f : (float)below(state, 1000) / 500 - 1;
+        }
+    }
+}
+
+/* A body of the timesteps from cut `from` to cut `to` of every row. */
+static char *body_of(const struct sequences *s, size_t from, size_t to, const char *more)
+{
+    char *body = malloc(16384), *at = body + sprintf(body, "{%s\"instances\": [", more);
+    for (size_t b = 0; b < s->rows; b++) {
+        at += sprintf(at, b ? ",[" : "[");
+        for (size_t t = s->cuts[b][from]; t < s->cuts[b][to]; t++)
+            at += sprintf(at, "%s[%.9g,%.9g]", t > s->cuts[b][from] ? "," : "", s->x[b][t][0], s->x[b][t][1]);
+        at += sprintf(at, "]");
+    }
+    at += sprintf(at, "]");
+    if (s->masked) {
+        at += sprintf(at, ", \"mask\": [");
+        for (size_t b = 0; b < s->rows; b++) {
+            at += sprintf(at, b ? ",[" : "[");
+            for (size_t t = s->cuts[b][from]; t < s->cuts[b][to]; t++)
+                at += sprintf(at, "%s%s", t > s->cuts[b][from] ? "," : "", s->mask[b][t] ? "true" : "false");
+            at += sprintf(at, "]");
+        }
+        at += sprintf(at, "]");
+    }
+    strcpy(at, "}");
+    return body;
+}
+
+/* From the key to the end of the answer: states, or outputs and states. */
+static const char *from_key(const struct reply *reply, const char *key)
+{
+    const char *at = reply->body ? strstr(reply->body, key) : NULL;
+    if (reply->status != 200 || !at)
+        fail_msg("status %ld: %.300s", reply->status, reply->body ? reply->body : "");
+    return at;
+}
+
+/* With return_sequences false the last part gives what the whole gives; with true the parts side by side do. */
+static void check_split(const struct daemon *server, const char *model, unsigned seed)
+{
+    struct sequences s;
+    unsigned state = seed;
+    make(&s, &state);
+    bool sequences = below(&state, 2);
+    char more[200];
+    snprintf(more, sizeof more, "\"model\": \"%s\", \"return_sequences\": %s, ", model, sequences ? "true" : "false");
+    char *body = body_of(&s, 0, s.parts, more);
+    struct reply whole = http_post(server, "/predict", body), part = {.status = 0};
+    free(body);
+    assert_int_equal(whole.status, 200);
+    json_t *outputs = json_array();
+    for (size_t k = 0; k < s.parts; k++) {
+        snprintf(more, sizeof more,
+                 "\"model\": \"%s\", \"return_sequences\": %s, \"session\": \"%s-%u\", \"step\": %zu, ", model,
+                 sequences ? "true" : "false", model, seed, k);
+        body = body_of(&s, k, k + 1, more);
+        reply_free(&part);
+        part = http_post(server, "/predict", body);
+        free(body);
+        from_key(&part, "\"states\"");
+        assert_int_equal(json_integer_value(json_object_get(part.json, "step")), k + 1);
+        json_t *rows = json_object_get(part.json, "outputs");
+        for (size_t b = 0; sequences && b < s.rows; b++) {
+            if (!k)
+                json_array_append_new(outputs, json_array());
+            json_array_extend(json_array_get(outputs, b), json_array_get(rows, b));
+        }
+    }
+    if (sequences) {
+        if (!json_equal(outputs, json_object_get(whole.json, "outputs")))
+            fail_msg("%s, seed %u: other outputs in %zu parts", model, seed, s.parts);
+        assert_string_equal(from_key(&part, "\"states\""), from_key(&whole, "\"states\""));
+    } else {
+        if (strcmp(from_key(&part, "\"outputs\""), from_key(&whole, "\"outputs\"")))
+            fail_msg("%s, seed %u, %zu parts: %s\nas a whole: %s", model, seed, s.parts, part.body, whole.body);
+    }
+    json_decref(outputs);
+    reply_free(&part);
+    reply_free(&whole);
+}
+
+struct crowd {
+    const struct daemon *server;
+    unsigned first, count;
+};
+
+static void *check_some(void *argument)
+{
+    static const char *const names[] = {"simple", "lstm", "zeros", "chain"};
+    const struct crowd *crowd = argument;
+    for (unsigned i = 0; i < crowd->count; i++)
+        check_split(crowd->server, names[(crowd->first + i) % 4], crowd->first + i);
+    return NULL;
+}
+
+/* Several at a time, so that rows have others beside them. */
+static void parts_are_the_whole(void **state)
+{
+    (void)state;
+    struct daemon server;
+    struct crowd crowds[6];
+    pthread_t threads[6];
+    start(&server, "");
+    for (unsigned i = 0; i < 6; i++) {
+        crowds[i] = (struct crowd){&server, 1000 * i, SANITIZED ? 20 : 100};
+        pthread_create(&threads[i], NULL, check_some, &crowds[i]);
+    }
+    for (unsigned i = 0; i < 6; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* ---- steps ---- */
+
+static const char one[] = "\"model\": \"lstm\", \"instances\": [[[1, 0.5]]]";
+
+static struct reply step(const struct daemon *server, const char *more)
+{
+    char body[512];
+    snprintf(body, sizeof body, "{%s, %s}", one, more);
+    return http_post(server, "/predict", body);
+}
+
+static void assert_step_error(const struct daemon *server, const char *more, long status, const char *code,
+                              const char *path)
+{
+    struct reply reply = step(server, more);
+    assert_error(&reply, status, code, path);
+    reply_free(&reply);
+}
+
+/* The answer of a step, to be freed. */
+static char *good_step(const struct daemon *server, const char *more, int applied)
+{
+    struct reply reply = step(server, more);
+    from_key(&reply, "\"outputs\"");
+    assert_int_equal(json_integer_value(json_object_get(reply.json, "step")), applied);
+    char *body = strdup(reply.body);
+    reply_free(&reply);
+    return body;
+}
+
+static void a_step_is_applied_once(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, "");
+    char *first = good_step(&server, "\"session\": \"a\", \"step\": 0", 1);
+    char *second = good_step(&server, "\"session\": \"a\", \"step\": 1", 2);
+    assert_string_not_equal(first, second);
+    char *again = good_step(&server, "\"session\": \"a\", \"step\": 1", 2);
+    assert_string_equal(again, second);
+    assert_step_error(&server, "\"session\": \"a\", \"step\": 0", 409, "step_conflict", "/step");
+    assert_step_error(&server, "\"session\": \"a\", \"step\": 3", 409, "step_conflict", "/step");
+    assert_step_error(&server, "\"session\": \"new\", \"step\": 1", 409, "step_conflict", "/step");
+    char *third = good_step(&server, "\"session\": \"a\"", 3); /* whoever does not count need not */
+    assert_step_error(&server, "\"session\": \"a\", \"step\": 2", 409, "step_conflict", "/step"); /* not kept */
+    char *fresh = good_step(&server, "\"session\": \"a\", \"reset\": true", 1);
+    assert_string_equal(strstr(fresh, "\"outputs\""), strstr(first, "\"outputs\""));
+    free(first), free(second), free(again), free(third), free(fresh);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* A repeated step has the answer that was given, also of sequences of several lengths. */
+static void the_answer_of_a_step_is_kept(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, "");
+    static const char body[] =
+        "{\"model\": \"zeros\", \"session\": \"k\", \"step\": 0, \"instances\": [[[1, 2], [3, 4], "
+        "[5, 6]], [[7, 8]]]}";
+    struct reply first = http_post(&server, "/predict", body), again = http_post(&server, "/predict", body);
+    assert_int_equal(first.status, 200);
+    assert_int_equal(json_array_size(json_array_get(json_object_get(first.json, "outputs"), 0)), 3);
+    assert_string_equal(first.body, again.body);
+    reply_free(&first);
+    reply_free(&again);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, "");
+    free(good_step(&server, "\"session\": \"a\"", 1));
+    assert_step_error(&server, "\"session\": \"\"", 400, "invalid_session", "/session");
+    assert_step_error(&server, "\"session\": \"a b\"", 400, "invalid_session", "/session");
+    assert_step_error(&server, "\"session\": \"../a\"", 400, "invalid_session", "/session");
+    assert_step_error(&server, "\"session\": 7", 400, "wrong_type", "/session");
+    assert_step_error(&server, "\"step\": 0", 400, "missing_key", "/step");
+    assert_step_error(&server, "\"reset\": true", 400, "missing_key", "/reset");
+    assert_step_error(&server, "\"session\": \"a\", \"step\": -1", 400, "wrong_type", "/step");
+    assert_step_error(&server, "\"session\": \"a\", \"reset\": true, \"step\": 2", 400, "wrong_value", "/step");
+    assert_step_error(&server, "\"session\": \"a\", \"initial_state\": [[[[0, 0, 0, 0, 0]]]]", 400, "wrong_value",
+                      "/initial_state");
+    assert_predict_error(&server, "{\"model\": \"lstm\", \"session\": \"a\", \"instances\": [[[1, 2]], [[3, 4]]]}", 400,
+                         "wrong_shape", "/instances");
+    assert_predict_error(&server, "{\"model\": \"simple\", \"session\": \"a\", \"instances\": [[[1, 2]]]}", 409,
+                         "state_incompatible", "/session");
+    assert_predict_error(&server, "{\"model\": \"both\", \"session\": \"b\", \"instances\": [[[1, 2]]]}", 400,
+                         "not_streamable", "/session");
+    free(good_step(&server, "\"session\": \"a\", \"step\": 1", 2)); /* none of these has moved it */
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* Everybody sends every step; each is applied once. */
+enum { SAME_STEPS = SANITIZED ? 30 : 200 };
+
+static void *send_all_steps(void *argument)
+{
+    const struct daemon *server = argument;
+    size_t conflicts = 0;
+    for (int n = 0; n < SAME_STEPS;) {
+        char more[80];
+        snprintf(more, sizeof more, "\"session\": \"shared\", \"step\": %d", n);
+        struct reply reply = step(server, more);
+        if (reply.status == 200)
+            assert_int_equal(json_integer_value(json_object_get(reply.json, "step")), n + 1);
+        else
+            assert_int_equal(reply.status, 409); /* the others are ahead */
+        conflicts += reply.status != 200;
+        n++;
+        reply_free(&reply);
+    }
+    return (void *)conflicts;
+}
+
+static void concurrent_steps_are_applied_once_each(void **state)
+{
+    (void)state;
+    struct daemon server;
+    pthread_t threads[8];
+    start(&server, "");
+    for (size_t i = 0; i < 8; i++)
+        pthread_create(&threads[i], NULL, send_all_steps, &server);
+    for (size_t i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    for (int n = 0; n < SAME_STEPS; n++)
+        free(good_step(&server, "\"session\": \"alone\"", n + 1));
+    struct reply shared = http_get(&server, "/sessions/shared"), alone = http_get(&server, "/sessions/alone");
+    assert_int_equal(json_integer_value(json_object_get(shared.json, "step")), SAME_STEPS);
+    assert_string_equal(from_key(&shared, "\"states\""), from_key(&alone, "\"states\""));
+    reply_free(&shared);
+    reply_free(&alone);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* ---- order ---- */
+
+static int send_raw(const struct daemon *server, const char *session, size_t timesteps, double value)
+{
+    char *text = malloc(512 + timesteps * 24), *body = malloc(256 + timesteps * 24);
+    char *at = body + sprintf(body, "{\"model\": \"lstm\", \"session\": \"%s\", \"instances\": [[", session);
+    for (size_t t = 0; t < timesteps; t++)
+        at += sprintf(at, "%s[%g,%g]", t ? "," : "", value, value);
+    strcpy(at, "]]}");
+    int n = sprintf(text, "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+                    strlen(body), body);
+    int fd = raw_connect(server);
+    raw_send(fd, text, (size_t)n);
+    free(text);
+    free(body);
+    return fd;
+}
+
+/* A long request and, while it runs, short ones of the same session and of another. */
+static void a_session_is_in_the_order_of_arrival(void **state)
+{
+    (void)state;
+    struct daemon server;
+    enum { LONG = SANITIZED ? 20000 : 60000, SHORT = 20 };
+    int fds[SHORT];
+    static char answer[65536];
+    start(&server, "");
+    int slow = send_raw(&server, "a", LONG, 1);
+    sleep_ms(SANITIZED ? 100 : 20);
+    for (int i = 0; i < SHORT; i++) {
+        fds[i] = send_raw(&server, "a", 1, i);
+        sleep_ms(1);
+    }
+    free(good_step(&server, "\"session\": \"b\"", 1));
+    for (int i = 0; i < SHORT; i++) {
+        char want[32];
+        size_t n = raw_read(fds[i], answer, sizeof answer, 60000);
+        snprintf(want, sizeof want, "\"step\": %d,", i + 2);
+        if (!n || !strstr(answer, want))
+            fail_msg("request %d: expected %s, found %.400s", i, want, answer);
+        close(fds[i]);
+    }
+    raw_read(slow, answer, sizeof answer, 60000);
+    assert_non_null(strstr(answer, "\"step\": 1,"));
+    close(slow);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* ---- the endpoints ---- */
+
+static void sessions_are_shown_set_and_deleted(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, "");
+    struct reply reply = http_get(&server, "/sessions/a");
+    assert_error(&reply, 404, "session_not_found", NULL);
+    reply_free(&reply);
+    free(good_step(&server, "\"session\": \"a\", \"step\": 0", 1));
+    struct reply shown = http_get(&server, "/sessions/a");
+    assert_int_equal(shown.status, 200);
+    assert_string_equal(json_string_value(json_object_get(shown.json, "model")), "lstm");
+    assert_int_equal(json_integer_value(json_object_get(shown.json, "batch_size")), 1);
+    reply = http_request(&server, "PUT", "/sessions/b:2", shown.body, NULL); /* as it stands */
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(from_key(&reply, "\"states\""), from_key(&shown, "\"states\""));
+    reply_free(&reply);
+    char *a = good_step(&server, "\"session\": \"a\", \"step\": 1", 2),
+         *b = good_step(&server, "\"session\": \"b:2\", \"step\": 1", 2);
+    assert_string_equal(strstr(a, "\"outputs\""), strstr(b, "\"outputs\""));
+    free(a), free(b);
+    static const char *const bad[][3] = {
+        {"{}", "missing_key", ""},
+        {"{\"model\": \"lstm\", \"states\": []}", "empty_input", "/states"},
+        {"{\"model\": \"lstm\", \"states\": [[[[1, 2]], [[1, 2]]], [[[1, 2, 3, 4]]]]}", "wrong_shape", "/states/0/0/0"},
+        {"{\"model\": \"nobody\", \"states\": [[[[1]]]]}", "model_not_found", "/model"},
+        {"{\"model\": \"both\", \"states\": [[[[1]]]]}", "not_streamable", "/session"},
+        {"{\"states\": 1}", "wrong_type", "/states"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        reply = http_request(&server, "PUT", "/sessions/c", bad[i][0], NULL);
+        assert_error(&reply, strcmp(bad[i][1], "model_not_found") ? 400 : 404, bad[i][1],
+                     *bad[i][2] ? bad[i][2] : NULL);
+        reply_free(&reply);
+    }
+    reply = http_request(&server, "DELETE", "/sessions/a", NULL, NULL);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    reply = http_request(&server, "DELETE", "/sessions/a", NULL, NULL);
+    assert_error(&reply, 404, "session_not_found", NULL);
+    reply_free(&reply);
+    reply = http_request(&server, "PATCH", "/sessions/a", NULL, NULL);
+    assert_error(&reply, 405, "method_not_allowed", NULL);
+    assert_non_null(strstr(reply.headers, "Allow: GET, HEAD, PUT, DELETE\r\n"));
+    reply_free(&reply);
+    reply = http_get(&server, "/sessions/a%20b");
+    assert_error(&reply, 400, "invalid_session", "/session");
+    reply_free(&reply);
+    free(good_step(&server, "\"session\": \"a\"", 1)); /* a new one */
+    reply_free(&shown);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* :step is one timestep of the same session. */
+static void the_cells_once_are_a_step_too(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, "");
+    for (int i = 0; i < 2; i++) {
+        char body[160];
+        snprintf(body, sizeof body, "{\"inputs\": [[1, 0.5]], \"session\": \"s\", \"step\": %d}", i);
+        struct reply reply = http_post(&server, "/v1/models/lstm:step", body);
+        assert_int_equal(reply.status, 200);
+        assert_int_equal(json_integer_value(json_object_get(reply.json, "step")), i + 1);
+        reply_free(&reply);
+    }
+    free(good_step(&server, "\"session\": \"p\"", 1));
+    free(good_step(&server, "\"session\": \"p\"", 2));
+    struct reply s = http_get(&server, "/sessions/s"), p = http_get(&server, "/sessions/p");
+    assert_string_equal(from_key(&s, "\"states\""), from_key(&p, "\"states\""));
+    reply_free(&s);
+    reply_free(&p);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* ---- sequences of the Open Inference Protocol ---- */
+
+static struct reply infer(const struct daemon *server, const char *parameters)
+{
+    char body[512];
+    snprintf(body, sizeof body,
+             "{\"inputs\": [{\"name\": \"inputs\", \"shape\": [1, 1, 2], \"datatype\": \"FP32\", \"data\": [1, 0.5]}], "
+             "\"outputs\": [{\"name\": \"state.0.h\"}], \"parameters\": {%s}}",
+             parameters);
+    return http_post(server, "/v2/models/lstm/infer", body);
+}
+
+static void assert_infer(const struct daemon *server, const char *parameters, const char *want)
+{
+    struct reply reply = infer(server, parameters);
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(reply.body, want);
+    reply_free(&reply);
+}
+
+static void sequences_have_tritons_rules(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, "");
+    struct reply none = infer(&server, "\"sequence_id\": 0"), reply = infer(&server, "\"sequence_id\": 5");
+    assert_int_equal(none.status, 200);
+    assert_error(&reply, 400, "sequence_not_started", "/parameters/sequence_id");
+    assert_non_null(strstr(reply.body, "must specify the START flag on the first request of the sequence"));
+    reply_free(&reply);
+    assert_infer(&server, "\"sequence_id\": 5, \"sequence_start\": true", none.body);
+    struct reply second = infer(&server, "\"sequence_id\": 5");
+    assert_int_equal(second.status, 200);
+    assert_string_not_equal(second.body, none.body);
+    assert_infer(&server, "\"sequence_id\": 5, \"sequence_start\": true", none.body); /* again, from zeros */
+    assert_infer(&server, "\"sequence_id\": \"five\", \"sequence_start\": true", none.body);
+    assert_infer(&server, "\"sequence_id\": \"five\", \"sequence_end\": true", second.body);
+    reply = infer(&server, "\"sequence_id\": \"five\"");
+    assert_error(&reply, 400, "sequence_not_started", "/parameters/sequence_id");
+    reply_free(&reply);
+    reply = infer(&server, "\"sequence_id\": -5, \"sequence_start\": true");
+    assert_error(&reply, 400, "wrong_type", "/parameters/sequence_id");
+    reply_free(&reply);
+    reply = infer(&server, "\"sequence_id\": 18446744073709551615, \"sequence_start\": true, \"sequence_end\": true");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    reply = http_get(&server, "/sessions/lstm:5");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    reply_free(&none);
+    reply_free(&second);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* ---- room ---- */
+
+static long gauge(const struct daemon *server, const char *name)
+{
+    struct reply reply = http_get(server, "/metrics");
+    char line[80];
+    snprintf(line, sizeof line, "\n%s ", name);
+    const char *at = reply.body ? strstr(reply.body, line) : NULL;
+    long value = at ? atol(at + strlen(line)) : -1;
+    reply_free(&reply);
+    return value;
+}
+
+static void there_is_room_for_so_many(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, ", \"sessions\": {\"max\": 2, \"ttl_s\": 1}");
+    free(good_step(&server, "\"session\": \"a\"", 1));
+    free(good_step(&server, "\"session\": \"b\"", 1));
+    assert_int_equal(gauge(&server, "cellserve_sessions"), 2);
+    struct reply reply = step(&server, "\"session\": \"c\"");
+    assert_error(&reply, 429, "too_many_sessions", "/session");
+    assert_non_null(strstr(reply.headers, "Retry-After: 1\r\n"));
+    reply_free(&reply);
+    free(good_step(&server, "\"session\": \"a\"", 2)); /* those that are there go on */
+    sleep_ms(1300);
+    assert_int_equal(gauge(&server, "cellserve_sessions"), 0);
+    assert_int_equal(gauge(&server, "cellserve_sessions_expired_total"), 2);
+    free(good_step(&server, "\"session\": \"c\"", 1));
+    assert_step_error(&server, "\"session\": \"a\", \"step\": 2", 409, "step_conflict",
+                      "/step"); /* not silently anew */
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    start(&server, ", \"sessions\": {\"max_bytes\": 1024}");
+    free(good_step(&server, "\"session\": \"a\"", 1));
+    for (int i = 0; i < 3; i++) {
+        char more[40];
+        snprintf(more, sizeof more, "\"session\": \"b%d\"", i);
+        reply = step(&server, more);
+        if (i == 2)
+            assert_error(&reply, 429, "too_many_sessions", "/session");
+        reply_free(&reply);
+    }
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(parts_are_the_whole),
+                                       cmocka_unit_test(a_step_is_applied_once),
+                                       cmocka_unit_test(the_answer_of_a_step_is_kept),
+                                       cmocka_unit_test(what_cannot_be_is_refused),
+                                       cmocka_unit_test(concurrent_steps_are_applied_once_each),
+                                       cmocka_unit_test(a_session_is_in_the_order_of_arrival),
+                                       cmocka_unit_test(sessions_are_shown_set_and_deleted),
+                                       cmocka_unit_test(the_cells_once_are_a_step_too),
+                                       cmocka_unit_test(sequences_have_tritons_rules),
+                                       cmocka_unit_test(there_is_room_for_so_many)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
