@@ -32,6 +32,7 @@ void batch_close(struct batch *batch)
     give(batch, batch->mask, batch->mask_bytes, 1);
     give(batch, batch->states, state_floats, sizeof *batch->states);
     give(batch, batch->steps, batch->n_rows, sizeof *batch->steps);
+    give(batch, batch->progress, batch->n_rows, sizeof *batch->progress);
     give(batch, batch->outputs, batch->outputs_floats, sizeof *batch->outputs);
     *batch = (struct batch){0};
 }
@@ -407,10 +408,13 @@ static bool size_outputs(struct batch *batch, const struct batch_limits *limits,
             return failure_set(failure, 400, "wrong_shape",
                                batch->sequences == chain->return_sequences ? "/instances" : "/return_sequences",
                                "This model does not take that: %s.", error.text);
+        if (batch->rolled)
+            batch->output = (struct layer_shape){
+                .sequence = true, .timesteps = batch->rolled, .width = batch->tokens ? 1 : batch->output.width};
         batch->steps[b] = batch->output.timesteps;
-        if (!rnn_size_mul(batch->output.timesteps, batch->output.width, &part) ||
-            !rnn_size_add(floats, part, &floats) ||
-            floats > limits->max_response_bytes / 4) /* a number takes 4 bytes at least: "0.0," */
+        if (!batch->fleeting && (!rnn_size_mul(batch->output.timesteps, batch->output.width, &part) ||
+                                 !rnn_size_add(floats, part, &floats) ||
+                                 floats > limits->max_response_bytes / 4)) /* a number takes 4 bytes at least: "0.0," */
             return too_large(limits, failure);
     }
     batch->outputs_floats = floats;
@@ -440,8 +444,21 @@ static bool place_outputs(struct batch *batch, bool interleaved, struct failure 
 bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
 {
     batch->steps = take(batch, batch->n_rows, sizeof *batch->steps, failure);
-    return batch->steps && size_outputs(batch, limits, failure) &&
-           place_outputs(batch, batch->sequences && batch->model->chain.time_major, failure);
+    batch->progress = take(batch, batch->n_rows, sizeof *batch->progress, failure);
+    if (!batch->steps || !batch->progress || !size_outputs(batch, limits, failure))
+        return false;
+    batch_rewind(batch);
+    return batch->fleeting || place_outputs(batch, batch->output.sequence && batch->model->chain.time_major, failure);
+}
+
+void batch_rewind(struct batch *batch)
+{
+    memset(batch->progress, 0, batch->n_rows * sizeof *batch->progress);
+}
+
+bool batch_row_is_done(const struct batch *batch, size_t b)
+{
+    return batch->progress[b].done == batch->rows[b].timesteps && batch->progress[b].given >= batch->rolled;
 }
 
 void batch_copy_answer(const struct batch *batch, float *out)
@@ -693,11 +710,26 @@ void batch_write_tensor(const struct batch *batch, const struct batch_tensor *te
     buffer_text(out, "]");
 }
 
+static void write_tokens(const struct batch *batch, struct buffer *out)
+{
+    for (size_t b = 0; b < batch->n_rows; b++) {
+        buffer_text(out, b ? ",[" : "[");
+        buffer_tokens(out, batch->rows[b].outputs, batch->steps[b]);
+        buffer_text(out, "]");
+    }
+}
+
 /* A Bidirectional that does not merge has two outputs, as in Keras. */
 void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite)
 {
     const struct rnn_model *chain = &batch->model->chain;
     struct batch_tensor tensor;
+    if (batch->tokens) {
+        buffer_text(out, "[");
+        write_tokens(batch, out);
+        buffer_text(out, "]");
+        return;
+    }
     if (chain->two_outputs)
         buffer_text(out, "[");
     for (size_t i = 0; batch_tensor_at(chain, i, &tensor) && !tensor.state; i++) {

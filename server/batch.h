@@ -6,6 +6,13 @@
 #include "config/model.h"
 #include "json_reader.h"
 
+/* How far a row is. */
+struct row_progress {
+    size_t done;  /* timesteps run */
+    size_t given; /* outputs taken, where they are taken as they come */
+    bool stepped; /* a timestep that counts was taken, also by an earlier request of its session */
+};
+
 /* Everything a prediction computes with. All zeros is empty; batch_close frees it. Inputs are borrowed from the
    tensors of the body. */
 struct batch {
@@ -20,7 +27,11 @@ struct batch {
     unsigned char *mask;
     float *states, *outputs;
     size_t outputs_floats, mask_bytes;
-    struct team *team; /* writes the answer, or NULL */
+    size_t rolled;                 /* steps of a roll-out, which are the outputs then; 0: none */
+    bool tokens;                   /* they are tokens, one number each */
+    bool fleeting;                 /* outputs are not kept: they go into a stream */
+    struct row_progress *progress; /* [n_rows] */
+    struct team *team;             /* writes the answer, or NULL */
 };
 
 struct batch_limits {
@@ -36,7 +47,7 @@ bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct
 bool batch_bind_states(struct batch *batch, const struct json_tensor *states, const char *key, struct failure *failure);
 /* How many rows states are of, wherever in them that can be seen first; 0 when nowhere. */
 size_t batch_rows_of_states(const struct json_tensor *states);
-/* Memory for the outputs; the last to be bound. */
+/* Memory for the outputs (unless they are fleeting); the last to be bound. */
 bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure);
 
 /* Outputs row after row, each of its own number of timesteps, batch->outputs_floats in all: copied out, and put in the
@@ -44,6 +55,11 @@ bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, 
 void batch_copy_answer(const struct batch *batch, float *out);
 bool batch_bind_answer(struct batch *batch, const uint64_t *steps, const float *outputs, size_t floats, size_t width,
                        bool sequence, struct failure *failure);
+
+/* Nothing of it has been run. */
+void batch_rewind(struct batch *batch);
+/* Whether a row has been run to its end. */
+bool batch_row_is_done(const struct batch *batch, size_t b);
 
 /* Whether states and outputs have neither NaN nor Infinity. */
 bool batch_is_finite(const struct batch *batch);

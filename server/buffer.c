@@ -84,6 +84,12 @@ void buffer_floats(struct buffer *buffer, const float *values, size_t n, bool *f
         buffer->too_large = true;
 }
 
+void buffer_tokens(struct buffer *buffer, const float *values, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        buffer_printf(buffer, "%s%.0f", i ? "," : "", (double)values[i]);
+}
+
 void buffer_escaped(struct buffer *buffer, const char *text)
 {
     for (; *text; text++) {

@@ -27,6 +27,9 @@ char *buffer_floats_at(char *out, const float *values, size_t n, bool *finite);
 /* A JSON list of numbers, "[1.0,0.5]". false in *finite (never set to true) when one is NaN or infinite. */
 void buffer_floats(struct buffer *buffer, const float *values, size_t n, bool *finite);
 
+/* Whole numbers, "12,5". */
+void buffer_tokens(struct buffer *buffer, const float *values, size_t n);
+
 /* The content of a JSON string or a Prometheus label, escaped, without quotes. */
 void buffer_escaped(struct buffer *buffer, const char *text);
 

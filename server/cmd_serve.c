@@ -46,6 +46,7 @@ static int tick(struct server *server, struct http *http, struct reload *reload,
     pool_expire(&server->pool, clock_ns(), false);
     turns_expire(&server->turns, clock_ns(), server->cancel);
     session_store_expire(server->sessions);
+    streams_tick(&server->streams, clock_ns() - server->settings->heartbeat_ms * NS_PER_MS, server->cancel);
     if (signal == SIGHUP && reload)
         reload_all(reload);
     return signal == SIGTERM || signal == SIGINT ? signal : 0;
@@ -128,6 +129,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     metrics_init(&server.metrics);
     admission_init(&server.admission, server.n_workers);
     turns_init(&server.turns);
+    streams_init(&server.streams);
     server.sessions = session_store_open(&cli->settings, error, sizeof error);
     struct http *http = server.sessions ? http_start(&server, error, sizeof error) : NULL;
     if (!http) {
@@ -156,6 +158,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
         code = up ? EXIT_GOOD : EXIT_BAD_INPUT;
     }
     session_store_close(server.sessions);
+    streams_close(&server.streams);
     turns_close(&server.turns);
     metrics_close(&server.metrics);
     admission_close(&server.admission);

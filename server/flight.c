@@ -74,11 +74,12 @@ static struct prediction *let_out(struct flight *flight)
 {
     struct prediction *out = NULL, **out_last = &out, **at = &flight->first, *p;
     while ((p = *at)) {
-        if (!p->failure.status && p->finished < p->batch.n_rows) {
+        bool over = p->failure.status || p->finished == p->batch.n_rows;
+        if (!over && !(p->request->stream && stream_is_full(p->request->stream))) {
             at = &p->next;
             continue;
         }
-        if (p->failure.status)
+        if (p->finished < p->batch.n_rows)
             leave(flight, p);
         *at = p->next;
         p->next = NULL;
@@ -96,14 +97,14 @@ static void let_in(struct flight *flight)
     for (bool more = true; more && flight->n < flight->room;) {
         more = false;
         for (struct prediction *p = flight->first; p && flight->n < flight->room; p = p->next) {
+            while (p->admitted < p->batch.n_rows && batch_row_is_done(&p->batch, p->admitted))
+                p->admitted++; /* it was aboard before */
             if (p->admitted == p->batch.n_rows)
                 continue;
-            struct rnn_row *row = &p->batch.rows[p->admitted];
-            row_steps += row->timesteps;
+            row_steps += p->batch.rows[p->admitted].timesteps;
             if (!flight->in_parts && flight->n && row_steps > WHOLE_ROW_STEPS)
                 return;
-            flight->seats[flight->n++] = (struct flight_seat){.owner = p, .row = row, .stepped = row->stepped};
-            p->admitted++;
+            flight->seats[flight->n++] = (struct flight_seat){.owner = p, .b = p->admitted++};
             more = true;
         }
     }
@@ -126,11 +127,55 @@ static bool nobody_waits(void *context)
 
 /* ---- a chunk ---- */
 
+static bool rolls(const struct flight_seat *seat)
+{
+    const struct batch *batch = &seat->owner->batch;
+    return batch->rolled && batch->progress[seat->b].done == batch->rows[seat->b].timesteps;
+}
+
+/* Timesteps of a chunk, the same for all aboard. Rows that take their own output as input have one in a chunk. */
 static size_t chunk_steps(const struct flight *flight)
 {
     double ns = rnn_model_step_ns(&flight->model->chain, flight->n) + 1;
     size_t least = (CHUNK_LEAST_ROW_STEPS + flight->n - 1) / flight->n, steps = (size_t)(CHUNK_NS / ns);
+    for (size_t i = 0; i < flight->n; i++)
+        if (rolls(&flight->seats[i]))
+            return least;
     return steps > least ? steps : least;
+}
+
+/* Of a stream an event's worth. */
+static size_t seat_steps(const struct flight_seat *seat, size_t most)
+{
+    const struct batch *batch = &seat->owner->batch;
+    size_t left = batch->rows[seat->b].timesteps - batch->progress[seat->b].done;
+    if (seat->owner->request->stream && batch->sequences && !batch->rolled) {
+        size_t event = STREAM_EVENT_FLOATS / batch->output.width + 1;
+        most = event < most ? event : most;
+    }
+    return left < most ? left : most;
+}
+
+/* The part of its sequence that a row has in this chunk. */
+static void cut_sequence(struct flight_seat *seat, struct rnn_row *row, size_t most)
+{
+    const struct batch *batch = &seat->owner->batch;
+    size_t done = batch->progress[seat->b].done;
+    row->inputs += done * row->input_stride;
+    if (row->mask)
+        row->mask += done * row->mask_stride;
+    row->timesteps = seat->steps = seat_steps(seat, most);
+}
+
+/* Its last output. */
+static void cut_rolling(struct flight_seat *seat, struct rnn_row *row)
+{
+    const struct rollout *rollout = &seat->owner->rollout;
+    size_t width = rollout->tokens ? 1 : seat->owner->batch.model->chain.input.width;
+    row->inputs = rollout->feedback + seat->b * width;
+    row->input_stride = width;
+    row->mask = NULL;
+    row->timesteps = seat->steps = 1;
 }
 
 /* The rows of this chunk; returns the floats of those inputs and outputs that do not stay where they are. */
@@ -141,20 +186,24 @@ static size_t cut_rows(struct flight *flight)
     for (size_t i = 0; i < flight->n; i++) {
         struct flight_seat *seat = &flight->seats[i];
         const struct batch *batch = &seat->owner->batch;
+        const struct row_progress *progress = &batch->progress[seat->b];
         struct rnn_row *row = &flight->rows[i];
-        size_t left = seat->row->timesteps - seat->done;
-        bool part_of_sequence = flight->in_parts && batch->output.sequence;
-        *row = *seat->row;
-        row->inputs += seat->done * row->input_stride;
-        if (row->mask)
-            row->mask += seat->done * row->mask_stride;
-        row->stepped = seat->stepped;
-        row->timesteps = seat->steps = left < most ? left : most;
-        seat->vectors = part_of_sequence ? seat->steps : batch->steps[seat->row - batch->rows];
-        if (part_of_sequence)
-            row->outputs += (ptrdiff_t)seat->done * row->output_stride;
+        *row = batch->rows[seat->b];
+        row->stepped = progress->stepped;
+        seat->rolls = rolls(seat);
+        if (seat->rolls)
+            cut_rolling(seat, row);
+        else
+            cut_sequence(seat, row, most);
+        bool in_pieces = prediction_in_pieces(seat->owner), part = flight->in_parts && batch->output.sequence;
+        if (in_pieces)
+            seat->vectors = flight->sequences ? seat->steps : 1;
+        else
+            seat->vectors = part ? seat->steps : batch->steps[seat->b];
+        if (part && !in_pieces)
+            row->outputs += (ptrdiff_t)progress->done * row->output_stride;
         copies += (chain->inputs_anywhere ? 0 : seat->steps * chain->input.width) +
-                  (chain->outputs_anywhere ? 0 : seat->vectors * batch->output.width);
+                  (chain->outputs_anywhere && !in_pieces ? 0 : seat->vectors * chain->output.width);
     }
     return copies;
 }
@@ -187,8 +236,15 @@ static bool make_room(struct flight *flight, const struct model_work *work, size
     return good;
 }
 
-/* Rows' inputs one after the other, and room for their outputs, where the model wants it so. */
-static void copy_in(struct flight *flight, float *at)
+/* Whether a row's outputs are written where the request wants them. */
+static bool stays(const struct flight *flight, const struct flight_seat *seat)
+{
+    return flight->model->chain.outputs_anywhere && !prediction_in_pieces(seat->owner);
+}
+
+/* Rows' inputs one after the other, and room for their outputs, where the model wants it so or where they are taken as they
+   come. Returns where the outputs begin. */
+static float *copy_in(struct flight *flight, float *at)
 {
     const struct rnn_model *chain = &flight->model->chain;
     for (size_t i = 0; !chain->inputs_anywhere && i < flight->n; i++) {
@@ -198,21 +254,69 @@ static void copy_in(struct flight *flight, float *at)
         row->inputs = at;
         at += floats;
     }
-    for (size_t i = 0; !chain->outputs_anywhere && i < flight->n; i++) {
+    float *outputs = at;
+    for (size_t i = 0; i < flight->n; i++) {
+        if (stays(flight, &flight->seats[i]))
+            continue;
         flight->rows[i].outputs = at;
-        at += flight->seats[i].vectors * flight->seats[i].owner->batch.output.width;
+        if (prediction_in_pieces(flight->seats[i].owner))
+            flight->rows[i].output_stride = (ptrdiff_t)chain->output.width;
+        at += flight->seats[i].vectors * chain->output.width;
+    }
+    return outputs;
+}
+
+/* n outputs of a seat's row that are taken as they come. */
+static void give(struct flight_seat *seat, size_t timestep, const float *values, size_t n)
+{
+    struct prediction *p = seat->owner;
+    const struct batch *batch = &p->batch;
+    const struct rnn_row *row = &batch->rows[seat->b];
+    struct row_progress *progress = &batch->progress[seat->b];
+    for (size_t i = 0; batch->outputs && i < n; i++)
+        memcpy(row->outputs + (ptrdiff_t)(progress->given + i) * row->output_stride, values + i * batch->output.width,
+               batch->output.width * sizeof *values);
+    progress->given += n;
+    if (p->request->stream)
+        stream_outputs(p, seat->b, timestep, values, n);
+}
+
+/* Of the vectors that a chunk gives, those that are outputs: all of a sequence; the last of what is fed back, or of a
+   sequence of which the last alone is wanted. */
+static void take_pieces(const struct flight *flight, struct flight_seat *seat, const float *vectors)
+{
+    struct prediction *p = seat->owner;
+    const struct batch *batch = &p->batch;
+    const struct row_progress *progress = &batch->progress[seat->b];
+    const float *last = vectors + (seat->vectors - 1) * flight->model->chain.output.width;
+    size_t first = progress->done;
+    bool whole = seat->rolls || first + seat->steps == batch->rows[seat->b].timesteps;
+    if (batch->rolled) {
+        const float *output = whole ? rollout_take(p, seat->b, progress->given, last) : NULL;
+        if (output)
+            give(seat, progress->given, output, 1);
+    } else if (flight->sequences) {
+        give(seat, first, vectors, seat->steps);
+    } else if (whole) {
+        give(seat, first + seat->steps - 1, last, 1);
     }
 }
 
 /* From at, where the outputs begin, to where the requests want them. */
-static void copy_out(const struct flight *flight, const float *at)
+static void copy_out(struct flight *flight, const float *at)
 {
-    for (size_t i = 0; !flight->model->chain.outputs_anywhere && i < flight->n; i++) {
-        const struct flight_seat *seat = &flight->seats[i];
-        const struct layer_shape *shape = &seat->owner->batch.output;
-        size_t floats = seat->vectors * shape->width;
-        memcpy(seat->row->outputs + (flight->in_parts && shape->sequence ? seat->done * shape->width : 0), at,
-               floats * sizeof *at);
+    for (size_t i = 0; i < flight->n; i++) {
+        struct flight_seat *seat = &flight->seats[i];
+        const struct batch *batch = &seat->owner->batch;
+        if (stays(flight, seat))
+            continue;
+        size_t floats = seat->vectors * flight->model->chain.output.width;
+        bool part = flight->in_parts && batch->output.sequence;
+        if (prediction_in_pieces(seat->owner))
+            take_pieces(flight, seat, at);
+        else
+            memcpy(batch->rows[seat->b].outputs + (part ? batch->progress[seat->b].done * batch->output.width : 0), at,
+                   floats * sizeof *at);
         at += floats;
     }
 }
@@ -237,8 +341,7 @@ static bool run_chunk(struct flight *flight, struct worker *worker, const struct
                                   .team = helpers,
                                   .stop = flight->in_parts ? NULL : nobody_waits,
                                   .stop_context = flight};
-    copy_in(flight, copies);
-    const float *outputs = flight->rows[0].outputs;
+    const float *outputs = copy_in(flight, copies);
     bool whole = rnn_model_run(chain, &run, flight->rows, flight->n);
     if (helpers)
         team_close(helpers);
@@ -255,15 +358,14 @@ static void move_on(struct flight *flight, int64_t took_ns)
         row_steps += flight->seats[i].steps;
     for (size_t i = 0; i < flight->n; i++) {
         struct flight_seat *seat = &flight->seats[i];
-        seat->done += seat->steps;
-        seat->stepped |= flight->rows[i].taken > 0;
+        struct row_progress *progress = &seat->owner->batch.progress[seat->b];
+        progress->done += seat->rolls ? 0 : seat->steps;
+        progress->stepped |= flight->rows[i].taken > 0;
         seat->owner->cost_ns += (double)took_ns * (double)seat->steps / (double)row_steps;
-        if (seat->done < seat->row->timesteps) {
-            flight->seats[kept++] = *seat;
-        } else {
-            seat->row->stepped = seat->stepped;
+        if (batch_row_is_done(&seat->owner->batch, seat->b))
             seat->owner->finished++;
-        }
+        else
+            flight->seats[kept++] = *seat;
     }
     flight->n = kept;
 }

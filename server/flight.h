@@ -10,10 +10,9 @@
 /* A row that is aboard. */
 struct flight_seat {
     struct prediction *owner;
-    struct rnn_row *row;   /* as it was bound; at its end `stepped` is set */
-    size_t done;           /* timesteps run */
-    bool stepped;          /* some of them counted: not all were masked */
+    size_t b;              /* which of its rows */
     size_t steps, vectors; /* of this chunk: timesteps, and vectors that come out */
+    bool rolls;            /* the timestep is the output before it */
 };
 
 struct flight {
@@ -48,7 +47,7 @@ void flight_add(struct flight *flight, struct prediction *p);
 struct prediction *flight_sweep(struct flight *flight);
 
 /* Let rows in and run a chunk. Returns the predictions that are through with it, linked: all of their rows are done, or
-   their failure is set. */
+   their failure is set, or the reader of their stream is to catch up. */
 struct prediction *flight_advance(struct flight *flight, struct worker *worker, struct metrics *metrics);
 
 #endif

@@ -52,6 +52,7 @@ struct exchange {
     struct connection *connection;
     struct head_body head;
     bool begun, whole, answered;
+    bool idle; /* of a stream: nothing is being sent */
 };
 
 static struct connection *connection_of(struct MHD_Connection *mhd)
@@ -76,10 +77,66 @@ static void add_timing(struct MHD_Response *response, const struct request_timin
     add_header(response, "Server-Timing", text);
 }
 
+static struct exchange *exchange_of(struct request *request)
+{
+    return (struct exchange *)((char *)request - offsetof(struct exchange, request));
+}
+
+static enum MHD_Result queue(struct exchange *x, struct MHD_Response *response)
+{
+    enum MHD_Result result = MHD_queue_response(x->mhd, (unsigned)x->request.status, response);
+    MHD_destroy_response(response);
+    x->answered = true;
+    return result;
+}
+
+static void suspend(struct request *request)
+{
+    struct exchange *x = exchange_of(request);
+    connection_stage(&x->http->connections, x->connection, STAGE_WAIT, 0);
+    x->idle = true;
+    MHD_suspend_connection(x->mhd);
+}
+
+/* The library asks for more of a stream. */
+static ssize_t read_stream(void *cls, uint64_t position, char *out, size_t size)
+{
+    struct exchange *x = cls;
+    (void)position;
+    ssize_t n = stream_read(x->request.stream, out, size, suspend);
+    if (n > 0 && x->idle)
+        connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, (uint64_t)n);
+    else if (n > 0)
+        connection_progress(&x->http->connections, x->connection, (uint64_t)n);
+    x->idle = x->idle && n <= 0;
+    return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
+}
+
+/* The worker may be writing already, so of the request only what was set before that is looked at. */
+static enum MHD_Result answer_stream(struct exchange *x)
+{
+    enum { BLOCK_BYTES = 16384 };
+    struct request *request = &x->request;
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, x, NULL);
+    if (!response)
+        return MHD_NO;
+    add_header(response, "Content-Type", request->answer_type);
+    add_header(response, "X-Request-Id", request->id);
+    add_header(response, "Cache-Control", "no-cache");
+    add_header(response, "X-Accel-Buffering", "no"); /* nginx: pass it on as it comes */
+    if (request->server->state == SERVER_DRAINING)
+        add_header(response, "Connection", "close");
+    x->idle = true;
+    return queue(x, response);
+}
+
 /* The text of the answer lives in the request until the library has sent it. */
 static enum MHD_Result answer(struct exchange *x)
 {
     struct request *request = &x->request;
+    if (request->stream)
+        return answer_stream(x);
     struct MHD_Response *response =
         MHD_create_response_from_buffer(request->text_bytes, (void *)(uintptr_t)request->text, MHD_RESPMEM_PERSISTENT);
     if (!response)
@@ -106,10 +163,7 @@ static enum MHD_Result answer(struct exchange *x)
     /* a reader that takes nothing at all is the library's to cut; one that takes little is the reaper's */
     int64_t read_timeout_ms = request->server->settings->read_timeout_ms;
     MHD_set_connection_option(x->mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)((read_timeout_ms + 999) / 1000));
-    enum MHD_Result result = MHD_queue_response(x->mhd, (unsigned)request->status, response);
-    MHD_destroy_response(response);
-    x->answered = true;
-    return result;
+    return queue(x, response);
 }
 
 /* ---- the head ---- */
@@ -187,6 +241,7 @@ static bool check_request(struct exchange *x, const char *method, const char *ve
     request->json_bytes = (size_t)x->head.json_bytes;
     request->accepts_gzip = x->head.accepts_gzip;
     request->wants_npy = x->head.wants_npy;
+    request->stream_form = x->head.wants_events ? STREAM_EVENTS : x->head.wants_lines ? STREAM_LINES : STREAM_NONE;
     if (x->head.timeout_ms && x->head.timeout_ms < (uint64_t)request->timeout_ms)
         request->timeout_ms = (int64_t)x->head.timeout_ms;
     const char *type = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "Content-Type");
@@ -271,15 +326,35 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *b
 
 static void resume(struct request *request)
 {
-    struct exchange *x = (struct exchange *)((char *)request - offsetof(struct exchange, request));
-    MHD_resume_connection(x->mhd);
+    MHD_resume_connection(exchange_of(request)->mhd);
+}
+
+/* The request has been answered, or is not going to be. */
+static void complete(struct exchange *x)
+{
+    if (x->answered) {
+        x->http->server->refused += request_was_refused(&x->request);
+        metrics_request(&x->http->server->metrics, &x->request);
+        log_request(&x->request);
+    }
+    request_close(&x->request);
+    free(x);
+}
+
+/* The worker has no more to do with it. A stream goes on without it, and may have ended before it. */
+static void finish(struct request *request)
+{
+    if (!request->stream)
+        resume(request);
+    else if (stream_writer_leaves(request->stream))
+        complete(exchange_of(request));
 }
 
 /* Plain sockets only: a client that has closed its side leaves an end of file. */
 static bool is_gone(struct request *request)
 {
     char byte;
-    struct exchange *x = (struct exchange *)((char *)request - offsetof(struct exchange, request));
+    struct exchange *x = exchange_of(request);
     ssize_t n = recv(x->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
@@ -288,7 +363,8 @@ static enum MHD_Result dispatch(struct exchange *x)
 {
     struct request *request = &x->request;
     x->whole = true;
-    request->done = resume;
+    request->done = finish;
+    request->wake = resume;
     request->gone = is_gone;
     if (request->status)
         return answer(x);
@@ -343,20 +419,15 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
     struct exchange *x = *context;
     if (!x)
         return;
-    if (x->answered) {
-        http->server->refused += request_was_refused(&x->request);
-        metrics_request(&http->server->metrics, &x->request);
-        log_request(&x->request);
-    }
+    *context = NULL;
     if (x->connection && x->answered && code == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED)
         connection_give_up(x->connection);
     if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
         connection_stage(&http->connections, x->connection, STAGE_IDLE, 0);
         MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_MS / 1000);
     }
-    request_close(&x->request);
-    free(x);
-    *context = NULL;
+    if (!x->request.stream || stream_reader_leaves(x->request.stream))
+        complete(x);
 }
 
 /* The library's thread is met here first. It has little to do and much that waits for it: probes, refusals, answers. */

@@ -133,6 +133,8 @@ static bool check_field(const struct head_field *field, uint64_t max_body_bytes,
         body->accepts_gzip = lists(field, "gzip");
     } else if (named(field, "Accept")) {
         body->wants_npy = lists(field, "application/x-npy");
+        body->wants_events = lists(field, "text/event-stream");
+        body->wants_lines = lists(field, "application/x-ndjson");
     }
     return true;
 }

@@ -26,7 +26,7 @@ struct head_body {
     uint64_t timeout_ms; /* X-Request-Timeout-Ms; 0: not said */
     bool has_json_bytes; /* Inference-Header-Content-Length: the JSON before binary tensors */
     uint64_t json_bytes;
-    bool accepts_gzip, wants_npy; /* Accept-Encoding, Accept */
+    bool accepts_gzip, wants_npy, wants_events, wants_lines; /* Accept-Encoding, Accept */
 };
 
 /* Check a head; false with *failure set: 400 bad_request, 411, 413, 415 or 417. max_body_bytes bounds Content-Length. */

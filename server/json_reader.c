@@ -663,6 +663,18 @@ static bool read_count(struct reader *r, const struct body_key *key, const char 
     return true;
 }
 
+static bool read_one_number(struct reader *r, const struct body_key *key, const char *path)
+{
+    const char *start = r->at;
+    if (!skip_value(r))
+        return false;
+    if (*start >= '0' && *start <= '9') /* JSON, as has been seen */
+        *(double *)key->target = strtod(start, NULL);
+    else if (r->at - start != 4 || strncmp(start, "null", 4))
+        failure_set(r->failure, 400, "wrong_type", path, "Expected a number of at least 0.");
+    return true;
+}
+
 static bool read_counts(struct reader *r, const struct body_key *key, const char *path)
 {
     struct body_counts *counts = key->target;
@@ -752,6 +764,8 @@ static bool read_value(struct reader *r, const struct body_key *key)
         return read_bool(r, key, path);
     case BODY_COUNT:
         return read_count(r, key, path);
+    case BODY_NUMBER:
+        return read_one_number(r, key, path);
     case BODY_NUMBERS:
     case BODY_BOOLEANS:
     case BODY_VALUES:

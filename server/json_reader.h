@@ -47,6 +47,7 @@ enum body_key_type {
     BODY_ID,       /* the same, of a text or a whole number of at least 0 */
     BODY_BOOL,     /* int: becomes 0 or 1 */
     BODY_COUNT,    /* int64_t: a whole number of at least 0 */
+    BODY_NUMBER,   /* double: a number of at least 0 */
     BODY_NUMBERS,  /* struct json_tensor */
     BODY_BOOLEANS, /* struct json_tensor of true, false, 1 and 0 */
     BODY_VALUES,   /* struct json_tensor of numbers, true (1) and false (0) */

@@ -88,12 +88,19 @@ static json_t *in_session(json_t *properties)
     return properties;
 }
 
+static json_t *rollout(void)
+{
+    return object(json_pack("{s:o, s:{s:s, s:i, s:i}, s:o, s:o}", "steps", count(), "temperature", "type", "number",
+                            "minimum", 0, "maximum", 1000, "top_k", count(), "seed", count()),
+                  "steps");
+}
+
 static json_t *predict_body(const struct rnn_model *chain)
 {
-    return object(
-        in_session(json_pack("{s:o, s:o, s:o, s:o, s:o}", "instances", rows_schema(chain), "initial_state", nested(),
-                             "mask", nested(), "return_sequences", typed("boolean"), "return_state", typed("boolean"))),
-        "instances");
+    json_t *properties = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "instances", rows_schema(chain), "initial_state",
+                                   nested(), "mask", nested(), "return_sequences", typed("boolean"), "return_state",
+                                   typed("boolean"), "rollout", rollout());
+    return object(in_session(properties), "instances");
 }
 
 static json_t *session_body(const struct rnn_model *chain)

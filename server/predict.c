@@ -10,6 +10,13 @@
 static bool read_predict(struct prediction *p)
 {
     char session[SESSION_ID_BYTES] = SESSION_UNSAID;
+    const struct body_key rollout[] = {
+        {"steps", BODY_COUNT, &p->rollout.steps},
+        {"temperature", BODY_NUMBER, &p->rollout.temperature},
+        {"top_k", BODY_COUNT, &p->rollout.top_k},
+        {"seed", BODY_COUNT, &p->rollout.seed},
+        {NULL, BODY_TEXT, NULL},
+    };
     const struct body_key keys[] = {
         {"instances", BODY_NUMBERS, &p->inputs},
         {"model", BODY_TEXT, p->model},
@@ -20,6 +27,7 @@ static bool read_predict(struct prediction *p)
         {"session", BODY_TEXT, session},
         {"reset", BODY_BOOL, &p->session.reset},
         {"step", BODY_COUNT, &p->session.step},
+        {"rollout", BODY_OBJECT, (void *)(uintptr_t)rollout},
         {NULL, BODY_TEXT, NULL},
     };
     return !strncasecmp(p->request->content_type, "application/x-npy", 17)
@@ -27,35 +35,72 @@ static bool read_predict(struct prediction *p)
                : prediction_read(p, keys, p->request->body_bytes) && session_name(p, session);
 }
 
+/* An answer that goes out as it is made: every output is one, if the model has them. */
+static bool begin_stream(struct prediction *p)
+{
+    const struct rnn_model *chain = &p->request->model->chain;
+    struct layer_shape shape;
+    if (!chain->divisible || !chain->input.sequence)
+        return failure_set(&p->failure, 400, "not_streamable", "",
+                           "This model gives its outputs at the end alone: it has a layer (Bidirectional, Flatten, "
+                           "pooling, …) that needs whole sequences. Accept: application/json will do.");
+    if (!stream_open(p->request, p->request->stream_form))
+        return failure_overloaded(&p->failure);
+    if (p->return_sequences < 0 && p->rollout.steps < 0)
+        p->return_sequences = !rnn_model_output(chain, 0, true, &shape, NULL);
+    return true;
+}
+
 static bool decode_predict(struct prediction *p)
 {
-    if (!read_predict(p))
+    if (!read_predict(p) || (p->request->stream_form && !begin_stream(p)))
         return false;
     bool own = p->request->model->chain.return_sequences;
     return prediction_bind(p, "instances", "initial_state", false, p->return_sequences < 0 ? own : p->return_sequences);
 }
 
-static void encode_predict(struct prediction *p)
+static void write_names(const struct prediction *p, struct buffer *out)
 {
     const struct model *model = p->request->model;
-    struct buffer *out = &p->request->answer;
-    if (p->request->wants_npy) {
-        predict_npy_write(p);
-        return;
-    }
     buffer_printf(out, "{\"model\": \"%s\", \"version\": \"%s\", ", model->name, model->version);
     session_write(p, out);
-    buffer_text(out, "\"outputs\": ");
-    batch_write_outputs(&p->batch, out, &p->finite);
-    if (p->return_state) {
-        buffer_text(out, ", \"states\": ");
-        batch_write_states(&p->batch, out, &p->finite);
-        if (model->chain.n_parts > 1) {
-            buffer_text(out, ", \"state_layers\": ");
-            batch_write_state_layers(&p->batch, out);
-        }
+}
+
+static void write_states(struct prediction *p, struct buffer *out)
+{
+    if (!p->return_state)
+        return;
+    buffer_text(out, ", \"states\": ");
+    batch_write_states(&p->batch, out, &p->finite);
+    if (p->request->model->chain.n_parts > 1) {
+        buffer_text(out, ", \"state_layers\": ");
+        batch_write_state_layers(&p->batch, out);
     }
-    buffer_text(out, "}\n");
+}
+
+/* The last event of a stream. */
+static void write_done(struct prediction *p, struct buffer *out)
+{
+    write_names(p, out);
+    buffer_text(out, "\"done\": true");
+    write_states(p, out);
+    buffer_text(out, "}");
+}
+
+static void encode_predict(struct prediction *p)
+{
+    struct buffer *out = &p->request->answer;
+    if (p->request->stream) {
+        stream_done(p, write_done);
+    } else if (p->request->wants_npy) {
+        predict_npy_write(p);
+    } else {
+        write_names(p, out);
+        buffer_text(out, "\"outputs\": ");
+        batch_write_outputs(&p->batch, out, &p->finite);
+        write_states(p, out);
+        buffer_text(out, "}\n");
+    }
 }
 
 const struct protocol protocol_predict = {decode_predict, encode_predict, NULL};

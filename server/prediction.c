@@ -62,12 +62,26 @@ bool prediction_read(struct prediction *p, const struct body_key *keys, size_t b
 bool prediction_bind(struct prediction *p, const char *inputs, const char *states, bool single, bool sequences)
 {
     const struct batch_limits limits = prediction_limits(p);
-    p->batch = (struct batch){
-        .model = p->request->model, .share = &p->request->memory, .single = single, .sequences = sequences};
+    p->batch = (struct batch){.model = p->request->model,
+                              .share = &p->request->memory,
+                              .single = single,
+                              .sequences = sequences,
+                              .fleeting = p->request->stream && p->session.step < 0};
     return session_check(p) && batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
            batch_bind_mask(&p->batch, &p->mask, &p->failure) &&
-           batch_bind_states(&p->batch, &p->states, states, &p->failure) &&
+           batch_bind_states(&p->batch, &p->states, states, &p->failure) && rollout_bind(p) &&
            batch_bind_outputs(&p->batch, &limits, &p->failure);
+}
+
+bool prediction_in_pieces(const struct prediction *p)
+{
+    return p->batch.rolled || p->request->stream;
+}
+
+void prediction_stream(struct prediction *p)
+{
+    if (p->request->stream)
+        stream_begin(p->request->stream);
 }
 
 bool prediction_stops(struct prediction *p)
@@ -75,6 +89,7 @@ bool prediction_stops(struct prediction *p)
     struct request *request = p->request;
     const struct server *server = request->server;
     int64_t now = clock_ns();
+    bool streams = request->stream && request->stream->begun;
     if (server->cancel)
         return !failure_set(&p->failure, 503, "shutting_down", "", "The server is shutting down.");
     if (now > request->task.deadline_ns)
@@ -83,13 +98,14 @@ bool prediction_stops(struct prediction *p)
     if (!request->gone || now - p->looked_ns < LOOK_EVERY_NS)
         return false;
     p->looked_ns = now;
-    return request->gone(request) &&
+    return (streams ? stream_is_deserted(request->stream, request->gone) : request->gone(request)) &&
            !failure_set(&p->failure, 499, "client_gone", "", "The client has closed the connection.");
 }
 
 static void hand_back(struct request *request)
 {
     struct pool *pool = &request->server->pool;
+    request->waiting = NULL;
     if (pool->n_workers)
         pool_done(pool);
     request->done(request);
@@ -106,7 +122,8 @@ static bool admit(struct prediction *p)
     if (!batch->rows)
         return true;
     double numbers = (double)batch->outputs_floats + (double)(batch->n_rows * batch->model->chain.state_elems);
-    double work = (double)batch->timesteps * batch->model->row_step_ns + numbers * ENCODE_NS;
+    double work =
+        (double)(batch->timesteps + batch->n_rows * batch->rolled) * batch->model->row_step_ns + numbers * ENCODE_NS;
     return admission_refine(&request->server->admission, work, request->task.deadline_ns - clock_ns(),
                             &request->work_ns) ||
            failure_too_late(&p->failure);
@@ -128,6 +145,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
                              .return_sequences = -1,
                              .return_state = -1,
                              .session = {.reset = -1, .step = -1, .end = -1},
+                             .rollout = {.steps = -1, .temperature = -1, .top_k = -1, .seed = -1},
                              .batch_size = -1};
     bool good = !prediction_stops(p) && expand(request, &p->failure) && request->route->protocol->decode(p) && admit(p);
     request_drop_body(request);
@@ -138,6 +156,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
     if (good && (p->batch.rows || *p->session.id)) {
         request->rows = p->batch.n_rows;
         request->timesteps = p->batch.timesteps;
+        request->waiting = p;
         return p;
     }
     prediction_end(p);
@@ -194,6 +213,12 @@ void prediction_nonfinite(struct prediction *p)
 static void answer(struct prediction *p)
 {
     struct request *request = p->request;
+    if (request->stream && request->stream->begun) {
+        encode(p);
+        return;
+    }
+    stream_close(request->stream); /* it has come to nothing */
+    request->stream = NULL;
     if (!p->failure.status)
         encode(p);
     if (!p->finite && !(request->model && request->model->allow_nonfinite))
@@ -211,6 +236,7 @@ void prediction_drop(struct prediction *p)
     if (request->route->protocol->close)
         request->route->protocol->close(p);
     session_close(p);
+    rollout_close(p);
     batch_close(&p->batch);
     json_tensor_close(&p->inputs, &request->memory);
     json_tensor_close(&p->states, &request->memory);

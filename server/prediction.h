@@ -5,6 +5,7 @@
 #include "batch.h"
 #include "json_reader.h"
 #include "request.h"
+#include "rollout.h"
 #include "session.h"
 
 /**
@@ -27,9 +28,11 @@ struct prediction {
     bool columnar;               /* of TensorFlow Serving */
     struct inference *inference; /* of the Open Inference Protocol */
     struct session_use session;
+    struct rollout rollout;
 
-    /* how far its rows are: let into a flight, and done */
+    /* how far its rows are: let into a flight, and done; how far each is, its batch knows */
     size_t admitted, finished;
+    bool behind;                   /* it left its flight for the reader of its stream to catch up */
     double cost_ns;                /* its share of the chunks it took part in */
     int64_t decoded_ns, looked_ns; /* when decoding ended; when it was last seen that the client is there */
 };
@@ -38,7 +41,7 @@ struct prediction {
 struct protocol {
     /* Read the body, find the model, bind the rows. False with p->failure set. */
     bool (*decode)(struct prediction *p);
-    /* Write the answer into p->request->answer. */
+    /* Write the answer into p->request->answer; of a stream, what is left to be written. */
     void (*encode)(struct prediction *p);
     /* Free what decode has made; may be NULL. */
     void (*close)(struct prediction *p);
@@ -53,6 +56,12 @@ extern const struct protocol protocol_session_show, protocol_session_put,
 /* Take a request as far as its rows can run. NULL when it has been answered already: with an error, or because there is
    nothing to compute. */
 struct prediction *prediction_begin(struct request *request, struct worker *worker);
+
+/* Whether its outputs are taken as they come, chunk by chunk: for a stream, or to be fed back. */
+bool prediction_in_pieces(const struct prediction *p);
+
+/* The head of its stream, where it has one, can go out. */
+void prediction_stream(struct prediction *p);
 
 /* Forget a prediction that waits for its session, and whose request is answered otherwise. */
 void prediction_drop(struct prediction *p);
@@ -70,7 +79,7 @@ void prediction_end(struct prediction *p);
    it names one). */
 bool prediction_read(struct prediction *p, const struct body_key *keys, size_t bytes);
 struct batch_limits prediction_limits(const struct prediction *p);
-/* Bind p->inputs, mask and states, which have these names in the body, and room for the outputs. */
+/* Bind p->inputs, mask and states, which have these names in the body, and room for the outputs; also a roll-out. */
 bool prediction_bind(struct prediction *p, const char *inputs, const char *states, bool single, bool sequences);
 
 #endif

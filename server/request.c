@@ -5,6 +5,7 @@
 #include "json_reader.h"
 #include "routes.h"
 #include "server.h"
+#include "stream.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -46,6 +47,7 @@ void request_close(struct request *request)
 {
     admission_leave(&request->server->admission, 0, 0, &request->work_ns);
     server_release(request->model);
+    stream_close(request->stream);
     buffer_close(&request->answer);
     request_drop_body(request);
     free(request->target);
@@ -104,19 +106,24 @@ static void escape(const char *text, char *out, size_t size)
     out[n] = 0;
 }
 
-void answer_failure(struct request *request, const struct failure *failure)
+size_t request_write_error(struct request *request, const struct failure *failure)
 {
     char text[512], path[256];
     escape(failure->text, text, sizeof text);
     escape(failure->path, path, sizeof path);
     int n = snprintf(request->error, sizeof request->error, "{\"error\": \"%s\", \"code\": \"%s\"%s%s%s}\n", text,
                      failure->code, *path ? ", \"path\": \"" : "", path, *path ? "\"" : "");
+    return (size_t)n;
+}
+
+void answer_failure(struct request *request, const struct failure *failure)
+{
+    request->text_bytes = request_write_error(request, failure);
     buffer_close(&request->answer);
     request->answer_json_bytes = 0;
     request->status = failure->status;
     request->answer_type = "application/json";
     request->text = request->error;
-    request->text_bytes = (size_t)n;
     request->retry_later = failure->status == 503 || failure->status == 429;
 }
 

@@ -10,6 +10,7 @@
 
 struct server;
 struct prediction;
+struct stream;
 struct model;
 struct route;
 
@@ -30,6 +31,7 @@ struct request {
     bool in_order;                         /* it may be of a session, so its place among those that arrive counts */
     struct prediction *waiting;            /* what has been taken up already, while it waits for its session */
     void (*done)(struct request *request); /* called by whoever finished a queued request */
+    void (*wake)(struct request *request); /* of a stream: there is something for the I/O thread to do */
     bool (*gone)(struct request *request); /* whether the client has closed its side */
 
     char method[16];
@@ -41,6 +43,7 @@ struct request {
     bool has_json_bytes; /* Inference-Header-Content-Length */
     size_t json_bytes;
     bool accepts_gzip, wants_npy;
+    int stream_form; /* enum stream_form, as the client wants it */
     const struct route *route;
     char name[REQUEST_NAME_BYTES]; /* of the model, or the session, in the target */
     struct model *model;           /* once known: the request's own use of it, which request_close ends */
@@ -50,6 +53,7 @@ struct request {
     struct memory_share memory;
     double work_ns; /* what admission has counted for it */
 
+    struct stream *stream; /* the answer goes out while it is made */
     /* the answer: text of answer_bytes, in `answer`, in `error` or static */
     int status;
     const char *text;
@@ -87,6 +91,9 @@ const char *request_timeout_source(const struct request *request);
 
 /* The answer is what has been written into request->answer; 413 or 503 where it did not fit. */
 void answer_buffer(struct request *request, int status, const char *content_type);
+
+/* Write a failure into request->error, followed by an end of line. Returns its length. */
+size_t request_write_error(struct request *request, const struct failure *failure);
 
 /* Errors. Each replaces what was begun. */
 void answer_failure(struct request *request, const struct failure *failure);

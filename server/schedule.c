@@ -36,39 +36,52 @@ static void end(struct schedule *s, struct prediction *p)
     s->held--;
 }
 
+/* It will be queued again. Whoever does that may have done so already: it is not looked at any more. */
+static void put_aside(struct schedule *s)
+{
+    s->held--;
+    pool_done(s->worker->pool);
+}
+
+static void run(struct schedule *s, struct prediction *p)
+{
+    struct flight *flight = find_flight(s, p);
+    if (flight) {
+        prediction_stream(p);
+        flight_add(flight, p);
+    } else {
+        failure_overloaded(&p->failure);
+        end(s, p);
+    }
+}
+
 /* Put a prediction where it belongs now: into a flight, aside while its session is busy, or to its end. */
 static void place(struct schedule *s, struct prediction *p)
 {
-    struct request *request = p->request;
-    struct flight *flight;
-    enum session_verdict verdict = SESSION_RUNS;
-    if (*p->session.id) {
-        request->waiting = p;
-        verdict = session_proceed(p);
-    }
-    if (verdict == SESSION_WAITS) {
-        s->held--;
-        pool_done(s->worker->pool);
-    } else if (verdict == SESSION_RUNS && (flight = find_flight(s, p))) {
-        flight_add(flight, p);
-    } else {
-        if (verdict == SESSION_RUNS)
-            failure_overloaded(&p->failure);
+    enum session_verdict verdict = *p->session.id ? session_proceed(p) : SESSION_RUNS;
+    if (verdict == SESSION_WAITS)
+        put_aside(s);
+    else if (verdict == SESSION_RUNS)
+        run(s, p);
+    else
         end(s, p);
-    }
 }
 
 static void begin(struct schedule *s, struct request *request)
 {
     struct prediction *p = request->waiting;
-    if (p)
+    bool again = p;
+    if (again)
         p->worker = s->worker;
     else
         p = prediction_begin(request, s->worker);
     if (!p)
         return;
     s->held++;
-    place(s, p);
+    if (again && p->behind)
+        run(s, p); /* its rows go on where they were */
+    else
+        place(s, p);
 }
 
 /* More of the requests that wait. */
@@ -103,7 +116,25 @@ static void wait_for_company(struct schedule *s)
         pool_wait(s->worker->pool, until);
 }
 
-/* End the predictions that are through with the flight at *at; it is closed when it has no others. Returns where the next
+/* What becomes of a prediction that has left its flight. */
+static void go_on(struct schedule *s, struct prediction *p)
+{
+    if (!p->failure.status && p->finished < p->batch.n_rows) {
+        p->admitted = 0;
+        p->behind = true;
+        if (stream_waits(p->request->stream))
+            put_aside(s);
+        else
+            run(s, p);
+    } else if (!p->failure.status && *p->session.id) {
+        p->behind = false;
+        place(s, p);
+    } else {
+        end(s, p);
+    }
+}
+
+/* Take out the predictions that are through with the flight at *at; it is closed when it has no others. Returns where the next
    one is. */
 static struct flight **settle(struct schedule *s, struct flight **at, struct prediction *through)
 {
@@ -116,10 +147,7 @@ static struct flight **settle(struct schedule *s, struct flight **at, struct pre
     }
     for (struct prediction *next; through; through = next) {
         next = through->next;
-        if (*through->session.id && !through->failure.status)
-            place(s, through);
-        else
-            end(s, through);
+        go_on(s, through);
     }
     return at;
 }

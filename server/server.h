@@ -9,6 +9,7 @@
 #include "metrics.h"
 #include "pool.h"
 #include "session_store.h"
+#include "stream.h"
 #include "turns.h"
 
 #include <stdatomic.h>
@@ -46,6 +47,7 @@ struct server {
     struct admission admission;
     struct metrics metrics;
     struct turns turns;
+    struct streams streams;
     struct session_store *sessions; /* NULL outside a server */
     atomic_size_t connections;
     atomic_size_t refused; /* predictions, before a worker saw them, since that was last logged */

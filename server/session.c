@@ -114,6 +114,9 @@ static bool submit(struct prediction *p, int phase)
 
 /* ---- what is stored ---- */
 
+/* Of the answers that are kept. */
+enum { FORM_SEQUENCE = 1, FORM_TOKENS = 2 };
+
 static void keep_record(struct session_use *session, struct session_record *record)
 {
     session_record_release(session->record);
@@ -171,8 +174,8 @@ static void bind_states(struct prediction *p, struct session_record *record)
         memcpy(batch->states, session_record_states(record), floats * sizeof *batch->states);
     else
         memset(batch->states, 0, floats * sizeof *batch->states);
-    for (size_t b = 0; batch->rows && b < batch->n_rows; b++)
-        batch->rows[b].stepped = record && session_record_stepped(record)[b];
+    for (size_t b = 0; batch->progress && b < batch->n_rows; b++)
+        batch->progress[b].stepped = record && session_record_stepped(record)[b];
 }
 
 /* The stored answer in place of one that would be computed. */
@@ -181,8 +184,22 @@ static bool answer_again(struct prediction *p)
     struct session_record *record = p->session.record;
     const struct session_head *head = &record->head;
     bind_states(p, record);
+    p->batch.tokens = head->answer_form & FORM_TOKENS;
     return batch_bind_answer(&p->batch, session_record_steps(record), session_record_answer(record),
-                             head->answer_floats, head->answer_width, head->answer_sequence != 0, &p->failure);
+                             head->answer_floats, head->answer_width, head->answer_form & FORM_SEQUENCE, &p->failure);
+}
+
+/* The stored answer, event by event. */
+static void stream_again(struct prediction *p)
+{
+    const struct batch *batch = &p->batch;
+    size_t most = STREAM_EVENT_FLOATS / batch->output.width + 1;
+    prediction_stream(p);
+    for (size_t b = 0; b < batch->n_rows; b++)
+        for (size_t t = 0, n; t < batch->steps[b]; t += n) {
+            n = batch->steps[b] - t < most ? batch->steps[b] - t : most;
+            stream_outputs(p, b, t, batch->rows[b].outputs + t * batch->output.width, n);
+        }
 }
 
 /* What a request with outputs finds: whether it may go on from there, or *again. */
@@ -233,7 +250,8 @@ static struct session_record *record_of(struct prediction *p, const struct sessi
                                 .rows = batch->n_rows,
                                 .state_floats = batch->model->chain.state_elems,
                                 .has_answer = answer,
-                                .answer_sequence = answer && batch->output.sequence,
+                                .answer_form =
+                                    (batch->output.sequence ? FORM_SEQUENCE : 0) | (batch->tokens ? FORM_TOKENS : 0),
                                 .answer_width = answer ? batch->output.width : 0,
                                 .answer_floats = answer ? batch->outputs_floats : 0};
     head.created_ms = before ? before->head.created_ms : head.used_ms;
@@ -244,7 +262,7 @@ static struct session_record *record_of(struct prediction *p, const struct sessi
     memcpy(session_record_states(record), batch->states, head.rows * head.state_floats * sizeof(float));
     for (size_t b = 0; b < head.rows; b++) {
         session_record_steps(record)[b] = answer ? batch->steps[b] : 0;
-        session_record_stepped(record)[b] = batch->rows ? batch->rows[b].stepped : step > 0;
+        session_record_stepped(record)[b] = batch->progress ? batch->progress[b].stepped : step > 0;
     }
     if (answer)
         batch_copy_answer(batch, session_record_answer(record));
@@ -327,6 +345,7 @@ static enum session_verdict start(struct prediction *p)
     struct session_use *session = &p->session;
     bool again = false, good = check_stored(p, &again) && (again || check_size(p));
     if (good && !again) {
+        batch_rewind(&p->batch);
         bind_states(p, session->reset == 1 ? NULL : session->record);
         p->admitted = p->finished = 0;
         session->phase = SESSION_RAN;
@@ -337,8 +356,8 @@ static enum session_verdict start(struct prediction *p)
         session->op.fresh = true;
         return take(p);
     }
-    if (again)
-        answer_again(p);
+    if (again && answer_again(p) && p->request->stream)
+        stream_again(p);
     return SESSION_OVER;
 }
 
@@ -385,6 +404,8 @@ enum session_verdict session_proceed(struct prediction *p)
             return fail_store(p);
         keep_record(session, session->op.found);
         session->op.fresh = true;
+        if (p->request->stream) /* what has been sent cannot be taken back */
+            session->conflicts = MOST_CONFLICTS;
         if (++session->conflicts <= MOST_CONFLICTS)
             return taken(p);
         failure_set(&p->failure, 409, "session_conflict", "/session",

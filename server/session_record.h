@@ -20,7 +20,7 @@ struct session_head {
     char model[SESSION_MODEL_BYTES];
     uint64_t rows, state_floats; /* of a row */
     /* the answer of the last step: kept where that carried its number */
-    uint64_t has_answer, answer_sequence, answer_width, answer_floats;
+    uint64_t has_answer, answer_form, answer_width, answer_floats; /* form: of session.c */
 };
 
 /* Immutable once it is shared; whoever holds a use may read it. */

@@ -1,0 +1,195 @@
+/* Roll-outs of forecasts and of tokens. Sources: temperature and top-k as in Holtzman et al., "The Curious Case of Neural
+   Text Degeneration", ICLR 2020. */
+#include "prediction.h"
+#include "server.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+static bool refuse(struct prediction *p, const char *code, const char *path, const char *sentence)
+{
+    return failure_set(&p->failure, 400, code, path, "%s", sentence);
+}
+
+static bool ends_in_softmax(const struct rnn_model *chain)
+{
+    const struct layer *last = &chain->layers[chain->n_layers - 1];
+    while (last > chain->layers && !last->class->run)
+        last--;
+    return (last->class == &layer_dense || last->class == &layer_activation) && last->activation.kind == ACT_SOFTMAX;
+}
+
+static bool check_model(struct prediction *p)
+{
+    const struct rollout *rollout = &p->rollout;
+    const struct rnn_model *chain = &p->request->model->chain;
+    if (!chain->divisible || !chain->input.sequence || !chain->n_parts)
+        return refuse(p, "not_streamable", "/rollout",
+                      "This model cannot go one timestep at a time: it has no recurrent layer, or one (Bidirectional, "
+                      "Flatten, pooling, …) that needs whole sequences.");
+    if (rollout->tokens) {
+        if (ends_in_softmax(chain) && chain->output.width == rnn_model_vocabulary(chain))
+            return true;
+        return refuse(p, "wrong_shape", "/rollout",
+                      "The output cannot be the next input: a model of tokens has to end in a softmax over the "
+                      "vocabulary of its Embedding.");
+    }
+    if (chain->output.width != chain->input.width)
+        return failure_set(&p->failure, 400, "wrong_shape", "/rollout",
+                           "The output (%zu numbers) cannot be the next input (%zu features).", chain->output.width,
+                           chain->input.width);
+    if (rollout->temperature >= 0 || rollout->top_k >= 0 || rollout->seed >= 0)
+        return refuse(
+            p, "wrong_value", "/rollout",
+            "\"temperature\", \"top_k\" and \"seed\" are for models whose output are probabilities of tokens.");
+    return true;
+}
+
+static bool check_values(struct prediction *p)
+{
+    struct rollout *rollout = &p->rollout;
+    const struct batch_limits limits = prediction_limits(p);
+    if (!rollout->steps)
+        return refuse(p, "empty_input", "/rollout/steps", "Expected at least 1.");
+    if ((uint64_t)rollout->steps > limits.max_timesteps)
+        return failure_set(&p->failure, 413, "too_many_timesteps", "/rollout/steps",
+                           "Expected at most %zu (limits.max_timesteps), found %lld.", limits.max_timesteps,
+                           (long long)rollout->steps);
+    if (rollout->temperature > 1000)
+        return refuse(p, "wrong_value", "/rollout/temperature", "Expected a number from 0 to 1000.");
+    if (!rollout->top_k)
+        return refuse(p, "wrong_value", "/rollout/top_k", "Expected at least 1.");
+    if (p->return_sequences >= 0)
+        return refuse(p, "wrong_value", "/return_sequences",
+                      "The outputs of a roll-out are its steps; leave return_sequences out.");
+    return true;
+}
+
+bool rollout_bind(struct prediction *p)
+{
+    struct rollout *rollout = &p->rollout;
+    const struct rnn_model *chain = &p->request->model->chain;
+    if (rollout->steps < 0) {
+        if (rollout->temperature < 0 && rollout->top_k < 0 && rollout->seed < 0)
+            return true;
+        return refuse(p, "missing_key", "/rollout", "A roll-out needs its \"steps\".");
+    }
+    rollout->tokens = chain->input.ids;
+    if (!check_values(p) || !check_model(p))
+        return false;
+    if (rollout->temperature < 0)
+        rollout->temperature = 1;
+    if (rollout->top_k > (int64_t)chain->output.width)
+        rollout->top_k = -1; /* all of them */
+    rollout->random = rollout->seed < 0 ? session_tag() : (uint64_t)rollout->seed;
+    size_t width = rollout->tokens ? 1 : chain->input.width, largest = rollout->top_k < 0 ? 0 : (size_t)rollout->top_k;
+    size_t floats, bytes;
+    if (rnn_size_mul(p->batch.n_rows, width, &floats) && rnn_size_add(floats, largest, &floats) &&
+        rnn_size_mul(floats, sizeof(float), &bytes))
+        rollout->feedback = memory_realloc(&p->request->memory, NULL, 0, bytes);
+    if (!rollout->feedback)
+        return failure_overloaded(&p->failure);
+    rollout->feedback_floats = floats;
+    rollout->largest = rollout->feedback + floats - largest;
+    p->batch.rolled = (size_t)rollout->steps;
+    p->batch.tokens = rollout->tokens;
+    return true;
+}
+
+void rollout_close(struct prediction *p)
+{
+    free(p->rollout.feedback);
+    memory_give(&p->request->memory, p->rollout.feedback_floats * sizeof(float));
+    p->rollout.feedback = NULL;
+    p->rollout.feedback_floats = 0;
+}
+
+/* ---- sampling ---- */
+
+/* Let the root of a heap whose least is first sink to its place. */
+static void sink(float *heap, size_t n)
+{
+    for (size_t i = 0, child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && heap[child + 1] < heap[child])
+            child++;
+        if (heap[i] <= heap[child])
+            return;
+        float least = heap[child];
+        heap[child] = heap[i];
+        heap[i] = least;
+    }
+}
+
+/* The k-th largest of n numbers. */
+static float kth_largest(const float *values, size_t n, float *heap, size_t k)
+{
+    for (size_t i = 0; i < k; i++)
+        heap[i] = -INFINITY;
+    for (size_t i = 0; i < n; i++)
+        if (values[i] > heap[0]) {
+            heap[0] = values[i];
+            sink(heap, k);
+        }
+    return heap[0];
+}
+
+/* In 0..1, of this seed, row and step alone: the same whoever is beside it. */
+static double uniform(uint64_t seed, size_t b, size_t i)
+{
+    const uint64_t place[3] = {seed, b, i};
+    return (double)(XXH3_64bits(place, sizeof place) >> 11) * 0x1p-53;
+}
+
+static double weight(double probability, double largest, double temperature)
+{
+    return temperature == 1 ? probability : probability > 0 ? exp((log(probability) - log(largest)) / temperature) : 0;
+}
+
+/* A token from n probabilities; n when they are none. */
+static size_t sample(const struct rollout *rollout, size_t b, size_t step, const float *p, size_t n)
+{
+    size_t best = 0;
+    double total = 0;
+    for (size_t i = 0; i < n; i++) {
+        total += (double)p[i];
+        best = p[i] > p[best] ? i : best;
+    }
+    if (!(total > 0) || !isfinite(total))
+        return n;
+    if (rollout->temperature <= 0)
+        return best;
+    float least = rollout->top_k < 0 ? 0 : kth_largest(p, n, rollout->largest, (size_t)rollout->top_k);
+    double largest = (double)p[best], sum = 0;
+    total = 0;
+    for (size_t i = 0; i < n; i++)
+        if (p[i] >= least)
+            total += weight((double)p[i], largest, rollout->temperature);
+    double until = uniform(rollout->random, b, step) * total;
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] >= least)
+            sum += weight((double)p[i], largest, rollout->temperature);
+        if (p[i] >= least && sum > until)
+            return i;
+    }
+    return best; /* what rounding leaves */
+}
+
+const float *rollout_take(struct prediction *p, size_t b, size_t i, const float *output)
+{
+    const struct rnn_model *chain = &p->request->model->chain;
+    size_t width = p->rollout.tokens ? 1 : chain->input.width;
+    float *next = p->rollout.feedback + b * width;
+    if (!p->rollout.tokens) {
+        memcpy(next, output, width * sizeof *next);
+        return next;
+    }
+    size_t token = sample(&p->rollout, b, i, output, chain->output.width);
+    if (token == chain->output.width) {
+        prediction_nonfinite(p);
+        return NULL;
+    }
+    *next = (float)token;
+    return next;
+}

@@ -1,0 +1,379 @@
+/* Streams: the same numbers as they come; a reader that is slow or gone is nobody else's trouble. */
+#include "e2e.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+static const char models[] =
+    "{\"models\": ["
+    "{\"name\": \"m\", \"input_size\": 2, \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 5}}},"
+    "{\"name\": \"echo\", \"input_size\": 8, \"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": 8}}},"
+    "{\"name\": \"slow\", \"input_size\": 1, \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 512}}},"
+    "{\"name\": \"both\", \"input_size\": 2, \"layer\": {\"class_name\": \"Bidirectional\", \"config\": {\"layer\": "
+    "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}}}}]%s}";
+
+static void start(struct daemon *server, const char *more)
+{
+    static char config[2048];
+    snprintf(config, sizeof config, models, more);
+    daemon_start(server, config, NULL);
+}
+
+static struct reply post(const struct daemon *server, const char *accept, const char *body)
+{
+    char header[64];
+    snprintf(header, sizeof header, "Accept: %s", accept);
+    return http_request(server, "POST", "/predict", body, (const char *const[]){header, NULL});
+}
+
+/* Put the events of a stream together again: "outputs" as a whole, and the last event, which the caller frees. */
+static json_t *collect(const char *text, bool lines, json_t *outputs)
+{
+    json_t *last = NULL;
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        const char *data = lines ? text : !strncmp(text, "data: ", 6) ? text + 6 : NULL;
+        json_t *event = data && n ? json_loadb(data, (size_t)(text + n - data), 0, NULL) : NULL;
+        if (data && n && !event)
+            fail_msg("no JSON: %.*s", (int)n, text);
+        json_t *part = json_object_get(event, "outputs");
+        if (part) {
+            size_t b = (size_t)json_integer_value(json_object_get(event, "row"));
+            while (json_array_size(outputs) <= b)
+                json_array_append_new(outputs, json_array());
+            json_t *row = json_array_get(outputs, b);
+            assert_int_equal(json_integer_value(json_object_get(event, "timestep")), json_array_size(row));
+            json_array_extend(row, part);
+        }
+        if (event) {
+            json_decref(last);
+            last = event;
+        }
+        text += n + (text[n] == '\n');
+    }
+    assert_non_null(last);
+    return last;
+}
+
+/* A body of sequences of these lengths. */
+static char *body_of(const char *model, const char *more, const size_t *steps, size_t rows, size_t features)
+{
+    size_t total = 0;
+    for (size_t b = 0; b < rows; b++)
+        total += steps[b];
+    char *body = malloc(300 + total * features * 12),
+         *at = body + sprintf(body, "{\"model\": \"%s\", %s\"instances\": [", model, more);
+    unsigned state = 5;
+    for (size_t b = 0; b < rows; b++) {
+        at += sprintf(at, b ? ",[" : "[");
+        for (size_t t = 0; t < steps[b]; t++)
+            for (size_t f = 0; f < features; f++) {
+                state = state * 1664525u + 1013904223u;
+                at += sprintf(at, "%s%.3f%s",
+                              f   ? ","
+                              : t ? ",["
+                                  : "[",
+                              (double)(state >> 8) * 0x1p-24, f + 1 < features ? "" : "]");
+            }
+        at += sprintf(at, "]");
+    }
+    strcpy(at, "]}");
+    return body;
+}
+
+static void check_stream(const struct daemon *server, const char *accept, const char *model, const size_t *steps,
+                         size_t rows, size_t features)
+{
+    char *body = body_of(model, "\"return_sequences\": true, ", steps, rows, features);
+    struct reply whole = http_post(server, "/predict", body), streamed = post(server, accept, body);
+    assert_int_equal(whole.status, 200);
+    assert_int_equal(streamed.status, 200);
+    assert_non_null(strstr(streamed.headers, accept));
+    assert_non_null(strstr(streamed.headers, "Transfer-Encoding: chunked"));
+    json_t *outputs = json_array(), *done = collect(streamed.body, *accept == 'a', outputs);
+    if (!json_equal(outputs, json_object_get(whole.json, "outputs")))
+        fail_msg("%s: other outputs in a stream", model);
+    assert_true(json_is_true(json_object_get(done, "done")));
+    assert_true(json_equal(json_object_get(done, "states"), json_object_get(whole.json, "states")));
+    if (*accept == 't')
+        assert_non_null(strstr(streamed.body, "event: done\ndata: {"));
+    json_decref(outputs);
+    json_decref(done);
+    reply_free(&whole);
+    reply_free(&streamed);
+    free(body);
+}
+
+static void events_are_the_answer(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, "");
+    check_stream(&server, "text/event-stream", "m", (const size_t[]){3}, 1, 2);
+    check_stream(&server, "application/x-ndjson", "m", (const size_t[]){3, 1, 700}, 3, 2);
+    check_stream(&server, "text/event-stream", "m", (const size_t[]){20000, 5}, 2, 2); /* many events */
+    check_stream(&server, "application/x-ndjson", "echo", (const size_t[]){3000, 3000}, 2, 8);
+    /* every output, unless it is said otherwise */
+    struct reply last = post(&server, "application/x-ndjson",
+                             "{\"instances\": [[[1,2],[3,4]]], \"return_sequences\": false, \"return_state\": false}");
+    assert_int_equal(last.status, 200);
+    assert_non_null(strstr(last.body, "{\"row\": 0, \"timestep\": 1, \"outputs\": [["));
+    assert_null(strstr(last.body, "\"timestep\": 0"));
+    assert_null(strstr(last.body, "states"));
+    reply_free(&last);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* Before the first event errors are answers as ever. */
+static void errors_before_are_answers(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, "");
+    struct reply reply = post(&server, "text/event-stream", "{\"instances\": [[[1]]]}");
+    assert_error(&reply, 400, "wrong_shape", "/instances/0/0");
+    reply_free(&reply);
+    reply = post(&server, "text/event-stream", "{\"instances\": ");
+    assert_error(&reply, 400, "invalid_json", NULL);
+    reply_free(&reply);
+    reply = post(&server, "application/x-ndjson", "{\"model\": \"both\", \"instances\": [[[1,2]]]}");
+    assert_error(&reply, 400, "not_streamable", NULL);
+    reply_free(&reply);
+    reply = post(&server, "text/event-stream", "{\"session\": \"a\", \"step\": 4, \"instances\": [[[1,2]]]}");
+    assert_error(&reply, 409, "step_conflict", "/step");
+    reply_free(&reply);
+    reply = post(&server, "text/event-stream;q=0, application/json", "{\"instances\": [[[1,2]]]}");
+    assert_int_equal(reply.status, 200);
+    assert_non_null(json_object_get(reply.json, "outputs"));
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void a_session_can_be_streamed(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, "");
+    static const char first[] = "{\"session\": \"a\", \"step\": 0, \"instances\": [[[1,2],[3,4]],[[5,6]]]}";
+    static const char then[] = "{\"session\": \"a\", \"instances\": [[[7,8]],[[9,1],[2,3]]]}";
+    struct reply streamed = post(&server, "application/x-ndjson", first);
+    assert_int_equal(streamed.status, 200);
+    struct reply again = post(&server, "application/x-ndjson", first);
+    json_t *a = json_array(), *b = json_array();
+    json_t *done = collect(streamed.body, true, a), *done_again = collect(again.body, true, b);
+    assert_true(json_equal(a, b));
+    assert_true(json_equal(done, done_again));
+    assert_int_equal(json_integer_value(json_object_get(done, "step")), 1);
+    reply_free(&again);
+    again = post(&server, "text/event-stream", then);
+    assert_non_null(strstr(again.body, "\"step\": 2"));
+    struct reply whole = http_post(&server, "/predict", "{\"instances\": [[[1,2],[3,4],[7,8]],[[5,6],[9,1],[2,3]]]}");
+    struct reply stored = http_get(&server, "/sessions/a");
+    assert_true(json_equal(json_object_get(whole.json, "states"), json_object_get(stored.json, "states")));
+    json_decref(a), json_decref(b), json_decref(done), json_decref(done_again);
+    reply_free(&streamed), reply_free(&again), reply_free(&whole), reply_free(&stored);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+static void a_roll_out_can_be_streamed(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, "");
+    static const char body[] =
+        "{\"model\": \"echo\", \"instances\": [[[1,2,3,4,5,6,7,8]]], \"rollout\": {\"steps\": 3000}}";
+    struct reply whole = http_post(&server, "/predict", body), streamed = post(&server, "application/x-ndjson", body);
+    json_t *outputs = json_array(), *done = collect(streamed.body, true, outputs);
+    assert_true(json_equal(outputs, json_object_get(whole.json, "outputs")));
+    assert_true(json_equal(json_object_get(done, "states"), json_object_get(whole.json, "states")));
+    json_decref(outputs), json_decref(done);
+    reply_free(&whole), reply_free(&streamed);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* ---- readers ---- */
+
+static int open_stream(const struct daemon *server, const char *body)
+{
+    char *text = malloc(256 + strlen(body));
+    int n = sprintf(text,
+                    "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAccept: application/x-ndjson\r\n"
+                    "Content-Length: %zu\r\n\r\n%s",
+                    strlen(body), body);
+    int fd = raw_connect(server);
+    raw_send(fd, text, (size_t)n);
+    free(text);
+    return fd;
+}
+
+static double metric(const struct daemon *server, const char *name)
+{
+    char line[128];
+    struct reply reply = http_get(server, "/metrics");
+    snprintf(line, sizeof line, "\n%s ", name);
+    const char *at = reply.body ? strstr(reply.body, line) : NULL;
+    double value = at ? atof(at + strlen(line)) : -1;
+    reply_free(&reply);
+    return value;
+}
+
+/* Nothing is held but for the answer that says so. */
+static void wait_until_free(const struct daemon *server)
+{
+    for (int i = 0; metric(server, "cellserve_inflight_bytes") > 40000; i++) {
+        if (i > 400)
+            fail_msg("%g bytes are held", metric(server, "cellserve_inflight_bytes"));
+        sleep_ms(25);
+    }
+}
+
+static void wait_for(const struct daemon *server, const char *name, double value)
+{
+    for (int i = 0; metric(server, name) != value; i++) {
+        if (i > (SANITIZED ? 2000 : 400))
+            fail_msg("%s is %g, not %g", name, metric(server, name), value);
+        sleep_ms(25);
+    }
+}
+
+static const char long_roll[] =
+    "{\"model\": \"echo\", \"instances\": [[[1,2,3,4,5,6,7,8]]], \"rollout\": {\"steps\": 65000}}";
+
+/* Streams that nobody reads, more than a worker holds rows: others are served, memory stays, and whoever reads in the end
+   gets everything. */
+static void a_slow_reader_holds_up_itself_alone(void **state)
+{
+    (void)state;
+    struct daemon server;
+    enum { READERS = SANITIZED ? 12 : 100 }; /* more than a batch has rows */
+    int fds[READERS];
+    start(&server, ", \"limits\": {\"request_timeout_ms\": 3000}, \"batching\": {\"max_batch_rows\": 4}");
+    for (int i = 0; i < READERS; i++)
+        fds[i] = open_stream(&server, long_roll);
+    wait_for(&server, "cellserve_running_requests", 0); /* all are put aside, none is done */
+    assert_true(metric(&server, "cellserve_inflight_bytes") < READERS * 3e6);
+    for (int i = 0; i < 5; i++) {
+        struct reply reply =
+            http_post(&server, "/predict", "{\"model\": \"echo\", \"instances\": [[[1,2,3,4,5,6,7,8]]]}");
+        assert_int_equal(reply.status, 200);
+        reply_free(&reply);
+    }
+    sleep_ms(3200); /* it has begun to be answered in time: no deadline any more */
+    size_t room = 16 << 20;
+    char *text = malloc(room);
+    raw_read(fds[0], text, room, 10000);
+    char *last = strstr(text, "\"done\": true");
+    assert_non_null(last);
+    assert_non_null(strstr(text, "\"timestep\": 64999,"));
+    free(text);
+    for (int i = 0; i < READERS; i++)
+        close(fds[i]);
+    wait_for(&server, "cellserve_connections", 1);
+    wait_until_free(&server);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* A reader that goes away while its stream is being computed. */
+static void a_vanished_reader_frees_its_row(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, "");
+    size_t steps = SANITIZED ? 5000 : 30000;
+    char *body = body_of("slow", "", &steps, 1, 1);
+    for (int i = 0; i < 3; i++) {
+        int fd = open_stream(&server, body);
+        sleep_ms(i * 60);
+        close(fd);
+    }
+    wait_for(&server, "cellserve_running_requests", 0);
+    wait_until_free(&server);
+    free(body);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* The last output alone of a long sequence: signs of life before it. */
+static void silence_has_signs_of_life(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, ", \"limits\": {\"heartbeat_ms\": 50}");
+    size_t steps = SANITIZED ? 4000 : 12000;
+    char *body = body_of("slow", "\"return_sequences\": false, ", &steps, 1, 1);
+    struct reply events = post(&server, "text/event-stream", body), lines = post(&server, "application/x-ndjson", body);
+    assert_int_equal(events.status, 200);
+    assert_true(!strncmp(events.body, ":\n\n", 3));
+    assert_true(!strncmp(lines.body, "\n", 1));
+    json_t *outputs = json_array();
+    assert_non_null(strstr(events.body, "event: done"));
+    assert_non_null(strstr(lines.body, "\"done\": true"));
+    json_decref(outputs);
+    reply_free(&events);
+    reply_free(&lines);
+    free(body);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* What still streams when the time to drain is over ends, with an error where it is being computed. */
+static void a_drain_ends_streams(void **state)
+{
+    (void)state;
+    struct daemon server;
+    static char text[1 << 20];
+    start(&server, ", \"limits\": {\"drain_delay_ms\": 0, \"drain_timeout_ms\": 300}");
+    size_t steps = SANITIZED ? 20000 : 60000;
+    char *body = body_of("slow", "\"return_sequences\": false, ", &steps, 1, 1);
+    int unread = open_stream(&server, long_roll), computing = open_stream(&server, body);
+    sleep_ms(SANITIZED ? 400 : 150);
+    kill(server.pid, SIGTERM);
+    raw_read(computing, text, sizeof text, 10000);
+    assert_non_null(strstr(text, "\"code\": \"shutting_down\""));
+    assert_int_equal(daemon_wait(&server, 20), 0);
+    close(unread);
+    close(computing);
+    free(body);
+}
+
+/* NaN comes in the middle: an error event, and nothing after it. */
+static void errors_after_are_events(void **state)
+{
+    (void)state;
+    struct daemon server;
+    static const char config[] =
+        "{\"models\": [{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"SimpleRNN\", "
+        "\"config\": {\"units\": 1, \"activation\": \"linear\", \"kernel_initializer\": \"ones\", "
+        "\"recurrent_initializer\": {\"class_name\": \"Constant\", \"config\": {\"value\": 1e10}}}}}]}";
+    daemon_start(&server, config, NULL);
+    struct reply reply = post(&server, "application/x-ndjson",
+                              "{\"session\": \"a\", \"instances\": [[[1]]], \"rollout\": {\"steps\": 100}}");
+    assert_int_equal(reply.status, 200);
+    json_t *outputs = json_array(), *last = NULL;
+    for (const char *at = reply.body; *at; at = strchr(at, '\n') + 1) {
+        json_decref(last);
+        last = json_loadb(at, strcspn(at, "\n"), JSON_DECODE_ANY, NULL);
+        assert_non_null(last);
+    }
+    assert_string_equal(json_string_value(json_object_get(last, "code")), "nonfinite_output");
+    json_decref(outputs);
+    json_decref(last);
+    reply_free(&reply);
+    reply = http_get(&server, "/sessions/a"); /* its states were not kept */
+    assert_error(&reply, 404, "session_not_found", NULL);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(events_are_the_answer),
+                                       cmocka_unit_test(errors_before_are_answers),
+                                       cmocka_unit_test(a_session_can_be_streamed),
+                                       cmocka_unit_test(a_roll_out_can_be_streamed),
+                                       cmocka_unit_test(a_slow_reader_holds_up_itself_alone),
+                                       cmocka_unit_test(a_vanished_reader_frees_its_row),
+                                       cmocka_unit_test(silence_has_signs_of_life),
+                                       cmocka_unit_test(a_drain_ends_streams),
+                                       cmocka_unit_test(errors_after_are_events)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
