@@ -144,13 +144,14 @@ static size_t chunk_steps(const struct flight *flight)
     return steps > least ? steps : least;
 }
 
-/* Of a stream an event's worth. */
+/* Of a stream an event's worth; the first is to be there soon. */
 static size_t seat_steps(const struct flight_seat *seat, size_t most)
 {
     const struct batch *batch = &seat->owner->batch;
     size_t left = batch->rows[seat->b].timesteps - batch->progress[seat->b].done;
     if (seat->owner->request->stream && batch->sequences && !batch->rolled) {
         size_t event = STREAM_EVENT_FLOATS / batch->output.width + 1;
+        event = !batch->progress[seat->b].given && event > CHUNK_LEAST_ROW_STEPS ? CHUNK_LEAST_ROW_STEPS : event;
         most = event < most ? event : most;
     }
     return left < most ? left : most;

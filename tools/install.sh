@@ -9,7 +9,7 @@ run) wanted="$build curl ca-certificates" ;;
 test) wanted="$build libcmocka-dev libcurl4-openssl-dev redis-server" ;;
 lint) wanted="$build libcmocka-dev libcurl4-openssl-dev clang clang-format cppcheck" ;;
 neon) wanted="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" ;;
-bench-serving) wanted="$build python3 python3-venv wrk g++ libsimdjson-dev" ;;
+bench-serving) wanted="$build python3 python3-venv wrk redis-server g++ libsimdjson-dev" ;;
 clients) wanted="$build python3 python3-venv" ;;
 sanitize) wanted="$build libcmocka-dev libcurl4-openssl-dev redis-server clang libclang-rt-14-dev valgrind python3" ;;
 *) echo "usage: $0 build|run|test|lint|neon|sanitize|clients|bench-serving" >&2; exit 2 ;;

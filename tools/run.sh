@@ -1,18 +1,32 @@
 #!/bin/sh
-# Serve the demo models, with lines to try them.
+# Serve the demo models, with lines to try them; once they are served, show a forecast.
 set -eu
 cd "$(dirname "$0")/.."
 port=${CELLSERVE_PORT:-${PORT:-8080}}
+url=http://127.0.0.1:$port
 cat <<TEXT
 
 Two trained models as Keras saved them, and the example of Keras's StackedRNNCells documentation.
 Try them from another terminal:
 
-  curl -s http://127.0.0.1:$port/predict -d @demo/digits/request.json     a handwritten 0: the first and largest of ten probabilities
-  curl -s http://127.0.0.1:$port/predict -d @demo/sunspots/request.json   next year's sunspots: value * 34.061 + 43.727
-  curl -s http://127.0.0.1:$port/predict -d @demo/seed/request.json       two LSTMCell(128), batch 3
+  curl -s $url/predict -d @demo/digits/request.json     a handwritten 0: the first and largest of ten probabilities
+  curl -s $url/predict -d @demo/sunspots/request.json   next year's sunspots: value * 34.061 + 43.727
+  curl -s $url/predict -d @demo/sunspots/rollout.json   and of 11 years, each from the one before
+  demo/sunspots/forecast.sh $url                        the same as a table
+  demo/sunspots/forecast.sh $url session                the same in a session, year by year
+  curl -sN $url/predict -H 'Accept: text/event-stream' -d @demo/sunspots/rollout.json   as a stream
+  curl -s $url/predict -d @demo/seed/request.json       two LSTMCell(128), batch 3
 
 Ctrl-C ends the server.
 
 TEXT
+(
+    for attempt in 1 2 3 4 5 6 7 8 9 10; do
+        sleep 0.5
+        curl -sf "$url/readyz" >/dev/null 2>&1 || continue
+        echo "Sunspots, 11 years rolled out from 1984 to 2007:"
+        demo/sunspots/forecast.sh "$url"
+        break
+    done
+) &
 exec "$1" serve --config demo/cellserve.json

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_BODIES = 4096, MOST_SAMPLES = 4000000, MOST_CONNECTIONS = 8192, MOST_CLASSES = 8 };
+enum { MOST_BODIES = 16384, MOST_SAMPLES = 4000000, MOST_CONNECTIONS = 8192, MOST_CLASSES = 8 };
 
 struct body {
     char *text; /* the whole request */

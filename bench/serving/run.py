@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """run.py BINARY [SECTION...]: what serving costs, against peers and floors, on the loopback address; every ratio is of one run.
 
-Sections: peers, codec, http, batching, overload, slow, memory (all, when none is named). Peers are installed from PyPI into
+Sections: peers, codec, http, batching, overload, slow, memory, sessions, streams (all, when none is named). Peers are installed from PyPI into
 build/serving; --no-triton leaves the larger one out. Tools: wrk, and load.c, floor.c, codec.c beside this file.
 """
-import contextlib, http.client, json, os, platform, random, re, signal, subprocess, sys, threading, time
+import contextlib, http.client, json, os, platform, random, re, signal, statistics, subprocess, sys, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -12,7 +12,7 @@ WORK = os.path.join(ROOT, "build", "serving")
 MODELS = os.path.join(WORK, "models")
 arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
 BINARY = os.path.abspath(arguments[0])
-SECTIONS = arguments[1:] or ["peers", "codec", "http", "batching", "overload", "slow", "memory"]
+SECTIONS = arguments[1:] or ["peers", "codec", "http", "batching", "overload", "slow", "memory", "sessions", "streams"]
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 
 
@@ -278,6 +278,65 @@ def memory():
             print(f"  {case}: {peak[0] - before} KiB more at most, {len(body) + len(answer)} bytes in and out (8 times and 64 KiB: {limit} KiB)")
 
 
+def sessions():
+    """10,000 living sessions in turn, one timestep of one sequence a request; stores beside batching switched off."""
+    inputs = [[round(random.uniform(-1, 1), 4) for _ in range(64)] for _ in range(50)]
+    with open(f"{WORK}/sessions.tsv", "w") as file:
+        for i in range(10000):
+            body = {"model": "c4", "session": f"s{i}", "return_state": False, "instances": [[inputs[i % 50]]]}
+            file.write(f"s\t{json.dumps(body)}\n")
+    redis = subprocess.Popen(["redis-server", "--port", "9372", "--save", "", "--appendonly", "no"], stdout=subprocess.DEVNULL)
+    kinds = {"memory": (), "one row at a time": ("--batching-max-batch-rows", "1"), "Redis": ("--sessions-store", "redis://127.0.0.1:9372")}
+    try:
+        for connections in (16, 64):
+            rates = {name: [] for name in kinds}
+            for _ in range(3):
+                for name, flags in kinds.items():
+                    with cellserve(9371, *flags):
+                        flags = ("--lines", f"{WORK}/sessions.tsv", "--connections", connections, "--seconds")
+                        load(9371, "/predict", *flags, 1)  # all of them live
+                        rates[name].append(load(9371, "/predict", *flags, SECONDS)["goodput"])
+            rate = {name: statistics.median(values) for name, values in rates.items()}
+            print(f"  {connections} connections: " + ", ".join(f"{name} {value:.0f} steps/s" for name, value in rate.items()))
+            print(f"    memory {rate['memory'] / rate['one row at a time']:.2f} times one row at a time; Redis {rate['Redis'] / rate['memory']:.2f} of memory")
+    finally:
+        redis.terminate()
+        redis.wait()
+
+
+def streams():
+    """Time from a whole request of 10,000 timesteps to its first event, and what a roll-out of any length holds."""
+    config = {"log": {"level": "error"}, "models": [
+        {"name": "f2", "input_size": 2, "layer": lstm(128)}, {"name": "f64", "input_size": 64, "layer": lstm(256)},
+        {"name": "echo", "input_size": 64, "layer": lstm(64)}]}
+    with open(f"{WORK}/streams.json", "w") as file:
+        json.dump(config, file)
+    with server([BINARY, "serve", "--config", f"{WORK}/streams.json", "--port", "9381"], 9381, "/readyz") as process:
+        for name, features in (("f2", 2), ("f64", 64)):
+            values = [[round(random.uniform(-1, 1), 4) for _ in range(features)] for _ in range(10000)]
+            body = json.dumps({"model": name, "instances": [values]})
+            firsts = []
+            for _ in range(20):
+                connection = http.client.HTTPConnection("127.0.0.1", 9381)
+                connection.request("POST", "/predict", body, {"Accept": "application/x-ndjson"})
+                began = time.perf_counter()
+                answer = connection.getresponse()
+                answer.readline()
+                firsts.append((time.perf_counter() - began) * 1e3)
+                answer.read()
+            timing = f"{statistics.median(firsts):.2f} ms, at most {max(firsts):.2f} ms"
+            print(f"  {name}, {features} features, {len(body)} bytes: first event after {timing}")
+        for steps in (1000, 60000):
+            body = json.dumps({"model": "echo", "instances": [[[0.5] * 64]], "rollout": {"steps": steps}})
+            connection = http.client.HTTPConnection("127.0.0.1", 9381)
+            connection.request("POST", "/predict", body, {"Accept": "text/event-stream"})
+            answer, most, total = connection.getresponse(), 0, 0
+            while piece := answer.read1(65536):
+                total += len(piece)
+                most = max(most, resident(process))
+            print(f"  roll-out of {steps} steps: {total} bytes streamed, resident {most} KiB at most")
+
+
 prepare()
 cpu = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
 isa = run(BINARY, "bench", os.path.join(ROOT, "demo", "seed"), "--seconds", "1").splitlines()[0]
@@ -285,5 +344,5 @@ print(f"{cpu}, {os.cpu_count()} CPUs, {platform.release()}; {isa}")
 for section in SECTIONS:
     print(f"== {section}")
     {"peers": peers, "codec": codec, "http": http_overhead, "batching": batching, "overload": overload, "slow": slow,
-     "memory": memory}[section]()
+     "memory": memory, "sessions": sessions, "streams": streams}[section]()
     sys.stdout.flush()

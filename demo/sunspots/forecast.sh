@@ -1,0 +1,26 @@
+#!/bin/sh
+# Sunspots of the 11 years after 1984 to 2007, the model's outputs fed back as its inputs: forecast.sh [URL]
+# In one request, or with "session" as second argument year by year: the states stay on the server.
+set -eu
+cd "$(dirname "$0")"
+url=${1:-http://127.0.0.1:8080}
+# {"…, "outputs": [[[0.1],[0.2]]]} to one number a line
+outputs() { sed 's/.*"outputs": //' | tr -d '[]}' | tr ',' '\n'; }
+# standardised values to years and sunspots
+table() { awk '{value = $1 * 34.061 + 43.727; printf "  %d  %5.1f\n", 2007 + NR, value < 0 ? 0 : value}'; }
+
+rolled_out() { curl -sSf "$url/predict" -d @rollout.json | outputs; }
+
+year_by_year() {
+    session=sunspots-$$
+    # step 0 takes the 24 years; each further one the output before it; a step that is repeated is applied once
+    years=$(sed 's/.*"instances": \(\[.*\]\), "rollout.*/\1/' rollout.json)
+    for step in 0 1 2 3 4 5 6 7 8 9 10; do
+        value=$(curl -sSf "$url/predict" -d "{\"model\": \"sunspots\", \"session\": \"$session\", \"step\": $step, \"instances\": $years, \"return_state\": false}" | outputs)
+        echo "$value"
+        years="[[[$value]]]"
+    done
+    curl -sSf -X DELETE "$url/sessions/$session" >/dev/null
+}
+
+if [ "${2:-}" = session ]; then year_by_year | table; else rolled_out | table; fi
