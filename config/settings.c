@@ -147,6 +147,26 @@ static void spell(const char *key, const char *prefix, char separator, bool uppe
     out[n] = 0;
 }
 
+/* NAME_FILE: the value is the first line of a file, as secrets are handed to containers. */
+static void set_from_file(struct settings *settings, const struct setting *row, const char *name, struct problems *problems)
+{
+    char file_name[80], value[1024];
+    snprintf(file_name, sizeof file_name, "%s_FILE", name);
+    const char *path = getenv(file_name);
+    if (!path)
+        return;
+    FILE *file = fopen(path, "r");
+    if (file && fgets(value, sizeof value, file)) {
+        value[strcspn(value, "\r\n")] = 0;
+        settings_set(settings, row, value, file_name, problems);
+    } else {
+        problem_error(problems, (struct place){file_name, NULL}, "cannot read %s: %s", path,
+                      file ? "it is empty" : strerror(errno));
+    }
+    if (file)
+        fclose(file);
+}
+
 void settings_read_environment(struct settings *settings, struct problems *problems)
 {
     char name[64];
@@ -155,6 +175,8 @@ void settings_read_environment(struct settings *settings, struct problems *probl
         spell(row->key, "CELLSERVE_", '_', true, name, sizeof name);
         if ((value = getenv(name)))
             settings_set(settings, row, value, name, problems);
+        else if (row->type == SETTING_TEXT)
+            set_from_file(settings, row, name, problems);
         else if (!strcmp(row->key, "port") && (value = getenv("PORT")))
             settings_set(settings, row, value, "PORT", problems);
         else if (!strcmp(row->key, "port") && (value = getenv("AIP_HTTP_PORT"))) /* Vertex AI */

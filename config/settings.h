@@ -60,7 +60,8 @@ void settings_init(struct settings *settings);
 /* Read the configuration file. Every problem is added; models are listed, not loaded. */
 void settings_read_file(struct settings *settings, const char *path, struct problems *problems);
 
-/* Apply CELLSERVE_… from the environment, and PORT where CELLSERVE_PORT is not set. */
+/* Apply CELLSERVE_… from the environment, PORT where CELLSERVE_PORT is not set, and what stands in the file that a
+   CELLSERVE_…_FILE names, for texts. */
 void settings_read_environment(struct settings *settings, struct problems *problems);
 
 /* The setting that a flag ("--limits-max-rows", "--log") stands for, or NULL. */

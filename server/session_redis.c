@@ -7,11 +7,13 @@
 #include "session_store.h"
 #include "session_table.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     CONNECT_MS = 200,
@@ -192,6 +194,17 @@ static bool connect_redis(struct session_redis *redis)
     return true;
 }
 
+/* Whether the connection is there still, or again. Between rounds there is nothing to be read from it but its end. */
+static bool is_connected(struct session_redis *redis)
+{
+    char byte;
+    bool unasked = redis->context && redis->context->reader->pos < redis->context->reader->len;
+    if (redis->context && (unasked || recv(redis->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+                           (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)))
+        disconnect(redis);
+    return redis->context || connect_redis(redis);
+}
+
 /* ---- operations ---- */
 
 enum { KEY_BYTES = SESSION_ID_BYTES + 24 };
@@ -251,7 +264,13 @@ static bool take_reply(struct session_op *op, const redisReply *reply)
         return !memcmp(reply->str, &tag, sizeof tag);
     }
     op->result = op->kind == SESSION_LOAD ? SESSION_DONE : SESSION_CONFLICT;
-    return read_record(op, reply);
+    if (!read_record(op, reply))
+        return false;
+    bool as_expected = (op->found ? op->found->head.tag : 0) == op->expected;
+    if (op->kind == SESSION_LOAD || !as_expected)
+        return true;
+    session_record_release(op->found); /* that is no conflict */
+    return false;
 }
 
 static void finish(struct session_redis *redis, struct session_op *op)
@@ -288,7 +307,7 @@ static struct session_op *run_round(struct session_redis *redis, struct session_
 {
     int64_t deadline = clock_ns() + ROUND_MS * (int64_t)NS_PER_MS;
     struct session_op *again = NULL, **again_last = &again;
-    bool good = redis->context || connect_redis(redis);
+    bool good = is_connected(redis);
     for (struct session_op *op = ops; good && op; op = op->next)
         good = append(redis, op, whole_script);
     if (good && !(good = flush(redis->context, deadline)))

@@ -116,6 +116,19 @@ static void environment_and_flags_are_spelt_by_one_rule(void **state)
     unsetenv("CELLSERVE_PIN");
     settings_read_environment(&s, &problems);
     assert_int_equal(s.port, 82);
+    const char *secret = unit_file(".secret", "redis://:x@a\nmore", 18);
+    setenv("CELLSERVE_SESSIONS_STORE_FILE", secret, 1);
+    settings_read_environment(&s, &problems);
+    assert_string_equal(s.session_store, "redis://:x@a");
+    setenv("CELLSERVE_SESSIONS_STORE", "memory", 1); /* the value itself counts more */
+    setenv("CELLSERVE_HOST_FILE", "/nowhere", 1);
+    settings_read_environment(&s, &problems);
+    assert_string_equal(s.session_store, "memory");
+    assert_int_equal(problems.n_errors, 2);
+    assert_string_equal(problems.errors[1], "CELLSERVE_HOST_FILE: cannot read /nowhere: No such file or directory");
+    unsetenv("CELLSERVE_HOST_FILE");
+    unsetenv("CELLSERVE_SESSIONS_STORE");
+    unsetenv("CELLSERVE_SESSIONS_STORE_FILE");
     unsetenv("PORT");
     unsetenv("CELLSERVE_PORT");
     unsetenv("CELLSERVE_LIMITS_MAX_QUEUE");
