@@ -153,6 +153,12 @@ neon: ## the vector kernels of arm64, cross-compiled and run under qemu
 clients: all ## the protocols' own clients from PyPI against the server
 	@tools/install.sh clients
 	@tests/clients/run.sh build/cellserve
+deploy-files: ## check the files of docker/: Kubernetes' schemas, HAProxy's and nginx's own checks
+	@tools/install.sh deploy
+	@tests/deploy/run.sh
+chaos: all ## two replicas behind HAProxy, killed and confused in every way, for some minutes
+	@tools/install.sh chaos
+	@tests/chaos/chaos.py build/cellserve
 lint: ## gcc and clang warnings as errors, cppcheck, includes between rooms
 	@tools/install.sh lint
 	@$(MAKE) --no-print-directory VARIANT=clang all
@@ -168,4 +174,4 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all help unit e2e arrows run test tests clients bench bench-serving growth shapes asan tsan fuzz lint format docker clean
+.PHONY: all help unit e2e arrows run test tests clients deploy-files chaos bench bench-serving growth shapes asan tsan fuzz lint format docker clean

@@ -9,8 +9,9 @@
 
 void answer_v2_server(struct request *request)
 {
-    answer_json(request, json_pack("{s:s, s:s, s:[s, s, s]}", "name", "cellserve", "version", CELLSERVE_VERSION,
-                                   "extensions", "binary_tensor_data", "statistics", "model_repository"));
+    answer_json(request, json_pack("{s:s, s:s, s:[s, s, s, s, s]}", "name", "cellserve", "version", CELLSERVE_VERSION,
+                                   "extensions", "binary_tensor_data", "sequence", "sequence(string_id)", "statistics",
+                                   "model_repository"));
 }
 
 /* KServe's first protocol has its liveness there. */

@@ -1,0 +1,30 @@
+#!/bin/sh
+# The files of docker/: Kubernetes' objects against the schemas of its API, the proxies' configurations by the proxies.
+set -u
+cd "$(dirname "$0")/../.."
+passed=0 failed=0
+check() {
+    name=$1
+    shift
+    if output=$("$@" 2>&1); then
+        echo "ok   $name"
+        passed=$((passed + 1))
+    else
+        echo "$output"
+        echo "FAIL $name"
+        failed=$((failed + 1))
+    fi
+}
+venv=build/deploy
+if [ ! -e $venv/complete ]; then
+    python3 -m venv $venv && $venv/bin/pip install -q kubernetes-validate && touch $venv/complete || exit 1
+fi
+for file in docker/kubernetes/[!k]*.yaml; do
+    check "$file" $venv/bin/kubernetes-validate --strict -k 1.29 "$file"
+done
+# What has no schema there is read at least, and what it names must exist.
+check "kustomizations, KServe, Swarm, Compose" $venv/bin/python tests/deploy/names.py
+check docker/haproxy.cfg haproxy -c -q -f docker/haproxy.cfg
+check docker/nginx.conf nginx -t -q -c "$PWD/docker/nginx.conf"
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
