@@ -148,7 +148,8 @@ static void spell(const char *key, const char *prefix, char separator, bool uppe
 }
 
 /* NAME_FILE: the value is the first line of a file, as secrets are handed to containers. */
-static void set_from_file(struct settings *settings, const struct setting *row, const char *name, struct problems *problems)
+static void set_from_file(struct settings *settings, const struct setting *row, const char *name,
+                          struct problems *problems)
 {
     char file_name[80], value[1024];
     snprintf(file_name, sizeof file_name, "%s_FILE", name);

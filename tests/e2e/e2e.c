@@ -241,6 +241,17 @@ void reply_free(struct reply *reply)
     *reply = (struct reply){.body = NULL};
 }
 
+double metric(const struct daemon *daemon, const char *name)
+{
+    char line[128];
+    struct reply reply = http_get(daemon, "/metrics");
+    snprintf(line, sizeof line, "\n%s ", name);
+    const char *at = reply.body ? strstr(reply.body, line) : NULL;
+    double value = at ? atof(at + strlen(line)) : -1;
+    reply_free(&reply);
+    return value;
+}
+
 void assert_error(const struct reply *reply, long status, const char *code, const char *path)
 {
     const char *found = json_string_value(json_object_get(reply->json, "code"));

@@ -61,6 +61,9 @@ struct reply http_get(const struct daemon *daemon, const char *path);
 struct reply http_post(const struct daemon *daemon, const char *path, const char *body);
 void reply_free(struct reply *reply);
 
+/* A number of /metrics, by its whole name; -1 when it is not there. */
+double metric(const struct daemon *daemon, const char *name);
+
 /* Assert a JSON error answer. path NULL: none is expected. */
 void assert_error(const struct reply *reply, long status, const char *code, const char *path);
 

@@ -50,18 +50,6 @@ static int status_of(int fd, char *answer, size_t size)
     return strncmp(answer, "HTTP/1.", 7) ? 0 : atoi(answer + 9);
 }
 
-/* A number of /metrics. */
-static double metric(const struct daemon *server, const char *name)
-{
-    char line[128];
-    struct reply reply = http_get(server, "/metrics");
-    snprintf(line, sizeof line, "\n%s ", name);
-    const char *at = reply.body ? strstr(reply.body, line) : NULL;
-    double value = at ? atof(at + strlen(line)) : -1;
-    reply_free(&reply);
-    return value;
-}
-
 static void short_sequences_overtake_long_ones(void **state)
 {
     (void)state;

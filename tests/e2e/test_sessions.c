@@ -497,17 +497,6 @@ static void sequences_have_tritons_rules(void **state)
 
 /* ---- room ---- */
 
-static long gauge(const struct daemon *server, const char *name)
-{
-    struct reply reply = http_get(server, "/metrics");
-    char line[80];
-    snprintf(line, sizeof line, "\n%s ", name);
-    const char *at = reply.body ? strstr(reply.body, line) : NULL;
-    long value = at ? atol(at + strlen(line)) : -1;
-    reply_free(&reply);
-    return value;
-}
-
 static void there_is_room_for_so_many(void **state)
 {
     (void)state;
@@ -515,15 +504,15 @@ static void there_is_room_for_so_many(void **state)
     start(&server, ", \"sessions\": {\"max\": 2, \"ttl_s\": 1}");
     free(good_step(&server, "\"session\": \"a\"", 1));
     free(good_step(&server, "\"session\": \"b\"", 1));
-    assert_int_equal(gauge(&server, "cellserve_sessions"), 2);
+    assert_int_equal(metric(&server, "cellserve_sessions"), 2);
     struct reply reply = step(&server, "\"session\": \"c\"");
     assert_error(&reply, 429, "too_many_sessions", "/session");
     assert_non_null(strstr(reply.headers, "Retry-After: 1\r\n"));
     reply_free(&reply);
     free(good_step(&server, "\"session\": \"a\"", 2)); /* those that are there go on */
     sleep_ms(1300);
-    assert_int_equal(gauge(&server, "cellserve_sessions"), 0);
-    assert_int_equal(gauge(&server, "cellserve_sessions_expired_total"), 2);
+    assert_int_equal(metric(&server, "cellserve_sessions"), 0);
+    assert_int_equal(metric(&server, "cellserve_sessions_expired_total"), 2);
     free(good_step(&server, "\"session\": \"c\"", 1));
     assert_step_error(&server, "\"session\": \"a\", \"step\": 2", 409, "step_conflict",
                       "/step"); /* not silently anew */

@@ -207,17 +207,6 @@ static int open_stream(const struct daemon *server, const char *body)
     return fd;
 }
 
-static double metric(const struct daemon *server, const char *name)
-{
-    char line[128];
-    struct reply reply = http_get(server, "/metrics");
-    snprintf(line, sizeof line, "\n%s ", name);
-    const char *at = reply.body ? strstr(reply.body, line) : NULL;
-    double value = at ? atof(at + strlen(line)) : -1;
-    reply_free(&reply);
-    return value;
-}
-
 /* Nothing is held but for the answer that says so. */
 static void wait_until_free(const struct daemon *server)
 {
