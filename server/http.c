@@ -112,6 +112,13 @@ static ssize_t read_stream(void *cls, uint64_t position, char *out, size_t size)
     return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
 }
 
+/* A reader that takes nothing at all is the library's to cut; one that takes little is the reaper's. */
+static void time_reader(struct exchange *x)
+{
+    int64_t read_timeout_ms = x->request.server->settings->read_timeout_ms;
+    MHD_set_connection_option(x->mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)((read_timeout_ms + 999) / 1000));
+}
+
 /* The worker may be writing already, so of the request only what was set before that is looked at. */
 static enum MHD_Result answer_stream(struct exchange *x)
 {
@@ -128,6 +135,7 @@ static enum MHD_Result answer_stream(struct exchange *x)
     if (request->server->state == SERVER_DRAINING)
         add_header(response, "Connection", "close");
     x->idle = true;
+    time_reader(x);
     return queue(x, response);
 }
 
@@ -160,9 +168,7 @@ static enum MHD_Result answer(struct exchange *x)
     if (request->close || request->server->state == SERVER_DRAINING)
         add_header(response, "Connection", "close");
     connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, request->text_bytes);
-    /* a reader that takes nothing at all is the library's to cut; one that takes little is the reaper's */
-    int64_t read_timeout_ms = request->server->settings->read_timeout_ms;
-    MHD_set_connection_option(x->mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)((read_timeout_ms + 999) / 1000));
+    time_reader(x);
     return queue(x, response);
 }
 

@@ -23,6 +23,20 @@ static bool query_value(const char *query, const char *key, char *out, size_t si
     return false;
 }
 
+static bool read_session(struct prediction *p)
+{
+    char id[SESSION_ID_BYTES] = SESSION_UNSAID, value[24], *end;
+    query_value(p->request->query, "session", id, sizeof id);
+    if (query_value(p->request->query, "reset", value, sizeof value))
+        p->session.reset = !strcmp(value, "true") || !strcmp(value, "1");
+    if (query_value(p->request->query, "step", value, sizeof value)) {
+        p->session.step = *value >= '0' && *value <= '9' ? strtoll(value, &end, 10) : -1;
+        if (p->session.step < 0 || *end)
+            return failure_set(&p->failure, 400, "wrong_type", "/step", "Expected a whole number of at least 0.");
+    }
+    return session_name(p, id);
+}
+
 static bool read_query(struct prediction *p)
 {
     struct request *request = p->request;
@@ -33,7 +47,7 @@ static bool read_query(struct prediction *p)
                            "There is no model named \"%.100s\"; GET /v1/models lists them.", p->model);
     if (query_value(request->query, "return_sequences", value, sizeof value))
         p->return_sequences = !strcmp(value, "true") || !strcmp(value, "1");
-    return true;
+    return read_session(p);
 }
 
 static bool wrong(struct prediction *p, const char *sentence)

@@ -201,6 +201,13 @@ static void compress(struct request *request)
     request->answer_gzip = true;
 }
 
+/* A stream that has not begun comes to nothing: the answer is an ordinary one. */
+static void drop_stream(struct request *request)
+{
+    stream_close(request->stream);
+    request->stream = NULL;
+}
+
 void prediction_nonfinite(struct prediction *p)
 {
     failure_set(&p->failure, 500, "nonfinite_output", "",
@@ -217,8 +224,7 @@ static void answer(struct prediction *p)
         encode(p);
         return;
     }
-    stream_close(request->stream); /* it has come to nothing */
-    request->stream = NULL;
+    drop_stream(request);
     if (!p->failure.status)
         encode(p);
     if (!p->finite && !(request->model && request->model->allow_nonfinite))
@@ -230,7 +236,7 @@ static void answer(struct prediction *p)
     compress(request);
 }
 
-void prediction_drop(struct prediction *p)
+static void drop(struct prediction *p)
 {
     struct request *request = p->request;
     if (request->route->protocol->close)
@@ -244,6 +250,18 @@ void prediction_drop(struct prediction *p)
     free(p);
 }
 
+void prediction_abandon(struct prediction *p, const struct failure *failure)
+{
+    struct request *request = p->request;
+    p->failure = *failure;
+    if (request->stream && request->stream->begun)
+        request->route->protocol->encode(p);
+    else
+        drop_stream(request);
+    drop(p);
+    request->waiting = NULL;
+}
+
 void prediction_end(struct prediction *p)
 {
     struct request *request = p->request;
@@ -254,6 +272,6 @@ void prediction_end(struct prediction *p)
     request->timing.encode = clock_ns() - now;
     double took = (double)(request->timing.decode + request->timing.encode) + p->cost_ns;
     admission_leave(&request->server->admission, p->finished ? request->body_bytes : 0, took, &request->work_ns);
-    prediction_drop(p);
+    drop(p);
     hand_back(request);
 }

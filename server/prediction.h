@@ -63,8 +63,8 @@ bool prediction_in_pieces(const struct prediction *p);
 /* The head of its stream, where it has one, can go out. */
 void prediction_stream(struct prediction *p);
 
-/* Forget a prediction that waits for its session, and whose request is answered otherwise. */
-void prediction_drop(struct prediction *p);
+/* Forget a prediction that waits, whose request is answered with a failure: by the caller, unless its stream has begun. */
+void prediction_abandon(struct prediction *p, const struct failure *failure);
 
 /* The answer has NaN or Infinity, which its model may not give. */
 void prediction_nonfinite(struct prediction *p);

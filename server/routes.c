@@ -179,16 +179,18 @@ bool route_request(struct request *request)
 static void expire(struct task *task)
 {
     struct request *request = request_of_task(task);
+    struct failure failure = {.status = 0};
+    if (request->server->cancel)
+        failure_set(&failure, 503, "shutting_down", "", "The server is shutting down.");
+    else
+        failure_set(&failure, 504, "deadline_exceeded", "", "The request was not begun within %lld ms (%s).",
+                    (long long)request->timeout_ms, request_timeout_source(request));
     if (request->waiting)
-        prediction_drop(request->waiting);
-    request->waiting = NULL;
+        prediction_abandon(request->waiting, &failure);
     turns_leave(&request->server->turns, &request->turn);
     request->timing.queue = clock_ns() - request->timing.queued;
-    if (request->server->cancel)
-        answer_error(request, 503, "shutting_down", "The server is shutting down.");
-    else
-        answer_error(request, 504, "deadline_exceeded", "The request was not begun within %lld ms (%s).",
-                     (long long)request->timeout_ms, request_timeout_source(request));
+    if (!request->stream)
+        answer_failure(request, &failure);
     request->done(request);
 }
 
@@ -234,7 +236,7 @@ bool route_dispatch(struct request *request)
     request->timing.queued = clock_ns();
     request->task.deadline_ns = request->timing.queued + request->timeout_ms * NS_PER_MS;
     const char *session_key = request->route->session_key;
-    if (request->in_order || (session_key && (request->gzip || !*session_key)))
+    if (request->in_order || (session_key && (request->gzip || !*session_key || strstr(request->query, "session="))))
         session_arrive(request);
     if (pool_try_add(&server->pool, &request->task))
         return true;

@@ -52,10 +52,9 @@ bool session_check(struct prediction *p)
     if (!p->request->server->sessions)
         return refuse(p, "unsupported_key", "/session", "There are sessions in a server alone.");
     if (!p->request->model->chain.divisible)
-        return refuse(
-            p, "not_streamable", "/session",
-            "This model cannot go on from stored states: it has a layer (Bidirectional, go_backwards, Flatten, "
-            "pooling, …) that needs whole sequences.");
+        return refuse(p, "not_streamable", "/session",
+                      "This model cannot go on from stored states: it has a layer (Bidirectional, go_backwards, "
+                      "Flatten, pooling, …) that needs whole sequences.");
     if (p->states.present)
         return refuse(p, "wrong_value", "/initial_state",
                       "A session has its states; PUT /sessions/{id} sets them, or leave initial_state out.");
@@ -125,16 +124,16 @@ static void keep_record(struct session_use *session, struct session_record *reco
 
 static bool has_digest(const struct session_record *record, const struct model *model)
 {
-    return !memcmp(&record->head.digest, &model->digest, sizeof record->head.digest);
+    return !memcmp(&record->head.digest, &model->digest, sizeof record->head.digest) &&
+           record->head.state_floats == model->chain.state_elems;
 }
 
 static bool incompatible(struct prediction *p)
 {
-    return failure_set(
-        &p->failure, 409, "state_incompatible", "/session",
-        "The states of this session belong to another model or version (\"%.100s\"); start it again with "
-        "\"reset\": true, or DELETE it.",
-        p->session.record->head.model);
+    return failure_set(&p->failure, 409, "state_incompatible", "/session",
+                       "The states of this session belong to another model or version (\"%.100s\"); start it again "
+                       "with \"reset\": true, or DELETE it.",
+                       p->session.record->head.model);
 }
 
 static bool conflict(struct prediction *p, const char *format, uint64_t have)
@@ -313,13 +312,12 @@ static enum session_verdict fail_store(struct prediction *p)
 {
     if (p->session.op.result == SESSION_FULL)
         failure_set(&p->failure, 429, "too_many_sessions", "/session",
-                    "There is no room for more sessions (sessions.max, sessions.max_bytes; or the store is full); try "
-                    "again, or "
-                    "DELETE some.");
+                    "There is no room for more sessions (sessions.max, sessions.max_bytes; or the store is full); "
+                    "try again, or DELETE some.");
     else
         failure_set(&p->failure, 503, "session_store_unavailable", "/session",
-                    "The store of the sessions does not answer; whether this step was applied is not known, so repeat "
-                    "it with the same \"step\".");
+                    "The store of the sessions does not answer; a step may have been applied or not, so repeat it with "
+                    "the same \"step\".");
     return SESSION_OVER;
 }
 
@@ -329,8 +327,7 @@ static bool show(struct prediction *p)
     struct session_record *record = p->session.record;
     struct request *request = p->request;
     request->model = server_acquire(request->server, record->head.model);
-    if (!request->model || !has_digest(record, request->model) ||
-        record->head.state_floats != request->model->chain.state_elems)
+    if (!request->model || !has_digest(record, request->model))
         return incompatible(p);
     p->batch = (struct batch){.model = request->model, .share = &request->memory};
     if (!batch_zero_states(&p->batch, record->head.rows, &p->failure))

@@ -41,6 +41,17 @@ static uint64_t checksum(const struct session_record *record, const char *id)
                                 XXH3_64bits(id, strlen(id)));
 }
 
+/* Whether the answer is as large as its timesteps say. */
+static bool has_whole_answer(struct session_record *record)
+{
+    const struct session_head *head = &record->head;
+    size_t steps = 0, floats;
+    for (size_t b = 0; b < head->rows; b++)
+        if (!rnn_size_add(steps, session_record_steps(record)[b], &steps))
+            return false;
+    return rnn_size_mul(steps, head->answer_width, &floats) && floats == head->answer_floats;
+}
+
 struct session_record *session_record_read(const void *bytes, size_t n, const char *id)
 {
     struct session_head head;
@@ -55,7 +66,7 @@ struct session_record *session_record_read(const void *bytes, size_t n, const ch
     if (!record)
         return NULL;
     memcpy(record->data, (const char *)bytes + sizeof head, n - sizeof head);
-    if (checksum(record, id) == head.checksum)
+    if (checksum(record, id) == head.checksum && has_whole_answer(record))
         return record;
     session_record_release(record);
     return NULL;

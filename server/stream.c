@@ -64,6 +64,8 @@ void stream_close(struct stream *stream)
 static void drop_sent(struct stream *stream)
 {
     struct buffer *text = &stream->text;
+    if (!stream->sent)
+        return;
     memmove(text->text, text->text + stream->sent, text->used - stream->sent);
     text->used -= stream->sent;
     stream->sent = 0;

@@ -183,7 +183,7 @@ static void expire_line(struct turns *turns, struct turn *first, int64_t now_ns,
 {
     for (struct turn *before = first; before->next;) {
         struct turn *turn = before->next;
-        if (!all && turn->deadline_ns > now_ns) {
+        if (!all && turn->deadline_ns >= now_ns) {
             before = turn;
             continue;
         }
@@ -199,7 +199,7 @@ static void expire_arrivals(struct turns *turns, int64_t now_ns, bool all, struc
 {
     for (struct turn *turn = turns->first, *next; turn; turn = next) {
         next = turn->next;
-        if (turn->stage != TURN_KNOWN || (!all && turn->deadline_ns > now_ns))
+        if (turn->stage != TURN_KNOWN || (!all && turn->deadline_ns >= now_ns))
             continue;
         take_out(turns, turn);
         turn->stage = TURN_NONE;

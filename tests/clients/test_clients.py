@@ -94,6 +94,15 @@ def triton(server):
     second = infer([("inputs", X[:, 2:], "FP32")] + [(n, first.as_numpy(n), "FP32") for n in names[1:]], names)
     for name, values in zip(names, wanted):
         same(second.as_numpy(name), values)
+    # the same as a sequence: the states stay on the server
+    for sequence, cuts in ((7, (0, 1, 4, 6)), ("seven", (0, 6)), (2**63, (0, 3, 6))):
+        for start, end in zip(cuts, cuts[1:]):
+            x = t.InferInput("inputs", [4, end - start, 3], "FP32")
+            x.set_data_from_numpy(np.ascontiguousarray(X[:, start:end]))
+            answer = client.infer("stack", [x], outputs=[t.InferRequestedOutput(n) for n in names], sequence_id=sequence,
+                                  sequence_start=start == 0, sequence_end=end == 6)
+        for name, values in zip(names, wanted):
+            same(answer.as_numpy(name), values)
     lengths = np.array([6, 1, 3, 2], np.int32)
     status, _, body = post(server, "/predict", {"instances": [x[:n].tolist() for x, n in zip(X, lengths)]})
     same(infer([("inputs", X, "FP32"), ("sequence_length", lengths, "INT32")], ["outputs"]).as_numpy("outputs"),
@@ -191,6 +200,11 @@ def numpy_arrays(server):
     ids = np.array([[1, 2, 3], [4, 5, 0]])
     same(np.load(io.BytesIO(call(ids, "/predict?model=text", Accept="application/x-npy")[2])),
          predict(server, "text", ids)["outputs"])
+    for step, part in enumerate((X[:, :2], X[:, 2:])):
+        last = call(part, f"/predict?model=stack&session=numpy&step={step}", Accept="application/x-npy")
+    same(np.load(io.BytesIO(last[2])), want["outputs"])
+    assert call(X, "/predict?model=stack&session=numpy&step=9")[0] == 409
+    assert call(X, "/predict?model=stack&session=numpy&step=x")[0] == 400
     for array in (X[:0], X[0], np.full((1, 1, 3), np.nan), np.zeros((2, 3, 4)), np.array(["a"])):
         assert call(array)[0] == 400, array.shape
     assert post(server, "/predict", b"\x93NUMPY\x01\x00", {"Content-Type": "application/x-npy"})[0] == 400

@@ -21,6 +21,11 @@ static const char models[] =
     "{\"mask_value\": 0.5}}, {\"class_name\": \"LSTM\", \"config\": {\"units\": 4, \"return_sequences\": true}}, "
     "{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}, {\"class_name\": \"Dense\", \"config\": {\"units\": "
     "2}}]}}},"
+    "{\"name\": \"rare\", \"precision\": \"bf16\", \"input_size\": 2, \"layer\": {\"class_name\": \"RNN\", \"config\": "
+    "{\"cell\": {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": \"PeepholeLSTMCell\", "
+    "\"config\": {\"units\": 3}}, {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": "
+    "\"LayerNormLSTMCell\", \"config\": {\"units\": 4}}, {\"class_name\": \"GRUCell\", \"config\": {\"units\": 5, "
+    "\"reset_after\": false}}]}}]}}}}},"
     "{\"name\": \"both\", \"input_size\": 2, \"layer\": {\"class_name\": \"Bidirectional\", \"config\": {\"layer\": "
     "{\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}}}}]%s}";
 
@@ -154,10 +159,10 @@ struct crowd {
 
 static void *check_some(void *argument)
 {
-    static const char *const names[] = {"simple", "lstm", "zeros", "chain"};
+    static const char *const names[] = {"simple", "lstm", "zeros", "chain", "rare"};
     const struct crowd *crowd = argument;
     for (unsigned i = 0; i < crowd->count; i++)
-        check_split(crowd->server, names[(crowd->first + i) % 4], crowd->first + i);
+        check_split(crowd->server, names[(crowd->first + i) % 5], crowd->first + i);
     return NULL;
 }
 

@@ -237,7 +237,8 @@ static void a_slow_reader_holds_up_itself_alone(void **state)
     struct daemon server;
     enum { READERS = SANITIZED ? 12 : 100 }; /* more than a batch has rows */
     int fds[READERS];
-    start(&server, ", \"limits\": {\"request_timeout_ms\": 3000}, \"batching\": {\"max_batch_rows\": 4}");
+    start(&server, ", \"limits\": {\"request_timeout_ms\": 3000, \"read_timeout_ms\": 60000}, \"batching\": "
+                   "{\"max_batch_rows\": 4}");
     for (int i = 0; i < READERS; i++)
         fds[i] = open_stream(&server, long_roll);
     wait_for(&server, "cellserve_running_requests", 0); /* all are put aside, none is done */
@@ -260,6 +261,23 @@ static void a_slow_reader_holds_up_itself_alone(void **state)
         close(fds[i]);
     wait_for(&server, "cellserve_connections", 1);
     wait_until_free(&server);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* One that takes nothing is cut in the end. */
+static void a_stuck_reader_is_cut(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, ", \"limits\": {\"read_timeout_ms\": 1000}");
+    int fd = open_stream(&server, long_roll);
+    sleep_ms(200);
+    double began = now_ms();
+    wait_for(&server, "cellserve_connections", 1); /* that which asks */
+    if (!SANITIZED)
+        assert_true(now_ms() - began < 5000);
+    wait_until_free(&server);
+    close(fd);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
@@ -360,6 +378,7 @@ int main(void)
                                        cmocka_unit_test(a_session_can_be_streamed),
                                        cmocka_unit_test(a_roll_out_can_be_streamed),
                                        cmocka_unit_test(a_slow_reader_holds_up_itself_alone),
+                                       cmocka_unit_test(a_stuck_reader_is_cut),
                                        cmocka_unit_test(a_vanished_reader_frees_its_row),
                                        cmocka_unit_test(silence_has_signs_of_life),
                                        cmocka_unit_test(a_drain_ends_streams),

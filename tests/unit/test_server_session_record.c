@@ -5,8 +5,10 @@
 
 static struct session_record *make(size_t rows, float first)
 {
-    struct session_head head = {.tag = session_tag(), .step = 3, .rows = rows, .state_floats = 3, .answer_floats = 2};
+    struct session_head head = {.tag = session_tag(), .step = 3, .rows = rows, .state_floats = 3};
     snprintf(head.model, sizeof head.model, "m");
+    head.answer_width = 2;
+    head.answer_floats = rows * (rows - 1); /* row b has b timesteps */
     struct session_record *record = session_record_new(&head);
     for (size_t i = 0; i < rows * 3; i++)
         session_record_states(record)[i] = first + (float)i;
@@ -14,8 +16,8 @@ static struct session_record *make(size_t rows, float first)
         session_record_steps(record)[b] = b;
         session_record_stepped(record)[b] = b % 2;
     }
-    session_record_answer(record)[0] = 5;
-    session_record_answer(record)[1] = 6;
+    for (size_t i = 0; i < head.answer_floats; i++)
+        session_record_answer(record)[i] = 5 + (float)i;
     session_record_seal(record, "id");
     return record;
 }
@@ -54,6 +56,9 @@ static void damaged_records_are_none(void **state)
     struct session_record *copy = session_record_read(bytes, n, "id");
     assert_non_null(copy);
     session_record_release(copy);
+    session_record_steps(record)[1] = 7; /* an answer that is not there */
+    session_record_seal(record, "id");
+    assert_null(session_record_read(&record->head, n, "id"));
     free(bytes);
     session_record_release(record);
     const struct session_head huge = {.rows = SIZE_MAX / 2, .state_floats = 8};
