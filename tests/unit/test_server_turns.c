@@ -1,6 +1,7 @@
 /* Turns: order of arrival within a session, none between sessions. */
 #include "unit.h"
 
+#include "server/session.h"
 #include "server/turns.h"
 
 static const char *went[8];
@@ -109,10 +110,23 @@ static void those_past_their_deadline_are_let_go(void **state)
     turns_close(&turns);
 }
 
+/* A body comes in parts; where they are cut does not matter. */
+static void bodies_that_may_be_of_a_session_are_known(void **state)
+{
+    (void)state;
+    static const char key[] = "\"session\"", body[] = "{\"model\": \"a\", \"session\": \"x\", \"instances\": [[[1]]]}";
+    static const char none[] = "{\"model\": \"session\\\"\", \"sessions\": 1, \"instances\": [[[1]]], \"session";
+    for (size_t cut = 0; cut <= strlen(body); cut++)
+        assert_true(session_is_named(body, 0, cut, key) || session_is_named(body, cut, strlen(body), key));
+    for (size_t cut = 0; cut <= strlen(none); cut++)
+        assert_false(session_is_named(none, cut, strlen(none), key));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_of_a_session_at_a_time),
                                        cmocka_unit_test(arrival_counts_not_reading),
-                                       cmocka_unit_test(those_past_their_deadline_are_let_go)};
+                                       cmocka_unit_test(those_past_their_deadline_are_let_go),
+                                       cmocka_unit_test(bodies_that_may_be_of_a_session_are_known)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
