@@ -179,6 +179,44 @@ static void reloads_under_load_lose_nothing(void **state)
     withdraw("m", reloads + 1);
 }
 
+/* Another version does not go on from the states of this one; a loaded anew file does. */
+static void sessions_belong_to_their_version(void **state)
+{
+    (void)state;
+    static const char body[] = "{\"session\": \"s\", \"instances\": [[[1]]]}";
+    publish("m", 1, false);
+    start(false);
+    struct reply reply = http_post(&server, "/predict", body);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    publish("m", 2, false);
+    kill(server.pid, SIGHUP);
+    wait_version(2);
+    assert_predict_error(&server, body, 409, "state_incompatible", "/session");
+    reply = http_get(&server, "/sessions/s");
+    assert_error(&reply, 409, "state_incompatible", "/session");
+    reply_free(&reply);
+    withdraw("m", 2); /* back to the weights that the states are of */
+    kill(server.pid, SIGHUP);
+    wait_version(1);
+    reply = http_post(&server, "/predict", body);
+    assert_int_equal(json_integer_value(json_object_get(reply.json, "step")), 2);
+    reply_free(&reply);
+    publish("m", 2, false);
+    kill(server.pid, SIGHUP);
+    wait_version(2);
+    reply = http_post(&server, "/predict", "{\"session\": \"s\", \"reset\": true, \"instances\": [[[1]]]}");
+    assert_int_equal(reply.status, 200);
+    assert_int_equal(json_integer_value(json_object_get(reply.json, "step")), 1);
+    reply_free(&reply);
+    reply = http_get(&server, "/sessions/s");
+    assert_string_equal(json_string_value(json_object_get(reply.json, "version")), "2");
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    withdraw("m", 1);
+    withdraw("m", 2);
+}
+
 /* A Keras file in place of another, read by the helper each time. */
 static void a_file_that_is_replaced_is_loaded_on_sighup(void **state)
 {
@@ -232,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(watched_folders_are_followed),
         cmocka_unit_test(reloads_under_load_lose_nothing),
+        cmocka_unit_test(sessions_belong_to_their_version),
         cmocka_unit_test(a_file_that_is_replaced_is_loaded_on_sighup),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
