@@ -262,7 +262,7 @@ void prediction_abandon(struct prediction *p, const struct failure *failure)
     request->waiting = NULL;
 }
 
-void prediction_end(struct prediction *p)
+void prediction_answer(struct prediction *p)
 {
     struct request *request = p->request;
     int64_t now = clock_ns();
@@ -270,6 +270,14 @@ void prediction_end(struct prediction *p)
         request->timing.compute = now - p->decoded_ns;
     answer(p);
     request->timing.encode = clock_ns() - now;
+    p->answered = true;
+}
+
+void prediction_end(struct prediction *p)
+{
+    struct request *request = p->request;
+    if (!p->answered || p->failure.status)
+        prediction_answer(p);
     double took = (double)(request->timing.decode + request->timing.encode) + p->cost_ns;
     admission_leave(&request->server->admission, p->finished ? request->body_bytes : 0, took, &request->work_ns);
     drop(p);

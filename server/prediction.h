@@ -18,7 +18,8 @@ struct prediction {
     struct prediction *next;
     struct batch batch;
     struct failure failure;
-    bool finite; /* what has been encoded so far has no NaN or Infinity */
+    bool finite;   /* what has been encoded so far has no NaN or Infinity */
+    bool answered; /* the answer stands in the request */
 
     /* what bodies have */
     char model[BODY_TEXT_BYTES];
@@ -72,7 +73,10 @@ void prediction_nonfinite(struct prediction *p);
 /* Whether it is of no use to go on; p->failure says why. */
 bool prediction_stops(struct prediction *p);
 
-/* Encode the answer, or the failure, and hand the request back. p is gone then. */
+/* Encode the answer, or the failure: the request has its status then. prediction_end does so where it is not done. */
+void prediction_answer(struct prediction *p);
+
+/* Hand the request back with its answer. p is gone then. */
 void prediction_end(struct prediction *p);
 
 /* For protocols. Read the first bytes of the body as an object with these keys and find its model (that of the target, if

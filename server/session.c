@@ -296,6 +296,11 @@ static enum session_verdict keep(struct prediction *p)
     session->op.expected = tag_of(session->record);
     session->op.record = next;
     keep_record(session, next);
+    if (session->action == SESSION_PREDICT && !p->request->stream) {
+        prediction_answer(p); /* while the store is at work; an error is not kept */
+        if (p->request->status != 200)
+            return SESSION_OVER;
+    }
     return submit(p, SESSION_KEPT) ? session_proceed(p) : SESSION_WAITS;
 }
 
@@ -401,6 +406,8 @@ enum session_verdict session_proceed(struct prediction *p)
             return fail_store(p);
         keep_record(session, session->op.found);
         session->op.fresh = true;
+        p->answered = false;
+        buffer_close(&p->request->answer);
         if (p->request->stream) /* what has been sent cannot be taken back */
             session->conflicts = MOST_CONFLICTS;
         if (++session->conflicts <= MOST_CONFLICTS)

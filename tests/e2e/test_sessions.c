@@ -278,6 +278,25 @@ static void what_cannot_be_is_refused(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
+/* An answer that cannot be sent moves nothing. */
+static void a_failed_request_is_no_step(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, ", \"limits\": {\"max_response_bytes\": 1024}");
+    char *body = malloc(8192),
+         *at = body + sprintf(body, "{\"model\": \"zeros\", \"session\": \"a\", \"instances\": [[");
+    for (int t = 0; t < 60; t++)
+        at += sprintf(at, "%s[0.%d,1]", t ? "," : "", t + 1);
+    strcpy(at, "]]}");
+    assert_predict_error(&server, body, 413, "response_too_large", NULL);
+    struct reply reply = http_get(&server, "/sessions/a");
+    assert_error(&reply, 404, "session_not_found", NULL);
+    reply_free(&reply);
+    free(body);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
 /* Everybody sends every step; each is applied once. */
 enum { SAME_STEPS = SANITIZED ? 30 : 200 };
 
@@ -541,6 +560,7 @@ int main(void)
                                        cmocka_unit_test(a_step_is_applied_once),
                                        cmocka_unit_test(the_answer_of_a_step_is_kept),
                                        cmocka_unit_test(what_cannot_be_is_refused),
+                                       cmocka_unit_test(a_failed_request_is_no_step),
                                        cmocka_unit_test(concurrent_steps_are_applied_once_each),
                                        cmocka_unit_test(a_session_is_in_the_order_of_arrival),
                                        cmocka_unit_test(sessions_are_shown_set_and_deleted),
