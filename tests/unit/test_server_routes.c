@@ -41,6 +41,13 @@ static void targets_find_their_routes(void **state)
         {"POST", "/v1/models/x:step", "/v1/models/{m}:step", 404},
         {"GET", "/v1/models/m:step", "other", 405},
         {"GET", "/v1/models//metadata", "other", 404},
+        {"GET", "/sessions/a:1.b~-", "GET /sessions/{id}", 0},
+        {"HEAD", "/sessions/a", "GET /sessions/{id}", 0},
+        {"PUT", "/sessions/a", "PUT /sessions/{id}", 0},
+        {"DELETE", "/sessions/a", "DELETE /sessions/{id}", 0},
+        {"POST", "/sessions/a", "other", 405},
+        {"GET", "/sessions/", "other", 404},
+        {"GET", "/sessions/a/b", "other", 404},
         {"GET", "/nothing", "other", 404},
         {"GET", "", "other", 404},
     };
