@@ -25,6 +25,7 @@ done
 # What has no schema there is read at least, and what it names must exist.
 check "kustomizations, KServe, Swarm, Compose" $venv/bin/python tests/deploy/names.py
 check docker/haproxy.cfg haproxy -c -q -f docker/haproxy.cfg
+check docker/swarm-haproxy.cfg haproxy -c -q -f docker/swarm-haproxy.cfg
 check docker/nginx.conf nginx -t -q -c "$PWD/docker/nginx.conf"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
