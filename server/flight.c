@@ -127,6 +127,7 @@ static bool nobody_waits(void *context)
 
 /* ---- a chunk ---- */
 
+/* Whether the next timestep of a row is the output before it. */
 static bool rolls(const struct flight_seat *seat)
 {
     const struct batch *batch = &seat->owner->batch;
@@ -172,7 +173,7 @@ static void cut_sequence(struct flight_seat *seat, struct rnn_row *row, size_t m
 static void cut_rolling(struct flight_seat *seat, struct rnn_row *row)
 {
     const struct rollout *rollout = &seat->owner->rollout;
-    size_t width = rollout->tokens ? 1 : seat->owner->batch.model->chain.input.width;
+    size_t width = seat->owner->batch.model->chain.input.width;
     row->inputs = rollout->feedback + seat->b * width;
     row->input_stride = width;
     row->mask = NULL;
@@ -191,8 +192,7 @@ static size_t cut_rows(struct flight *flight)
         struct rnn_row *row = &flight->rows[i];
         *row = batch->rows[seat->b];
         row->stepped = progress->stepped;
-        seat->rolls = rolls(seat);
-        if (seat->rolls)
+        if (rolls(seat))
             cut_rolling(seat, row);
         else
             cut_sequence(seat, row, most);
@@ -291,7 +291,7 @@ static void take_pieces(const struct flight *flight, struct flight_seat *seat, c
     const struct row_progress *progress = &batch->progress[seat->b];
     const float *last = vectors + (seat->vectors - 1) * flight->model->chain.output.width;
     size_t first = progress->done;
-    bool whole = seat->rolls || first + seat->steps == batch->rows[seat->b].timesteps;
+    bool whole = rolls(seat) || first + seat->steps == batch->rows[seat->b].timesteps;
     if (batch->rolled) {
         const float *output = whole ? rollout_take(p, seat->b, progress->given, last) : NULL;
         if (output)
@@ -360,7 +360,7 @@ static void move_on(struct flight *flight, int64_t took_ns)
     for (size_t i = 0; i < flight->n; i++) {
         struct flight_seat *seat = &flight->seats[i];
         struct row_progress *progress = &seat->owner->batch.progress[seat->b];
-        progress->done += seat->rolls ? 0 : seat->steps;
+        progress->done += rolls(seat) ? 0 : seat->steps;
         progress->stepped |= flight->rows[i].taken > 0;
         seat->owner->cost_ns += (double)took_ns * (double)seat->steps / (double)row_steps;
         if (batch_row_is_done(&seat->owner->batch, seat->b))

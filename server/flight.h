@@ -12,7 +12,6 @@ struct flight_seat {
     struct prediction *owner;
     size_t b;              /* which of its rows */
     size_t steps, vectors; /* of this chunk: timesteps, and vectors that come out */
-    bool rolls;            /* the timestep is the output before it */
 };
 
 struct flight {

@@ -194,10 +194,15 @@ static void write_requests(const struct metrics *metrics, struct buffer *out)
     buffer_printf(out, "cellserve_timesteps_total %llu\n", (unsigned long long)metrics->timesteps);
 }
 
+void metrics_value(struct buffer *out, const char *name, const char *type, const char *help, double value)
+{
+    head(out, name, type, help);
+    buffer_printf(out, "cellserve_%s %.9g\n", name, value);
+}
+
 static void gauge(struct buffer *out, const char *name, const char *help, double value)
 {
-    head(out, name, "gauge", help);
-    buffer_printf(out, "cellserve_%s %.9g\n", name, value);
+    metrics_value(out, name, "gauge", help, value);
 }
 
 static void write_models(struct server *server, struct buffer *out)

@@ -56,6 +56,9 @@ void metrics_batch(struct metrics *metrics, const char *model, size_t rows);
 /* Statistics of a model; zeros where there are none. */
 struct model_statistics metrics_model(struct metrics *metrics, const char *model);
 
+/* One number with its help, "cellserve_" before its name. */
+void metrics_value(struct buffer *out, const char *name, const char *type, const char *help, double value);
+
 /* Everything in Prometheus's text format 0.0.4. */
 void metrics_write(struct server *server, struct buffer *out);
 

@@ -23,12 +23,18 @@ static bool query_value(const char *query, const char *key, char *out, size_t si
     return false;
 }
 
+static void query_bool(const char *query, const char *key, int *out)
+{
+    char value[8];
+    if (query_value(query, key, value, sizeof value))
+        *out = !strcmp(value, "true") || !strcmp(value, "1");
+}
+
 static bool read_session(struct prediction *p)
 {
     char id[SESSION_ID_BYTES] = SESSION_UNSAID, value[24], *end;
     query_value(p->request->query, "session", id, sizeof id);
-    if (query_value(p->request->query, "reset", value, sizeof value))
-        p->session.reset = !strcmp(value, "true") || !strcmp(value, "1");
+    query_bool(p->request->query, "reset", &p->session.reset);
     if (query_value(p->request->query, "step", value, sizeof value)) {
         p->session.step = *value >= '0' && *value <= '9' ? strtoll(value, &end, 10) : -1;
         if (p->session.step < 0 || *end)
@@ -40,13 +46,11 @@ static bool read_session(struct prediction *p)
 static bool read_query(struct prediction *p)
 {
     struct request *request = p->request;
-    char value[8];
     query_value(request->query, "model", p->model, sizeof p->model);
     if (!request->model && !(request->model = server_acquire(request->server, p->model)))
         return failure_set(&p->failure, 404, "model_not_found", "",
                            "There is no model named \"%.100s\"; GET /v1/models lists them.", p->model);
-    if (query_value(request->query, "return_sequences", value, sizeof value))
-        p->return_sequences = !strcmp(value, "true") || !strcmp(value, "1");
+    query_bool(request->query, "return_sequences", &p->return_sequences);
     return read_session(p);
 }
 

@@ -8,11 +8,6 @@
 #include <string.h>
 #include <xxhash.h>
 
-static bool refuse(struct prediction *p, const char *code, const char *path, const char *sentence)
-{
-    return failure_set(&p->failure, 400, code, path, "%s", sentence);
-}
-
 static bool ends_in_softmax(const struct rnn_model *chain)
 {
     const struct layer *last = &chain->layers[chain->n_layers - 1];
@@ -26,23 +21,24 @@ static bool check_model(struct prediction *p)
     const struct rollout *rollout = &p->rollout;
     const struct rnn_model *chain = &p->request->model->chain;
     if (!chain->divisible || !chain->input.sequence || !chain->n_parts)
-        return refuse(p, "not_streamable", "/rollout",
-                      "This model cannot go one timestep at a time: it has no recurrent layer, or one (Bidirectional, "
-                      "Flatten, pooling, …) that needs whole sequences.");
+        return failure_set(
+            &p->failure, 400, "not_streamable", "/rollout",
+            "This model cannot go one timestep at a time: it has no recurrent layer, or one (Bidirectional, "
+            "Flatten, pooling, …) that needs whole sequences.");
     if (rollout->tokens) {
         if (ends_in_softmax(chain) && chain->output.width == rnn_model_vocabulary(chain))
             return true;
-        return refuse(p, "wrong_shape", "/rollout",
-                      "The output cannot be the next input: a model of tokens has to end in a softmax over the "
-                      "vocabulary of its Embedding.");
+        return failure_set(&p->failure, 400, "wrong_shape", "/rollout",
+                           "The output cannot be the next input: a model of tokens has to end in a softmax over the "
+                           "vocabulary of its Embedding.");
     }
     if (chain->output.width != chain->input.width)
         return failure_set(&p->failure, 400, "wrong_shape", "/rollout",
                            "The output (%zu numbers) cannot be the next input (%zu features).", chain->output.width,
                            chain->input.width);
     if (rollout->temperature >= 0 || rollout->top_k >= 0 || rollout->seed >= 0)
-        return refuse(
-            p, "wrong_value", "/rollout",
+        return failure_set(
+            &p->failure, 400, "wrong_value", "/rollout",
             "\"temperature\", \"top_k\" and \"seed\" are for models whose output are probabilities of tokens.");
     return true;
 }
@@ -52,18 +48,19 @@ static bool check_values(struct prediction *p)
     struct rollout *rollout = &p->rollout;
     const struct batch_limits limits = prediction_limits(p);
     if (!rollout->steps)
-        return refuse(p, "empty_input", "/rollout/steps", "Expected at least 1.");
+        return failure_set(&p->failure, 400, "empty_input", "/rollout/steps", "Expected at least 1.");
     if ((uint64_t)rollout->steps > limits.max_timesteps)
         return failure_set(&p->failure, 413, "too_many_timesteps", "/rollout/steps",
                            "Expected at most %zu (limits.max_timesteps), found %lld.", limits.max_timesteps,
                            (long long)rollout->steps);
     if (rollout->temperature > 1000)
-        return refuse(p, "wrong_value", "/rollout/temperature", "Expected a number from 0 to 1000.");
+        return failure_set(&p->failure, 400, "wrong_value", "/rollout/temperature",
+                           "Expected a number from 0 to 1000.");
     if (!rollout->top_k)
-        return refuse(p, "wrong_value", "/rollout/top_k", "Expected at least 1.");
+        return failure_set(&p->failure, 400, "wrong_value", "/rollout/top_k", "Expected at least 1.");
     if (p->return_sequences >= 0)
-        return refuse(p, "wrong_value", "/return_sequences",
-                      "The outputs of a roll-out are its steps; leave return_sequences out.");
+        return failure_set(&p->failure, 400, "wrong_value", "/return_sequences",
+                           "The outputs of a roll-out are its steps; leave return_sequences out.");
     return true;
 }
 
@@ -74,7 +71,7 @@ bool rollout_bind(struct prediction *p)
     if (rollout->steps < 0) {
         if (rollout->temperature < 0 && rollout->top_k < 0 && rollout->seed < 0)
             return true;
-        return refuse(p, "missing_key", "/rollout", "A roll-out needs its \"steps\".");
+        return failure_set(&p->failure, 400, "missing_key", "/rollout", "A roll-out needs its \"steps\".");
     }
     rollout->tokens = chain->input.ids;
     if (!check_values(p) || !check_model(p))
@@ -84,7 +81,7 @@ bool rollout_bind(struct prediction *p)
     if (rollout->top_k > (int64_t)chain->output.width)
         rollout->top_k = -1; /* all of them */
     rollout->random = rollout->seed < 0 ? session_tag() : (uint64_t)rollout->seed;
-    size_t width = rollout->tokens ? 1 : chain->input.width, largest = rollout->top_k < 0 ? 0 : (size_t)rollout->top_k;
+    size_t width = chain->input.width, largest = rollout->top_k < 0 ? 0 : (size_t)rollout->top_k;
     size_t floats, bytes;
     if (rnn_size_mul(p->batch.n_rows, width, &floats) && rnn_size_add(floats, largest, &floats) &&
         rnn_size_mul(floats, sizeof(float), &bytes))
@@ -179,7 +176,7 @@ static size_t sample(const struct rollout *rollout, size_t b, size_t step, const
 const float *rollout_take(struct prediction *p, size_t b, size_t i, const float *output)
 {
     const struct rnn_model *chain = &p->request->model->chain;
-    size_t width = p->rollout.tokens ? 1 : chain->input.width;
+    size_t width = chain->input.width;
     float *next = p->rollout.feedback + b * width;
     if (!p->rollout.tokens) {
         memcpy(next, output, width * sizeof *next);

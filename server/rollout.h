@@ -17,8 +17,9 @@ struct rollout {
 
     bool tokens;
     uint64_t random; /* the seed, the client's or one of ours */
-    float *feedback; /* [rows][features] the next inputs, held by the request's share of memory */
-    float *largest;  /* [top_k], likewise */
+    float *
+        feedback; /* [rows][features] the next inputs (ids count as one feature), held by the request's share of memory */
+    float *largest; /* [top_k], likewise */
     size_t feedback_floats;
 };
 

@@ -25,18 +25,13 @@ bool session_is_named(const char *body, size_t before, size_t bytes, const char 
 
 /* ---- the request's side ---- */
 
-static bool refuse(struct prediction *p, const char *code, const char *path, const char *sentence)
-{
-    return failure_set(&p->failure, 400, code, path, "%s", sentence);
-}
-
 bool session_name(struct prediction *p, const char *id)
 {
     if (!strcmp(id, SESSION_UNSAID))
         return true;
     snprintf(p->session.id, sizeof p->session.id, "%s", id);
-    return id_is_good(id) || refuse(p, "invalid_session", "/session",
-                                    "A session's id has 1 to 255 letters, digits, '.', '_', '~', ':' and '-'.");
+    return id_is_good(id) || failure_set(&p->failure, 400, "invalid_session", "/session",
+                                         "A session's id has 1 to 255 letters, digits, '.', '_', '~', ':' and '-'.");
 }
 
 bool session_check(struct prediction *p)
@@ -44,22 +39,22 @@ bool session_check(struct prediction *p)
     struct session_use *session = &p->session;
     if (!*session->id) {
         if (session->reset >= 0)
-            return refuse(p, "missing_key", "/reset", "\"reset\" needs a \"session\".");
+            return failure_set(&p->failure, 400, "missing_key", "/reset", "\"reset\" needs a \"session\".");
         if (session->step >= 0)
-            return refuse(p, "missing_key", "/step", "\"step\" needs a \"session\".");
+            return failure_set(&p->failure, 400, "missing_key", "/step", "\"step\" needs a \"session\".");
         return true;
     }
     if (!p->request->server->sessions)
-        return refuse(p, "unsupported_key", "/session", "There are sessions in a server alone.");
+        return failure_set(&p->failure, 400, "unsupported_key", "/session", "There are sessions in a server alone.");
     if (!p->request->model->chain.divisible)
-        return refuse(p, "not_streamable", "/session",
-                      "This model cannot go on from stored states: it has a layer (Bidirectional, go_backwards, "
-                      "Flatten, pooling, …) that needs whole sequences.");
+        return failure_set(&p->failure, 400, "not_streamable", "/session",
+                           "This model cannot go on from stored states: it has a layer (Bidirectional, go_backwards, "
+                           "Flatten, pooling, …) that needs whole sequences.");
     if (p->states.present)
-        return refuse(p, "wrong_value", "/initial_state",
-                      "A session has its states; PUT /sessions/{id} sets them, or leave initial_state out.");
+        return failure_set(&p->failure, 400, "wrong_value", "/initial_state",
+                           "A session has its states; PUT /sessions/{id} sets them, or leave initial_state out.");
     if (session->reset == 1 && session->step > 0)
-        return refuse(p, "wrong_value", "/step", "With \"reset\" the step can only be 0.");
+        return failure_set(&p->failure, 400, "wrong_value", "/step", "With \"reset\" the step can only be 0.");
     return true;
 }
 

@@ -1,5 +1,6 @@
 /* Sessions in the memory of this process. Only those that have expired make room for others. */
 #include "clock.h"
+#include "metrics.h"
 #include "session_store.h"
 #include "session_table.h"
 
@@ -82,18 +83,10 @@ static void write_metrics(struct session_store *store, struct buffer *out)
     size_t count = memory->table.count, bytes = memory->table.bytes;
     uint64_t expired = memory->expired, refused = memory->refused;
     pthread_mutex_unlock(&memory->lock);
-    buffer_printf(out,
-                  "# HELP cellserve_sessions Sessions with stored states.\n# TYPE cellserve_sessions gauge\n"
-                  "cellserve_sessions %zu\n"
-                  "# HELP cellserve_session_bytes Memory of stored sessions.\n# TYPE cellserve_session_bytes gauge\n"
-                  "cellserve_session_bytes %zu\n",
-                  count, bytes);
-    buffer_printf(out,
-                  "# HELP cellserve_sessions_expired_total Sessions that ended unused.\n"
-                  "# TYPE cellserve_sessions_expired_total counter\ncellserve_sessions_expired_total %llu\n"
-                  "# HELP cellserve_sessions_refused_total Steps refused for want of room.\n"
-                  "# TYPE cellserve_sessions_refused_total counter\ncellserve_sessions_refused_total %llu\n",
-                  (unsigned long long)expired, (unsigned long long)refused);
+    metrics_value(out, "sessions", "gauge", "Sessions with stored states.", (double)count);
+    metrics_value(out, "session_bytes", "gauge", "Memory of stored sessions.", (double)bytes);
+    metrics_value(out, "sessions_expired_total", "counter", "Sessions that ended unused.", (double)expired);
+    metrics_value(out, "sessions_refused_total", "counter", "Steps refused for want of room.", (double)refused);
 }
 
 static const char *no_trouble(struct session_store *store)

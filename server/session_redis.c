@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "config/redis_url.h"
 #include "log.h"
+#include "metrics.h"
 #include "session_store.h"
 #include "session_table.h"
 
@@ -307,10 +308,11 @@ static struct session_op *run_round(struct session_redis *redis, struct session_
 {
     int64_t deadline = clock_ns() + ROUND_MS * (int64_t)NS_PER_MS;
     struct session_op *again = NULL, **again_last = &again;
-    bool good = is_connected(redis);
+    bool connected = is_connected(redis), good = connected;
     for (struct session_op *op = ops; good && op; op = op->next)
         good = append(redis, op, whole_script);
-    if (good && !(good = flush(redis->context, deadline)))
+    good = good && flush(redis->context, deadline);
+    if (connected && !good) /* what was not sent is not to go with the next round */
         go_down(redis, error_of(redis));
     for (struct session_op *op = ops, *next; op; op = next) {
         bool unknown_script = false;
@@ -431,8 +433,7 @@ static void write_metrics(struct session_store *store, struct buffer *out)
     };
     pthread_mutex_unlock(&redis->lock);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        buffer_printf(out, "# HELP cellserve_%s %s\n# TYPE cellserve_%s %s\ncellserve_%s %.9g\n", rows[i].name,
-                      rows[i].help, rows[i].name, rows[i].type, rows[i].name, rows[i].value);
+        metrics_value(out, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
 }
 
 static const char *trouble(struct session_store *store)

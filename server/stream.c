@@ -103,9 +103,8 @@ void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all)
         /* only a waiting reader is sure to leave the buffer alone, and it has nothing to grow for */
         if (stream->begun && !stream->ended && stream->reader_waits && stream->last_ns < silent_since_ns &&
             stream->text.room >= 8) {
-            memcpy(stream->text.text, stream->form == STREAM_EVENTS ? ":\n\n" : "\n\0\0", 3);
-            stream->text.used = stream->form == STREAM_EVENTS ? 3 : 1;
-            stream->sent = 0;
+            stream->text.used = stream->sent = 0;
+            buffer_text(&stream->text, stream->form == STREAM_EVENTS ? ":\n\n" : "\n");
             stream->last_ns = clock_ns();
             wake_reader(stream);
         }
@@ -153,7 +152,7 @@ static void end_event(struct stream *stream)
     pthread_mutex_unlock(&stream->lock);
 }
 
-bool stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n)
+void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n)
 {
     struct stream *stream = p->request->stream;
     const struct batch *batch = &p->batch;
@@ -174,7 +173,6 @@ bool stream_outputs(struct prediction *p, size_t b, size_t timestep, const float
     if (p->failure.status) /* nothing of it */
         out->used = begin;
     end_event(stream);
-    return !p->failure.status;
 }
 
 void stream_done(struct prediction *p, void (*write)(struct prediction *p, struct buffer *out))
@@ -235,7 +233,7 @@ bool stream_writer_leaves(struct stream *stream)
 bool stream_is_deserted(struct stream *stream, bool (*gone)(struct request *request))
 {
     pthread_mutex_lock(&stream->lock);
-    bool deserted = stream->reader_gone || (gone && gone(stream->request));
+    bool deserted = stream->reader_gone || gone(stream->request);
     pthread_mutex_unlock(&stream->lock);
     return deserted;
 }

@@ -53,8 +53,8 @@ bool stream_open(struct request *request, enum stream_form form);
 /* The head of the answer can go out, if it has not; from now on errors are events. */
 void stream_begin(struct stream *stream);
 
-/* n outputs of row b, from this timestep on, batch->output.width floats each. False with p->failure set. */
-bool stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n);
+/* n outputs of row b, from this timestep on, batch->output.width floats each; p->failure is set where they cannot go. */
+void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n);
 /* The last event: what write puts into out, an object; or the failure. */
 void stream_done(struct prediction *p, void (*write)(struct prediction *p, struct buffer *out));
 

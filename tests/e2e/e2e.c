@@ -308,6 +308,17 @@ size_t raw_read(int fd, char *out, size_t size, int timeout_ms)
     return used;
 }
 
+int raw_post(const struct daemon *daemon, const char *headers, const char *body)
+{
+    char *text = malloc(256 + strlen(headers) + strlen(body));
+    int n = sprintf(text, "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s",
+                    headers, strlen(body), body);
+    int fd = raw_connect(daemon);
+    raw_send(fd, text, (size_t)n);
+    free(text);
+    return fd;
+}
+
 int raw_status(const struct daemon *daemon, const char *request)
 {
     char answer[8192];

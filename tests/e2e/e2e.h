@@ -78,6 +78,8 @@ int raw_connect(const struct daemon *daemon);
    NUL-terminated in out. */
 size_t raw_read(int fd, char *out, size_t size, int timeout_ms);
 void raw_send(int fd, const char *bytes, size_t n);
+/* POST /predict on a connection of its own, which ends with the answer; headers are lines with their ends. */
+int raw_post(const struct daemon *daemon, const char *headers, const char *body);
 /* Both, on a connection of its own; the first status, 0 for none. */
 int raw_status(const struct daemon *daemon, const char *request);
 

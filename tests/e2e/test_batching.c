@@ -23,16 +23,12 @@ static void start(struct daemon *server, const char *more)
 /* A request of one row on a connection of its own. */
 static int post_row(const struct daemon *server, size_t timesteps, const char *header)
 {
-    char *text = malloc(256 + timesteps * 4), *body = malloc(64 + timesteps * 4);
+    char *body = malloc(64 + timesteps * 4);
     char *at = body + sprintf(body, "{\"instances\": [[");
     for (size_t t = 0; t < timesteps; t++)
         at += sprintf(at, "%s[1]", t ? "," : "");
     strcpy(at, "]]}");
-    int n = sprintf(text, "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s",
-                    header, strlen(body), body);
-    int fd = raw_connect(server);
-    raw_send(fd, text, (size_t)n);
-    free(text);
+    int fd = raw_post(server, header, body);
     free(body);
     return fd;
 }

@@ -343,16 +343,12 @@ static void concurrent_steps_are_applied_once_each(void **state)
 
 static int send_raw(const struct daemon *server, const char *session, size_t timesteps, double value)
 {
-    char *text = malloc(512 + timesteps * 24), *body = malloc(256 + timesteps * 24);
+    char *body = malloc(256 + timesteps * 24);
     char *at = body + sprintf(body, "{\"model\": \"lstm\", \"session\": \"%s\", \"instances\": [[", session);
     for (size_t t = 0; t < timesteps; t++)
         at += sprintf(at, "%s[%g,%g]", t ? "," : "", value, value);
     strcpy(at, "]]}");
-    int n = sprintf(text, "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
-                    strlen(body), body);
-    int fd = raw_connect(server);
-    raw_send(fd, text, (size_t)n);
-    free(text);
+    int fd = raw_post(server, "", body);
     free(body);
     return fd;
 }

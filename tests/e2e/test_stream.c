@@ -197,15 +197,8 @@ static void a_roll_out_can_be_streamed(void **state)
 
 static int open_stream(const struct daemon *server, const char *body)
 {
-    char *text = malloc(256 + strlen(body));
-    int n = sprintf(text,
-                    "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAccept: application/x-ndjson\r\n"
-                    "Content-Length: %zu\r\n\r\n%s",
-                    strlen(body), body);
-    int fd = raw_connect(server), room = 65536;
+    int fd = raw_post(server, "Accept: application/x-ndjson\r\n", body), room = 65536;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* the kernel takes no megabytes for a slow reader */
-    raw_send(fd, text, (size_t)n);
-    free(text);
     return fd;
 }
 
