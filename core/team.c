@@ -5,8 +5,10 @@
 
 /* Pauses before a waiting thread gives its processor away, and before a helper without work leaves: of the order of 200 and
    100 us. A neighbour on a shared processor must not cost a run its time slices: a team whose members have relaxed so
-   often, a millisecond or more, goes on alone after the job. */
+   often, a millisecond or more, goes on alone after the job, for so much work. Shares that take unequal time cost naps
+   too: one is forgiven with so much work. */
 enum { SPINS_BEFORE_RELAXING = 5000, SPINS_BEFORE_LEAVING = 2500, NAPS_OF_A_STALL = 8 };
+static const double work_alone_ns = 100e6, work_of_a_nap_ns = 5e6;
 
 /* Helpers are waited for at most this part of a job's time, and this long; a pause takes about SPIN_NS. */
 enum { PATIENCE = 20, MAX_SPINS_BEFORE_BEGINNING = 2500, SPIN_NS = 40 };
@@ -38,6 +40,7 @@ void team_open(struct team *team, struct team_host *host, size_t seats)
     atomic_init(&team->stalled, false);
     atomic_init(&team->naps, 0);
     team->helped = false;
+    team->worked_ns = 0;
     for (size_t i = 0; i < TEAM_MAX_SEATS; i++)
         atomic_init(&team->progress[i].step, 0);
 }
@@ -87,10 +90,29 @@ static void work(struct team *team, size_t seat, uint64_t joined)
     team_meet(&me);
 }
 
+/* Between two jobs. */
+static void forgive(struct team *team, double nanoseconds)
+{
+    bool stalled = atomic_load_explicit(&team->stalled, memory_order_relaxed);
+    size_t naps = atomic_load_explicit(&team->naps, memory_order_relaxed);
+    double each = stalled ? work_alone_ns : work_of_a_nap_ns;
+    team->worked_ns += nanoseconds;
+    size_t forgiven = (size_t)(team->worked_ns / each);
+    team->worked_ns -= (double)forgiven * each;
+    if (stalled && forgiven) {
+        atomic_store_explicit(&team->stalled, false, memory_order_relaxed);
+        forgiven = naps;
+    }
+    atomic_fetch_sub_explicit(&team->naps, forgiven < naps ? forgiven : naps, memory_order_relaxed);
+}
+
 /* How many helpers to begin with, if they come in time. */
 static size_t helpers_of(struct team *team, double nanoseconds)
 {
-    if (!team || atomic_load_explicit(&team->stalled, memory_order_relaxed))
+    if (!team)
+        return 0;
+    forgive(team, nanoseconds);
+    if (atomic_load_explicit(&team->stalled, memory_order_relaxed))
         return 0;
     size_t present = atomic_load_explicit(&team->present, memory_order_relaxed);
     if (present + 1 < team->seats) {

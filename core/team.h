@@ -45,6 +45,7 @@ struct team {
     atomic_size_t naps;  /* of all members */
     atomic_bool stalled; /* a member had to wait for one that has no processor: the caller goes on alone */
     bool helped;         /* some job had more than one member */
+    double worked_ns;    /* estimated, since naps were forgiven last */
     _Alignas(64) atomic_uint_fast64_t joined; /* job number, seats that take part, whether it has begun */
     _Alignas(64) atomic_size_t present;       /* helpers, with or without a job */
     atomic_uint_fast32_t seated;              /* their seats, as bits */

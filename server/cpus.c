@@ -74,6 +74,20 @@ size_t cpus_available(void)
     return n ? n : 1;
 }
 
+/* Source: proc_loadavg(5), the fourth field. */
+size_t cpus_runnable(const char *loadavg)
+{
+    unsigned long runnable;
+    return sscanf(loadavg, "%*s %*s %*s %lu/", &runnable) == 1 ? runnable : 0;
+}
+
+bool cpus_all_wanted(void)
+{
+    char text[128];
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return read_text("/proc/loadavg", text, sizeof text) && online > 0 && cpus_runnable(text) >= (size_t)online;
+}
+
 void cpus_bind(size_t i)
 {
     cpu_set_t all, one;

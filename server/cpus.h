@@ -2,6 +2,7 @@
 #ifndef SERVER_CPUS_H
 #define SERVER_CPUS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* CPUs by affinity mask and by the cgroup's CFS quota (v2 cpu.max or v1 cpu.cfs_quota_us, rounded up); at least 1. */
@@ -9,6 +10,13 @@ size_t cpus_available(void);
 
 /* The quota alone, from the text of a cgroup v2 cpu.max file ("150000 100000"); 0: no limit. */
 size_t cpus_of_quota(const char *cpu_max);
+
+/* Whether threads want every CPU of this system at this moment, the caller's among them. false where that is not to be
+   known. */
+bool cpus_all_wanted(void);
+
+/* The number of threads that run or want to, from the text of /proc/loadavg ("0.20 0.18 0.12 1/80 11206"); 0: unknown. */
+size_t cpus_runnable(const char *loadavg);
 
 /* Bind the calling thread to the i-th CPU of its affinity mask. */
 void cpus_bind(size_t i);

@@ -13,8 +13,9 @@
    before: then the woken worker goes on watching and is there at once for those that follow. */
 enum { WORTH_WAKING_NS = 200000, SHORTLY_NS = 30000, WATCH_NS = 100000, RELAX_NS = 50000, MOST_RELAX_NS = 1000000 };
 
-/* How long a run that had to wait for helpers without a processor keeps others from inviting any. */
-enum { LEAST_ALONE_NS = 100000000 };
+/* How long a run that had to wait for helpers without a processor keeps others from inviting any; and, at least, how long
+   it is till the next look at a system whose processors were all wanted then. */
+enum { LEAST_ALONE_NS = 25000000 };
 static const int64_t most_alone_ns = 30000000000;
 
 /* Under the lock. */
@@ -95,7 +96,9 @@ static size_t invite(struct team_host *host, struct team *team, double nanosecon
     int64_t now = clock_ns();
     size_t coming = atomic_load_explicit(&pool->spinning, memory_order_relaxed);
     pthread_mutex_lock(&pool->lock);
-    if (now < pool->alone_until_ns) {
+    if (pool->alone_until_ns && now >= pool->alone_until_ns)
+        pool->alone_until_ns = cpus_all_wanted() ? now + LEAST_ALONE_NS : 0;
+    if (pool->alone_until_ns) {
         pthread_mutex_unlock(&pool->lock);
         return 0;
     }

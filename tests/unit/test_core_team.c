@@ -169,12 +169,71 @@ static void small_jobs_wake_nobody(void **state)
     pool_stop(&pool);
 }
 
+/* A job in which everybody but the caller is late by some microseconds. */
+struct late {
+    long microseconds;
+    size_t with_help;
+};
+
+static void come_late(void *argument, struct team_member *me)
+{
+    struct late *late = argument;
+    if (me->index)
+        nanosleep(&(struct timespec){.tv_nsec = 1000 * late->microseconds}, NULL);
+    else if (me->members > 1)
+        late->with_help++;
+}
+
+/* Whoever waited for helpers for long goes on alone, until so much work is done that it may try again. */
+static void long_waits_end_the_help_for_a_while(void **state)
+{
+    (void)state;
+    struct pool pool;
+    struct team team;
+    struct late late = {.microseconds = 20000};
+    assert_true(pool_start(&pool, 2, false, 4, 0));
+    team_open(&team, &pool.host, 3);
+    for (int i = 0; i < 1000 && !late.with_help; i++)
+        team_run(&team, 1e6, come_late, &late);
+    assert_int_equal(late.with_help, 1);
+    late = (struct late){0};
+    for (int i = 0; i < 90; i++)
+        team_run(&team, 1e6, come_late, &late);
+    assert_int_equal(late.with_help, 0);
+    for (int i = 0; i < 1000 && !late.with_help; i++)
+        team_run(&team, 1e6, come_late, &late);
+    assert_int_equal(late.with_help, 1);
+    team_close(&team);
+    pool_stop(&pool);
+}
+
+/* Shares that take a little longer are no reason. Several attempts, as the machine may be busy indeed. */
+static void unequal_shares_keep_their_help(void **state)
+{
+    (void)state;
+    struct pool pool;
+    struct late late = {.microseconds = 300};
+    assert_true(pool_start(&pool, 1, false, 4, 0));
+    for (int attempt = 0; attempt < 50 && late.with_help < 50; attempt++) {
+        struct team team;
+        late.with_help = 0;
+        team_open(&team, &pool.host, 2);
+        for (int i = 0; i < 100; i++)
+            team_run(&team, 20e6, come_late, &late);
+        team_close(&team);
+    }
+    assert_true(late.with_help >= 50);
+    pool_stop(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(teams_compute_what_one_thread_does),
         cmocka_unit_test(everybody_meets_everybody),
         cmocka_unit_test(small_jobs_wake_nobody),
+        cmocka_unit_test(long_waits_end_the_help_for_a_while),
+        cmocka_unit_test(unequal_shares_keep_their_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

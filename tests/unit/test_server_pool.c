@@ -93,10 +93,20 @@ static void quotas_round_up(void **state)
     assert_true(cpus_available() >= 1);
 }
 
+static void runnable_threads_are_counted(void **state)
+{
+    (void)state;
+    assert_int_equal(cpus_runnable("0.20 0.18 0.12 1/80 11206\n"), 1);
+    assert_int_equal(cpus_runnable("70.01 8.18 0.12 130/2080 11206\n"), 130);
+    assert_int_equal(cpus_runnable("0.20 0.18\n"), 0);
+    assert_int_equal(cpus_runnable("0.20 0.18 0.12 -\n"), 0);
+    assert_int_equal(cpus_runnable(""), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_task_runs_once),
-                                       cmocka_unit_test(a_full_queue_refuses_and_deadlines_expire),
-                                       cmocka_unit_test(quotas_round_up)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_task_runs_once), cmocka_unit_test(a_full_queue_refuses_and_deadlines_expire),
+        cmocka_unit_test(quotas_round_up), cmocka_unit_test(runnable_threads_are_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
