@@ -8,7 +8,7 @@
    often, a millisecond or more, goes on alone after the job, for so much work. Shares that take unequal time cost naps
    too: one is forgiven with so much work. */
 enum { SPINS_BEFORE_RELAXING = 5000, SPINS_BEFORE_LEAVING = 2500, NAPS_OF_A_STALL = 8 };
-static const double work_alone_ns = 100e6, work_of_a_nap_ns = 5e6;
+static const double work_alone_ns = 20e6, work_of_a_nap_ns = 5e6;
 
 /* Helpers are waited for at most this part of a job's time, and this long; a pause takes about SPIN_NS. */
 enum { PATIENCE = 20, MAX_SPINS_BEFORE_BEGINNING = 2500, SPIN_NS = 40 };
