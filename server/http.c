@@ -27,6 +27,7 @@
 enum {
     HEAD_BYTES = 32768,      /* most of a request's head */
     HEAD_FIELDS = 100,       /* most fields of it */
+    BODY_BYTES = 1 << 18,    /* room for a body that says its length, at first; a longer one grows */
     SWALLOW_BYTES = 1 << 18, /* a refused request's body up to this size is read, so that the connection lives on */
     SPARE_CONNECTIONS = 64,  /* beyond max_connections, for probes and for refusing */
     IDLE_TIMEOUT_MS = 65000, /* a kept-alive connection; longer than proxies keep theirs */
@@ -110,6 +111,14 @@ static ssize_t read_stream(void *cls, uint64_t position, char *out, size_t size)
         connection_progress(&x->http->connections, x->connection, (uint64_t)n);
     x->idle = x->idle && n <= 0;
     return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
+}
+
+/* The library's timeout for all connections but those that are being answered: it looks at connections with a timeout of
+   their own in every turn of its loop, so that hundreds of them would slow it down. Bodies are the reaper's to cut. */
+static unsigned library_timeout_s(const struct settings *settings)
+{
+    int64_t ms = settings->read_timeout_ms > IDLE_TIMEOUT_MS ? settings->read_timeout_ms : IDLE_TIMEOUT_MS;
+    return (unsigned)(ms / 1000) + 1;
 }
 
 /* A reader that takes nothing at all is the library's to cut; one that takes little is the reaper's. */
@@ -288,7 +297,7 @@ static enum MHD_Result begin(struct exchange *x, struct MHD_Connection *mhd, con
 static bool grow_body(struct exchange *x, size_t needed)
 {
     struct request *request = &x->request;
-    size_t room = request->body_room ? request->body_room : 4096;
+    size_t room = request->body_room ? request->body_room : x->head.has_length ? BODY_BYTES : 4096;
     while (room < needed)
         room *= 2;
     if (x->head.has_length && room > x->head.length + 1)
@@ -430,7 +439,7 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
         connection_give_up(x->connection);
     if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
         connection_stage(&http->connections, x->connection, STAGE_IDLE, 0);
-        MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_MS / 1000);
+        MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, library_timeout_s(http->server->settings));
     }
     if (!x->request.stream || stream_reader_leaves(x->request.stream))
         complete(x);
@@ -561,8 +570,8 @@ struct http *http_start(struct server *server, char *error, size_t error_size)
         on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, http->listener,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, http, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, library_timeout_s(settings), MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!http->daemon) {
         snprintf(error, error_size, "libmicrohttpd does not start (is the limit of open files below %zu?)",
                  connections);

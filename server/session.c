@@ -17,10 +17,17 @@ static bool id_is_good(const char *id)
            strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~:-") == n;
 }
 
+/* By its quote: bodies of numbers have few, and a single character is looked for many times as fast. */
 bool session_is_named(const char *body, size_t before, size_t bytes, const char *key)
 {
-    size_t n = strlen(key), from = before < n ? 0 : before - n;
-    return memmem(body + from, bytes - from, key, n) != NULL;
+    size_t n = strlen(key);
+    const char *at = body + (before < n ? 0 : before - n), *end = body + bytes;
+    while ((at = memchr(at, *key, (size_t)(end - at))) && (size_t)(end - at) >= n) {
+        if (!memcmp(at, key, n))
+            return true;
+        at++;
+    }
+    return false;
 }
 
 /* ---- the request's side ---- */

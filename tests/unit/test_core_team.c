@@ -197,7 +197,7 @@ static void long_waits_end_the_help_for_a_while(void **state)
         team_run(&team, 1e6, come_late, &late);
     assert_int_equal(late.with_help, 1);
     late = (struct late){0};
-    for (int i = 0; i < 90; i++)
+    for (int i = 0; i < 14; i++)
         team_run(&team, 1e6, come_late, &late);
     assert_int_equal(late.with_help, 0);
     for (int i = 0; i < 1000 && !late.with_help; i++)
