@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "core/team.h"
+#include "server/cpus.h"
 #include "server/pool.h"
 
 #include <pthread.h>
@@ -125,9 +126,17 @@ static void count_members(void *argument, struct team_member *me)
     }
 }
 
+/* On one, no helper comes while the caller spins. */
+static void need_two_processors(void)
+{
+    if (cpus_available() < 2)
+        skip();
+}
+
 static void everybody_meets_everybody(void **state)
 {
     (void)state;
+    need_two_processors();
     struct pool pool;
     struct count count = {0};
     size_t jobs = 0;
@@ -169,7 +178,7 @@ static void small_jobs_wake_nobody(void **state)
     pool_stop(&pool);
 }
 
-/* A job in which everybody but the caller is late by some microseconds. */
+/* A job in which everybody but the caller, or the caller alone, takes some microseconds. */
 struct late {
     long microseconds;
     size_t with_help;
@@ -178,9 +187,9 @@ struct late {
 static void come_late(void *argument, struct team_member *me)
 {
     struct late *late = argument;
-    if (me->index)
+    if (me->index || me->members == 1)
         nanosleep(&(struct timespec){.tv_nsec = 1000 * late->microseconds}, NULL);
-    else if (me->members > 1)
+    else
         late->with_help++;
 }
 
@@ -191,12 +200,13 @@ static void long_waits_end_the_help_for_a_while(void **state)
     struct pool pool;
     struct team team;
     struct late late = {.microseconds = 20000};
+    need_two_processors();
     assert_true(pool_start(&pool, 2, false, 4, 0));
     team_open(&team, &pool.host, 3);
     for (int i = 0; i < 1000 && !late.with_help; i++)
         team_run(&team, 1e6, come_late, &late);
     assert_int_equal(late.with_help, 1);
-    late = (struct late){0};
+    late = (struct late){.microseconds = 100};
     for (int i = 0; i < 14; i++)
         team_run(&team, 1e6, come_late, &late);
     assert_int_equal(late.with_help, 0);
@@ -207,23 +217,83 @@ static void long_waits_end_the_help_for_a_while(void **state)
     pool_stop(&pool);
 }
 
-/* Shares that take a little longer are no reason. Several attempts, as the machine may be busy indeed. */
+/* A host of one thread that helps all the time, and a job of which it takes the longer share: the caller naps till then. */
+struct late_host {
+    struct team_host host;
+    struct team team;
+    pthread_t thread;
+    atomic_bool stop;
+    atomic_size_t asked_for, done, with_help;
+};
+
+static struct late_host *late_host_of(struct team_host *host)
+{
+    return (struct late_host *)((char *)host - offsetof(struct late_host, host));
+}
+
+static size_t one_is_coming(struct team_host *host, struct team *team, double nanoseconds)
+{
+    (void)host, (void)team, (void)nanoseconds;
+    return 1;
+}
+
+static void end_late_host(struct team_host *host, struct team *team)
+{
+    struct late_host *late = late_host_of(host);
+    (void)team;
+    atomic_store(&late->stop, true);
+    pthread_join(late->thread, NULL);
+}
+
+/* One nap till the share is done, and more only where the thread is kept from saying so. */
+static void nap_till_done(struct team_host *host, size_t times)
+{
+    struct late_host *late = late_host_of(host);
+    atomic_store(&late->asked_for, atomic_load(&late->with_help));
+    while (times == 1 && !atomic_load(&late->stop) && atomic_load(&late->done) < atomic_load(&late->asked_for))
+        nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
+static void *help_all_the_time(void *argument)
+{
+    struct late_host *late = argument;
+    while (!atomic_load(&late->stop)) {
+        size_t seat = team_enter(&late->team);
+        if (seat)
+            team_help(&late->team, seat);
+    }
+    return NULL;
+}
+
+/* The helper's share is done once the caller naps for it. */
+static void share_unequally(void *argument, struct team_member *me)
+{
+    struct late_host *late = argument;
+    if (me->members == 1)
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    else if (!me->index)
+        atomic_fetch_add(&late->with_help, 1);
+    else {
+        size_t job = atomic_load(&late->done) + 1;
+        while (atomic_load(&late->asked_for) < job)
+            team_pause();
+        atomic_store(&late->done, job);
+    }
+}
+
+/* Shares that take a little longer are no reason. */
 static void unequal_shares_keep_their_help(void **state)
 {
     (void)state;
-    struct late late = {.microseconds = 300};
-    for (int attempt = 0; attempt < 50 && late.with_help < 50; attempt++) {
-        struct pool pool;
-        struct team team;
-        late.with_help = 0;
-        assert_true(pool_start(&pool, 1, false, 4, 0));
-        team_open(&team, &pool.host, 2);
-        for (int i = 0; i < 100; i++)
-            team_run(&team, 20e6, come_late, &late);
-        team_close(&team);
-        pool_stop(&pool);
-    }
-    assert_true(late.with_help >= 50);
+    struct late_host late = {.host = {.invite = one_is_coming, .withdraw = end_late_host, .relax = nap_till_done}};
+    need_two_processors();
+    team_open(&late.team, &late.host, 2);
+    assert_int_equal(pthread_create(&late.thread, NULL, help_all_the_time, &late), 0);
+    for (int i = 0; i < 20000 && atomic_load(&late.with_help) < 50; i++)
+        team_run(&late.team, 20e6, share_unequally, &late);
+    team_close(&late.team);
+    assert_int_equal(atomic_load(&late.with_help), 50);
 }
 
 int main(void)
