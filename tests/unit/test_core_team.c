@@ -290,10 +290,14 @@ static void unequal_shares_keep_their_help(void **state)
     need_two_processors();
     team_open(&late.team, &late.host, 2);
     assert_int_equal(pthread_create(&late.thread, NULL, help_all_the_time, &late), 0);
-    for (int i = 0; i < 20000 && atomic_load(&late.with_help) < 50; i++)
+    bool stalled = false;
+    for (int i = 0; i < 20000 && atomic_load(&late.with_help) < 50; i++) {
         team_run(&late.team, 20e6, share_unequally, &late);
+        stalled |= atomic_load(&late.team.stalled);
+    }
     team_close(&late.team);
     assert_int_equal(atomic_load(&late.with_help), 50);
+    assert_false(stalled);
 }
 
 int main(void)
