@@ -44,6 +44,7 @@ PRIMITIVE vf_add_exponent(vf x, vf k)
     return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_slli_epi32(_mm256_castps_si256(k), 20)));
 }
 PRIMITIVE vf_select_less(vf a, vf b, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+static inline __attribute__((always_inline)) void vf_keep(vf *x) { __asm__("" : "+x"(*x)); }
 
 /* clang-format on */
 #include "vec_simd.h"

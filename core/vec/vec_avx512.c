@@ -51,6 +51,7 @@ PRIMITIVE vf_select_less(vf a, vf b, vf x, vf y)
 {
     return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), x);
 }
+static inline __attribute__((always_inline)) void vf_keep(vf *x) { __asm__("" : "+v"(*x)); }
 
 /* clang-format on */
 #include "vec_simd.h"

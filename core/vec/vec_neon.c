@@ -45,6 +45,7 @@ PRIMITIVE vf_add_exponent(vf x, vf k)
     return vreinterpretq_f32_u32(vaddq_u32(vreinterpretq_u32_f32(x), vshlq_n_u32(vreinterpretq_u32_f32(k), 20)));
 }
 PRIMITIVE vf_select_less(vf a, vf b, vf x, vf y) { return vbslq_f32(vcltq_f32(a, b), x, y); }
+static inline __attribute__((always_inline)) void vf_keep(vf *x) { __asm__("" : "+w"(*x)); }
 
 /* clang-format on */
 #include "vec_simd.h"

@@ -7,6 +7,7 @@
      vf_lookup8(table, k)                table[k mod 8] for whole k in the low bits of a float
      vf_add_exponent(x, k)               x with 2^20 k added to its bits
      vf_reciprocal(x)                    1 / x to 14 bits at least
+     vf_keep(&x)                         nothing, but x stays in its register: gcc would load it again for each use
      TILE_ROWS                           rows of the largest register tile
    Everything here is static, so nothing built for one instruction set is ever called from another. */
 #ifndef RNN_VEC_SIMD_H
@@ -70,6 +71,8 @@ INLINE void multiply(const struct tile *t, enum packed_format format, size_t row
                 vf weight = format == PACKED_INT8   ? vf_load_int8(w8 + at)
                             : format == PACKED_BF16 ? vf_load_bf16(w16 + at)
                                                     : vf_load(w32 + at);
+                if (rows > 1)
+                    vf_keep(&weight);
                 UNROLL
                 for (size_t r = 0; r < rows; r++) {
                     size_t i = (r * panels + p) * vectors + v;
