@@ -39,19 +39,31 @@ void batch_close(struct batch *batch)
 
 /* ---- inputs ---- */
 
-static bool wrong_shape(struct failure *failure, const char *key, const char *indices, const char *format, size_t a,
-                        size_t b)
+/* Where something stands: under a key, at indices that are text already, and at some more. Written out only when it is
+   wrong. */
+struct spot {
+    const char *key, *indices;
+    size_t depth, at[2];
+};
+
+static const char *spot_path(const struct spot *spot, char *path, size_t size)
 {
-    char path[120];
-    snprintf(path, sizeof path, "/%s%s", key, indices);
-    return failure_set(failure, 400, "wrong_shape", path, format, a, b);
+    size_t n = (size_t)snprintf(path, size, "/%s%.70s", spot->key, spot->indices ? spot->indices : "");
+    for (size_t i = 0; i < spot->depth && n < size; i++)
+        n += (size_t)snprintf(path + n, size - n, "/%zu", spot->at[i]);
+    return path;
 }
 
-static bool empty_input(struct failure *failure, const char *key, const char *indices, const char *what)
+static bool wrong_shape(struct failure *failure, const struct spot *spot, const char *format, size_t a, size_t b)
 {
-    char path[120];
-    snprintf(path, sizeof path, "/%s%s", key, indices);
-    return failure_set(failure, 400, "empty_input", path, "%s", what);
+    char path[160];
+    return failure_set(failure, 400, "wrong_shape", spot_path(spot, path, sizeof path), format, a, b);
+}
+
+static bool empty_input(struct failure *failure, const struct spot *spot, const char *what)
+{
+    char path[160];
+    return failure_set(failure, 400, "empty_input", spot_path(spot, path, sizeof path), "%s", what);
 }
 
 /* Whether a row of the input is one list of numbers: a vector, a single timestep, or ids. */
@@ -61,26 +73,26 @@ static bool is_flat(const struct batch *batch)
 }
 
 /* The innermost list of the features of one timestep. */
-static bool check_features(const struct batch *batch, const struct json_list *list, const char *key,
-                           const char *indices, struct failure *failure)
+static bool check_features(const struct batch *batch, const struct json_list *list, const struct spot *spot,
+                           struct failure *failure)
 {
     size_t features = batch->model->chain.input.width;
     if (list->length == features && list->holds == LIST_OF_NUMBERS)
         return true;
     if (list->holds == LIST_OF_LISTS)
-        return wrong_shape(failure, key, indices, "Expected %zu numbers, the features of one timestep, found lists.",
-                           features, 0);
-    return wrong_shape(failure, key, indices, "Expected %zu features, found %zu.", features, list->length);
+        return wrong_shape(failure, spot, "Expected %zu numbers, the features of one timestep, found lists.", features,
+                           0);
+    return wrong_shape(failure, spot, "Expected %zu features, found %zu.", features, list->length);
 }
 
 /* A sequence of ids: whole numbers, as many as there are timesteps. */
-static bool check_ids(const struct json_list *list, const char *key, const char *indices, struct failure *failure)
+static bool check_ids(const struct json_list *list, const struct spot *spot, struct failure *failure)
 {
     if (!list->length)
-        return empty_input(failure, key, indices, "This sequence has no timesteps.");
+        return empty_input(failure, spot, "This sequence has no timesteps.");
     if (list->holds == LIST_OF_LISTS)
-        return wrong_shape(failure, key, indices,
-                           "Expected a list of whole numbers, one for each timestep; found lists.", 0, 0);
+        return wrong_shape(failure, spot, "Expected a list of whole numbers, one for each timestep; found lists.", 0,
+                           0);
     return true;
 }
 
@@ -92,31 +104,28 @@ static bool check_lists(const struct batch *batch, const struct json_tensor *inp
     const struct json_list *list = inputs->lists;
     bool time_major = batch->model->chain.time_major && !batch->single, ids = batch->model->chain.input.ids;
     size_t outer = list++->length;
-    char indices[64];
     for (size_t i = 0; i < outer; i++) {
-        snprintf(indices, sizeof indices, "/%zu", i);
+        const struct spot spot = {.key = key, .depth = 1, .at = {i}};
         if (is_flat(batch)) {
-            if (ids && !batch->single ? !check_ids(list++, key, indices, failure)
-                                      : !check_features(batch, list++, key, indices, failure))
+            if (ids && !batch->single ? !check_ids(list++, &spot, failure)
+                                      : !check_features(batch, list++, &spot, failure))
                 return false;
             continue;
         }
         const struct json_list *inner = list++;
         if (!inner->length)
-            return empty_input(failure, key, indices,
+            return empty_input(failure, &spot,
                                time_major ? "This timestep has no sequences." : "This sequence has no timesteps.");
         if (inner->holds != LIST_OF_LISTS)
-            return wrong_shape(failure, key, indices,
+            return wrong_shape(failure, &spot,
                                "Expected a list of timesteps, each a list of %zu features; found numbers.",
                                batch->model->chain.input.width, 0);
         if (time_major && inner->length != inputs->lists[1].length)
-            return wrong_shape(failure, key, indices, "Expected %zu sequences as at the first timestep, found %zu.",
+            return wrong_shape(failure, &spot, "Expected %zu sequences as at the first timestep, found %zu.",
                                inputs->lists[1].length, inner->length);
-        for (size_t k = 0; k < inner->length; k++) {
-            snprintf(indices, sizeof indices, "/%zu/%zu", i, k);
-            if (!check_features(batch, list++, key, indices, failure))
+        for (size_t k = 0; k < inner->length; k++)
+            if (!check_features(batch, list++, &(struct spot){.key = key, .depth = 2, .at = {i, k}}, failure))
                 return false;
-        }
     }
     return true;
 }
@@ -124,14 +133,13 @@ static bool check_lists(const struct batch *batch, const struct json_tensor *inp
 static bool check_limits(size_t rows, size_t longest, size_t longest_at, const char *key,
                          const struct batch_limits *limits, struct failure *failure)
 {
-    char path[120];
-    snprintf(path, sizeof path, "/%s", key);
+    const struct spot batch = {.key = key}, sequence = {.key = key, .depth = 1, .at = {longest_at}};
+    char path[160];
     if (rows > limits->max_rows)
-        return failure_set(failure, 413, "too_many_rows", path,
+        return failure_set(failure, 413, "too_many_rows", spot_path(&batch, path, sizeof path),
                            "Expected at most %zu sequences (limits.max_rows), found %zu.", limits->max_rows, rows);
-    snprintf(path, sizeof path, "/%s/%zu", key, longest_at);
     if (longest > limits->max_timesteps)
-        return failure_set(failure, 413, "too_many_timesteps", path,
+        return failure_set(failure, 413, "too_many_timesteps", spot_path(&sequence, path, sizeof path),
                            "Expected at most %zu timesteps (limits.max_timesteps), found %zu.", limits->max_timesteps,
                            longest);
     return true;
@@ -145,11 +153,11 @@ static bool check_vocabulary(const struct batch *batch, const struct json_tensor
     for (size_t b = 0; b < batch->n_rows; b++)
         for (size_t t = 0; t < batch->rows[b].timesteps; t++) {
             double id = (double)inputs->values[at++];
-            char path[120];
+            char path[160];
             if (id > -1 && id < (double)vocabulary)
                 continue;
-            snprintf(path, sizeof path, "/%s/%zu/%zu", key, b, t);
-            return failure_set(failure, 400, "id_out_of_range", path,
+            const struct spot spot = {.key = key, .depth = 2, .at = {b, t}};
+            return failure_set(failure, 400, "id_out_of_range", spot_path(&spot, path, sizeof path),
                                "Expected a whole number from 0 to %zu, a row of the Embedding, found %.9g.",
                                vocabulary - 1, id);
         }
@@ -166,9 +174,9 @@ bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, co
         return failure_set(failure, 400, "missing_key", "", "The body needs \"%s\".", key);
     const struct json_list *lists = inputs->lists;
     if (!lists[0].length)
-        return empty_input(failure, key, "", "There is nothing to predict: the list is empty.");
+        return empty_input(failure, &(struct spot){.key = key}, "There is nothing to predict: the list is empty.");
     if (lists[0].holds != LIST_OF_LISTS)
-        return wrong_shape(failure, key, "",
+        return wrong_shape(failure, &(struct spot){.key = key},
                            input->ids && !batch->single
                                ? "Expected [batch][timesteps], lists of whole numbers; found numbers."
                            : flat ? "Expected [batch][features], lists of %zu numbers; found numbers."
@@ -210,16 +218,15 @@ bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct
         return failure_set(failure, 400, "wrong_shape", "/mask", "This model takes vectors, which have no timesteps.");
     size_t outer = time_major ? batch->rows[0].timesteps : batch->n_rows;
     if (mask->lists[0].length != outer || mask->lists[0].holds != LIST_OF_LISTS)
-        return wrong_shape(failure, "mask", "", "Expected %zu lists, as many as instances has, found %zu elements.",
-                           outer, mask->lists[0].length);
+        return wrong_shape(failure, &(struct spot){.key = "mask"},
+                           "Expected %zu lists, as many as instances has, found %zu elements.", outer,
+                           mask->lists[0].length);
     for (size_t i = 0; i < outer; i++) {
-        char indices[32];
         size_t expected = time_major ? batch->n_rows : batch->rows[i].timesteps;
         const struct json_list *list = &mask->lists[1 + i];
-        snprintf(indices, sizeof indices, "/%zu", i);
         if (list->length != expected || list->holds == LIST_OF_LISTS)
-            return wrong_shape(failure, "mask", indices, "Expected %zu values, one for each of instances, found %zu.",
-                               expected, list->length);
+            return wrong_shape(failure, &(struct spot){.key = "mask", .depth = 1, .at = {i}},
+                               "Expected %zu values, one for each of instances, found %zu.", expected, list->length);
     }
     batch->mask_bytes = mask->n_values;
     batch->mask = take(batch, mask->n_values, 1, failure);
@@ -264,16 +271,14 @@ static bool bind_state(struct states_walk *w, const char *indices, size_t units,
     size_t elems = batch->model->chain.state_elems;
     const struct json_list *head = &lists[w->list++];
     if (head->length != batch->n_rows || head->holds != LIST_OF_LISTS)
-        return wrong_shape(w->failure, w->key, indices,
+        return wrong_shape(w->failure, &(struct spot){.key = w->key, .indices = indices},
                            "Expected [batch][units]: %zu lists, one for each sequence, found %zu elements.",
                            batch->n_rows, head->length);
     for (size_t b = 0; b < batch->n_rows; b++) {
-        char deeper[100];
         const struct json_list *row = &lists[w->list++];
-        snprintf(deeper, sizeof deeper, "%.70s/%zu", indices, b);
         if (row->length != units || row->holds != LIST_OF_NUMBERS)
-            return wrong_shape(w->failure, w->key, deeper, "Expected %zu numbers, found %zu elements.", units,
-                               row->length);
+            return wrong_shape(w->failure, &(struct spot){.key = w->key, .indices = indices, .depth = 1, .at = {b}},
+                               "Expected %zu numbers, found %zu elements.", units, row->length);
         memcpy(batch->states + b * elems + offset, w->tensor->values + w->value, units * sizeof(float));
         w->value += units;
     }
@@ -290,8 +295,8 @@ static bool bind_leaf(struct states_walk *w, const struct rnn_cell_spec *spec, c
     if (bare)
         return bind_state(w, indices, spec->units, offset);
     if (entry->length != states || entry->holds != LIST_OF_LISTS)
-        return wrong_shape(w->failure, w->key, indices, "Expected a list of the %zu states of this cell, found %zu.",
-                           states, entry->length);
+        return wrong_shape(w->failure, &(struct spot){.key = w->key, .indices = indices},
+                           "Expected a list of the %zu states of this cell, found %zu.", states, entry->length);
     w->list++;
     for (size_t s = 0; s < states; s++) {
         char deeper[100];
@@ -309,8 +314,9 @@ static bool bind_stack(struct states_walk *w, const struct rnn_cell_spec *spec, 
 {
     const struct json_list *head = &w->tensor->lists[w->list];
     if (head->length != spec->n_cells || head->holds != LIST_OF_LISTS)
-        return wrong_shape(w->failure, w->key, indices, "Expected a list of %zu entries, one for each cell, found %zu.",
-                           spec->n_cells, head->length);
+        return wrong_shape(w->failure, &(struct spot){.key = w->key, .indices = indices},
+                           "Expected a list of %zu entries, one for each cell, found %zu.", spec->n_cells,
+                           head->length);
     w->list++;
     return bind_cells(w, spec, indices, 0);
 }
@@ -337,8 +343,8 @@ static bool bind_parts(struct states_walk *w)
     for (size_t p = 0; p < chain->n_parts; p++)
         entries += part_entries(&chain->parts[p]);
     if (head->length != entries || (entries && head->holds != LIST_OF_LISTS))
-        return wrong_shape(w->failure, w->key, "", "Expected a list of %zu entries, one for each cell, found %zu.",
-                           entries, head->length);
+        return wrong_shape(w->failure, &(struct spot){.key = w->key},
+                           "Expected a list of %zu entries, one for each cell, found %zu.", entries, head->length);
     for (size_t p = 0; p < chain->n_parts; p++) {
         w->part = &chain->parts[p];
         w->leaf = 0;
@@ -526,9 +532,14 @@ static bool find_state(const struct rnn_cell_spec *spec, const char *path, struc
     return false;
 }
 
+static size_t outputs_of(const struct rnn_model *chain)
+{
+    return chain->two_outputs ? 2 : 1;
+}
+
 bool batch_tensor_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out)
 {
-    size_t width = chain->output.width, outputs = chain->two_outputs ? 2 : 1, entry = 0;
+    size_t width = chain->output.width, outputs = outputs_of(chain), entry = 0;
     if (i < outputs) {
         size_t forward = chain->two_outputs ? chain->parts[chain->n_parts - 2].layer->stack.output_size : width;
         *out = (struct batch_tensor){.offset = i ? forward : 0, .width = i ? width - forward : forward};
@@ -732,7 +743,7 @@ void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *fi
     }
     if (chain->two_outputs)
         buffer_text(out, "[");
-    for (size_t i = 0; batch_tensor_at(chain, i, &tensor) && !tensor.state; i++) {
+    for (size_t i = 0; i < outputs_of(chain) && batch_tensor_at(chain, i, &tensor); i++) {
         comma(out, i);
         batch_write_tensor(batch, &tensor, out, finite);
     }

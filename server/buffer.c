@@ -57,18 +57,16 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
 
 size_t buffer_floats_most(size_t n)
 {
-    return n * (NUMBER_MAX_CHARS + 1) + 2;
+    return n * (NUMBER_MAX_CHARS + 1) + 2 + NUMBER_SLACK;
 }
 
 char *buffer_floats_at(char *out, const float *values, size_t n, bool *finite)
 {
     *out++ = '[';
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++)
         if (!isfinite(values[i]))
             *finite = false;
-        out = number_write(values[i], out);
-        *out++ = ',';
-    }
+    out = numbers_write(values, n, out);
     if (n)
         out--;
     *out++ = ']';

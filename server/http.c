@@ -70,12 +70,35 @@ static void add_header(struct MHD_Response *response, const char *name, const ch
         MHD_add_response_header(response, name, value);
 }
 
+/* name and milliseconds to the microsecond, "queue;dur=0.012". The heads of every request are written without the
+   machinery of printf, which costs half a microsecond a call. */
+static char *put_timing(char *out, const char *name, int64_t ns)
+{
+    uint64_t us = ns > 0 ? ((uint64_t)ns + 500) / 1000 : 0;
+    char digits[24], *first = digits + sizeof digits;
+    for (int n = 0; n < 4 || us; n++, us /= 10) {
+        if (n == 3)
+            *--first = '.';
+        *--first = (char)('0' + us % 10);
+    }
+    out = stpcpy(stpcpy(out, name), ";dur=");
+    return (char *)mempcpy(out, first, (size_t)(digits + sizeof digits - first));
+}
+
 static void add_timing(struct MHD_Response *response, const struct request_timing *t)
 {
-    char text[160];
-    snprintf(text, sizeof text, "queue;dur=%.3f, decode;dur=%.3f, compute;dur=%.3f, encode;dur=%.3f",
-             (double)t->queue * 1e-6, (double)t->decode * 1e-6, (double)t->compute * 1e-6, (double)t->encode * 1e-6);
+    char text[160], *out = put_timing(text, "queue", t->queue);
+    out = put_timing(stpcpy(out, ", "), "decode", t->decode);
+    out = put_timing(stpcpy(out, ", "), "compute", t->compute);
+    out = put_timing(stpcpy(out, ", "), "encode", t->encode);
+    *out = 0;
     add_header(response, "Server-Timing", text);
+}
+
+/* As much of a text as fits. */
+static void copy_text(char *to, size_t size, const char *from)
+{
+    *(char *)mempcpy(to, from, strnlen(from, size - 1)) = 0;
 }
 
 static struct exchange *exchange_of(struct request *request)
@@ -199,6 +222,14 @@ static enum MHD_Result add_field(void *cls, enum MHD_ValueKind kind, const char 
     return MHD_YES;
 }
 
+/* 16 hexadecimal digits. */
+static void make_id(char *out, uint64_t number)
+{
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *out++ = "0123456789abcdef"[number >> shift & 15];
+    *out = 0;
+}
+
 /* The client's own id where it is visible ASCII of at most 128 characters, else one of ours. */
 static void set_request_id(struct exchange *x)
 {
@@ -211,8 +242,7 @@ static void set_request_id(struct exchange *x)
     if (usable)
         memcpy(request->id, own, n + 1);
     else
-        snprintf(request->id, sizeof request->id, "%016llx",
-                 (unsigned long long)(x->http->id_seed + x->http->next_id++ * 0x9e3779b97f4a7c15u));
+        make_id(request->id, x->http->id_seed + x->http->next_id++ * 0x9e3779b97f4a7c15u);
 }
 
 /* JSON, nothing, or what curl -d says by itself. */
@@ -237,7 +267,7 @@ static bool check_request(struct exchange *x, const char *method, const char *ve
     struct server *server = request->server;
     struct failure failure = {.status = 0};
     struct field_list list = {.n = 0};
-    snprintf(request->method, sizeof request->method, "%.15s", method);
+    copy_text(request->method, sizeof request->method, method);
     set_request_id(x);
     int n = MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, add_field, &list);
     if (n >= HEAD_FIELDS) {
@@ -260,7 +290,7 @@ static bool check_request(struct exchange *x, const char *method, const char *ve
     if (x->head.timeout_ms && x->head.timeout_ms < (uint64_t)request->timeout_ms)
         request->timeout_ms = (int64_t)x->head.timeout_ms;
     const char *type = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "Content-Type");
-    snprintf(request->content_type, sizeof request->content_type, "%.79s", type ? type : "");
+    copy_text(request->content_type, sizeof request->content_type, type ? type : "");
     if (!route_request(request))
         return false;
     if (server->connections > (size_t)server->settings->max_connections && request->route->kind != ROUTE_PROBE) {

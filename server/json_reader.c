@@ -750,10 +750,21 @@ static bool read_list(struct reader *r, const struct body_key *key, const char *
     }
 }
 
+/* "/prefix/name" into PATH_BYTES: of every key of every body, so by bytes alone. */
+enum { PATH_BYTES = 160 };
+static void path_of_key(const struct reader *r, const char *name, char *path)
+{
+    size_t before = strlen(r->prefix), n = strnlen(name, PATH_BYTES - sizeof r->prefix - 2);
+    memcpy(path, r->prefix, before);
+    path[before] = '/';
+    memcpy(path + before + 1, name, n);
+    path[before + 1 + n] = 0;
+}
+
 static bool read_value(struct reader *r, const struct body_key *key)
 {
-    char path[160];
-    snprintf(path, sizeof path, "%s/%.80s", r->prefix, key->name);
+    char path[PATH_BYTES];
+    path_of_key(r, key->name, path);
     skip_space(r);
     switch (key->type) {
     case BODY_TEXT:
@@ -789,18 +800,18 @@ static bool read_value(struct reader *r, const struct body_key *key)
 static void unknown_key(struct reader *r, const struct body_key *keys, const char *name)
 {
     const char *names[16];
-    char path[160] = "/", hint[100];
+    char path[PATH_BYTES], hint[100];
     size_t n = 0;
     for (; n < 15 && keys[n].name; n++)
         names[n] = keys[n].name;
     names[n] = NULL;
-    snprintf(path, sizeof path, "%s/%.90s", r->prefix, name);
+    path_of_key(r, name, path);
     failure_set(r->failure, 400, "unknown_key", path, "Unknown key%s.", nearest_hint(name, names, hint, sizeof hint));
 }
 
 static bool read_member(struct reader *r, const struct body_key *keys, uint64_t *seen)
 {
-    char name[BODY_TEXT_BYTES], path[160];
+    char name[BODY_TEXT_BYTES], path[PATH_BYTES];
     struct copy copy = {.out = name, .size = sizeof name};
     if (!read_key(r, &copy))
         return false;
@@ -815,7 +826,7 @@ static bool read_member(struct reader *r, const struct body_key *keys, uint64_t 
     if (!strcmp(keys[i].name, "*"))
         return skip_value(r);
     if (*seen >> i & 1) {
-        snprintf(path, sizeof path, "%s/%.90s", r->prefix, name);
+        path_of_key(r, name, path);
         failure_set(r->failure, 400, "duplicate_key", path, "This key stands in the body twice.");
         return skip_value(r);
     }

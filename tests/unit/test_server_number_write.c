@@ -3,7 +3,7 @@
 
 static void expect(float value, const char *text)
 {
-    char out[NUMBER_MAX_CHARS + 1];
+    char out[NUMBER_MAX_CHARS + NUMBER_SLACK];
     *number_write(value, out) = 0;
     assert_string_equal(out, text);
 }
@@ -39,7 +39,7 @@ static void text_reads_back_and_is_shortest(void **state)
     (void)state;
     for (uint64_t i = 0; i < UINT64_C(1) << 32; i += 997) {
         uint32_t bits = (uint32_t)i;
-        char out[NUMBER_MAX_CHARS + 1];
+        char out[NUMBER_MAX_CHARS + NUMBER_SLACK];
         float value, back;
         memcpy(&value, &bits, sizeof value);
         if (!isfinite(value))
@@ -73,9 +73,48 @@ static void text_reads_back_and_is_shortest(void **state)
     }
 }
 
+/* Many at a time are written as each is: random bits, numbers as answers have them, whole ones and powers of two, in every
+   length up to some lanes of a vector. */
+static void many_are_written_as_each_is(void **state)
+{
+    enum { MOST = 37 };
+    uint32_t seed = 7;
+    (void)state;
+    for (int round = 0; round < 200000; round++) {
+        float values[MOST];
+        char together[MOST * (NUMBER_MAX_CHARS + 1) + NUMBER_SLACK], apart[sizeof together], *end = apart;
+        size_t n = (size_t)round % MOST;
+        for (size_t i = 0; i < n; i++) {
+            seed = seed * 1664525 + 1013904223;
+            uint32_t bits = seed ^ seed >> 15;
+            switch (bits >> 5 & 3) {
+            case 0:
+                memcpy(&values[i], &bits, sizeof bits);
+                break;
+            case 1:
+                values[i] = (float)(bits >> 8) / 8388608.0f - 1;
+                break;
+            case 2:
+                values[i] = (float)((int)(bits >> 8 & 0xfff) - 2048);
+                break;
+            case 3:
+                values[i] = ldexpf(1, (int)(bits >> 8 & 0xff) - 149) * (bits >> 16 & 1 ? 1.0f : 10.0f);
+            }
+        }
+        *numbers_write(values, n, together) = 0;
+        for (size_t i = 0; i < n; i++) {
+            end = number_write(values[i], end);
+            *end++ = ',';
+        }
+        *end = 0;
+        assert_string_equal(together, apart);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(numbers_are_printed_for_people),
-                                       cmocka_unit_test(text_reads_back_and_is_shortest)};
+                                       cmocka_unit_test(text_reads_back_and_is_shortest),
+                                       cmocka_unit_test(many_are_written_as_each_is)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
