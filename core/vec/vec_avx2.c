@@ -5,7 +5,7 @@
 
 typedef __m256 vf;
 enum { vf_lanes = 8 };
-#define TILE_ROWS 3
+#define REGISTERS 16
 /* clang-format off */
 #define PRIMITIVE static inline __attribute__((always_inline)) vf
 

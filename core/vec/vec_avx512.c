@@ -5,7 +5,7 @@
 
 typedef __m512 vf;
 enum { vf_lanes = 16 };
-#define TILE_ROWS 6
+#define REGISTERS 32
 /* clang-format off */
 #define PRIMITIVE static inline __attribute__((always_inline)) vf
 

@@ -6,7 +6,7 @@
 
 typedef float32x4_t vf;
 enum { vf_lanes = 4 };
-#define TILE_ROWS 6
+#define REGISTERS 32
 /* clang-format off */
 #define PRIMITIVE static inline __attribute__((always_inline)) vf
 

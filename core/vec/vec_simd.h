@@ -8,7 +8,7 @@
      vf_add_exponent(x, k)               x with 2^20 k added to its bits
      vf_reciprocal(x)                    1 / x to 14 bits at least
      vf_keep(&x)                         nothing, but x stays in its register: gcc would load it again for each use
-     TILE_ROWS                           rows of the largest register tile
+     REGISTERS                           how many vectors the registers hold
    Everything here is static, so nothing built for one instruction set is ever called from another. */
 #ifndef RNN_VEC_SIMD_H
 #define RNN_VEC_SIMD_H
@@ -26,6 +26,13 @@
 
 /* ---- register tiles ---- */
 
+/* The most rows of a tile of four vectors, and of fewer. */
+#if REGISTERS == 16
+enum { TILE_ROWS = 3, TILE_ROWS_OF_3 = 4 };
+#else
+enum { TILE_ROWS = 6, TILE_ROWS_OF_3 = 6 };
+#endif
+
 /* to = from + x W for some rows and the vectors of one panel, or of `panels` neighbouring ones. */
 struct tile {
     const void *w;
@@ -41,7 +48,7 @@ struct tile {
 
 /* Every accumulator sums in the order of k, whatever the shape of the tile. Each weight vector is loaded once and meets
    every row while the rows' broadcasts stay in registers: on AVX2 that is what fits 16 registers (12 sums, 3
-   broadcasts, 1 weight). */
+   broadcasts, 1 weight). Where the rows are more than the vectors the weights stay (12 sums, 3 weights, 1 broadcast). */
 INLINE void multiply(const struct tile *t, enum packed_format format, size_t rows, size_t panels, size_t vectors)
 {
     const size_t width = vectors * vf_lanes;
@@ -59,26 +66,35 @@ INLINE void multiply(const struct tile *t, enum packed_format format, size_t row
     const uint16_t *w16 = t->w;
     const int8_t *w8 = t->w;
     for (size_t k = 0; k < depth; k++) {
-        vf broadcast[TILE_ROWS];
+        const bool rows_stay = rows * vectors + rows < REGISTERS;
+        vf broadcast[TILE_ROWS_OF_3], weights[PACKED_PANEL];
         UNROLL
-        for (size_t r = 0; r < rows; r++)
+        for (size_t r = 0; rows_stay && r < rows; r++)
             broadcast[r] = vf_set1(x[r * x_stride + k]);
         UNROLL
         for (size_t p = 0; p < panels; p++) {
             UNROLL
             for (size_t v = 0; v < vectors; v++) {
                 size_t at = p * depth * width + k * width + v * vf_lanes;
-                vf weight = format == PACKED_INT8   ? vf_load_int8(w8 + at)
-                            : format == PACKED_BF16 ? vf_load_bf16(w16 + at)
-                                                    : vf_load(w32 + at);
+                weights[v] = format == PACKED_INT8   ? vf_load_int8(w8 + at)
+                             : format == PACKED_BF16 ? vf_load_bf16(w16 + at)
+                                                     : vf_load(w32 + at);
                 if (rows > 1)
-                    vf_keep(&weight);
+                    vf_keep(&weights[v]);
                 UNROLL
-                for (size_t r = 0; r < rows; r++) {
+                for (size_t r = 0; rows_stay && r < rows; r++) {
                     size_t i = (r * panels + p) * vectors + v;
-                    sums[i] = vf_fma(broadcast[r], weight, sums[i]);
+                    sums[i] = vf_fma(broadcast[r], weights[v], sums[i]);
                 }
             }
+        }
+        UNROLL
+        for (size_t r = 0; !rows_stay && r < rows; r++) {
+            vf one = vf_set1(x[r * x_stride + k]);
+            vf_keep(&one);
+            UNROLL
+            for (size_t v = 0; v < vectors; v++)
+                sums[r * vectors + v] = vf_fma(one, weights[v], sums[r * vectors + v]);
         }
     }
     UNROLL
@@ -111,12 +127,14 @@ typedef void tile_function(const struct tile *t);
 #define PAIR_OF_TILES(name) {tile_##name##_1x2x1, tile_##name##_1x2x2, tile_##name##_1x2x3, tile_##name##_1x2x4}
 #define TILES_OF_PAIRS(format, name)                                                                                   \
     TILE(format, name, 1, 2, 1) TILE(format, name, 1, 2, 2) TILE(format, name, 1, 2, 3) TILE(format, name, 1, 2, 4)
-#if TILE_ROWS == 3
+#if REGISTERS == 16
 #define TILES(format, name)                                                                                            \
     TILES_OF_PAIRS(format, name)                                                                                       \
-    TILES_OF_ROWS(format, name, 1) TILES_OF_ROWS(format, name, 2) TILES_OF_ROWS(format, name, 3)
+    TILES_OF_ROWS(format, name, 1) TILES_OF_ROWS(format, name, 2) TILES_OF_ROWS(format, name, 3)                       \
+    TILE(format, name, 4, 1, 1) TILE(format, name, 4, 1, 2) TILE(format, name, 4, 1, 3)
 #define TABLE_OF_TILES(name)                                                                                           \
-    {PAIR_OF_TILES(name), ROW_OF_TILES(name, 1), ROW_OF_TILES(name, 2), ROW_OF_TILES(name, 3)}
+    {PAIR_OF_TILES(name), ROW_OF_TILES(name, 1), ROW_OF_TILES(name, 2), ROW_OF_TILES(name, 3),                         \
+     {tile_##name##_4x1x1, tile_##name##_4x1x2, tile_##name##_4x1x3, NULL}}
 #else
 #define TILES(format, name)                                                                                            \
     TILES_OF_PAIRS(format, name)                                                                                       \
@@ -130,7 +148,7 @@ TILES(PACKED_FLOAT32, f32)
 TILES(PACKED_BF16, bf16)
 TILES(PACKED_INT8, int8)
 /* [format][rows; 0: one row, two panels][vectors - 1] */
-static tile_function *const tiles[3][TILE_ROWS + 1][PACKED_PANEL] = {
+static tile_function *const tiles[3][TILE_ROWS_OF_3 + 1][PACKED_PANEL] = {
     [PACKED_FLOAT32] = TABLE_OF_TILES(f32), [PACKED_BF16] = TABLE_OF_TILES(bf16), [PACKED_INT8] = TABLE_OF_TILES(int8)};
 /* clang-format on */
 
@@ -189,7 +207,8 @@ static struct tile tile_of(const struct product *job, size_t panel)
 static void run_panel(const struct product *job, size_t panel)
 {
     _Alignas(64) float sums[TILE_ROWS * PACKED_PANEL * vf_lanes];
-    size_t vectors = vectors_of(job->w, panel), count = (job->rows + TILE_ROWS - 1) / TILE_ROWS;
+    size_t vectors = vectors_of(job->w, panel), most = vectors > 3 ? TILE_ROWS : TILE_ROWS_OF_3;
+    size_t count = (job->rows + most - 1) / most;
     struct tile t = tile_of(job, panel);
     struct ready ready = {.vectors = vectors, .row_step = 1, .unit = unit_of(job->w, panel), .sums = sums};
     if (job->finish) {
