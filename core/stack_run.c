@@ -9,7 +9,7 @@ enum { FLOPS_PER_NS = 100, BYTES_PER_NS = 100 };
 
 /* Where members share the units of a step they meet after each, which takes two hand-overs between caches: 0.1 us, or 0.5
    where the system has put them on caches far apart. Shorter steps (by the rates above, which are low) are not shared. */
-enum { MIN_STEP_NS = 2000 };
+enum { MIN_STEP_NS = 2000, MEET_NS = 400 };
 
 /* Members that share the rows need not meet, but each reads all weights: good for weights that stay in its cache, and for
    enough rows to fill the register tiles. */
@@ -28,17 +28,25 @@ static double product_ns(const struct rnn_cell *cell, size_t row_steps)
     return 2 * (double)cell->input_size * (double)cell->gates * (double)cell->units * (double)row_steps / FLOPS_PER_NS;
 }
 
-/* Slices of a chunk for each cell of a wavefront: of n the last cell waits for n_cells - 1. */
-enum { SLICES_PER_CELL = 8 };
+/* Slices of a chunk for each cell of a wavefront: of n the last cell waits for n_cells - 1. And the most bytes of a cell's
+   recurrent weights in one: its member reads them all, step after step, so they should stay in its cache. */
+enum { SLICES_PER_CELL = 8, MAX_WAVE_BYTES = 1 << 18 };
 
-/* Whether the stack's cells may follow each other, and how many of them at a time: those of equal width whose steps are
-   too small to be shared, so that rows of the two buffers of outputs keep their places. */
+/* How many of the stack's cells may follow each other at a time: those of equal width, so that rows of the two buffers of
+   outputs keep their places. */
 static size_t wave_of(const struct rnn_stack *stack)
 {
     for (size_t i = 0; i < stack->n_cells; i++)
-        if (stack->cells[i].padded_units != stack->max_units || step_ns(&stack->cells[i], 1) >= MIN_STEP_NS)
+        if (stack->cells[i].padded_units != stack->max_units ||
+            packed_bytes(&stack->cells[i].recurrent) > MAX_WAVE_BYTES)
             return 1;
     return stack->n_cells < TEAM_MAX_SEATS ? stack->n_cells : TEAM_MAX_SEATS;
+}
+
+/* The most row-steps of a slice of a chunk of so many, if all its rows took all its steps. */
+static size_t slice_rows(size_t wave, size_t rows, size_t row_steps)
+{
+    return row_steps / (SLICES_PER_CELL * wave) + rows;
 }
 
 size_t rnn_stack_chunk(size_t rows)
@@ -50,12 +58,13 @@ bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t row_st
 {
     size_t floats = 0, part, wave = stack->n_cells ? wave_of(stack) : 1;
     const size_t sizes[][2] = {
-        {row_steps, stack->max_columns}, /* z */
-        {row_steps, stack->max_units},
-        {row_steps, stack->max_units}, /* outputs of this cell and of the one below */
-        {wave * rows, stack->max_units},
-        {wave * rows, stack->max_units},         /* h before the chunk, c */
+        {row_steps, stack->max_columns},         /* z */
+        {row_steps, stack->max_units},           /* outputs of this cell */
+        {row_steps, stack->max_units},           /* and of the one below */
+        {wave * rows, stack->max_units},         /* h before the chunk */
+        {wave * rows, stack->max_units},         /* c */
         {wave * (rows + 2), stack->max_columns}, /* scratch of a step */
+        {wave > 1 ? wave * slice_rows(wave, rows, row_steps) : 0, stack->max_columns},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         if (!rnn_size_mul(sizes[i][0], sizes[i][1], &part) || !rnn_size_add(part, RNN_ALIGNMENT, &part) ||
@@ -87,7 +96,7 @@ struct run {
     const size_t *active; /* [steps] rows */
     const float *x;
     float *const *states;
-    float *z, *outputs[2], *h, *c, *scratch;
+    float *z, *outputs[2], *h, *c, *scratch, *slices;
 };
 
 /* A member's share of 0..n-1. */
@@ -164,19 +173,29 @@ static void run_steps(const struct run *run, const struct rnn_cell *cell, struct
     }
 }
 
-/* Each member multiplies the inputs of the whole chunk by its panels, then come the steps. The members meet where one
-   reads what another has written. */
-static void run_cell(const struct run *run, size_t i, const float *x, size_t x_stride, float *out,
-                     struct team_member *me)
+/* Some panels of the product of a cell's inputs, for all timesteps of the run. */
+static void multiply_inputs(const struct run *run, const struct rnn_cell *cell, const float *x, size_t x_stride,
+                            struct vec_span span, float *z)
+{
+    cell->vec->product(&cell->kernel, span, run->row_steps, x, x_stride, cell->start, 0, z);
+}
+
+static bool shares_steps(const struct rnn_cell *cell, size_t rows)
+{
+    return cell->splits && step_ns(cell, rows) >= MIN_STEP_NS;
+}
+
+/* The steps of a cell whose inputs have been multiplied, each member its panels. The members meet where one reads what
+   another has written. */
+static void run_recurrence(const struct run *run, size_t i, const float *x, size_t x_stride, float *out,
+                           struct team_member *me)
 {
     const struct rnn_cell *cell = &run->stack->cells[i];
     const size_t offset = run->stack->state_offsets[i];
     struct range rows = share(run->active[0], me);
     load_states(run, cell, offset, rows);
-    cell->vec->product(&cell->kernel, share_of_panels(&cell->kernel, me), run->row_steps, x, x_stride, cell->start, 0,
-                       run->z);
     team_meet(me);
-    if (me->members > 1 && cell->splits && step_ns(cell, run->active[0]) >= MIN_STEP_NS)
+    if (me->members > 1 && shares_steps(cell, run->active[0]))
         run_steps(run, cell, share_of_panels(&cell->recurrent, me), out, me);
     else if (me->index == 0)
         run_steps(run, cell, vec_all(&cell->recurrent), out, NULL);
@@ -189,54 +208,129 @@ static void run_cell(const struct run *run, size_t i, const float *x, size_t x_s
     }
 }
 
+/* Cell after cell, all members at each. */
+static void run_in_turn(const struct run *run, struct team_member *me)
+{
+    const float *x = run->x;
+    size_t x_stride = run->stack->input_size;
+    for (size_t i = 0; i < run->stack->n_cells; i++) {
+        const struct rnn_cell *cell = &run->stack->cells[i];
+        float *out = run->outputs[i % 2];
+        multiply_inputs(run, cell, x, x_stride, share_of_panels(&cell->kernel, me), run->z);
+        run_recurrence(run, i, x, x_stride, out, me);
+        x = out;
+        x_stride = cell->padded_units;
+    }
+}
+
+/* ---- the wavefront ---- */
+
 /* Slice by slice: while a cell takes slice j the one above it takes slice j - 1. A member takes every members-th cell, all
-   of its step, and keeps its states in the rows' own memory from slice to slice. */
-static void run_wave(const struct run *run, struct team_member *me)
+   of its steps, and keeps its states in the rows' own memory from slice to slice, its pre-activations where no other
+   member writes. Where every cell has a member of its own, that of the cell below multiplies the first `given` panels of
+   the inputs too, so that all have about as much to do: the first cell often has fewer inputs than the others. */
+struct wave {
+    size_t slices;
+    size_t given[TEAM_MAX_SEATS];
+    double ns; /* how long it takes, roughly */
+};
+
+static struct wave plan_wave(const struct run *run, size_t members)
 {
     const struct rnn_stack *stack = run->stack;
-    size_t n = stack->n_cells, slices = run->steps < SLICES_PER_CELL * n ? run->steps : SLICES_PER_CELL * n;
-    size_t rows = run->active[0], stride = stack->max_units;
+    size_t n = stack->n_cells;
+    struct wave wave = {.slices = run->steps < SLICES_PER_CELL * n ? run->steps : SLICES_PER_CELL * n};
+    double load[TEAM_MAX_SEATS] = {0};
+    for (size_t i = 0; i < n; i++)
+        load[i % members] += product_ns(&stack->cells[i], run->row_steps) +
+                             (double)run->steps * step_ns(&stack->cells[i], run->active[0]);
+    for (size_t i = n - 1; i && n == members; i--) {
+        const struct rnn_cell *cell = &stack->cells[i];
+        double more = (load[i] - load[i - 1]) / 2, product = product_ns(cell, run->row_steps);
+        more = more < 0 ? 0 : more > product ? product : more;
+        wave.given[i] = (size_t)((double)packed_panels(&cell->kernel) * more / product);
+        load[i] -= more;
+        load[i - 1] += more;
+    }
+    for (size_t i = 0; i < members; i++)
+        wave.ns = load[i] > wave.ns ? load[i] : wave.ns;
+    wave.ns *= (double)(wave.slices + n - 1) / (double)wave.slices;
+    return wave;
+}
+
+/* How long the cells take in turn, roughly. */
+static double in_turn_ns(const struct run *run, size_t members)
+{
+    double ns = 0, steps = (double)run->steps;
+    for (size_t i = 0; i < run->stack->n_cells; i++) {
+        const struct rnn_cell *cell = &run->stack->cells[i];
+        double step = step_ns(cell, run->active[0]);
+        ns += product_ns(cell, run->row_steps) / (double)members;
+        ns += steps * (shares_steps(cell, run->active[0]) ? step / (double)members + MEET_NS : step);
+    }
+    return ns;
+}
+
+/* The panels that another member has multiplied. */
+static void take_given(const struct run *run, const struct rnn_cell *cell, size_t panels, const float *given)
+{
+    size_t columns = packed_columns(&cell->kernel), taken = panels * cell->kernel.panel * cell->kernel.lanes;
+    for (size_t i = 0; taken && i < run->row_steps; i++)
+        memcpy(run->z + i * columns, given + i * columns, taken * sizeof *given);
+}
+
+static void run_wave(const struct run *run, const struct wave *wave, struct team_member *me)
+{
+    const struct rnn_stack *stack = run->stack;
+    size_t n = stack->n_cells, rows = run->active[0], stride = stack->max_units;
     struct run mine = *run;
+    struct team_member alone = {.members = 1};
     mine.h += me->index * rows * stride;
     mine.c += me->index * rows * stride;
     mine.scratch += me->index * (rows + 2) * stack->max_columns;
-    for (size_t phase = 0; phase < slices + n - 1; phase++) {
+    mine.z = run->slices + me->index * slice_rows(wave_of(stack), rows, run->steps * rows) * stack->max_columns;
+    for (size_t phase = 0; phase < wave->slices + n - 1; phase++) {
         for (size_t i = me->index; i < n && i <= phase; i += me->members) {
-            size_t slice = phase - i, first = run->steps * slice / slices, before = 0;
-            if (slice >= slices)
+            const struct rnn_cell *cell = &stack->cells[i];
+            size_t slice = phase - i, first = run->steps * slice / wave->slices, before = 0;
+            if (slice >= wave->slices)
                 continue;
+            if (i)
+                team_await(me, (i - 1) % me->members);
             for (size_t t = 0; t < first; t++)
                 before += run->active[t];
             mine.active = run->active + first;
-            mine.steps = run->steps * (slice + 1) / slices - first;
+            mine.steps = run->steps * (slice + 1) / wave->slices - first;
             mine.row_steps = 0;
             for (size_t t = 0; t < mine.steps; t++)
                 mine.row_steps += mine.active[t];
-            mine.z = run->z + before * stack->max_columns;
+            float *given = run->z + before * stack->max_columns;
             size_t x_stride = i ? stride : stack->input_size;
             const float *x = (i ? run->outputs[(i - 1) % 2] : run->x) + before * x_stride;
-            run_cell(&mine, i, x, x_stride, run->outputs[i % 2] + before * stride, &(struct team_member){.members = 1});
+            float *out = run->outputs[i % 2] + before * stride;
+            struct vec_span left = {.first = wave->given[i], .end = packed_panels(&cell->kernel)};
+            multiply_inputs(&mine, cell, x, x_stride, left, mine.z);
+            take_given(&mine, cell, wave->given[i], given);
+            run_recurrence(&mine, i, x, x_stride, out, &alone);
+            if (i + 1 < n)
+                multiply_inputs(&mine, cell + 1, out, stride, (struct vec_span){.end = wave->given[i + 1]}, given);
         }
-        team_meet(me);
+        team_pass(me);
     }
 }
 
 static void run_cells(void *argument, struct team_member *me)
 {
     const struct run *run = argument;
-    size_t wave = wave_of(run->stack);
-    if (me->members > 1 && wave > 1 && me->members <= wave) {
-        run_wave(run, me);
-        return;
+    size_t most = wave_of(run->stack);
+    if (me->members > 1 && me->members <= most) {
+        struct wave wave = plan_wave(run, me->members);
+        if (wave.ns < in_turn_ns(run, me->members)) {
+            run_wave(run, &wave, me);
+            return;
+        }
     }
-    const float *x = run->x;
-    size_t x_stride = run->stack->input_size;
-    for (size_t i = 0; i < run->stack->n_cells; i++) {
-        float *out = run->outputs[i % 2];
-        run_cell(run, i, x, x_stride, out, me);
-        x = out;
-        x_stride = run->stack->cells[i].padded_units;
-    }
+    run_in_turn(run, me);
 }
 
 const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const size_t *active, const float *x,
@@ -253,6 +347,9 @@ const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const si
     run.h = arena_alloc(arena, wave * rows * stack->max_units, sizeof *run.h);
     run.c = arena_alloc(arena, wave * rows * stack->max_units, sizeof *run.c);
     run.scratch = arena_alloc(arena, wave * (rows + 2) * stack->max_columns, sizeof *run.scratch);
+    if (wave > 1)
+        run.slices =
+            arena_alloc(arena, wave * slice_rows(wave, rows, steps * rows) * stack->max_columns, sizeof *run.slices);
     unsigned long long saved = vec_denormals_off();
     team_run(team, (double)steps * rnn_stack_step_ns(stack, rows), run_cells, &run);
     vec_denormals_restore(saved);

@@ -64,18 +64,24 @@ void team_close(struct team *team)
         wait_a_little(team, &spins);
 }
 
+void team_pass(struct team_member *me)
+{
+    if (me->members > 1)
+        atomic_store_explicit(&me->team->progress[me->index].step, ++me->step, memory_order_release);
+}
+
+void team_await(struct team_member *me, size_t other)
+{
+    size_t spins = 0;
+    while (me->members > 1 && atomic_load_explicit(&me->team->progress[other].step, memory_order_acquire) < me->step)
+        wait_a_little(me->team, &spins);
+}
+
 void team_meet(struct team_member *me)
 {
-    struct team *team = me->team;
-    if (me->members == 1)
-        return;
-    uint64_t step = ++me->step;
-    atomic_store_explicit(&team->progress[me->index].step, step, memory_order_release);
-    for (size_t i = 0, spins = 0; i < me->members;)
-        if (atomic_load_explicit(&team->progress[i].step, memory_order_acquire) >= step)
-            i++;
-        else
-            wait_a_little(team, &spins);
+    team_pass(me);
+    for (size_t i = 0; me->members > 1 && i < me->members; i++)
+        team_await(me, i);
 }
 
 /* Everybody who joined does the job as the member that its seat is among those that did. */

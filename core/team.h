@@ -68,6 +68,11 @@ void team_run(struct team *team, double nanoseconds, team_job *job, void *argume
 /* In a job: wait for the others to get here too. What they wrote before is seen after. */
 void team_meet(struct team_member *me);
 
+/* A meeting of two, in its halves: say that one has got here; wait until another has said so as often as oneself. What that
+   one wrote before is seen after. All members say it equally often in a job. */
+void team_pass(struct team_member *me);
+void team_await(struct team_member *me, size_t other);
+
 /* What a thread that spins should do in between. */
 void team_pause(void);
 
