@@ -84,6 +84,18 @@ static void copy_bytes(struct copy *copy, const char *bytes, size_t n)
         copy->used += n;
 }
 
+/* The same for bytes of ASCII, of which as many are taken as fit. */
+static void copy_ascii(struct copy *copy, const char *bytes, size_t n)
+{
+    if (!copy || copy->cut)
+        return;
+    size_t room = copy->size - 1 - copy->used;
+    copy->cut = n > room;
+    n = copy->cut ? room : n;
+    memcpy(copy->out + copy->used, bytes, n);
+    copy->used += n;
+}
+
 /* \u0041: a code point of the basic plane goes out as UTF-8 (a half of a surrogate pair as '?': names have none). */
 static bool read_unicode(struct reader *r, struct copy *copy)
 {
@@ -147,8 +159,13 @@ static bool read_string(struct reader *r, struct copy *copy)
         } else if (c < 0x20) {
             return r->at >= r->end ? syntax(r, opening, "a closing quote for the text that begins here")
                                    : syntax(r, r->at, "no control character within a text (write it as an escape)");
+        } else if (c < 0x80) {
+            const char *start = r->at;
+            while ((signed char)*r->at >= 0x20 && *r->at != '"' && *r->at != '\\') /* those from 0x80 on are negative */
+                r->at++;
+            copy_ascii(copy, start, (size_t)(r->at - start));
         } else {
-            size_t n = c < 0x80 ? 1 : json_utf8_length((const unsigned char *)r->at);
+            size_t n = json_utf8_length((const unsigned char *)r->at);
             if (!n)
                 return syntax(r, r->at, "valid UTF-8");
             copy_bytes(copy, r->at, n);
@@ -431,33 +448,38 @@ static bool count_element(struct reader *r, struct json_tensor *tensor, const st
     return true;
 }
 
-/* The numbers that follow one in the same list, up to what is no comma or no number: the loop in which bodies are read. */
-static void read_numbers(struct reader *r, struct json_tensor *tensor, struct json_list *list)
+/* The numbers of a list from one on, up to what is no comma or no number: the loop in which bodies are read. False, and
+   nothing is taken, when there is none. Whoever comes after this says what is wrong, or makes room. */
+static bool read_numbers(struct reader *r, struct json_tensor *tensor, struct json_list *list)
 {
-    const char *at = r->at, *wrong;
-    for (;;) {
-        const char *next = at;
+    const char *next = r->at, *wrong;
+    size_t before = tensor->n_values;
+    while (tensor->n_values < tensor->values_room) {
         float value;
+        next = number_read(next, r->end, &value, &wrong);
+        if (!next || isinf(value))
+            break;
+        tensor->values[tensor->n_values++] = value;
+        r->at = next;
         if (*next != ',')
             break;
         next += 1 + (next[1] == ' ');
-        next = number_read(next, r->end, &value, &wrong);
-        if (!next || isinf(value)) /* whoever comes after this says what is wrong */
-            break;
-        if (tensor->n_values == tensor->values_room)
-            break; /* add_value makes room */
-        tensor->values[tensor->n_values++] = value;
-        list->length++;
-        at = next;
     }
-    r->at = at;
+    size_t taken = tensor->n_values - before;
+    list->length += (uint32_t)taken;
+    return taken > 0;
 }
 
 static bool read_element(struct reader *r, struct json_tensor *tensor, const struct open_lists *open)
 {
+    struct json_list *list = &tensor->lists[open->at[open->depth - 1]];
     bool booleans = open->type->type == BODY_BOOLEANS;
     float value;
     const char *what;
+    if (!booleans && list->holds != LIST_OF_LISTS && read_numbers(r, tensor, list)) {
+        list->holds = LIST_OF_NUMBERS;
+        return true;
+    }
     if (open->type->type != BODY_NUMBERS && (*r->at == 't' || *r->at == 'f')) {
         tensor->booleans = true;
         value = *r->at == 't';
@@ -478,11 +500,7 @@ static bool read_element(struct reader *r, struct json_tensor *tensor, const str
     }
     if (booleans && value != 0 && value != 1)
         return tensor_failure(r, tensor, open, "wrong_type", "Expected true, false, 1 or 0, found %s.", "a number");
-    if (!count_element(r, tensor, open, LIST_OF_NUMBERS) || !add_value(r, tensor, value))
-        return false;
-    if (!booleans)
-        read_numbers(r, tensor, &tensor->lists[open->at[open->depth - 1]]);
-    return true;
+    return count_element(r, tensor, open, LIST_OF_NUMBERS) && add_value(r, tensor, value);
 }
 
 /* Opens lists down to the first element that is none; the reader is at a '['. */
