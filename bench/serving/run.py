@@ -199,12 +199,37 @@ def batching():
     print(f"  ratio of requests {on['goodput'] / off['goodput']:.2f}; of the medians of short ones {on['p50_short'] / off['p50_short']:.3f}")
 
 
+@contextlib.contextmanager
+def on(cpus):
+    """What is started meanwhile runs on these CPUs alone."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cpus)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def overload():
+    """The clients beside the server on CPUs of their own, as other machines would have, and then on the same ones."""
+    cpus = sorted(os.sched_getaffinity(0))
+    half = max(len(cpus) // 2, 1)
+    if len(cpus) > 1:
+        print(f"  server on CPUs {cpus[:half]}, clients on {cpus[half:]}, {7.5 * SECONDS:.0f} s each")
+        overload_on(cpus[:half], cpus[half:], (2, 5, 10), 7.5 * SECONDS)
+    print(f"  both on all CPUs, {3 * SECONDS:.0f} s each")
+    overload_on(cpus, cpus, (2, 5), 3 * SECONDS)
+
+
+def overload_on(server_cpus, client_cpus, factors, seconds):
     body = f"{MODELS}/m2.json"
-    with cellserve(9341):
+    with contextlib.ExitStack() as stack:
+        with on(server_cpus):
+            stack.enter_context(cellserve(9341))
+        stack.enter_context(on(client_cpus))
         peak = load(9341, "/predict", "--body", body, "--connections", 64, "--seconds", SECONDS)["goodput"]
-        print(f"  peak {peak:.0f} /s (64 clients)")
-        for times in (2, 5):
+        print(f"    peak {peak:.0f} /s (64 clients)")
+        for times in factors:
             worst, stop = [0.0, 0], threading.Event()
 
             def probe():
@@ -216,16 +241,16 @@ def overload():
 
             thread = threading.Thread(target=probe)
             thread.start()
-            r = load(9341, "/predict", "--body", body, "--connections", 2000, "--rate", int(times * peak), "--seconds", 3 * SECONDS)
+            r = load(9341, "/predict", "--body", body, "--connections", 2000, "--rate", int(times * peak), "--seconds", seconds)
             stop.set()
             thread.join()
-            sent = 1 - r["unsent"] / (times * peak * 3 * SECONDS)
-            print(f"  {times} times that ({100 * sent:.0f} % could be sent): goodput {r['goodput'] / peak:.2f} of the peak; refused {r['refused']}, "
+            sent = 1 - r["unsent"] / (times * peak * seconds)
+            print(f"    {times} times that ({100 * sent:.0f} % could be sent): goodput {r['goodput'] / peak:.2f} of the peak; refused {r['refused']}, "
                   f"99 % of them within {r['refused_p99']:.0f} ms, without Retry-After {r['without_retry']}; resets {r['errors']}; "
                   f"worst probe {worst[0] * 1e3:.0f} ms, failed {worst[1]}")
             time.sleep(1)
             after = load(9341, "/predict", "--body", body, "--connections", 8, "--seconds", 1)
-            print(f"    a second later, 8 clients: {after['goodput']:.0f} /s, refused {after['refused']}")
+            print(f"      a second later, 8 clients: {after['goodput']:.0f} /s, refused {after['refused']}")
 
 
 def slow():
