@@ -824,7 +824,8 @@ static void unknown_key(struct reader *r, const struct body_key *keys, const cha
         names[n] = keys[n].name;
     names[n] = NULL;
     path_of_key(r, name, path);
-    failure_set(r->failure, 400, "unknown_key", path, "Unknown key%s.", nearest_hint(name, names, hint, sizeof hint));
+    nearest_hint(name, names, hint, sizeof hint);
+    failure_set(r->failure, 400, "unknown_key", path, "Unknown key%s%s", hint, *hint ? "" : ".");
 }
 
 static bool read_member(struct reader *r, const struct body_key *keys, uint64_t *seen)

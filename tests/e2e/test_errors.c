@@ -59,7 +59,7 @@ static void nearest_key_is_named(void **state)
     (void)state;
     struct reply reply = http_post(&server, "/predict", "{\"instnaces\": []}");
     assert_error(&reply, 400, "unknown_key", "/instnaces");
-    assert_non_null(strstr(reply.body, "did you mean \\\"instances\\\"?"));
+    assert_non_null(strstr(reply.body, "did you mean \\\"instances\\\"?\""));
     reply_free(&reply);
 }
 
