@@ -35,17 +35,18 @@ static uint16_t to_bf16(float x)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-/* Write a column of weights, step weights apart. */
-static void pack_column(struct packed *p, size_t column, size_t at, size_t step, const float *from, size_t row_stride)
+/* Write column j of the panel that begins with column `first`. */
+static void pack_column(struct packed *p, size_t first, size_t width, size_t j, const float *from, size_t row_stride)
 {
     float largest = 0;
     for (size_t k = 0; p->format == PACKED_INT8 && k < p->depth; k++)
         largest = fmaxf(largest, fabsf(from[k * row_stride]));
     float scale = largest / 127;
     if (p->format == PACKED_INT8)
-        p->scales[column] = scale;
-    for (size_t k = 0; k < p->depth; k++, at += step) {
+        p->scales[first + j] = scale;
+    for (size_t k = 0; k < p->depth; k++) {
         float weight = from[k * row_stride];
+        size_t at = packed_index(p, first, width, k, j);
         if (p->format == PACKED_INT8)
             ((int8_t *)p->data)[at] = (int8_t)(scale > 0 ? lrintf(fminf(fmaxf(weight / scale, -127), 127)) : 0);
         else if (p->format == PACKED_BF16)
@@ -65,7 +66,8 @@ enum rnn_status packed_init(struct packed *packed, const float *matrix, size_t d
     p.vectors = (units + lanes - 1) / lanes * gates;
     p.panel = gates > 1 ? gates : PACKED_PANEL;
     size_t n;
-    if (!rnn_size_mul(depth, packed_columns(&p), &n) || !(p.data = rnn_alloc(n, packed_weight_bytes(format))) ||
+    if (!rnn_size_mul(packed_depth(&p), packed_columns(&p), &n) ||
+        !(p.data = rnn_alloc(n, packed_weight_bytes(format))) ||
         !(p.scales = rnn_alloc(format == PACKED_INT8 ? packed_columns(&p) : 1, sizeof(float)))) {
         packed_close(&p);
         return rnn_fail(err, RNN_ENOMEM, "cannot allocate a weight matrix of %zu x %zu units with %zu gates", depth,
@@ -76,7 +78,7 @@ enum rnn_status packed_init(struct packed *packed, const float *matrix, size_t d
             size_t column = packed_column(&p, gate, unit);
             size_t vector = column / lanes, first = vector / p.panel * p.panel;
             size_t width = p.vectors - first < p.panel ? p.vectors - first : p.panel;
-            pack_column(&p, column, first * lanes * depth + (column - first * lanes), width * lanes,
+            pack_column(&p, first * lanes, width * lanes, column - first * lanes,
                         matrix + (first_gate + gate) * units + unit, row_stride);
         }
     *packed = p;
@@ -95,7 +97,7 @@ float *packed_row(const struct packed *shape, const float *bias)
 
 size_t packed_bytes(const struct packed *packed)
 {
-    return packed->depth * packed_columns(packed) * packed_weight_bytes(packed->format) +
+    return packed_depth(packed) * packed_columns(packed) * packed_weight_bytes(packed->format) +
            (packed->format == PACKED_INT8 ? packed_columns(packed) * sizeof(float) : 0);
 }
 

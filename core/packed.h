@@ -28,7 +28,8 @@ static inline size_t packed_weight_bytes(enum packed_format format)
  * A *vector* is `lanes` neighbouring units of one gate. Vectors are ordered by unit, then by gate, so that the
  * gates of a unit lie side by side. A *panel* is up to PACKED_PANEL vectors: the gates of one vector of units, or,
  * with a single gate, several vectors of units; the last panel may be narrower. In memory:
- * panel, then depth, then vector, then lane. Lanes beyond `units` are zero.
+ * panel, then depth, then vector, then lane. Lanes beyond `units` are zero. Two bf16 weights that follow each other in
+ * depth stand together in 32 bits, so that a load need not spread them over lanes.
  *
  * The same order of columns (vector, lane) is that of pre-activations z: see packed_column().
  */
@@ -46,6 +47,25 @@ struct packed {
 static inline size_t packed_panels(const struct packed *p)
 {
     return (p->vectors + p->panel - 1) / p->panel;
+}
+
+/* Weights of a column that stand together, and the depth in whole groups of them. */
+static inline size_t packed_group(enum packed_format format)
+{
+    return format == PACKED_BF16 ? 2 : 1;
+}
+
+static inline size_t packed_depth(const struct packed *p)
+{
+    size_t group = packed_group(p->format);
+    return (p->depth + group - 1) / group * group;
+}
+
+/* The number of the weight at depth k of the j-th column of a panel that begins with column `first`, `width` columns wide. */
+static inline size_t packed_index(const struct packed *p, size_t first, size_t width, size_t k, size_t j)
+{
+    size_t group = packed_group(p->format);
+    return first * packed_depth(p) + k / group * group * width + j * group + k % group;
 }
 
 /* Where weight i stands. */

@@ -10,10 +10,11 @@ enum { vf_lanes = 8 };
 #define PRIMITIVE static inline __attribute__((always_inline)) vf
 
 PRIMITIVE vf_load(const float *p) { return _mm256_loadu_ps(p); }
-PRIMITIVE vf_load_bf16(const uint16_t *p)
+PRIMITIVE vf_load_bf16(const uint16_t *p, size_t i)
 {
-    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+    __m256i both = _mm256_loadu_si256((const __m256i *)p);
+    return _mm256_castsi256_ps(i ? _mm256_and_si256(both, _mm256_set1_epi32((int)0xffff0000u))
+                                 : _mm256_slli_epi32(both, 16));
 }
 PRIMITIVE vf_load_int8(const int8_t *p)
 {

@@ -10,10 +10,11 @@ enum { vf_lanes = 16 };
 #define PRIMITIVE static inline __attribute__((always_inline)) vf
 
 PRIMITIVE vf_load(const float *p) { return _mm512_loadu_ps(p); }
-PRIMITIVE vf_load_bf16(const uint16_t *p)
+PRIMITIVE vf_load_bf16(const uint16_t *p, size_t i)
 {
-    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+    __m512i both = _mm512_loadu_si512(p);
+    return _mm512_castsi512_ps(i ? _mm512_and_epi32(both, _mm512_set1_epi32((int)0xffff0000u))
+                                 : _mm512_slli_epi32(both, 16));
 }
 PRIMITIVE vf_load_int8(const int8_t *p)
 {

@@ -11,7 +11,7 @@ static void product_row(const struct packed *w, struct vec_span span, const floa
             bool scaled = w->format == PACKED_INT8;
             float sum = scaled ? 0 : from[column + j];
             for (size_t k = 0; k < w->depth; k++)
-                sum += x[k] * packed_weight(w, column * w->depth + k * width + j);
+                sum += x[k] * packed_weight(w, packed_index(w, column, width, k, j));
             z[column + j] = scaled ? from[column + j] + sum * w->scales[column + j] : sum;
         }
     }

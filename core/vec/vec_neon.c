@@ -11,7 +11,11 @@ enum { vf_lanes = 4 };
 #define PRIMITIVE static inline __attribute__((always_inline)) vf
 
 PRIMITIVE vf_load(const float *p) { return vld1q_f32(p); }
-PRIMITIVE vf_load_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
+PRIMITIVE vf_load_bf16(const uint16_t *p, size_t i)
+{
+    uint32x4_t both = vreinterpretq_u32_u16(vld1q_u16(p));
+    return vreinterpretq_f32_u32(i ? vandq_u32(both, vdupq_n_u32(0xffff0000u)) : vshlq_n_u32(both, 16));
+}
 PRIMITIVE vf_load_int8(const int8_t *p)
 {
     uint32_t four;

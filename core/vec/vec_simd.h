@@ -2,7 +2,8 @@
    which has defined before:
      vf, vf_lanes                        a vector of floats and its length
      vf_load vf_store vf_set1 vf_fma vf_fnma vf_add vf_sub vf_mul vf_div vf_abs vf_min vf_max (b where either is NaN)
-     vf_load_bf16 vf_load_int8           weights of those formats as floats
+     vf_load_int8(p)                     weights as floats
+     vf_load_bf16(p, i)                  the same of the i-th of the two that stand together in 32 bits
      vf_copysign(magnitude, sign) vf_select_less(a, b, x, y): x where a < b, else y
      vf_lookup8(table, k)                table[k mod 8] for whole k in the low bits of a float
      vf_add_exponent(x, k)               x with 2^20 k added to its bits
@@ -65,36 +66,44 @@ INLINE void multiply(const struct tile *t, enum packed_format format, size_t row
     const float *w32 = t->w;
     const uint16_t *w16 = t->w;
     const int8_t *w8 = t->w;
-    for (size_t k = 0; k < depth; k++) {
-        const bool rows_stay = rows * vectors + rows < REGISTERS;
-        vf broadcast[TILE_ROWS_OF_3], weights[PACKED_PANEL];
+    const size_t group = packed_group(format), panel = (depth + group - 1) / group * group * width;
+    for (size_t k = 0; k < depth; k += group) {
         UNROLL
-        for (size_t r = 0; rows_stay && r < rows; r++)
-            broadcast[r] = vf_set1(x[r * x_stride + k]);
-        UNROLL
-        for (size_t p = 0; p < panels; p++) {
+        for (size_t g = 0; g < group; g++) {
+            if (group > 1 && k + g >= depth)
+                break;
+            if (group > 1 && REGISTERS == 16)
+                __asm__("" : "+r"(w16)); /* loaded again: what stands together cannot be kept beside the sums */
+            const bool rows_stay = rows * vectors + rows < REGISTERS;
+            vf broadcast[TILE_ROWS_OF_3], weights[PACKED_PANEL];
             UNROLL
-            for (size_t v = 0; v < vectors; v++) {
-                size_t at = p * depth * width + k * width + v * vf_lanes;
-                weights[v] = format == PACKED_INT8   ? vf_load_int8(w8 + at)
-                             : format == PACKED_BF16 ? vf_load_bf16(w16 + at)
-                                                     : vf_load(w32 + at);
-                if (rows > 1)
-                    vf_keep(&weights[v]);
+            for (size_t r = 0; rows_stay && r < rows; r++)
+                broadcast[r] = vf_set1(x[r * x_stride + k + g]);
+            UNROLL
+            for (size_t p = 0; p < panels; p++) {
                 UNROLL
-                for (size_t r = 0; rows_stay && r < rows; r++) {
-                    size_t i = (r * panels + p) * vectors + v;
-                    sums[i] = vf_fma(broadcast[r], weights[v], sums[i]);
+                for (size_t v = 0; v < vectors; v++) {
+                    size_t at = p * panel + k * width + v * vf_lanes * group;
+                    weights[v] = format == PACKED_INT8   ? vf_load_int8(w8 + at)
+                                 : format == PACKED_BF16 ? vf_load_bf16(w16 + at, g)
+                                                         : vf_load(w32 + at);
+                    if (rows > 1)
+                        vf_keep(&weights[v]);
+                    UNROLL
+                    for (size_t r = 0; rows_stay && r < rows; r++) {
+                        size_t i = (r * panels + p) * vectors + v;
+                        sums[i] = vf_fma(broadcast[r], weights[v], sums[i]);
+                    }
                 }
             }
-        }
-        UNROLL
-        for (size_t r = 0; !rows_stay && r < rows; r++) {
-            vf one = vf_set1(x[r * x_stride + k]);
-            vf_keep(&one);
             UNROLL
-            for (size_t v = 0; v < vectors; v++)
-                sums[r * vectors + v] = vf_fma(one, weights[v], sums[r * vectors + v]);
+            for (size_t r = 0; !rows_stay && r < rows; r++) {
+                vf one = vf_set1(x[r * x_stride + k + g]);
+                vf_keep(&one);
+                UNROLL
+                for (size_t v = 0; v < vectors; v++)
+                    sums[r * vectors + v] = vf_fma(one, weights[v], sums[r * vectors + v]);
+            }
         }
     }
     UNROLL
@@ -192,7 +201,7 @@ static size_t unit_of(const struct packed *w, size_t panel)
 static struct tile tile_of(const struct product *job, size_t panel)
 {
     size_t column = panel * job->w->panel * vf_lanes;
-    return (struct tile){.w = packed_at(job->w, column * job->w->depth),
+    return (struct tile){.w = packed_at(job->w, column * packed_depth(job->w)),
                          .scales = job->w->scales + column,
                          .depth = job->w->depth,
                          .x = job->x,
@@ -232,13 +241,14 @@ static void run_panel(const struct product *job, size_t panel)
 
 /* A single row against some panels of equal width, which are finished together: alone each would wait for its own
    chain of functions. Panels that stay in the L1 cache go in pairs, as the sums of one are too few to hide the latency
-   of FMA; larger ones wait for memory. */
+   of FMA; larger ones wait for memory, or, of the smaller formats, at least where a vector has 16 lanes. */
 static void run_row(const struct product *job, size_t panel, size_t n)
 {
     enum { NEAR_BYTES = 16384 };
     _Alignas(64) float sums[TILE_ROWS * PACKED_PANEL * vf_lanes];
     size_t vectors = vectors_of(job->w, panel), width = vectors * vf_lanes;
-    size_t step = job->w->depth * width * packed_weight_bytes(job->w->format) <= NEAR_BYTES ? 2 : 1;
+    bool small = job->w->depth * width * packed_weight_bytes(job->w->format) <= NEAR_BYTES;
+    size_t step = small || (REGISTERS == 16 && job->w->format != PACKED_FLOAT32) ? 2 : 1;
     for (size_t i = 0, panels; i < n; i += panels) {
         panels = n - i < step ? n - i : step;
         size_t at = job->span.reverse ? n - i - panels : i;
