@@ -2,6 +2,7 @@
 #ifndef RNN_PACKED_H
 #define RNN_PACKED_H
 
+#include "arena.h"
 #include "status.h"
 
 #include <stdbool.h>
@@ -57,8 +58,7 @@ static inline size_t packed_group(enum packed_format format)
 
 static inline size_t packed_depth(const struct packed *p)
 {
-    size_t group = packed_group(p->format);
-    return (p->depth + group - 1) / group * group;
+    return rnn_round_up(p->depth, packed_group(p->format));
 }
 
 /* The number of the weight at depth k of the j-th column of a panel that begins with column `first`, `width` columns wide. */

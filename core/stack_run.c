@@ -93,6 +93,8 @@ bool rnn_stack_divides_by_rows(const struct rnn_stack *stack, size_t rows, size_
 struct run {
     const struct rnn_stack *stack;
     size_t steps, row_steps;
+    size_t wave;          /* cells that may follow each other */
+    size_t slice_size;    /* floats of z that each of them has in slices */
     const size_t *active; /* [steps] rows */
     const float *x;
     float *const *states;
@@ -288,7 +290,7 @@ static void run_wave(const struct run *run, const struct wave *wave, struct team
     mine.h += me->index * rows * stride;
     mine.c += me->index * rows * stride;
     mine.scratch += me->index * (rows + 2) * stack->max_columns;
-    mine.z = run->slices + me->index * slice_rows(wave_of(stack), rows, run->steps * rows) * stack->max_columns;
+    mine.z = run->slices + me->index * run->slice_size;
     for (size_t phase = 0; phase < wave->slices + n - 1; phase++) {
         for (size_t i = me->index; i < n && i <= phase; i += me->members) {
             const struct rnn_cell *cell = &stack->cells[i];
@@ -322,8 +324,7 @@ static void run_wave(const struct run *run, const struct wave *wave, struct team
 static void run_cells(void *argument, struct team_member *me)
 {
     const struct run *run = argument;
-    size_t most = wave_of(run->stack);
-    if (me->members > 1 && me->members <= most) {
+    if (me->members > 1 && me->members <= run->wave) {
         struct wave wave = plan_wave(run, me->members);
         if (wave.ns < in_turn_ns(run, me->members)) {
             run_wave(run, &wave, me);
@@ -347,9 +348,9 @@ const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const si
     run.h = arena_alloc(arena, wave * rows * stack->max_units, sizeof *run.h);
     run.c = arena_alloc(arena, wave * rows * stack->max_units, sizeof *run.c);
     run.scratch = arena_alloc(arena, wave * (rows + 2) * stack->max_columns, sizeof *run.scratch);
-    if (wave > 1)
-        run.slices =
-            arena_alloc(arena, wave * slice_rows(wave, rows, steps * rows) * stack->max_columns, sizeof *run.slices);
+    run.wave = wave;
+    run.slice_size = wave > 1 ? slice_rows(wave, rows, steps * rows) * stack->max_columns : 0;
+    run.slices = arena_alloc(arena, wave * run.slice_size, sizeof *run.slices);
     unsigned long long saved = vec_denormals_off();
     team_run(team, (double)steps * rnn_stack_step_ns(stack, rows), run_cells, &run);
     vec_denormals_restore(saved);

@@ -164,7 +164,7 @@ static inline char *put(const struct layout *layout, size_t i, char *out)
     return out + layout->length[i];
 }
 
-AVX512 char *number_lanes_write(const float *values, size_t n, char *out)
+AVX512 static char *write_blocks(const float *values, size_t n, char *out)
 {
     for (size_t some; n; values += some, n -= some) {
         struct layout layout;
@@ -183,26 +183,21 @@ AVX512 char *number_lanes_write(const float *values, size_t n, char *out)
     return out;
 }
 
-bool number_lanes_supported(void)
+bool number_lanes_write(const float *values, size_t n, char **out)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq");
+    bool good = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq");
+    if (good)
+        *out = write_blocks(values, n, *out);
+    return good;
 }
 
 #else
 
-bool number_lanes_supported(void)
+bool number_lanes_write(const float *values, size_t n, char **out)
 {
+    (void)values, (void)n, (void)out;
     return false;
-}
-
-char *number_lanes_write(const float *values, size_t n, char *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        out = number_write(values[i], out);
-        *out++ = ',';
-    }
-    return out;
 }
 
 #endif

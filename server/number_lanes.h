@@ -9,10 +9,8 @@
 /* ceil(10^k * 2^(63 - floor(log2 10^k))) for k = -31..45, by exact rational arithmetic. */
 extern const uint64_t number_powers_of_ten[77];
 
-/* Whether this CPU has the instructions (AVX-512 F, BW, CD, DQ). */
-bool number_lanes_supported(void);
-
-/* numbers_write, for a CPU that has them. */
-char *number_lanes_write(const float *values, size_t n, char *out);
+/* numbers_write from *out on, which is moved to the end. False, and nothing is written, on a CPU that has not the
+   instructions (AVX-512 F, BW, CD, DQ). */
+bool number_lanes_write(const float *values, size_t n, char **out);
 
 #endif

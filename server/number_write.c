@@ -152,8 +152,8 @@ char *number_write(float value, char *out)
 
 char *numbers_write(const float *values, size_t n, char *out)
 {
-    if (number_lanes_supported())
-        return number_lanes_write(values, n, out);
+    if (number_lanes_write(values, n, &out))
+        return out;
     for (size_t i = 0; i < n; i++) {
         out = number_write(values[i], out);
         *out++ = ',';

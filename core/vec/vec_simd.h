@@ -49,7 +49,8 @@ struct tile {
 
 /* Every accumulator sums in the order of k, whatever the shape of the tile. Each weight vector is loaded once and meets
    every row while the rows' broadcasts stay in registers: on AVX2 that is what fits 16 registers (12 sums, 3
-   broadcasts, 1 weight). Where the rows are more than the vectors the weights stay (12 sums, 3 weights, 1 broadcast). */
+   broadcasts, 1 weight). Where the broadcasts would not fit the weights stay (12 sums, 3 weights, 1
+   broadcast). */
 INLINE void multiply(const struct tile *t, enum packed_format format, size_t rows, size_t panels, size_t vectors)
 {
     const size_t width = vectors * vf_lanes;
@@ -66,7 +67,7 @@ INLINE void multiply(const struct tile *t, enum packed_format format, size_t row
     const float *w32 = t->w;
     const uint16_t *w16 = t->w;
     const int8_t *w8 = t->w;
-    const size_t group = packed_group(format), panel = (depth + group - 1) / group * group * width;
+    const size_t group = packed_group(format), panel = rnn_round_up(depth, group) * width;
     for (size_t k = 0; k < depth; k += group) {
         UNROLL
         for (size_t g = 0; g < group; g++) {
