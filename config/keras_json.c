@@ -54,8 +54,7 @@ void keras_expected(const struct keras_reader *reader, const char *path, const c
 {
     struct keras_path where = keras_path(path, key ? key : "");
     char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
-    problem_error(reader->problems, (struct place){reader->file, key ? where.text : path}, "expected %s, found %.80s",
-                  expected, text ? text : "nothing");
+    keras_error(reader, key ? where.text : path, "expected %s, found %.80s", expected, text ? text : "nothing");
     free(text);
 }
 
@@ -66,6 +65,7 @@ void keras_error(const struct keras_reader *reader, const char *path, const char
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    *reader->failed = true;
     problem_error(reader->problems, (struct place){reader->file, path}, "%s", text);
 }
 

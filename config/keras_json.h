@@ -13,6 +13,7 @@ struct keras_reader {
     const char *file;
     int keras_major; /* 2 or 3: hard_sigmoid differs */
     struct problems *problems;
+    bool *failed;   /* set by every error: then nothing may be built from what was read */
     size_t n_cells; /* read so far */
 };
 
@@ -29,7 +30,7 @@ const char *keras_class_name(const json_t *object);
 void keras_expected(const struct keras_reader *reader, const char *path, const char *key, const char *expected,
                     const json_t *found);
 
-/* A problem at path in words of its own. */
+/* A problem at path in words of its own. All errors of a reader go through these two functions. */
 void keras_error(const struct keras_reader *reader, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void keras_warning(const struct keras_reader *reader, const char *path, const char *format, ...)

@@ -370,7 +370,6 @@ static void unknown_class(const struct keras_reader *reader, const json_t *json,
 
 bool keras_layer_read(struct keras_reader *reader, const json_t *json, const char *path, struct layer *out)
 {
-    size_t before = reader->problems->n_errors;
     const char *class_name = keras_class_name(json);
     const json_t *config = json_object_get(json, "config");
     struct keras_path where = keras_path(path, "config");
@@ -392,5 +391,5 @@ bool keras_layer_read(struct keras_reader *reader, const json_t *json, const cha
         else
             unknown_class(reader, json, path);
     }
-    return reader->problems->n_errors == before;
+    return !*reader->failed;
 }

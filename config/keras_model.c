@@ -247,9 +247,10 @@ static void read_lone_layer(struct keras_reader *reader, const json_t *json, con
 bool keras_model_read(const json_t *json, const char *file, const char *path, const char *keras_version,
                       struct problems *problems, struct keras_model *out)
 {
-    struct keras_reader reader = {.file = file, .keras_major = keras_major(json, keras_version), .problems = problems};
+    bool failed = false;
+    struct keras_reader reader = {
+        .file = file, .keras_major = keras_major(json, keras_version), .problems = problems, .failed = &failed};
     struct input_shape shape = {.known = false};
-    size_t before = problems->n_errors;
     const char *class_name = keras_class_name(json);
     *out = (struct keras_model){.keras_major = reader.keras_major};
     snprintf(out->class_name, sizeof out->class_name, "%s", class_name ? class_name : "");
@@ -264,9 +265,9 @@ bool keras_model_read(const json_t *json, const char *file, const char *path, co
         keras_name(json_object_get(json, "config"), out->name, sizeof out->name);
         (sequential ? read_sequential : read_functional)(&reader, json, path, &shape, out);
     }
-    if (problems->n_errors == before && !out->model.n_layers)
+    if (!failed && !out->model.n_layers)
         keras_error(&reader, path, "the model has no layer but its input");
-    if (problems->n_errors == before) {
+    if (!failed) {
         set_input(out, &shape);
         return true;
     }

@@ -18,8 +18,7 @@ static void number(const struct keras_reader *reader, const json_t *config, cons
         *out = json_number_value(value);
     } else if (value && !json_is_null(value)) {
         snprintf(where, sizeof where, "%s/config/%s", path, used);
-        problem_error(reader->problems, (struct place){reader->file, where}, "expected a number, found %s",
-                      json_type_name(value));
+        keras_error(reader, where, "expected a number, found %s", json_type_name(value));
     }
 }
 
@@ -73,7 +72,7 @@ static void parameters(const struct keras_reader *reader, const json_t *config, 
     }
 }
 
-static void named_activation(const struct keras_reader *reader, const char *name, const char *path,
+static bool named_activation(const struct keras_reader *reader, const char *name, const char *path,
                              struct activation *out)
 {
     const struct activation_name *row = activation_find(name);
@@ -84,13 +83,13 @@ static void named_activation(const struct keras_reader *reader, const char *name
             names[n++] = each->name;
         names[n] = NULL;
         char hint[100];
-        problem_error(reader->problems, (struct place){reader->file, path}, "unknown activation \"%.60s\"%s", name,
-                      nearest_hint(name, names, hint, sizeof hint));
-        return;
+        keras_error(reader, path, "unknown activation \"%.60s\"%s", name, nearest_hint(name, names, hint, sizeof hint));
+        return false;
     }
     *out = row->activation;
     if (out->kind == ACT_HARD_SIGMOID && reader->keras_major >= 3)
         out->kind = ACT_HARD_SIGMOID_V3;
+    return true;
 }
 
 void keras_activation(const struct keras_reader *reader, const json_t *value, const char *path, struct activation *out)
@@ -102,9 +101,8 @@ void keras_activation(const struct keras_reader *reader, const json_t *value, co
     } else if (json_is_string(value)) {
         named_activation(reader, json_string_value(value), path, out);
     } else if (!class_name) {
-        problem_error(reader->problems, (struct place){reader->file, path},
-                      "expected the name of an activation, or an object with a class_name, found %s",
-                      json_type_name(value));
+        keras_error(reader, path, "expected the name of an activation, or an object with a class_name, found %s",
+                    json_type_name(value));
     } else if (!strcmp(class_name, "function") && json_is_string(config)) {
         named_activation(reader, json_string_value(config), path, out);
     } else if (!strcmp(class_name, "Activation")) {
@@ -118,9 +116,7 @@ void keras_activation(const struct keras_reader *reader, const json_t *value, co
                 parameters(reader, config, path, out);
                 return;
             }
-        size_t before = reader->problems->n_errors;
-        named_activation(reader, class_name, path, out);
-        if (reader->problems->n_errors == before)
+        if (named_activation(reader, class_name, path, out))
             parameters(reader, config, path, out);
     }
 }
@@ -150,9 +146,9 @@ static void scaling_words(const struct keras_reader *reader, const json_t *confi
             distribution_known = true;
         }
     if (!mode_known || !distribution_known)
-        problem_error(reader->problems, (struct place){reader->file, path},
-                      "expected mode fan_in, fan_out or fan_avg and distribution uniform, normal, truncated_normal "
-                      "or untruncated_normal");
+        keras_error(reader, path,
+                    "expected mode fan_in, fan_out or fan_avg and distribution uniform, normal, truncated_normal "
+                    "or untruncated_normal");
 }
 
 void keras_initializer(const struct keras_reader *reader, const json_t *value, const char *path,
@@ -170,9 +166,8 @@ void keras_initializer(const struct keras_reader *reader, const json_t *value, c
         }
         names[n] = NULL;
         char hint[100] = "";
-        problem_error(reader->problems, (struct place){reader->file, path}, "unknown initializer %s%.60s%s",
-                      name ? "" : json_type_name(value), name ? name : "",
-                      name ? nearest_hint(name, names, hint, sizeof hint) : hint);
+        keras_error(reader, path, "unknown initializer %s%.60s%s", name ? "" : json_type_name(value), name ? name : "",
+                    name ? nearest_hint(name, names, hint, sizeof hint) : hint);
         return;
     }
     *out = row->initializer;

@@ -8,9 +8,10 @@
 
 enum { MAX_LINES = 100, MAX_WORD = 64 };
 
-static void add(char ***lines, size_t *n, struct place place, const char *format, va_list args)
+static void add(char ***lines, size_t *n, size_t *all, struct place place, const char *format, va_list args)
 {
     char text[1024];
+    ++*all;
     if (*n >= MAX_LINES)
         return;
     const char *file = place.file ? place.file : "", *path = place.path ? place.path : "";
@@ -28,7 +29,7 @@ void problem_error(struct problems *problems, struct place place, const char *fo
 {
     va_list args;
     va_start(args, format);
-    add(&problems->errors, &problems->n_errors, place, format, args);
+    add(&problems->errors, &problems->n_errors, &problems->all_errors, place, format, args);
     va_end(args);
 }
 
@@ -36,7 +37,7 @@ void problem_warning(struct problems *problems, struct place place, const char *
 {
     va_list args;
     va_start(args, format);
-    add(&problems->warnings, &problems->n_warnings, place, format, args);
+    add(&problems->warnings, &problems->n_warnings, &problems->all_warnings, place, format, args);
     va_end(args);
 }
 

@@ -5,10 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* All zeros is an empty list. */
+/* All zeros is an empty list. Every problem is counted; the first 100 of each kind are kept, as far as there is memory.
+   Whether something worked is what a function returns: the list is for people to read. */
 struct problems {
     char **errors, **warnings;
-    size_t n_errors, n_warnings;
+    size_t n_errors, n_warnings;     /* lines that are kept */
+    size_t all_errors, all_warnings; /* problems that were found */
 };
 
 /* A place: the file, and within it a JSON pointer ("/models/0/path"); either may be NULL or "". */
@@ -16,7 +18,7 @@ struct place {
     const char *file, *path;
 };
 
-/* Add an error: "file: /json/path: sentence". Past 100 lines they are counted out. */
+/* Add an error: "file: /json/path: sentence". */
 void problem_error(struct problems *problems, struct place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

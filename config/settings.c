@@ -429,7 +429,7 @@ void settings_check(struct settings *settings, struct problems *problems)
                 problem_error(problems, (struct place){settings->file, a->where}, "a second model named \"%s\"",
                               a->name);
     }
-    if (!settings->n_models && !problems->n_errors)
+    if (!settings->n_models && !problems->all_errors)
         problem_error(problems, place, "no model to serve; give a MODEL, or list one under \"models\"");
     if (defaults > 1)
         problem_error(problems, place, "%zu models are marked as the default one", defaults);

@@ -169,6 +169,7 @@ static bool configure(struct torch *t, struct keras_model *out)
 
 static void tensor_problem(const struct torch *t, const char *name, const char *text)
 {
+    *t->reader.failed = true;
     problem_error(t->reader.problems, (struct place){t->weights_file, NULL}, "tensor %s%s", name, text);
 }
 
@@ -177,14 +178,17 @@ static void find_prefix(struct torch *t)
 {
     static const char first[] = "weight_ih_l0";
     const char *found = NULL;
+    char text[200];
     for (size_t i = 0; i < t->from->n; i++) {
         const char *name = t->from->tensors[i].name;
         size_t n = strlen(name), m = sizeof first - 1;
         if (n < m || strcmp(name + n - m, first) || n - m >= sizeof t->prefix || (n > m && name[n - m - 1] != '.'))
             continue;
-        if (found)
-            problem_error(t->reader.problems, (struct place){t->weights_file, NULL},
-                          "two recurrent modules, %.100s and %.100s; keep the tensors of one", found, name);
+        if (found) {
+            snprintf(text, sizeof text, ": a second recurrent module beside that of %.100s; keep the tensors of one",
+                     found);
+            tensor_problem(t, name, text);
+        }
         found = name;
         snprintf(t->prefix, sizeof t->prefix, "%.*s", (int)(n - m), name);
     }
@@ -344,9 +348,9 @@ static void convert(struct torch *t, const struct keras_model *config)
 bool torch_model_read(const json_t *json, const char *file, const struct tensor_set *from, const char *weights_file,
                       struct problems *problems, struct keras_model *out, struct tensor_set *tensors)
 {
-    size_t before = problems->n_errors;
+    bool failed = false;
     const json_t *name = json_object_get(json, "class_name");
-    struct torch t = {.reader = {.file = file, .keras_major = 2, .problems = problems},
+    struct torch t = {.reader = {.file = file, .keras_major = 2, .problems = problems, .failed = &failed},
                       .kind = find_kind(json_string_value(name)),
                       .from = from,
                       .weights_file = weights_file,
@@ -359,13 +363,13 @@ bool torch_model_read(const json_t *json, const char *file, const struct tensor_
     }
     read_config(&t, json_object_get(json, "config"));
     read_head(&t, json_object_get(json, "head"));
-    if (problems->n_errors == before && !configure(&t, out))
+    if (!failed && !configure(&t, out))
         keras_error(&t.reader, "", "out of memory");
-    if (problems->n_errors == before)
+    if (!failed)
         find_prefix(&t);
-    if (problems->n_errors == before)
+    if (!failed)
         convert(&t, out);
-    if (problems->n_errors == before)
+    if (!failed)
         return true;
     keras_model_close(out);
     tensor_set_close(tensors);

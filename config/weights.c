@@ -1,6 +1,7 @@
 /* Weights: which tensor of the file belongs to which layer, by name or by position. */
 #include "weights.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,20 @@ struct build {
     struct problems *problems;
     size_t position; /* next tensor, by position */
     size_t bytes;    /* of the tensors so far */
-    size_t errors;   /* before this model: with more, layers are checked but not built */
+    bool failed;     /* layers are checked on, but no more built */
 };
+
+/* An error of this model's weights. */
+__attribute__((format(printf, 2, 3))) static void refuse(struct build *b, const char *format, ...)
+{
+    char text[900];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    b->failed = true;
+    problem_error(b->problems, b->place, "%s", text);
+}
 
 /* ---- names ---- */
 
@@ -137,22 +150,21 @@ static void check(struct build *b, const struct named_tensor *found, const struc
     shape_text(t->shape, t->rank, want, sizeof want);
     if (!layer_tensor_elements(t, &elements) || !rnn_size_mul(elements, sizeof(float), &bytes) ||
         !rnn_size_add(b->bytes, bytes, &b->bytes) || b->bytes > max_model_bytes) {
-        problem_error(b->problems, b->place, "its weights would take more than 16 GiB (tensor %s %s)", name, want);
+        refuse(b, "its weights would take more than 16 GiB (tensor %s %s)", name, want);
         return;
     }
     if (b->set && !found) {
-        problem_error(b->problems, b->place, "tensor %s is missing, expected with shape %s", name, want);
+        refuse(b, "tensor %s is missing, expected with shape %s", name, want);
         return;
     }
     if (found && !tensor_is_float(found)) {
-        problem_error(b->problems, b->place, "tensor %s has dtype %s, expected F32, F64, F16 or BF16", found->name,
-                      found->type_name);
+        refuse(b, "tensor %s has dtype %s, expected F32, F64, F16 or BF16", found->name, found->type_name);
         return;
     }
     if (found && !same_shape(found, t)) {
         shape_text(found->shape, found->rank, have, sizeof have);
-        problem_error(b->problems, b->place, "tensor %.200s has shape %s, expected %s%s%s", found->name, have, want,
-                      b->naming == NAMED_BY_POSITION ? " of " : "", b->naming == NAMED_BY_POSITION ? name : "");
+        refuse(b, "tensor %.200s has shape %s, expected %s%s%s", found->name, have, want,
+               b->naming == NAMED_BY_POSITION ? " of " : "", b->naming == NAMED_BY_POSITION ? name : "");
     }
 }
 
@@ -168,11 +180,11 @@ static const float *numbers(struct build *b, const struct named_tensor *found, c
     layer_tensor_elements(t, &elements);
     *owned = rnn_alloc(elements, sizeof **owned);
     if (!*owned)
-        problem_error(b->problems, b->place, "out of memory for tensor %s", name);
+        refuse(b, "out of memory for tensor %s", name);
     else if (found)
         tensor_to_floats(found, *owned);
     else if (layer_tensor_initialize(t, b->seed, name, *owned, &error))
-        problem_error(b->problems, b->place, "%s", error.text);
+        refuse(b, "%s", error.text);
     return *owned;
 }
 
@@ -185,16 +197,16 @@ static void build_layer(struct build *b, size_t index)
     struct rnn_error error = {{0}};
     size_t n = 0;
     if (rnn_model_shape_before(model, index, &in, &error)) {
-        problem_error(b->problems, b->place, "%s", error.text);
+        refuse(b, "%s", error.text);
         return;
     }
     while (layer_tensor_at(layer, &in, n, &t))
         n++;
     if (n && !in.width) {
-        problem_error(b->problems, b->place,
-                      "layer \"%s\": the number of its features depends on the number of timesteps, which is not "
-                      "known; give the input layer a shape with timesteps",
-                      layer->name);
+        refuse(b,
+               "layer \"%s\": the number of its features depends on the number of timesteps, which is not "
+               "known; give the input layer a shape with timesteps",
+               layer->name);
         return;
     }
     const float **tensors = calloc(n + 1, sizeof *tensors);
@@ -202,15 +214,14 @@ static void build_layer(struct build *b, size_t index)
     struct named_tensor **found = calloc(n + 1, sizeof *found);
     char name[NAME_BYTES];
     if (!tensors || !owned || !found)
-        problem_error(b->problems, b->place, "out of memory");
+        refuse(b, "out of memory");
     for (size_t i = 0; found && i < n && layer_tensor_at(layer, &in, i, &t); i++) {
         found[i] = find(b, index, &t, i, name, sizeof name);
         if (found[i])
             found[i]->used = true;
         check(b, found[i], &t, name);
     }
-    for (size_t i = 0; i < n && b->problems->n_errors == b->errors;
-         i++) { /* nothing is allocated before all is checked */
+    for (size_t i = 0; i < n && !b->failed; i++) { /* nothing is allocated before all is checked */
         layer_tensor_at(layer, &in, i, &t);
         full_name(b, index, &t, i, name, sizeof name);
         tensors[i] = numbers(b, found[i], &t, name, &owned[i]);
@@ -218,8 +229,8 @@ static void build_layer(struct build *b, size_t index)
         if (tensors[i] && layer_tensor_elements(&t, &elements))
             digest_add(b->digest, tensors[i], elements * sizeof *tensors[i]);
     }
-    if (b->problems->n_errors == b->errors && layer_build(layer, &in, tensors, b->vec, &error))
-        problem_error(b->problems, b->place, "%s", error.text);
+    if (!b->failed && layer_build(layer, &in, tensors, b->vec, &error))
+        refuse(b, "%s", error.text);
     for (size_t i = 0; owned && i < n; i++)
         free(owned[i]);
     free(tensors);
@@ -246,12 +257,10 @@ static void find_input_size(struct build *b, size_t input_size)
     if (!input->width)
         input->width = input_size;
     if (!input->width)
-        problem_error(b->problems, b->place,
-                      "the number of input features is not known; set \"input_size\" in the model's entry "
-                      "(--input-size), or batch_input_shape in the configuration");
+        refuse(b, "the number of input features is not known; set \"input_size\" in the model's entry "
+                  "(--input-size), or batch_input_shape in the configuration");
     else if (input_size && input->width != input_size && !input->ids)
-        problem_error(b->problems, b->place, "the model has %zu input features, the entry's input_size is %zu",
-                      input->width, input_size);
+        refuse(b, "the model has %zu input features, the entry's input_size is %zu", input->width, input_size);
 }
 
 bool weights_build(struct keras_model *config, const struct tensor_set *set, enum tensor_naming naming, uint64_t seed,
@@ -265,11 +274,10 @@ bool weights_build(struct keras_model *config, const struct tensor_set *set, enu
                       .vec = vec,
                       .digest = digest,
                       .place = place,
-                      .problems = problems,
-                      .errors = problems->n_errors};
+                      .problems = problems};
     struct rnn_error error = {{0}};
     find_input_size(&b, input_size);
-    if (problems->n_errors > b.errors)
+    if (b.failed)
         return false;
     for (size_t i = 0; i < config->model.n_layers; i++)
         build_layer(&b, i);
@@ -278,10 +286,9 @@ bool weights_build(struct keras_model *config, const struct tensor_set *set, enu
         char have[200];
         shape_text(left->shape, left->rank, have, sizeof have);
         if (!left->used && !is_beside(left->name))
-            problem_error(problems, place, "tensor \"%.200s\" %s belongs to no layer of the configuration", left->name,
-                          have);
+            refuse(&b, "tensor \"%.200s\" %s belongs to no layer of the configuration", left->name, have);
     }
-    if (problems->n_errors == b.errors && rnn_model_finish(&config->model, &error))
-        problem_error(problems, place, "%s", error.text);
-    return problems->n_errors == b.errors;
+    if (!b.failed && rnn_model_finish(&config->model, &error))
+        refuse(&b, "%s", error.text);
+    return !b.failed;
 }

@@ -147,7 +147,10 @@ int cli_problems(const struct problems *problems)
         fprintf(stderr, "warning: %s\n", problems->warnings[i]);
     for (size_t i = 0; i < problems->n_errors; i++)
         fprintf(stderr, "%s\n", problems->errors[i]);
-    return problems->n_errors ? EXIT_BAD_INPUT : EXIT_GOOD;
+    if (problems->all_errors > problems->n_errors)
+        fprintf(stderr, "and %zu more problem%s\n", problems->all_errors - problems->n_errors,
+                problems->all_errors - problems->n_errors == 1 ? "" : "s");
+    return problems->all_errors ? EXIT_BAD_INPUT : EXIT_GOOD;
 }
 
 const struct vec_ops *cli_kernels(struct problems *problems)
@@ -172,7 +175,7 @@ bool cli_load_model(struct cli *cli, const struct command *command, struct model
     }
     bool good = cli_add_model(cli);
     const struct vec_ops *kernels = cli_kernels(&cli->problems);
-    if (good && kernels && !cli->problems.n_errors)
-        model_load(&cli->settings.models[cli->settings.n_models - 1], NULL, kernels, &cli->problems, model);
-    return cli_problems(&cli->problems) == EXIT_GOOD;
+    good = good && kernels && !cli->problems.all_errors &&
+           model_load(&cli->settings.models[cli->settings.n_models - 1], NULL, kernels, &cli->problems, model);
+    return cli_problems(&cli->problems) == EXIT_GOOD && good;
 }

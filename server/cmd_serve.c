@@ -92,7 +92,7 @@ static void drain(struct server *server, struct http *http, const sigset_t *sign
 
 static bool bring_up(struct server *server, struct problems *problems)
 {
-    size_t scratch_bytes, before = problems->n_errors;
+    size_t scratch_bytes;
     if (!server_load(server, problems, &scratch_bytes))
         return false;
     if (!pool_start(&server->pool, server->n_workers, server->settings->pin, (size_t)server->settings->max_queue,
@@ -102,7 +102,7 @@ static bool bring_up(struct server *server, struct problems *problems)
         return false;
     }
     server->state = SERVER_READY;
-    return problems->n_errors == before;
+    return true;
 }
 
 static void block_signals(sigset_t *signals)
@@ -178,7 +178,7 @@ int command_serve(const struct command *command, int argc, char **argv)
             settings_name_model(&cli.settings, platform_model_name(), "MODEL_NAME", &cli.problems);
         settings_check(&cli.settings, &cli.problems);
         const struct vec_ops *kernels = cli_kernels(&cli.problems);
-        code = cli.problems.n_errors ? cli_problems(&cli.problems) : serve(&cli, kernels);
+        code = cli.problems.all_errors ? cli_problems(&cli.problems) : serve(&cli, kernels);
     }
     cli_close(&cli);
     return code;
@@ -194,9 +194,10 @@ int command_check(const struct command *command, int argc, char **argv)
         settings_check(&cli.settings, &cli.problems);
         struct server server = {.settings = &cli.settings, .vec = cli_kernels(&cli.problems)};
         size_t scratch_bytes;
-        if (server.vec)
-            server_load(&server, &cli.problems, &scratch_bytes);
+        bool good = server.vec && server_load(&server, &cli.problems, &scratch_bytes);
         code = cli_problems(&cli.problems);
+        if (code == EXIT_GOOD && !good)
+            code = EXIT_BAD_INPUT;
         if (code == EXIT_GOOD)
             printf("%s: %zu model%s, no problem found\n", cli.settings.file, server.n_slots,
                    server.n_slots == 1 ? "" : "s");

@@ -19,11 +19,14 @@ int local_open(struct local *local, struct cli *cli, const struct command *comma
         return cli_bad_usage(command, "a MODEL is missing", NULL);
     local->server.memory.limit = (size_t)cli->settings.max_inflight_bytes;
     local->server.vec = cli_kernels(&cli->problems);
-    bool good = cli_add_model(cli) && local->server.vec && !cli->problems.n_errors &&
+    bool good = cli_add_model(cli) && local->server.vec && !cli->problems.all_errors &&
                 server_load(&local->server, &cli->problems, &scratch_bytes);
-    if (good && !arena_reserve(&local->worker.arena, scratch_bytes))
+    if (good && !arena_reserve(&local->worker.arena, scratch_bytes)) {
         problem_error(&cli->problems, (struct place){cli->positional, NULL}, "out of memory");
-    return cli_problems(&cli->problems);
+        good = false;
+    }
+    int code = cli_problems(&cli->problems);
+    return good ? code : EXIT_BAD_INPUT;
 }
 
 static void nothing_waits(struct request *request)

@@ -51,7 +51,7 @@ static struct model *load(const struct server *server, const struct model_entry 
 bool server_load(struct server *server, struct problems *problems, size_t *scratch_bytes)
 {
     const struct settings *settings = server->settings;
-    size_t before = problems->n_errors;
+    bool good = true;
     *scratch_bytes = 0;
     pthread_mutex_init(&server->models_lock, NULL);
     server->slots = calloc(settings->n_models + 1, sizeof *server->slots);
@@ -66,10 +66,11 @@ bool server_load(struct server *server, struct problems *problems, size_t *scrat
             server->default_slot = server->n_slots;
         model_stamp(slot->entry, slot->stamp);
         slot->current = load(server, slot->entry, problems);
+        good &= slot->current != NULL;
         if (slot->current && slot->current->scratch_bytes > *scratch_bytes)
             *scratch_bytes = slot->current->scratch_bytes;
     }
-    return problems->n_errors == before;
+    return good;
 }
 
 /* Why a version was not loaded, for answers and labels: names in files may be cut in the middle of a character. */

@@ -5,7 +5,8 @@ static struct problems problems;
 
 static struct activation activation(const char *text, int major)
 {
-    struct keras_reader reader = {"m.json", major, &problems, 0};
+    bool failed = false;
+    struct keras_reader reader = {"m.json", major, &problems, &failed, 0};
     struct activation out = {.kind = ACT_TANH};
     json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
     keras_activation(&reader, json, "/a", &out);
@@ -15,7 +16,8 @@ static struct activation activation(const char *text, int major)
 
 static struct initializer initializer(const char *text)
 {
-    struct keras_reader reader = {"m.json", 2, &problems, 0};
+    bool failed = false;
+    struct keras_reader reader = {"m.json", 2, &problems, &failed, 0};
     struct initializer out = {.kind = INIT_ZEROS};
     json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
     keras_initializer(&reader, json, "/i", &out);

@@ -89,6 +89,40 @@ static void tensors_must_match_the_configuration(void **state)
     refused("no model.json and no model file in this folder");
 }
 
+/* A list of problems that is full is no sign that all is well: nothing is built from tensors of other shapes. */
+static void a_hundred_problems_hide_none(void **state)
+{
+    (void)state;
+    struct model model;
+    struct model_entry entry = {.name = (char *)"m", .path = folder, .where = (char *)""};
+    const char *const configs[] = {
+        layer,
+        "{\"class_name\": \"torch.nn.RNN\", \"config\": {\"input_size\": 3, \"hidden_size\": 2}}",
+        "{\"class_name\": \"SimpleRNN\", \"config\": {\"units\": -1}}",
+        "{\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 2, \"activation\": \"tanhh\"}}",
+        "{\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 2, \"kernel_initializer\": \"onez\"}}",
+        "no JSON",
+    };
+    write_tensors("{" T("cells.0.kernel", "[3, 2]", 0, 24) "," T("cells.0.recurrent_kernel", "[4]", 24,
+                                                                 40) "," T("cells.0.bias", "[2]", 40, 48) "}",
+                  12);
+    for (int i = 0; i < 150; i++)
+        problem_error(&problems, (struct place){NULL, NULL}, "%d", i);
+    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+        size_t before = problems.all_errors;
+        write_file("model.json", configs[i], strlen(configs[i]));
+        assert_false(model_load(&entry, NULL, &vec_c, &problems, &model));
+        assert_true(problems.all_errors > before);
+    }
+    assert_int_equal(problems.n_errors, 100);
+    problems_close(&problems);
+    char path[256];
+    snprintf(path, sizeof path, "%s/model.json", folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/weights.safetensors", folder);
+    unlink(path);
+}
+
 static void initializers_give_the_same_model_for_a_seed(void **state)
 {
     (void)state;
@@ -127,6 +161,7 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(tensors_must_match_the_configuration),
+                                       cmocka_unit_test(a_hundred_problems_hide_none),
                                        cmocka_unit_test(initializers_give_the_same_model_for_a_seed)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

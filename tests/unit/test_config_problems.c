@@ -15,8 +15,11 @@ static void problems_are_lines(void **state)
     for (int i = 0; i < 200; i++)
         problem_error(&problems, (struct place){NULL, NULL}, "%d", i);
     assert_int_equal(problems.n_errors, 100);
+    assert_int_equal(problems.all_errors, 202);
+    assert_int_equal(problems.all_warnings, 1);
     problems_close(&problems);
     assert_int_equal(problems.n_errors, 0);
+    assert_int_equal(problems.all_errors, 0);
 }
 
 static void nearest_word_is_found_or_none(void **state)
