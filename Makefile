@@ -27,7 +27,7 @@ CFLAGS_all = $(CFLAGS_common) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $
 LDFLAGS_all = $(LDFLAGS_common) $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
 LIBS = -lhdf5_hl $(shell pkg-config --libs $(NEEDED)) -lm
 
-CORE := $(wildcard core/*.c) core/vec/vec_select.c core/vec/vec_c.c core/vec/vec_openblas.c
+CORE := $(wildcard core/*.c core/cells/*.c core/layers/*.c) core/vec/vec_select.c core/vec/vec_c.c core/vec/vec_openblas.c
 ifeq ($(shell uname -m),x86_64)
 CORE += core/vec/vec_avx2.c core/vec/vec_avx512.c
 endif
@@ -148,7 +148,7 @@ neon: ## the vector kernels of arm64, cross-compiled and run under qemu
 	@tools/install.sh neon
 	@mkdir -p build/neon
 	$(Q)aarch64-linux-gnu-gcc -std=c11 -D_GNU_SOURCE -I. -O2 -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno -static -o build/neon/test_neon \
-	  tests/neon/test_neon.c $(wildcard core/*.c) core/vec/vec_select.c core/vec/vec_c.c core/vec/vec_neon.c -lm
+	  tests/neon/test_neon.c $(wildcard core/*.c core/cells/*.c core/layers/*.c) core/vec/vec_select.c core/vec/vec_c.c core/vec/vec_neon.c -lm
 	@tests/run.sh tests/neon/run.sh
 clients: all ## the protocols' own clients from PyPI against the server
 	@tools/install.sh clients

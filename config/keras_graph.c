@@ -1,7 +1,7 @@
 /* Functional models: nodes that take tensors of other nodes, and the plain chain that is looked for in them. */
 #include "keras_graph.h"
 
-#include "core/cell.h"
+#include "core/cells/cell.h"
 
 #include <stdio.h>
 #include <stdlib.h>

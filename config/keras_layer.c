@@ -25,7 +25,7 @@ static const char *const rnn_keys[] = {
 /* ---- recurrent layers ---- */
 
 static void read_options(const struct keras_reader *reader, const json_t *config, const char *path,
-                         struct rnn_layer *options)
+                         struct rnn_recurrence *options)
 {
     keras_bool(reader, config, path, "return_sequences", &options->return_sequences);
     keras_bool(reader, config, path, "return_state", &options->return_state);

@@ -2,7 +2,7 @@
 #ifndef CONFIG_SETTINGS_H
 #define CONFIG_SETTINGS_H
 
-#include "../core/packed.h"
+#include "core/packed.h"
 #include "problems.h"
 
 #include <jansson.h>

@@ -1,7 +1,7 @@
 /* Weight initializers: random streams, distributions, orthogonal matrices; bit-identical everywhere. */
-#include "initializer.h"
+#include "core/initializer.h"
 
-#include "arena.h"
+#include "core/arena.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #ifndef RNN_INITIALIZER_H
 #define RNN_INITIALIZER_H
 
-#include "status.h"
+#include "core/status.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,13 +2,13 @@
 #ifndef RNN_MODEL_H
 #define RNN_MODEL_H
 
-#include "layer.h"
+#include "core/layers/layer.h"
 
 enum { MODEL_MAX_LAYERS = 256 };
 
 /* One direction of one recurrent layer, in model order; whose states stand at state_offset of a row's states. */
 struct model_part {
-    const struct rnn_layer *layer;
+    const struct rnn_recurrence *layer;
     size_t state_offset;
     char name[LAYER_NAME_BYTES + 12]; /* "lstm", "bidirectional/forward" */
 };

@@ -1,5 +1,5 @@
 /* Layer normalization of one vector. */
-#include "normalize.h"
+#include "core/normalize.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* Packing of weight matrices into panels, and rounding to the smaller formats. */
-#include "packed.h"
+#include "core/packed.h"
 
-#include "arena.h"
+#include "core/arena.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,10 +3,10 @@
  *   struct rnn_cell_spec *spec = rnn_cell_spec_new(cell_class_find("LSTMCell", NULL));   what is asked for
  *   spec->units = 128;
  *   const float *tensors[1][CELL_MAX_TENSORS] = {{kernel, recurrent_kernel, bias}};      Keras's own layout
- *   struct rnn_layer layer = {.return_sequences = true};
+ *   struct rnn_recurrence layer = {.return_sequences = true};
  *   rnn_stack_init(&layer.stack, spec, features, tensors, vec_select(NULL), &err);       weights packed
- *   rnn_layer_begin(&layer, rows, n, order);                                             sequences of any lengths
- *   while ((left = rnn_layer_advance(&layer, order, left, &arena, NULL)))                      some timesteps at a time
+ *   rnn_recurrence_begin(&layer, rows, n, order);                                             sequences of any lengths
+ *   while ((left = rnn_recurrence_advance(&layer, order, left, &arena, NULL)))                      some timesteps at a time
  *       ;
  *
  * core knows numbers and memory alone: no files, JSON, sockets, threads or logging. Weights are pointers, errors are
@@ -15,15 +15,15 @@
 #ifndef RNN_H
 #define RNN_H
 
-#include "activation.h"
-#include "arena.h"
-#include "cell.h"
-#include "initializer.h"
-#include "layer.h"
-#include "model.h"
-#include "rnn_layer.h"
-#include "stack.h"
-#include "status.h"
-#include "vec/vec.h"
+#include "core/activation.h"
+#include "core/arena.h"
+#include "core/cells/cell.h"
+#include "core/cells/recurrence.h"
+#include "core/cells/stack.h"
+#include "core/initializer.h"
+#include "core/layers/layer.h"
+#include "core/model.h"
+#include "core/status.h"
+#include "core/vec/vec.h"
 
 #endif

@@ -1,5 +1,5 @@
 /* Error sentences: the first one wins. */
-#include "status.h"
+#include "core/status.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Jobs of a team: who is there joins by a compare-and-swap, then all begin; they meet by counters of their own. */
-#include "team.h"
+#include "core/team.h"
 
-#include "vec/vec.h"
+#include "core/vec/vec.h"
 
 /* Pauses before a waiting thread gives its processor away, and before a helper without work leaves: of the order of 200 and
    100 us. A neighbour on a shared processor must not cost a run its time slices: a team whose members have relaxed so

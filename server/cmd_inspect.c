@@ -33,7 +33,7 @@ static void state_text(const struct rnn_cell *cell, char *out, size_t size)
         snprintf(out + n, size - n, "]");
 }
 
-static void print_cells(const struct rnn_layer *part, const char *side)
+static void print_cells(const struct rnn_recurrence *part, const char *side)
 {
     const struct rnn_stack *stack = &part->stack;
     for (size_t i = 0; i < stack->n_cells; i++) {
@@ -63,7 +63,7 @@ static void print_layer(const struct rnn_model *chain, size_t i)
         print_cells(&layer->parts[p], layer->n_parts > 1 ? sides[p] : "");
     if (!layer->n_parts)
         return;
-    const struct rnn_layer *options = &layer->parts[0];
+    const struct rnn_recurrence *options = &layer->parts[0];
     if (options->return_sequences || options->return_state || options->go_backwards || options->time_major ||
         options->stateful || options->zero_output_for_mask)
         printf("  options:%s%s%s%s%s%s\n", options->return_sequences ? " return_sequences" : "",

@@ -19,9 +19,9 @@ library=${1:-build/release/libcellserve_core.a}
 [ -f "$library" ] || library=$(ls build/*/libcellserve_core.a | head -1)
 check core_uses_no_json_http_threads_or_files \
     "$(nm -A -u "$library" | grep -E ' U (json_|MHD_|pthread_|fopen|fclose|fread|fwrite|open$|read$|write$|printf$|fprintf|getenv|socket)' | head)"
-check only_http_includes_microhttpd "$(grep -ln 'microhttpd\.h' server/*.[ch] core/*.[ch] core/vec/*.[ch] config/*.[ch] | grep -v '^server/http\.c$')"
-check only_one_file_includes_cblas "$(grep -ln 'cblas\.h' server/*.[ch] core/*.[ch] core/vec/*.[ch] config/*.[ch] | grep -v '^core/vec/vec_openblas\.c$')"
-check core_includes_no_other_room "$(grep -nE '#include "(\.\./)*(config|server)/' core/*.[ch] core/vec/*.[ch])"
+check only_http_includes_microhttpd "$(grep -ln 'microhttpd\.h' server/*.[ch] core/*.[ch] core/*/*.[ch] config/*.[ch] | grep -v '^server/http\.c$')"
+check only_one_file_includes_cblas "$(grep -ln 'cblas\.h' server/*.[ch] core/*.[ch] core/*/*.[ch] config/*.[ch] | grep -v '^core/vec/vec_openblas\.c$')"
+check core_includes_no_other_room "$(grep -nE '#include "(\.\./)*(config|server)/' core/*.[ch] core/*/*.[ch])"
 check config_includes_no_server "$(grep -nE '#include "(\.\./)*server/' config/*.[ch])"
-check core_includes_no_jansson "$(grep -nE 'jansson\.h|pthread\.h|stdio\.h' core/*.h core/vec/*.[ch])"
+check core_includes_no_jansson "$(grep -nE 'jansson\.h|pthread\.h|stdio\.h' core/*.h core/*/*.h core/vec/*.c)"
 exit $bad

@@ -2,8 +2,8 @@
 #ifndef RNN_VEC_H
 #define RNN_VEC_H
 
-#include "../activation.h"
-#include "../packed.h"
+#include "core/activation.h"
+#include "core/packed.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -37,7 +37,7 @@ static float *random_floats(size_t n, float scale, unsigned seed)
 }
 
 /* A stack of one cell, with the same weights for every table. */
-static void build(struct rnn_layer *layer, const struct cell_class *class, size_t units, bool reset_after,
+static void build(struct rnn_recurrence *layer, const struct cell_class *class, size_t units, bool reset_after,
                   enum activation_kind activation, const struct vec_ops *vec, enum packed_format format)
 {
     struct rnn_cell_spec *spec = rnn_cell_spec_new(class);
@@ -52,7 +52,7 @@ static void build(struct rnn_layer *layer, const struct cell_class *class, size_
         cell_tensor_elements(&shapes[t], &elements);
         tensors[0][shapes[t].slot] = random_floats(elements, 1 / sqrtf((float)units), (unsigned)t + 1);
     }
-    *layer = (struct rnn_layer){.return_sequences = true};
+    *layer = (struct rnn_recurrence){.return_sequences = true};
     if (rnn_stack_init(&layer->stack, spec, 5, (const float *const(*)[CELL_MAX_TENSORS])tensors, vec, format, NULL))
         abort();
     for (size_t t = 0; t < CELL_MAX_TENSORS; t++)
@@ -61,7 +61,7 @@ static void build(struct rnn_layer *layer, const struct cell_class *class, size_
 
 enum { STEPS = 6, MAX_ROWS = 17, MAX_UNITS = 70 };
 
-static void run(const struct rnn_layer *layer, size_t rows, float *outputs)
+static void run(const struct rnn_recurrence *layer, size_t rows, float *outputs)
 {
     static float states[MAX_ROWS][2 * MAX_UNITS];
     struct rnn_row row[MAX_ROWS], *order[MAX_ROWS];
@@ -77,10 +77,10 @@ static void run(const struct rnn_layer *layer, size_t rows, float *outputs)
                                   .outputs = outputs + r * STEPS * units,
                                   .output_stride = (ptrdiff_t)units,
                                   .sequences = true};
-    if (!rnn_layer_scratch(layer, rows, &bytes) || !arena_reserve(&arena, bytes))
+    if (!rnn_recurrence_scratch(layer, rows, &bytes) || !arena_reserve(&arena, bytes))
         abort();
-    const struct rnn_layer_means means = {.order = order, .arena = &arena};
-    rnn_layer_run(layer, row, rows, &means);
+    const struct rnn_recurrence_means means = {.order = order, .arena = &arena};
+    rnn_recurrence_run(layer, row, rows, &means);
     arena_close(&arena);
     free(inputs);
 }
@@ -92,7 +92,7 @@ static double steps(enum packed_format format, enum activation_kind activation)
     double worst = 0;
     for (size_t units = 1; units <= MAX_UNITS; units++)
         for (size_t c = 0; c < 4; c++) {
-            struct rnn_layer neon, plain;
+            struct rnn_recurrence neon, plain;
             size_t rows = 1 + (units * 7 + c * 3) % MAX_ROWS;
             build(&neon, classes[c], units, c < 3, activation, &vec_neon, format);
             build(&plain, classes[c], units, c < 3, activation, &vec_c, format);

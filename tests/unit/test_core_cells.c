@@ -22,7 +22,7 @@ static void check(spec_maker *make, const unsigned char *mask, size_t n_outputs,
     const struct vec_ops *vec;
     for (size_t v = 0; (vec = vec_available(v)); v++) {
         float x[6], y[32], s[32] = {0};
-        struct rnn_layer layer = {.return_sequences = true};
+        struct rnn_recurrence layer = {.return_sequences = true};
         golden_inputs(x);
         unit_build(&layer.stack, make(), 2, vec, 0.5);
         unit_run(&layer, x, mask, 3, s, y);

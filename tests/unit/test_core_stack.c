@@ -52,7 +52,7 @@ static void nesting_does_not_change_numbers(void **state)
     (void)state;
     struct rnn_cell_spec *flat[] = {unit_leaf(&cell_simple_rnn, 2), unit_leaf(&cell_lstm, 4), unit_leaf(&cell_gru, 3),
                                     unit_leaf(&cell_lstm, 5)};
-    struct rnn_layer a = {.return_sequences = true}, b = {.return_sequences = true};
+    struct rnn_recurrence a = {.return_sequences = true}, b = {.return_sequences = true};
     unit_build(&a.stack, nested(), 3, vec_select(NULL), 0.5);
     unit_build(&b.stack, unit_stack(flat, 4), 3, vec_select(NULL), 0.5);
     float x[12], ya[20], yb[20], sa[23] = {0}, sb[23] = {0};

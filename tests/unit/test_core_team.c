@@ -16,7 +16,7 @@ enum { ROUNDS = 20 };
 enum { TIMESTEPS = 40, MAX_ROWS = 40, FEATURES = 5 };
 
 /* Rows of different lengths, some masked, through a layer with a team or without. */
-static void run(const struct rnn_layer *layer, size_t rows, struct team *team, float *states, float *outputs)
+static void run(const struct rnn_recurrence *layer, size_t rows, struct team *team, float *states, float *outputs)
 {
     static float inputs[MAX_ROWS][TIMESTEPS][FEATURES];
     static unsigned char masks[MAX_ROWS][TIMESTEPS];
@@ -43,9 +43,9 @@ static void run(const struct rnn_layer *layer, size_t rows, struct team *team, f
                                   .output_stride = (ptrdiff_t)width,
                                   .sequences = true};
     }
-    assert_true(rnn_layer_scratch(layer, rows, &bytes) && arena_reserve(&arena, bytes));
-    const struct rnn_layer_means means = {.order = order, .arena = &arena, .team = team};
-    assert_true(rnn_layer_run(layer, all, rows, &means));
+    assert_true(rnn_recurrence_scratch(layer, rows, &bytes) && arena_reserve(&arena, bytes));
+    const struct rnn_recurrence_means means = {.order = order, .arena = &arena, .team = team};
+    assert_true(rnn_recurrence_run(layer, all, rows, &means));
     arena_close(&arena);
 }
 
@@ -60,7 +60,7 @@ static struct rnn_cell_spec *stack_of(const struct cell_class *class, size_t uni
     return unit_stack(cells, n);
 }
 
-static void check(const struct rnn_layer *layer, size_t rows, struct pool *pool)
+static void check(const struct rnn_recurrence *layer, size_t rows, struct pool *pool)
 {
     size_t n_states = rows * layer->stack.state_elems, n_outputs = rows * TIMESTEPS * layer->stack.output_size;
     float *alone = malloc((n_states + n_outputs) * sizeof *alone),
@@ -94,7 +94,7 @@ static void teams_compute_what_one_thread_does(void **state)
         for (size_t c = 0; c < sizeof classes / sizeof *classes; c++)
             for (size_t k = 0; k < 4; k++) {
                 static const size_t units[] = {3, 37, 100, 150}, cells[] = {3, 2, 2, 1};
-                struct rnn_layer layer = {.return_sequences = true};
+                struct rnn_recurrence layer = {.return_sequences = true};
                 unit_build(&layer.stack, stack_of(classes[c], units[k], cells[k], c != 3), FEATURES, vec,
                            1 / sqrt((double)units[k]));
                 check(&layer, 1, &pool);

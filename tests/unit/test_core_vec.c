@@ -63,7 +63,7 @@ static void steps_agree_with_plain_c(void **state)
         double worst = 0;
         for (size_t units = 1; units <= 70; units++)
             for (size_t c = 0; c < 4; c++) {
-                struct rnn_layer plain = {.return_sequences = true}, fast = {.return_sequences = true};
+                struct rnn_recurrence plain = {.return_sequences = true}, fast = {.return_sequences = true};
                 struct rnn_cell_spec *specs[2];
                 for (int i = 0; i < 2; i++) {
                     specs[i] = unit_leaf(classes[c % 3], units);

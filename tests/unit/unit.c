@@ -60,7 +60,7 @@ void unit_build(struct rnn_stack *stack, struct rnn_cell_spec *spec, size_t feat
             free(weights[i][t]);
 }
 
-void unit_run(const struct rnn_layer *layer, const float *inputs, const unsigned char *mask, size_t timesteps,
+void unit_run(const struct rnn_recurrence *layer, const float *inputs, const unsigned char *mask, size_t timesteps,
               float *states, float *outputs)
 {
     struct arena arena = {0};
@@ -75,10 +75,10 @@ void unit_run(const struct rnn_layer *layer, const float *inputs, const unsigned
                           .output_stride = layer->stack.output_size,
                           .sequences = true},
                    *order[1];
-    assert_true(rnn_layer_scratch(layer, 1, &bytes));
+    assert_true(rnn_recurrence_scratch(layer, 1, &bytes));
     assert_true(arena_reserve(&arena, bytes));
-    rnn_layer_begin(layer, &row, 1, order);
-    while (rnn_layer_advance(layer, order, 1, &arena, NULL))
+    rnn_recurrence_begin(layer, &row, 1, order);
+    while (rnn_recurrence_advance(layer, order, 1, &arena, NULL))
         ;
     arena_close(&arena);
 }

@@ -33,7 +33,7 @@ void unit_build(struct rnn_stack *stack, struct rnn_cell_spec *spec, size_t feat
                 double scale);
 
 /* Run one sequence [timesteps, features]; outputs [timesteps, output_size], states in and out. */
-void unit_run(const struct rnn_layer *layer, const float *inputs, const unsigned char *mask, size_t timesteps,
+void unit_run(const struct rnn_recurrence *layer, const float *inputs, const unsigned char *mask, size_t timesteps,
               float *states, float *outputs);
 
 /* A file of its own in /tmp with these bytes; the path is valid until the next call. */

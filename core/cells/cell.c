@@ -1,7 +1,7 @@
 /* What all cells have in common: the table of classes, specs, weight tensors, packing of the kernel. */
 #include "cell.h"
 
-#include "arena.h"
+#include "core/arena.h"
 
 #include <stdlib.h>
 #include <string.h>

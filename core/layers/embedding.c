@@ -1,6 +1,6 @@
 /* Embedding: the row of a table for every whole number; with mask_zero, 0 stands for a timestep that does not count.
    Source: keras/layers/core/embedding.py. */
-#include "layer.h"
+#include "core/layers/layer.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* Layers of a model: how one is configured, which weights it takes, how it runs. */
-#ifndef RNN_LAYER_KINDS_H
-#define RNN_LAYER_KINDS_H
+#ifndef RNN_LAYER_H
+#define RNN_LAYER_H
 
-#include "rnn_layer.h"
+#include "core/cells/recurrence.h"
 
 struct layer_class;
 
@@ -27,7 +27,7 @@ struct layer {
     char class_name[32], name[LAYER_NAME_BYTES];
 
     /* RNN (one part) and Bidirectional (forward, backward): options, and the cells, which building moves to the stacks */
-    struct rnn_layer parts[LAYER_MAX_PARTS];
+    struct rnn_recurrence parts[LAYER_MAX_PARTS];
     struct rnn_cell_spec *cells[LAYER_MAX_PARTS];
     size_t n_parts;
     enum merge_mode merge;

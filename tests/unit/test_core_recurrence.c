@@ -2,7 +2,7 @@
 
 enum { F = 3, U = 5, S = 2 * U };
 
-static void build(struct rnn_layer *layer, const struct vec_ops *vec)
+static void build(struct rnn_recurrence *layer, const struct vec_ops *vec)
 {
     unit_build(&layer->stack, unit_leaf(&cell_lstm, U), F, vec, 0.4);
 }
@@ -22,7 +22,7 @@ static void split_sequences_continue_exactly(void **state)
     const struct vec_ops *vec;
     random_floats(x, T * F, 1);
     for (size_t v = 0; (vec = vec_available(v)); v++) {
-        struct rnn_layer layer = {.return_sequences = true};
+        struct rnn_recurrence layer = {.return_sequences = true};
         build(&layer, vec);
         for (size_t split = 1; split < T; split += 37) {
             float a[S] = {0}, b[S] = {0};
@@ -46,7 +46,7 @@ static void rows_do_not_depend_on_each_other(void **state)
     random_floats(x, ROWS * T * F, 2);
     for (size_t v = 0; (vec = vec_available(v)); v++)
         for (size_t n = 1; n <= ROWS; n += 1 + n / 4) {
-            struct rnn_layer layer = {.return_sequences = true};
+            struct rnn_recurrence layer = {.return_sequences = true};
             struct rnn_row rows[ROWS], *order[ROWS];
             struct arena arena = {0};
             size_t bytes, left = n;
@@ -60,9 +60,9 @@ static void rows_do_not_depend_on_each_other(void **state)
                                            .outputs = together + r * T * U,
                                            .output_stride = U,
                                            .sequences = true};
-            assert_true(rnn_layer_scratch(&layer, n, &bytes) && arena_reserve(&arena, bytes));
-            rnn_layer_begin(&layer, rows, n, order);
-            while ((left = rnn_layer_advance(&layer, order, left, &arena, NULL)))
+            assert_true(rnn_recurrence_scratch(&layer, n, &bytes) && arena_reserve(&arena, bytes));
+            rnn_recurrence_begin(&layer, rows, n, order);
+            while ((left = rnn_recurrence_advance(&layer, order, left, &arena, NULL)))
                 ;
             for (size_t r = 0; r < n; r++) {
                 float s[S] = {0};
@@ -80,7 +80,8 @@ static void go_backwards_takes_the_last_step_first(void **state)
     (void)state;
     enum { T = 7 };
     float x[T * F], reversed[T * F], a[T * U], b[T * U], sa[S] = {0}, sb[S] = {0};
-    struct rnn_layer forward = {.return_sequences = true}, backward = {.return_sequences = true, .go_backwards = true};
+    struct rnn_recurrence forward = {.return_sequences = true},
+                          backward = {.return_sequences = true, .go_backwards = true};
     random_floats(x, T * F, 3);
     for (size_t t = 0; t < T; t++)
         memcpy(reversed + t * F, x + (T - 1 - t) * F, F * sizeof *x);
@@ -104,7 +105,7 @@ static void masks_follow_keras(void **state)
     random_floats(x, T * F, 4);
     for (int zero = 0; zero < 2; zero++)
         for (unsigned bits = 0; bits < 1u << T; bits++) {
-            struct rnn_layer layer = {.return_sequences = true, .zero_output_for_mask = zero};
+            struct rnn_recurrence layer = {.return_sequences = true, .zero_output_for_mask = zero};
             unsigned char mask[T];
             float y[T * U], last[U], s[S], want_s[S], packed[T * F], want[T * U], zeros[U] = {0};
             size_t n = 0;
@@ -139,9 +140,9 @@ static void masks_follow_keras(void **state)
             size_t bytes;
             for (size_t i = 0; i < S; i++)
                 s[i] = 0.25f;
-            assert_true(rnn_layer_scratch(&layer, 1, &bytes) && arena_reserve(&arena, bytes));
-            rnn_layer_begin(&layer, &row, 1, order);
-            assert_int_equal(rnn_layer_advance(&layer, order, 1, &arena, NULL), 0);
+            assert_true(rnn_recurrence_scratch(&layer, 1, &bytes) && arena_reserve(&arena, bytes));
+            rnn_recurrence_begin(&layer, &row, 1, order);
+            assert_int_equal(rnn_recurrence_advance(&layer, order, 1, &arena, NULL), 0);
             assert_memory_equal(last, y + (T - 1) * U, sizeof last);
             arena_close(&arena);
             rnn_stack_close(&layer.stack);
@@ -153,7 +154,7 @@ static void nan_stays_in_its_row(void **state)
     (void)state;
     const struct vec_ops *vec;
     for (size_t v = 0; (vec = vec_available(v)); v++) {
-        struct rnn_layer layer = {.return_sequences = true};
+        struct rnn_recurrence layer = {.return_sequences = true};
         struct arena arena = {0};
         size_t bytes, left = 2;
         float x[2][2 * F], y[2][2 * U], s[2][S] = {{0}}, alone[2 * U], zero[S] = {0};
@@ -170,9 +171,9 @@ static void nan_stays_in_its_row(void **state)
                                        .outputs = y[r],
                                        .output_stride = U,
                                        .sequences = true};
-        assert_true(rnn_layer_scratch(&layer, 2, &bytes) && arena_reserve(&arena, bytes));
-        rnn_layer_begin(&layer, rows, 2, order);
-        while ((left = rnn_layer_advance(&layer, order, left, &arena, NULL)))
+        assert_true(rnn_recurrence_scratch(&layer, 2, &bytes) && arena_reserve(&arena, bytes));
+        rnn_recurrence_begin(&layer, rows, 2, order);
+        while ((left = rnn_recurrence_advance(&layer, order, left, &arena, NULL)))
             ;
         for (size_t u = 0; u < 2 * U; u++)
             assert_true(isnan(y[0][u]));

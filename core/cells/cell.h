@@ -2,11 +2,11 @@
 #ifndef RNN_CELL_H
 #define RNN_CELL_H
 
-#include "activation.h"
-#include "initializer.h"
-#include "packed.h"
-#include "status.h"
-#include "vec/vec.h"
+#include "core/activation.h"
+#include "core/initializer.h"
+#include "core/packed.h"
+#include "core/status.h"
+#include "core/vec/vec.h"
 
 #include <stdbool.h>
 #include <stddef.h>

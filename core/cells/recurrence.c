@@ -1,48 +1,49 @@
 /* keras.layers.RNN: gathers timesteps of sequences for the stack and scatters its outputs. */
-#include "rnn_layer.h"
+#include "recurrence.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* Step s in the order of processing is timestep … of the request. */
-static size_t timestep(const struct rnn_layer *layer, const struct rnn_row *row, size_t s)
+static size_t timestep(const struct rnn_recurrence *recurrence, const struct rnn_row *row, size_t s)
 {
-    return layer->go_backwards ? row->timesteps - 1 - s : s;
+    return recurrence->go_backwards ? row->timesteps - 1 - s : s;
 }
 
-static bool counts(const struct rnn_layer *layer, const struct rnn_row *row, size_t s)
+static bool counts(const struct rnn_recurrence *recurrence, const struct rnn_row *row, size_t s)
 {
-    return !row->mask || row->mask[timestep(layer, row, s) * row->mask_stride];
+    return !row->mask || row->mask[timestep(recurrence, row, s) * row->mask_stride];
 }
 
 /* Write what masked steps give, up to step end of the row. */
-static void write_masked(const struct rnn_layer *layer, struct rnn_row *row, size_t end)
+static void write_masked(const struct rnn_recurrence *recurrence, struct rnn_row *row, size_t end)
 {
-    size_t bytes = layer->stack.output_size * sizeof(float);
+    size_t bytes = recurrence->stack.output_size * sizeof(float);
     for (; row->sequences && row->written < end; row->written++) {
         float *out = row->outputs + (ptrdiff_t)row->written * row->output_stride;
-        if (row->last_output && !layer->zero_output_for_mask)
+        if (row->last_output && !recurrence->zero_output_for_mask)
             memcpy(out, row->last_output, bytes);
         else
             memset(out, 0, bytes);
     }
 }
 
-static void write_output(const struct rnn_layer *layer, struct rnn_row *row, size_t s, const float *output)
+static void write_output(const struct rnn_recurrence *recurrence, struct rnn_row *row, size_t s, const float *output)
 {
-    write_masked(layer, row, s);
+    write_masked(recurrence, row, s);
     float *out = row->sequences ? row->outputs + (ptrdiff_t)s * row->output_stride : row->outputs;
-    memcpy(out, output, layer->stack.output_size * sizeof *out);
+    memcpy(out, output, recurrence->stack.output_size * sizeof *out);
     row->last_output = out;
     row->written = s + 1;
 }
 
 /* Keras zeroes the last output too where the last processed step is masked and zero_output_for_mask is set. */
-static void finish(const struct rnn_layer *layer, struct rnn_row *row)
+static void finish(const struct rnn_recurrence *recurrence, struct rnn_row *row)
 {
-    write_masked(layer, row, row->timesteps);
-    if (!row->sequences && layer->zero_output_for_mask && row->timesteps && !counts(layer, row, row->timesteps - 1))
-        memset(row->outputs, 0, layer->stack.output_size * sizeof(float));
+    write_masked(recurrence, row, row->timesteps);
+    if (!row->sequences && recurrence->zero_output_for_mask && row->timesteps &&
+        !counts(recurrence, row, row->timesteps - 1))
+        memset(row->outputs, 0, recurrence->stack.output_size * sizeof(float));
 }
 
 static int longest_first(const void *a, const void *b)
@@ -54,70 +55,71 @@ static int longest_first(const void *a, const void *b)
 }
 
 /* What is known before the first step that counts: the outputs of masked ones before it. */
-static void write_beginning(const struct rnn_layer *layer, struct rnn_row *row)
+static void write_beginning(const struct rnn_recurrence *recurrence, struct rnn_row *row)
 {
-    const struct rnn_stack *stack = &layer->stack;
+    const struct rnn_stack *stack = &recurrence->stack;
     size_t first = 0;
     row->last_output = row->stepped ? row->states + stack->state_offsets[stack->n_cells - 1] : NULL;
-    while (first < row->timesteps && !counts(layer, row, first))
+    while (first < row->timesteps && !counts(recurrence, row, first))
         first++;
-    write_masked(layer, row, first);
+    write_masked(recurrence, row, first);
     if (!row->sequences && row->stepped)
         memcpy(row->outputs, row->last_output, stack->output_size * sizeof(float));
     else if (!row->sequences)
         memset(row->outputs, 0, stack->output_size * sizeof(float));
 }
 
-void rnn_layer_begin(const struct rnn_layer *layer, struct rnn_row *rows, size_t n, struct rnn_row **order)
+void rnn_recurrence_begin(const struct rnn_recurrence *recurrence, struct rnn_row *rows, size_t n,
+                          struct rnn_row **order)
 {
     for (size_t i = 0; i < n; i++) {
         struct rnn_row *row = &rows[i];
         row->done = row->written = row->left = 0;
         for (size_t s = 0; s < row->timesteps; s++)
-            row->left += counts(layer, row, s);
+            row->left += counts(recurrence, row, s);
         row->taken = row->left;
-        write_beginning(layer, row);
+        write_beginning(recurrence, row);
         order[i] = row;
     }
     qsort(order, n, sizeof *order, longest_first);
 }
 
 /* Bytes for rows that take up to row_steps / rows steps at a time. */
-static bool scratch_of(const struct rnn_layer *layer, size_t rows, size_t row_steps, size_t *bytes)
+static bool scratch_of(const struct rnn_recurrence *recurrence, size_t rows, size_t row_steps, size_t *bytes)
 {
     size_t stack, inputs;
     *bytes = (CHUNK_ROW_STEPS + row_steps) * sizeof(size_t) + rows * (sizeof(float *) + sizeof(struct rnn_row *)) +
              5 * RNN_ALIGNMENT;
-    return rnn_size_mul(row_steps, layer->stack.input_size * sizeof(float), &inputs) &&
-           rnn_size_add(*bytes, inputs, bytes) && rnn_stack_scratch(&layer->stack, rows, row_steps, &stack) &&
+    return rnn_size_mul(row_steps, recurrence->stack.input_size * sizeof(float), &inputs) &&
+           rnn_size_add(*bytes, inputs, bytes) && rnn_stack_scratch(&recurrence->stack, rows, row_steps, &stack) &&
            rnn_size_add(*bytes, rnn_round_up(stack, RNN_ALIGNMENT), bytes);
 }
 
 /* What does not grow with the rows is there for every member of a team. */
-bool rnn_layer_scratch(const struct rnn_layer *layer, size_t rows, size_t *bytes)
+bool rnn_recurrence_scratch(const struct rnn_recurrence *recurrence, size_t rows, size_t *bytes)
 {
     size_t fixed;
-    return scratch_of(layer, 0, 0, &fixed) && rnn_size_mul(fixed, TEAM_MAX_SEATS, &fixed) &&
-           scratch_of(layer, rows, rows > CHUNK_ROW_STEPS ? rows : CHUNK_ROW_STEPS, bytes) &&
+    return scratch_of(recurrence, 0, 0, &fixed) && rnn_size_mul(fixed, TEAM_MAX_SEATS, &fixed) &&
+           scratch_of(recurrence, rows, rows > CHUNK_ROW_STEPS ? rows : CHUNK_ROW_STEPS, bytes) &&
            rnn_size_add(*bytes, fixed, bytes);
 }
 
 /* Copy the inputs of up to `steps` timesteps that count, step by step and row by row; positions [row-steps] keeps
    which step of its row each was. Returns the number of steps. */
-static size_t gather(const struct rnn_layer *layer, struct rnn_row **order, size_t n, size_t steps, size_t *active,
-                     float *x, size_t *positions)
+static size_t gather(const struct rnn_recurrence *recurrence, struct rnn_row **order, size_t n, size_t steps,
+                     size_t *active, float *x, size_t *positions)
 {
-    size_t features = layer->stack.input_size, taken = 0, t = 0;
+    size_t features = recurrence->stack.input_size, taken = 0, t = 0;
     for (; t < steps && n && order[0]->left; t++) {
         while (n && !order[n - 1]->left)
             n--;
         active[t] = n;
         for (size_t r = 0; r < n; r++, taken++) {
             struct rnn_row *row = order[r];
-            while (!counts(layer, row, row->done))
+            while (!counts(recurrence, row, row->done))
                 row->done++;
             positions[taken] = row->done;
-            memcpy(x + taken * features, row->inputs + timestep(layer, row, row->done) * row->input_stride,
+            memcpy(x + taken * features, row->inputs + timestep(recurrence, row, row->done) * row->input_stride,
                    features * sizeof *x);
             row->done++;
             row->left--;
@@ -126,7 +128,7 @@ static size_t gather(const struct rnn_layer *layer, struct rnn_row **order, size
     return t;
 }
 
-static size_t advance(const struct rnn_layer *layer, struct rnn_row **order, size_t n, size_t max_steps,
+static size_t advance(const struct rnn_recurrence *recurrence, struct rnn_row **order, size_t n, size_t max_steps,
                       struct arena *arena, struct team *team)
 {
     size_t row_steps = max_steps * n, stride = 0;
@@ -134,34 +136,34 @@ static size_t advance(const struct rnn_layer *layer, struct rnn_row **order, siz
     size_t *active = arena_alloc(arena, max_steps, sizeof *active);
     size_t *positions = arena_alloc(arena, row_steps, sizeof *positions);
     float **states = arena_alloc(arena, n, sizeof *states);
-    float *x = arena_alloc(arena, row_steps * layer->stack.input_size, sizeof *x);
-    size_t steps = gather(layer, order, n, max_steps, active, x, positions);
+    float *x = arena_alloc(arena, row_steps * recurrence->stack.input_size, sizeof *x);
+    size_t steps = gather(recurrence, order, n, max_steps, active, x, positions);
     if (steps) {
         for (size_t r = 0; r < active[0]; r++)
             states[r] = order[r]->states;
-        const float *out = rnn_stack_run(&layer->stack, steps, active, x, states, arena, team, &stride);
+        const float *out = rnn_stack_run(&recurrence->stack, steps, active, x, states, arena, team, &stride);
         for (size_t t = 0; t < steps; t++)
             for (size_t r = 0; r < active[t]; r++, positions++, out += stride)
-                write_output(layer, order[r], *positions, out);
+                write_output(recurrence, order[r], *positions, out);
     }
     while (n && !order[n - 1]->left) {
-        finish(layer, order[n - 1]);
+        finish(recurrence, order[n - 1]);
         n--;
     }
     return n;
 }
 
-size_t rnn_layer_advance(const struct rnn_layer *layer, struct rnn_row **order, size_t n, struct arena *arena,
-                         struct team *team)
+size_t rnn_recurrence_advance(const struct rnn_recurrence *recurrence, struct rnn_row **order, size_t n,
+                              struct arena *arena, struct team *team)
 {
-    return advance(layer, order, n, rnn_stack_chunk(n ? n : 1), arena, team);
+    return advance(recurrence, order, n, rnn_stack_chunk(n ? n : 1), arena, team);
 }
 
 /* ---- whole runs ---- */
 
 /* Rows in a team where every member takes some of them to their end. */
 struct rows_job {
-    const struct rnn_layer *layer;
+    const struct rnn_recurrence *recurrence;
     struct rnn_row **order;
     size_t n, max_steps;
     struct arena *arena;
@@ -186,7 +188,7 @@ static void run_rows(void *argument, struct team_member *me)
     for (size_t member = 0; member <= me->index; member++) {
         mine = (job->n - member + me->members - 1) / me->members;
         arena.base += arena.size;
-        scratch_of(job->layer, mine, mine * job->max_steps, &arena.size);
+        scratch_of(job->recurrence, mine, mine * job->max_steps, &arena.size);
         arena.size = rnn_round_up(arena.size, RNN_ALIGNMENT);
     }
     arena_reset(&arena);
@@ -195,30 +197,31 @@ static void run_rows(void *argument, struct team_member *me)
         order[i] = job->order[me->index + i * me->members];
     struct arena rest = {.base = arena.base + arena.used, .size = arena.size - arena.used};
     for (size_t left = mine; left && !stops(job, me->index);)
-        left = advance(job->layer, order, left, job->max_steps, &rest, NULL);
+        left = advance(job->recurrence, order, left, job->max_steps, &rest, NULL);
 }
 
-bool rnn_layer_run(const struct rnn_layer *layer, struct rnn_row *rows, size_t n, const struct rnn_layer_means *means)
+bool rnn_recurrence_run(const struct rnn_recurrence *recurrence, struct rnn_row *rows, size_t n,
+                        const struct rnn_recurrence_means *means)
 {
-    struct rows_job job = {.layer = layer,
+    struct rows_job job = {.recurrence = recurrence,
                            .order = means->order,
                            .n = n,
                            .max_steps = rnn_stack_chunk(n),
                            .arena = means->arena,
                            .stop = means->stop,
                            .stop_context = means->stop_context};
-    rnn_layer_begin(layer, rows, n, means->order);
-    if (means->team && rnn_stack_divides_by_rows(&layer->stack, n, means->team->seats)) {
+    rnn_recurrence_begin(recurrence, rows, n, means->order);
+    if (means->team && rnn_stack_divides_by_rows(&recurrence->stack, n, means->team->seats)) {
         size_t row_steps = 0;
         for (size_t r = 0; r < n; r++)
             row_steps += rows[r].left;
-        double work = (double)row_steps / (double)n * rnn_stack_step_ns(&layer->stack, n);
+        double work = (double)row_steps / (double)n * rnn_stack_step_ns(&recurrence->stack, n);
         unsigned long long saved = vec_denormals_off();
         team_run(means->team, work, run_rows, &job);
         vec_denormals_restore(saved);
     } else {
         for (size_t left = n; left && !stops(&job, 0);)
-            left = rnn_layer_advance(layer, means->order, left, means->arena, means->team);
+            left = rnn_recurrence_advance(recurrence, means->order, left, means->arena, means->team);
     }
     return !job.stopped;
 }

@@ -1,6 +1,6 @@
 /* The recurrent layers of a model: RNN, and Bidirectional, which is two of them side by side. Source:
    keras/layers/rnn/bidirectional.py; Schuster and Paliwal, "Bidirectional Recurrent Neural Networks", 1997. */
-#include "layer.h"
+#include "core/layers/layer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,7 +106,7 @@ static bool scratch(const struct layer *layer, size_t rows, size_t *bytes)
 {
     size_t most = 0;
     for (size_t part = 0; part < layer->n_parts; part++) {
-        if (!rnn_layer_scratch(&layer->parts[part], rows, bytes))
+        if (!rnn_recurrence_scratch(&layer->parts[part], rows, bytes))
             return false;
         most = *bytes > most ? *bytes : most;
     }
@@ -119,17 +119,17 @@ static size_t aux_width(const struct layer *layer)
     return layer->n_parts > 1 && !side_by_side(layer) ? layer->parts[1].stack.output_size : 0;
 }
 
-static bool run_part(const struct rnn_layer *part, struct layer_run *run)
+static bool run_part(const struct rnn_recurrence *part, struct layer_run *run)
 {
-    const struct rnn_layer_means means = {run->order, run->arena, run->team, run->stop, run->stop_context};
-    return rnn_layer_run(part, run->rows, run->n, &means);
+    const struct rnn_recurrence_means means = {run->order, run->arena, run->team, run->stop, run->stop_context};
+    return rnn_recurrence_run(part, run->rows, run->n, &means);
 }
 
 /* Both directions force zero outputs at masked steps of sequences. The backward one writes from its last timestep to
    its first, so that its outputs are in the order of time. */
 static bool run_direction(const struct layer *layer, size_t part, struct layer_run *run, float *out, size_t stride)
 {
-    struct rnn_layer direction = layer->parts[part];
+    struct rnn_recurrence direction = layer->parts[part];
     size_t states_at = part ? layer->parts[0].stack.state_elems : 0;
     direction.zero_output_for_mask = run->sequences;
     for (size_t b = 0; b < run->n; b++) {

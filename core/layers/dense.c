@@ -1,6 +1,6 @@
 /* Dense, and TimeDistributed(Dense), which is the same: activation(x K + b) on the last axis. Source:
    keras/layers/core/dense.py. */
-#include "layer.h"
+#include "core/layers/layer.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* What all layers have in common. */
-#include "layer.h"
+#include "core/layers/layer.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Activation, ReLU, Softmax and the like: a function of each vector. Source: keras/layers/activation/. */
-#include "layer.h"
+#include "core/layers/layer.h"
 
 #include <string.h>
 

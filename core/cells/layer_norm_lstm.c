@@ -2,7 +2,7 @@
    Source: TensorFlow Addons, rnn/layer_norm_lstm_cell.py; Ba, Kiros and Hinton, "Layer Normalization", 2016. */
 #include "cell.h"
 
-#include "normalize.h"
+#include "core/normalize.h"
 
 #include <string.h>
 

@@ -2,9 +2,9 @@
 #ifndef RNN_STACK_H
 #define RNN_STACK_H
 
-#include "arena.h"
 #include "cell.h"
-#include "team.h"
+#include "core/arena.h"
+#include "core/team.h"
 
 /* Deepest nesting of stacks, and most cells in all, that a configuration may have. */
 enum { STACK_MAX_DEPTH = 16, STACK_MAX_CELLS = 256 };

@@ -3,7 +3,7 @@
    Representations using RNN Encoder-Decoder", 2014. */
 #include "cell.h"
 
-#include "arena.h"
+#include "core/arena.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* BatchNormalization (at inference: a scale and a shift of each feature) and LayerNormalization. Source:
    keras/layers/normalization/{batch,layer}_normalization.py; Ioffe and Szegedy, "Batch Normalization", 2015. */
-#include "layer.h"
+#include "core/layers/layer.h"
 
-#include "normalize.h"
+#include "core/normalize.h"
 
 #include <math.h>
 #include <string.h>

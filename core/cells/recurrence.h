@@ -1,12 +1,12 @@
 /* keras.layers.RNN: a stack of cells over the timesteps of sequences, with masks, directions and outputs. */
-#ifndef RNN_LAYER_H
-#define RNN_LAYER_H
+#ifndef RNN_RECURRENCE_H
+#define RNN_RECURRENCE_H
 
 #include "stack.h"
 
 /* A stack and how the timesteps go through it, under Keras's names. `stateful` and `unroll` are kept to be shown; they
    change nothing here. */
-struct rnn_layer {
+struct rnn_recurrence {
     struct rnn_stack stack;
     bool return_sequences, return_state, go_backwards, stateful, unroll, time_major, zero_output_for_mask;
 };
@@ -44,36 +44,38 @@ struct rnn_row {
     const float *last_output;
 };
 
-/* Sort rows for rnn_layer_advance and set their progress. order [n] gets pointers to the rows, longest first. */
-void rnn_layer_begin(const struct rnn_layer *layer, struct rnn_row *rows, size_t n, struct rnn_row **order);
+/* Sort rows for rnn_recurrence_advance and set their progress. order [n] gets pointers to the rows, longest first. */
+void rnn_recurrence_begin(const struct rnn_recurrence *recurrence, struct rnn_row *rows, size_t n,
+                          struct rnn_row **order);
 
 /* What a run needs beside the rows. */
-struct rnn_layer_means {
+struct rnn_recurrence_means {
     struct rnn_row **order;      /* [n], work space */
-    struct arena *arena;         /* reserved with rnn_layer_scratch */
+    struct arena *arena;         /* reserved with rnn_recurrence_scratch */
     struct team *team;           /* or NULL */
     bool (*stop)(void *context); /* asked between chunks of timesteps; may be NULL */
     void *stop_context;
 };
 
-/* Take rows from their beginning to their end: rnn_layer_begin and rnn_layer_advance, or their likes in every member of a
+/* Take rows from their beginning to their end: rnn_recurrence_begin and rnn_recurrence_advance, or their likes in every member of a
    team, which shares the rows. False when told to stop. */
-bool rnn_layer_run(const struct rnn_layer *layer, struct rnn_row *rows, size_t n, const struct rnn_layer_means *means);
+bool rnn_recurrence_run(const struct rnn_recurrence *recurrence, struct rnn_row *rows, size_t n,
+                        const struct rnn_recurrence_means *means);
 
-/* Bytes an arena needs for rnn_layer_advance with up to rows rows; false when that does not fit. */
-bool rnn_layer_scratch(const struct rnn_layer *layer, size_t rows, size_t *bytes);
+/* Bytes an arena needs for rnn_recurrence_advance with up to rows rows; false when that does not fit. */
+bool rnn_recurrence_scratch(const struct rnn_recurrence *recurrence, size_t rows, size_t *bytes);
 
 /**
  * Take the rows some timesteps further.
  *
- * order  [n] rows as rnn_layer_begin sorted them; those that end are finished (masked tail included) and lie behind
+ * order  [n] rows as rnn_recurrence_begin sorted them; those that end are finished (masked tail included) and lie behind
  *        the returned count afterwards.
- * arena  reserved with rnn_layer_scratch; reset here.
+ * arena  reserved with rnn_recurrence_scratch; reset here.
  * team   or NULL.
  *
  * A row's result has the same bits whatever the other rows are. Returns how many rows are not done yet.
  */
-size_t rnn_layer_advance(const struct rnn_layer *layer, struct rnn_row **order, size_t n, struct arena *arena,
-                         struct team *team);
+size_t rnn_recurrence_advance(const struct rnn_recurrence *recurrence, struct rnn_row **order, size_t n,
+                              struct arena *arena, struct team *team);
 
 #endif
