@@ -117,7 +117,7 @@ static void add_number(struct line *line, const char *key, long long value)
 void log_request(const struct request *request)
 {
     const struct request_timing *t = &request->timing;
-    bool probe = request->route->kind == ROUTE_PROBE && request->route->answer;
+    bool probe = request->route->kind == ROUTE_PROBE && request->route->answer && request->status / 100 != 4;
     struct line line;
     enum log_level level = request->status >= 500 ? LOG_WARN : LOG_INFO;
     if (probe || request_was_refused(request)) /* of those there may be very many; they are logged by their number */

@@ -141,10 +141,25 @@ static bool find_model(struct request *request, const char *name, size_t bytes, 
     return !request->status;
 }
 
-/* "GET, HEAD, PUT": what a target takes. */
-static void allow(struct request *request, const char *method)
+/* Whether a model is named as the route's last segment: then the target is the model's page ("/v2/models/stats"). */
+static bool hidden_by_model(const struct request *request, const struct route *route)
 {
+    static const char models[] = "/v2/models/";
+    if (strncmp(route->pattern, models, sizeof models - 1) || strchr(route->pattern, '{') ||
+        request->server->state == SERVER_LOADING)
+        return false;
+    struct model *model = server_acquire(request->server, route->pattern + sizeof models - 1);
+    server_release(model);
+    return model;
+}
+
+/* "GET, HEAD, PUT": what a target takes. The 405 counts under the first route of the target. */
+static void allow(struct request *request, const struct route *route)
+{
+    const char *method = route->method;
     size_t n = strlen(request->allow);
+    if (!n)
+        request->route = route;
     snprintf(request->allow + n, sizeof request->allow - n, "%s%s", n ? ", " : "",
              strcmp(method, "GET") ? method : "GET, HEAD");
 }
@@ -157,10 +172,11 @@ bool route_request(struct request *request)
     const char *target = platform_target(request->target);
     for (size_t i = 0; i + 1 < N_ROUTES; i++) {
         const struct route *route = &routes[i];
-        if (!matches(route->pattern, target, &name, &bytes, &version, &version_bytes))
+        if (!matches(route->pattern, target, &name, &bytes, &version, &version_bytes) ||
+            hidden_by_model(request, route))
             continue;
         if (strcmp(route->method, method)) {
-            allow(request, route->method);
+            allow(request, route);
             continue;
         }
         *request->allow = 0;

@@ -37,7 +37,7 @@ size_t route_index(const struct route *route);
 const struct route *route_find(const char *method, const char *pattern);
 
 /* Find request->route by method and target, and the model's name in it. False with an error answered: 404, or
-   405 with Allow. */
+   405 with Allow (the route is then one of the target, of another method). */
 bool route_request(struct request *request);
 
 /* Before its body of so many bytes (0: not known) is read: false with a 503 answered where it would be refused later, for

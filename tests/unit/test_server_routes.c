@@ -8,7 +8,7 @@
 
 static struct settings settings;
 static struct model models[1];
-static const struct model_entry entry = {.name = (char *)"m"};
+static struct model_entry entry = {.name = (char *)"m"};
 static struct slot slot;
 static struct server server;
 
@@ -29,8 +29,8 @@ static void targets_find_their_routes(void **state)
         {"GET", "/livez", "/livez", 0},
         {"HEAD", "/livez?x=1", "/livez", 0},
         {"POST", "/predict", "/predict", 0},
-        {"GET", "/predict", "other", 405},
-        {"DELETE", "/metrics", "other", 405},
+        {"GET", "/predict", "/predict", 405},
+        {"DELETE", "/metrics", "/metrics", 405},
         {"GET", "/v1/models", "/v1/models", 0},
         {"GET", "/v1/models/m", "/v1/models/{m}", 0},
         {"GET", "/v1/models/m/metadata", "/v1/models/{m}/metadata", 0},
@@ -39,13 +39,13 @@ static void targets_find_their_routes(void **state)
         {"POST", "/v1/models/m/versions/1:step", "/v1/models/{m}:step", 0},
         {"POST", "/v1/models/m/versions/12:step", "/v1/models/{m}:step", 404},
         {"POST", "/v1/models/x:step", "/v1/models/{m}:step", 404},
-        {"GET", "/v1/models/m:step", "other", 405},
+        {"GET", "/v1/models/m:step", "/v1/models/{m}:step", 405},
         {"GET", "/v1/models//metadata", "other", 404},
         {"GET", "/sessions/a:1.b~-", "GET /sessions/{id}", 0},
         {"HEAD", "/sessions/a", "GET /sessions/{id}", 0},
         {"PUT", "/sessions/a", "PUT /sessions/{id}", 0},
         {"DELETE", "/sessions/a", "DELETE /sessions/{id}", 0},
-        {"POST", "/sessions/a", "other", 405},
+        {"POST", "/sessions/a", "GET /sessions/{id}", 405},
         {"GET", "/sessions/", "other", 404},
         {"GET", "/sessions/a/b", "other", 404},
         {"GET", "/nothing", "other", 404},
@@ -58,7 +58,23 @@ static void targets_find_their_routes(void **state)
             fail_msg("%s %s: %d %s", rows[i].method, rows[i].target, request.status, request.route->name);
         request_close(&request);
     }
+    static const struct {
+        const char *name, *target, *found;
+    } named[] = {
+        {"m", "/v2/models/stats", "/v2/models/stats"},
+        {"stats", "/v2/models/stats", "/v2/models/{m}"},
+        {"stats", "/v2/models/stats/stats", "/v2/models/{m}/stats"},
+        {"stats", "/v1/models/stats", "/v1/models/{m}"},
+    };
     struct request request;
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        entry.name = (char *)(uintptr_t)named[i].name;
+        route(&request, "GET", named[i].target);
+        if (request.status || strcmp(request.route->name, named[i].found))
+            fail_msg("a model %s, %s: %d %s", named[i].name, named[i].target, request.status, request.route->name);
+        request_close(&request);
+    }
+    entry.name = (char *)"m";
     char *longer = malloc(5000);
     memset(longer, 'a', 4999);
     memcpy(longer, "/v1/models/", 11);
