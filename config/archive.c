@@ -32,31 +32,46 @@ bool archive_is(const unsigned char *bytes, size_t n)
     return hdf5_is(bytes, n) || zip_is(bytes, n);
 }
 
-/* Only the file, the memory file, and a /dev/null for what libraries print. An empty environment, no signals blocked. */
+/* Only the file, the memory file, and a /dev/null for what libraries print. Every step may want memory: without one of
+   them the helper would have descriptors of the server's. */
+static int arrange_files(posix_spawn_file_actions_t *files, int fd, int out)
+{
+    int error = posix_spawn_file_actions_adddup2(files, fd, 3); /* the descriptors may be among 0 to 2 themselves */
+    error = error ? error : posix_spawn_file_actions_adddup2(files, out, 4);
+    error = error ? error : posix_spawn_file_actions_adddup2(files, 3, STDIN_FILENO);
+    error = error ? error : posix_spawn_file_actions_adddup2(files, 4, STDOUT_FILENO);
+    error = error ? error : posix_spawn_file_actions_addopen(files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    return error ? error : posix_spawn_file_actions_addclosefrom_np(files, 3);
+}
+
+/* No signals blocked or ignored. */
+static int arrange_signals(posix_spawnattr_t *attributes)
+{
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    int error = posix_spawnattr_setsigmask(attributes, &none);
+    error = error ? error : posix_spawnattr_setsigdefault(attributes, &all);
+    return error ? error : posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+}
+
+/* The helper, with an empty environment. -1 with the reason in *error. */
 static pid_t start(int fd, int out, int *error)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
-    sigset_t none, all;
     pid_t pid = -1;
     char *const arguments[] = {"cellserve", HELPER_ARGUMENT, NULL};
     char *const environment[] = {"HDF5_PLUGIN_PRELOAD=::", "OPENBLAS_NUM_THREADS=1", "ASAN_OPTIONS=detect_leaks=0",
                                  NULL};
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_adddup2(&files, fd, 3); /* the descriptors may be among 0 to 2 themselves */
-    posix_spawn_file_actions_adddup2(&files, out, 4);
-    posix_spawn_file_actions_adddup2(&files, 3, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&files, 4, STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addclosefrom_np(&files, 3);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    *error = posix_spawn(&pid, program, &files, &attributes, arguments, environment);
-    posix_spawnattr_destroy(&attributes);
+    if ((*error = posix_spawn_file_actions_init(&files)))
+        return -1;
+    if (!(*error = posix_spawnattr_init(&attributes))) {
+        *error = arrange_files(&files, fd, out);
+        *error = *error ? *error : arrange_signals(&attributes);
+        *error = *error ? *error : posix_spawn(&pid, program, &files, &attributes, arguments, environment);
+        posix_spawnattr_destroy(&attributes);
+    }
     posix_spawn_file_actions_destroy(&files);
     return *error ? -1 : pid;
 }

@@ -685,7 +685,7 @@ static bool write_together(const struct batch *batch, const struct batch_tensor 
         w.vectors = batch->outputs_floats / batch->output.width;
     w.vector_bytes = buffer_floats_most(tensor->width) + 3;
     size_t most = w.vectors * w.vector_bytes; /* some times what lies in memory already */
-    if (!batch->team || most > out->limit - out->used || !buffer_room(out, most))
+    if (!batch->team || most > out->limit - out->used || !buffer_try_room(out, most))
         return false;
     w.base = out->text + out->used;
     team_run(batch->team, (double)(w.vectors * tensor->width) * WRITE_NS, write_vectors, &w);

@@ -9,27 +9,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What stands in the way of bytes more, or NULL when there is room now. */
+static bool *obstacle(struct buffer *buffer, size_t bytes)
+{
+    if (bytes <= buffer->room - buffer->used)
+        return NULL;
+    size_t room = buffer->room ? buffer->room : 512;
+    while (room - buffer->used < bytes && room <= buffer->limit)
+        room *= 2;
+    if (room - buffer->used < bytes || buffer->used > buffer->limit)
+        return &buffer->too_large;
+    char *grown = memory_realloc(buffer->share, buffer->text, buffer->room, room);
+    if (!grown)
+        return &buffer->exhausted;
+    buffer->text = grown;
+    buffer->room = room;
+    return NULL;
+}
+
+bool buffer_try_room(struct buffer *buffer, size_t bytes)
+{
+    return !buffer->too_large && !buffer->exhausted && !obstacle(buffer, bytes);
+}
+
 bool buffer_room(struct buffer *buffer, size_t bytes)
 {
     if (buffer->too_large || buffer->exhausted)
         return false;
-    if (bytes <= buffer->room - buffer->used)
-        return true;
-    size_t room = buffer->room ? buffer->room : 512;
-    while (room - buffer->used < bytes && room <= buffer->limit)
-        room *= 2;
-    if (room - buffer->used < bytes || buffer->used > buffer->limit) {
-        buffer->too_large = true;
-        return false;
-    }
-    char *grown = memory_realloc(buffer->share, buffer->text, buffer->room, room);
-    if (!grown) {
-        buffer->exhausted = true;
-        return false;
-    }
-    buffer->text = grown;
-    buffer->room = room;
-    return true;
+    bool *why = obstacle(buffer, bytes);
+    if (why)
+        *why = true;
+    return !why;
 }
 
 void buffer_bytes(struct buffer *buffer, const char *bytes, size_t n)

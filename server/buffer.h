@@ -15,6 +15,9 @@ struct buffer {
 /* Make room for bytes more; false when the limit or the memory does not allow it. */
 bool buffer_room(struct buffer *buffer, size_t bytes);
 
+/* The same for who can do with less: when there is none, the buffer stays as it is. */
+bool buffer_try_room(struct buffer *buffer, size_t bytes);
+
 void buffer_text(struct buffer *buffer, const char *text);
 void buffer_bytes(struct buffer *buffer, const char *bytes, size_t n);
 void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));

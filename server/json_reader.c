@@ -16,6 +16,7 @@ struct reader {
     const char *at, *end;
     struct failure *failure; /* of meaning */
     const char *wrong;       /* where the text stops being JSON, or NULL */
+    bool exhausted;          /* there was no memory to find that out */
     char prefix[64];         /* path of the object that is being read */
     char expected[96];
 };
@@ -245,8 +246,8 @@ static bool push_level(struct reader *r, struct levels *levels, bool object)
         size_t room = levels->room ? levels->room * 2 : 64;
         unsigned char *grown = realloc(levels->bits, room);
         if (!grown) {
-            failure_set(r->failure, 503, "out_of_memory", "", "The server has no memory left for this body.");
-            return syntax(r, r->at, "less nesting (out of memory)");
+            r->exhausted = true;
+            return false;
         }
         levels->bits = grown;
         levels->room = room;
@@ -595,7 +596,7 @@ static bool read_tensor(struct reader *r, const struct body_key *key)
     bool wrapped;
     if (!unwrap(r, tensor, &open, &wrapped)) {
         r->at = start;
-        return !r->wrong && skip_value(r);
+        return !r->wrong && !r->exhausted && skip_value(r);
     }
     if (*r->at != '[') {
         if (wrapped)
@@ -610,7 +611,7 @@ static bool read_tensor(struct reader *r, const struct body_key *key)
     if (read_lists(r, tensor, &open) && (!wrapped || end_wrapped(r, tensor, &open)))
         return true;
     r->at = start; /* a problem of meaning: the value is still checked to be JSON */
-    return !r->wrong && skip_value(r);
+    return !r->wrong && !r->exhausted && skip_value(r);
 }
 
 /* ---- the object ---- */
@@ -916,5 +917,9 @@ bool json_body_read(struct json_body *body, const struct body_key *keys, struct 
         describe(body->text, body->nonfinite_at, r.end, "a value (NaN and Infinity are not JSON)", &body->nonfinite);
     if (!good && r.wrong)
         describe(body->text, r.wrong, r.end, r.expected, failure);
+    else if (!good && r.exhausted) {
+        *failure = (struct failure){.status = 0}; /* of a text that may be no JSON nothing else can be said */
+        failure_overloaded(failure);
+    }
     return !failure->status;
 }

@@ -135,6 +135,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
     request->timing.started = clock_ns();
     request->timing.queue = request->timing.started - request->timing.queued;
     if (!p) {
+        turns_leave(&request->server->turns, &request->turn);
         answer_overloaded(request);
         hand_back(request);
         return NULL;

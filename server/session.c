@@ -124,6 +124,13 @@ static void keep_record(struct session_use *session, struct session_record *reco
     session->record = record;
 }
 
+/* The record that the operation has found, or none. */
+static void keep_found(struct session_use *session)
+{
+    keep_record(session, session->op.found);
+    session->op.found = NULL;
+}
+
 static bool has_digest(const struct session_record *record, const struct model *model)
 {
     return !memcmp(&record->head.digest, &model->digest, sizeof record->head.digest) &&
@@ -397,7 +404,7 @@ enum session_verdict session_proceed(struct prediction *p)
     case SESSION_IN_TURN:
         return prediction_stops(p) ? SESSION_OVER : take(p);
     case SESSION_TAKEN:
-        keep_record(session, session->op.found);
+        keep_found(session);
         return session->op.result == SESSION_DONE ? taken(p) : fail_store(p);
     case SESSION_RAN:
         return keep(p);
@@ -406,7 +413,7 @@ enum session_verdict session_proceed(struct prediction *p)
             return SESSION_OVER;
         if (session->op.result != SESSION_CONFLICT)
             return fail_store(p);
-        keep_record(session, session->op.found);
+        keep_found(session);
         session->op.fresh = true;
         p->answered = false;
         buffer_close(&p->request->answer);
@@ -424,6 +431,7 @@ enum session_verdict session_proceed(struct prediction *p)
 void session_close(struct prediction *p)
 {
     session_record_release(p->session.record);
-    p->session.record = NULL;
+    session_record_release(p->session.op.found); /* the request's time was over before that was looked at */
+    p->session.record = p->session.op.found = NULL;
     turns_leave(&p->request->server->turns, &p->request->turn);
 }
