@@ -3,7 +3,7 @@ VARIANT ?= release
 BUILD := build/$(VARIANT)
 CC := gcc
 AR := ar
-NEEDED := libmicrohttpd jansson openblas zlib hdf5 libzip libseccomp libxxhash hiredis
+NEEDED := libmicrohttpd jansson openblas zlib hdf5 libzip libseccomp libxxhash
 CFLAGS_common := -std=c11 -D_GNU_SOURCE -I. -g -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion \
   -ffp-contract=off -fno-math-errno -fstack-protector-strong -fPIE -fvisibility=hidden -fcf-protection \
   -Wformat -Wformat-security -pthread
@@ -78,9 +78,9 @@ $(BUILD)/%.o: %.c Makefile
 
 # ---- tests ----
 
-TEST_CFLAGS = $(shell pkg-config --cflags cmocka libcurl) -DSOURCE_DIR='"$(CURDIR)"' -DBINARY='"$(CURDIR)/$(BUILD)/cellserve"' \
+TEST_CFLAGS = $(shell pkg-config --cflags cmocka libcurl hiredis) -DSOURCE_DIR='"$(CURDIR)"' -DBINARY='"$(CURDIR)/$(BUILD)/cellserve"' \
   -Wno-conversion
-TEST_LIBS = $(shell pkg-config --libs cmocka libcurl)
+TEST_LIBS = $(shell pkg-config --libs cmocka libcurl hiredis)
 
 $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/unit.o $(BUILD)/libcellserve_server.a \
   $(BUILD)/libcellserve_config.a $(BUILD)/libcellserve_core.a

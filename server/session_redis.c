@@ -2,19 +2,15 @@
    one go and reads the replies in that order. After any error or time-out the connection is dropped, so no reply can be
    taken for that of another command. */
 #include "clock.h"
-#include "config/redis_url.h"
 #include "log.h"
 #include "metrics.h"
+#include "redis_link.h"
 #include "session_store.h"
 #include "session_table.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <hiredis/hiredis.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 enum {
     CONNECT_MS = 200,
@@ -37,8 +33,8 @@ struct session_redis {
     struct session_store store;
     /* the thread's own */
     struct redis_url url;
-    redisContext *context; /* NULL: not connected */
-    char sha[41];          /* of the script */
+    struct redis_link *link; /* NULL: not connected */
+    char sha[41];            /* of the script */
     char ttl_ms[24];
     int64_t pause_ms;
     pthread_t thread;
@@ -79,9 +75,8 @@ static void remember(struct session_redis *redis, const char *id, struct session
 
 static void disconnect(struct session_redis *redis)
 {
-    if (redis->context)
-        redisFree(redis->context);
-    redis->context = NULL;
+    redis_link_close(redis->link);
+    redis->link = NULL;
 }
 
 static void go_down(struct session_redis *redis, const char *why)
@@ -108,87 +103,46 @@ static void come_up(struct session_redis *redis)
         log_line(LOG_INFO, "sessions: redis is there");
 }
 
-static bool flush(redisContext *context, int64_t deadline)
-{
-    int done = 0;
-    while (!done)
-        if (clock_ns() > deadline || redisBufferWrite(context, &done) != REDIS_OK)
-            return false;
-    return true;
-}
-
-/* The next reply, to be freed; NULL after an error or a time-out. */
-static redisReply *next_reply(struct session_redis *redis, int64_t deadline)
-{
-    redisContext *context = redis->context;
-    void *reply = NULL;
-    for (;;) {
-        if (redisGetReplyFromReader(context, &reply) != REDIS_OK)
-            return NULL;
-        if (reply)
-            return reply;
-        if (clock_ns() > deadline || context->reader->len > redis->max_bytes || redisBufferRead(context) != REDIS_OK)
-            return NULL;
-    }
-}
-
-static const char *error_of(const struct session_redis *redis)
-{
-    const redisContext *context = redis->context;
-    if (context && context->err == REDIS_ERR_IO)
-        return "no answer in time";
-    return context && context->err ? context->errstr : "no answer in time";
-}
-
 /* One command of the handshake; false with the reason logged by go_down. */
-static bool ask(struct session_redis *redis, redisReply **out, int argc, const char **argv)
+static bool ask(struct session_redis *redis, struct redis_reply *reply, size_t argc, const char *const *argv)
 {
     int64_t deadline = clock_ns() + OPERATION_MS * (int64_t)NS_PER_MS;
-    redisReply *reply = NULL;
-    if (redisAppendCommandArgv(redis->context, argc, argv, NULL) == REDIS_OK && flush(redis->context, deadline))
-        reply = next_reply(redis, deadline);
-    bool good = reply && reply->type != REDIS_REPLY_ERROR;
+    struct redis_link *link = redis->link;
+    bool answered = redis_link_append(link, argc, argv, NULL) && redis_link_send(link, deadline) &&
+                    redis_link_reply(link, reply, deadline);
+    bool good = answered && reply->type != REDIS_ERROR;
     if (!good)
-        go_down(redis, reply ? reply->str : error_of(redis));
-    if (good && out)
-        *out = reply;
-    else if (reply)
-        freeReplyObject(reply);
+        go_down(redis, answered ? reply->str : link->error);
     return good;
 }
 
 static bool greet(struct session_redis *redis)
 {
     const struct redis_url *url = &redis->url;
-    redisReply *reply;
+    struct redis_reply reply;
     const char *with_user[] = {"AUTH", url->user, url->password}, *without[] = {"AUTH", url->password};
-    if (*url->password && !(*url->user ? ask(redis, NULL, 3, with_user) : ask(redis, NULL, 2, without)))
+    if (*url->password && !(*url->user ? ask(redis, &reply, 3, with_user) : ask(redis, &reply, 2, without)))
         return false;
-    if (strcmp(url->db, "0") && !ask(redis, NULL, 2, (const char *[]){"SELECT", url->db}))
+    if (strcmp(url->db, "0") && !ask(redis, &reply, 2, (const char *[]){"SELECT", url->db}))
         return false;
     if (!ask(redis, &reply, 3, (const char *[]){"SCRIPT", "LOAD", script}))
         return false;
-    bool good = reply->type == REDIS_REPLY_STRING && reply->len == 40;
+    bool good = reply.type == REDIS_STRING && reply.len == 40;
     if (good)
-        memcpy(redis->sha, reply->str, 41);
-    freeReplyObject(reply);
-    if (!good)
+        memcpy(redis->sha, reply.str, 41);
+    else
         go_down(redis, "this is no Redis");
     return good;
 }
 
 static bool connect_redis(struct session_redis *redis)
 {
-    const struct redis_url *url = &redis->url;
-    const struct timeval connect = {.tv_usec = CONNECT_MS * 1000}, operation = {.tv_usec = OPERATION_MS * 1000};
-    redis->context = *url->path ? redisConnectUnixWithTimeout(url->path, connect)
-                                : redisConnectWithTimeout(url->host, url->port, connect);
-    if (!redis->context || redis->context->err) {
-        go_down(redis, redis->context ? redis->context->errstr : "out of memory");
+    char error[128];
+    redis->link = redis_link_open(&redis->url, CONNECT_MS, OPERATION_MS, redis->max_bytes, error, sizeof error);
+    if (!redis->link) {
+        go_down(redis, error);
         return false;
     }
-    fcntl(redis->context->fd, F_SETFD, FD_CLOEXEC);
-    redisSetTimeout(redis->context, operation);
     if (!greet(redis))
         return false;
     come_up(redis);
@@ -198,12 +152,9 @@ static bool connect_redis(struct session_redis *redis)
 /* Whether the connection is there still, or again. Between rounds there is nothing to be read from it but its end. */
 static bool is_connected(struct session_redis *redis)
 {
-    char byte;
-    bool unasked = redis->context && redis->context->reader->pos < redis->context->reader->len;
-    if (redis->context && (unasked || recv(redis->context->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-                           (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)))
+    if (redis->link && !redis_link_idles(redis->link))
         disconnect(redis);
-    return redis->context || connect_redis(redis);
+    return redis->link || connect_redis(redis);
 }
 
 /* ---- operations ---- */
@@ -220,8 +171,7 @@ static bool append(struct session_redis *redis, const struct session_op *op, boo
     char key[KEY_BYTES];
     key_of(op, key);
     if (op->kind == SESSION_LOAD) {
-        const char *argv[] = {"GET", key};
-        return redisAppendCommandArgv(redis->context, 2, argv, NULL) == REDIS_OK;
+        return redis_link_append(redis->link, 2, (const char *[]){"GET", key}, NULL);
     }
     const char *argv[] = {whole_script ? "EVAL" : "EVALSHA",
                           whole_script ? script : redis->sha,
@@ -237,30 +187,30 @@ static bool append(struct session_redis *redis, const struct session_op *op, boo
                             op->expected ? sizeof op->expected : 0,
                             op->record ? op->record->bytes : 0,
                             strlen(redis->ttl_ms)};
-    return redisAppendCommandArgv(redis->context, 7, argv, bytes) == REDIS_OK;
+    return redis_link_append(redis->link, 7, argv, bytes);
 }
 
 /* What there is, as a reply shows it. False: that is no record of this session. */
-static bool read_record(struct session_op *op, const redisReply *reply)
+static bool read_record(struct session_op *op, const struct redis_reply *reply)
 {
     op->found = NULL;
-    if (reply->type == REDIS_REPLY_NIL)
+    if (reply->type == REDIS_NIL)
         return true;
-    if (reply->type == REDIS_REPLY_STRING)
+    if (reply->type == REDIS_STRING)
         op->found = session_record_read(reply->str, reply->len, op->id);
     return op->found != NULL;
 }
 
 /* False: the reply cannot be one to this command. */
-static bool take_reply(struct session_op *op, const redisReply *reply)
+static bool take_reply(struct session_op *op, const struct redis_reply *reply)
 {
     uint64_t tag = op->kind == SESSION_LOAD ? 0 : op->record ? op->record->head.tag : op->expected;
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == REDIS_ERROR) {
         op->result = strstr(reply->str, "OOM") ? SESSION_FULL : SESSION_UNAVAILABLE;
         log_line(LOG_DEBUG, "sessions: redis: %s", reply->str);
         return true;
     }
-    if (op->kind == SESSION_SAVE && reply->type == REDIS_REPLY_STRING && reply->len == sizeof tag) {
+    if (op->kind == SESSION_SAVE && reply->type == REDIS_STRING && reply->len == sizeof tag) {
         op->result = SESSION_DONE;
         return !memcmp(reply->str, &tag, sizeof tag);
     }
@@ -288,17 +238,17 @@ static void finish(struct session_redis *redis, struct session_op *op)
 }
 
 /* The reply to an operation; the script is sent whole where Redis has forgotten it. False: the connection is of no use. */
-static bool settle(struct session_redis *redis, struct session_op *op, redisReply *reply, bool *unknown_script)
+static bool settle(struct session_redis *redis, struct session_op *op, int64_t deadline, bool *unknown_script)
 {
-    *unknown_script = reply && reply->type == REDIS_REPLY_ERROR && !strncmp(reply->str, "NOSCRIPT", 8);
-    bool good = reply && (*unknown_script || take_reply(op, reply));
+    struct redis_reply reply;
+    bool answered = redis_link_reply(redis->link, &reply, deadline);
+    *unknown_script = answered && reply.type == REDIS_ERROR && !strncmp(reply.str, "NOSCRIPT", 8);
+    bool good = answered && (*unknown_script || take_reply(op, &reply));
     if (!good) {
-        go_down(redis, reply ? "an answer that cannot be one" : error_of(redis));
+        go_down(redis, answered ? "an answer that cannot be one" : redis->link->error);
         op->result = SESSION_UNAVAILABLE;
         op->found = NULL;
     }
-    if (reply)
-        freeReplyObject(reply);
     return good;
 }
 
@@ -311,15 +261,15 @@ static struct session_op *run_round(struct session_redis *redis, struct session_
     bool connected = is_connected(redis), good = connected;
     for (struct session_op *op = ops; good && op; op = op->next)
         good = append(redis, op, whole_script);
-    good = good && flush(redis->context, deadline);
+    good = good && redis_link_send(redis->link, deadline);
     if (connected && !good) /* what was not sent is not to go with the next round */
-        go_down(redis, error_of(redis));
+        go_down(redis, redis->link->error);
     for (struct session_op *op = ops, *next; op; op = next) {
         bool unknown_script = false;
         next = op->next;
         op->result = SESSION_UNAVAILABLE;
         if (good)
-            good = settle(redis, op, next_reply(redis, deadline), &unknown_script);
+            good = settle(redis, op, deadline, &unknown_script);
         if (unknown_script && !whole_script) {
             *again_last = op;
             op->next = NULL;
@@ -342,7 +292,7 @@ static struct session_op *wait_for_ops(struct session_redis *redis)
     until.tv_nsec = ns % 1000000000;
     pthread_mutex_lock(&redis->lock);
     while (!redis->first && !redis->ending)
-        if (redis->context)
+        if (redis->link)
             pthread_cond_wait(&redis->news, &redis->lock);
         else if (pthread_cond_timedwait(&redis->news, &redis->lock, &until))
             break;
@@ -373,7 +323,7 @@ static void *run(void *argument)
         }
         if (redis->ending)
             return NULL;
-        if (redis->context)
+        if (redis->link)
             continue;
         redis->pause_ms = 2 * redis->pause_ms < LAST_RETRY_MS ? 2 * redis->pause_ms : LAST_RETRY_MS;
         connect_redis(redis);
