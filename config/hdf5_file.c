@@ -1,6 +1,8 @@
 /* Reading HDF5 by its C library. Known paths only, hard links only, plain numbers only; and every count is bounded. */
 #include "hdf5_file.h"
 
+#include "json_file.h"
+
 #include <hdf5.h>
 #include <hdf5_hl.h>
 #include <stdio.h>
@@ -115,9 +117,11 @@ static bool keep_text(struct reading *r, hid_t object, const char *name, const c
     if (H5Aexists(object, name) <= 0)
         return true;
     bool good = read_strings(r, object, name, &strings) && strings.n == 1 &&
+                strlen(strings.texts[0]) <= JSON_FILE_MAX_BYTES &&
                 handover_text(r->out, key, strings.texts[0], strlen(strings.texts[0]));
     strings_free(&strings);
-    return good;
+    return good ||
+           handover_fail(r->out, "its attribute %.60s is no text of at most %d MiB", name, JSON_FILE_MAX_BYTES >> 20);
 }
 
 /* ---- objects ---- */

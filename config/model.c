@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include "archive.h"
+#include "json_file.h"
 #include "torch_model.h"
 #include "weights.h"
 
@@ -14,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, MAX_JSON_BYTES = 64 << 20 };
+enum { PATH_BYTES = 4096 };
 static const off_t max_file_bytes = (off_t)1 << 34;
 
 /* What was found for an entry: a configuration, weights, or one file that holds both. */
@@ -162,31 +163,23 @@ static bool find_source(const char *path, struct source *source, struct problems
 /* A configuration: of its own file, or of the archive that holds the weights too. */
 static json_t *read_json(const char *path, struct problems *problems)
 {
-    json_error_t error;
-    int fd = open_file(path, MAX_JSON_BYTES, problems);
+    int fd = open_file(path, JSON_FILE_MAX_BYTES, problems);
     if (fd < 0)
         return NULL;
-    json_t *json = json_loadfd(fd, JSON_REJECT_DUPLICATES, &error);
+    json_t *json = json_file_read(fd, (struct place){path, NULL}, problems);
     close(fd);
-    if (!json)
-        problem_error(problems, (struct place){path, NULL}, "line %d, column %d: %s", error.line, error.column,
-                      error.text);
     return json;
 }
 
 static json_t *config_of(const struct tensor_set *set, const char *path, struct problems *problems)
 {
-    json_error_t error;
     const char *text = tensor_set_text(set, "config");
-    json_t *json = text ? json_loads(text, JSON_REJECT_DUPLICATES, &error) : NULL;
-    if (!text)
-        problem_error(problems, (struct place){path, NULL},
-                      "it holds weights alone; put the model's model.json (model.to_json()) beside it, and name the "
-                      "folder");
-    else if (!json)
-        problem_error(problems, (struct place){path, NULL}, "its configuration, line %d, column %d: %s", error.line,
-                      error.column, error.text);
-    return json;
+    if (text)
+        return json_file_parse(text, strlen(text), "its configuration, ", (struct place){path, NULL}, problems);
+    problem_error(problems, (struct place){path, NULL},
+                  "it holds weights alone; put the model's model.json (model.to_json()) beside it, and name the "
+                  "folder");
+    return NULL;
 }
 
 static bool open_tensors(struct tensor_set *set, const char *path, struct problems *problems)

@@ -2,17 +2,25 @@
 #include "tensors.h"
 
 #include "core/arena.h"
+#include "json_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAX_HEADER = 100000000 };
+enum {
+    MAX_HEADER = 100000000, /* as the format's own library has it */
+    MAX_TENSORS = 65536,
+    MAX_ENTRY = 65536,                       /* bytes of one tensor's entry, and of its name */
+    MAX_TEXT = 2 * JSON_FILE_MAX_BYTES + 64, /* of one text of the metadata: a configuration, its quotes escaped */
+    MAX_TEXTS = 4096,
+};
 
 static const struct {
     const char *name;
@@ -81,7 +89,8 @@ static int by_begin(const void *a, const void *b)
 static bool covers(struct span *spans, size_t n, size_t bytes)
 {
     size_t at = 0;
-    qsort(spans, n, sizeof *spans, by_begin);
+    if (n)
+        qsort(spans, n, sizeof *spans, by_begin);
     for (size_t i = 0; i < n; i++) {
         if (spans[i].begin != at)
             return false;
@@ -96,50 +105,161 @@ static int by_data(const void *a, const void *b)
     return x->data < y->data ? -1 : x->data > y->data;
 }
 
-static bool read_header(struct tensor_set *set, json_t *header, const unsigned char *data, size_t data_bytes,
-                        const char *path, struct problems *problems)
+/* ---- the header ---- */
+
+/* It is read member by member, so that it takes little memory beside its text: a whole one may have 100 MB, of which
+   jansson would make 4 GB. */
+struct header {
+    const char *text;
+    size_t n, at; /* bytes, and those read */
+    struct tensor_set *set;
+    struct span *spans;
+    size_t room, members; /* of tensors; of the metadata */
+    const unsigned char *data;
+    size_t data_bytes;
+    char tensor[84]; /* at fault, for the message */
+    json_error_t error;
+};
+
+static void skip_space(struct header *h)
 {
-    struct place place = {path, NULL};
-    size_t size = json_object_size(header);
-    const char *key;
-    json_t *entry;
-    struct span *spans = calloc(size + 1, sizeof *spans);
-    set->tensors = calloc(size + 1, sizeof *set->tensors);
-    bool good = spans && set->tensors;
-    if (!good)
-        problem_error(problems, place, "out of memory");
-    json_object_foreach(header, key, entry) {
-        if (!good || !strcmp(key, "__metadata__"))
-            continue;
+    while (h->at < h->n && h->text[h->at] && strchr(" \t\r\n", h->text[h->at]))
+        h->at++;
+}
+
+/* Past white space and this character, where it comes next. */
+static bool skip(struct header *h, char c)
+{
+    skip_space(h);
+    bool found = h->at < h->n && h->text[h->at] == c;
+    h->at += found;
+    return found;
+}
+
+/* The next value, if it has at most so many bytes; NULL with a sentence in the error. */
+static json_t *next_value(struct header *h, size_t most)
+{
+    size_t left = h->n - h->at;
+    json_t *value = json_loadb(h->text + h->at, left < most ? left : most,
+                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, &h->error);
+    if (value)
+        h->at += (size_t)h->error.position;
+    return value;
+}
+
+/* The members of an object, each handed to `take`, which reads its value. Returns what is wrong, or NULL. */
+static const char *read_members(struct header *h, const char *(*take)(struct header *h, const char *key))
+{
+    if (!skip(h, '{'))
+        return "expected an object";
+    if (skip(h, '}'))
+        return NULL;
+    do {
+        json_t *key = next_value(h, MAX_ENTRY);
+        const char *wrong = !key                   ? h->error.text
+                            : !json_is_string(key) ? "expected a name"
+                            : !skip(h, ':')        ? "expected ':'"
+                                                   : take(h, json_string_value(key));
+        json_decref(key);
+        if (wrong)
+            return wrong;
+    } while (skip(h, ','));
+    return skip(h, '}') ? NULL : "expected ',' or '}'";
+}
+
+static const char *take_text(struct header *h, const char *key)
+{
+    skip_space(h);
+    if (h->at == h->n || h->text[h->at] != '"')
+        return "expected a text in __metadata__";
+    json_t *value = next_value(h, MAX_TEXT);
+    if (!value)
+        return h->error.text;
+    if (json_object_get(h->set->metadata, key)) {
+        json_decref(value);
+        return "duplicate object key in __metadata__";
+    }
+    if (h->members++ == MAX_TEXTS || json_object_set_new(h->set->metadata, key, value))
+        return "more texts in __metadata__ than are read";
+    return NULL;
+}
+
+static bool grow(struct header *h)
+{
+    struct tensor_set *set = h->set;
+    if (set->n < h->room)
+        return true;
+    size_t room = h->room ? 2 * h->room : 64;
+    struct named_tensor *tensors = realloc(set->tensors, room * sizeof *tensors);
+    if (tensors)
+        set->tensors = tensors;
+    struct span *spans = tensors ? realloc(h->spans, room * sizeof *spans) : NULL;
+    if (spans) {
+        h->spans = spans;
+        h->room = room;
+    }
+    return spans != NULL;
+}
+
+static const char *take_tensor(struct header *h, const char *key)
+{
+    struct tensor_set *set = h->set;
+    if (!strcmp(key, "__metadata__")) {
+        if (set->metadata)
+            return "duplicate object key __metadata__";
+        set->metadata = json_object();
+        return set->metadata ? read_members(h, take_text) : "out of memory";
+    }
+    json_t *entry = next_value(h, MAX_ENTRY);
+    if (!entry)
+        return h->error.text;
+    const char *wrong = set->n == MAX_TENSORS ? "more tensors than are read" : !grow(h) ? "out of memory" : NULL;
+    if (!wrong) {
         struct named_tensor *tensor = &set->tensors[set->n];
-        struct span *span = &spans[set->n++];
-        tensor->name = strdup(key);
-        const char *wrong = tensor->name ? read_entry(tensor, entry, &span->begin, &span->end) : "out of memory";
-        if (!wrong && span->end > data_bytes)
+        struct span *span = &h->spans[set->n++];
+        *tensor = (struct named_tensor){.name = strdup(key)};
+        snprintf(h->tensor, sizeof h->tensor, "%.80s", key);
+        wrong = tensor->name ? read_entry(tensor, entry, &span->begin, &span->end) : "out of memory";
+        if (!wrong && span->end > h->data_bytes)
             wrong = "its data lies beyond the end of the file";
-        if (wrong) {
-            problem_error(problems, place, "tensor \"%.80s\": %s", key, wrong);
-            good = false;
-        } else {
-            tensor->data = data + span->begin;
+        if (!wrong) {
+            h->tensor[0] = 0;
+            tensor->data = h->data + span->begin;
         }
     }
-    if (good && !covers(spans, set->n, data_bytes)) {
-        problem_error(problems, place, "its tensors overlap, leave holes, or do not cover the file");
-        good = false;
-    }
-    free(spans);
-    set->metadata = json_incref(json_object_get(header, "__metadata__"));
-    if (good)
+    json_decref(entry);
+    return wrong;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct named_tensor *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+static const char *read_header(struct header *h)
+{
+    struct tensor_set *set = h->set;
+    const char *wrong = read_members(h, take_tensor);
+    skip_space(h);
+    if (!wrong && h->at < h->n)
+        wrong = "something stands behind the object";
+    if (wrong)
+        return wrong;
+    if (set->n)
+        qsort(set->tensors, set->n, sizeof *set->tensors, by_name);
+    for (size_t i = 1; i < set->n; i++)
+        if (!strcmp(set->tensors[i - 1].name, set->tensors[i].name))
+            return "duplicate object key";
+    if (set->n)
         qsort(set->tensors, set->n, sizeof *set->tensors, by_data);
-    return good;
+    return NULL;
 }
 
 bool safetensors_parse(struct tensor_set *set, const unsigned char *bytes, size_t n, const char *path,
                        struct problems *problems)
 {
     struct place place = {path, NULL};
-    json_error_t error;
     uint64_t length = 0;
     for (size_t i = 8; n > 8 && i-- > 0;)
         length = length << 8 | bytes[i];
@@ -147,12 +267,20 @@ bool safetensors_parse(struct tensor_set *set, const unsigned char *bytes, size_
     if (!length || length > MAX_HEADER || length > n - 8 || bytes[8] != '{') {
         problem_error(problems, place, "not a safetensors file: no JSON header after its first 8 bytes");
     } else {
-        json_t *header = json_loadb((const char *)bytes + 8, length, JSON_REJECT_DUPLICATES, &error);
-        if (!json_is_object(header))
-            problem_error(problems, place, "header: %s (at byte %d)", error.text, error.position);
-        else
-            good = read_header(set, header, bytes + 8 + length, n - 8 - length, path, problems);
-        json_decref(header);
+        struct header h = {.text = (const char *)bytes + 8,
+                           .n = length,
+                           .set = set,
+                           .data = bytes + 8 + length,
+                           .data_bytes = n - 8 - length};
+        const char *wrong = read_header(&h);
+        good = !wrong && covers(h.spans, set->n, h.data_bytes);
+        if (wrong && h.tensor[0])
+            problem_error(problems, place, "tensor \"%s\": %s", h.tensor, wrong);
+        else if (wrong)
+            problem_error(problems, place, "header: %s (at byte %zu)", wrong, h.at);
+        else if (!good)
+            problem_error(problems, place, "its tensors overlap, leave holes, or do not cover the file");
+        free(h.spans);
     }
     if (!good)
         tensor_set_close(set);

@@ -1,13 +1,16 @@
 /* Settings: defaults, then the file, then the environment, then flags; the later wins. */
 #include "settings.h"
 
+#include "json_file.h"
 #include "json_type.h"
 #include "redis_url.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define INT(k, field, low, high, value, text)                                                                          \
     {                                                                                                                  \
@@ -383,20 +386,16 @@ static void read_models(struct settings *settings, json_t *models, struct proble
 
 void settings_read_file(struct settings *settings, const char *path, struct problems *problems)
 {
-    json_error_t error;
     settings->file = strdup(path);
-    FILE *file = fopen(path, "rb");
-    if (!file) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
         problem_error(problems, (struct place){path, NULL}, "%s", strerror(errno));
         return;
     }
-    json_t *root = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
-    fclose(file);
-    if (!root) {
-        problem_error(problems, (struct place){path, NULL}, "line %d, column %d: %s", error.line, error.column,
-                      error.text);
+    json_t *root = json_file_read(fd, (struct place){path, NULL}, problems);
+    close(fd);
+    if (!root)
         return;
-    }
     if (!json_is_object(root)) {
         problem_error(problems, (struct place){path, NULL}, "expected an object, found %s", json_type_name(root));
     } else {

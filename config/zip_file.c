@@ -2,6 +2,7 @@
 #include "zip_file.h"
 
 #include "hdf5_file.h"
+#include "json_file.h"
 #include "npy.h"
 
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 #include <zip.h>
 
-enum { MAX_ENTRIES = 65536, MAX_JSON_BYTES = 64 << 20, MAX_RATIO = 1032 };
+enum { MAX_ENTRIES = 65536, MAX_METADATA_BYTES = 1 << 20, MAX_RATIO = 1032 };
 
 bool zip_is(const unsigned char *bytes, size_t n)
 {
@@ -32,8 +33,10 @@ static unsigned char *extract(struct handover *out, zip_t *zip, zip_uint64_t ind
         return NULL;
     }
     if (info.size > limit || info.size / MAX_RATIO > info.comp_size) {
-        handover_fail(out, "its entry %.100s unpacks to %llu bytes; that is refused", info.name,
-                      (unsigned long long)info.size);
+        handover_fail(out,
+                      "its entry %.100s unpacks to %llu bytes; at most %zu are read, and at most %d times its "
+                      "packed size",
+                      info.name, (unsigned long long)info.size, limit, MAX_RATIO);
         return NULL;
     }
     unsigned char *data = malloc(info.size + 1);
@@ -66,8 +69,8 @@ static unsigned char *extract_name(struct handover *out, zip_t *zip, const char 
 static bool read_keras(struct handover *out, zip_t *zip)
 {
     size_t config_bytes, metadata_bytes, weights_bytes;
-    unsigned char *config = extract_name(out, zip, "config.json", MAX_JSON_BYTES, &config_bytes);
-    unsigned char *metadata = extract_name(out, zip, "metadata.json", MAX_JSON_BYTES, &metadata_bytes);
+    unsigned char *config = extract_name(out, zip, "config.json", JSON_FILE_MAX_BYTES, &config_bytes);
+    unsigned char *metadata = extract_name(out, zip, "metadata.json", MAX_METADATA_BYTES, &metadata_bytes);
     json_t *parsed = metadata ? json_loadb((char *)metadata, metadata_bytes, 0, NULL) : NULL;
     const char *version = json_string_value(json_object_get(parsed, "keras_version"));
     bool good = config && metadata && handover_text(out, "config", (char *)config, config_bytes) &&

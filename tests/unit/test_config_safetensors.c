@@ -2,6 +2,7 @@
 #include "config/tensors.h"
 #include "unit.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 static struct problems problems;
@@ -83,6 +84,15 @@ static void lying_files_are_refused(void **state)
         {"{\"a\": {\"dtype\": \"U8\", \"shape\": [0], \"data_offsets\": [0, 0]}, \"a\": {\"dtype\": \"U8\", \"shape\": "
          "[0], \"data_offsets\": [0, 0]}}",
          0, 0, "header: duplicate"},
+        {"{\"__metadata__\": {\"a\": [1, 2]}}", 0, 0, "header: expected a text in __metadata__"},
+        {"{\"__metadata__\": {\"a\": \"b\", \"a\": \"c\"}}", 0, 0, "header: duplicate"},
+        {"{\"__metadata__\": {}, \"__metadata__\": {}}", 0, 0, "header: duplicate"},
+        {"{\"__metadata__\": []}", 0, 0, "header: expected an object"},
+        {"{}}", 0, 0, "header: something stands behind"},
+        {"{\"a\" 1}", 0, 0, "header: expected ':'"},
+        {"{1: 1}", 0, 0, "header: expected a name"},
+        {"{\"a\": 1 \"b\": 2}", 0, 0, "tensor \"a\": unknown dtype"},
+        {"{\"__metadata__\": {} \"b\": 2}", 0, 0, "header: expected ',' or '}'"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct tensor_set set;
@@ -99,6 +109,41 @@ static void lying_files_are_refused(void **state)
     unlink(path);
     assert_false(safetensors_open(&set, "/nowhere/at.all", &problems));
     problems_close(&problems);
+}
+
+/* Bytes of the allocator that are in use. */
+static size_t used(void)
+{
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
+/* A header of many megabytes is refused before memory goes into it. */
+static void large_headers_take_little_memory(void **state)
+{
+    (void)state;
+    enum { BYTES = 30000000 };
+    static const char entry[] = "\"%07zu\":{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]},";
+    char *text = malloc(BYTES + 200);
+    size_t n = 9, at = 0;
+    text[8] = '{';
+    for (; n < BYTES; at++)
+        n += (size_t)sprintf(text + n, entry, at);
+    text[n - 1] = '}';
+    for (size_t i = 0; i < 8; i++)
+        text[i] = (char)((n - 8) >> 8 * i & 255);
+    struct tensor_set set = {.n = 0};
+    size_t before = used();
+    assert_false(safetensors_parse(&set, (unsigned char *)text, n, "f", &problems));
+    assert_non_null(strstr(problems.errors[0], "more tensors than are read (at byte 386"));
+    assert_true(used() < before + (1 << 20));
+    problems_close(&problems);
+    n = 9 + (size_t)sprintf(text + 9, "\"__metadata__\":{\"config\":[");
+    memset(text + n, '[', BYTES - n);
+    assert_false(safetensors_parse(&set, (unsigned char *)text, BYTES, "f", &problems));
+    assert_true(used() < before + (1 << 20));
+    problems_close(&problems);
+    free(text);
 }
 
 static void every_cut_and_flip_is_no_crash(void **state)
@@ -130,8 +175,8 @@ static void every_cut_and_flip_is_no_crash(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_float_types_are_converted),
-                                       cmocka_unit_test(lying_files_are_refused),
-                                       cmocka_unit_test(every_cut_and_flip_is_no_crash)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_float_types_are_converted), cmocka_unit_test(lying_files_are_refused),
+        cmocka_unit_test(large_headers_take_little_memory), cmocka_unit_test(every_cut_and_flip_is_no_crash)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
