@@ -26,7 +26,7 @@
 
 enum {
     HEAD_BYTES = 32768,      /* most of a request's head */
-    HEAD_FIELDS = 100,       /* most fields of it */
+    HEAD_FIELDS = 257,       /* one more than a head may have */
     BODY_BYTES = 1 << 18,    /* room for a body that says its length, at first; a longer one grows */
     SWALLOW_BYTES = 1 << 18, /* a refused request's body up to this size is read, so that the connection lives on */
     SPARE_CONNECTIONS = 64,  /* beyond max_connections, for probes and for refusing */
@@ -236,11 +236,13 @@ static void set_request_id(struct exchange *x)
     struct request *request = &x->request;
     const char *own = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "X-Request-Id");
     size_t n = own ? strlen(own) : 0;
+    while (n && (own[n - 1] == ' ' || own[n - 1] == '\t'))
+        n--;
     bool usable = n > 0 && n < sizeof request->id;
     for (size_t i = 0; usable && i < n; i++)
         usable = own[i] > 0x20 && own[i] < 0x7f;
     if (usable)
-        memcpy(request->id, own, n + 1);
+        *(char *)mempcpy(request->id, own, n) = 0;
     else
         make_id(request->id, x->http->id_seed + x->http->next_id++ * 0x9e3779b97f4a7c15u);
 }
@@ -574,6 +576,15 @@ static void raise_file_limit(size_t connections)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* How strict the library is. 1 refuses what can smuggle; 2 would refuse an empty line before a request, which RFC 9112
+   (2.2) wants skipped. Before 0.9.77 strictness is two checks that http_check.c makes too (Host, spaces in the target),
+   and the library's answer to a missing Host has two heads. */
+#if MHD_VERSION >= 0x00097701
+#define STRICTNESS MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1
+#else
+#define STRICTNESS MHD_OPTION_STRICT_FOR_CLIENT, 0
+#endif
+
 struct http *http_start(struct server *server, char *error, size_t error_size)
 {
     const struct settings *settings = server->settings;
@@ -601,7 +612,7 @@ struct http *http_start(struct server *server, char *error, size_t error_size)
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
         MHD_OPTION_CONNECTION_TIMEOUT, library_timeout_s(settings), MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        STRICTNESS, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!http->daemon) {
         snprintf(error, error_size, "libmicrohttpd does not start (is the limit of open files below %zu?)",
                  connections);

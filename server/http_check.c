@@ -17,9 +17,10 @@ static bool is_token(const char *text, size_t n)
     return n > 0;
 }
 
+/* origin-form, absolute-form or "*". Source: RFC 9112, 3.2. */
 static bool is_target(const char *text)
 {
-    if (*text != '/' && strcmp(text, "*"))
+    if (*http_check_path(text) != '/' && strcmp(text, "*"))
         return false;
     for (; *text; text++)
         if ((unsigned char)*text < 0x21 || (unsigned char)*text > 0x7e)
@@ -43,6 +44,16 @@ static bool named(const struct head_field *field, const char *name)
 static bool has_value(const struct head_field *field, const char *value)
 {
     return field->value_bytes == strlen(value) && !strncasecmp(field->value, value, field->value_bytes);
+}
+
+/* libmicrohttpd 0.9.75 leaves the white space after a value on it. */
+static struct head_field trimmed(struct head_field field)
+{
+    const char *end = field.value + field.value_bytes;
+    while (end > field.value && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    field.value_bytes = (size_t)(end - field.value);
+    return field;
 }
 
 static bool refuse(struct failure *failure, const char *sentence)
@@ -98,9 +109,10 @@ static bool lists(const struct head_field *field, const char *element)
     return false;
 }
 
-static bool check_field(const struct head_field *field, uint64_t max_body_bytes, struct head_body *body, bool *has_host,
+static bool check_field(const struct head_field *sent, uint64_t max_body_bytes, struct head_body *body, bool *has_host,
                         struct failure *failure)
 {
+    const struct head_field whole = trimmed(*sent), *field = &whole;
     if (!is_token(field->name, field->name_bytes))
         return refuse(failure, "A header name has characters that names cannot have.");
     if (!is_field_value(field->value, field->value_bytes))
@@ -112,7 +124,7 @@ static bool check_field(const struct head_field *field, uint64_t max_body_bytes,
             return refuse(failure, "The request has more than one Host.");
         *has_host = true;
     } else if (named(field, "Transfer-Encoding")) {
-        if (body->chunked || !has_value(field, "chunked"))
+        if (body->chunked || !has_value(sent, "chunked")) /* as the library compares the value */
             return refuse(failure, "Transfer-Encoding must be chunked, once.");
         body->chunked = true;
     } else if (named(field, "Expect")) {
@@ -139,6 +151,16 @@ static bool check_field(const struct head_field *field, uint64_t max_body_bytes,
     return true;
 }
 
+const char *http_check_path(const char *target)
+{
+    size_t scheme = !strncasecmp(target, "http://", 7) ? 7 : !strncasecmp(target, "https://", 8) ? 8 : 0;
+    size_t authority = scheme ? strcspn(target + scheme, "/@") : 0;
+    const char *path = target + scheme + authority;
+    if (!scheme)
+        return target;
+    return !authority || *path == '@' ? "" : *path ? path : "/";
+}
+
 bool http_check_head(const struct head *head, uint64_t max_body_bytes, struct head_body *body, struct failure *failure)
 {
     bool version11 = !strcmp(head->version, "HTTP/1.1"), has_host = false;
@@ -148,7 +170,7 @@ bool http_check_head(const struct head *head, uint64_t max_body_bytes, struct he
     if (!is_token(head->method, strlen(head->method)))
         return refuse(failure, "The method has characters that methods cannot have.");
     if (!is_target(head->target))
-        return refuse(failure, "The target must be a path of visible ASCII characters.");
+        return refuse(failure, "The target must be a path, or an http URL, of visible ASCII characters.");
     for (size_t i = 0; i < head->n_fields; i++)
         if (!check_field(&head->fields[i], max_body_bytes, body, &has_host, failure))
             return false;

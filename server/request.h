@@ -35,7 +35,7 @@ struct request {
     bool (*gone)(struct request *request); /* whether the client has closed its side */
 
     char method[16];
-    char *target; /* raw, as sent, without the query */
+    char *target; /* without the query; as sent until it is routed, then the decoded path */
     const char *query;
     char id[REQUEST_ID_BYTES];
     char content_type[80];

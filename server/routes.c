@@ -1,8 +1,9 @@
-/* Routing: exact matches of the raw target, which is never decoded. */
+/* Routing: exact matches of the target's path, which is decoded once. */
 #include "routes.h"
 
 #include "clock.h"
 #include "handlers.h"
+#include "http_check.h"
 #include "platform.h"
 #include "prediction.h"
 #include "schedule.h"
@@ -164,11 +165,49 @@ static void allow(struct request *request, const struct route *route)
              strcmp(method, "GET") ? method : "GET, HEAD");
 }
 
+/* 0 to 15; -1 for what is no hexadecimal digit. */
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+/* What an escape stands for ("%3A"), if a path can have that: an encoded slash would be of a name, and a control character
+   of a forged log line; neither is in any name. */
+static int unescape(const char *at)
+{
+    int high = hex_digit(at[1]), low = high < 0 ? -1 : hex_digit(at[2]), byte = 16 * high + low;
+    return low < 0 || byte < 0x20 || byte == 0x7f || byte == '/' ? -1 : byte;
+}
+
+/* The target becomes its decoded path. */
+static bool decode_path(struct request *request)
+{
+    const char *path = http_check_path(request->target);
+    for (const char *at = path; (at = strchr(at, '%')); at++)
+        if (unescape(at) < 0) {
+            answer_error(request, 400, "bad_request",
+                         "The path has \"%.3s\": no escape, or of a character that names "
+                         "cannot have.",
+                         at);
+            return false;
+        }
+    char *out = request->target;
+    while (*path) {
+        bool escaped = *path == '%';
+        *out++ = escaped ? (char)unescape(path) : *path;
+        path += escaped ? 3 : 1;
+    }
+    *out = 0;
+    return true;
+}
+
 bool route_request(struct request *request)
 {
     const char *name = NULL, *version = "";
     size_t bytes = 0, version_bytes = 0;
     const char *method = strcmp(request->method, "HEAD") ? request->method : "GET";
+    if (!decode_path(request))
+        return false;
     const char *target = platform_target(request->target);
     for (size_t i = 0; i + 1 < N_ROUTES; i++) {
         const struct route *route = &routes[i];

@@ -118,7 +118,7 @@ static void long_heads_are_refused(void **state)
     int status = raw_status(&server, request);
     assert_true(status == 431 || status == 400 || status == 413 || status == 414);
     at = request + sprintf(request, "GET /livez HTTP/1.1\r\nHost: a\r\n");
-    for (int i = 0; i < 150; i++)
+    for (int i = 0; i < 300; i++)
         at += sprintf(at, "X-%d: b\r\n", i);
     strcpy(at, "\r\n");
     assert_int_equal(raw_status(&server, request), 431);
@@ -128,6 +128,45 @@ static void long_heads_are_refused(void **state)
     status = raw_status(&server, request);
     assert_true(status == 414 || status == 431 || status == 400);
     free(request);
+}
+
+/* encodeURIComponent escapes ':' and '~'. */
+static void names_in_paths_may_be_escaped(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *path, *body;
+        int status;
+        const char *found;
+    } rows[] = {
+        {"POST", "/predict", "{\"session\": \"tiny:7\", \"instances\": [[[1, 2]]]}", 200, "\"session\": \"tiny:7\""},
+        {"GET", "/sessions/tiny:7", NULL, 200, "\"session\": \"tiny:7\""},
+        {"GET", "/sessions/tiny%3A7", NULL, 200, "\"session\": \"tiny:7\""},
+        {"DELETE", "/sessions/%74iny%3a7", NULL, 200, "\"session\": \"tiny:7\""},
+        {"GET", "/sessions/pump%7E7", NULL, 404, "\"code\": \"session_not_found\""},
+        {"GET", "/sessions/pump%7e%C3%A9", NULL, 400, "\"code\": \"invalid_session\""},
+        {"POST", "/v1/models/a%2Db:predict", "{\"instances\": [[[1, 2]]]}", 200, "\"predictions\""},
+        {"GET", "/v1/models/a%2db", NULL, 200, "\"name\": \"a-b\""},
+        {"GET", "/v1/models/%2e%2e", NULL, 404, "\"code\": \"model_not_found\""},
+        {"GET", "/sessions/a%2Fb", NULL, 400, "\"code\": \"bad_request\""},
+        {"GET", "/sessions/a%00", NULL, 400, "\"code\": \"bad_request\""},
+        {"GET", "/sessions/a%0A", NULL, 400, "\"code\": \"bad_request\""},
+        {"GET", "/sessions/a%3", NULL, 400, "\"code\": \"bad_request\""},
+        {"GET", "/sessions/a%g0", NULL, 400, "\"code\": \"bad_request\""},
+        {"GET", "/sessions/a%", NULL, 400, "\"code\": \"bad_request\""},
+    };
+    struct daemon named;
+    daemon_start(&named,
+                 "{\"models\": [{\"name\": \"a-b\", \"input_size\": 2, \"layer\": {\"class_name\": \"GRU\", "
+                 "\"config\": {\"units\": 2}}}]}",
+                 NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct reply reply = http_request(&named, rows[i].method, rows[i].path, rows[i].body, NULL);
+        if (reply.status != rows[i].status || !reply.body || !strstr(reply.body, rows[i].found))
+            fail_msg("%s %s: %ld %s", rows[i].method, rows[i].path, reply.status, reply.body);
+        reply_free(&reply);
+    }
+    assert_int_equal(daemon_stop(&named, SIGINT), 0);
 }
 
 static void chunked_bodies_are_read(void **state)
@@ -226,6 +265,7 @@ int main(void)
         cmocka_unit_test(expectations_other_than_continue_are_refused),
         cmocka_unit_test(post_without_length_is_411),
         cmocka_unit_test(long_heads_are_refused),
+        cmocka_unit_test(names_in_paths_may_be_escaped),
         cmocka_unit_test(chunked_bodies_are_read),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(errors_keep_the_connection_alive),
