@@ -353,7 +353,7 @@ static void wrong_paths_and_methods_are_refused(void **state)
                                           "/Predict",
                                           "/v1/models/",
                                           "/v1/models/first:fly",
-                                          "/%70redict",
+                                          "/predict%20",
                                           "/v1/models/first/versions/:step"};
     for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
         struct reply reply = http_get(&server, nowhere[i]);
