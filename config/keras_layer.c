@@ -1,6 +1,14 @@
 /* Keras's layers: which are served, and what their configurations say. Defaults are Keras 2.9's. */
 #include "keras_layer.h"
 
+#include "core/layers/activation.h"
+#include "core/layers/dense.h"
+#include "core/layers/embedding.h"
+#include "core/layers/masking.h"
+#include "core/layers/normalization.h"
+#include "core/layers/pooling.h"
+#include "core/layers/recurrent.h"
+#include "core/layers/reshape.h"
 #include "keras_objects.h"
 
 #include <stdint.h>
@@ -13,6 +21,7 @@ enum { MAX_UNITS = 1 << 20, MAX_VOCABULARY = 1 << 24 };
 /* A row of the table below: how a layer's config is read. */
 struct kind {
     const char *name;
+    const struct layer_class *class; /* NULL: read opens the layer, or refuses it */
     void (*read)(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out);
     const char *const *keys; /* beside those of Keras that mean nothing here; ends with NULL */
 };
@@ -39,6 +48,16 @@ static void read_options(const struct keras_reader *reader, const json_t *config
         keras_expected(reader, path, "num_constants", "no constants (none of the cells takes any)", constants);
 }
 
+/* False with a problem when out of memory. */
+static bool open_layer(const struct keras_reader *reader, const char *path, const struct layer_class *class,
+                       struct layer *out)
+{
+    if (!layer_open(out, class, NULL))
+        return true;
+    keras_error(reader, path, "out of memory");
+    return false;
+}
+
 /* RNN, LSTM, GRU or SimpleRNN, as one part of a layer. False when the class is none of them. */
 static bool read_part(struct keras_reader *reader, const char *class_name, const json_t *config, const char *path,
                       struct layer *out, size_t part)
@@ -51,21 +70,23 @@ static bool read_part(struct keras_reader *reader, const char *class_name, const
         keras_expected(reader, path, NULL, "an object", config);
         return true;
     }
-    out->class = &layer_recurrent;
-    read_options(reader, config, path, &out->parts[part]);
+    if (!out->own && !open_layer(reader, path, &layer_recurrent, out))
+        return true;
+    struct recurrent *own = out->own;
+    read_options(reader, config, path, &own->parts[part]);
     keras_warn_unknown(reader, config, path, rnn_keys, is_rnn ? NULL : keras_cell_keys);
     if (is_rnn) {
         keras_dtype(reader, config, path);
-        out->cells[part] = keras_cell(reader, json_object_get(config, "cell"), keras_path(path, "cell").text);
+        own->cells[part] = keras_cell(reader, json_object_get(config, "cell"), keras_path(path, "cell").text);
     } else {
-        out->cells[part] = keras_cell_of_layer(reader, class, config, path);
+        own->cells[part] = keras_cell_of_layer(reader, class, config, path);
     }
-    out->n_parts = part + 1;
+    own->n_parts = part + 1;
     return true;
 }
 
 static void read_merge_mode(const struct keras_reader *reader, const json_t *config, const char *path,
-                            struct layer *out)
+                            struct recurrent *out)
 {
     static const char *const modes[] = {"concat", "sum", "mul", "ave"};
     const json_t *value = json_object_get(config, "merge_mode");
@@ -85,7 +106,8 @@ static void read_bidirectional(struct keras_reader *reader, const json_t *config
 {
     const json_t *forward = json_object_get(config, "layer"), *backward = json_object_get(config, "backward_layer");
     bool copied = !json_is_object(backward);
-    read_merge_mode(reader, config, path, out);
+    struct recurrent *own = out->own;
+    read_merge_mode(reader, config, path, own);
     for (size_t part = 0; part < 2; part++) {
         const char *key = part && !copied ? "backward_layer" : "layer";
         const json_t *layer = part && !copied ? backward : forward;
@@ -98,12 +120,12 @@ static void read_bidirectional(struct keras_reader *reader, const json_t *config
         }
     }
     if (copied)
-        out->parts[1].go_backwards = !out->parts[0].go_backwards;
-    else if (out->parts[0].go_backwards == out->parts[1].go_backwards)
+        own->parts[1].go_backwards = !own->parts[0].go_backwards;
+    else if (own->parts[0].go_backwards == own->parts[1].go_backwards)
         keras_error(reader, path, "expected layer and backward_layer with different go_backwards");
-    if (out->parts[0].return_sequences != out->parts[1].return_sequences)
+    if (own->parts[0].return_sequences != own->parts[1].return_sequences)
         keras_error(reader, path, "expected layer and backward_layer with the same return_sequences");
-    if (out->parts[0].time_major)
+    if (own->parts[0].time_major)
         keras_error(reader, path, "time_major is served in a lone RNN layer; transpose the data");
 }
 
@@ -111,42 +133,37 @@ static void read_bidirectional(struct keras_reader *reader, const json_t *config
 
 static void read_dense(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
-    out->class = &layer_dense;
-    out->use_bias = true;
-    out->first_initializer = initializer_find("glorot_uniform")->initializer;
-    out->second_initializer = initializer_find("zeros")->initializer;
-    keras_size(reader, config, path, "units", MAX_UNITS, &out->units);
+    struct dense *own = out->own;
+    keras_size(reader, config, path, "units", MAX_UNITS, &own->units);
     keras_activation(reader, json_object_get(config, "activation"), keras_path(path, "activation").text,
-                     &out->activation);
-    keras_bool(reader, config, path, "use_bias", &out->use_bias);
-    keras_initializer_key(reader, config, path, "kernel_initializer", &out->first_initializer);
-    keras_initializer_key(reader, config, path, "bias_initializer", &out->second_initializer);
+                     &own->activation);
+    keras_bool(reader, config, path, "use_bias", &own->use_bias);
+    keras_initializer_key(reader, config, path, "kernel_initializer", &own->kernel_initializer);
+    keras_initializer_key(reader, config, path, "bias_initializer", &own->bias_initializer);
 }
 
 static void read_embedding(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
-    out->class = &layer_embedding;
-    out->first_initializer = initializer_find("random_uniform")->initializer;
-    keras_size(reader, config, path, "input_dim", MAX_VOCABULARY, &out->vocabulary);
-    keras_size(reader, config, path, "output_dim", MAX_UNITS, &out->units);
-    keras_bool(reader, config, path, "mask_zero", &out->mask_zero);
-    keras_initializer_key(reader, config, path, "embeddings_initializer", &out->first_initializer);
+    struct embedding *own = out->own;
+    keras_size(reader, config, path, "input_dim", MAX_VOCABULARY, &own->input_dim);
+    keras_size(reader, config, path, "output_dim", MAX_UNITS, &own->output_dim);
+    keras_bool(reader, config, path, "mask_zero", &own->mask_zero);
+    keras_initializer_key(reader, config, path, "embeddings_initializer", &own->initializer);
 }
 
 static void read_masking(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
+    struct masking *own = out->own;
     double value = 0;
-    out->class = &layer_masking;
     keras_number(reader, config, path, "mask_value", &value);
-    out->mask_value = (float)value;
+    own->mask_value = (float)value;
 }
 
 static void read_activation(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
-    out->class = &layer_activation;
+    struct activation *own = out->own;
     if (!strcmp(out->class_name, "Activation")) {
-        keras_activation(reader, json_object_get(config, "activation"), keras_path(path, "activation").text,
-                         &out->activation);
+        keras_activation(reader, json_object_get(config, "activation"), keras_path(path, "activation").text, own);
         return;
     }
     const json_t *axis = json_object_get(config, "axis");
@@ -155,7 +172,7 @@ static void read_activation(struct keras_reader *reader, const json_t *config, c
     json_t *layer = json_pack("{s:s, s:O}", "class_name", out->class_name, "config", config);
     struct keras_path object = {""};
     snprintf(object.text, sizeof object.text, "%.*s", (int)(strlen(path) - strlen("/config")), path);
-    keras_activation(reader, layer, object.text, &out->activation);
+    keras_activation(reader, layer, object.text, own);
     json_decref(layer);
 }
 
@@ -172,16 +189,12 @@ static void check_axis(const struct keras_reader *reader, const json_t *config, 
 
 static void read_normalization(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
-    bool batch = strcmp(out->class_name, "LayerNormalization"), rms_scaling = false;
-    out->class = batch ? &layer_batch_norm : &layer_layer_norm;
-    out->first_initializer = initializer_find("ones")->initializer;
-    out->second_initializer = initializer_find("zeros")->initializer;
-    out->center = out->scale = true;
-    out->epsilon = 1e-3;
+    struct normalization *own = out->own;
+    bool rms_scaling = false;
     check_axis(reader, config, path);
-    keras_number(reader, config, path, "epsilon", &out->epsilon);
-    keras_bool(reader, config, path, "center", &out->center);
-    keras_bool(reader, config, path, "scale", &out->scale);
+    keras_number(reader, config, path, "epsilon", &own->epsilon);
+    keras_bool(reader, config, path, "center", &own->center);
+    keras_bool(reader, config, path, "scale", &own->scale);
     keras_bool(reader, config, path, "rms_scaling", &rms_scaling);
     if (rms_scaling)
         keras_expected(reader, path, "rms_scaling", "false", json_object_get(config, "rms_scaling"));
@@ -189,24 +202,24 @@ static void read_normalization(struct keras_reader *reader, const json_t *config
 
 static void read_flatten(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
+    struct reshape *own = out->own;
     (void)reader, (void)config, (void)path;
-    out->class = &layer_reshape;
-    out->target_rank = 1;
-    out->target[0] = SIZE_MAX;
+    own->rank = 1;
+    own->target[0] = SIZE_MAX;
 }
 
 static void read_reshape(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     const json_t *shape = json_object_get(config, "target_shape");
+    struct reshape *own = out->own;
     size_t rank = json_array_size(shape), open = 0;
-    out->class = &layer_reshape;
-    out->target_rank = rank;
+    own->rank = rank;
     bool good = rank == 1 || rank == 2;
     for (size_t i = 0; good && i < rank; i++) {
         json_int_t size = json_integer_value(json_array_get(shape, i));
         good = size == -1 || (size >= 1 && size <= MAX_VOCABULARY);
         open += size == -1;
-        out->target[i] = size == -1 ? SIZE_MAX : (size_t)size;
+        own->target[i] = size == -1 ? SIZE_MAX : (size_t)size;
     }
     if (!good || open > 1)
         keras_expected(reader, path, "target_shape", "[width] or [timesteps, width], of which one may be -1", shape);
@@ -214,15 +227,15 @@ static void read_reshape(struct keras_reader *reader, const json_t *config, cons
 
 static void read_repeat_vector(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
-    out->class = &layer_repeat_vector;
-    keras_size(reader, config, path, "n", MAX_UNITS, &out->units);
+    struct repeat_vector *own = out->own;
+    keras_size(reader, config, path, "n", MAX_UNITS, &own->n);
 }
 
 static void read_pooling(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     const json_t *format = json_object_get(config, "data_format");
-    out->class = strstr(out->class_name, "Max") ? &layer_max_pooling : &layer_average_pooling;
-    keras_bool(reader, config, path, "keepdims", &out->keepdims);
+    struct pooling *own = out->own;
+    keras_bool(reader, config, path, "keepdims", &own->keepdims);
     if (json_is_string(format) && strcmp(json_string_value(format), "channels_last"))
         keras_expected(reader, path, "data_format", "\"channels_last\"", format);
 }
@@ -285,32 +298,32 @@ static const char *const wrapped_keys[] = {"layer", NULL};
 
 /* Every layer that is served, beside RNN and those that are named after cells. */
 static const struct kind kinds[] = {
-    {"Bidirectional", read_bidirectional, bidirectional_keys},
-    {"TimeDistributed", read_time_distributed, wrapped_keys},
-    {"Dense", read_dense, dense_keys},
-    {"Embedding", read_embedding, embedding_keys},
-    {"Masking", read_masking, masking_keys},
-    {"Activation", read_activation, activation_keys},
-    {"ReLU", read_activation, activation_keys},
-    {"LeakyReLU", read_activation, activation_keys},
-    {"ELU", read_activation, activation_keys},
-    {"Softmax", read_activation, activation_keys},
-    {"ThresholdedReLU", read_activation, activation_keys},
-    {"BatchNormalization", read_normalization, normalization_keys},
-    {"LayerNormalization", read_normalization, normalization_keys},
-    {"Flatten", read_flatten, shape_keys},
-    {"Reshape", read_reshape, shape_keys},
-    {"RepeatVector", read_repeat_vector, shape_keys},
-    {"GlobalAveragePooling1D", read_pooling, shape_keys},
-    {"GlobalMaxPooling1D", read_pooling, shape_keys},
-    {"Dropout", read_nothing, dropout_keys},
-    {"SpatialDropout1D", read_nothing, dropout_keys},
-    {"GaussianDropout", read_nothing, dropout_keys},
-    {"GaussianNoise", read_nothing, dropout_keys},
-    {"AlphaDropout", read_nothing, dropout_keys},
-    {"ActivityRegularization", read_nothing, dropout_keys},
-    {"Identity", read_nothing, no_keys},
-    {"Lambda", read_lambda, NULL},
+    {"Bidirectional", &layer_recurrent, read_bidirectional, bidirectional_keys},
+    {"TimeDistributed", NULL, read_time_distributed, wrapped_keys},
+    {"Dense", &layer_dense, read_dense, dense_keys},
+    {"Embedding", &layer_embedding, read_embedding, embedding_keys},
+    {"Masking", &layer_masking, read_masking, masking_keys},
+    {"Activation", &layer_activation, read_activation, activation_keys},
+    {"ReLU", &layer_activation, read_activation, activation_keys},
+    {"LeakyReLU", &layer_activation, read_activation, activation_keys},
+    {"ELU", &layer_activation, read_activation, activation_keys},
+    {"Softmax", &layer_activation, read_activation, activation_keys},
+    {"ThresholdedReLU", &layer_activation, read_activation, activation_keys},
+    {"BatchNormalization", &layer_batch_norm, read_normalization, normalization_keys},
+    {"LayerNormalization", &layer_layer_norm, read_normalization, normalization_keys},
+    {"Flatten", &layer_reshape, read_flatten, shape_keys},
+    {"Reshape", &layer_reshape, read_reshape, shape_keys},
+    {"RepeatVector", &layer_repeat_vector, read_repeat_vector, shape_keys},
+    {"GlobalAveragePooling1D", &layer_average_pooling, read_pooling, shape_keys},
+    {"GlobalMaxPooling1D", &layer_max_pooling, read_pooling, shape_keys},
+    {"Dropout", &layer_identity, read_nothing, dropout_keys},
+    {"SpatialDropout1D", &layer_identity, read_nothing, dropout_keys},
+    {"GaussianDropout", &layer_identity, read_nothing, dropout_keys},
+    {"GaussianNoise", &layer_identity, read_nothing, dropout_keys},
+    {"AlphaDropout", &layer_identity, read_nothing, dropout_keys},
+    {"ActivityRegularization", &layer_identity, read_nothing, dropout_keys},
+    {"Identity", &layer_identity, read_nothing, no_keys},
+    {"Lambda", NULL, read_lambda, NULL},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -332,14 +345,15 @@ static void read_time_distributed(struct keras_reader *reader, const json_t *con
     struct keras_path where = keras_path(path, "layer");
     char outer[sizeof out->class_name];
     memcpy(outer, out->class_name, sizeof outer);
-    if (kind && kind->read != read_time_distributed && kind->read != read_bidirectional) {
+    bool good = kind && kind->class && kind->class->pointwise && kind->class->masks == MASKS_PASS;
+    if (good) {
         snprintf(out->class_name, sizeof out->class_name, "%s", class_name);
-        kind->read(reader, json_object_get(layer, "config"), keras_path(where.text, "config").text, out);
+        if (open_layer(reader, path, kind->class, out))
+            kind->read(reader, json_object_get(layer, "config"), keras_path(where.text, "config").text, out);
         memcpy(out->class_name, outer, sizeof outer);
     }
     out->only_sequences = true;
-    if (!kind || !out->class->pointwise || out->class == &layer_embedding || out->class == &layer_masking ||
-        kind->read == read_bidirectional)
+    if (!good)
         keras_expected(reader, where.text, NULL, "a layer that works on one timestep at a time, such as Dense",
                        json_object_get(layer, "class_name"));
 }
@@ -377,11 +391,13 @@ bool keras_layer_read(struct keras_reader *reader, const json_t *json, const cha
     snprintf(out->class_name, sizeof out->class_name, "%s", class_name ? class_name : "");
     keras_name(config, out->name, sizeof out->name);
     if (class_name && keras_is_cell(class_name)) {
-        out->class = &layer_recurrent;
-        out->cells[0] = keras_cell(reader, json, path);
-        out->n_parts = 1;
+        if (open_layer(reader, path, &layer_recurrent, out)) {
+            recurrent_of(out)->cells[0] = keras_cell(reader, json, path);
+            recurrent_of(out)->n_parts = 1;
+        }
     } else if (kind && json_is_object(config)) {
-        kind->read(reader, config, where.text, out);
+        if (!kind->class || open_layer(reader, where.text, kind->class, out))
+            kind->read(reader, config, where.text, out);
         if (kind->keys)
             keras_warn_unknown(reader, config, where.text, kind->keys, NULL);
         keras_dtype(reader, config, where.text);

@@ -96,10 +96,10 @@ static void set_input(struct keras_model *out, const struct input_shape *shape)
     const struct layer *first = NULL;
     struct layer_shape *input = &out->model.input;
     for (size_t i = 0; !first && i < out->model.n_layers; i++)
-        if (out->model.layers[i].class != &layer_identity)
+        if (out->model.layers[i].class->run)
             first = &out->model.layers[i];
-    bool ids = first && first->class == &layer_embedding && (!shape->known || shape->rank == 1);
-    bool cell = first && first->class == &layer_recurrent && shape->rank == 1; /* built for single timesteps */
+    bool ids = first && layer_takes_ids(first) && (!shape->known || shape->rank == 1);
+    bool cell = first && layer_part(first, 0) && shape->rank == 1; /* built for single timesteps */
     bool vector = shape->known && shape->rank == 1 && !ids && !cell;
     *input = (struct layer_shape){.sequence = !vector, .ids = ids};
     if (ids)

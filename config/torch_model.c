@@ -1,6 +1,10 @@
 /* PyTorch's recurrent modules: their arguments, and their tensors turned into Keras's layout. */
 #include "torch_model.h"
 
+#include "core/layers/dense.h"
+#include "core/layers/pooling.h"
+#include "core/layers/recurrent.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,17 +112,19 @@ static struct rnn_cell_spec *new_cell(const struct torch *t)
 static bool configure_recurrent(struct torch *t, struct layer *layer, size_t first, bool last)
 {
     size_t cells = t->bidirectional ? 1 : t->num_layers;
-    layer->class = &layer_recurrent;
-    layer->n_parts = t->bidirectional ? 2 : 1;
+    if (layer_open(layer, &layer_recurrent, NULL))
+        return false;
+    struct recurrent *own = recurrent_of(layer);
+    own->n_parts = t->bidirectional ? 2 : 1;
     snprintf(layer->class_name, sizeof layer->class_name, "%s", t->bidirectional ? "Bidirectional" : "RNN");
     if (t->bidirectional)
         snprintf(layer->name, sizeof layer->name, "%s_l%zu", t->kind->keras_name, first);
     else
         snprintf(layer->name, sizeof layer->name, "%s", t->kind->keras_name);
-    for (size_t p = 0; p < layer->n_parts; p++) {
-        struct rnn_cell_spec *stack = layer->cells[p] = rnn_cell_spec_new(NULL);
-        layer->parts[p].return_sequences = t->bidirectional || !last || !t->apply;
-        layer->parts[p].go_backwards = p == 1;
+    for (size_t p = 0; p < own->n_parts; p++) {
+        struct rnn_cell_spec *stack = own->cells[p] = rnn_cell_spec_new(NULL);
+        own->parts[p].return_sequences = t->bidirectional || !last || !t->apply;
+        own->parts[p].go_backwards = p == 1;
         if (!stack || !(stack->cells = calloc(cells, sizeof *stack->cells)))
             return false;
         for (; stack->n_cells < cells; stack->n_cells++)
@@ -132,20 +138,19 @@ static bool configure_head(struct torch *t, struct rnn_model *model)
 {
     if (t->bidirectional) {
         struct layer *step = rnn_model_add(model);
-        if (!step)
+        if (!step || layer_open(step, &layer_last_timestep, NULL))
             return false;
-        step->class = &layer_last_timestep;
         snprintf(step->class_name, sizeof step->class_name, "LastTimestep");
         snprintf(step->name, sizeof step->name, "last_timestep");
     }
     struct layer *head = rnn_model_add(model);
-    if (!head)
+    if (!head || layer_open(head, &layer_dense, NULL))
         return false;
-    head->class = &layer_dense;
+    struct dense *own = head->own;
     snprintf(head->class_name, sizeof head->class_name, "Dense");
     memcpy(head->name, t->head, sizeof head->name);
-    head->units = t->head_units;
-    head->use_bias = t->head_bias;
+    own->units = t->head_units;
+    own->use_bias = t->head_bias;
     return true;
 }
 

@@ -86,15 +86,16 @@ static bool leaf_group(const struct rnn_cell_spec *cell, size_t *leaf, char *out
 /* The variable of a tensor below its layer's group: "cell/cells/lstm_cell/vars/1". */
 static void group_path(const struct layer *layer, const struct layer_tensor *t, size_t i, char *out, size_t size)
 {
-    static const char *const sides[] = {"forward_layer/", "backward_layer/"};
     if (!t->cell) {
         snprintf(out, size, "%svars/%zu", layer->only_sequences ? "layer/" : "", i);
         return;
     }
     char way[NAME_BYTES / 2] = "";
     size_t leaf = t->leaf, slot = t->of_cell.slot;
-    leaf_group(layer->cells[t->part], &leaf, way, sizeof way);
-    const char *side = layer->n_parts > 1 ? sides[t->part] : "";
+    leaf_group(t->root, &leaf, way, sizeof way);
+    char side[32] = "";
+    if (*t->direction)
+        snprintf(side, sizeof side, "%s_layer/", t->direction);
     const char *dot = strchr(t->of_cell.name, '.'); /* "kernel_norm.gamma" is a layer in the cell */
     if (dot)
         snprintf(out, size, "%scell%s/%.*s/vars/%d", side, way, (int)(dot - t->of_cell.name), t->of_cell.name,

@@ -52,8 +52,8 @@ double rnn_model_step_ns(const struct rnn_model *model, size_t rows)
 size_t rnn_model_vocabulary(const struct rnn_model *model)
 {
     for (size_t i = 0; model->input.ids && i < model->n_layers; i++)
-        if (model->layers[i].class == &layer_embedding)
-            return model->layers[i].vocabulary;
+        if (layer_takes_ids(&model->layers[i]))
+            return model->layers[i].class->vocabulary(&model->layers[i]);
     return 0;
 }
 
@@ -63,7 +63,8 @@ size_t rnn_model_vocabulary(const struct rnn_model *model)
    it is their own. */
 static bool gives_sequences(const struct rnn_model *model, size_t i, bool sequences)
 {
-    return model->parts && i == model->last_recurrent ? sequences : model->layers[i].parts[0].return_sequences;
+    const struct rnn_recurrence *part = layer_part(&model->layers[i], 0);
+    return model->parts && i == model->last_recurrent ? sequences : part && part->return_sequences;
 }
 
 static enum rnn_status walk(const struct rnn_model *model, size_t end, size_t timesteps, bool sequences,
@@ -108,11 +109,12 @@ static enum rnn_status find_parts(struct rnn_model *model, struct rnn_error *err
     model->last_recurrent = model->n_layers;
     for (size_t i = 0; i < model->n_layers; i++) {
         const struct layer *layer = &model->layers[i];
-        for (size_t p = 0; p < layer->n_parts; p++) {
+        size_t n = layer_parts(layer);
+        for (size_t p = 0; p < n; p++) {
             struct model_part *part = &model->parts[model->n_parts++];
-            part->layer = &layer->parts[p];
+            part->layer = layer_part(layer, p);
             part->state_offset = model->state_elems;
-            snprintf(part->name, sizeof part->name, "%s%s", layer->name, layer->n_parts > 1 ? directions[p] : "");
+            snprintf(part->name, sizeof part->name, "%s%s", layer->name, n > 1 ? directions[p] : "");
             model->state_elems += part->layer->stack.state_elems;
             model->last_recurrent = i;
         }
@@ -127,17 +129,18 @@ static enum rnn_status check_alone(struct rnn_model *model, struct rnn_error *er
     model->streamable = true;
     for (size_t i = 0; i < model->n_layers; i++) {
         const struct layer *layer = &model->layers[i];
+        size_t n_parts = layer_parts(layer);
         computing += layer->class->run != NULL;
-        model->streamable &= layer->class->pointwise || layer->n_parts == 1;
-        model->time_major |= layer->n_parts && layer->parts[0].time_major;
-        bool two = layer->n_parts > 1 && layer->merge == MERGE_NONE;
+        model->streamable &= layer->class->pointwise || n_parts == 1;
+        model->time_major |= n_parts && layer_part(layer, 0)->time_major;
+        bool two = layer->class->two_outputs && layer->class->two_outputs(layer);
         if (model->two_outputs && layer->class->run)
             return rnn_fail(err, RNN_ESHAPE,
                             "layer \"%s\" comes after a Bidirectional with merge_mode null, which has "
                             "two outputs",
                             layer->name);
         model->two_outputs |= two;
-        if (two && layer->parts[0].time_major)
+        if (two && layer_part(layer, 0)->time_major)
             return rnn_fail(err, RNN_EINVAL, "layer \"%s\": time_major is served in a lone RNN layer", layer->name);
     }
     if (!computing)
@@ -166,10 +169,10 @@ static void find_freedom(struct rnn_model *model)
     for (size_t i = 0; i < model->n_layers; i++) {
         const struct layer *layer = &model->layers[i];
         computing += layer->class->run != NULL;
-        model->divisible &= !(layer->n_parts && layer->parts[0].go_backwards);
+        model->divisible &= !(layer_part(layer, 0) && layer_part(layer, 0)->go_backwards);
     }
-    model->inputs_anywhere = first->n_parts > 0;
-    model->outputs_anywhere = computing == 1 && first->n_parts == 1;
+    model->inputs_anywhere = first->class->inputs_anywhere;
+    model->outputs_anywhere = computing == 1 && layer_parts(first) == 1;
 }
 
 enum rnn_status rnn_model_finish(struct rnn_model *model, struct rnn_error *err)
@@ -180,7 +183,7 @@ enum rnn_status rnn_model_finish(struct rnn_model *model, struct rnn_error *err)
     if (status)
         return status;
     if (model->last_recurrent < model->n_layers)
-        model->return_sequences = model->layers[model->last_recurrent].parts[0].return_sequences;
+        model->return_sequences = layer_part(&model->layers[model->last_recurrent], 0)->return_sequences;
     find_freedom(model);
     status = walk(model, model->n_layers, 0, model->return_sequences, &model->output, err);
     if (!status && !model->output.width)
@@ -327,8 +330,8 @@ bool rnn_model_run(const struct rnn_model *model, const struct model_run *run, s
         move_states(rows, n, (ptrdiff_t)states_at);
         whole = run_layer(layer, gives_sequences(model, i, run->sequences), run, rows, n, out, &common);
         move_states(rows, n, -(ptrdiff_t)states_at);
-        for (size_t p = 0; p < layer->n_parts; p++)
-            states_at += layer->parts[p].stack.state_elems;
+        for (size_t p = 0; layer_part(layer, p); p++)
+            states_at += layer_part(layer, p)->stack.state_elems;
     }
     return whole;
 }

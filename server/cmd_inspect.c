@@ -52,18 +52,18 @@ static void print_layer(const struct rnn_model *chain, size_t i)
 {
     static const char *const sides[] = {"forward.", "backward."};
     const struct layer *layer = &chain->layers[i];
+    const struct rnn_recurrence *options = layer_part(layer, 0);
     struct layer_shape in, out = {.width = 0};
     char shape[64];
     rnn_model_shape_before(chain, i, &in, NULL);
-    layer_output(layer, &in, layer->parts[0].return_sequences, &out, NULL);
+    layer_output(layer, &in, options && options->return_sequences, &out, NULL);
     shape_of(&out, shape, sizeof shape);
     printf("%-28s %-22s %-18s %-12s %10zu %10zu\n", layer->name, layer->class_name, shape, "", layer_parameters(layer),
            layer_bytes(layer));
-    for (size_t p = 0; p < layer->n_parts; p++)
-        print_cells(&layer->parts[p], layer->n_parts > 1 ? sides[p] : "");
-    if (!layer->n_parts)
+    for (size_t p = 0; layer_part(layer, p); p++)
+        print_cells(layer_part(layer, p), layer_parts(layer) > 1 ? sides[p] : "");
+    if (!options)
         return;
-    const struct rnn_recurrence *options = &layer->parts[0];
     if (options->return_sequences || options->return_state || options->go_backwards || options->time_major ||
         options->stateful || options->zero_output_for_mask)
         printf("  options:%s%s%s%s%s%s\n", options->return_sequences ? " return_sequences" : "",

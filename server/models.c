@@ -51,20 +51,21 @@ static json_t *layer_table(const struct rnn_model *chain)
     char path[256];
     for (size_t l = 0; l < chain->n_layers; l++) {
         const struct layer *layer = &chain->layers[l];
-        for (size_t p = 0; p < layer->n_parts; p++) {
-            const struct rnn_stack *stack = &layer->parts[p].stack;
+        size_t n_parts = layer_parts(layer);
+        for (size_t p = 0; p < n_parts; p++) {
+            const struct rnn_stack *stack = &layer_part(layer, p)->stack;
             for (size_t i = 0; i < stack->n_cells; i++) {
                 const struct rnn_cell *cell = &stack->cells[i];
                 const struct rnn_cell_spec *spec = rnn_cell_spec_leaf(stack->spec, i, path, sizeof path);
                 json_t *row = json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I}", "layer", layer->name, "path", path,
                                         "class_name", cell->class->keras_name, "name", spec->name, "input_size",
                                         (json_int_t)cell->input_size, "units", (json_int_t)cell->units);
-                if (layer->n_parts > 1)
+                if (n_parts > 1)
                     json_object_set_new(row, "direction", json_string(p ? "backward" : "forward"));
                 json_array_append_new(table, row);
             }
         }
-        if (!layer->n_parts)
+        if (!n_parts)
             json_array_append_new(table, json_pack("{s:s, s:s, s:I}", "layer", layer->name, "class_name",
                                                    layer->class_name, "input_size", (json_int_t)layer->input_size));
     }

@@ -13,7 +13,8 @@ static bool ends_in_softmax(const struct rnn_model *chain)
     const struct layer *last = &chain->layers[chain->n_layers - 1];
     while (last > chain->layers && !last->class->run)
         last--;
-    return (last->class == &layer_dense || last->class == &layer_activation) && last->activation.kind == ACT_SOFTMAX;
+    const struct activation *activation = layer_activation_of(last);
+    return activation && activation->kind == ACT_SOFTMAX;
 }
 
 static bool check_model(struct prediction *p)

@@ -1,16 +1,28 @@
 /* Activation, ReLU, Softmax and the like: a function of each vector. Source: keras/layers/activation/. */
-#include "core/layers/layer.h"
+#include "core/layers/activation.h"
 
 #include <string.h>
 
-static bool run(const struct layer *layer, struct layer_run *run)
+static bool activation_run(const struct layer *layer, struct layer_run *run)
 {
+    const struct activation *activation = layer->own;
     size_t width = layer->input_size;
     float *out = run->rows[0].outputs;
     memcpy(out, run->rows[0].inputs, run->vectors * width * sizeof *out);
     for (size_t i = 0; i < run->vectors; i++)
-        vec_activate(layer->vec, &layer->activation, width, out + i * width);
+        vec_activate(layer->vec, activation, width, out + i * width);
     return true;
 }
 
-const struct layer_class layer_activation = {.masks = MASKS_PASS, .pointwise = true, .run = run};
+static const struct activation *activation_own(const struct layer *layer)
+{
+    return layer->own;
+}
+
+const struct layer_class layer_activation = {
+    .size = sizeof(struct activation),
+    .masks = MASKS_PASS,
+    .pointwise = true,
+    .run = activation_run,
+    .activation = activation_own,
+};

@@ -1,55 +1,63 @@
 /* Embedding: the row of a table for every whole number; with mask_zero, 0 stands for a timestep that does not count.
    Source: keras/layers/core/embedding.py. */
-#include "core/layers/layer.h"
+#include "core/layers/embedding.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-static bool tensor(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
+static bool embedding_tensor(const struct layer *layer, const struct layer_shape *in, size_t i,
+                             struct layer_tensor *out)
 {
+    const struct embedding *embedding = layer->own;
     (void)in;
     *out = (struct layer_tensor){.name = "embeddings",
                                  .rank = 2,
-                                 .shape = {layer->vocabulary, layer->units},
-                                 .initializer = &layer->first_initializer};
+                                 .shape = {embedding->input_dim, embedding->output_dim},
+                                 .initializer = &embedding->initializer};
     return i == 0;
 }
 
-static enum rnn_status shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
-                             struct layer_shape *out, struct rnn_error *err)
+static enum rnn_status embedding_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
+                                       struct layer_shape *out, struct rnn_error *err)
 {
+    const struct embedding *embedding = layer->own;
     (void)sequences;
     if (!in->ids)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": an Embedding is served only as the first layer", layer->name);
     out->ids = false;
-    out->width = layer->units;
+    out->width = embedding->output_dim;
     return RNN_OK;
 }
 
-static enum rnn_status build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
+static enum rnn_status embedding_build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
 {
+    struct embedding *embedding = layer->own;
     size_t floats;
-    if (rnn_size_mul(layer->vocabulary, layer->units, &floats))
-        layer->weights = rnn_alloc(floats, sizeof *layer->weights);
-    if (!layer->weights)
-        return rnn_fail(err, RNN_ENOMEM, "out of memory for embeddings [%zu, %zu]", layer->vocabulary, layer->units);
-    memcpy(layer->weights, tensors[0], floats * sizeof *layer->weights);
+    if (rnn_size_mul(embedding->input_dim, embedding->output_dim, &floats))
+        embedding->table = rnn_alloc(floats, sizeof *embedding->table);
+    if (!embedding->table)
+        return rnn_fail(err, RNN_ENOMEM, "out of memory for embeddings [%zu, %zu]", embedding->input_dim,
+                        embedding->output_dim);
+    memcpy(embedding->table, tensors[0], floats * sizeof *embedding->table);
     return RNN_OK;
 }
 
 /* The caller has seen that all ids are within the vocabulary. They are cut to whole numbers, as Keras does. */
-static bool run(const struct layer *layer, struct layer_run *run)
+static bool embedding_run(const struct layer *layer, struct layer_run *run)
 {
+    const struct embedding *embedding = layer->own;
+    size_t width = embedding->output_dim;
     float *out = run->rows[0].outputs;
     unsigned char *made = run->masks;
     for (size_t b = 0; b < run->n; b++) {
         struct rnn_row *row = &run->rows[b];
-        for (size_t t = 0; t < row->timesteps; t++, out += layer->units) {
+        for (size_t t = 0; t < row->timesteps; t++, out += width) {
             float id = row->inputs[t * row->input_stride];
-            memcpy(out, layer->weights + (size_t)id * layer->units, layer->units * sizeof *out);
-            if (layer->mask_zero)
+            memcpy(out, embedding->table + (size_t)id * width, width * sizeof *out);
+            if (embedding->mask_zero)
                 made[t] = id != 0 && (!row->mask || row->mask[t * row->mask_stride]);
         }
-        if (layer->mask_zero) {
+        if (embedding->mask_zero) {
             row->mask = made;
             row->mask_stride = 1;
         }
@@ -58,11 +66,40 @@ static bool run(const struct layer *layer, struct layer_run *run)
     return true;
 }
 
+static void embedding_defaults(void *own)
+{
+    struct embedding *embedding = own;
+    embedding->initializer = initializer_find("random_uniform")->initializer;
+}
+
+static void embedding_close(void *own)
+{
+    struct embedding *embedding = own;
+    free(embedding->table);
+}
+
+static size_t embedding_bytes(const struct layer *layer)
+{
+    const struct embedding *embedding = layer->own;
+    return embedding->input_dim * embedding->output_dim * sizeof *embedding->table;
+}
+
+static size_t embedding_vocabulary(const struct layer *layer)
+{
+    const struct embedding *embedding = layer->own;
+    return embedding->input_dim;
+}
+
 const struct layer_class layer_embedding = {
+    .size = sizeof(struct embedding),
+    .defaults = embedding_defaults,
+    .close = embedding_close,
+    .bytes = embedding_bytes,
+    .vocabulary = embedding_vocabulary,
     .masks = MASKS_MADE,
     .pointwise = true,
-    .tensor = tensor,
-    .shape = shape,
-    .build = build,
-    .run = run,
+    .tensor = embedding_tensor,
+    .shape = embedding_shape,
+    .build = embedding_build,
+    .run = embedding_run,
 };

@@ -6,6 +6,39 @@
 
 const struct layer_class layer_identity = {.masks = MASKS_PASS, .pointwise = true};
 
+enum rnn_status layer_open(struct layer *layer, const struct layer_class *class, struct rnn_error *err)
+{
+    if (class->size && !(layer->own = calloc(1, class->size)))
+        return rnn_fail(err, RNN_ENOMEM, "out of memory for a layer");
+    layer->class = class;
+    if (class->defaults)
+        class->defaults(layer->own);
+    return RNN_OK;
+}
+
+const struct rnn_recurrence *layer_part(const struct layer *layer, size_t p)
+{
+    return layer->class->part ? layer->class->part(layer, p) : NULL;
+}
+
+size_t layer_parts(const struct layer *layer)
+{
+    size_t n = 0;
+    while (layer_part(layer, n))
+        n++;
+    return n;
+}
+
+bool layer_takes_ids(const struct layer *layer)
+{
+    return layer->class->vocabulary != NULL;
+}
+
+const struct activation *layer_activation_of(const struct layer *layer)
+{
+    return layer->class->activation ? layer->class->activation(layer) : NULL;
+}
+
 bool layer_tensor_at(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
 {
     *out = (struct layer_tensor){.rank = 0};
@@ -42,7 +75,7 @@ enum rnn_status layer_build(struct layer *layer, const struct layer_shape *in, c
 enum rnn_status layer_output(const struct layer *layer, const struct layer_shape *in, bool sequences,
                              struct layer_shape *out, struct rnn_error *err)
 {
-    if (in->ids && layer->class != &layer_embedding && layer->class->run)
+    if (in->ids && !layer_takes_ids(layer) && layer->class->run)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": sequences of numbers without features are for an Embedding",
                         layer->name);
     if (layer->built && layer->class->run && in->width != layer->input_size)
@@ -60,9 +93,7 @@ size_t layer_parameters(const struct layer *layer)
     const struct layer_shape in = {.width = layer->input_size};
     struct layer_tensor tensor;
     size_t count = 0, elements;
-    for (size_t p = 0; p < layer->n_parts; p++)
-        count += rnn_stack_parameters(&layer->parts[p].stack);
-    for (size_t i = 0; !layer->n_parts && layer_tensor_at(layer, &in, i, &tensor); i++) {
+    for (size_t i = 0; layer_tensor_at(layer, &in, i, &tensor); i++) {
         layer_tensor_elements(&tensor, &elements);
         count += elements;
     }
@@ -71,25 +102,13 @@ size_t layer_parameters(const struct layer *layer)
 
 size_t layer_bytes(const struct layer *layer)
 {
-    size_t bytes = 0;
-    for (size_t p = 0; p < layer->n_parts; p++)
-        bytes += rnn_stack_bytes(&layer->parts[p].stack);
-    if (layer->start)
-        bytes += packed_bytes(&layer->kernel) + packed_columns(&layer->kernel) * sizeof(float);
-    if (layer->weights)
-        bytes += layer_parameters(layer) * sizeof(float);
-    return bytes;
+    return layer->class->bytes ? layer->class->bytes(layer) : 0;
 }
 
 void layer_close(struct layer *layer)
 {
-    for (size_t p = 0; p < LAYER_MAX_PARTS; p++) {
-        if (!layer->parts[p].stack.spec)
-            rnn_cell_spec_free(layer->cells[p]);
-        rnn_stack_close(&layer->parts[p].stack);
-    }
-    packed_close(&layer->kernel);
-    free(layer->start);
-    free(layer->weights);
+    if (layer->own && layer->class->close)
+        layer->class->close(layer->own);
+    free(layer->own);
     *layer = (struct layer){.class = &layer_identity};
 }

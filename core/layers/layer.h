@@ -14,45 +14,26 @@ struct layer_shape {
     size_t width;     /* 0: not known, which only a configuration without weights can leave so */
 };
 
-enum merge_mode { MERGE_CONCAT, MERGE_SUM, MERGE_MUL, MERGE_AVE, MERGE_NONE };
-
 enum { LAYER_NAME_BYTES = 64, LAYER_MAX_PARTS = 2 };
 
 /**
- * A layer, first configured (the part that config fills, under Keras's names), then built with its weights.
- * Read-only once built; threads share it. layer_close frees it.
+ * A layer, first configured under Keras's names, then built with its weights.
+ *
+ * Options and weights of a class lie in a struct of its own behind `own` (core/layers/dense.h and so on); layer_open
+ * makes that, config fills its options, layer_build its weights, layer_close frees it. Read-only once built; threads
+ * share it.
  */
 struct layer {
     const struct layer_class *class;
+    void *own;
     char class_name[32], name[LAYER_NAME_BYTES];
+    bool only_sequences;       /* TimeDistributed(Dense) takes no single vector */
+    enum packed_format format; /* of the matrices of Dense and recurrent layers */
 
-    /* RNN (one part) and Bidirectional (forward, backward): options, and the cells, which building moves to the stacks */
-    struct rnn_recurrence parts[LAYER_MAX_PARTS];
-    struct rnn_cell_spec *cells[LAYER_MAX_PARTS];
-    size_t n_parts;
-    enum merge_mode merge;
-
-    size_t units;                 /* Dense; Embedding: output_dim; RepeatVector: n */
-    struct activation activation; /* Dense, Activation */
-    bool use_bias;
-    bool only_sequences;                                      /* TimeDistributed(Dense) takes no single vector */
-    struct initializer first_initializer, second_initializer; /* of the first weight tensor, of the second */
-    size_t vocabulary;                                        /* Embedding: input_dim */
-    bool mask_zero;
-    float mask_value;   /* Masking */
-    bool center, scale; /* normalization */
-    double epsilon;
-    size_t target[2], target_rank; /* Reshape; SIZE_MAX stands for -1 */
-    bool keepdims;                 /* pooling */
-    enum packed_format format;     /* of the matrices of Dense and recurrent layers */
-
-    /* built */
+    /* set when built */
     bool built;
     size_t input_size;
     const struct vec_ops *vec;
-    struct packed kernel; /* Dense */
-    float *start;         /* its bias, one row of pre-activations */
-    float *weights;       /* Embedding: [vocabulary, units]; normalization: gamma then beta, or scale then shift */
 };
 
 /* A weight tensor that a layer takes: its name below the layer's path. */
@@ -60,10 +41,11 @@ struct layer_tensor {
     char name[128];
     size_t rank, shape[2];
     const struct initializer *initializer;
-    /* of recurrent layers */
-    const struct rnn_cell_spec *cell;
+    /* of recurrent layers: the cell whose tensor it is, the leaf-th below the root of its part */
+    const struct rnn_cell_spec *cell, *root;
     struct cell_tensor of_cell;
     size_t part, leaf;
+    const char *direction; /* "forward", "backward", or "" where the layer has one part */
 };
 
 /* One layer's turn over a group of rows. What rows take in lies one after the other, and so does what they give, but
@@ -85,11 +67,17 @@ struct layer_run {
 /* What becomes of masks: see keras/engine/base_layer.py, supports_masking. */
 enum layer_masks { MASKS_PASS, MASKS_STOP, MASKS_MADE };
 
-/* What a layer type provides; functions that do nothing are NULL. A new layer is one file and one row in the tables
+/* What a layer type provides; functions that do nothing are NULL. A new layer is one file here and one row in the table
    of config/keras_layer.c. */
 struct layer_class {
+    size_t size; /* of the struct behind layer->own; 0: none */
     enum layer_masks masks;
-    bool pointwise; /* every vector by itself: may be streamed */
+    bool pointwise;       /* every vector by itself: may be streamed */
+    bool inputs_anywhere; /* rows' inputs need not lie one after the other */
+    /* Defaults of the options; *own is zeros. */
+    void (*defaults)(void *own);
+    /* Free what own points to, configured or built. */
+    void (*close)(void *own);
     /* The i-th weight tensor in Keras's order, for inputs of in->width; false past the last. */
     bool (*tensor)(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out);
     /* What comes out; sequences is the option of a recurrent layer. RNN_ESHAPE with a sentence. */
@@ -97,16 +85,35 @@ struct layer_class {
                              struct layer_shape *out, struct rnn_error *err);
     /* tensors in the order of `tensor`; borrowed. */
     enum rnn_status (*build)(struct layer *layer, const float *const *tensors, struct rnn_error *err);
+    /* Bytes of the built weights. */
+    size_t (*bytes)(const struct layer *layer);
     /* Bytes of arena for rows rows; false when that does not fit. */
     bool (*scratch)(const struct layer *layer, size_t rows, size_t *bytes);
     size_t (*aux_width)(const struct layer *layer);
-    /* From rows[].inputs to rows[].outputs. False when told to stop. */
+    /* From rows[].inputs to rows[].outputs. False when told to stop. NULL: nothing is computed, as in a Dropout. */
     bool (*run)(const struct layer *layer, struct layer_run *run);
+
+    /* Of recurrent layers: the recurrence of part p; NULL past the last. A Bidirectional has two. */
+    const struct rnn_recurrence *(*part)(const struct layer *layer, size_t p);
+    /* Whether the parts' outputs are two tensors side by side: merge_mode null. */
+    bool (*two_outputs)(const struct layer *layer);
+    /* Of a layer that takes ids: how many there are. */
+    size_t (*vocabulary)(const struct layer *layer);
+    /* The function that the outputs have gone through last. */
+    const struct activation *(*activation)(const struct layer *layer);
 };
 
-extern const struct layer_class layer_identity, layer_recurrent, layer_dense, layer_embedding, layer_masking,
-    layer_activation, layer_batch_norm, layer_layer_norm, layer_reshape, layer_repeat_vector, layer_average_pooling,
-    layer_max_pooling, layer_last_timestep;
+/* What a Dropout is at inference: its class has no functions. */
+extern const struct layer_class layer_identity;
+
+/* Make an empty layer one of a class, with the class's defaults. RNN_ENOMEM leaves it an identity. */
+enum rnn_status layer_open(struct layer *layer, const struct layer_class *class, struct rnn_error *err);
+
+/* What a layer says of itself; each answers for layers of any class. */
+const struct rnn_recurrence *layer_part(const struct layer *layer, size_t p); /* NULL past the last */
+size_t layer_parts(const struct layer *layer);
+bool layer_takes_ids(const struct layer *layer);
+const struct activation *layer_activation_of(const struct layer *layer); /* NULL: none */
 
 /* class->tensor, and no more where there is none. */
 bool layer_tensor_at(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out);

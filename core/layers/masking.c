@@ -1,9 +1,10 @@
 /* Masking: a timestep counts where any feature differs from mask_value; the others become zeros. NaN differs from
    everything. Source: keras/layers/core/masking.py. */
-#include "core/layers/layer.h"
+#include "core/layers/masking.h"
 
-static bool run(const struct layer *layer, struct layer_run *run)
+static bool masking_run(const struct layer *layer, struct layer_run *run)
 {
+    const struct masking *masking = layer->own;
     const float *x = run->rows[0].inputs;
     float *out = run->rows[0].outputs;
     unsigned char *made = run->masks;
@@ -13,7 +14,7 @@ static bool run(const struct layer *layer, struct layer_run *run)
         for (size_t t = 0; t < row->timesteps; t++, x += width, out += width) {
             bool any = false;
             for (size_t f = 0; f < width; f++)
-                any |= x[f] != layer->mask_value;
+                any |= x[f] != masking->mask_value;
             for (size_t f = 0; f < width; f++)
                 out[f] = any ? x[f] : 0;
             made[t] = any && (!row->mask || row->mask[t * row->mask_stride]);
@@ -25,4 +26,9 @@ static bool run(const struct layer *layer, struct layer_run *run)
     return true;
 }
 
-const struct layer_class layer_masking = {.masks = MASKS_MADE, .pointwise = true, .run = run};
+const struct layer_class layer_masking = {
+    .size = sizeof(struct masking),
+    .masks = MASKS_MADE,
+    .pointwise = true,
+    .run = masking_run,
+};

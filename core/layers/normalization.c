@@ -1,21 +1,23 @@
 /* BatchNormalization (at inference: a scale and a shift of each feature) and LayerNormalization. Source:
    keras/layers/normalization/{batch,layer}_normalization.py; Ioffe and Szegedy, "Batch Normalization", 2015. */
-#include "core/layers/layer.h"
+#include "core/layers/normalization.h"
 
 #include "core/normalize.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* gamma where scale, beta where center; of a BatchNormalization also the moving mean and variance. */
 static bool tensor_of(const struct layer *layer, const struct layer_shape *in, size_t i, bool moving,
                       struct layer_tensor *out)
 {
+    const struct normalization *own = layer->own;
     const char *names[4];
     size_t n = 0;
-    if (layer->scale)
+    if (own->scale)
         names[n++] = "gamma";
-    if (layer->center)
+    if (own->center)
         names[n++] = "beta";
     if (moving) {
         names[n++] = "moving_mean";
@@ -23,10 +25,9 @@ static bool tensor_of(const struct layer *layer, const struct layer_shape *in, s
     }
     if (i >= n)
         return false;
-    bool ones = !strcmp(names[i], "gamma") || !strcmp(names[i], "moving_variance");
-    *out = (struct layer_tensor){.rank = 1,
-                                 .shape = {in->width, 0},
-                                 .initializer = ones ? &layer->first_initializer : &layer->second_initializer};
+    bool one = !strcmp(names[i], "gamma") || !strcmp(names[i], "moving_variance");
+    *out = (struct layer_tensor){
+        .rank = 1, .shape = {in->width, 0}, .initializer = &initializer_find(one ? "ones" : "zeros")->initializer};
     memcpy(out->name, names[i], strlen(names[i]) + 1);
     return true;
 }
@@ -44,33 +45,36 @@ static bool layer_norm_tensor(const struct layer *layer, const struct layer_shap
 
 static enum rnn_status make_room(struct layer *layer, struct rnn_error *err)
 {
+    struct normalization *own = layer->own;
     size_t floats;
     if (rnn_size_mul(layer->input_size, 2, &floats))
-        layer->weights = rnn_alloc(floats, sizeof *layer->weights);
-    return layer->weights ? RNN_OK : rnn_fail(err, RNN_ENOMEM, "out of memory for %zu features", layer->input_size);
+        own->weights = rnn_alloc(floats, sizeof *own->weights);
+    return own->weights ? RNN_OK : rnn_fail(err, RNN_ENOMEM, "out of memory for %zu features", layer->input_size);
 }
 
 /* scale = gamma / sqrt(variance + epsilon), shift = beta - mean scale */
 static enum rnn_status batch_build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
 {
+    struct normalization *own = layer->own;
     size_t n = layer->input_size;
     enum rnn_status status = make_room(layer, err);
     if (status)
         return status;
-    const float *gamma = layer->scale ? *tensors++ : NULL, *beta = layer->center ? *tensors++ : NULL;
+    const float *gamma = own->scale ? *tensors++ : NULL, *beta = own->center ? *tensors++ : NULL;
     const float *mean = tensors[0], *variance = tensors[1];
     for (size_t i = 0; i < n; i++) {
-        double scale = (gamma ? (double)gamma[i] : 1) / sqrt((double)variance[i] + layer->epsilon);
-        layer->weights[i] = (float)scale;
-        layer->weights[n + i] = (float)((beta ? (double)beta[i] : 0) - (double)mean[i] * scale);
+        double scale = (gamma ? (double)gamma[i] : 1) / sqrt((double)variance[i] + own->epsilon);
+        own->weights[i] = (float)scale;
+        own->weights[n + i] = (float)((beta ? (double)beta[i] : 0) - (double)mean[i] * scale);
     }
     return RNN_OK;
 }
 
 static bool batch_run(const struct layer *layer, struct layer_run *run)
 {
+    const struct normalization *own = layer->own;
     size_t n = layer->input_size;
-    const float *x = run->rows[0].inputs, *scale = layer->weights, *shift = scale + n;
+    const float *x = run->rows[0].inputs, *scale = own->weights, *shift = scale + n;
     float *out = run->rows[0].outputs;
     for (size_t i = 0; i < run->vectors; i++, x += n, out += n)
         for (size_t f = 0; f < n; f++)
@@ -81,29 +85,53 @@ static bool batch_run(const struct layer *layer, struct layer_run *run)
 /* gamma then beta; ones and zeros where the layer has none */
 static enum rnn_status layer_norm_build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
 {
+    struct normalization *own = layer->own;
     size_t n = layer->input_size;
     enum rnn_status status = make_room(layer, err);
     if (status)
         return status;
-    const float *gamma = layer->scale ? *tensors++ : NULL, *beta = layer->center ? *tensors : NULL;
+    const float *gamma = own->scale ? *tensors++ : NULL, *beta = own->center ? *tensors : NULL;
     for (size_t i = 0; i < n; i++) {
-        layer->weights[i] = gamma ? gamma[i] : 1;
-        layer->weights[n + i] = beta ? beta[i] : 0;
+        own->weights[i] = gamma ? gamma[i] : 1;
+        own->weights[n + i] = beta ? beta[i] : 0;
     }
     return RNN_OK;
 }
 
 static bool layer_norm_run(const struct layer *layer, struct layer_run *run)
 {
+    const struct normalization *own = layer->own;
     size_t n = layer->input_size;
     float *out = run->rows[0].outputs;
     memcpy(out, run->rows[0].inputs, run->vectors * n * sizeof *out);
     for (size_t i = 0; i < run->vectors; i++)
-        layer_normalize(n, out + i * n, layer->weights, layer->weights + n, layer->epsilon);
+        layer_normalize(n, out + i * n, own->weights, own->weights + n, own->epsilon);
     return true;
 }
 
+static void normalization_defaults(void *own)
+{
+    struct normalization *normalization = own;
+    normalization->center = normalization->scale = true;
+    normalization->epsilon = 1e-3;
+}
+
+static void normalization_close(void *own)
+{
+    struct normalization *normalization = own;
+    free(normalization->weights);
+}
+
+static size_t normalization_bytes(const struct layer *layer)
+{
+    return 2 * layer->input_size * sizeof(float);
+}
+
 const struct layer_class layer_batch_norm = {
+    .size = sizeof(struct normalization),
+    .defaults = normalization_defaults,
+    .close = normalization_close,
+    .bytes = normalization_bytes,
     .masks = MASKS_PASS,
     .pointwise = true,
     .tensor = batch_tensor,
@@ -112,6 +140,10 @@ const struct layer_class layer_batch_norm = {
 };
 
 const struct layer_class layer_layer_norm = {
+    .size = sizeof(struct normalization),
+    .defaults = normalization_defaults,
+    .close = normalization_close,
+    .bytes = normalization_bytes,
     .masks = MASKS_PASS,
     .pointwise = true,
     .tensor = layer_norm_tensor,

@@ -1,21 +1,22 @@
 /* Sequences become one vector: GlobalAveragePooling1D (over the timesteps that count), GlobalMaxPooling1D (over all),
    and the last timestep that counts (PyTorch's outputs[:, -1]). Source:
    keras/layers/pooling/global_{average,max}_pooling1d.py. */
-#include "core/layers/layer.h"
+#include "core/layers/pooling.h"
 
 #include <string.h>
 
-static enum rnn_status shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
-                             struct layer_shape *out, struct rnn_error *err)
+static enum rnn_status pooling_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
+                                     struct layer_shape *out, struct rnn_error *err)
 {
+    const struct pooling *pooling = layer->own;
     (void)sequences;
     if (!in->sequence)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" takes a sequence, not one vector", layer->name);
-    *out = (struct layer_shape){.sequence = layer->keepdims, .timesteps = 1, .width = in->width};
+    *out = (struct layer_shape){.sequence = pooling->keepdims, .timesteps = 1, .width = in->width};
     return RNN_OK;
 }
 
-static bool average(const struct layer *layer, struct layer_run *run)
+static bool average_run(const struct layer *layer, struct layer_run *run)
 {
     size_t width = layer->input_size;
     const float *x = run->rows[0].inputs;
@@ -37,7 +38,7 @@ static bool average(const struct layer *layer, struct layer_run *run)
     return true;
 }
 
-static bool maximum(const struct layer *layer, struct layer_run *run)
+static bool maximum_run(const struct layer *layer, struct layer_run *run)
 {
     size_t width = layer->input_size;
     const float *x = run->rows[0].inputs;
@@ -52,7 +53,7 @@ static bool maximum(const struct layer *layer, struct layer_run *run)
     return true;
 }
 
-static bool last(const struct layer *layer, struct layer_run *run)
+static bool last_run(const struct layer *layer, struct layer_run *run)
 {
     size_t width = layer->input_size;
     const float *x = run->rows[0].inputs;
@@ -68,6 +69,9 @@ static bool last(const struct layer *layer, struct layer_run *run)
     return true;
 }
 
-const struct layer_class layer_average_pooling = {.masks = MASKS_STOP, .shape = shape, .run = average};
-const struct layer_class layer_max_pooling = {.masks = MASKS_STOP, .shape = shape, .run = maximum};
-const struct layer_class layer_last_timestep = {.masks = MASKS_STOP, .shape = shape, .run = last};
+const struct layer_class layer_average_pooling = {
+    .size = sizeof(struct pooling), .masks = MASKS_STOP, .shape = pooling_shape, .run = average_run};
+const struct layer_class layer_max_pooling = {
+    .size = sizeof(struct pooling), .masks = MASKS_STOP, .shape = pooling_shape, .run = maximum_run};
+const struct layer_class layer_last_timestep = {
+    .size = sizeof(struct pooling), .masks = MASKS_STOP, .shape = pooling_shape, .run = last_run};

@@ -1,20 +1,22 @@
 /* The recurrent layers of a model: RNN, and Bidirectional, which is two of them side by side. Source:
    keras/layers/rnn/bidirectional.py; Schuster and Paliwal, "Bidirectional Recurrent Neural Networks", 1997. */
-#include "core/layers/layer.h"
+#include "core/layers/recurrent.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The i-th tensor of one part; *count becomes how many it has when i is past its last. */
-static bool part_tensor(const struct layer *layer, size_t part, size_t width, size_t i, struct layer_tensor *out,
+static bool part_tensor(const struct recurrent *own, size_t part, size_t width, size_t i, struct layer_tensor *out,
                         size_t *count)
 {
-    static const char *const prefixes[] = {"forward.", "backward."};
+    static const char *const directions[] = {"forward", "backward"};
+    const struct rnn_cell_spec *root = own->parts[part].stack.spec ? own->parts[part].stack.spec : own->cells[part];
+    const char *direction = own->n_parts > 1 ? directions[part] : "";
     char path[96];
     const struct rnn_cell_spec *cell;
     *count = 0;
-    for (size_t k = 0; (cell = rnn_cell_spec_leaf(layer->cells[part], k, path, sizeof path)); k++) {
+    for (size_t k = 0; (cell = rnn_cell_spec_leaf(root, k, path, sizeof path)); k++) {
         struct cell_tensor tensors[CELL_MAX_TENSORS];
         size_t n = cell_tensors(cell, width, tensors);
         if (i < *count + n) {
@@ -23,10 +25,12 @@ static bool part_tensor(const struct layer *layer, size_t part, size_t width, si
                                          .shape = {t->shape[0], t->shape[1]},
                                          .initializer = t->initializer,
                                          .cell = cell,
+                                         .root = root,
+                                         .direction = direction,
                                          .of_cell = *t,
                                          .part = part,
                                          .leaf = k};
-            snprintf(out->name, sizeof out->name, "%s%s.%s", layer->n_parts > 1 ? prefixes[part] : "", path, t->name);
+            snprintf(out->name, sizeof out->name, "%s%s%s.%s", direction, *direction ? "." : "", path, t->name);
             return true;
         }
         *count += n;
@@ -35,78 +39,82 @@ static bool part_tensor(const struct layer *layer, size_t part, size_t width, si
     return false;
 }
 
-static bool tensor(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
+static bool recurrent_tensor(const struct layer *layer, const struct layer_shape *in, size_t i,
+                             struct layer_tensor *out)
 {
-    for (size_t part = 0; part < layer->n_parts; part++) {
+    const struct recurrent *own = layer->own;
+    for (size_t part = 0; part < own->n_parts; part++) {
         size_t count;
-        if (part_tensor(layer, part, in->width, i, out, &count))
+        if (part_tensor(own, part, in->width, i, out, &count))
             return true;
         i -= count;
     }
     return false;
 }
 
-static size_t part_width(const struct layer *layer, size_t part)
+static size_t part_width(const struct recurrent *own, size_t part)
 {
     const struct rnn_cell_spec *cell, *last = NULL;
-    if (layer->built)
-        return layer->parts[part].stack.output_size;
-    for (size_t k = 0; (cell = rnn_cell_spec_leaf(layer->cells[part], k, NULL, 0)); k++)
+    if (own->parts[part].stack.n_cells)
+        return own->parts[part].stack.output_size;
+    for (size_t k = 0; (cell = rnn_cell_spec_leaf(own->cells[part], k, NULL, 0)); k++)
         last = cell;
     return last ? last->units : 0;
 }
 
-static bool side_by_side(const struct layer *layer)
+static bool side_by_side(const struct recurrent *own)
 {
-    return layer->merge == MERGE_CONCAT || layer->merge == MERGE_NONE;
+    return own->merge == MERGE_CONCAT || own->merge == MERGE_NONE;
 }
 
-static enum rnn_status shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
-                             struct layer_shape *out, struct rnn_error *err)
+static enum rnn_status recurrent_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
+                                       struct layer_shape *out, struct rnn_error *err)
 {
-    size_t width = part_width(layer, 0), second = layer->n_parts > 1 ? part_width(layer, 1) : 0;
+    const struct recurrent *own = layer->own;
+    size_t width = part_width(own, 0), second = own->n_parts > 1 ? part_width(own, 1) : 0;
     if (!in->sequence)
         return rnn_fail(err, RNN_ESHAPE,
                         "layer \"%s\" takes a sequence, but what comes before it gives one vector (return_sequences "
                         "of the recurrent layer before?)",
                         layer->name);
-    if (second && !side_by_side(layer) && second != width)
+    if (second && !side_by_side(own) && second != width)
         return rnn_fail(err, RNN_ESHAPE,
                         "layer \"%s\": its directions give %zu and %zu numbers, which cannot be merged", layer->name,
                         width, second);
     *out = (struct layer_shape){.sequence = sequences,
                                 .timesteps = sequences ? in->timesteps : 1,
-                                .width = side_by_side(layer) ? width + second : width};
+                                .width = side_by_side(own) ? width + second : width};
     return RNN_OK;
 }
 
-static enum rnn_status build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
+static enum rnn_status recurrent_build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
 {
+    struct recurrent *own = layer->own;
     const struct layer_shape in = {.width = layer->input_size};
     const float *(*slots)[CELL_MAX_TENSORS] = calloc(STACK_MAX_CELLS * LAYER_MAX_PARTS, sizeof *slots);
     struct layer_tensor t;
     enum rnn_status status = RNN_OK;
     if (!slots)
         return rnn_fail(err, RNN_ENOMEM, "out of memory");
-    for (size_t i = 0; tensor(layer, &in, i, &t); i++)
+    for (size_t i = 0; recurrent_tensor(layer, &in, i, &t); i++)
         slots[t.part * STACK_MAX_CELLS + t.leaf][t.of_cell.slot] = tensors[i];
-    for (size_t part = 0; part < layer->n_parts && !status; part++) {
-        const float *const(*own)[CELL_MAX_TENSORS] =
+    for (size_t part = 0; part < own->n_parts && !status; part++) {
+        const float *const(*mine)[CELL_MAX_TENSORS] =
             (const float *const(*)[CELL_MAX_TENSORS])(slots + part * STACK_MAX_CELLS);
-        status = rnn_stack_init(&layer->parts[part].stack, layer->cells[part], layer->input_size, own, layer->vec,
+        status = rnn_stack_init(&own->parts[part].stack, own->cells[part], layer->input_size, mine, layer->vec,
                                 layer->format, err);
-        if (status)
-            layer->cells[part] = NULL;
+        own->cells[part] = NULL; /* taken, also where it failed */
     }
     free(slots);
     return status;
 }
 
-static bool scratch(const struct layer *layer, size_t rows, size_t *bytes)
+static bool recurrent_scratch(const struct layer *layer, size_t rows, size_t *bytes)
 {
+    const struct recurrent *own = layer->own;
     size_t most = 0;
-    for (size_t part = 0; part < layer->n_parts; part++) {
-        if (!rnn_recurrence_scratch(&layer->parts[part], rows, bytes))
+    for (size_t part = 0; part < own->n_parts; part++) {
+        if (!rnn_recurrence_scratch(&own->parts[part], rows, bytes))
             return false;
         most = *bytes > most ? *bytes : most;
     }
@@ -114,9 +122,10 @@ static bool scratch(const struct layer *layer, size_t rows, size_t *bytes)
     return true;
 }
 
-static size_t aux_width(const struct layer *layer)
+static size_t recurrent_aux_width(const struct layer *layer)
 {
-    return layer->n_parts > 1 && !side_by_side(layer) ? layer->parts[1].stack.output_size : 0;
+    const struct recurrent *own = layer->own;
+    return own->n_parts > 1 && !side_by_side(own) ? own->parts[1].stack.output_size : 0;
 }
 
 static bool run_part(const struct rnn_recurrence *part, struct layer_run *run)
@@ -127,10 +136,10 @@ static bool run_part(const struct rnn_recurrence *part, struct layer_run *run)
 
 /* Both directions force zero outputs at masked steps of sequences. The backward one writes from its last timestep to
    its first, so that its outputs are in the order of time. */
-static bool run_direction(const struct layer *layer, size_t part, struct layer_run *run, float *out, size_t stride)
+static bool run_direction(const struct recurrent *own, size_t part, struct layer_run *run, float *out, size_t stride)
 {
-    struct rnn_recurrence direction = layer->parts[part];
-    size_t states_at = part ? layer->parts[0].stack.state_elems : 0;
+    struct rnn_recurrence direction = own->parts[part];
+    size_t states_at = part ? own->parts[0].stack.state_elems : 0;
     direction.zero_output_for_mask = run->sequences;
     for (size_t b = 0; b < run->n; b++) {
         struct rnn_row *row = &run->rows[b];
@@ -163,32 +172,74 @@ static void merge(enum merge_mode mode, size_t n, float *x, const float *y)
         }
 }
 
-static bool run_both(const struct layer *layer, struct layer_run *run)
+static bool run_both(const struct recurrent *own, struct layer_run *run)
 {
-    size_t width = layer->parts[0].stack.output_size, second = layer->parts[1].stack.output_size;
+    size_t width = own->parts[0].stack.output_size, second = own->parts[1].stack.output_size;
     float *out = run->rows[0].outputs;
-    if (side_by_side(layer))
-        return run_direction(layer, 0, run, out, width + second) &&
-               run_direction(layer, 1, run, out + width, width + second);
-    if (!run_direction(layer, 0, run, out, width) || !run_direction(layer, 1, run, run->aux, width))
+    if (side_by_side(own))
+        return run_direction(own, 0, run, out, width + second) &&
+               run_direction(own, 1, run, out + width, width + second);
+    if (!run_direction(own, 0, run, out, width) || !run_direction(own, 1, run, run->aux, width))
         return false;
-    merge(layer->merge, (run->sequences ? run->vectors : run->n) * width, out, run->aux);
+    merge(own->merge, (run->sequences ? run->vectors : run->n) * width, out, run->aux);
     return true;
 }
 
-static bool run(const struct layer *layer, struct layer_run *r)
+static bool recurrent_run(const struct layer *layer, struct layer_run *r)
 {
+    const struct recurrent *own = layer->own;
     for (size_t b = 0; b < r->n; b++)
         r->rows[b].sequences = r->sequences;
-    return layer->n_parts > 1 ? run_both(layer, r) : run_part(&layer->parts[0], r);
+    return own->n_parts > 1 ? run_both(own, r) : run_part(&own->parts[0], r);
+}
+
+static void recurrent_close(void *own)
+{
+    struct recurrent *recurrent = own;
+    for (size_t p = 0; p < LAYER_MAX_PARTS; p++) {
+        rnn_cell_spec_free(recurrent->cells[p]);
+        rnn_stack_close(&recurrent->parts[p].stack);
+    }
+}
+
+static size_t recurrent_bytes(const struct layer *layer)
+{
+    const struct recurrent *own = layer->own;
+    size_t bytes = 0;
+    for (size_t p = 0; p < own->n_parts; p++)
+        bytes += rnn_stack_bytes(&own->parts[p].stack);
+    return bytes;
+}
+
+static const struct rnn_recurrence *recurrent_part(const struct layer *layer, size_t p)
+{
+    const struct recurrent *own = layer->own;
+    return p < own->n_parts ? &own->parts[p] : NULL;
+}
+
+static bool recurrent_two_outputs(const struct layer *layer)
+{
+    const struct recurrent *own = layer->own;
+    return own->n_parts > 1 && own->merge == MERGE_NONE;
+}
+
+struct recurrent *recurrent_of(const struct layer *layer)
+{
+    return layer->own;
 }
 
 const struct layer_class layer_recurrent = {
+    .size = sizeof(struct recurrent),
+    .inputs_anywhere = true,
+    .close = recurrent_close,
+    .bytes = recurrent_bytes,
+    .part = recurrent_part,
+    .two_outputs = recurrent_two_outputs,
     .masks = MASKS_PASS, /* where it gives a sequence */
-    .tensor = tensor,
-    .shape = shape,
-    .build = build,
-    .scratch = scratch,
-    .aux_width = aux_width,
-    .run = run,
+    .tensor = recurrent_tensor,
+    .shape = recurrent_shape,
+    .build = recurrent_build,
+    .scratch = recurrent_scratch,
+    .aux_width = recurrent_aux_width,
+    .run = recurrent_run,
 };

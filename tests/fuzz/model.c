@@ -33,9 +33,10 @@ const struct model *fuzz_model(void)
         struct layer *layer = rnn_model_add(&model.chain);
         model.name = "m";
         model.chain.input = (struct layer_shape){.sequence = true, .width = 2};
-        layer->class = &layer_recurrent;
-        layer->cells[0] = spec();
-        layer->n_parts = 1;
+        if (layer_open(layer, &layer_recurrent, NULL))
+            abort();
+        recurrent_of(layer)->cells[0] = spec();
+        recurrent_of(layer)->n_parts = 1;
         if (layer_build(layer, &model.chain.input, tensors, &vec_c, NULL) || rnn_model_finish(&model.chain, NULL))
             abort();
     }

@@ -29,11 +29,12 @@ static void left_out_keys_take_keras_defaults(void **state)
     (void)state;
     struct keras_model layer;
     assert_true(read_layer("{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}", &layer));
-    assert_true(layer.model.layers[0].cells[0]->reset_after && layer.model.layers[0].cells[0]->use_bias);
-    assert_int_equal(layer.model.layers[0].cells[0]->activation.kind, ACT_TANH);
-    assert_int_equal(layer.model.layers[0].cells[0]->recurrent_activation.kind, ACT_SIGMOID);
-    assert_int_equal(layer.model.layers[0].cells[0]->recurrent_initializer.kind, INIT_ORTHOGONAL);
-    assert_false(layer.model.layers[0].parts[0].return_sequences);
+    assert_true(recurrent_of(&layer.model.layers[0])->cells[0]->reset_after &&
+                recurrent_of(&layer.model.layers[0])->cells[0]->use_bias);
+    assert_int_equal(recurrent_of(&layer.model.layers[0])->cells[0]->activation.kind, ACT_TANH);
+    assert_int_equal(recurrent_of(&layer.model.layers[0])->cells[0]->recurrent_activation.kind, ACT_SIGMOID);
+    assert_int_equal(recurrent_of(&layer.model.layers[0])->cells[0]->recurrent_initializer.kind, INIT_ORTHOGONAL);
+    assert_false(recurrent_of(&layer.model.layers[0])->parts[0].return_sequences);
     assert_int_equal(layer.model.input.width, 0);
     assert_int_equal(layer.keras_major, 2);
     keras_model_close(&layer);
@@ -50,21 +51,23 @@ static void layers_cells_stacks_and_lists_are_read(void **state)
         "\"use_bias\": false}}]}}],"
         " \"go_backwards\": true, \"return_sequences\": true, \"zero_output_for_mask\": true, \"time_major\": true}}",
         &layer));
-    assert_int_equal(layer.model.layers[0].cells[0]->n_cells, 2);
-    assert_int_equal(layer.model.layers[0].cells[0]->cells[1]->cells[0]->units, 3);
-    assert_false(layer.model.layers[0].cells[0]->cells[1]->cells[0]->use_bias);
-    assert_true(layer.model.layers[0].parts[0].go_backwards && layer.model.layers[0].parts[0].return_sequences &&
-                layer.model.layers[0].parts[0].zero_output_for_mask && layer.model.layers[0].parts[0].time_major);
+    assert_int_equal(recurrent_of(&layer.model.layers[0])->cells[0]->n_cells, 2);
+    assert_int_equal(recurrent_of(&layer.model.layers[0])->cells[0]->cells[1]->cells[0]->units, 3);
+    assert_false(recurrent_of(&layer.model.layers[0])->cells[0]->cells[1]->cells[0]->use_bias);
+    assert_true(recurrent_of(&layer.model.layers[0])->parts[0].go_backwards &&
+                recurrent_of(&layer.model.layers[0])->parts[0].return_sequences &&
+                recurrent_of(&layer.model.layers[0])->parts[0].zero_output_for_mask &&
+                recurrent_of(&layer.model.layers[0])->parts[0].time_major);
     keras_model_close(&layer);
     assert_true(
         read_layer("{\"class_name\": \"LSTMCell\", \"config\": {\"units\": 2, \"unit_forget_bias\": false}}", &layer));
-    assert_false(layer.model.layers[0].cells[0]->unit_forget_bias);
+    assert_false(recurrent_of(&layer.model.layers[0])->cells[0]->unit_forget_bias);
     keras_model_close(&layer);
     assert_true(read_layer("{\"class_name\": \"keras.layers>StackedRNNCells\", \"config\": {\"reverse_state_order\": "
                            "true, \"cells\": [{\"class_name\": "
                            "\"GRUCell\", \"config\": {\"units\": 2}}]}}",
                            &layer));
-    assert_true(layer.model.layers[0].cells[0]->reverse_state_order);
+    assert_true(recurrent_of(&layer.model.layers[0])->cells[0]->reverse_state_order);
     keras_model_close(&layer);
 }
 
@@ -99,7 +102,8 @@ static void keras_3_is_recognised(void **state)
     for (size_t i = 0; i < 3; i++) {
         struct keras_model layer;
         assert_true(read_layer(texts[i], &layer));
-        assert_int_equal(layer.model.layers[0].cells[0]->recurrent_activation.kind, ACT_HARD_SIGMOID_V3);
+        assert_int_equal(recurrent_of(&layer.model.layers[0])->cells[0]->recurrent_activation.kind,
+                         ACT_HARD_SIGMOID_V3);
         keras_model_close(&layer);
     }
 }

@@ -134,9 +134,9 @@ static void initializers_give_the_same_model_for_a_seed(void **state)
     assert_true(model_load(&entry, "c.json", &vec_c, &problems, &b));
     entry.seed = 6;
     assert_true(model_load(&entry, "c.json", &vec_c, &problems, &c));
-    const struct packed *ka = &a.chain.layers[0].parts[0].stack.cells[0].kernel,
-                        *kb = &b.chain.layers[0].parts[0].stack.cells[0].kernel,
-                        *kc = &c.chain.layers[0].parts[0].stack.cells[0].kernel;
+    const struct packed *ka = &layer_part(&a.chain.layers[0], 0)->stack.cells[0].kernel,
+                        *kb = &layer_part(&b.chain.layers[0], 0)->stack.cells[0].kernel,
+                        *kc = &layer_part(&c.chain.layers[0], 0)->stack.cells[0].kernel;
     assert_memory_equal(ka->data, kb->data, packed_bytes(ka));
     assert_memory_not_equal(ka->data, kc->data, packed_bytes(ka));
     assert_false(a.has_weights_file);

@@ -23,28 +23,31 @@ static void build(struct rnn_model *model, struct layer *layer, const struct vec
         free(tensors[i]);
 }
 
-static struct layer *add(struct rnn_model *model, const struct layer_class *class, size_t units)
+static struct layer *add(struct rnn_model *model, const struct layer_class *class)
 {
     struct layer *layer = rnn_model_add(model);
-    layer->class = class;
-    layer->units = units;
-    layer->use_bias = layer->center = layer->scale = true;
-    layer->epsilon = 1e-3;
+    assert_int_equal(layer_open(layer, class, NULL), RNN_OK);
     snprintf(layer->name, sizeof layer->name, "layer_%zu", model->n_layers);
     return layer;
+}
+
+static void add_dense(struct rnn_model *model)
+{
+    struct dense *dense = add(model, &layer_dense)->own;
+    dense->units = OUT;
 }
 
 /* LSTM, LayerNormalization, Dropout, Bidirectional(GRU) summed, Dense. */
 static void make_chain(struct rnn_model *model, const struct vec_ops *vec, bool sequences)
 {
     *model = (struct rnn_model){.input = {.sequence = true, .width = FEATURES}};
-    struct layer *lstm = add(model, &layer_recurrent, 0);
+    struct recurrent *lstm = recurrent_of(add(model, &layer_recurrent));
     lstm->cells[0] = unit_leaf(&cell_lstm, 5);
     lstm->n_parts = 1;
     lstm->parts[0].return_sequences = true;
-    add(model, &layer_layer_norm, 0);
-    add(model, &layer_identity, 0);
-    struct layer *both = add(model, &layer_recurrent, 0);
+    add(model, &layer_layer_norm);
+    add(model, &layer_identity);
+    struct recurrent *both = recurrent_of(add(model, &layer_recurrent));
     for (size_t p = 0; p < 2; p++) {
         both->cells[p] = unit_leaf(&cell_gru, 4);
         both->parts[p].return_sequences = sequences;
@@ -52,7 +55,7 @@ static void make_chain(struct rnn_model *model, const struct vec_ops *vec, bool 
     }
     both->n_parts = 2;
     both->merge = MERGE_SUM;
-    add(model, &layer_dense, OUT);
+    add_dense(model);
     for (size_t i = 0; i < model->n_layers; i++)
         build(model, &model->layers[i], vec);
     assert_int_equal(rnn_model_finish(model, NULL), RNN_OK);
@@ -131,10 +134,10 @@ static void layers_that_do_not_fit_are_named(void **state)
     struct rnn_error error = {{0}};
     struct rnn_model model = {.input = {.sequence = true, .timesteps = 4, .width = FEATURES}};
     struct layer_shape out;
-    struct layer *flat = add(&model, &layer_reshape, 0);
-    flat->target_rank = 1;
+    struct reshape *flat = add(&model, &layer_reshape)->own;
+    flat->rank = 1;
     flat->target[0] = SIZE_MAX;
-    add(&model, &layer_dense, OUT);
+    add_dense(&model);
     for (size_t i = 0; i < 2; i++)
         build(&model, &model.layers[i], &vec_c);
     assert_int_equal(rnn_model_finish(&model, &error), RNN_OK);
@@ -145,7 +148,9 @@ static void layers_that_do_not_fit_are_named(void **state)
     assert_string_equal(error.text, "layer \"layer_2\": expected 12 features, found 15");
     rnn_model_close(&model);
     model = (struct rnn_model){.input = {.sequence = true, .width = FEATURES}};
-    add(&model, &layer_repeat_vector, 3)->built = true;
+    struct layer *repeat = add(&model, &layer_repeat_vector);
+    ((struct repeat_vector *)repeat->own)->n = 3;
+    repeat->built = true;
     model.layers[0].input_size = FEATURES;
     error.text[0] = 0;
     assert_int_equal(rnn_model_finish(&model, &error), RNN_ESHAPE);

@@ -1,0 +1,17 @@
+/* Embedding. */
+#ifndef RNN_LAYERS_EMBEDDING_H
+#define RNN_LAYERS_EMBEDDING_H
+
+#include "layer.h"
+
+/* The own struct of layer_embedding. */
+struct embedding {
+    size_t input_dim, output_dim; /* the vocabulary; numbers for each of its ids */
+    bool mask_zero;
+    struct initializer initializer;
+    float *table; /* built: [input_dim, output_dim] */
+};
+
+extern const struct layer_class layer_embedding;
+
+#endif

@@ -1,0 +1,16 @@
+/* BatchNormalization and LayerNormalization. */
+#ifndef RNN_LAYERS_NORMALIZATION_H
+#define RNN_LAYERS_NORMALIZATION_H
+
+#include "layer.h"
+
+/* The own struct of both classes. */
+struct normalization {
+    bool center, scale;
+    double epsilon;
+    float *weights; /* built: gamma then beta, or of a BatchNormalization scale then shift; [2, features] */
+};
+
+extern const struct layer_class layer_batch_norm, layer_layer_norm;
+
+#endif
