@@ -87,6 +87,11 @@ $(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(BUILD)/tests/unit/uni
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -o $@ -Wl,--start-group $^ -Wl,--end-group $(LIBS) $(TEST_LIBS)
 
+# Calls of this one can be made to fail.
+comma := ,
+$(BUILD)/tests/unit/test_server_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
+  $(patsubst %,posix_spawn_file_actions_add%,dup2 open closefrom_np))
+
 # This one drives the fuzz targets.
 $(BUILD)/tests/unit/test_fuzz_corpus: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/*.c))
 

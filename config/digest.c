@@ -1,7 +1,8 @@
 /* A chain of XXH3 hashes of 128 bits: that of what came before, and that of the next bytes. */
 #include "digest.h"
 
-#include <stdlib.h>
+#include "json_memory.h"
+
 #include <string.h>
 #include <xxhash.h>
 
@@ -21,6 +22,6 @@ bool digest_add_json(struct digest *digest, const json_t *json)
     char *text = json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
     if (text)
         digest_add(digest, text, strlen(text));
-    free(text);
+    json_memory_free(text);
     return text != NULL;
 }

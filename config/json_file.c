@@ -1,6 +1,8 @@
 /* Bounds come before parsing: bytes while the file is read, values by a look at the text. */
 #include "json_file.h"
 
+#include "json_memory.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -39,7 +41,7 @@ json_t *json_file_parse(const char *text, size_t n, const char *what, struct pla
         problem_error(problems, place, "%sexpected JSON of at most %d values", what, JSON_FILE_MAX_VALUES);
         return NULL;
     }
-    json_t *json = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
+    json_t *json = json_memory_load(text, n, JSON_REJECT_DUPLICATES, &error);
     if (!json)
         problem_error(problems, place, "%sline %d, column %d: %s", what, error.line, error.column, error.text);
     return json;

@@ -1,6 +1,8 @@
 /* Keys of Keras's serialized objects. */
 #include "keras_json.h"
 
+#include "json_memory.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,7 +57,7 @@ void keras_expected(const struct keras_reader *reader, const char *path, const c
     struct keras_path where = keras_path(path, key ? key : "");
     char *text = found ? json_dumps(found, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
     keras_error(reader, key ? where.text : path, "expected %s, found %.80s", expected, text ? text : "nothing");
-    free(text);
+    json_memory_free(text);
 }
 
 void keras_error(const struct keras_reader *reader, const char *path, const char *format, ...)

@@ -3,6 +3,7 @@
 
 #include "core/arena.h"
 #include "json_file.h"
+#include "json_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -140,8 +141,8 @@ static bool skip(struct header *h, char c)
 static json_t *next_value(struct header *h, size_t most)
 {
     size_t left = h->n - h->at;
-    json_t *value = json_loadb(h->text + h->at, left < most ? left : most,
-                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, &h->error);
+    json_t *value = json_memory_load(h->text + h->at, left < most ? left : most,
+                                     JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, &h->error);
     if (value)
         h->at += (size_t)h->error.position;
     return value;

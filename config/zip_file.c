@@ -3,6 +3,7 @@
 
 #include "hdf5_file.h"
 #include "json_file.h"
+#include "json_memory.h"
 #include "npy.h"
 
 #include <stdio.h>
@@ -71,7 +72,7 @@ static bool read_keras(struct handover *out, zip_t *zip)
     size_t config_bytes, metadata_bytes, weights_bytes;
     unsigned char *config = extract_name(out, zip, "config.json", JSON_FILE_MAX_BYTES, &config_bytes);
     unsigned char *metadata = extract_name(out, zip, "metadata.json", MAX_METADATA_BYTES, &metadata_bytes);
-    json_t *parsed = metadata ? json_loadb((char *)metadata, metadata_bytes, 0, NULL) : NULL;
+    json_t *parsed = metadata ? json_memory_load((char *)metadata, metadata_bytes, 0, NULL) : NULL;
     const char *version = json_string_value(json_object_get(parsed, "keras_version"));
     bool good = config && metadata && handover_text(out, "config", (char *)config, config_bytes) &&
                 (!version || handover_text(out, "keras_version", version, strlen(version)));

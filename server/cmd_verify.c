@@ -1,5 +1,6 @@
 /* verify: compares a model's answer with a framework's own, number by number. */
 #include "config/archive.h"
+#include "config/json_memory.h"
 #include "config/npy.h"
 #include "local.h"
 
@@ -136,7 +137,8 @@ static json_t *load(const char *path)
     if (npz)
         json = load_npz(path);
     else
-        json = npy_is(raw, bytes) ? npy_to_json(raw, bytes, &wrong) : json_loadb(text, bytes, JSON_DECODE_ANY, &error);
+        json = npy_is(raw, bytes) ? npy_to_json(raw, bytes, &wrong)
+                                  : json_memory_load(text, bytes, JSON_DECODE_ANY, &error);
     if (!json && wrong)
         fprintf(stderr, "%s: %s\n", path, wrong);
     else if (!json && !npz)
@@ -259,11 +261,13 @@ static int verify(struct local *local, const char *inputs_path, const char *expe
 {
     json_t *inputs = load(inputs_path), *expected = inputs ? load(expected_path) : NULL, *got = NULL;
     json_t *body = inputs ? body_of(inputs) : NULL;
-    char *text = expected && body ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *dumped = expected && body ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = dumped ? strdup(dumped) : NULL; /* the request frees it */
+    json_memory_free(dumped);
     bool good = false;
     if (text) {
         local_answer(local, text, strlen(text));
-        got = json_loadb(local->request.text, local->request.text_bytes, 0, NULL);
+        got = json_memory_load(local->request.text, local->request.text_bytes, 0, NULL);
         if (local->request.status == 200 && got)
             good = compare_all(got, expected, tolerance);
         else

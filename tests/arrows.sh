@@ -23,5 +23,6 @@ check only_http_includes_microhttpd "$(grep -ln 'microhttpd\.h' server/*.[ch] co
 check only_one_file_includes_cblas "$(grep -ln 'cblas\.h' server/*.[ch] core/*.[ch] core/*/*.[ch] config/*.[ch] | grep -v '^core/vec/vec_openblas\.c$')"
 check core_includes_no_other_room "$(grep -nE '#include "(\.\./)*(config|server)/' core/*.[ch] core/*/*.[ch])"
 check config_includes_no_server "$(grep -nE '#include "(\.\./)*server/' config/*.[ch])"
+check json_is_parsed_by_json_memory_alone "$(grep -nE 'json_load' server/*.c config/*.c | grep -vE '^config/json_memory\.c')"
 check core_includes_no_jansson "$(grep -nE 'jansson\.h|pthread\.h|stdio\.h' core/*.h core/*/*.h core/vec/*.c)"
 exit $bad

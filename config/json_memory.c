@@ -1,0 +1,97 @@
+/* Blocks know their neighbours, so that a parse that runs out of memory is left at once, by a jump, and all that it has
+   taken is given back. Between taking and jumping jansson holds nothing but memory. */
+#include "json_memory.h"
+
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Stands before every block of jansson's. */
+struct block {
+    _Alignas(max_align_t) struct block *next;
+    struct block *before;
+};
+
+/* A parse: the ring of blocks that it has taken, and where to go when there are no more. */
+struct parse {
+    struct block ring;
+    jmp_buf out;
+};
+
+static _Thread_local struct parse *parsing;
+static _Thread_local bool failed;
+
+static void stand_alone(struct block *block)
+{
+    block->next = block->before = block;
+}
+
+static void *take(size_t bytes)
+{
+    struct block *block = bytes < SIZE_MAX / 2 ? malloc(sizeof *block + bytes) : NULL;
+    if (!block) {
+        failed = true;
+        if (parsing)
+            longjmp(parsing->out, 1);
+        return NULL;
+    }
+    stand_alone(block);
+    if (parsing) {
+        block->next = parsing->ring.next;
+        block->before = &parsing->ring;
+        block->next->before = block->before->next = block;
+    }
+    return block + 1;
+}
+
+static void give(void *bytes)
+{
+    struct block *block = bytes;
+    if (!block--)
+        return;
+    block->next->before = block->before;
+    block->before->next = block->next;
+    free(block);
+}
+
+/* Before main, since a block must be given back the way in which it was taken. */
+__attribute__((constructor)) static void set_up(void)
+{
+    json_set_alloc_funcs(take, give);
+}
+
+json_t *json_memory_load(const char *text, size_t bytes, size_t flags, json_error_t *error)
+{
+    struct parse parse;
+    stand_alone(&parse.ring);
+    parsing = &parse;
+    if (setjmp(parse.out)) {
+        parsing = NULL;
+        while (parse.ring.next != &parse.ring)
+            give(parse.ring.next + 1);
+        if (error)
+            *error = (json_error_t){.line = -1, .column = -1, .text = "out of memory"};
+        return NULL;
+    }
+    json_t *json = json_loadb(text, bytes, flags, error);
+    parsing = NULL;
+    for (struct block *block = parse.ring.next, *next; block != &parse.ring; block = next) {
+        next = block->next;
+        stand_alone(block); /* any thread may give it back now */
+    }
+    return json;
+}
+
+void json_memory_free(char *text)
+{
+    give(text);
+}
+
+bool json_memory_failed(void)
+{
+    bool since = failed;
+    failed = false;
+    return since;
+}
