@@ -41,7 +41,7 @@ json_t *json_file_parse(const char *text, size_t n, const char *what, struct pla
         problem_error(problems, place, "%sexpected JSON of at most %d values", what, JSON_FILE_MAX_VALUES);
         return NULL;
     }
-    json_t *json = json_memory_load(text, n, JSON_REJECT_DUPLICATES, &error);
+    json_t *json = json_memory_load(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (!json)
         problem_error(problems, place, "%sline %d, column %d: %s", what, error.line, error.column, error.text);
     return json;

@@ -10,7 +10,8 @@
 enum { JSON_FILE_MAX_BYTES = 16 << 20, JSON_FILE_MAX_VALUES = 1 << 18 };
 
 /**
- * Parse a text of n bytes, which need not end with NUL. Keys may not be doubled.
+ * Parse a text of n bytes, which need not end with NUL. Keys may not be doubled; texts may have
+ * NUL in them, as the code of Lambda layers does.
  *
  * what  begins the message of a problem: "" or "its configuration, ".
  *

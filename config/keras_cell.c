@@ -9,21 +9,8 @@
 
 enum { MAX_UNITS = 1 << 20 };
 
-const char *const keras_cell_keys[] = {
-    "units",
-    "activation",
-    "recurrent_activation",
-    "use_bias",
-    "unit_forget_bias",
-    "reset_after",
-    "kernel_initializer",
-    "recurrent_initializer",
-    "bias_initializer",
-    "norm_gamma_initializer",
-    "norm_beta_initializer",
-    "norm_epsilon",
-    NULL,
-};
+enum { MAX_CELL_KEYS = 16 };
+
 static const char *const stack_keys[] = {"cells", "reverse_state_order", NULL};
 static const char *const wrapper_keys[] = {
     "cell",        "input_keep_prob", "output_keep_prob", "state_keep_prob", "variational_recurrent", "input_size",
@@ -72,14 +59,44 @@ static void read_activation(const struct keras_reader *reader, const json_t *con
         keras_activation(reader, value, keras_path(path, key).text, out);
 }
 
+/* The options of a class of cells beside those that change nothing; ends with NULL. */
+static void keys_of(const struct cell_class *class, const char *keys[MAX_CELL_KEYS])
+{
+    const struct {
+        const char *name;
+        bool has;
+    } all[] = {
+        {"units", true},
+        {"activation", true},
+        {"recurrent_activation", class->has_recurrent_activation},
+        {"use_bias", true},
+        {"unit_forget_bias", class->has_unit_forget_bias},
+        {"reset_after", class->has_reset_after},
+        {"kernel_initializer", true},
+        {"recurrent_initializer", true},
+        {"bias_initializer", true},
+        {"norm_gamma_initializer", class == &cell_layer_norm_lstm},
+        {"norm_beta_initializer", class == &cell_layer_norm_lstm},
+        {"norm_epsilon", class == &cell_layer_norm_lstm},
+    };
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i].has)
+            keys[n++] = all[i].name;
+    keys[n] = NULL;
+}
+
 struct rnn_cell_spec *keras_cell_of_layer(struct keras_reader *reader, const struct cell_class *class,
-                                          const json_t *config, const char *path)
+                                          const json_t *config, const char *path, const char *const *layer_keys)
 {
     struct rnn_cell_spec *spec = rnn_cell_spec_new(class);
+    const char *keys[MAX_CELL_KEYS];
     if (!spec) {
         keras_error(reader, path, "out of memory");
         return NULL;
     }
+    keys_of(class, keys);
+    keras_check_keys(reader, config, path, keys, layer_keys);
     char name[64];
     keras_name(config, name, sizeof name);
     spec->name = *name ? strdup(name) : NULL;
@@ -142,7 +159,7 @@ static struct rnn_cell_spec *read_wrapper(struct keras_reader *reader, size_t wh
 {
     const json_t *residual_fn = json_object_get(config, "residual_fn");
     struct rnn_cell_spec *cell = NULL;
-    keras_warn_unknown(reader, config, path, wrapper_keys, NULL);
+    keras_check_keys(reader, config, path, wrapper_keys, NULL);
     if ((residual_fn && !json_is_null(residual_fn)) || json_object_get(config, "function"))
         keras_error(reader, keras_path(path, "residual_fn").text,
                     "a function of Python's cannot be served; leave it out for output + input");
@@ -184,11 +201,9 @@ static struct rnn_cell_spec *read_cell(struct keras_reader *reader, const json_t
     size_t wrapper = find_wrapper(class_name);
     if (wrapper < N_WRAPPERS)
         return read_wrapper(reader, wrapper, config, where.text, depth);
-    if (strcmp(class_name, "StackedRNNCells")) {
-        keras_warn_unknown(reader, config, where.text, keras_cell_keys, NULL);
-        return keras_cell_of_layer(reader, cell_class_find(class_name, NULL), config, where.text);
-    }
-    keras_warn_unknown(reader, config, where.text, stack_keys, NULL);
+    if (strcmp(class_name, "StackedRNNCells"))
+        return keras_cell_of_layer(reader, cell_class_find(class_name, NULL), config, where.text, NULL);
+    keras_check_keys(reader, config, where.text, stack_keys, NULL);
     struct rnn_cell_spec *stack =
         read_cells(reader, json_object_get(config, "cells"), keras_path(where.text, "cells").text, depth);
     if (stack)

@@ -16,7 +16,8 @@ struct node {
     const char *masks[MAX_REFS]; /* the layer whose output is its mask, or NULL, in [0] */
     const char *states[MAX_REFS];
     size_t n_masks, n_states;
-    bool shared, odd; /* used more than once; takes a tensor that is no first output */
+    bool shared, odd;     /* used more than once; takes a tensor that is no first output */
+    const char *argument; /* of its call, beside those: one that would change what it computes; or NULL */
 };
 
 struct graph {
@@ -57,22 +58,37 @@ static const char *reference(const json_t *json, json_int_t *tensor)
     return json_string_value(json_array_get(list, 0));
 }
 
-/* A reference to a tensor that a layer takes beside its main one. */
-static void add_side(struct node *node, const char *key, const json_t *value)
+/* Whether anything in an argument of a call says more than the argument left out. */
+static bool says_something(const json_t *value)
+{
+    return value && !json_is_null(value) && !json_is_false(value) && !(json_is_array(value) && !json_array_size(value));
+}
+
+/* The tensors that a layer takes beside its main one: a reference, or lists of them. False where something else stands
+   among them. */
+static bool add_side(struct node *node, const char *key, const json_t *value)
 {
     json_int_t tensor;
     const char *name = reference(value, &tensor);
-    bool mask = !strcmp(key, "mask");
+    bool mask = !strcmp(key, "mask"), good = true;
     size_t *n = mask ? &node->n_masks : &node->n_states;
-    if (name && *n < MAX_REFS) {
+    if (name && *n < MAX_REFS)
         (mask ? node->masks : node->states)[(*n)++] = name;
-    } else if (name) {
+    else if (name)
         node->odd = true;
-    } else {
-        for (size_t i = 0; i < json_array_size(value) && i < 2 * MAX_REFS; i++)
-            if (!json_is_array(json_array_get(value, i)) || reference(json_array_get(value, i), &tensor))
-                add_side(node, key, json_array_get(value, i));
-    }
+    if (name || !json_is_array(value))
+        return name || !says_something(value);
+    for (size_t i = 0; good && i < json_array_size(value); i++)
+        good = add_side(node, key, json_array_get(value, i));
+    return good;
+}
+
+/* A keyword argument of a call: a mask or states that come from layers, or what is not served. */
+static void add_keyword(struct node *node, const char *key, const json_t *value)
+{
+    bool known = !strcmp(key, "mask") || !strcmp(key, "initial_state");
+    if (known ? !add_side(node, key, value) : says_something(value))
+        node->argument = key;
 }
 
 static void add_main(struct node *node, const json_t *value)
@@ -80,9 +96,14 @@ static void add_main(struct node *node, const json_t *value)
     json_int_t tensor = 0;
     const char *name = reference(value, &tensor);
     if (!name) {
+        size_t found = 0;
         for (size_t i = 0; i < json_array_size(value) && i < 2 * MAX_REFS; i++)
-            if (reference(json_array_get(value, i), &tensor))
+            if (reference(json_array_get(value, i), &tensor)) {
                 add_main(node, json_array_get(value, i));
+                found++;
+            }
+        if (found < json_array_size(value) || (!found && says_something(value)))
+            node->argument = "a value that no layer gives";
     } else if (node->main) {
         add_side(node, "initial_state", value); /* of an RNN; refused elsewhere */
     } else {
@@ -102,13 +123,13 @@ static void read_node(struct node *node, const json_t *layer)
         for (size_t i = 0; i < json_array_size(json_object_get(first, "args")); i++)
             add_main(node, json_array_get(json_object_get(first, "args"), i));
         json_object_foreach(json_object_get(first, "kwargs"), key, value)
-            add_side(node, key, value);
+            add_keyword(node, key, value);
         return;
     }
     for (size_t i = 0; i < json_array_size(first); i++) { /* Keras 2: [name, node, tensor, {keyword arguments}] */
         add_main(node, json_array_get(first, i));
         json_object_foreach(json_array_get(json_array_get(first, i), 3), key, value)
-            add_side(node, key, value);
+            add_keyword(node, key, value);
     }
 }
 
@@ -171,6 +192,8 @@ static bool check_sides(const struct graph *graph, const struct node *node)
                       "the input \"%.60s\" is an initial state: requests give it in \"initial_state\"",
                       node->states[i]);
     }
+    if (node->argument)
+        return refuse(graph, node, "is called with an argument that is not served: ", node->argument);
     if (node->shared)
         return refuse(graph, node, "is used more than once", NULL);
     return !node->odd || refuse(graph, node, "takes a state of the layer before it", NULL);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keys of Keras's own that mean nothing here. */
+/* Keys of Keras's own that change nothing at inference. */
 static const char *const ignored_keys[] = {
     "name",
     "trainable",
@@ -25,7 +25,6 @@ static const char *const ignored_keys[] = {
     "implementation",
     "seed",
     "ragged",
-    "input_dim",
     "input_length",
     "input_shape",
     "batch_size",
@@ -33,7 +32,8 @@ static const char *const ignored_keys[] = {
     "batch_input_shape",
     "build_input_shape",
     "batch_shape",
-    "quantization_config",
+    "dynamic",
+    "autocast",
     NULL,
 };
 
@@ -67,6 +67,11 @@ void keras_error(const struct keras_reader *reader, const char *path, const char
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    size_t n = strlen(text);
+    if (reader->class_name && reader->name && *reader->name)
+        snprintf(text + n, sizeof text - n, " (%.40s \"%.60s\")", reader->class_name, reader->name);
+    else if (reader->class_name)
+        snprintf(text + n, sizeof text - n, " (%.40s)", reader->class_name);
     *reader->failed = true;
     problem_error(reader->problems, (struct place){reader->file, path}, "%s", text);
 }
@@ -122,13 +127,18 @@ void keras_name(const json_t *config, char *out, size_t size)
     snprintf(out, size, "%.*s", (int)n, name ? name : "");
 }
 
+/* A type's name, or a policy object: Keras 3's DTypePolicy, Keras 2's Policy, and those whose weights are integers. */
 void keras_dtype(const struct keras_reader *reader, const json_t *config, const char *path)
 {
     const json_t *dtype = json_object_get(config, "dtype");
-    const char *name = json_string_value(dtype);
+    const char *name = json_string_value(dtype), *class_name = keras_class_name(dtype);
     if (!name)
         name = json_string_value(json_object_get(json_object_get(dtype, "config"), "name"));
-    if (name && strcmp(name, "float32"))
+    bool quantized = (class_name && strstr(class_name, "Quantized")) ||
+                     (name && (!strncmp(name, "int", 3) || strstr(name, "_from_")));
+    if (quantized || (dtype && !json_is_null(dtype) && !name))
+        keras_expected(reader, path, "dtype", "a floating-point type, such as \"float32\"", dtype);
+    else if (name && strcmp(name, "float32"))
         keras_warning(reader, keras_path(path, "dtype").text, "\"%.40s\" is computed in float32", name);
 }
 
@@ -140,8 +150,8 @@ static bool in_list(const char *word, const char *const *list)
     return false;
 }
 
-void keras_warn_unknown(const struct keras_reader *reader, const json_t *config, const char *path,
-                        const char *const *first, const char *const *second)
+void keras_check_keys(const struct keras_reader *reader, const json_t *config, const char *path,
+                      const char *const *first, const char *const *second)
 {
     const char *key;
     json_t *value;
@@ -149,7 +159,13 @@ void keras_warn_unknown(const struct keras_reader *reader, const json_t *config,
         if (in_list(key, ignored_keys) || in_list(key, first) || in_list(key, second))
             continue;
         char hint[100];
-        keras_warning(reader, keras_path(path, key).text, "unknown key ignored%s",
-                      nearest_hint(key, first ? first : ignored_keys, hint, sizeof hint));
+        nearest_hint(key, first ? first : ignored_keys, hint, sizeof hint);
+        if (json_is_null(value))
+            continue;
+        if (json_is_false(value))
+            keras_warning(reader, keras_path(path, key).text, "unknown key ignored%s", hint);
+        else
+            keras_error(reader, keras_path(path, key).text,
+                        "unknown key: what it asks for would not be done; remove it%s", hint);
     }
 }

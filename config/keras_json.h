@@ -13,8 +13,9 @@ struct keras_reader {
     const char *file;
     int keras_major; /* 2 or 3: hard_sigmoid differs */
     struct problems *problems;
-    bool *failed;   /* set by every error: then nothing may be built from what was read */
-    size_t n_cells; /* read so far */
+    bool *failed;                  /* set by every error: then nothing may be built from what was read */
+    size_t n_cells;                /* read so far */
+    const char *class_name, *name; /* of the layer that is being read, for messages; NULL: none */
 };
 
 /* A JSON pointer: path, a slash, and more. */
@@ -30,7 +31,7 @@ const char *keras_class_name(const json_t *object);
 void keras_expected(const struct keras_reader *reader, const char *path, const char *key, const char *expected,
                     const json_t *found);
 
-/* A problem at path in words of its own. All errors of a reader go through these two functions. */
+/* A problem at path in words of its own; an error also names the layer that is being read. All errors of a reader go through these two functions. */
 void keras_error(const struct keras_reader *reader, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void keras_warning(const struct keras_reader *reader, const char *path, const char *format, ...)
@@ -48,11 +49,12 @@ void keras_size(const struct keras_reader *reader, const json_t *config, const c
 /* The name in config, "" without one; cut to size. */
 void keras_name(const json_t *config, char *out, size_t size);
 
-/* Anything but float32 is served in float32, with a warning: more exact than Keras itself would be. */
+/* Other floating-point types are computed in float32, with a warning; what is quantized is an error. */
 void keras_dtype(const struct keras_reader *reader, const json_t *config, const char *path);
 
-/* Warn of keys that are in neither list nor among those of Keras that mean nothing here. Lists end with NULL. */
-void keras_warn_unknown(const struct keras_reader *reader, const json_t *config, const char *path,
-                        const char *const *first, const char *const *second);
+/* Keys that are in neither list nor among those of Keras that change nothing at inference are errors: what they ask for
+   would not be done. Those that are null say nothing; false is a warning. Lists end with NULL. */
+void keras_check_keys(const struct keras_reader *reader, const json_t *config, const char *path,
+                      const char *const *first, const char *const *second);
 
 #endif

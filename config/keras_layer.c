@@ -23,13 +23,12 @@ struct kind {
     const char *name;
     const struct layer_class *class; /* NULL: read opens the layer, or refuses it */
     void (*read)(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out);
-    const char *const *keys; /* beside those of Keras that mean nothing here; ends with NULL */
+    const char *const *keys; /* beside those that change nothing at inference; ends with NULL; NULL: read checks them */
 };
 
-static const char *const rnn_keys[] = {
-    "return_sequences",     "return_state", "go_backwards",  "stateful",  "unroll", "time_major",
-    "zero_output_for_mask", "cell",         "num_constants", "constants", NULL,
-};
+static const char *const recurrent_keys[] = {
+    "return_sequences", "return_state", "go_backwards",         "stateful", "unroll", "time_major",
+    "num_constants",    "cell",         "zero_output_for_mask", NULL};
 
 /* ---- recurrent layers ---- */
 
@@ -44,7 +43,7 @@ static void read_options(const struct keras_reader *reader, const json_t *config
     keras_bool(reader, config, path, "time_major", &options->time_major);
     keras_bool(reader, config, path, "zero_output_for_mask", &options->zero_output_for_mask);
     const json_t *constants = json_object_get(config, "num_constants");
-    if (constants && !json_is_null(constants) && json_integer_value(constants) != 0)
+    if (constants && !json_is_null(constants) && (!json_is_integer(constants) || json_integer_value(constants) != 0))
         keras_expected(reader, path, "num_constants", "no constants (none of the cells takes any)", constants);
 }
 
@@ -74,12 +73,12 @@ static bool read_part(struct keras_reader *reader, const char *class_name, const
         return true;
     struct recurrent *own = out->own;
     read_options(reader, config, path, &own->parts[part]);
-    keras_warn_unknown(reader, config, path, rnn_keys, is_rnn ? NULL : keras_cell_keys);
     if (is_rnn) {
+        keras_check_keys(reader, config, path, recurrent_keys, NULL);
         keras_dtype(reader, config, path);
         own->cells[part] = keras_cell(reader, json_object_get(config, "cell"), keras_path(path, "cell").text);
     } else {
-        own->cells[part] = keras_cell_of_layer(reader, class, config, path);
+        own->cells[part] = keras_cell_of_layer(reader, class, config, path, recurrent_keys);
     }
     own->n_parts = part + 1;
     return true;
@@ -99,6 +98,24 @@ static void read_merge_mode(const struct keras_reader *reader, const json_t *con
             return;
         }
     keras_expected(reader, path, "merge_mode", "concat, sum, mul, ave or null", value);
+}
+
+/* What Keras asks of the two directions of a Bidirectional. */
+static void check_directions(const struct keras_reader *reader, const char *path, const struct rnn_recurrence *parts)
+{
+    const struct {
+        const char *key;
+        bool forward, backward;
+    } same[] = {{"return_sequences", parts[0].return_sequences, parts[1].return_sequences},
+                {"return_state", parts[0].return_state, parts[1].return_state},
+                {"stateful", parts[0].stateful, parts[1].stateful}};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        if (same[i].forward != same[i].backward)
+            keras_error(reader, path, "expected layer and backward_layer with the same %s", same[i].key);
+    if (parts[0].go_backwards == parts[1].go_backwards)
+        keras_error(reader, path, "expected layer and backward_layer with different go_backwards");
+    if (parts[0].time_major || parts[1].time_major)
+        keras_error(reader, path, "time_major is served in a lone RNN layer; transpose the data");
 }
 
 /* Keras copies the layer for the way back, unless it is given one. */
@@ -121,12 +138,7 @@ static void read_bidirectional(struct keras_reader *reader, const json_t *config
     }
     if (copied)
         own->parts[1].go_backwards = !own->parts[0].go_backwards;
-    else if (own->parts[0].go_backwards == own->parts[1].go_backwards)
-        keras_error(reader, path, "expected layer and backward_layer with different go_backwards");
-    if (own->parts[0].return_sequences != own->parts[1].return_sequences)
-        keras_error(reader, path, "expected layer and backward_layer with the same return_sequences");
-    if (own->parts[0].time_major)
-        keras_error(reader, path, "time_major is served in a lone RNN layer; transpose the data");
+    check_directions(reader, path, own->parts);
 }
 
 /* ---- the others ---- */
@@ -159,51 +171,73 @@ static void read_masking(struct keras_reader *reader, const json_t *config, cons
     own->mask_value = (float)value;
 }
 
-static void read_activation(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
-{
-    struct activation *own = out->own;
-    if (!strcmp(out->class_name, "Activation")) {
-        keras_activation(reader, json_object_get(config, "activation"), keras_path(path, "activation").text, own);
-        return;
-    }
-    const json_t *axis = json_object_get(config, "axis");
-    if (axis && !json_is_null(axis) && json_integer_value(axis) != -1)
-        keras_expected(reader, path, "axis", "-1, the last axis", axis);
-    json_t *layer = json_pack("{s:s, s:O}", "class_name", out->class_name, "config", config);
-    struct keras_path object = {""};
-    snprintf(object.text, sizeof object.text, "%.*s", (int)(strlen(path) - strlen("/config")), path);
-    keras_activation(reader, layer, object.text, own);
-    json_decref(layer);
-}
-
-/* The axis of a normalization, which must be the features'. */
-static void check_axis(const struct keras_reader *reader, const json_t *config, const char *path)
+/* The axis that a layer works along: a number, or a list of one. Whether a positive one is the last axis shows when the
+   shape of the input is known. */
+static void read_axis(const struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     const json_t *value = json_object_get(config, "axis"), *axis = value;
     if (json_is_array(value) && json_array_size(value) == 1)
         axis = json_array_get(value, 0);
+    if (!value || json_is_null(value))
+        return;
     json_int_t n = json_integer_value(axis);
-    if (value && !json_is_null(value) && (!json_is_integer(axis) || (n != -1 && n != 2 && n != 1)))
+    if (json_is_integer(axis) && (n == -1 || n == 1 || n == 2))
+        out->axis = n == -1 ? 0 : (size_t)n;
+    else
         keras_expected(reader, path, "axis", "the last axis", value);
+}
+
+/* Activation and the layers that are one: what they are as an activation of another layer, but for the axis. */
+static void read_activation(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    json_t *own = json_copy((json_t *)config);
+    if (!strcmp(out->class_name, "Softmax")) {
+        read_axis(reader, config, path, out);
+        json_object_del(own, "axis");
+    }
+    json_t *layer = json_pack("{s:s, s:o}", "class_name", out->class_name, "config", own);
+    struct keras_path object = {""};
+    snprintf(object.text, sizeof object.text, "%.*s", (int)(strlen(path) - strlen("/config")), path);
+    if (layer)
+        keras_activation(reader, layer, object.text, out->own);
+    else
+        keras_error(reader, path, "out of memory");
+    json_decref(layer);
 }
 
 static void read_normalization(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
+    static const char *const refused[] = {"rms_scaling", "renorm"};
     struct normalization *own = out->own;
-    bool rms_scaling = false;
-    check_axis(reader, config, path);
+    read_axis(reader, config, path, out);
     keras_number(reader, config, path, "epsilon", &own->epsilon);
     keras_bool(reader, config, path, "center", &own->center);
     keras_bool(reader, config, path, "scale", &own->scale);
-    keras_bool(reader, config, path, "rms_scaling", &rms_scaling);
-    if (rms_scaling)
-        keras_expected(reader, path, "rms_scaling", "false", json_object_get(config, "rms_scaling"));
+    keras_initializer_key(reader, config, path, "gamma_initializer", &own->gamma_initializer);
+    keras_initializer_key(reader, config, path, "beta_initializer", &own->beta_initializer);
+    keras_initializer_key(reader, config, path, "moving_mean_initializer", &own->mean_initializer);
+    keras_initializer_key(reader, config, path, "moving_variance_initializer", &own->variance_initializer);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        bool on = false;
+        keras_bool(reader, config, path, refused[i], &on);
+        if (on)
+            keras_expected(reader, path, refused[i], "false", json_object_get(config, refused[i]));
+    }
+}
+
+/* The numbers of a sequence lie feature by feature here, which is Keras's channels_last. */
+static void check_data_format(const struct keras_reader *reader, const json_t *config, const char *path)
+{
+    const json_t *format = json_object_get(config, "data_format");
+    const char *text = json_string_value(format);
+    if (format && !json_is_null(format) && (!text || strcmp(text, "channels_last")))
+        keras_expected(reader, path, "data_format", "\"channels_last\"", format);
 }
 
 static void read_flatten(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     struct reshape *own = out->own;
-    (void)reader, (void)config, (void)path;
+    check_data_format(reader, config, path);
     own->rank = 1;
     own->target[0] = SIZE_MAX;
 }
@@ -233,11 +267,9 @@ static void read_repeat_vector(struct keras_reader *reader, const json_t *config
 
 static void read_pooling(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
-    const json_t *format = json_object_get(config, "data_format");
     struct pooling *own = out->own;
+    check_data_format(reader, config, path);
     keras_bool(reader, config, path, "keepdims", &own->keepdims);
-    if (json_is_string(format) && strcmp(json_string_value(format), "channels_last"))
-        keras_expected(reader, path, "data_format", "\"channels_last\"", format);
 }
 
 static void read_nothing(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
@@ -257,9 +289,7 @@ static void read_time_distributed(struct keras_reader *reader, const json_t *con
                                   struct layer *out);
 
 static const char *const no_keys[] = {NULL};
-static const char *const bidirectional_keys[] = {
-    "layer",        "backward_layer", "merge_mode", "return_sequences",     "return_state",
-    "go_backwards", "stateful",       "unroll",     "zero_output_for_mask", NULL};
+static const char *const bidirectional_keys[] = {"layer", "backward_layer", "merge_mode", "num_constants", NULL};
 static const char *const dense_keys[] = {
     "units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "lora_rank", "lora_alpha", NULL};
 static const char *const embedding_keys[] = {"input_dim",
@@ -270,30 +300,48 @@ static const char *const embedding_keys[] = {"input_dim",
                                              "embeddings_constraint",
                                              "sparse",
                                              "lora_rank",
-                                             "weights",
+                                             "lora_alpha",
                                              NULL};
 static const char *const masking_keys[] = {"mask_value", NULL};
-static const char *const activation_keys[] = {"activation", "alpha", "negative_slope", "max_value",
-                                              "threshold",  "theta", "axis",           NULL};
-static const char *const normalization_keys[] = {"axis",
-                                                 "momentum",
-                                                 "epsilon",
-                                                 "center",
-                                                 "scale",
-                                                 "rms_scaling",
-                                                 "beta_initializer",
-                                                 "gamma_initializer",
-                                                 "moving_mean_initializer",
-                                                 "moving_variance_initializer",
-                                                 "beta_regularizer",
-                                                 "gamma_regularizer",
-                                                 "beta_constraint",
-                                                 "gamma_constraint",
-                                                 "renorm",
-                                                 "synchronized",
-                                                 NULL};
-static const char *const shape_keys[] = {"data_format", "target_shape", "n", "keepdims", NULL};
-static const char *const dropout_keys[] = {"rate", "noise_shape", "stddev", "l1", "l2", NULL};
+static const char *const layer_norm_keys[] = {"axis",
+                                              "epsilon",
+                                              "center",
+                                              "scale",
+                                              "rms_scaling",
+                                              "beta_initializer",
+                                              "gamma_initializer",
+                                              "beta_regularizer",
+                                              "gamma_regularizer",
+                                              "beta_constraint",
+                                              "gamma_constraint",
+                                              NULL};
+static const char *const batch_norm_keys[] = {"axis",
+                                              "momentum",
+                                              "epsilon",
+                                              "center",
+                                              "scale",
+                                              "beta_initializer",
+                                              "gamma_initializer",
+                                              "moving_mean_initializer",
+                                              "moving_variance_initializer",
+                                              "beta_regularizer",
+                                              "gamma_regularizer",
+                                              "beta_constraint",
+                                              "gamma_constraint",
+                                              "renorm",
+                                              "renorm_clipping",
+                                              "renorm_momentum",
+                                              "fused",
+                                              "virtual_batch_size",
+                                              "synchronized",
+                                              NULL};
+static const char *const flatten_keys[] = {"data_format", NULL};
+static const char *const reshape_keys[] = {"target_shape", NULL};
+static const char *const repeat_keys[] = {"n", NULL};
+static const char *const pooling_keys[] = {"data_format", "keepdims", NULL};
+static const char *const dropout_keys[] = {"rate", "noise_shape", NULL};
+static const char *const noise_keys[] = {"stddev", NULL};
+static const char *const regularization_keys[] = {"l1", "l2", NULL};
 static const char *const wrapped_keys[] = {"layer", NULL};
 
 /* Every layer that is served, beside RNN and those that are named after cells. */
@@ -303,25 +351,25 @@ static const struct kind kinds[] = {
     {"Dense", &layer_dense, read_dense, dense_keys},
     {"Embedding", &layer_embedding, read_embedding, embedding_keys},
     {"Masking", &layer_masking, read_masking, masking_keys},
-    {"Activation", &layer_activation, read_activation, activation_keys},
-    {"ReLU", &layer_activation, read_activation, activation_keys},
-    {"LeakyReLU", &layer_activation, read_activation, activation_keys},
-    {"ELU", &layer_activation, read_activation, activation_keys},
-    {"Softmax", &layer_activation, read_activation, activation_keys},
-    {"ThresholdedReLU", &layer_activation, read_activation, activation_keys},
-    {"BatchNormalization", &layer_batch_norm, read_normalization, normalization_keys},
-    {"LayerNormalization", &layer_layer_norm, read_normalization, normalization_keys},
-    {"Flatten", &layer_reshape, read_flatten, shape_keys},
-    {"Reshape", &layer_reshape, read_reshape, shape_keys},
-    {"RepeatVector", &layer_repeat_vector, read_repeat_vector, shape_keys},
-    {"GlobalAveragePooling1D", &layer_average_pooling, read_pooling, shape_keys},
-    {"GlobalMaxPooling1D", &layer_max_pooling, read_pooling, shape_keys},
+    {"Activation", &layer_activation, read_activation, NULL},
+    {"ReLU", &layer_activation, read_activation, NULL},
+    {"LeakyReLU", &layer_activation, read_activation, NULL},
+    {"ELU", &layer_activation, read_activation, NULL},
+    {"Softmax", &layer_activation, read_activation, NULL},
+    {"ThresholdedReLU", &layer_activation, read_activation, NULL},
+    {"BatchNormalization", &layer_batch_norm, read_normalization, batch_norm_keys},
+    {"LayerNormalization", &layer_layer_norm, read_normalization, layer_norm_keys},
+    {"Flatten", &layer_reshape, read_flatten, flatten_keys},
+    {"Reshape", &layer_reshape, read_reshape, reshape_keys},
+    {"RepeatVector", &layer_repeat_vector, read_repeat_vector, repeat_keys},
+    {"GlobalAveragePooling1D", &layer_average_pooling, read_pooling, pooling_keys},
+    {"GlobalMaxPooling1D", &layer_max_pooling, read_pooling, pooling_keys},
     {"Dropout", &layer_identity, read_nothing, dropout_keys},
     {"SpatialDropout1D", &layer_identity, read_nothing, dropout_keys},
     {"GaussianDropout", &layer_identity, read_nothing, dropout_keys},
-    {"GaussianNoise", &layer_identity, read_nothing, dropout_keys},
+    {"GaussianNoise", &layer_identity, read_nothing, noise_keys},
     {"AlphaDropout", &layer_identity, read_nothing, dropout_keys},
-    {"ActivityRegularization", &layer_identity, read_nothing, dropout_keys},
+    {"ActivityRegularization", &layer_identity, read_nothing, regularization_keys},
     {"Identity", &layer_identity, read_nothing, no_keys},
     {"Lambda", NULL, read_lambda, NULL},
 };
@@ -333,6 +381,17 @@ static const struct kind *find_kind(const char *name)
         if (!strcmp(kinds[i].name, name))
             return &kinds[i];
     return NULL;
+}
+
+/* A layer of one of the kinds: its options, and what its config has beside them. */
+static void read_kind(struct keras_reader *reader, const struct kind *kind, const json_t *config, const char *path,
+                      struct layer *out)
+{
+    if (!kind->class || open_layer(reader, path, kind->class, out))
+        kind->read(reader, config, path, out);
+    if (kind->keys)
+        keras_check_keys(reader, config, path, kind->keys, NULL);
+    keras_dtype(reader, config, path);
 }
 
 /* The layer inside works on every timestep by itself, so the whole is that layer. */
@@ -348,8 +407,7 @@ static void read_time_distributed(struct keras_reader *reader, const json_t *con
     bool good = kind && kind->class && kind->class->pointwise && kind->class->masks == MASKS_PASS;
     if (good) {
         snprintf(out->class_name, sizeof out->class_name, "%s", class_name);
-        if (open_layer(reader, path, kind->class, out))
-            kind->read(reader, json_object_get(layer, "config"), keras_path(where.text, "config").text, out);
+        read_kind(reader, kind, json_object_get(layer, "config"), keras_path(where.text, "config").text, out);
         memcpy(out->class_name, outer, sizeof outer);
     }
     out->only_sequences = true;
@@ -390,22 +448,21 @@ bool keras_layer_read(struct keras_reader *reader, const json_t *json, const cha
     const struct kind *kind = class_name ? find_kind(class_name) : NULL;
     snprintf(out->class_name, sizeof out->class_name, "%s", class_name ? class_name : "");
     keras_name(config, out->name, sizeof out->name);
+    reader->class_name = class_name ? out->class_name : NULL;
+    reader->name = out->name;
     if (class_name && keras_is_cell(class_name)) {
         if (open_layer(reader, path, &layer_recurrent, out)) {
             recurrent_of(out)->cells[0] = keras_cell(reader, json, path);
             recurrent_of(out)->n_parts = 1;
         }
     } else if (kind && json_is_object(config)) {
-        if (!kind->class || open_layer(reader, where.text, kind->class, out))
-            kind->read(reader, config, where.text, out);
-        if (kind->keys)
-            keras_warn_unknown(reader, config, where.text, kind->keys, NULL);
-        keras_dtype(reader, config, where.text);
+        read_kind(reader, kind, config, where.text, out);
     } else if (!class_name || kind || !read_part(reader, class_name, config, where.text, out, 0)) {
         if (kind)
             keras_expected(reader, path, "config", "an object", config);
         else
             unknown_class(reader, json, path);
     }
+    reader->class_name = NULL;
     return !*reader->failed;
 }

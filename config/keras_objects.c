@@ -42,9 +42,47 @@ static const struct {
     {"ThresholdedReLU", {.kind = ACT_THRESHOLD, .threshold = 1}},
 };
 
+/* What an activation of a kind may have in its config; ends with NULL. */
+static const char *const *parameter_names(enum activation_kind kind)
+{
+    static const char *const alpha[] = {"alpha", "negative_slope", NULL}, *const none[] = {NULL};
+    static const char *const relu[] = {"negative_slope", "alpha", "max_value", "threshold", NULL};
+    static const char *const gelu[] = {"approximate", NULL}, *const shrink[] = {"threshold", NULL};
+    static const char *const threshold[] = {"theta", "threshold", "value", "default_value", NULL};
+    static const char *const squareplus[] = {"b", NULL}, *const axis[] = {"axis", NULL};
+    switch (kind) {
+    case ACT_RELU:
+        return relu;
+    case ACT_LEAKY_RELU:
+    case ACT_ELU:
+    case ACT_CELU:
+        return alpha;
+    case ACT_GELU:
+        return gelu;
+    case ACT_THRESHOLD:
+        return threshold;
+    case ACT_SQUAREPLUS:
+        return squareplus;
+    case ACT_SOFT_SHRINK:
+    case ACT_HARD_SHRINK:
+        return shrink;
+    case ACT_SOFTMAX:
+    case ACT_LOG_SOFTMAX:
+    case ACT_SPARSEMAX:
+        return axis;
+    default:
+        return none;
+    }
+}
+
+/* The config of an activation that is written as an object; path is that of the object. */
 static void parameters(const struct keras_reader *reader, const json_t *config, const char *path,
                        struct activation *out)
 {
+    struct keras_path where = keras_path(path, "config");
+    bool approximate = false;
+    double axis = -1;
+    keras_check_keys(reader, config, where.text, parameter_names(out->kind), NULL);
     switch (out->kind) {
     case ACT_RELU:
         float_number(reader, config, path, "negative_slope", "alpha", &out->alpha);
@@ -52,8 +90,8 @@ static void parameters(const struct keras_reader *reader, const json_t *config, 
         float_number(reader, config, path, "threshold", NULL, &out->threshold);
         break;
     case ACT_GELU:
-        if (json_is_true(json_object_get(config, "approximate")))
-            out->kind = ACT_GELU_TANH;
+        keras_bool(reader, config, where.text, "approximate", &approximate);
+        out->kind = approximate ? ACT_GELU_TANH : ACT_GELU;
         break;
     case ACT_THRESHOLD:
         float_number(reader, config, path, "theta", "threshold", &out->threshold);
@@ -65,6 +103,13 @@ static void parameters(const struct keras_reader *reader, const json_t *config, 
     case ACT_SOFT_SHRINK:
     case ACT_HARD_SHRINK:
         float_number(reader, config, path, "threshold", NULL, &out->alpha);
+        break;
+    case ACT_SOFTMAX:
+    case ACT_LOG_SOFTMAX:
+    case ACT_SPARSEMAX:
+        number(reader, config, path, "axis", NULL, &axis);
+        if (axis != -1)
+            keras_expected(reader, where.text, "axis", "-1, the last axis", json_object_get(config, "axis"));
         break;
     default:
         float_number(reader, config, path, "alpha", "negative_slope", &out->alpha);
@@ -106,9 +151,10 @@ void keras_activation(const struct keras_reader *reader, const json_t *value, co
     } else if (!strcmp(class_name, "function") && json_is_string(config)) {
         named_activation(reader, json_string_value(config), path, out);
     } else if (!strcmp(class_name, "Activation")) {
-        char inner[256];
-        snprintf(inner, sizeof inner, "%s/config/activation", path);
-        keras_activation(reader, json_object_get(config, "activation"), inner, out);
+        static const char *const keys[] = {"activation", NULL};
+        struct keras_path inner = keras_path(path, "config");
+        keras_check_keys(reader, config, inner.text, keys, NULL);
+        keras_activation(reader, json_object_get(config, "activation"), keras_path(inner.text, "activation").text, out);
     } else {
         for (size_t i = 0; i < sizeof activation_layers / sizeof *activation_layers; i++)
             if (!strcmp(activation_layers[i].class_name, class_name)) {

@@ -52,36 +52,51 @@ void problems_close(struct problems *problems)
     *problems = (struct problems){0};
 }
 
-/* Levenshtein's distance, for words of at most MAX_WORD letters. */
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Damerau and Levenshtein's distance (optimal string alignment): letters that are left out, put in, replaced, or exchanged
+   with their neighbour. For words of at most MAX_WORD letters. */
 static size_t distance(const char *a, const char *b)
 {
-    size_t row[MAX_WORD + 1], columns = strlen(b);
+    size_t rows[3][MAX_WORD + 1], *before = rows[0], *above = rows[1], *row = rows[2], columns = strlen(b);
     for (size_t j = 0; j <= columns; j++)
-        row[j] = j;
+        above[j] = before[j] = j;
     for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
         row[0] = i;
         for (size_t j = 1; j <= columns; j++) {
-            size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            size_t best = row[j - 1] < row[j] ? row[j - 1] + 1 : row[j] + 1;
-            row[j] = best < substituted ? best : substituted;
+            row[j] = least(least(row[j - 1], above[j]) + 1, above[j - 1] + (a[i - 1] != b[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = least(row[j], before[j - 2] + 1);
         }
+        size_t *free_row = before;
+        before = above;
+        above = row;
+        row = free_row;
     }
-    return row[columns];
+    return above[columns];
+}
+
+/* How many mistakes a word of so many letters may have and still be known. */
+static size_t most_mistakes(size_t letters)
+{
+    return letters < 4 ? 1 : letters < 8 ? 2 : 3;
 }
 
 const char *nearest_word(const char *word, const char *const *candidates)
 {
     const char *best = NULL;
-    size_t length = strlen(word), best_distance = length / 2 + 2;
+    size_t length = strlen(word), best_distance = most_mistakes(length) + 1;
     if (length > MAX_WORD)
         return NULL;
     for (; *candidates; candidates++) {
-        if (strlen(*candidates) > MAX_WORD)
+        size_t letters = strlen(*candidates), d;
+        if (letters > MAX_WORD || letters + best_distance <= length || length + best_distance <= letters)
             continue;
-        size_t d = distance(word, *candidates);
-        if (d < best_distance) {
+        d = distance(word, *candidates);
+        if (d < best_distance && d < letters) {
             best_distance = d;
             best = *candidates;
         }

@@ -228,6 +228,13 @@ static void unknown_key(const char *file, const char *section, const char *key, 
                       nearest_hint(key, names, hint, sizeof hint));
 }
 
+/* A text of JSON; NULL for other values, and for one with NUL in it, which would end early. */
+static const char *text_of(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    return text && strlen(text) == json_string_length(value) ? text : NULL;
+}
+
 static void set_from_json(struct settings *settings, const struct setting *setting, const json_t *value,
                           struct place place, struct problems *problems)
 {
@@ -235,8 +242,8 @@ static void set_from_json(struct settings *settings, const struct setting *setti
         set_int(settings, setting, json_integer_value(value), place, problems);
     else if (setting->type == SETTING_BOOL && json_is_boolean(value))
         *(bool *)field(settings, setting) = json_is_true(value);
-    else if (setting->type == SETTING_TEXT && json_is_string(value))
-        set_text(settings, setting, json_string_value(value), place, problems);
+    else if (setting->type == SETTING_TEXT && text_of(value))
+        set_text(settings, setting, text_of(value), place, problems);
     else
         problem_error(problems, place, "expected %s, found %s",
                       setting->type == SETTING_INT    ? "a whole number"
@@ -290,7 +297,7 @@ static char *resolve(const char *file, const char *path)
 static void read_model_value(struct settings *settings, struct model_entry *entry, const char *key, json_t *value,
                              struct place place, struct problems *problems)
 {
-    const char *text = json_string_value(value);
+    const char *text = text_of(value);
     if (!strcmp(key, "name")) {
         if (text && is_model_name(text))
             entry->name = strdup(text);

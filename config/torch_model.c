@@ -56,10 +56,12 @@ bool torch_is(const json_t *json)
 
 static void read_config(struct torch *t, const json_t *config)
 {
-    static const char *const keys[] = {"input_size", "hidden_size",   "num_layers", "bias",         "batch_first",
-                                       "dropout",    "bidirectional", "proj_size",  "nonlinearity", "device",
-                                       NULL};
+    static const char *const keys[] = {"input_size",    "hidden_size", "num_layers", "bias", "batch_first",
+                                       "bidirectional", "proj_size",   "device",     NULL};
+    static const char *const rnn_keys[] = {"nonlinearity", NULL};
     const char *path = "/config", *nonlinearity = json_string_value(json_object_get(config, "nonlinearity"));
+    const json_t *projection = json_object_get(config, "proj_size");
+    bool rnn = t->kind->cell == &cell_simple_rnn;
     t->num_layers = 1;
     t->bias = true;
     keras_size(&t->reader, config, path, "input_size", MAX_SIZE, &t->input_size);
@@ -68,22 +70,28 @@ static void read_config(struct torch *t, const json_t *config)
         keras_size(&t->reader, config, path, "num_layers", MAX_LAYERS, &t->num_layers);
     keras_bool(&t->reader, config, path, "bias", &t->bias);
     keras_bool(&t->reader, config, path, "bidirectional", &t->bidirectional);
-    if (json_integer_value(json_object_get(config, "proj_size")) != 0)
-        keras_expected(&t->reader, path, "proj_size", "0: an LSTM with a projection is no Keras cell",
-                       json_object_get(config, "proj_size"));
-    t->relu = nonlinearity && !strcmp(nonlinearity, "relu");
-    if (nonlinearity && !t->relu && strcmp(nonlinearity, "tanh"))
+    if (projection && !json_is_null(projection) && (!json_is_integer(projection) || json_integer_value(projection)))
+        keras_expected(&t->reader, path, "proj_size", "0: an LSTM with a projection is no Keras cell", projection);
+    t->relu = rnn && nonlinearity && !strcmp(nonlinearity, "relu");
+    if (rnn && json_object_get(config, "nonlinearity") && !t->relu && (!nonlinearity || strcmp(nonlinearity, "tanh")))
         keras_expected(&t->reader, path, "nonlinearity", "\"tanh\" or \"relu\"",
                        json_object_get(config, "nonlinearity"));
-    keras_warn_unknown(&t->reader, config, path, keys, NULL);
+    keras_dtype(&t->reader, config, path);
+    keras_check_keys(&t->reader, config, path, keys, rnn ? rnn_keys : NULL);
 }
 
 static void read_head(struct torch *t, const json_t *head)
 {
     const char *class_name = json_string_value(json_object_get(head, "class_name"));
+    static const char *const keys[] = {"class_name", "name", "config", "apply", "applied_to", NULL};
+    static const char *const linear_keys[] = {"in_features", "out_features", "bias", "device", NULL};
     const json_t *config = json_object_get(head, "config");
     if (!head)
         return;
+    if (!json_is_object(head))
+        keras_expected(&t->reader, "/head", NULL, "an object", head);
+    keras_check_keys(&t->reader, head, "/head", keys, NULL);
+    keras_check_keys(&t->reader, config, "/head/config", linear_keys, NULL);
     if (!class_name || strcmp(class_name, "torch.nn.Linear"))
         keras_expected(&t->reader, "/head", "class_name", "\"torch.nn.Linear\"", json_object_get(head, "class_name"));
     keras_name(head, t->head, sizeof t->head);
@@ -366,6 +374,9 @@ bool torch_model_read(const json_t *json, const char *file, const struct tensor_
         keras_expected(&t.reader, "", "class_name", "torch.nn.LSTM, torch.nn.GRU or torch.nn.RNN", name);
         return false;
     }
+    static const char *const keys[] = {"class_name", "config", "head", NULL};
+    t.reader.class_name = t.kind->class_name;
+    keras_check_keys(&t.reader, json, "", keys, NULL);
     read_config(&t, json_object_get(json, "config"));
     read_head(&t, json_object_get(json, "head"));
     if (!failed && !configure(&t, out))

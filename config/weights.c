@@ -189,17 +189,18 @@ static const float *numbers(struct build *b, const struct named_tensor *found, c
     return *owned;
 }
 
-static void build_layer(struct build *b, size_t index)
+/* False when the layer does not take what comes before it, so that later ones have no shapes either. */
+static bool build_layer(struct build *b, size_t index)
 {
     struct rnn_model *model = &b->config->model;
     struct layer *layer = &model->layers[index];
-    struct layer_shape in;
+    struct layer_shape in, out;
     struct layer_tensor t;
     struct rnn_error error = {{0}};
     size_t n = 0;
-    if (rnn_model_shape_before(model, index, &in, &error)) {
+    if (rnn_model_shape_before(model, index, &in, &error) || rnn_model_shape_before(model, index + 1, &out, &error)) {
         refuse(b, "%s", error.text);
-        return;
+        return false;
     }
     while (layer_tensor_at(layer, &in, n, &t))
         n++;
@@ -208,7 +209,7 @@ static void build_layer(struct build *b, size_t index)
                "layer \"%s\": the number of its features depends on the number of timesteps, which is not "
                "known; give the input layer a shape with timesteps",
                layer->name);
-        return;
+        return true;
     }
     const float **tensors = calloc(n + 1, sizeof *tensors);
     float **owned = calloc(n + 1, sizeof *owned);
@@ -237,6 +238,7 @@ static void build_layer(struct build *b, size_t index)
     free(tensors);
     free(owned);
     free(found);
+    return true;
 }
 
 /* ---- the whole ---- */
@@ -281,7 +283,8 @@ bool weights_build(struct keras_model *config, const struct tensor_set *set, enu
     if (b.failed)
         return false;
     for (size_t i = 0; i < config->model.n_layers; i++)
-        build_layer(&b, i);
+        if (!build_layer(&b, i))
+            return false;
     for (size_t k = 0; set && k < set->n; k++) {
         const struct named_tensor *left = &set->tensors[k];
         char have[200];

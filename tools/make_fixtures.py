@@ -245,6 +245,14 @@ def two_keras():
          lambda y: ([y[0], y[1]], [[y[2], y[3]], [y[4], y[5]]]))
 
 
+def axes():
+    """Positive axes that are the last one, in the shape of a sequence, of a vector, of a timestep by itself."""
+    case("axes", sequential(lambda: keras.Input((5, 3)), lambda: L.LSTM(5, return_sequences=True),
+         lambda: L.LayerNormalization(axis=2), lambda: L.TimeDistributed(L.LayerNormalization(axis=1)),
+         lambda: L.BatchNormalization(axis=2), lambda: L.Softmax(axis=2), lambda: L.GRU(4), lambda: L.BatchNormalization(axis=1),
+         lambda: L.LayerNormalization(axis=[1]), lambda: L.Softmax(axis=1)), numbers(3, 5, 3), whole(".keras"))
+
+
 if MAJOR == 2:
     two_keras()
     rnn = lambda *cells, **k: lambda: L.RNN(L.StackedRNNCells([c() for c in cells]), **k)
@@ -267,3 +275,4 @@ else:
     two_keras()
     torch_case("gru_bidirectional_2_layers", "GRU", 2, 5, 3, False)
     torch_case("lstm_bidirectional_head", "LSTM", 1, 4, 3, True)
+axes()

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Write docs/parity.md: every golden case of tests/fixtures, our error and the framework's own, against float64.
 
-  tools/parity.py [build/cellserve] > docs/parity.md
+  tools/parity.py [build/cellserve] > parity.md; mv parity.md docs/
+
+The section on options is written by hand, and kept.
 """
 import json, math, os, struct, subprocess, sys
 
@@ -70,6 +72,8 @@ def main():
           f"mean square. Over the {len(ratios)} cases with both, ours is {mean:.2f} times the framework's (geometric mean of the latter).\n\n"
           "| case | written by | ours, largest | theirs | ours, relative rms | theirs |\n| --- | --- | --- | --- | --- | --- |")
     print("\n".join(rows))
+    with open(os.path.join(ROOT, "docs", "parity.md")) as f:
+        print("\n## Options" + f.read().partition("\n## Options")[2], end="")
 
 
 main()

@@ -84,6 +84,10 @@ enum rnn_status layer_output(const struct layer *layer, const struct layer_shape
     if (layer->only_sequences && !in->sequence)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (TimeDistributed) takes a sequence, not one vector",
                         layer->name);
+    size_t last = in->sequence && !layer->only_sequences ? 2 : 1; /* TimeDistributed's layer sees single timesteps */
+    if (layer->axis && layer->axis != last)
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): axis %zu is not the last of its input, which is %zu or -1",
+                        layer->name, layer->class_name, layer->axis, last);
     *out = *in;
     return layer->class->shape ? layer->class->shape(layer, in, sequences, out, err) : RNN_OK;
 }

@@ -13,23 +13,22 @@ static bool tensor_of(const struct layer *layer, const struct layer_shape *in, s
                       struct layer_tensor *out)
 {
     const struct normalization *own = layer->own;
-    const char *names[4];
-    size_t n = 0;
-    if (own->scale)
-        names[n++] = "gamma";
-    if (own->center)
-        names[n++] = "beta";
-    if (moving) {
-        names[n++] = "moving_mean";
-        names[n++] = "moving_variance";
+    const struct {
+        const char *name;
+        bool has;
+        const struct initializer *initializer;
+    } all[] = {{"gamma", own->scale, &own->gamma_initializer},
+               {"beta", own->center, &own->beta_initializer},
+               {"moving_mean", moving, &own->mean_initializer},
+               {"moving_variance", moving, &own->variance_initializer}};
+    for (size_t k = 0; k < 4; k++) {
+        if (!all[k].has || i--)
+            continue;
+        *out = (struct layer_tensor){.rank = 1, .shape = {in->width, 0}, .initializer = all[k].initializer};
+        memcpy(out->name, all[k].name, strlen(all[k].name) + 1);
+        return true;
     }
-    if (i >= n)
-        return false;
-    bool one = !strcmp(names[i], "gamma") || !strcmp(names[i], "moving_variance");
-    *out = (struct layer_tensor){
-        .rank = 1, .shape = {in->width, 0}, .initializer = &initializer_find(one ? "ones" : "zeros")->initializer};
-    memcpy(out->name, names[i], strlen(names[i]) + 1);
-    return true;
+    return false;
 }
 
 static bool batch_tensor(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
@@ -114,6 +113,8 @@ static void normalization_defaults(void *own)
     struct normalization *normalization = own;
     normalization->center = normalization->scale = true;
     normalization->epsilon = 1e-3;
+    normalization->gamma_initializer = normalization->variance_initializer = initializer_find("ones")->initializer;
+    normalization->beta_initializer = normalization->mean_initializer = initializer_find("zeros")->initializer;
 }
 
 static void normalization_close(void *own)

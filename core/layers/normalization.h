@@ -8,6 +8,7 @@
 struct normalization {
     bool center, scale;
     double epsilon;
+    struct initializer gamma_initializer, beta_initializer, mean_initializer, variance_initializer;
     float *weights; /* built: gamma then beta, or of a BatchNormalization scale then shift; [2, features] */
 };
 

@@ -112,7 +112,7 @@ static void odd_keys_are_warned_about(void **state)
 {
     (void)state;
     struct keras_model layer;
-    assert_true(read_layer("{\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"activaton\": \"relu\", \"dtype\": "
+    assert_true(read_layer("{\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"activaton\": false, \"dtype\": "
                            "\"mixed_float16\", \"dropout\": 0.5, "
                            "\"kernel_regularizer\": {\"class_name\": \"L2\"}}}",
                            &layer));

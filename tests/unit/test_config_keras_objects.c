@@ -6,7 +6,7 @@ static struct problems problems;
 static struct activation activation(const char *text, int major)
 {
     bool failed = false;
-    struct keras_reader reader = {"m.json", major, &problems, &failed, 0};
+    struct keras_reader reader = {.file = "m.json", .keras_major = major, .problems = &problems, .failed = &failed};
     struct activation out = {.kind = ACT_TANH};
     json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
     keras_activation(&reader, json, "/a", &out);
@@ -17,7 +17,7 @@ static struct activation activation(const char *text, int major)
 static struct initializer initializer(const char *text)
 {
     bool failed = false;
-    struct keras_reader reader = {"m.json", 2, &problems, &failed, 0};
+    struct keras_reader reader = {.file = "m.json", .keras_major = 2, .problems = &problems, .failed = &failed};
     struct initializer out = {.kind = INIT_ZEROS};
     json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
     keras_initializer(&reader, json, "/i", &out);

@@ -123,6 +123,40 @@ static void a_hundred_problems_hide_none(void **state)
     unlink(path);
 }
 
+static void arguments_of_pytorch_are_honoured_or_refused(void **state)
+{
+    (void)state;
+#define TORCH(class, config, more)                                                                                     \
+    "{\"class_name\": \"torch.nn." class "\", \"config\": {\"input_size\": 3, \"hidden_size\": 2" config "}" more "}"
+    static const struct {
+        const char *text, *line;
+    } rows[] = {
+        {TORCH("LSTM", ", \"nonlinearity\": \"relu\"", ""), "/config/nonlinearity: unknown key"},
+        {TORCH("RNN", ", \"nonlinearity\": 1", ""), "/config/nonlinearity: expected \"tanh\" or \"relu\", found 1"},
+        {TORCH("LSTM", ", \"proj_size\": \"2\"", ""), "/config/proj_size: expected 0"},
+        {TORCH("GRU", ", \"bidirektional\": true", ""), "did you mean \"bidirectional\"? (torch.nn.GRU)"},
+        {TORCH("GRU", "", ", \"haed\": {\"name\": \"fc\"}"), "/haed: unknown key"},
+        {TORCH("GRU", "",
+               ", \"head\": {\"class_name\": \"torch.nn.Linear\", \"name\": \"fc\", \"aply\": true, "
+               "\"config\": {\"out_features\": 1}}"),
+         "/head/aply: unknown key"},
+        {TORCH("GRU", "",
+               ", \"head\": {\"class_name\": \"torch.nn.Linear\", \"name\": \"fc\", "
+               "\"config\": {\"out_features\": 1, \"activation\": \"relu\"}}"),
+         "/head/config/activation: unknown key"},
+    };
+    char path[256];
+    write_tensors("{" T("weight_ih_l0", "[2, 3]", 0, 24) "}", 6);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        write_file("model.json", rows[i].text, strlen(rows[i].text));
+        refused(rows[i].line);
+    }
+    snprintf(path, sizeof path, "%s/model.json", folder);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/weights.safetensors", folder);
+    unlink(path);
+}
+
 static void initializers_give_the_same_model_for_a_seed(void **state)
 {
     (void)state;
@@ -162,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(tensors_must_match_the_configuration),
                                        cmocka_unit_test(a_hundred_problems_hide_none),
+                                       cmocka_unit_test(arguments_of_pytorch_are_honoured_or_refused),
                                        cmocka_unit_test(initializers_give_the_same_model_for_a_seed)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -29,6 +29,16 @@ static void nearest_word_is_found_or_none(void **state)
     assert_string_equal(nearest_word("max_row", words), "max_rows");
     assert_string_equal(nearest_word("unit", words), "units");
     assert_null(nearest_word("kernel_regularizer", words));
+    /* letters that changed places are one mistake; what has too many is no suggestion */
+    static const char *const keys[] = {"name", "path", "layer", "seed", "watch", "default", NULL};
+    assert_string_equal(nearest_word("wacth", keys), "watch");
+    assert_string_equal(nearest_word("apth", keys), "path");
+    assert_string_equal(nearest_word("sede", keys), "seed");
+    assert_string_equal(nearest_word("defualt", keys), "default");
+    assert_null(nearest_word("gpu", keys));
+    assert_null(nearest_word("mode", keys + 2));
+    assert_null(nearest_word("weights", keys));
+    assert_null(nearest_word("", keys));
     char enormous[1000];
     memset(enormous, 'a', sizeof enormous - 1);
     enormous[sizeof enormous - 1] = 0;
