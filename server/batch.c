@@ -520,7 +520,7 @@ static bool find_state(const struct rnn_cell_spec *spec, const char *path, struc
         }
         *out = (struct batch_tensor){
             .state = true, .offset = find->part->state_offset + offset + s * spec->units, .width = spec->units};
-        snprintf(out->name, sizeof out->name, "state%s.%c", path, s ? 'c' : 'h');
+        snprintf(out->name, sizeof out->name, "state%s.%s", path, spec->class->state_names[s]);
         return true;
     }
     for (size_t i = 0; i < spec->n_cells; i++) {

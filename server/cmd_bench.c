@@ -79,7 +79,7 @@ static double limit_us(const struct rnn_model *chain, double rows, double timest
         for (size_t i = 0; i < stack->n_cells; i++) {
             const struct rnn_cell *cell = &stack->cells[i];
             double columns = (double)(cell->gates * cell->units), n = (double)threads;
-            size_t bytes = packed_bytes(&cell->recurrent) + packed_bytes(&cell->recurrent_candidate);
+            size_t bytes = rnn_cell_bytes(cell) - packed_bytes(&cell->kernel);
             double input = 2 * (double)cell->input_size * columns * rows / gflops / n * 1e-3;
             double step = 2 * (double)cell->units * columns * rows / gflops / n * 1e-3;
             double rate = limits_read_gbs(cell->vec, timesteps == 1 ? rnn_model_bytes(chain) : bytes, threads);

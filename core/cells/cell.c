@@ -120,7 +120,6 @@ enum rnn_status rnn_cell_init(struct rnn_cell *cell, const struct rnn_cell_spec 
         .padded_units = rnn_round_up(spec->units, 16),
         .activation = spec->activation,
         .recurrent_activation = spec->recurrent_activation,
-        .epsilon = (float)spec->epsilon,
         .residuals = spec->residuals,
     };
     if (!spec->units || !input_size)
@@ -137,6 +136,10 @@ enum rnn_status rnn_cell_init(struct rnn_cell *cell, const struct rnn_cell_spec 
         status = rnn_fail(err, RNN_ENOMEM, "out of memory for the bias of %zu units", spec->units);
         goto fail;
     }
+    if (class->own_bytes && !(cell->own = calloc(1, class->own_bytes))) {
+        status = rnn_fail(err, RNN_ENOMEM, "out of memory for a cell");
+        goto fail;
+    }
     status = class->init(cell, spec, tensors, err);
     if (!status)
         return RNN_OK;
@@ -149,18 +152,17 @@ void rnn_cell_close(struct rnn_cell *cell)
 {
     packed_close(&cell->kernel);
     packed_close(&cell->recurrent);
-    packed_close(&cell->recurrent_candidate);
     free(cell->start);
-    free(cell->recurrent_start);
-    free(cell->more);
+    if (cell->own && cell->class->close)
+        cell->class->close(cell->own);
+    free(cell->own);
     *cell = (struct rnn_cell){0};
 }
 
 size_t rnn_cell_bytes(const struct rnn_cell *cell)
 {
-    size_t bias_rows = 1 + (cell->recurrent_start != NULL);
-    return packed_bytes(&cell->kernel) + packed_bytes(&cell->recurrent) + packed_bytes(&cell->recurrent_candidate) +
-           (bias_rows * packed_columns(&cell->kernel) + cell->n_more) * sizeof(float);
+    return packed_bytes(&cell->kernel) + packed_bytes(&cell->recurrent) +
+           packed_columns(&cell->kernel) * sizeof(float) + (cell->class->bytes ? cell->class->bytes(cell) : 0);
 }
 
 enum rnn_status cell_pack_recurrent(const struct rnn_cell *cell, struct packed *packed, const float *const *tensors,
@@ -183,7 +185,6 @@ struct vec_step cell_vec_step(const struct rnn_cell *cell, const struct cell_ste
                              .h_prev = step->h_prev,
                              .z = step->z,
                              .z_stride = packed_columns(&cell->kernel),
-                             .start = cell->recurrent_start,
                              .c = step->c,
                              .h = step->h,
                              .reset_h = step->scratch,
@@ -197,21 +198,21 @@ void cell_accumulate(const struct rnn_cell *cell, const struct packed *u, size_t
     cell->vec->product(u, vec_all(u), rows, x, cell->padded_units, z, packed_columns(u), z);
 }
 
-enum rnn_status cell_keep(struct rnn_cell *cell, const float *const *tensors, const size_t *elements, size_t n,
-                          struct rnn_error *err)
+float *cell_copy(const float *const *tensors, const size_t *elements, size_t n, struct rnn_error *err)
 {
+    size_t total = 0;
     for (size_t i = 0; i < n; i++)
-        cell->n_more += tensors[i] ? elements[i] : 0;
-    float *at = cell->more = rnn_alloc(cell->n_more, sizeof *at);
-    if (!at)
-        return rnn_fail(err, RNN_ENOMEM, "out of memory for %zu weights", cell->n_more);
-    for (size_t i = 0; i < n; i++) {
+        total += tensors[i] ? elements[i] : 0;
+    float *copy = rnn_alloc(total, sizeof *copy), *at = copy;
+    if (!copy)
+        rnn_fail(err, RNN_ENOMEM, "out of memory for %zu weights", total);
+    for (size_t i = 0; copy && i < n; i++) {
         if (!tensors[i])
             continue;
         memcpy(at, tensors[i], elements[i] * sizeof *at);
         at += elements[i];
     }
-    return RNN_OK;
+    return copy;
 }
 
 void cell_gate(const struct packed *shape, const float *z, size_t gate, float *out)

@@ -13,7 +13,6 @@
 
 /* Slots of a cell's weight tensors; a class may have tensors of its own behind the bias. */
 enum { CELL_KERNEL, CELL_RECURRENT_KERNEL, CELL_BIAS, CELL_MORE, CELL_MAX_TENSORS = CELL_MORE + 6 };
-enum { CELL_MAX_STATES = 2 };
 
 struct cell_class;
 
@@ -57,19 +56,14 @@ struct rnn_cell {
     const struct vec_ops *vec;
     size_t input_size, units, gates, padded_units; /* padded to 16: the stride of states */
     enum packed_format format;
-    bool fused;       /* steps are single calls of vec, over spans of panels */
-    bool reset_after; /* of a GRU */
-    bool splits;      /* and the spans of one step may be run beside each other */
+    bool fused;  /* steps are single calls of vec, over spans of panels */
+    bool splits; /* and the spans of one step may be run beside each other */
     struct activation activation, recurrent_activation;
     struct packed kernel;
-    float *start; /* bias, one row of pre-activations */
-    struct packed recurrent;
-    struct packed recurrent_candidate; /* GRU: the part of the candidate gate where it stands apart */
-    float *recurrent_start;            /* GRU: what h U begins with: the recurrent bias, or zeros */
-    float *more;                       /* n_more weights of the class's own, in Keras's layout */
-    size_t n_more;
-    float epsilon;
+    float *start;            /* bias, one row of pre-activations */
+    struct packed recurrent; /* the recurrent kernel, or those of its gates that go together */
     unsigned residuals;
+    void *own; /* what else the class has built: a struct of its own */
 };
 
 /* A step of all rows, as a cell class sees it. Strides are cell->padded_units. */
@@ -78,7 +72,8 @@ struct cell_step {
     const float *h_prev;  /* [rows, padded_units] */
     float *z;             /* [rows, columns of the kernel]: x K + b; may be overwritten */
     float *h;             /* [rows, padded_units], does not overlap h_prev */
-    float *c;             /* the second state, in place; NULL for cells with one */
+    float *c;             /* the states behind h, in place: the first, [rows, padded_units], */
+    size_t c_stride;      /* and floats from one to the next */
     float *scratch;       /* [rows + 2, columns of the kernel]; of all threads together */
     struct vec_span span; /* which panels of the recurrent weights; all where the cell does not split */
 };
@@ -88,6 +83,8 @@ struct cell_class {
     const char *keras_name; /* "LSTMCell" */
     const char *layer_name; /* "LSTM", the layer that is an RNN over this cell */
     size_t gates, states;
+    const char *const *state_names; /* [states]: "h", then those that it keeps in place */
+    size_t own_bytes;               /* of the struct behind cell->own; 0: none */
     bool has_recurrent_activation;
     bool has_reset_after;
     bool has_unit_forget_bias;
@@ -100,6 +97,9 @@ struct cell_class {
     enum rnn_status (*init)(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
                             struct rnn_error *err);
     void (*step)(const struct rnn_cell *cell, const struct cell_step *step);
+    /* Free what own points to; bytes of the weights there. NULL where there are none. */
+    void (*close)(void *own);
+    size_t (*bytes)(const struct rnn_cell *cell);
 };
 
 extern const struct cell_class cell_simple_rnn, cell_lstm, cell_gru, cell_peephole_lstm, cell_layer_norm_lstm;
@@ -154,9 +154,8 @@ struct vec_step cell_vec_step(const struct rnn_cell *cell, const struct cell_ste
 /* For cell classes: z += h_prev U, all panels. */
 void cell_accumulate(const struct rnn_cell *cell, const struct packed *u, size_t rows, const float *x, float *z);
 
-/* For cell classes: keep copies of the class's own tensors (NULL ones left out) one after the other in cell->more. */
-enum rnn_status cell_keep(struct rnn_cell *cell, const float *const *tensors, const size_t *elements, size_t n,
-                          struct rnn_error *err);
+/* For cell classes: copies of n tensors (NULL ones left out) one after the other. NULL when out of memory. */
+float *cell_copy(const float *const *tensors, const size_t *elements, size_t n, struct rnn_error *err);
 
 /* For cell classes: copy a gate out of a row of pre-activations in the order of `shape` into units floats. */
 void cell_gate(const struct packed *shape, const float *z, size_t gate, float *out);

@@ -5,9 +5,19 @@
 
 #include "core/arena.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-static size_t bias_rows(const struct rnn_cell_spec *spec)
+static const char *const state_names[] = {"h"};
+
+/* What a GRU has beside the weights that every cell has. */
+struct gru {
+    bool reset_after;
+    struct packed candidate; /* without reset_after: the candidate's part of the recurrent kernel */
+    float *start;            /* what h U begins with: the recurrent bias, or zeros */
+};
+
+static size_t gru_bias_rows(const struct rnn_cell_spec *spec)
 {
     return spec->reset_after ? 2 : 0;
 }
@@ -16,21 +26,23 @@ static size_t bias_rows(const struct rnn_cell_spec *spec)
    is multiplied by r and stays apart: a row in the order of the recurrent weights. */
 static void split_bias(struct rnn_cell *cell, const float *bias)
 {
+    const struct gru *gru = cell->own;
     size_t units = cell->units;
     for (size_t u = 0; bias && u < units; u++) {
         for (size_t gate = 0; gate < 2; gate++)
             cell->start[packed_column(&cell->kernel, gate, u)] += bias[(3 + gate) * units + u];
-        cell->recurrent_start[packed_column(&cell->kernel, 2, u)] = bias[5 * units + u];
+        gru->start[packed_column(&cell->kernel, 2, u)] = bias[5 * units + u];
     }
 }
 
-static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
-                            struct rnn_error *err)
+static enum rnn_status gru_init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
+                                struct rnn_error *err)
 {
+    struct gru *gru = cell->own;
     cell->fused = cell->vec->gru_after && cell_activates(cell);
-    cell->reset_after = spec->reset_after;
-    cell->recurrent_start = packed_row(&cell->kernel, NULL);
-    if (!cell->recurrent_start)
+    gru->reset_after = spec->reset_after;
+    gru->start = packed_row(&cell->kernel, NULL);
+    if (!gru->start)
         return rnn_fail(err, RNN_ENOMEM, "out of memory for the bias of %zu units", cell->units);
     if (spec->reset_after) {
         cell->splits = cell->fused;
@@ -38,16 +50,16 @@ static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *s
         return cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 3, err);
     }
     enum rnn_status status = cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 2, err);
-    return status ? status : cell_pack_recurrent(cell, &cell->recurrent_candidate, tensors, 2, 1, err);
+    return status ? status : cell_pack_recurrent(cell, &gru->candidate, tensors, 2, 1, err);
 }
 
 /* q = the whole recurrent product with its bias; then one row at a time. */
 static void step_after(const struct rnn_cell *cell, const struct cell_step *s)
 {
+    const struct gru *gru = cell->own;
     size_t units = cell->units, columns = packed_columns(&cell->kernel), stride = cell->padded_units;
     float *q = s->scratch, *gates = s->scratch + s->rows * columns;
-    cell->vec->product(&cell->recurrent, vec_all(&cell->recurrent), s->rows, s->h_prev, stride, cell->recurrent_start,
-                       0, q);
+    cell->vec->product(&cell->recurrent, vec_all(&cell->recurrent), s->rows, s->h_prev, stride, gru->start, 0, q);
     for (size_t r = 0; r < s->rows; r++) {
         const float *h_prev = s->h_prev + r * stride;
         float *z = gates, *reset = z + units, *candidate = reset + units, *h = s->h + r * stride;
@@ -71,8 +83,9 @@ static void step_after(const struct rnn_cell *cell, const struct cell_step *s)
    gates, later that of the candidate; r h stands in h until the candidate is known, z in the row's own z. */
 static void step_before(const struct rnn_cell *cell, const struct cell_step *s)
 {
+    const struct gru *gru = cell->own;
     size_t units = cell->units, columns = packed_columns(&cell->kernel), stride = cell->padded_units;
-    const struct packed *two = &cell->recurrent, *one = &cell->recurrent_candidate;
+    const struct packed *two = &cell->recurrent, *one = &gru->candidate;
     size_t two_columns = packed_columns(two), one_columns = packed_columns(one);
     float *q = s->scratch, *gate = s->scratch + s->rows * columns;
     memset(q, 0, s->rows * two_columns * sizeof *q);
@@ -110,24 +123,40 @@ static void step_before(const struct rnn_cell *cell, const struct cell_step *s)
 
 static void step_fused(const struct rnn_cell *cell, const struct cell_step *s)
 {
+    const struct gru *gru = cell->own;
     struct vec_step step = cell_vec_step(cell, s);
-    if (cell->reset_after) {
+    step.start = gru->start;
+    if (gru->reset_after) {
         cell->vec->gru_after(&step, s->span);
         return;
     }
     cell->vec->gru_gates(&step, s->span);
-    step.u = &cell->recurrent_candidate;
+    step.u = &gru->candidate;
     cell->vec->gru_candidate(&step, vec_all(step.u));
 }
 
-static void step(const struct rnn_cell *cell, const struct cell_step *s)
+static void gru_step(const struct rnn_cell *cell, const struct cell_step *s)
 {
+    const struct gru *gru = cell->own;
     if (cell->fused)
         step_fused(cell, s);
-    else if (cell->reset_after)
+    else if (gru->reset_after)
         step_after(cell, s);
     else
         step_before(cell, s);
+}
+
+static void gru_close(void *own)
+{
+    struct gru *gru = own;
+    packed_close(&gru->candidate);
+    free(gru->start);
+}
+
+static size_t gru_bytes(const struct rnn_cell *cell)
+{
+    const struct gru *gru = cell->own;
+    return packed_bytes(&gru->candidate) + packed_columns(&cell->kernel) * sizeof *gru->start;
 }
 
 const struct cell_class cell_gru = {
@@ -137,7 +166,11 @@ const struct cell_class cell_gru = {
     .states = 1,
     .has_recurrent_activation = true,
     .has_reset_after = true,
-    .bias_rows = bias_rows,
-    .init = init,
-    .step = step,
+    .bias_rows = gru_bias_rows,
+    .state_names = state_names,
+    .own_bytes = sizeof(struct gru),
+    .init = gru_init,
+    .step = gru_step,
+    .close = gru_close,
+    .bytes = gru_bytes,
 };

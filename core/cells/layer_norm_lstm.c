@@ -4,12 +4,21 @@
 
 #include "core/normalize.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-/* Of the three normalizations: gamma and beta of each, and behind them the bias, if any. */
+static const char *const state_names[] = {"h", "c"};
+
+/* Of the three normalizations gamma and beta of each, and behind them the bias: [18 or 22, units]. */
+struct layer_norm_lstm {
+    float *weights;
+    bool use_bias;
+    double epsilon;
+};
+
 enum { KERNEL_NORM, RECURRENT_NORM, STATE_NORM };
 
-static size_t more_tensors(const struct rnn_cell_spec *spec, struct cell_tensor *out)
+static size_t layer_norm_lstm_tensors(const struct rnn_cell_spec *spec, struct cell_tensor *out)
 {
     static const char *const names[] = {"kernel_norm.gamma",   "kernel_norm.beta", "recurrent_norm.gamma",
                                         "recurrent_norm.beta", "state_norm.gamma", "state_norm.beta"};
@@ -22,16 +31,22 @@ static size_t more_tensors(const struct rnn_cell_spec *spec, struct cell_tensor 
     return 6;
 }
 
-static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
-                            struct rnn_error *err)
+static enum rnn_status layer_norm_lstm_init(struct rnn_cell *cell, const struct rnn_cell_spec *spec,
+                                            const float *const *tensors, struct rnn_error *err)
 {
+    struct layer_norm_lstm *own = cell->own;
     size_t u = spec->units;
     const size_t elements[] = {4 * u, 4 * u, 4 * u, 4 * u, u, u, 4 * u};
     const float *kept[7] = {[6] = tensors[CELL_BIAS]};
     memcpy(kept, tensors + CELL_MORE, 6 * sizeof *kept);
     memset(cell->start, 0, packed_columns(&cell->kernel) * sizeof *cell->start); /* the bias comes after the norm */
     enum rnn_status status = cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 4, err);
-    return status ? status : cell_keep(cell, kept, elements, 7, err);
+    if (status)
+        return status;
+    own->use_bias = tensors[CELL_BIAS];
+    own->epsilon = (double)(float)spec->epsilon;
+    own->weights = cell_copy(kept, elements, 7, err);
+    return own->weights ? RNN_OK : RNN_ENOMEM;
 }
 
 static void gates_of(const struct rnn_cell *cell, const float *z, float *gates)
@@ -43,15 +58,17 @@ static void gates_of(const struct rnn_cell *cell, const float *z, float *gates)
 /* Normalize n values with the gamma and beta of one of the three. */
 static void norm(const struct rnn_cell *cell, int which, float *x)
 {
+    const struct layer_norm_lstm *own = cell->own;
     size_t n = (which == STATE_NORM ? 1 : 4) * cell->units;
-    const float *gamma = cell->more + (size_t)which * 8 * cell->units;
-    layer_normalize(n, x, gamma, gamma + n, (double)cell->epsilon);
+    const float *gamma = own->weights + (size_t)which * 8 * cell->units;
+    layer_normalize(n, x, gamma, gamma + n, own->epsilon);
 }
 
 static void combine(const struct rnn_cell *cell, const float *z, const float *q, float *c, float *h, float *scratch)
 {
+    const struct layer_norm_lstm *own = cell->own;
     size_t units = cell->units;
-    const float *bias = cell->n_more > 18 * units ? cell->more + 18 * units : NULL;
+    const float *bias = own->use_bias ? own->weights + 18 * units : NULL;
     float *gates = scratch, *recurrent = gates + 4 * units;
     float *i = gates, *f = i + units, *g = f + units, *o = g + units;
     gates_of(cell, z, gates);
@@ -73,7 +90,7 @@ static void combine(const struct rnn_cell *cell, const float *z, const float *q,
 }
 
 /* One row at a time: the scratch is the recurrent product of a row, then twice four gates. */
-static void step(const struct rnn_cell *cell, const struct cell_step *s)
+static void layer_norm_lstm_step(const struct rnn_cell *cell, const struct cell_step *s)
 {
     size_t stride = cell->padded_units, columns = packed_columns(&cell->kernel);
     float *q = s->scratch;
@@ -84,13 +101,29 @@ static void step(const struct rnn_cell *cell, const struct cell_step *s)
     }
 }
 
+static void layer_norm_lstm_close(void *own)
+{
+    struct layer_norm_lstm *lstm = own;
+    free(lstm->weights);
+}
+
+static size_t layer_norm_lstm_bytes(const struct rnn_cell *cell)
+{
+    const struct layer_norm_lstm *own = cell->own;
+    return (own->use_bias ? 22 : 18) * cell->units * sizeof *own->weights;
+}
+
 const struct cell_class cell_layer_norm_lstm = {
     .keras_name = "LayerNormLSTMCell",
     .gates = 4,
     .states = 2,
     .has_recurrent_activation = true,
     .has_unit_forget_bias = true,
-    .more_tensors = more_tensors,
-    .init = init,
-    .step = step,
+    .more_tensors = layer_norm_lstm_tensors,
+    .state_names = state_names,
+    .own_bytes = sizeof(struct layer_norm_lstm),
+    .init = layer_norm_lstm_init,
+    .step = layer_norm_lstm_step,
+    .close = layer_norm_lstm_close,
+    .bytes = layer_norm_lstm_bytes,
 };

@@ -4,8 +4,10 @@
 
 #include <string.h>
 
-static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
-                            struct rnn_error *err)
+static const char *const state_names[] = {"h", "c"};
+
+static enum rnn_status lstm_init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
+                                 struct rnn_error *err)
 {
     (void)spec;
     cell->fused = cell->splits = cell->vec->lstm && cell_activates(cell);
@@ -29,7 +31,7 @@ static void combine(const struct rnn_cell *cell, const float *z, float *c, float
         h[u] *= o[u];
 }
 
-static void step(const struct rnn_cell *cell, const struct cell_step *s)
+static void lstm_step(const struct rnn_cell *cell, const struct cell_step *s)
 {
     size_t stride = cell->padded_units, columns = packed_columns(&cell->kernel);
     if (cell->fused) {
@@ -49,6 +51,7 @@ const struct cell_class cell_lstm = {
     .states = 2,
     .has_recurrent_activation = true,
     .has_unit_forget_bias = true,
-    .init = init,
-    .step = step,
+    .state_names = state_names,
+    .init = lstm_init,
+    .step = lstm_step,
 };

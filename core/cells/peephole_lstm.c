@@ -3,7 +3,16 @@
    Networks", 2002. */
 #include "cell.h"
 
-static size_t more_tensors(const struct rnn_cell_spec *spec, struct cell_tensor *out)
+#include <stdlib.h>
+
+static const char *const state_names[] = {"h", "c"};
+
+/* The weights from the cell state to the gates i, f and o: [3, units]. */
+struct peephole {
+    float *weights;
+};
+
+static size_t peephole_tensors(const struct rnn_cell_spec *spec, struct cell_tensor *out)
 {
     static const char *const names[] = {"input_gate_peephole_weights", "forget_gate_peephole_weights",
                                         "output_gate_peephole_weights"};
@@ -12,18 +21,23 @@ static size_t more_tensors(const struct rnn_cell_spec *spec, struct cell_tensor 
     return 3;
 }
 
-static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
-                            struct rnn_error *err)
+static enum rnn_status peephole_init(struct rnn_cell *cell, const struct rnn_cell_spec *spec,
+                                     const float *const *tensors, struct rnn_error *err)
 {
     const size_t elements[] = {spec->units, spec->units, spec->units};
+    struct peephole *own = cell->own;
     enum rnn_status status = cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 4, err);
-    return status ? status : cell_keep(cell, tensors + CELL_MORE, elements, 3, err);
+    if (status)
+        return status;
+    own->weights = cell_copy(tensors + CELL_MORE, elements, 3, err);
+    return own->weights ? RNN_OK : RNN_ENOMEM;
 }
 
 static void combine(const struct rnn_cell *cell, const float *z, float *c, float *h, float *gates)
 {
+    const struct peephole *own = cell->own;
     size_t units = cell->units;
-    const float *p_i = cell->more, *p_f = p_i + units, *p_o = p_f + units;
+    const float *p_i = own->weights, *p_f = p_i + units, *p_o = p_f + units;
     float *i = gates, *f = i + units, *g = f + units, *o = g + units;
     for (size_t gate = 0; gate < 4; gate++)
         cell_gate(&cell->kernel, z, gate, gates + gate * units);
@@ -44,12 +58,23 @@ static void combine(const struct rnn_cell *cell, const float *z, float *c, float
         h[u] *= o[u];
 }
 
-static void step(const struct rnn_cell *cell, const struct cell_step *s)
+static void peephole_step(const struct rnn_cell *cell, const struct cell_step *s)
 {
     size_t stride = cell->padded_units, columns = packed_columns(&cell->kernel);
     cell_accumulate(cell, &cell->recurrent, s->rows, s->h_prev, s->z);
     for (size_t r = 0; r < s->rows; r++)
         combine(cell, s->z + r * columns, s->c + r * stride, s->h + r * stride, s->scratch);
+}
+
+static void peephole_close(void *own)
+{
+    struct peephole *peephole = own;
+    free(peephole->weights);
+}
+
+static size_t peephole_bytes(const struct rnn_cell *cell)
+{
+    return 3 * cell->units * sizeof(float);
 }
 
 const struct cell_class cell_peephole_lstm = {
@@ -58,7 +83,11 @@ const struct cell_class cell_peephole_lstm = {
     .states = 2,
     .has_recurrent_activation = true,
     .has_unit_forget_bias = true,
-    .more_tensors = more_tensors,
-    .init = init,
-    .step = step,
+    .more_tensors = peephole_tensors,
+    .state_names = state_names,
+    .own_bytes = sizeof(struct peephole),
+    .init = peephole_init,
+    .step = peephole_step,
+    .close = peephole_close,
+    .bytes = peephole_bytes,
 };

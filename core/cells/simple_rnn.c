@@ -3,15 +3,17 @@
 
 #include <string.h>
 
-static enum rnn_status init(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
-                            struct rnn_error *err)
+static const char *const state_names[] = {"h"};
+
+static enum rnn_status simple_rnn_init(struct rnn_cell *cell, const struct rnn_cell_spec *spec,
+                                       const float *const *tensors, struct rnn_error *err)
 {
     (void)spec;
     cell->fused = cell->splits = cell->vec->simple_rnn && cell_activates(cell);
     return cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 1, err);
 }
 
-static void step(const struct rnn_cell *cell, const struct cell_step *s)
+static void simple_rnn_step(const struct rnn_cell *cell, const struct cell_step *s)
 {
     if (cell->fused) {
         const struct vec_step step = cell_vec_step(cell, s);
@@ -31,6 +33,7 @@ const struct cell_class cell_simple_rnn = {
     .layer_name = "SimpleRNN",
     .gates = 1,
     .states = 1,
-    .init = init,
-    .step = step,
+    .state_names = state_names,
+    .init = simple_rnn_init,
+    .step = simple_rnn_step,
 };

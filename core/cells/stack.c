@@ -65,6 +65,8 @@ enum rnn_status rnn_stack_init(struct rnn_stack *stack, struct rnn_cell_spec *sp
             stack->max_columns = packed_columns(&cell->kernel);
         if (cell->padded_units > stack->max_units)
             stack->max_units = cell->padded_units;
+        if (cell->class->states - 1 > stack->max_behind)
+            stack->max_behind = cell->class->states - 1;
         width = cell->units;
     }
     stack->output_size = width;

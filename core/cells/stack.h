@@ -23,6 +23,7 @@ struct rnn_stack {
     size_t *state_offsets;
     size_t n_cells, input_size, output_size, state_elems;
     size_t max_columns, max_units; /* widest pre-activations and (padded) states of any cell */
+    size_t max_behind;             /* most states of any cell behind h */
 };
 
 /* The leaf cells of a spec in call order: the i-th, or NULL past the last. path gets the name under which its

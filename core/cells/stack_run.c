@@ -58,12 +58,12 @@ bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t row_st
 {
     size_t floats = 0, part, wave = stack->n_cells ? wave_of(stack) : 1;
     const size_t sizes[][2] = {
-        {row_steps, stack->max_columns},         /* z */
-        {row_steps, stack->max_units},           /* outputs of this cell */
-        {row_steps, stack->max_units},           /* and of the one below */
-        {wave * rows, stack->max_units},         /* h before the chunk */
-        {wave * rows, stack->max_units},         /* c */
-        {wave * (rows + 2), stack->max_columns}, /* scratch of a step */
+        {row_steps, stack->max_columns},                     /* z */
+        {row_steps, stack->max_units},                       /* outputs of this cell */
+        {row_steps, stack->max_units},                       /* and of the one below */
+        {wave * rows, stack->max_units},                     /* h before the chunk */
+        {stack->max_behind * wave * rows, stack->max_units}, /* the states behind h */
+        {wave * (rows + 2), stack->max_columns},             /* scratch of a step */
         {wave > 1 ? wave * slice_rows(wave, rows, row_steps) : 0, stack->max_columns},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
@@ -92,6 +92,7 @@ bool rnn_stack_divides_by_rows(const struct rnn_stack *stack, size_t rows, size_
 /* A chunk on its way through the stack: what all members of a team know. */
 struct run {
     const struct rnn_stack *stack;
+    size_t rows; /* at the beginning of the chunk */
     size_t steps, row_steps;
     size_t wave;          /* cells that may follow each other */
     size_t slice_size;    /* floats of z that each of them has in slices */
@@ -117,20 +118,22 @@ static struct vec_span share_of_panels(const struct packed *w, const struct team
     return (struct vec_span){.first = range.first, .end = range.end};
 }
 
+/* From one of the states behind h to the next, of all rows. */
+static size_t c_stride(const struct run *run, const struct rnn_cell *cell)
+{
+    return run->rows * cell->padded_units;
+}
+
 /* Copy the states of some rows of one cell between the rows' own memory and the padded buffers of the run. */
 static void load_states(const struct run *run, const struct rnn_cell *cell, size_t offset, struct range rows)
 {
     size_t units = cell->units, stride = cell->padded_units;
-    for (size_t r = rows.first; r < rows.end; r++) {
-        float *h = run->h + r * stride, *c = run->c + r * stride;
-        memcpy(h, run->states[r] + offset, units * sizeof *h);
-        memset(h + units, 0, (stride - units) * sizeof *h);
-        if (cell->class->states > 1)
-            memcpy(c, run->states[r] + offset + units, units * sizeof *c);
-        else
-            memset(c, 0, stride * sizeof *c);
-        memset(c + units, 0, (stride - units) * sizeof *c);
-    }
+    for (size_t r = rows.first; r < rows.end; r++)
+        for (size_t s = 0; s < cell->class->states; s++) {
+            float *state = (s ? run->c + (s - 1) * c_stride(run, cell) : run->h) + r * stride;
+            memcpy(state, run->states[r] + offset + s * units, units * sizeof *state);
+            memset(state + units, 0, (stride - units) * sizeof *state);
+        }
 }
 
 /* A row's final state is that of the last step in which it is active. */
@@ -140,11 +143,11 @@ static void store_states(const struct run *run, const struct rnn_cell *cell, siz
     size_t units = cell->units, stride = cell->padded_units;
     for (size_t t = 0; t < run->steps; t++) {
         size_t next = t + 1 < run->steps ? run->active[t + 1] : 0;
-        for (size_t r = next > rows.first ? next : rows.first; r < run->active[t] && r < rows.end; r++) {
-            memcpy(run->states[r] + offset, h + r * stride, units * sizeof *h);
-            if (cell->class->states > 1)
-                memcpy(run->states[r] + offset + units, run->c + r * stride, units * sizeof *h);
-        }
+        for (size_t r = next > rows.first ? next : rows.first; r < run->active[t] && r < rows.end; r++)
+            for (size_t s = 0; s < cell->class->states; s++) {
+                const float *state = (s ? run->c + (s - 1) * c_stride(run, cell) : h) + r * stride;
+                memcpy(run->states[r] + offset + s * units, state, units * sizeof *state);
+            }
         h += run->active[t] * stride;
     }
 }
@@ -161,8 +164,13 @@ static void add_inputs(const struct rnn_cell *cell, struct range row_steps, cons
 static void run_steps(const struct run *run, const struct rnn_cell *cell, struct vec_span span, float *out,
                       struct team_member *meet)
 {
-    struct cell_step step = {
-        .h_prev = run->h, .z = run->z, .h = out, .c = run->c, .scratch = run->scratch, .span = span};
+    struct cell_step step = {.h_prev = run->h,
+                             .z = run->z,
+                             .h = out,
+                             .c = run->c,
+                             .c_stride = c_stride(run, cell),
+                             .scratch = run->scratch,
+                             .span = span};
     for (size_t t = 0; t < run->steps; t++) {
         step.rows = run->active[t];
         step.span.reverse = t % 2;
@@ -284,11 +292,11 @@ static void take_given(const struct run *run, const struct rnn_cell *cell, size_
 static void run_wave(const struct run *run, const struct wave *wave, struct team_member *me)
 {
     const struct rnn_stack *stack = run->stack;
-    size_t n = stack->n_cells, rows = run->active[0], stride = stack->max_units;
+    size_t n = stack->n_cells, rows = run->rows, stride = stack->max_units;
     struct run mine = *run;
     struct team_member alone = {.members = 1};
     mine.h += me->index * rows * stride;
-    mine.c += me->index * rows * stride;
+    mine.c += me->index * stack->max_behind * rows * stride;
     mine.scratch += me->index * (rows + 2) * stack->max_columns;
     mine.z = run->slices + me->index * run->slice_size;
     for (size_t phase = 0; phase < wave->slices + n - 1; phase++) {
@@ -338,7 +346,7 @@ const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const si
                            float *const *states, struct arena *arena, struct team *team, size_t *output_stride)
 {
     size_t rows = active[0], last = stack->n_cells - 1;
-    struct run run = {.stack = stack, .steps = steps, .active = active, .x = x, .states = states};
+    struct run run = {.stack = stack, .rows = rows, .steps = steps, .active = active, .x = x, .states = states};
     for (size_t t = 0; t < steps; t++)
         run.row_steps += active[t];
     run.z = arena_alloc(arena, run.row_steps * stack->max_columns, sizeof *run.z);
@@ -346,7 +354,7 @@ const float *rnn_stack_run(const struct rnn_stack *stack, size_t steps, const si
         run.outputs[i] = arena_alloc(arena, run.row_steps * stack->max_units, sizeof *run.z);
     size_t wave = wave_of(stack);
     run.h = arena_alloc(arena, wave * rows * stack->max_units, sizeof *run.h);
-    run.c = arena_alloc(arena, wave * rows * stack->max_units, sizeof *run.c);
+    run.c = arena_alloc(arena, stack->max_behind * wave * rows * stack->max_units, sizeof *run.c);
     run.scratch = arena_alloc(arena, wave * (rows + 2) * stack->max_columns, sizeof *run.scratch);
     run.wave = wave;
     run.slice_size = wave > 1 ? slice_rows(wave, rows, steps * rows) * stack->max_columns : 0;
