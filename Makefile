@@ -158,9 +158,9 @@ neon: ## the vector kernels of arm64, cross-compiled and run under qemu
 clients: all ## the protocols' own clients from PyPI against the server
 	@tools/install.sh clients
 	@tests/clients/run.sh build/cellserve
-deploy-files: ## check the files of docker/: Kubernetes' schemas, HAProxy's and nginx's own checks
+deploy-files: all ## check the files of docker/: Kubernetes' schemas, HAProxy's and nginx's own checks; smuggle through both
 	@tools/install.sh deploy
-	@tests/deploy/run.sh
+	@tests/deploy/run.sh build/cellserve
 chaos: all ## two replicas behind HAProxy, killed and confused in every way, for some minutes
 	@tools/install.sh chaos
 	@tests/chaos/chaos.py build/cellserve

@@ -33,6 +33,18 @@ enum {
     IDLE_TIMEOUT_MS = 65000, /* a kept-alive connection; longer than proxies keep theirs */
 };
 
+/* How strict the library is. 1 refuses what can smuggle; 2 would refuse an empty line before a request, which RFC 9112
+   (2.2) wants skipped. Before 0.9.77 strictness is two checks that http_check.c makes too (Host, spaces in the target),
+   and the library's answer to a missing Host has two heads. Those releases also take chunks and trailers that end where
+   no other reader ends them, so a connection ends with the answer to a chunked request. */
+#if MHD_VERSION >= 0x00097701
+#define STRICTNESS MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1
+enum { CHUNKS_ARE_STRICT = true };
+#else
+#define STRICTNESS MHD_OPTION_STRICT_FOR_CLIENT, 0
+enum { CHUNKS_ARE_STRICT = false };
+#endif
+
 struct http {
     struct MHD_Daemon *daemon;
     struct server *server;
@@ -164,7 +176,7 @@ static enum MHD_Result answer_stream(struct exchange *x)
     add_header(response, "X-Request-Id", request->id);
     add_header(response, "Cache-Control", "no-cache");
     add_header(response, "X-Accel-Buffering", "no"); /* nginx: pass it on as it comes */
-    if (request->server->state == SERVER_DRAINING)
+    if (request->close || request->server->state == SERVER_DRAINING)
         add_header(response, "Connection", "close");
     x->idle = true;
     time_reader(x);
@@ -283,6 +295,7 @@ static bool check_request(struct exchange *x, const char *method, const char *ve
         answer_failure(request, &failure);
         return false;
     }
+    request->close = x->head.chunked && !CHUNKS_ARE_STRICT;
     request->gzip = x->head.gzip;
     request->has_json_bytes = x->head.has_json_bytes;
     request->json_bytes = (size_t)x->head.json_bytes;
@@ -575,15 +588,6 @@ static void raise_file_limit(size_t connections)
     limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted : limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
 }
-
-/* How strict the library is. 1 refuses what can smuggle; 2 would refuse an empty line before a request, which RFC 9112
-   (2.2) wants skipped. Before 0.9.77 strictness is two checks that http_check.c makes too (Host, spaces in the target),
-   and the library's answer to a missing Host has two heads. */
-#if MHD_VERSION >= 0x00097701
-#define STRICTNESS MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1
-#else
-#define STRICTNESS MHD_OPTION_STRICT_FOR_CLIENT, 0
-#endif
 
 struct http *http_start(struct server *server, char *error, size_t error_size)
 {

@@ -11,7 +11,7 @@ lint) wanted="$build libcmocka-dev libcurl4-openssl-dev libhiredis-dev clang cla
 neon) wanted="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" ;;
 bench-serving) wanted="$build python3 python3-venv wrk redis-server g++ libsimdjson-dev" ;;
 clients) wanted="$build python3 python3-venv" ;;
-deploy) wanted="python3 python3-venv haproxy nginx-light" ;;
+deploy) wanted="$build python3 python3-venv haproxy nginx-light" ;;
 chaos) wanted="$build python3 redis-server haproxy" ;;
 sanitize) wanted="$build libcmocka-dev libcurl4-openssl-dev libhiredis-dev redis-server clang libclang-rt-14-dev valgrind python3" ;;
 *) echo "usage: $0 build|run|test|lint|neon|sanitize|clients|deploy|chaos|bench-serving" >&2; exit 2 ;;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The files of docker/: Kubernetes' objects against the schemas of its API, the proxies' configurations by the proxies.
+# The files of docker/: Kubernetes' objects against the schemas of its API, the proxies' configurations by the proxies; and
+# what smuggles through them. run.sh BINARY
 set -u
 cd "$(dirname "$0")/../.."
 passed=0 failed=0
@@ -27,5 +28,6 @@ check "kustomizations, KServe, Swarm, Compose" $venv/bin/python tests/deploy/nam
 check docker/haproxy.cfg haproxy -c -q -f docker/haproxy.cfg
 check docker/swarm-haproxy.cfg haproxy -c -q -f docker/swarm-haproxy.cfg
 check docker/nginx.conf nginx -t -q -c "$PWD/docker/nginx.conf"
+check "nothing is smuggled" python3 tests/deploy/smuggle.py "$1"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
