@@ -122,7 +122,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     sigset_t signals;
     int signal = 0, code = EXIT_BAD_INPUT;
     block_signals(&signals); /* before any thread, which would inherit the default */
-    log_setup(cli->settings.log_format, cli->settings.log_level);
+    log_start();
     json_object_seed(0);
     server.memory.limit = (size_t)cli->settings.max_inflight_bytes;
     server.n_workers = cli->settings.workers ? (size_t)cli->settings.workers : cpus_available();
@@ -134,9 +134,10 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     struct http *http = server.sessions ? http_start(&server, error, sizeof error) : NULL;
     if (!http) {
         problem_error(&cli->problems, (struct place){cli->settings.file, NULL}, "%s", error);
+        log_problems(&cli->problems);
     } else {
         bool up = bring_up(&server, &cli->problems);
-        cli_problems(&cli->problems);
+        log_problems(&cli->problems);
         if (up) {
             log_line(LOG_READY, "cellserve %s is ready at %s (%zu model%s, %zu worker%s, %s)", CELLSERVE_VERSION,
                      http_url(http), server.n_slots, server.n_slots == 1 ? "" : "s", server.n_workers,
@@ -162,7 +163,8 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     turns_close(&server.turns);
     metrics_close(&server.metrics);
     admission_close(&server.admission);
-    return http ? code : cli_problems(&cli->problems);
+    log_stop();
+    return code;
 }
 
 int command_serve(const struct command *command, int argc, char **argv)
@@ -178,7 +180,10 @@ int command_serve(const struct command *command, int argc, char **argv)
             settings_name_model(&cli.settings, platform_model_name(), "MODEL_NAME", &cli.problems);
         settings_check(&cli.settings, &cli.problems);
         const struct vec_ops *kernels = cli_kernels(&cli.problems);
-        code = cli.problems.all_errors ? cli_problems(&cli.problems) : serve(&cli, kernels);
+        log_setup(cli.settings.log_format, cli.settings.log_level);
+        if (cli.problems.all_errors)
+            log_problems(&cli.problems);
+        code = cli.problems.all_errors ? EXIT_BAD_INPUT : serve(&cli, kernels);
     }
     cli_close(&cli);
     return code;

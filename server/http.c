@@ -180,6 +180,7 @@ static enum MHD_Result answer_stream(struct exchange *x)
         add_header(response, "Connection", "close");
     x->idle = true;
     time_reader(x);
+    log_stream(request);
     return queue(x, response);
 }
 
@@ -533,6 +534,7 @@ static void on_panic(void *cls, const char *file, unsigned line, const char *rea
 {
     (void)cls;
     log_line(LOG_ERROR, "libmicrohttpd: %s:%u: %s", file, line, reason ? reason : "");
+    log_stop();
     abort();
 }
 

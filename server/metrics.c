@@ -2,6 +2,7 @@
 #include "metrics.h"
 
 #include "clock.h"
+#include "log_ring.h"
 #include "request.h"
 #include "routes.h"
 #include "server.h"
@@ -285,6 +286,8 @@ void metrics_write(struct server *server, struct buffer *out)
     gauge(out, "inflight_bytes", "Memory that requests hold.", (double)server->memory.used);
     if (server->sessions)
         session_store_metrics(server->sessions, out);
+    metrics_value(out, "log_lines_dropped_total", "counter", "Lines of the log that found no reader in time.",
+                  (double)log_ring_dropped());
     gauge(out, "workers", "Compute threads.", (double)server->n_workers);
     head(out, "build_info", "gauge", "Version and instruction set in use.");
     buffer_printf(out, "cellserve_build_info{version=\"%s\",isa=\"%s\"} 1\n", CELLSERVE_VERSION, server->vec->name);

@@ -77,6 +77,7 @@ void answer_buffer(struct request *request, int status, const char *content_type
         answer_overloaded(request);
     } else {
         request->status = status;
+        request->code = NULL;
         request->answer_type = content_type;
         request->text = answer->text;
         request->text_bytes = answer->used;
@@ -113,6 +114,7 @@ size_t request_write_error(struct request *request, const struct failure *failur
     escape(failure->path, path, sizeof path);
     int n = snprintf(request->error, sizeof request->error, "{\"error\": \"%s\", \"code\": \"%s\"%s%s%s}\n", text,
                      failure->code, *path ? ", \"path\": \"" : "", path, *path ? "\"" : "");
+    request->code = failure->code;
     return (size_t)n;
 }
 

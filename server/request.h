@@ -60,6 +60,7 @@ struct request {
     size_t text_bytes;
     struct buffer answer;
     char error[1024];        /* errors need no memory of the account */
+    const char *code;        /* of the error, also of one that a stream ends with; or NULL */
     const char *answer_type; /* Content-Type */
     char allow[32];          /* of a 405 */
     bool retry_later;        /* Retry-After */

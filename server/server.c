@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include "clock.h"
+#include "log.h"
 #include "trial.h"
 
 #include <stdio.h>
@@ -102,6 +103,8 @@ bool server_reload(struct server *server, struct slot *slot)
     }
     pthread_mutex_unlock(&server->models_lock);
     server_release(old);
+    if (fresh)
+        log_problems(&problems); /* of a failure the slot keeps the first */
     problems_close(&problems);
     return fresh != NULL;
 }

@@ -247,6 +247,7 @@ ssize_t stream_read(struct stream *stream, char *out, size_t size, void (*suspen
     if (n) {
         memcpy(out, stream->text.text + stream->sent, n);
         stream->sent += n;
+        stream->taken += n;
     } else if (!stream->ended) {
         stream->reader_waits = true;
         suspend(stream->request);

@@ -26,6 +26,7 @@ struct stream {
     pthread_mutex_t lock; /* guards all below; taken under that of `all`, and no other lock of the server under it */
     struct buffer text;   /* only the worker lets it grow */
     size_t sent;          /* of it, which the reader has taken */
+    uint64_t taken;       /* bytes, by the reader, since the beginning */
     bool begun, ended;
     bool reader_waits; /* the connection is suspended until something comes */
     bool writer_waits; /* the prediction is put aside until there is room */
