@@ -1,6 +1,8 @@
 /* Reading of arguments. */
 #include "cli.h"
 
+#include "number_lanes.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,8 +159,10 @@ const struct vec_ops *cli_kernels(struct problems *problems)
 {
     const char *name = getenv("CELLSERVE_ISA");
     const struct vec_ops *ops = vec_select(name), *each;
-    if (ops)
+    if (ops) {
+        number_lanes_choose(ops->name);
         return ops;
+    }
     char known[128] = "";
     for (size_t i = 0; (each = vec_available(i)); i++)
         snprintf(known + strlen(known), sizeof known - strlen(known), "%s%s", i ? ", " : "", each->name);

@@ -183,16 +183,29 @@ AVX512 static char *write_blocks(const float *values, size_t n, char *out)
     return out;
 }
 
+static bool chosen;
+
+bool number_lanes_choose(const char *isa)
+{
+    chosen = !strcmp(isa, "avx512") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq");
+    return chosen;
+}
+
 bool number_lanes_write(const float *values, size_t n, char **out)
 {
-    bool good = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq");
-    if (good)
+    if (chosen)
         *out = write_blocks(values, n, *out);
-    return good;
+    return chosen;
 }
 
 #else
+
+bool number_lanes_choose(const char *isa)
+{
+    (void)isa;
+    return false;
+}
 
 bool number_lanes_write(const float *values, size_t n, char **out)
 {

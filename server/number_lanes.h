@@ -9,8 +9,11 @@
 /* ceil(10^k * 2^(63 - floor(log2 10^k))) for k = -31..45, by exact rational arithmetic. */
 extern const uint64_t number_powers_of_ten[77];
 
-/* numbers_write from *out on, which is moved to the end. False, and nothing is written, on a CPU that has not the
-   instructions (AVX-512 F, BW, CD, DQ). */
+/* Whether number_lanes_write may be used: the kernels that the process has chosen are those of AVX-512 (CELLSERVE_ISA),
+   and the CPU has F, BW, CD and DQ. Called once at start, before other threads; until then it is not used. */
+bool number_lanes_choose(const char *isa);
+
+/* numbers_write from *out on, which is moved to the end. False, and nothing is written, where it may not be used. */
 bool number_lanes_write(const float *values, size_t n, char **out);
 
 #endif

@@ -1,3 +1,4 @@
+#include "server/number_lanes.h"
 #include "server/number_write.h"
 #include "unit.h"
 
@@ -80,6 +81,7 @@ static void many_are_written_as_each_is(void **state)
     enum { MOST = 37 };
     uint32_t seed = 7;
     (void)state;
+    number_lanes_choose("avx512");
     for (int round = 0; round < 200000; round++) {
         float values[MOST];
         char together[MOST * (NUMBER_MAX_CHARS + 1) + NUMBER_SLACK], apart[sizeof together], *end = apart;
@@ -111,10 +113,24 @@ static void many_are_written_as_each_is(void **state)
     }
 }
 
+/* CELLSERVE_ISA decides for the writer of numbers as it does for the kernels. */
+static void lanes_follow_the_chosen_kernels(void **state)
+{
+    static const float values[] = {1, 2};
+    char out[2 * (NUMBER_MAX_CHARS + 1) + NUMBER_SLACK], *end = out;
+    (void)state;
+    assert_false(number_lanes_choose("avx2"));
+    assert_false(number_lanes_write(values, 2, &end));
+    assert_ptr_equal(end, out);
+    assert_false(number_lanes_choose("c"));
+    if (number_lanes_choose("avx512"))
+        assert_true(number_lanes_write(values, 2, &end));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(numbers_are_printed_for_people),
-                                       cmocka_unit_test(text_reads_back_and_is_shortest),
-                                       cmocka_unit_test(many_are_written_as_each_is)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_printed_for_people), cmocka_unit_test(text_reads_back_and_is_shortest),
+        cmocka_unit_test(many_are_written_as_each_is), cmocka_unit_test(lanes_follow_the_chosen_kernels)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
