@@ -264,6 +264,22 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* A sequence of another length than the input layer's is refused by Keras 2, and by Keras 3's Functional models; its
+   Sequential ones take it where their layers do. */
+static size_t fixed_timesteps(const struct model *model)
+{
+    const struct rnn_model *chain = &model->chain;
+    const size_t declared = chain->input.timesteps, others[] = {declared + 1, 2 * declared};
+    struct layer_shape out;
+    bool others_fit = false;
+    if (!chain->input.sequence || !declared)
+        return 0;
+    for (size_t i = 0; i < 2; i++)
+        others_fit |= !rnn_model_output(chain, others[i], chain->return_sequences, &out, NULL);
+    bool lenient = model->keras_major >= 3 && !strcmp(model->class_name, "Sequential");
+    return lenient && others_fit ? 0 : declared;
+}
+
 bool model_load(const struct model_entry *entry, const char *settings_file, const struct vec_ops *vec,
                 struct problems *problems, struct model *model)
 {
@@ -285,6 +301,7 @@ bool model_load(const struct model_entry *entry, const char *settings_file, cons
         model->keras_major = r->config.keras_major;
         model->chain = r->config.model;
         r->config.model = (struct rnn_model){.n_layers = 0};
+        model->fixed_timesteps = fixed_timesteps(model);
         model->load_seconds = seconds_now() - started;
     }
     keras_model_close(&r->config);

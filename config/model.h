@@ -16,6 +16,7 @@ struct model {
     struct rnn_model chain;
     bool allow_nonfinite;
     bool has_weights_file;
+    size_t fixed_timesteps; /* the one length that whole sequences may have; 0: any */
     int keras_major;
     double load_seconds;
     double

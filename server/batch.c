@@ -170,6 +170,7 @@ bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, co
     const struct layer_shape *input = &batch->model->chain.input;
     size_t features = input->width;
     bool time_major = batch->model->chain.time_major && !batch->single, flat = is_flat(batch);
+    snprintf(batch->key, sizeof batch->key, "%s", key);
     if (!inputs->present)
         return failure_set(failure, 400, "missing_key", "", "The body needs \"%s\".", key);
     const struct json_list *lists = inputs->lists;
@@ -403,16 +404,33 @@ static bool too_large(const struct batch_limits *limits, struct failure *failure
                        limits->max_response_bytes);
 }
 
+/* Sequences that are whole have the length that the model was made for, where that is fixed. */
+static bool check_length(const struct batch *batch, size_t b, struct failure *failure)
+{
+    size_t fixed = batch->model->fixed_timesteps, found = batch->rows[b].timesteps;
+    char path[64];
+    if (!fixed || batch->in_parts || found == fixed)
+        return true;
+    return failure_set(failure, 400, "wrong_shape", batch_row_path(batch, b, path, sizeof path),
+                       "Expected %zu timesteps, the length that this model was made for, found %zu. A sequence goes in "
+                       "parts in a session, or with its states.",
+                       fixed, found);
+}
+
 /* What comes out of every row, and how many numbers that is in all. */
 static bool size_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
 {
     const struct rnn_model *chain = &batch->model->chain;
     struct rnn_error error = {{0}};
     size_t floats = 0, part;
+    char path[64];
     for (size_t b = 0; b < batch->n_rows; b++) {
+        if (!check_length(batch, b, failure))
+            return false;
         if (rnn_model_output(chain, batch->rows[b].timesteps, batch->sequences, &batch->output, &error))
             return failure_set(failure, 400, "wrong_shape",
-                               batch->sequences == chain->return_sequences ? "/instances" : "/return_sequences",
+                               batch->sequences == chain->return_sequences ? batch_row_path(batch, b, path, sizeof path)
+                                                                           : "/return_sequences",
                                "This model does not take that: %s.", error.text);
         if (batch->rolled)
             batch->output = (struct layer_shape){
@@ -491,14 +509,44 @@ bool batch_bind_answer(struct batch *batch, const uint64_t *steps, const float *
     return true;
 }
 
-bool batch_is_finite(const struct batch *batch)
+static bool all_finite(const float *values, size_t n)
 {
     bool finite = true;
-    for (size_t i = 0; i < batch->n_rows * batch->model->chain.state_elems; i++)
-        finite &= isfinite(batch->states[i]) != 0;
-    for (size_t i = 0; i < batch->outputs_floats; i++)
-        finite &= isfinite(batch->outputs[i]) != 0;
+    for (size_t i = 0; i < n; i++)
+        finite &= isfinite(values[i]) != 0;
     return finite;
+}
+
+bool batch_is_finite(const struct batch *batch)
+{
+    return all_finite(batch->states, batch->n_rows * batch->model->chain.state_elems) &&
+           all_finite(batch->outputs, batch->outputs_floats);
+}
+
+static bool row_is_finite(const struct batch *batch, size_t b)
+{
+    size_t elems = batch->model->chain.state_elems;
+    bool finite = all_finite(batch->states + b * elems, elems);
+    for (size_t t = 0; finite && batch->outputs && t < batch->steps[b]; t++)
+        finite = all_finite(batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride, batch->output.width);
+    return finite;
+}
+
+size_t batch_nonfinite_row(const struct batch *batch)
+{
+    size_t b = 0;
+    while (b < batch->n_rows && row_is_finite(batch, b))
+        b++;
+    return b;
+}
+
+const char *batch_row_path(const struct batch *batch, size_t b, char *out, size_t size)
+{
+    bool time_first = batch->model && batch->model->chain.time_major && !batch->single;
+    *out = 0;
+    if (*batch->key)
+        snprintf(out, size, "/%s%s/%zu", batch->key, time_first ? "/0" : "", b);
+    return out;
 }
 
 /* ---- the answer's tensors ---- */

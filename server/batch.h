@@ -13,6 +13,8 @@ struct row_progress {
     bool stepped; /* a timestep that counts was taken, also by an earlier request of its session */
 };
 
+enum { BATCH_KEY_BYTES = 32 };
+
 /* Everything a prediction computes with. All zeros is empty; batch_close frees it. Inputs are borrowed from the
    tensors of the body. */
 struct batch {
@@ -21,6 +23,7 @@ struct batch {
     struct rnn_row *rows;
     size_t n_rows, timesteps;  /* of all rows together */
     bool sequences;            /* of the last recurrent layer: outputs of every timestep */
+    bool in_parts;             /* sequences that go on from earlier requests, or that will: of any length */
     bool single;               /* :step: the inputs are [B][F], and so are the outputs */
     struct layer_shape output; /* what comes out; its timesteps differ from row to row: */
     size_t *steps;             /* [n_rows] of the outputs */
@@ -32,13 +35,14 @@ struct batch {
     bool fleeting;                 /* outputs are not kept: they go into a stream */
     struct row_progress *progress; /* [n_rows] */
     struct team *team;             /* writes the answer, or NULL */
+    char key[BATCH_KEY_BYTES];     /* of the inputs in the body: "instances", "inputs/0" */
 };
 
 struct batch_limits {
     size_t max_rows, max_timesteps, max_response_bytes;
 };
 
-/* Bind inputs to rows; key is their name in the body. Each returns false with *failure set. */
+/* Bind inputs to rows; key is their name in the body, of less than BATCH_KEY_BYTES. Each returns false with *failure set. */
 bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, const char *key,
                        const struct batch_limits *limits, struct failure *failure);
 /* After the inputs. mask may be absent. */
@@ -63,6 +67,10 @@ bool batch_row_is_done(const struct batch *batch, size_t b);
 
 /* Whether states and outputs have neither NaN nor Infinity. */
 bool batch_is_finite(const struct batch *batch);
+/* The first row that has NaN or Infinity; n_rows when there is none. */
+size_t batch_nonfinite_row(const struct batch *batch);
+/* Where row b stands in the body: "/instances/3"; "" where the body has no rows. In out, which is returned. */
+const char *batch_row_path(const struct batch *batch, size_t b, char *out, size_t size);
 
 /* An output of a model, or a state of one of its cells, by the name that protocols with named tensors give it: "outputs"
    (and "outputs_1" for the second of a Bidirectional that does not merge), "state.0.h", "state.0.c"; in nested stacks

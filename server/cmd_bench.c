@@ -16,7 +16,7 @@ enum { MAX_SAMPLES = 100000, MAX_THREADS = 256 };
 struct runner {
     const struct model *model;
     struct pool *pool;
-    size_t batch, timesteps, threads, seconds, samples;
+    size_t batch, timesteps, threads, seconds, samples; /* timesteps: asked for, then those that ran */
     double *microseconds;
 };
 
@@ -34,6 +34,7 @@ static bool run(struct runner *runner)
 {
     struct trial trial;
     bool good = trial_open(&trial, &runner->model->chain, runner->batch, runner->timesteps, 0);
+    runner->timesteps = trial.timesteps;
     if (good) {
         for (int warm = 0; warm < 3; warm++)
             run_once(runner, &trial);
@@ -48,16 +49,31 @@ static bool run(struct runner *runner)
     return good;
 }
 
-/* Multiplications of one timestep in matrix products, and bytes of weights that it reads. */
-static void count_work(const struct rnn_model *chain, double *macs, double *weights)
+/* How many timesteps reach a part when so many go into the model: layers before it may make others of them. */
+static double part_timesteps(const struct rnn_model *chain, size_t part, size_t timesteps)
+{
+    struct rnn_model shapes = *chain; /* only to ask for them */
+    struct layer_shape in = {.timesteps = timesteps};
+    size_t layer = 0, parts = layer_parts(&chain->layers[0]);
+    while (parts <= part)
+        parts += layer_parts(&chain->layers[++layer]);
+    shapes.input.timesteps = timesteps;
+    rnn_model_shape_before(&shapes, layer, &in, NULL);
+    return (double)in.timesteps;
+}
+
+/* Of one row in the recurrent layers: multiplications in matrix products, and bytes of weights that they read, once a
+   timestep. */
+static void count_work(const struct rnn_model *chain, size_t timesteps, double *macs, double *weights)
 {
     *macs = *weights = 0;
     for (size_t p = 0; p < chain->n_parts; p++) {
         const struct rnn_stack *stack = &chain->parts[p].layer->stack;
+        double steps = part_timesteps(chain, p, timesteps);
         for (size_t i = 0; i < stack->n_cells; i++) {
             const struct rnn_cell *cell = &stack->cells[i];
-            *macs += (double)(cell->input_size + cell->units) * (double)(cell->gates * cell->units);
-            *weights += (double)rnn_cell_bytes(cell);
+            *macs += steps * (double)(cell->input_size + cell->units) * (double)(cell->gates * cell->units);
+            *weights += steps * (double)rnn_cell_bytes(cell);
         }
     }
 }
@@ -71,23 +87,24 @@ static int ascending(const void *a, const void *b)
 /* What the limits allow for a batch on so many threads, in microseconds: input products at the rate of multiply-add; for
    every step the longer of the recurrent arithmetic and of reading the recurrent weights from where they fit. The
    functions of the gates come on top. */
-static double limit_us(const struct rnn_model *chain, double rows, double timesteps, double gflops, size_t threads)
+static double limit_us(const struct rnn_model *chain, double rows, size_t timesteps, double gflops, size_t threads)
 {
     double us = 0;
     for (size_t p = 0; p < chain->n_parts; p++) {
         const struct rnn_stack *stack = &chain->parts[p].layer->stack;
+        double steps = part_timesteps(chain, p, timesteps);
         for (size_t i = 0; i < stack->n_cells; i++) {
             const struct rnn_cell *cell = &stack->cells[i];
             double columns = (double)(cell->gates * cell->units), n = (double)threads;
             size_t bytes = rnn_cell_bytes(cell) - packed_bytes(&cell->kernel);
             double input = 2 * (double)cell->input_size * columns * rows / gflops / n * 1e-3;
             double step = 2 * (double)cell->units * columns * rows / gflops / n * 1e-3;
-            double rate = limits_read_gbs(cell->vec, timesteps == 1 ? rnn_model_bytes(chain) : bytes, threads);
+            double rate = limits_read_gbs(cell->vec, steps == 1 ? rnn_model_bytes(chain) : bytes, threads);
             double read = (double)bytes / rate * 1e-3;
-            if (timesteps == 1)
+            if (steps == 1)
                 input = fmax(input,
                              (double)packed_bytes(&cell->kernel) / limits_read_gbs(cell->vec, bytes, threads) * 1e-3);
-            us += timesteps * (input + fmax(step, read));
+            us += steps * (input + fmax(step, read));
         }
     }
     return us;
@@ -132,9 +149,10 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
     pool_stop(&pool);
     double *times = runner.microseconds, peak = limits_gflops(vec) * (double)threads, macs, weights;
     qsort(times, runner.samples, sizeof *times, ascending);
-    count_work(&model->chain, &macs, &weights);
+    timesteps = runner.timesteps;
+    count_work(&model->chain, timesteps, &macs, &weights);
     double median = times[runner.samples / 2], row_steps = (double)batch * (double)timesteps;
-    double gflops = 2 * macs * row_steps / median * 1e-3;
+    double gflops = 2 * macs * (double)batch / median * 1e-3;
     limits_cpu(cpu, sizeof cpu);
     printf("%s, %s kernels, %s weights, %zu thread%s, batch %zu, %zu timesteps, %zu features\n", cpu, vec->name,
            packed_format_name(model->chain.layers[0].format), threads, threads == 1 ? "" : "s", batch, timesteps,
@@ -144,8 +162,8 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
     printf("throughput %.0f batches/s, %.0f timesteps/s of a sequence\n", 1e6 / median, row_steps * 1e6 / median);
     printf("arithmetic %.1f GFLOP/s, %.0f %% of this machine's %.1f (its own product from the L1 cache%s)\n", gflops,
            100 * gflops / peak, peak, threads > 1 ? ", times the threads" : "");
-    printf("weights    %.1f GB/s if read once a timestep\n", weights * (double)timesteps / median * 1e-3);
-    double limit = limit_us(&model->chain, (double)batch, (double)timesteps, peak / (double)threads, threads);
+    printf("weights    %.1f GB/s if read once a timestep\n", weights / median * 1e-3);
+    double limit = limit_us(&model->chain, (double)batch, timesteps, peak / (double)threads, threads);
     printf("limit      %.1f us for the recurrent layers, without the functions of the gates: median / limit %.2f\n",
            limit, median / limit);
     free(times);

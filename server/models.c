@@ -79,13 +79,13 @@ static json_t *dimension(json_int_t size)
     return json_pack("{s:s, s:s}", "size", text, "name", "");
 }
 
-/* A tensor of a signature: [batch, (timesteps,) width], or [batch, timesteps] of ids. */
-static json_t *tensor_info(const struct layer_shape *shape, const char *name)
+/* A tensor of a signature: [batch, (timesteps,) width], or [batch, timesteps] of ids. timesteps 0: any number. */
+static json_t *tensor_info(const struct layer_shape *shape, size_t timesteps, const char *name)
 {
     json_t *dims = json_array();
     json_array_append_new(dims, dimension(-1));
     if (shape->sequence)
-        json_array_append_new(dims, dimension(-1));
+        json_array_append_new(dims, dimension(timesteps ? (json_int_t)timesteps : -1));
     if (!shape->ids)
         json_array_append_new(dims, dimension((json_int_t)shape->width));
     return json_pack("{s:s, s:{s:o, s:b}, s:s}", "dtype", "DT_FLOAT", "tensor_shape", "dim", dims, "unknown_rank", 0,
@@ -113,18 +113,27 @@ void answer_model_status(struct request *request)
                 json_pack("{s:s, s:b, s:o}", "name", model->name, "ready", 1, "model_version_status", versions));
 }
 
+/* The length that the input layer declares (null: none), and whether whole sequences may have others. */
+static json_t *timesteps_of(const struct model *model)
+{
+    const struct layer_shape *input = &model->chain.input;
+    size_t declared = input->sequence ? input->timesteps : 0;
+    return json_pack("{s:o, s:b}", "declared", declared ? json_integer((json_int_t)declared) : json_null(), "fixed",
+                     model->fixed_timesteps != 0);
+}
+
 void answer_model_metadata(struct request *request)
 {
     const struct model *model = request->model;
     const struct rnn_model *chain = &model->chain;
-    json_t *signature =
-        json_pack("{s:{s:o}, s:{s:o}, s:s}", "inputs", "inputs", tensor_info(&chain->input, "inputs"), "outputs",
-                  "outputs", tensor_info(&chain->output, "outputs"), "method_name", "tensorflow/serving/predict");
-    answer_json(request,
-                json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:{s:o}}}, s:o, s:I, s:I, s:s, s:b, s:b, s:o}", "model_spec",
-                          "name", model->name, "signature_name", "", "version", model->version, "metadata",
-                          "signature_def", "signature_def", "serving_default", signature, "state_size",
-                          state_sizes(chain), "output_size", (json_int_t)chain->output.width, "input_size",
-                          (json_int_t)chain->input.width, "class_name", model->class_name, "return_sequences",
-                          chain->return_sequences, "time_major", chain->time_major, "layers", layer_table(chain)));
+    json_t *signature = json_pack(
+        "{s:{s:o}, s:{s:o}, s:s}", "inputs", "inputs", tensor_info(&chain->input, model->fixed_timesteps, "inputs"),
+        "outputs", "outputs", tensor_info(&chain->output, 0, "outputs"), "method_name", "tensorflow/serving/predict");
+    answer_json(request, json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:{s:o}}}, s:o, s:I, s:I, s:o, s:s, s:b, s:b, s:o}",
+                                   "model_spec", "name", model->name, "signature_name", "", "version", model->version,
+                                   "metadata", "signature_def", "signature_def", "serving_default", signature,
+                                   "state_size", state_sizes(chain), "output_size", (json_int_t)chain->output.width,
+                                   "input_size", (json_int_t)chain->input.width, "timesteps", timesteps_of(model),
+                                   "class_name", model->class_name, "return_sequences", chain->return_sequences,
+                                   "time_major", chain->time_major, "layers", layer_table(chain)));
 }

@@ -49,9 +49,10 @@ static json_t *tensor(const char *name, const char *datatype, size_t rank, const
     return json_pack("{s:s, s:s, s:o}", "name", name, "datatype", datatype, "shape", sizes);
 }
 
-static json_t *shaped(const char *name, const struct layer_shape *shape, size_t width)
+static json_t *shaped(const char *name, const struct layer_shape *shape, size_t timesteps, size_t width)
 {
-    const long long of_sequence[] = {-1, -1, (long long)width}, of_vector[] = {-1, (long long)width};
+    const long long steps = timesteps ? (long long)timesteps : -1;
+    const long long of_sequence[] = {-1, steps, (long long)width}, of_vector[] = {-1, (long long)width};
     if (shape->ids)
         return tensor(name, "FP32", 2, of_sequence);
     return shape->sequence ? tensor(name, "FP32", 3, of_sequence) : tensor(name, "FP32", 2, of_vector);
@@ -64,7 +65,7 @@ void answer_v2_model(struct request *request)
     const long long any[] = {-1, -1};
     json_t *inputs = json_array(), *outputs = json_array();
     struct batch_tensor t;
-    json_array_append_new(inputs, shaped("inputs", &chain->input, chain->input.width));
+    json_array_append_new(inputs, shaped("inputs", &chain->input, model->fixed_timesteps, chain->input.width));
     if (chain->input.sequence && !chain->time_major)
         json_array_append_new(inputs, tensor("sequence_length", "INT32", 1, any));
     if (chain->input.sequence)
@@ -72,8 +73,8 @@ void answer_v2_model(struct request *request)
     for (size_t i = 0; batch_tensor_at(chain, i, &t); i++) {
         const struct layer_shape vector = {.width = t.width};
         if (t.state)
-            json_array_append_new(inputs, shaped(t.name, &vector, t.width));
-        json_array_append_new(outputs, shaped(t.name, t.state ? &vector : &chain->output, t.width));
+            json_array_append_new(inputs, shaped(t.name, &vector, 0, t.width));
+        json_array_append_new(outputs, shaped(t.name, t.state ? &vector : &chain->output, 0, t.width));
     }
     answer_json(request, json_pack("{s:s, s:[s], s:s, s:o, s:o}", "name", model->name, "versions", model->version,
                                    "platform", "cellserve", "inputs", inputs, "outputs", outputs));

@@ -65,6 +65,7 @@ bool prediction_bind(struct prediction *p, const char *inputs, const char *state
     p->batch = (struct batch){.model = p->request->model,
                               .share = &p->request->memory,
                               .single = single,
+                              .in_parts = single || *p->session.id || p->states.present || p->rollout.steps >= 0,
                               .sequences = sequences,
                               .fleeting = p->request->stream && p->session.step < 0};
     return session_check(p) && batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
@@ -209,12 +210,17 @@ static void drop_stream(struct request *request)
     request->stream = NULL;
 }
 
-void prediction_nonfinite(struct prediction *p)
+void prediction_nonfinite(struct prediction *p, size_t row)
 {
-    failure_set(&p->failure, 500, "nonfinite_output", "",
-                "The answer has NaN or Infinity, which JSON has not; set allow_nonfinite for this model to get them "
+    char path[64] = "";
+    if (row == SIZE_MAX && p->batch.states)
+        row = batch_nonfinite_row(&p->batch);
+    if (row < p->batch.n_rows)
+        batch_row_path(&p->batch, row, path, sizeof path);
+    failure_set(&p->failure, 500, "nonfinite_output", path,
+                "%s has NaN or Infinity, which JSON has not; set allow_nonfinite for this model to get them "
                 "(request %.64s).",
-                p->request->id);
+                *path ? "The answer for this row" : "The answer", p->request->id);
 }
 
 /* NaN and Infinity go out only for models that say so. */
@@ -229,7 +235,7 @@ static void answer(struct prediction *p)
     if (!p->failure.status)
         encode(p);
     if (!p->finite && !(request->model && request->model->allow_nonfinite))
-        prediction_nonfinite(p);
+        prediction_nonfinite(p, SIZE_MAX);
     if (p->failure.status)
         answer_failure(request, &p->failure);
     else

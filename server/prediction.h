@@ -67,8 +67,8 @@ void prediction_stream(struct prediction *p);
 /* Forget a prediction that waits, whose request is answered with a failure: by the caller, unless its stream has begun. */
 void prediction_abandon(struct prediction *p, const struct failure *failure);
 
-/* The answer has NaN or Infinity, which its model may not give. */
-void prediction_nonfinite(struct prediction *p);
+/* The answer for a row has NaN or Infinity, which its model may not give. SIZE_MAX: for the first row that has. */
+void prediction_nonfinite(struct prediction *p, size_t row);
 
 /* Whether it is of no use to go on; p->failure says why. */
 bool prediction_stops(struct prediction *p);

@@ -185,7 +185,7 @@ const float *rollout_take(struct prediction *p, size_t b, size_t i, const float 
     }
     size_t token = sample(&p->rollout, b, i, output, chain->output.width);
     if (token == chain->output.width) {
-        prediction_nonfinite(p);
+        prediction_nonfinite(p, b);
         return NULL;
     }
     *next = (float)token;

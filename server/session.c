@@ -289,7 +289,7 @@ static enum session_verdict keep(struct prediction *p)
     struct session_use *session = &p->session;
     struct session_record *next = NULL;
     if (session->action == SESSION_PREDICT && !p->request->model->allow_nonfinite && !batch_is_finite(&p->batch)) {
-        prediction_nonfinite(p);
+        prediction_nonfinite(p, SIZE_MAX);
         return SESSION_OVER;
     }
     if (session->action != SESSION_DROP && session->end != 1) {

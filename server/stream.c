@@ -169,7 +169,7 @@ void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float
     if (out->exhausted)
         failure_overloaded(&p->failure);
     if (!p->finite && !p->request->model->allow_nonfinite)
-        prediction_nonfinite(p);
+        prediction_nonfinite(p, b);
     if (p->failure.status) /* nothing of it */
         out->used = begin;
     end_event(stream);
@@ -182,7 +182,7 @@ void stream_done(struct prediction *p, void (*write)(struct prediction *p, struc
     if (!p->failure.status) {
         write(p, out);
         if (!p->finite && !p->request->model->allow_nonfinite)
-            prediction_nonfinite(p);
+            prediction_nonfinite(p, SIZE_MAX);
         else if (out->too_large || out->exhausted)
             failure_overloaded(&p->failure);
     }

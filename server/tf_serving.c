@@ -18,7 +18,10 @@ static bool decode(struct prediction *p)
         {NULL, BODY_TEXT, NULL},
     };
     bool good = prediction_read(p, keys, p->request->body_bytes);
-    if (good && p->inputs.present == columns.present)
+    if (good && p->inputs.present && columns.present)
+        good = failure_set(&p->failure, 400, "conflicting_keys", "/inputs",
+                           "The body has both \"instances\" (rows) and \"inputs\" (columns); send one of them.");
+    if (good && !p->inputs.present && !columns.present)
         good = failure_set(&p->failure, 400, "missing_key", "",
                            "The body needs either \"instances\" (rows) or \"inputs\" (columns).");
     if (good && *signature && strcmp(signature, "serving_default"))

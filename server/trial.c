@@ -19,7 +19,7 @@ bool trial_open(struct trial *t, const struct rnn_model *chain, size_t batch, si
     size_t scratch, steps = chain->input.timesteps ? chain->input.timesteps : timesteps, width = chain->input.width;
     size_t per_row, n_inputs, n_states;
     struct layer_shape out;
-    *t = (struct trial){.chain = chain, .batch = batch};
+    *t = (struct trial){.chain = chain, .batch = batch, .timesteps = steps};
     if (rnn_model_output(chain, steps, chain->return_sequences, &out, NULL) || !rnn_size_mul(steps, width, &per_row) ||
         !rnn_size_mul(batch, per_row, &n_inputs) || !rnn_size_mul(batch, chain->state_elems, &n_states) ||
         !rnn_size_mul(out.timesteps, out.width, &t->n_outputs) || !rnn_size_mul(batch, t->n_outputs, &t->n_outputs))

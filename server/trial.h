@@ -6,7 +6,8 @@
 
 struct trial {
     const struct rnn_model *chain;
-    size_t batch, n_outputs; /* outputs: floats in all */
+    size_t batch, timesteps; /* of each row: the model's own, where it has some */
+    size_t n_outputs;        /* floats in all */
     float *inputs, *states, *outputs, *floats;
     unsigned char *masks;
     struct rnn_row *fresh, *rows; /* rows are used up by a run */

@@ -174,6 +174,11 @@ static void bench_prints_its_machine(void **state)
 {
     (void)state;
     expect("$B bench $S/demo/seed --batch 3 --timesteps 5", 0, "GFLOP/s");
+    /* the model's own timesteps are those that count: 8 of digits, whatever is asked for */
+    expect("$B bench $S/demo/digits/digits.keras --timesteps 5000 --seconds 1", 0, "batch 1, 8 timesteps, 8 features");
+    expect("$B bench $S/demo/digits/digits.keras --timesteps 5000 --seconds 1 | awk '/^arithmetic/ && $4 < 120 "
+           "{print \"plausible\"}'",
+           0, "plausible");
     expect("$B bench $S/demo/seed --batch 0 2>&1", 2, "--batch: expected a whole number from 1");
     expect("$B bench $S/demo/seed --batch 2 --timesteps 3 --threads 2 --seconds 1", 0, "2 threads");
     expect("$B bench $S/demo/seed --precision bf16 --timesteps 3 --seconds 1", 0, "bf16 weights");

@@ -6,28 +6,41 @@
 
 static struct daemon server;
 
-static const char config[] = "{\"models\": ["
-                             "{\"name\": \"first\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": "
-                             "\"RNN\", \"config\": {\"cell\": ["
-                             "  {\"class_name\": \"LSTMCell\", \"config\": {\"units\": 5}}, {\"class_name\": "
-                             "\"GRUCell\", \"config\": {\"units\": 3}}]}}},"
-                             "{\"name\": \"nested\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": "
-                             "\"StackedRNNCells\", \"config\": {\"cells\": ["
-                             "  {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": "
-                             "\"LSTMCell\", \"config\": {\"units\": 4}}]}},"
-                             "  {\"class_name\": \"SimpleRNNCell\", \"config\": {\"units\": 3}}]}}},"
-                             "{\"name\": \"bare\", \"input_size\": 1, \"seed\": 3, \"layer\": {\"class_name\": "
-                             "\"GRUCell\", \"config\": {\"units\": 2}}},"
-                             "{\"name\": \"major\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": "
-                             "\"LSTM\", \"config\": {\"units\": 3, "
-                             "  \"time_major\": true, \"return_sequences\": true}}},"
-                             "{\"name\": \"blowup\", \"input_size\": 1, \"layer\": {\"class_name\": \"SimpleRNN\", "
-                             "\"config\": {\"units\": 1, \"activation\": "
-                             "  \"exponential\", \"kernel_initializer\": \"ones\"}}},"
-                             "{\"name\": \"any\", \"input_size\": 1, \"allow_nonfinite\": true, \"layer\": "
-                             "{\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 1, "
-                             "  \"activation\": \"exponential\", \"kernel_initializer\": \"ones\"}}}],"
-                             " \"limits\": {\"drain_delay_ms\": 0}}";
+static const char config[] =
+    "{\"models\": ["
+    "{\"name\": \"first\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": "
+    "\"RNN\", \"config\": {\"cell\": ["
+    "  {\"class_name\": \"LSTMCell\", \"config\": {\"units\": 5}}, {\"class_name\": "
+    "\"GRUCell\", \"config\": {\"units\": 3}}]}}},"
+    "{\"name\": \"nested\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": "
+    "\"StackedRNNCells\", \"config\": {\"cells\": ["
+    "  {\"class_name\": \"StackedRNNCells\", \"config\": {\"cells\": [{\"class_name\": "
+    "\"LSTMCell\", \"config\": {\"units\": 4}}]}},"
+    "  {\"class_name\": \"SimpleRNNCell\", \"config\": {\"units\": 3}}]}}},"
+    "{\"name\": \"bare\", \"input_size\": 1, \"seed\": 3, \"layer\": {\"class_name\": "
+    "\"GRUCell\", \"config\": {\"units\": 2}}},"
+    "{\"name\": \"major\", \"input_size\": 2, \"seed\": 3, \"layer\": {\"class_name\": "
+    "\"LSTM\", \"config\": {\"units\": 3, "
+    "  \"time_major\": true, \"return_sequences\": true}}},"
+    "{\"name\": \"blowup\", \"input_size\": 1, \"layer\": {\"class_name\": \"SimpleRNN\", "
+    "\"config\": {\"units\": 1, \"activation\": "
+    "  \"exponential\", \"kernel_initializer\": \"ones\"}}},"
+    "{\"name\": \"open\", \"input_size\": 2, \"allow_nonfinite\": true, \"seed\": 3, \"layer\": "
+    "{\"class_name\": \"LSTM\", \"config\": {\"units\": 5}}},"
+    "{\"name\": \"open_gru\", \"input_size\": 2, \"allow_nonfinite\": true, \"seed\": 3, "
+    "\"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": 17, \"return_sequences\": "
+    "true}}},"
+    "{\"name\": \"open_norm\", \"input_size\": 2, \"allow_nonfinite\": true, \"seed\": 3, "
+    "\"layer\": {\"class_name\": \"Sequential\", \"config\": {\"layers\": ["
+    "{\"class_name\": \"Bidirectional\", \"config\": {\"layer\": {\"class_name\": \"LSTM\", "
+    "\"config\": {\"units\": 4, \"return_sequences\": true}}}},"
+    "{\"class_name\": \"LayerNormalization\", \"config\": {}},"
+    "{\"class_name\": \"GlobalMaxPooling1D\", \"config\": {}},"
+    "{\"class_name\": \"Dense\", \"config\": {\"units\": 3}}]}}},"
+    "{\"name\": \"any\", \"input_size\": 1, \"allow_nonfinite\": true, \"layer\": "
+    "{\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 1, "
+    "  \"activation\": \"exponential\", \"kernel_initializer\": \"ones\"}}}],"
+    " \"limits\": {\"drain_delay_ms\": 0}}";
 
 static json_t *ok(struct reply reply)
 {
@@ -201,7 +214,8 @@ static void mask_freezes_states(void **state)
 static void nonfinite_numbers_need_permission(void **state)
 {
     (void)state;
-    assert_predict_error(&server, "{\"model\": \"blowup\", \"instances\": [[[1000]]]}", 500, "nonfinite_output", NULL);
+    assert_predict_error(&server, "{\"model\": \"blowup\", \"instances\": [[[1000]]]}", 500, "nonfinite_output",
+                         "/instances/0");
     assert_predict_error(&server, "{\"model\": \"blowup\", \"instances\": [[[NaN]]]}", 400, "invalid_json", NULL);
     struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1000]]], \"model\": \"any\"}");
     assert_int_equal(reply.status, 200);
@@ -212,6 +226,68 @@ static void nonfinite_numbers_need_permission(void **state)
     assert_int_equal(reply.status, 200);
     assert_non_null(strstr(reply.body, "\"outputs\": [[NaN],[0.0],[Infinity]]"));
     reply_free(&reply);
+}
+
+/* Of a request's rows, the one that overflows is named; with allow_nonfinite only its own numbers are lost. */
+static void a_row_that_overflows_is_named_and_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *body, *path;
+    } rows[] = {
+        {"/predict", "{\"model\": \"blowup\", \"instances\": [[[1]], [[2]], [[3]], [[1000]], [[4]]]}", "/instances/3"},
+        {"/v1/models/blowup:predict", "{\"instances\": [[[1]], [[1000]]]}", "/instances/1"},
+        {"/v1/models/blowup:predict", "{\"inputs\": [[[1]], [[1]], [[1000]]]}", "/inputs/2"},
+        {"/v1/models/blowup:step", "{\"inputs\": [[1], [1000]]}", "/inputs/1"},
+        {"/v2/models/blowup/infer",
+         "{\"inputs\": [{\"name\": \"inputs\", \"datatype\": \"FP32\", \"shape\": [2, 1, 1], \"data\": [1, 1000]}], "
+         "\"outputs\": [{\"name\": \"outputs\", \"parameters\": {\"binary_data\": true}}]}",
+         "/inputs/0/1"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct reply reply = http_post(&server, rows[i].target, rows[i].body);
+        assert_error(&reply, 500, "nonfinite_output", rows[i].path);
+        reply_free(&reply);
+    }
+}
+
+/* The numbers of rows with one NaN among them: those of the others are the same bits as without. */
+static void neighbours_of_nan_keep_their_bits(void **state)
+{
+    (void)state;
+    static const char *const models[] = {"open", "open_gru", "open_norm"};
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++)
+        for (size_t bad = 0; bad < 9; bad += 4) {
+            char body[2][1024];
+            json_t *answers[2];
+            for (size_t k = 0; k < 2; k++) {
+                size_t n = (size_t)sprintf(body[k], "{\"model\": \"%s\", \"instances\": [", models[m]);
+                for (size_t b = 0; b < 9; b++)
+                    n += (size_t)sprintf(body[k] + n, "%s[[0.%zu, %s], [-0.%zu, 0.5]]", b ? ", " : "", b + 1,
+                                         k && b == bad ? "NaN" : "0.25", b);
+                sprintf(body[k] + n, "]}");
+                struct reply reply = http_post(&server, "/predict", body[k]);
+                assert_int_equal(reply.status, 200);
+                size_t nans = 0;
+                for (char *at = reply.body; (at = strstr(at, "NaN")); nans++)
+                    memcpy(at, "0.0", 3); /* for jansson */
+                assert_true(k ? nans > 0 : nans == 0);
+                answers[k] = json_loads(reply.body, 0, NULL);
+                assert_non_null(answers[k]);
+                reply_free(&reply);
+            }
+            json_t *clean = json_object_get(answers[0], "outputs"), *with = json_object_get(answers[1], "outputs");
+            for (size_t b = 0; b < 9; b++)
+                if (b != bad)
+                    assert_same(json_array_get(clean, b), json_array_get(with, b));
+            json_t *h = json_array_get(json_array_get(json_object_get(answers[0], "states"), 0), 0);
+            json_t *h_with = json_array_get(json_array_get(json_object_get(answers[1], "states"), 0), 0);
+            for (size_t b = 0; b < 9; b++)
+                if (b != bad)
+                    assert_same(json_array_get(h, b), json_array_get(h_with, b));
+            json_decref(answers[0]);
+            json_decref(answers[1]);
+        }
 }
 
 static void gzip_bodies_are_expanded(void **state)
@@ -250,8 +326,9 @@ static void models_are_listed(void **state)
 {
     (void)state;
     json_t *list = ok(http_get(&server, "/v1/models"));
-    json_t *expected =
-        json_loads("{\"models\": [\"first\", \"nested\", \"bare\", \"major\", \"blowup\", \"any\"]}", 0, NULL);
+    json_t *expected = json_loads("{\"models\": [\"first\", \"nested\", \"bare\", \"major\", \"blowup\", \"open\", "
+                                  "\"open_gru\", \"open_norm\", \"any\"]}",
+                                  0, NULL);
     assert_same(list, expected);
     json_decref(list);
     json_decref(expected);
@@ -436,6 +513,8 @@ int main(void)
         cmocka_unit_test(time_major_has_time_first),
         cmocka_unit_test(mask_freezes_states),
         cmocka_unit_test(nonfinite_numbers_need_permission),
+        cmocka_unit_test(a_row_that_overflows_is_named_and_alone),
+        cmocka_unit_test(neighbours_of_nan_keep_their_bits),
         cmocka_unit_test(gzip_bodies_are_expanded),
         cmocka_unit_test(models_are_listed),
         cmocka_unit_test(health_endpoints_answer),

@@ -207,7 +207,7 @@ static void requests_must_fit_the_layers(void **state)
 {
     (void)state;
     assert_predict_error(&server, "{\"model\": \"flat\", \"instances\": [[[1, 2], [3, 4]]]}", 400, "wrong_shape",
-                         "/instances");
+                         "/instances/0");
     assert_predict_error(&server, "{\"model\": \"words\", \"instances\": [[1, 5]]}", 400, "id_out_of_range",
                          "/instances/0/1");
     assert_predict_error(&server, "{\"model\": \"words\", \"instances\": [[1], [-1]]}", 400, "id_out_of_range",
@@ -249,6 +249,108 @@ static int stop(void **state)
     return daemon_stop(&server, SIGINT);
 }
 
+/* A model whose input layer declares six timesteps: what each Keras does with others. */
+#define FUNCTIONAL(input)                                                                                              \
+    "{\"class_name\": \"Functional\", \"config\": {\"layers\": [{\"class_name\": \"InputLayer\", \"config\": "         \
+    "{\"name\": "                                                                                                      \
+    "\"i\", " input                                                                                                    \
+    "}, \"inbound_nodes\": []}, {\"class_name\": \"LSTM\", \"name\": \"l\", \"config\": {\"units\": 2}, "              \
+    "\"inbound_nodes\": [[[\"i\", 0, 0, {}]]]}], \"input_layers\": [[\"i\", 0, 0]], \"output_layers\": [[\"l\", 0, "   \
+    "0]]}}"
+#define SEQUENTIAL(input, more)                                                                                        \
+    "{\"class_name\": \"Sequential\", \"config\": {\"layers\": [{\"class_name\": \"InputLayer\", \"config\": {" input  \
+    "}}, {\"class_name\": \"LSTM\", \"config\": {\"units\": 2, \"return_sequences\": true}}" more "]}}"
+#define KERAS2 "\"batch_input_shape\": [null, 6, 1]"
+#define KERAS3 "\"batch_shape\": [null, 6, 1]"
+
+static void declared_lengths_are_kept_as_keras_does(void **state)
+{
+    (void)state;
+    static const char
+        config_of_six
+            [] = "{\"models\": [{\"name\": \"s2\", \"layer\": " SEQUENTIAL(KERAS2, "") "}, {\"name\": \"f2\", "
+                                                                                       "\"layer\": " FUNCTIONAL(KERAS2) "}, {\"name\": \"s3\", \"layer\": " SEQUENTIAL(KERAS3, "") "}, {\"name\": \"f3\", \"layer\": " FUNCTIONAL(
+                                                                                           KERAS3) "}, "
+                                                                                                   "{\"name\": \"d3\", "
+                                                                                                   "\"layer\":"
+                                                                                                   " " SEQUENTIAL(
+                                                                                                       KERAS3,
+                                                                                                       ", "
+                                                                                                       "{\"class_"
+                                                                                                       "name\": "
+                                                                                                       "\"Flatten\", "
+                                                                                                       "\"config\": "
+                                                                                                       "{}}, "
+                                                                                                       "{\"class_"
+                                                                                                       "name\": "
+                                                                                                       "\"Dense\", "
+                                                                                                       "\"config\": "
+                                                                                                       "{\"units\": "
+                                                                                                       "1}}") "}, "
+                                                                                                              "{\"name"
+                                                                                                              "\": "
+                                                                                                              "\"open\""
+                                                                                                              ", "
+                                                                                                              "\"layer"
+                                                                                                              "\":"
+                                                                                                              " " SEQUENTIAL(
+                                                                                                                  "\"ba"
+                                                                                                                  "tch_"
+                                                                                                                  "shap"
+                                                                                                                  "e\":"
+                                                                                                                  " ["
+                                                                                                                  "null"
+                                                                                                                  ", "
+                                                                                                                  "null"
+                                                                                                                  ", "
+                                                                                                                  "1]",
+                                                                                                                  "") "}]}";
+    static const struct {
+        const char *name;
+        int declared;
+        bool fixed;
+    } rows[] = {{"s2", 6, true}, {"f2", 6, true}, {"s3", 6, false},
+                {"f3", 6, true}, {"d3", 6, true}, {"open", 0, false}};
+    struct daemon own;
+    daemon_start(&own, config_of_six, NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char body[256], target[64];
+        bool divisible = strcmp(rows[i].name, "d3") != 0;
+        snprintf(body, sizeof body, "{\"model\": \"%s\", \"instances\": [[[1],[2],[3],[4],[5],[6]], [[1],[2]]]}",
+                 rows[i].name);
+        struct reply reply = http_post(&own, "/predict", body);
+        if (rows[i].fixed)
+            assert_error(&reply, 400, "wrong_shape", "/instances/1");
+        else
+            assert_int_equal(reply.status, 200);
+        reply_free(&reply);
+        snprintf(body, sizeof body, "{\"model\": \"%s\", \"instances\": [[[1],[2],[3],[4],[5],[6]]]}", rows[i].name);
+        reply = http_post(&own, "/predict", body);
+        assert_int_equal(reply.status, 200);
+        reply_free(&reply);
+        /* a sequence in parts */
+        snprintf(body, sizeof body, "{\"model\": \"%s\", \"session\": \"%s\", \"instances\": [[[1]]]}", rows[i].name,
+                 rows[i].name);
+        reply = http_post(&own, "/predict", body);
+        assert_int_equal(reply.status, divisible ? 200 : 400);
+        reply_free(&reply);
+        snprintf(target, sizeof target, "/v1/models/%s/metadata", rows[i].name);
+        reply = http_get(&own, target);
+        const json_t *timesteps = json_object_get(reply.json, "timesteps");
+        assert_int_equal(json_integer_value(json_object_get(timesteps, "declared")), rows[i].declared);
+        assert_true(json_is_boolean(json_object_get(timesteps, "fixed")));
+        assert_int_equal(json_is_true(json_object_get(timesteps, "fixed")), rows[i].fixed);
+        assert_non_null(strstr(reply.body, rows[i].fixed ? "\"size\": \"6\"" : "\"size\": \"-1\""));
+        reply_free(&reply);
+        snprintf(target, sizeof target, "/v2/models/%s", rows[i].name);
+        reply = http_get(&own, target);
+        const json_t *shape = json_object_get(json_array_get(json_object_get(reply.json, "inputs"), 0), "shape");
+        assert_int_equal(json_integer_value(json_array_get(shape, 1)), rows[i].fixed ? 6 : -1);
+        reply_free(&reply);
+    }
+    assert_int_equal(daemon_stop(&own, SIGINT), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +360,7 @@ int main(void)
         cmocka_unit_test(states_name_their_layers_and_can_be_sent_back),
         cmocka_unit_test(return_sequences_acts_on_the_last_recurrent_layer),
         cmocka_unit_test(requests_must_fit_the_layers),
+        cmocka_unit_test(declared_lengths_are_kept_as_keras_does),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

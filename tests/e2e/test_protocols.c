@@ -107,7 +107,8 @@ static void wrong_requests_of_tensorflow_serving(void **state)
         const char *code, *at;
     } rows[] = {
         {"/v1/models/stack:predict", "{}", 400, "missing_key", NULL},
-        {"/v1/models/stack:predict", "{\"instances\": " ROWS ", \"inputs\": " ROWS "}", 400, "missing_key", NULL},
+        {"/v1/models/stack:predict", "{\"instances\": " ROWS ", \"inputs\": " ROWS "}", 400, "conflicting_keys",
+         "/inputs"},
         {"/v1/models/stack:predict", "{\"instances\": " ROWS ", \"signature_name\": \"x\"}", 400, "unknown_signature",
          "/signature_name"},
         {"/v1/models/stack:predict", "{\"instances\": []}", 400, "empty_input", "/instances"},
