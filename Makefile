@@ -140,6 +140,14 @@ tsan: ## every test under ThreadSanitizer
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= -1
 FUZZ_TARGETS := body inference safetensors config handover
+faults: ## fail every allocation and system call of a server, one after the other (AddressSanitizer; an hour)
+	@tools/install.sh sanitize
+	@$(MAKE) --no-print-directory VARIANT=asan build/asan/cellserve build/asan/tests/faults/fault.so
+	@tests/faults/faults.py build/asan/cellserve build/asan/tests/faults/fault.so
+$(BUILD)/tests/faults/fault.so: tests/faults/fault.c
+	@mkdir -p $(@D)
+	@echo "  link  $@"
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O1 -g -fPIC -shared -Wall -Wextra -Werror -o $@ $<
 fuzz: ## fuzz every parser for FUZZ_SECONDS (libFuzzer, AddressSanitizer), or FUZZ_RUNS times
 	@tools/install.sh sanitize
 	@$(MAKE) --no-print-directory VARIANT=fuzz $(FUZZ_TARGETS:%=build/fuzz/fuzz_%)
@@ -179,4 +187,4 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all help unit e2e arrows run test tests clients deploy-files chaos bench bench-serving growth shapes asan tsan fuzz lint format docker clean
+.PHONY: all help unit e2e arrows run test tests clients deploy-files chaos bench bench-serving faults growth shapes asan tsan fuzz lint format docker clean

@@ -48,9 +48,9 @@ static void *take(size_t bytes)
 
 static void give(void *bytes)
 {
-    struct block *block = bytes;
-    if (!block--)
+    if (!bytes)
         return;
+    struct block *block = (struct block *)bytes - 1;
     block->next->before = block->before;
     block->before->next = block->next;
     free(block);

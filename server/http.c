@@ -417,7 +417,7 @@ static bool is_gone(struct request *request)
     char byte;
     struct exchange *x = exchange_of(request);
     ssize_t n = recv(x->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ENOMEM);
 }
 
 static enum MHD_Result dispatch(struct exchange *x)
