@@ -23,8 +23,9 @@ enum {
     KEPT_BYTES = 262144, /* of each buffer, between rounds */
 };
 
-static bool fail(struct redis_link *link, const char *why)
+static bool fail(struct redis_link *link, enum redis_trouble kind, const char *why)
 {
+    link->kind = kind;
     snprintf(link->error, sizeof link->error, "%s", why);
     return false;
 }
@@ -67,23 +68,19 @@ static int connect_path(const char *path, int ms)
     return connect_address((struct sockaddr *)&address, sizeof address, ms);
 }
 
-static int connect_host(const char *host, int port, int ms, char *error, size_t error_size)
+static int connect_host(const char *address, int port, int ms)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     char service[8];
-    int fd = -1;
     snprintf(service, sizeof service, "%d", port);
-    int code = getaddrinfo(host, service, &hints, &found);
-    if (code) {
-        snprintf(error, error_size, "%s: %s", host, code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
+    if (getaddrinfo(address, service, &hints, &found)) {
+        errno = ENOMEM; /* it is an address, so that is what can be missing */
         return -1;
     }
-    for (const struct addrinfo *at = found; at && fd < 0; at = at->ai_next)
-        fd = connect_address(at->ai_addr, at->ai_addrlen, ms);
-    if (fd < 0)
-        snprintf(error, error_size, "%s", strerror(errno));
+    int fd = connect_address(found->ai_addr, found->ai_addrlen, ms), error = errno;
     freeaddrinfo(found);
+    errno = error;
     return fd;
 }
 
@@ -99,22 +96,20 @@ static bool set_up(int fd, int operation_ms)
            !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
 }
 
-struct redis_link *redis_link_open(const struct redis_url *url, int connect_ms, int operation_ms, size_t most_bytes,
-                                   char *error, size_t error_size)
+struct redis_link *redis_link_new(size_t most_bytes)
 {
     struct redis_link *link = calloc(1, sizeof *link);
-    snprintf(error, error_size, "out of memory");
     if (!link)
         return NULL;
     link->most_bytes = most_bytes < SIZE_MAX / 4 ? most_bytes + LINE_BYTES : SIZE_MAX / 4;
-    link->fd = *url->path ? connect_path(url->path, connect_ms)
-                          : connect_host(url->host, url->port, connect_ms, error, error_size);
-    if (link->fd >= 0 && set_up(link->fd, operation_ms))
-        return link;
-    if (*url->path || link->fd >= 0)
-        snprintf(error, error_size, "%s", strerror(errno));
-    redis_link_close(link);
-    return NULL;
+    link->fd = -1;
+    return link;
+}
+
+bool redis_link_connect(struct redis_link *link, const char *address, int port, int connect_ms, int operation_ms)
+{
+    link->fd = port ? connect_host(address, port, connect_ms) : connect_path(address, connect_ms);
+    return (link->fd >= 0 && set_up(link->fd, operation_ms)) || fail(link, TROUBLE_CONNECT, strerror(errno));
 }
 
 void redis_link_close(struct redis_link *link)
@@ -135,14 +130,14 @@ static bool grow(struct redis_link *link, char **block, size_t used, size_t *roo
 {
     size_t needed, wanted = *room ? *room : 4096;
     if (!rnn_size_add(used, more, &needed) || needed > SIZE_MAX / 2)
-        return fail(link, "out of memory");
+        return fail(link, TROUBLE_MEMORY, "out of memory");
     if (needed <= *room)
         return true;
     while (wanted < needed)
         wanted *= 2;
     char *grown = realloc(*block, wanted);
     if (!grown)
-        return fail(link, "out of memory");
+        return fail(link, TROUBLE_MEMORY, "out of memory");
     *block = grown;
     *room = wanted;
     return true;
@@ -165,7 +160,7 @@ bool redis_link_append(struct redis_link *link, size_t n, const char *const *arg
     size_t total = HEAD_BYTES;
     for (size_t i = 0; i < n; i++)
         if (!rnn_size_add(total, (bytes ? bytes[i] : strlen(arguments[i])) + HEAD_BYTES + 2, &total))
-            return fail(link, "out of memory");
+            return fail(link, TROUBLE_MEMORY, "out of memory");
     if (!grow(link, &link->out, link->out_used, &link->out_room, total))
         return false;
     put_head(link, '*', n);
@@ -183,10 +178,11 @@ bool redis_link_send(struct redis_link *link, int64_t deadline_ns)
     for (size_t sent = 0; sent < link->out_used;) {
         ssize_t n = send(link->fd, link->out + sent, link->out_used - sent, MSG_NOSIGNAL);
         if (n < 0 && errno != EINTR)
-            return fail(link, errno == EAGAIN ? "no answer in time" : strerror(errno));
+            return errno == EAGAIN ? fail(link, TROUBLE_TIMEOUT, "no answer in time")
+                                   : fail(link, TROUBLE_LOST, strerror(errno));
         sent += n > 0 ? (size_t)n : 0;
         if (clock_ns() > deadline_ns)
-            return fail(link, "no answer in time");
+            return fail(link, TROUBLE_TIMEOUT, "no answer in time");
     }
     link->out_used = 0;
     return true;
@@ -203,7 +199,7 @@ static bool receive(struct redis_link *link, size_t wanted, int64_t deadline_ns)
         link->in_at = 0;
     }
     if (wanted > link->most_bytes)
-        return fail(link, "an answer that is too large");
+        return fail(link, TROUBLE_PROTOCOL, "an answer that is too large");
     if (!grow(link, &link->in, link->in_used, &link->in_room, wanted > link->in_used ? wanted - link->in_used : 1))
         return false;
     for (;;) {
@@ -214,11 +210,11 @@ static bool receive(struct redis_link *link, size_t wanted, int64_t deadline_ns)
             return true;
         }
         if (n == 0)
-            return fail(link, "Server closed the connection");
+            return fail(link, TROUBLE_LOST, "Server closed the connection");
         if (n == -2 || errno == EAGAIN)
-            return fail(link, "no answer in time");
+            return fail(link, TROUBLE_TIMEOUT, "no answer in time");
         if (errno != EINTR)
-            return fail(link, strerror(errno));
+            return fail(link, TROUBLE_LOST, strerror(errno));
     }
 }
 
@@ -231,11 +227,12 @@ static bool read_line(struct redis_link *link, size_t *length, int64_t deadline_
         const char *end = there > looked ? memchr(start + looked, '\n', there - looked) : NULL;
         if (end) {
             *length = (size_t)(end - start);
-            return (*length > 1 && end[-1] == '\r' && (--*length, true)) || fail(link, "this is no Redis");
+            return (*length > 1 && end[-1] == '\r' && (--*length, true)) ||
+                   fail(link, TROUBLE_PROTOCOL, "this is no Redis");
         }
         looked = there;
         if (there > LINE_BYTES)
-            return fail(link, "this is no Redis");
+            return fail(link, TROUBLE_PROTOCOL, "this is no Redis");
         if (!receive(link, there + 1, deadline_ns))
             return false;
     }
@@ -253,7 +250,7 @@ static bool read_string(struct redis_link *link, size_t length, struct redis_rep
     }
     for (size_t i = 1; i < length; i++) {
         if (line[i] < '0' || line[i] > '9' || n > link->most_bytes)
-            return fail(link, "this is no Redis");
+            return fail(link, TROUBLE_PROTOCOL, "this is no Redis");
         n = 10 * n + (size_t)(line[i] - '0');
     }
     size_t whole = length + 2 + n + 2;
@@ -262,7 +259,7 @@ static bool read_string(struct redis_link *link, size_t length, struct redis_rep
             return false;
     const char *str = link->in + link->in_at + length + 2;
     if (memcmp(str + n, "\r\n", 2))
-        return fail(link, "this is no Redis");
+        return fail(link, TROUBLE_PROTOCOL, "this is no Redis");
     *reply = (struct redis_reply){.type = REDIS_STRING, .str = str, .len = n};
     link->in_at += whole;
     return true;

@@ -3,7 +3,7 @@
 #ifndef SERVER_REDIS_LINK_H
 #define SERVER_REDIS_LINK_H
 
-#include "config/redis_url.h"
+#include "redis_trouble.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,14 +24,17 @@ struct redis_link {
     size_t out_used, out_room;
     char *in; /* what has come: replies from in_at on */
     size_t in_at, in_used, in_room;
-    size_t most_bytes; /* of a reply */
-    char error[128];   /* why the last call failed */
+    size_t most_bytes;       /* of a reply */
+    enum redis_trouble kind; /* of error */
+    char error[128];         /* why the last call failed */
 };
 
-/* Connect within connect_ms; later calls give up when no byte comes or goes for operation_ms. NULL with a sentence in
-   error. */
-struct redis_link *redis_link_open(const struct redis_url *url, int connect_ms, int operation_ms, size_t most_bytes,
-                                   char *error, size_t error_size);
+/* A link that is not connected. NULL when out of memory. */
+struct redis_link *redis_link_new(size_t most_bytes);
+
+/* Connect to an address in numbers, or to the path of a socket (port 0), within connect_ms; later calls give up when no
+   byte comes or goes for operation_ms. */
+bool redis_link_connect(struct redis_link *link, const char *address, int port, int connect_ms, int operation_ms);
 
 /* NULL is fine. */
 void redis_link_close(struct redis_link *link);

@@ -324,15 +324,32 @@ static enum session_verdict take(struct prediction *p)
 
 static enum session_verdict fail_store(struct prediction *p)
 {
-    if (p->session.op.result == SESSION_FULL)
+    const struct session_op *op = &p->session.op;
+    if (op->result == SESSION_FULL)
         failure_set(&p->failure, 429, "too_many_sessions", "/session",
                     "There is no room for more sessions (sessions.max, sessions.max_bytes; or the store is full); "
                     "try again, or DELETE some.");
+    else if (op->result == SESSION_DAMAGED && *op->format)
+        failure_set(&p->failure, 409, "state_incompatible", "/session",
+                    "This session was stored by another version of cellserve (format %s, which this one does not "
+                    "read); start it again with \"reset\": true, PUT or DELETE it.",
+                    op->format);
+    else if (op->result == SESSION_DAMAGED)
+        failure_set(
+            &p->failure, 409, "session_damaged", "/session",
+            "What is stored for this session is damaged; start it again with \"reset\": true, PUT or DELETE it.");
     else
         failure_set(&p->failure, 503, "session_store_unavailable", "/session",
                     "The store of the sessions does not answer; a step may have been applied or not, so repeat it with "
                     "the same \"step\".");
     return SESSION_OVER;
+}
+
+/* Whether the request needs nothing of what is stored, so that it may take the place of what cannot be read. */
+static bool replaces(const struct session_use *session)
+{
+    return session->action == SESSION_PUT || session->action == SESSION_DROP ||
+           (session->action == SESSION_PREDICT && session->reset == 1);
 }
 
 /* A stored session, as GET shows it: with the model that its states belong to. */
@@ -382,7 +399,7 @@ static enum session_verdict taken(struct prediction *p)
         return start(p);
     if (session->action == SESSION_PUT)
         return keep(p);
-    if (!session->record)
+    if (!session->record && !session->op.replace)
         failure_set(&p->failure, 404, "session_not_found", "", "There is no session \"%.100s\".", session->id);
     else if (session->action == SESSION_DROP)
         return keep(p);
@@ -405,13 +422,15 @@ enum session_verdict session_proceed(struct prediction *p)
         return prediction_stops(p) ? SESSION_OVER : take(p);
     case SESSION_TAKEN:
         keep_found(session);
-        return session->op.result == SESSION_DONE ? taken(p) : fail_store(p);
+        session->op.replace = session->op.result == SESSION_DAMAGED && replaces(session);
+        return session->op.result == SESSION_DONE || session->op.replace ? taken(p) : fail_store(p);
     case SESSION_RAN:
         return keep(p);
     case SESSION_KEPT:
         if (session->op.result == SESSION_DONE)
             return SESSION_OVER;
-        if (session->op.result != SESSION_CONFLICT)
+        session->op.replace = session->op.result == SESSION_DAMAGED && replaces(session);
+        if (session->op.result != SESSION_CONFLICT && !session->op.replace)
             return fail_store(p);
         keep_found(session);
         session->op.fresh = true;

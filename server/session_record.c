@@ -52,24 +52,38 @@ static bool has_whole_answer(struct session_record *record)
     return rnn_size_mul(steps, head->answer_width, &floats) && floats == head->answer_floats;
 }
 
-struct session_record *session_record_read(const void *bytes, size_t n, const char *id)
+size_t session_record_bytes(const void *start, size_t n)
 {
     struct session_head head;
-    size_t expected;
+    size_t bytes;
     if (n < sizeof head)
-        return NULL;
+        return 0;
+    memcpy(&head, start, sizeof head);
+    return !memcmp(head.magic, magic, sizeof magic) && size_of(&head, &bytes) ? bytes : 0;
+}
+
+enum session_reading session_record_read(const void *bytes, size_t n, const char *id, struct session_record **record)
+{
+    enum { NAME = sizeof magic - 1 }; /* of the format, without its version */
+    struct session_head head;
+    *record = NULL;
+    if (n >= sizeof magic && !memcmp(bytes, magic, NAME) && ((const char *)bytes)[NAME] != magic[NAME])
+        return RECORD_OTHER_FORMAT;
+    if (!n || session_record_bytes(bytes, n) != n)
+        return RECORD_DAMAGED;
     memcpy(&head, bytes, sizeof head);
-    if (memcmp(head.magic, magic, sizeof magic) || !size_of(&head, &expected) || expected != n ||
-        head.model[sizeof head.model - 1])
-        return NULL;
-    struct session_record *record = session_record_new(&head);
-    if (!record)
-        return NULL;
-    memcpy(record->data, (const char *)bytes + sizeof head, n - sizeof head);
-    if (checksum(record, id) == head.checksum && has_whole_answer(record))
-        return record;
-    session_record_release(record);
-    return NULL;
+    if (head.model[sizeof head.model - 1])
+        return RECORD_DAMAGED;
+    struct session_record *copy = session_record_new(&head);
+    if (!copy)
+        return RECORD_NO_MEMORY;
+    memcpy(copy->data, (const char *)bytes + sizeof head, n - sizeof head);
+    if (checksum(copy, id) == head.checksum && has_whole_answer(copy)) {
+        *record = copy;
+        return RECORD_GOOD;
+    }
+    session_record_release(copy);
+    return RECORD_DAMAGED;
 }
 
 void session_record_seal(struct session_record *record, const char *id)

@@ -11,7 +11,7 @@ enum { SESSION_ID_BYTES = 256, SESSION_MODEL_BYTES = 104 };
 
 /* The first bytes of a record, as they are stored (little-endian). */
 struct session_head {
-    char magic[8];               /* "cellses1": also the version of this format */
+    char magic[8];               /* "cellses1": the last character is the version of this format */
     uint64_t checksum;           /* XXH3 of all that follows, seeded with that of the session's id */
     uint64_t tag;                /* a number that no other record has: compare-and-set compares it */
     uint64_t step;               /* requests applied so far */
@@ -36,8 +36,17 @@ struct session_record {
 /* A record with one use, its head copied (the magic and the checksum are set by session_record_seal), its data to be
    filled; NULL when out of memory, or when its sizes do not fit a size_t. */
 struct session_record *session_record_new(const struct session_head *head);
-/* The same from stored bytes; NULL when they are no record of this session, whatever they are. */
-struct session_record *session_record_read(const void *bytes, size_t n, const char *id);
+
+enum session_reading {
+    RECORD_GOOD,
+    RECORD_DAMAGED,      /* no record of this session, whatever these bytes are */
+    RECORD_OTHER_FORMAT, /* a record of another version of this program; its format is in the first 8 bytes */
+    RECORD_NO_MEMORY,
+};
+/* The same from stored bytes, whatever they are. *record is NULL unless they are good. */
+enum session_reading session_record_read(const void *bytes, size_t n, const char *id, struct session_record **record);
+/* Bytes that the record takes which begins with these n; 0: none does. */
+size_t session_record_bytes(const void *start, size_t n);
 /* Once it is filled: ready to be stored and shared. */
 void session_record_seal(struct session_record *record, const char *id);
 

@@ -12,6 +12,7 @@ enum session_result {
     SESSION_DONE,
     SESSION_CONFLICT,    /* what is stored is not what was expected; nothing was changed */
     SESSION_FULL,        /* there is no room for it; nothing was changed */
+    SESSION_DAMAGED,     /* what is stored is no record that can be read; nothing was changed */
     SESSION_UNAVAILABLE, /* the store did not answer: a change may have been made or not */
 };
 
@@ -21,14 +22,18 @@ struct session_op {
     const char *id;
     bool fresh;                    /* load: what the store has now, no copy that may be old */
     uint64_t expected;             /* save: the tag of the record that must be there; 0: none */
+    bool replace;                  /* save: in the place of whatever is there, which was found damaged */
     struct session_record *record; /* save: what takes its place, or NULL to delete it; borrowed */
     void (*done)(struct session_op *op);
 
     /* set when it is done */
     enum session_result result;
     struct session_record *found; /* load and conflict: what there is, or NULL; a use of the caller's */
+    char format[9];               /* damaged: that of another version of this program; or "" */
 
-    struct session_op *next; /* the store's */
+    /* the store's */
+    struct session_op *next;
+    bool whole; /* the record is longer than what was asked for: it is read once more */
 };
 
 struct session_store_class {

@@ -287,33 +287,114 @@ static void a_full_redis_changes_nothing(void **state)
     redis_stop(&redis);
 }
 
-/* What stands in Redis under a session's key, or answers in its place, is not believed. */
+static void assert_session(const struct daemon *server, const char *method, const char *id, const char *body,
+                           long status, const char *code)
+{
+    char path[80];
+    snprintf(path, sizeof path, "/sessions/%s", id);
+    struct reply reply = http_request(server, method, path, body, NULL);
+    if (code)
+        assert_error(&reply, status, code, status == 404 ? NULL : "/session");
+    else if (reply.status != status)
+        fail_msg("%s %s: %ld %s", method, path, reply.status, reply.body);
+    reply_free(&reply);
+}
+
+/* What stands in Redis under a session's key is not believed; that is this session's trouble alone, and can be mended. */
 static void foreign_bytes_are_no_state(void **state)
 {
     (void)state;
+    static const char *const damages[] = {
+        "SET cellserve:session:a garbage",       "SET cellserve:session:a cellses2-and-so-on",
+        "LPUSH cellserve:session:a 1",           "APPEND cellserve:session:a x",
+        "SETRANGE cellserve:session:a 200 xxxx", "COPY cellserve:session:b cellserve:session:a"};
     struct redis redis;
     struct daemon server;
     redis_start(&redis);
     replica_start(&server, redis.port);
     redisContext *context = redis_connect(&redis);
     freeReplyObject(redisCommand(context, "SELECT 1"));
-    freeReplyObject(redisCommand(context, "SET cellserve:session:a %s", "cellses1 and so on"));
-    struct reply reply = step(&server, "a", 0, 0);
-    assert_error(&reply, 503, "session_store_unavailable", "/session");
-    reply_free(&reply);
-    insist(&server, "b", 0, 0);
-    freeReplyObject(redisCommand(context, "RENAME cellserve:session:b cellserve:session:c")); /* another's record */
-    reply = http_get(&server, "/sessions/c");
-    assert_error(&reply, 503, "session_store_unavailable", "/session");
-    reply_free(&reply);
-    freeReplyObject(redisCommand(context, "DEL cellserve:session:c"));
-    freeReplyObject(redisCommand(context, "DEL cellserve:session:a"));
-    freeReplyObject(redisCommand(context, "LPUSH cellserve:session:a 1")); /* not even a string */
-    insist(&server, "d", 0, 0);
-    reply = step(&server, "a", 0, 0);
-    assert_error(&reply, 503, "session_store_unavailable", "/session");
-    reply_free(&reply);
+    good_step(&server, "b", 0, 0);
+    for (int i = 0; i < 24; i++) {
+        size_t damage = (size_t)i / 4;
+        const char *code = damage == 1 ? "state_incompatible" : "session_damaged";
+        assert_session(&server, "PUT", "a", "{\"model\": \"m\", \"states\": [[[[0, 0, 0, 0]], [[0, 0, 0, 0]]]]}", 200,
+                       NULL);
+        if (damage < 3 || damage > 4) /* the others change what is there */
+            freeReplyObject(redisCommand(context, "DEL cellserve:session:a"));
+        freeReplyObject(redisCommand(context, damages[damage]));
+        assert_session(&server, "GET", "a", NULL, 409, code);
+        struct reply reply = step(&server, "a", 0, 0);
+        assert_error(&reply, 409, code, "/session");
+        assert_true(damage != 1 || strstr(reply.body, "cellses2"));
+        reply_free(&reply);
+        good_step(&server, "b", i + 1, 0);
+        if (i % 4 == 0) {
+            reply = http_post(&server, "/predict", "{\"session\": \"a\", \"reset\": true, \"instances\": [[[0, 1]]]}");
+            assert_int_equal(reply.status, 200);
+            assert_int_equal(json_integer_value(json_object_get(reply.json, "step")), 1);
+            reply_free(&reply);
+        } else if (i % 4 == 1) {
+            assert_session(&server, "DELETE", "a", NULL, 200, NULL);
+            assert_session(&server, "GET", "a", NULL, 404, "session_not_found");
+        } /* and by the next round's PUT */
+    }
+    assert_true(metric(&server, "cellserve_session_store_errors_total{kind=\"protocol\"}") == 0);
+    assert_true(metric(&server, "cellserve_session_store_damaged_total") >= 48);
     redisFree(context);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    redis_stop(&redis);
+}
+
+/* Redis answers, but not what it should: down, in health and metrics too, and said once in Redis's own words. */
+static void a_read_only_redis_is_down(void **state)
+{
+    (void)state;
+    struct redis redis;
+    struct daemon server;
+    redis_start(&redis);
+    replica_start(&server, redis.port);
+    good_step(&server, "a", 0, 0);
+    command(&redis, "REPLICAOF 127.0.0.1 1", NULL, NULL);
+    for (int i = 0; i < 3; i++) {
+        struct reply reply = step(&server, "a", 1, 1);
+        assert_error(&reply, 503, "session_store_unavailable", "/session");
+        reply_free(&reply);
+        reply = http_get(&server, "/healthz?verbose");
+        assert_non_null(strstr(reply.body, "[-]sessions redis: readonly\n"));
+        reply_free(&reply);
+        assert_true(metric(&server, "cellserve_session_store_up") == 0);
+        sleep_ms(150);
+    }
+    assert_true(metric(&server, "cellserve_session_store_errors_total{kind=\"readonly\"}") >= 2);
+    command(&redis, "REPLICAOF NO ONE", NULL, NULL);
+    assert_true(insist(&server, "a", 1, 1) < 2000);
+    assert_true(metric(&server, "cellserve_session_store_up") == 1);
+    char *log = daemon_log(&server), *said = strstr(log, "READONLY You can't write against a read only replica");
+    assert_non_null(said);
+    assert_null(strstr(said + 1, "READONLY"));
+    assert_non_null(strstr(said, "redis is there"));
+    free(log);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    redis_stop(&redis);
+}
+
+/* A start and an end in one: nothing is stored, nothing was. */
+static void a_sequence_of_one_request_leaves_nothing(void **state)
+{
+    (void)state;
+    struct redis redis;
+    struct daemon server;
+    redis_start(&redis);
+    replica_start(&server, redis.port);
+    struct reply reply = http_post(&server, "/v2/models/m/infer",
+                                   "{\"parameters\": {\"sequence_id\": 5, \"sequence_start\": true, \"sequence_end\": "
+                                   "true}, \"inputs\": [{\"name\": \"inputs\", \"shape\": [1, 1, 2], \"datatype\": "
+                                   "\"FP32\", \"data\": [1, 2]}]}");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    assert_session(&server, "GET", "m:5", NULL, 404, "session_not_found");
+    assert_true(metric(&server, "cellserve_session_store_errors_total{kind=\"protocol\"}") == 0);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
     redis_stop(&redis);
 }
@@ -341,8 +422,10 @@ static void *pretend(void *argument)
         for (ssize_t n; (n = recv(fd, request, sizeof request, 0)) > 0;) {
             if (!greeted && strstr(request, "SELECT"))
                 send(fd, "+OK\r\n", 5, MSG_NOSIGNAL);
+            else if (!greeted && strstr(request, "SCRIPT"))
+                send(fd, greeting, sizeof greeting - 1, MSG_NOSIGNAL);
             else if (!greeted)
-                greeted = send(fd, greeting, sizeof greeting - 1, MSG_NOSIGNAL) > 0;
+                greeted = send(fd, "$0\r\n\r\n", 6, MSG_NOSIGNAL) > 0;
             else if (impostor->bytes)
                 send(fd, impostor->answer, impostor->bytes, MSG_NOSIGNAL);
             else
@@ -368,7 +451,6 @@ static void garbage_is_no_answer(void **state)
     } answers[] = {ANSWER("garbage\r\n"),
                    ANSWER(":1\r\n"),
                    ANSWER("+OK\r\n"),
-                   ANSWER("$8\r\n01234567\r\n"),
                    ANSWER("*1\r\n:1\r\n"),
                    ANSWER("-ERR nothing\r\n"),
                    ANSWER("$999999999999\r\n"),
@@ -437,6 +519,8 @@ int main(void)
                                        cmocka_unit_test(redis_goes_and_comes_back),
                                        cmocka_unit_test(a_full_redis_changes_nothing),
                                        cmocka_unit_test(foreign_bytes_are_no_state),
+                                       cmocka_unit_test(a_read_only_redis_is_down),
+                                       cmocka_unit_test(a_sequence_of_one_request_leaves_nothing),
                                        cmocka_unit_test(garbage_is_no_answer),
                                        cmocka_unit_test(a_password_and_a_socket_will_do)};
     return cmocka_run_group_tests(tests, NULL, NULL);
