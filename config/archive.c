@@ -76,6 +76,18 @@ static pid_t start(int fd, int out, int *error)
     return *error ? -1 : pid;
 }
 
+/* Why the helper did not start. Without /proc there is no way to this program's file. */
+static void explain_start(int error, struct place place, struct problems *problems)
+{
+    if (error == ENOENT && access(program, F_OK))
+        problem_error(problems, place,
+                      "the process that reads it cannot be started: %s is not there; mount /proc (mount -t proc proc "
+                      "/proc), or give the weights as safetensors, which need no such process",
+                      program);
+    else
+        problem_error(problems, place, "the process that reads it cannot be started: %s", strerror(error));
+}
+
 /* Wait for the helper's end; false when it had to be killed for taking too long. */
 static bool wait_for(pid_t pid, int *status)
 {
@@ -141,8 +153,7 @@ bool archive_open(struct tensor_set *set, int fd, const char *path, struct probl
     int out = memfd_create("cellserve-weights", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     pid_t pid = out < 0 ? -1 : start(fd, out, &error);
     if (pid < 0) {
-        problem_error(problems, place, "the process that reads it cannot be started: %s",
-                      strerror(out < 0 ? errno : error));
+        explain_start(out < 0 ? errno : error, place, problems);
         if (out >= 0)
             close(out);
         return false;

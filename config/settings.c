@@ -150,42 +150,16 @@ static void spell(const char *key, const char *prefix, char separator, bool uppe
     out[n] = 0;
 }
 
-/* NAME_FILE: the value is the first line of a file, as secrets are handed to containers. */
-static void set_from_file(struct settings *settings, const struct setting *row, const char *name,
-                          struct problems *problems)
+void settings_plain_host(const char *host, char *out, size_t size)
 {
-    char file_name[80], value[1024];
-    snprintf(file_name, sizeof file_name, "%s_FILE", name);
-    const char *path = getenv(file_name);
-    if (!path)
-        return;
-    FILE *file = fopen(path, "r");
-    if (file && fgets(value, sizeof value, file)) {
-        value[strcspn(value, "\r\n")] = 0;
-        settings_set(settings, row, value, file_name, problems);
-    } else {
-        problem_error(problems, (struct place){file_name, NULL}, "cannot read %s: %s", path,
-                      file ? "it is empty" : strerror(errno));
-    }
-    if (file)
-        fclose(file);
+    size_t n = strlen(host);
+    bool bracketed = n > 2 && host[0] == '[' && host[n - 1] == ']';
+    snprintf(out, size, "%.*s", (int)(bracketed ? n - 2 : n), host + bracketed);
 }
 
-void settings_read_environment(struct settings *settings, struct problems *problems)
+void settings_variable(const struct setting *setting, char *out, size_t size)
 {
-    char name[64];
-    const char *value;
-    for (const struct setting *row = settings_table; row->key; row++) {
-        spell(row->key, "CELLSERVE_", '_', true, name, sizeof name);
-        if ((value = getenv(name)))
-            settings_set(settings, row, value, name, problems);
-        else if (row->type == SETTING_TEXT)
-            set_from_file(settings, row, name, problems);
-        else if (!strcmp(row->key, "port") && (value = getenv("PORT")))
-            settings_set(settings, row, value, "PORT", problems);
-        else if (!strcmp(row->key, "port") && (value = getenv("AIP_HTTP_PORT"))) /* Vertex AI */
-            settings_set(settings, row, value, "AIP_HTTP_PORT", problems);
-    }
+    spell(setting->key, "CELLSERVE_", '_', true, out, size);
 }
 
 const struct setting *settings_flag(const char *flag)

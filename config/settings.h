@@ -60,9 +60,11 @@ void settings_init(struct settings *settings);
 /* Read the configuration file. Every problem is added; models are listed, not loaded. */
 void settings_read_file(struct settings *settings, const char *path, struct problems *problems);
 
-/* Apply CELLSERVE_… from the environment, PORT where CELLSERVE_PORT is not set, and what stands in the file that a
-   CELLSERVE_…_FILE names, for texts. */
-void settings_read_environment(struct settings *settings, struct problems *problems);
+/* A host without the brackets that an IPv6 address may stand in: "::" of "[::]". */
+void settings_plain_host(const char *host, char *out, size_t size);
+
+/* The environment variable of a setting: CELLSERVE_LIMITS_MAX_ROWS. */
+void settings_variable(const struct setting *setting, char *out, size_t size);
 
 /* The setting that a flag ("--limits-max-rows", "--log") stands for, or NULL. */
 const struct setting *settings_flag(const char *flag);

@@ -1,6 +1,8 @@
 /* Reading of arguments. */
 #include "cli.h"
 
+#include "config/environment.h"
+
 #include "number_lanes.h"
 
 #include <errno.h>

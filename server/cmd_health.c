@@ -1,6 +1,8 @@
 /* health: asks a server whether it is ready; a few lines of HTTP, so that an image needs no curl. */
 #include "cli.h"
 
+#include "config/environment.h"
+
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +10,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { TIMEOUT_S = 5 };
+enum { TIMEOUT_S = 5, URL_BYTES = 192 };
 
 /* The parts of http://host[:port][/path]. */
 struct url {
@@ -66,11 +68,12 @@ static int connect_to(const struct url *url)
 static int get_status(const struct url *url)
 {
     char text[1024];
+    bool v6 = strchr(url->host, ':') != NULL;
     int fd = connect_to(url), status = 0;
     if (fd < 0)
         return 0;
-    int n =
-        snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", url->path, url->host);
+    int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nConnection: close\r\n\r\n", url->path,
+                     v6 ? "[" : "", url->host, v6 ? "]" : "", url->port);
     size_t have = 0;
     if (send(fd, text, (size_t)n, MSG_NOSIGNAL) == n) {
         ssize_t more;
@@ -84,17 +87,27 @@ static int get_status(const struct url *url)
     return status;
 }
 
+/* Where the server of this environment listens: on a wildcard address, its loopback one. */
+static void own_url(char *out, size_t size)
+{
+    const char *host = getenv("CELLSERVE_HOST"), *name, *port = environment_port(&name);
+    char plain[128];
+    if (!host || !*host || !strcmp(host, "0.0.0.0"))
+        host = "127.0.0.1";
+    settings_plain_host(host, plain, sizeof plain);
+    if (!strcmp(plain, "::"))
+        snprintf(plain, sizeof plain, "::1");
+    snprintf(out, size, strchr(plain, ':') ? "http://[%s]:%.8s" : "http://%s:%.8s", plain, port ? port : "8080");
+}
+
 int command_health(const struct command *command, int argc, char **argv)
 {
     struct cli cli;
     struct url url;
-    char own[64];
+    char own[URL_BYTES];
     int code = cli_read(&cli, command, NULL, argc, argv);
     if (code < 0) {
-        const char *port = getenv("CELLSERVE_PORT");
-        if (!port)
-            port = getenv("PORT");
-        snprintf(own, sizeof own, "http://127.0.0.1:%.8s", port ? port : "8080");
+        own_url(own, sizeof own);
         const char *text = cli.positional ? cli.positional : own;
         if (!parse(text, &url)) {
             code = cli_bad_usage(command, "expected http://host:port, found", text);

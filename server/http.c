@@ -542,10 +542,11 @@ static void on_panic(void *cls, const char *file, unsigned line, const char *rea
 
 static int listen_on(const char *host, int64_t port, char *error, size_t error_size)
 {
-    char service[8];
+    char service[8], plain[256];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
     snprintf(service, sizeof service, "%d", (int)port);
-    int status = getaddrinfo(host, service, &hints, &found), fd = -1, one = 1;
+    settings_plain_host(host, plain, sizeof plain);
+    int status = getaddrinfo(plain, service, &hints, &found), fd = -1, one = 1;
     if (status) {
         snprintf(error, error_size, "host %s: %s", host, gai_strerror(status));
         return -1;

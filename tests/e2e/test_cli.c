@@ -1,7 +1,9 @@
 /* The command line: exit codes, messages, settings in all three spellings. */
 #include "e2e.h"
 
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -233,6 +235,45 @@ static void model_alone_is_served_as_default(void **state)
     expect("$B health ftp://a 2>&1", 2, "expected http://host:port");
 }
 
+/* Addresses of IPv6, with brackets and without, and what health makes of them. */
+static void ipv6_addresses_are_served(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"[::]", "::", "[::1]", "::1"};
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const struct sockaddr_in6 loopback = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    bool has_ipv6 = fd >= 0 && !bind(fd, (const struct sockaddr *)&loopback, sizeof loopback);
+    if (fd >= 0)
+        close(fd);
+    if (!has_ipv6)
+        skip();
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+        struct daemon server;
+        char path[512], command[256];
+        snprintf(path, sizeof path, "%s/demo/seed", SOURCE_DIR);
+        daemon_start(&server, NULL, (const char *const[]){path, "--host", hosts[i], NULL});
+        assert_int_equal(strncmp(server.url, i < 2 ? "http://[::]:" : "http://[::1]:", i < 2 ? 12 : 13), 0);
+        snprintf(command, sizeof command, "$B health %s", server.url);
+        expect(command, 0, "answers 200 on /readyz");
+        snprintf(command, sizeof command, "CELLSERVE_HOST='%s' CELLSERVE_PORT=%d $B health", hosts[i], server.port);
+        expect(command, 0, "answers 200 on /readyz");
+        assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    }
+    expect("$B serve $S/demo/seed --host '[::' 2>&1", 1, "host [::: ");
+}
+
+/* What Kubernetes sets for a Service of our name does not stop a start; a misspelt variable does. */
+static void variables_are_checked(void **state)
+{
+    (void)state;
+    expect("CELLSERVE_SERVICE_HOST=10.0.0.1 CELLSERVE_PORT=tcp://10.0.0.1:80 CELLSERVE_PORT_80_TCP=tcp://10.0.0.1:80 "
+           "$B check --config $S/demo/cellserve.json 2>&1",
+           0, "");
+    expect("CELLSERVE_LIMITS_MAX_ROW=1 $B check --config $S/demo/cellserve.json 2>&1", 1,
+           "CELLSERVE_LIMITS_MAX_ROW: unknown variable; did you mean \"CELLSERVE_LIMITS_MAX_ROWS\"?");
+    expect("CELLSERVE_PORT=tcp://10.0.0.1:80 $B health 2>&1; true", 0, "http://127.0.0.1:8080 ");
+}
+
 static void versions_folder_serves_the_highest(void **state)
 {
     (void)state;
@@ -279,6 +320,8 @@ int main(void)
         cmocka_unit_test(bench_prints_its_machine),
         cmocka_unit_test(settings_have_three_spellings),
         cmocka_unit_test(model_alone_is_served_as_default),
+        cmocka_unit_test(ipv6_addresses_are_served),
+        cmocka_unit_test(variables_are_checked),
         cmocka_unit_test(versions_folder_serves_the_highest),
         cmocka_unit_test(a_taken_port_is_an_error),
     };

@@ -141,6 +141,7 @@ static void a_helper_that_fails_is_reported(void **state)
     write_bytes("x", 1);
     archive_set_program("/nonexistent/cellserve");
     refused("the process that reads it cannot be started");
+    refused("/nonexistent/cellserve is not there; mount /proc");
     archive_set_program("/bin/true"); /* says that all is well, and hands nothing over */
     refused("not a safetensors file");
     archive_set_program("/bin/ls"); /* does not know the argument */

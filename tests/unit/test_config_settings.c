@@ -1,3 +1,4 @@
+#include "config/environment.h"
 #include "config/settings.h"
 #include "unit.h"
 
@@ -140,6 +141,74 @@ static void environment_and_flags_are_spelt_by_one_rule(void **state)
     settings_close(&s);
 }
 
+/* A variable of the environment alone: the errors that it makes. */
+static void with_variable(const char *name, const char *value, const char *error)
+{
+    struct settings s;
+    struct problems problems = {0};
+    settings_init(&s);
+    setenv(name, value, 1);
+    settings_read_environment(&s, &problems);
+    unsetenv(name);
+    assert_int_equal(problems.n_errors, error ? 1 : 0);
+    if (error)
+        assert_string_equal(problems.errors[0], error);
+    assert_int_equal(s.port, 8080);
+    problems_close(&problems);
+    settings_close(&s);
+}
+
+static void misspelt_variables_are_errors(void **state)
+{
+    (void)state;
+    static const char *const others[][2] = {
+        /* of Kubernetes, for Services named cellserve and cellserve-redis */
+        {"CELLSERVE_SERVICE_HOST", "10.0.0.1"},
+        {"CELLSERVE_SERVICE_PORT", "80"},
+        {"CELLSERVE_SERVICE_PORT_HTTP", "80"},
+        {"CELLSERVE_PORT", "tcp://10.0.0.1:80"},
+        {"CELLSERVE_PORT_8080_TCP", "tcp://10.0.0.1:8080"},
+        {"CELLSERVE_PORT_8080_TCP_PROTO", "tcp"},
+        {"CELLSERVE_PORT_8080_TCP_PORT", "8080"},
+        {"CELLSERVE_PORT_8080_TCP_ADDR", "10.0.0.1"},
+        {"CELLSERVE_PORT_53_UDP", "udp://10.0.0.1:53"},
+        {"CELLSERVE_REDIS_SERVICE_HOST", "10.0.0.1"},
+        {"CELLSERVE_REDIS_PORT", "tcp://10.0.0.1:6379"},
+        {"CELLSERVE_REDIS_PORT_6379_TCP_ADDR", "10.0.0.1"},
+        /* of the kernels, of scripts, of nobody */
+        {"CELLSERVE_ISA", "c"},
+        {"CELLSERVE_IMAGE", "cellserve:2"},
+        {"CELLSERVE_TEST_ULP", "1"},
+        {"CELLSERVER_HOST", "a"},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        with_variable(others[i][0], others[i][1], NULL);
+    with_variable("CELLSERVE_LIMITS_MAX_ROSW", "1",
+                  "CELLSERVE_LIMITS_MAX_ROSW: unknown variable; did you mean \"CELLSERVE_LIMITS_MAX_ROWS\"?");
+    with_variable("CELLSERVE_MAX_ROWS", "1",
+                  "CELLSERVE_MAX_ROWS: unknown variable; did you mean \"CELLSERVE_LIMITS_MAX_ROWS\"?");
+    with_variable("CELLSERVE_SESSIONS_STORE_FIEL", "/a",
+                  "CELLSERVE_SESSIONS_STORE_FIEL: unknown variable; did you mean \"CELLSERVE_SESSIONS_STORE_FILE\"?");
+    with_variable("CELLSERVE_PORT_FILE", "/a",
+                  "CELLSERVE_PORT_FILE: unknown variable; did you mean \"CELLSERVE_PORT\"?");
+    with_variable("CELLSERVE_DEBUG", "1", "CELLSERVE_DEBUG: unknown variable");
+    with_variable("CELLSERVE_PORT_80_HTTP", "1", "CELLSERVE_PORT_80_HTTP: unknown variable");
+    with_variable("CELLSERVE_SOMETHING", "", "CELLSERVE_SOMETHING: unknown variable");
+    with_variable("CELLSERVE_PORT", "nine", "CELLSERVE_PORT: expected a whole number from 0 to 65535, found \"nine\"");
+}
+
+static void brackets_of_hosts_are_taken_off(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {{"[::]", "::"}, {"[::1]", "::1"}, {"::1", "::1"}, {"127.0.0.1", "127.0.0.1"},
+                                          {"[]", "[]"},   {"[::", "[::"},   {"", ""}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char plain[32];
+        settings_plain_host(rows[i][0], plain, sizeof plain);
+        assert_string_equal(plain, rows[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +216,8 @@ int main(void)
         cmocka_unit_test(files_are_read),
         cmocka_unit_test(wrong_values_are_placed),
         cmocka_unit_test(environment_and_flags_are_spelt_by_one_rule),
+        cmocka_unit_test(misspelt_variables_are_errors),
+        cmocka_unit_test(brackets_of_hosts_are_taken_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
