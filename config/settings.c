@@ -47,6 +47,7 @@ const struct setting settings_table[] = {
     INT("limits.max_response_bytes", max_response_bytes, 1024, INT64_C(1) << 34, "268435456", "largest answer"),
     INT("limits.max_inflight_bytes", max_inflight_bytes, 1024, INT64_C(1) << 40, "1073741824",
         "memory of all requests at a time"),
+    INT("limits.max_streams", max_streams, 1, 1 << 20, "512", "streams that are open at a time"),
     INT("limits.heartbeat_ms", heartbeat_ms, 10, 3600000, "5000", "a stream without an output for so long gets a sign of life"),
     TEXT("sessions.store", session_store, "memory", NULL,
         "where sessions are kept: memory, or redis://[:password@]host[:port][/db], or redis+unix:///path/of/socket"),

@@ -31,7 +31,7 @@ struct settings {
     int64_t max_batch_rows, max_queue_delay_us;
     int64_t max_body_bytes, max_rows, max_timesteps, max_queue, max_connections;
     int64_t read_timeout_ms, request_timeout_ms, drain_delay_ms, drain_timeout_ms;
-    int64_t max_response_bytes, max_inflight_bytes, heartbeat_ms;
+    int64_t max_response_bytes, max_inflight_bytes, heartbeat_ms, max_streams;
     char *session_store;
     int64_t session_ttl_s, session_max, session_max_bytes;
     char *log_format, *log_level;

@@ -15,6 +15,10 @@ enum { CHUNK_NS = 2000000, CHUNK_LEAST_ROW_STEPS = 16 };
    own may have more). */
 enum { WHOLE_ROW_STEPS = 16384 };
 
+/* How long a prediction has its seats while others wait for them. A stream may be endless, so it is short; of the others
+   most are through before, so that they keep their order. */
+enum { SLICE_NS = 100000000, STREAM_SLICE_NS = 20000000 };
+
 bool flight_takes(const struct flight *flight, const struct prediction *p)
 {
     return flight->model == p->batch.model && flight->sequences == p->batch.sequences;
@@ -28,6 +32,7 @@ struct flight *flight_open(const struct prediction *p, size_t room)
     *flight = (struct flight){.model = p->batch.model,
                               .sequences = p->batch.sequences,
                               .in_parts = p->batch.model->chain.divisible,
+                              .streams = p->request->stream,
                               .room = room,
                               .share = {p->request->memory.memory, 0}};
     flight->last = &flight->first;
@@ -54,6 +59,7 @@ void flight_close(struct flight *flight)
 void flight_add(struct flight *flight, struct prediction *p)
 {
     p->next = NULL;
+    p->seated_ns = 0;
     *flight->last = p;
     flight->last = &p->next;
 }
@@ -91,7 +97,7 @@ static struct prediction *let_out(struct flight *flight)
 }
 
 /* One row of each prediction in turn, so that a small one need not wait for a large one to be through. */
-static void let_in(struct flight *flight)
+static void let_in(struct flight *flight, int64_t now)
 {
     size_t row_steps = 0;
     for (bool more = true; more && flight->n < flight->room;) {
@@ -105,9 +111,55 @@ static void let_in(struct flight *flight)
             if (!flight->in_parts && flight->n && row_steps > WHOLE_ROW_STEPS)
                 return;
             flight->seats[flight->n++] = (struct flight_seat){.owner = p, .b = p->admitted++};
+            p->seated_ns = p->seated_ns ? p->seated_ns : now;
             more = true;
         }
     }
+}
+
+static bool has_had_its_slice(const struct flight *flight, const struct prediction *p, int64_t now)
+{
+    return p->seated_ns && now - p->seated_ns >= (flight->streams ? STREAM_SLICE_NS : SLICE_NS);
+}
+
+/* Take out up to `most` predictions whose slice is over, and free their seats. */
+static struct prediction *slices_over(struct flight *flight, int64_t now, size_t most)
+{
+    struct prediction *out = NULL, **out_last = &out, **at = &flight->first, *p;
+    while (flight->in_parts && (p = *at)) {
+        if (!most || !has_had_its_slice(flight, p, now)) {
+            at = &p->next;
+            continue;
+        }
+        leave(flight, p);
+        p->admitted = 0;
+        *at = p->next;
+        p->next = NULL;
+        *out_last = p;
+        out_last = &p->next;
+        most--;
+    }
+    flight->last = flight->in_parts ? at : flight->last;
+    return out;
+}
+
+struct prediction *flight_yield(struct flight *flight, size_t most)
+{
+    return slices_over(flight, clock_ns(), most);
+}
+
+/* Where a prediction has no seat at all, those whose slice is over are behind it. */
+static void take_turns(struct flight *flight, int64_t now)
+{
+    const struct prediction *waiting = flight->n == flight->room ? flight->first : NULL;
+    while (waiting && waiting->seated_ns)
+        waiting = waiting->next;
+    struct prediction *next, *p = waiting ? slices_over(flight, now, SIZE_MAX) : NULL;
+    for (; p; p = next) {
+        next = p->next;
+        flight_add(flight, p);
+    }
+    let_in(flight, now);
 }
 
 static bool is_over(struct prediction *p)
@@ -387,11 +439,12 @@ struct prediction *flight_sweep(struct flight *flight)
 struct prediction *flight_advance(struct flight *flight, struct worker *worker, struct metrics *metrics)
 {
     struct model_work work = {.floats = 0};
-    let_in(flight);
+    int64_t began = clock_ns();
+    let_in(flight, began);
+    take_turns(flight, began);
     if (!flight->n)
         return let_out(flight);
     metrics_batch(metrics, flight->model->name, flight->n);
-    int64_t began = clock_ns();
     size_t copies = cut_rows(flight);
     /* the model may have been loaded after the worker was started */
     if (!arena_reserve(&worker->arena, flight->model->scratch_bytes) ||

@@ -20,6 +20,7 @@ struct flight {
     const struct model *model;
     bool sequences;
     bool in_parts; /* a chunk of timesteps at a time; else rows that come aboard together run to their end */
+    bool streams;  /* the predictions are all streams; else none is */
     struct prediction *first, **last; /* in order of arrival */
     struct flight_seat *seats;
     size_t n, room;
@@ -44,6 +45,10 @@ void flight_add(struct flight *flight, struct prediction *p);
 
 /* Returns the predictions that nobody waits for any more, linked; their failure is set, their rows have left. */
 struct prediction *flight_sweep(struct flight *flight);
+
+/* Take out up to `most` predictions whose time slice is over, linked: those who have none of the worker's time yet are to
+   have theirs. */
+struct prediction *flight_yield(struct flight *flight, size_t most);
 
 /* Let rows in and run a chunk. Returns the predictions that are through with it, linked: all of their rows are done, or
    their failure is set, or the reader of their stream is to catch up. */

@@ -281,6 +281,7 @@ void metrics_write(struct server *server, struct buffer *out)
         write_models(server, out);
     }
     gauge(out, "queue_depth", "Requests that wait for a worker.", (double)queued);
+    gauge(out, "streams", "Streams that are open.", (double)server->streams.n);
     gauge(out, "running_requests", "Requests that a worker is computing.", (double)running);
     gauge(out, "connections", "Open connections.", (double)server->connections);
     gauge(out, "inflight_bytes", "Memory that requests hold.", (double)server->memory.used);

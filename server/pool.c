@@ -19,15 +19,22 @@ enum { LEAST_ALONE_NS = 25000000 };
 static const int64_t most_alone_ns = 30000000000;
 
 /* Under the lock. */
-static struct task *first_task(struct pool *pool)
+static bool any_waits(const struct pool *pool)
 {
-    struct task *task = pool->first;
-    pool->first = task->next;
-    if (!pool->first) {
-        pool->last = &pool->first;
+    return pool->lines[POOL_QUEUE].n || pool->lines[POOL_TURNS].n;
+}
+
+/* Under the lock. */
+static struct task *first_task(struct pool *pool, enum pool_line which)
+{
+    struct task_line *line = &pool->lines[which];
+    struct task *task = line->first;
+    line->first = task->next;
+    if (!line->first)
+        line->last = &line->first;
+    line->n--;
+    if (!any_waits(pool))
         atomic_store(&pool->host.recall, false);
-    }
-    pool->queued--;
     pool->running++;
     return task;
 }
@@ -66,7 +73,7 @@ static struct task *take(struct pool *pool)
     struct task *task = NULL;
     bool watched = true;
     pthread_mutex_lock(&pool->lock);
-    while (!pool->first && !pool->closing) {
+    while (!any_waits(pool) && !pool->closing) {
         if (pool->invitation) {
             help(pool);
             watched = false;
@@ -79,8 +86,8 @@ static struct task *take(struct pool *pool)
             pool->sleeping--;
         }
     }
-    if (pool->first)
-        task = first_task(pool);
+    if (any_waits(pool))
+        task = first_task(pool, pool->lines[POOL_QUEUE].n ? POOL_QUEUE : POOL_TURNS);
     pthread_mutex_unlock(&pool->lock);
     return task;
 }
@@ -164,7 +171,8 @@ static void *work_pinned(void *argument)
 bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, size_t scratch_bytes)
 {
     *pool = (struct pool){.max_queued = max_queued, .host = {.invite = invite, .withdraw = withdraw, .relax = relax}};
-    pool->last = &pool->first;
+    for (size_t i = 0; i < POOL_LINES; i++)
+        pool->lines[i].last = &pool->lines[i].first;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -191,12 +199,13 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
 }
 
 /* Under the lock. */
-static void add(struct pool *pool, struct task *task)
+static void add(struct pool *pool, struct task *task, enum pool_line which)
 {
+    struct task_line *line = &pool->lines[which];
     task->next = NULL;
-    *pool->last = task;
-    pool->last = &task->next;
-    pool->queued++;
+    *line->last = task;
+    line->last = &task->next;
+    line->n++;
     atomic_store(&pool->host.recall, true);
     atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
     pthread_cond_signal(&pool->waiting);
@@ -205,29 +214,38 @@ static void add(struct pool *pool, struct task *task)
 bool pool_try_add(struct pool *pool, struct task *task)
 {
     pthread_mutex_lock(&pool->lock);
-    bool room = pool->queued < pool->max_queued && !pool->closing;
+    bool room = pool->lines[POOL_QUEUE].n < pool->max_queued && !pool->closing;
     if (room)
-        add(pool, task);
+        add(pool, task, POOL_QUEUE);
     pthread_mutex_unlock(&pool->lock);
     return room;
 }
 
-void pool_add_again(struct pool *pool, struct task *task)
+void pool_add_again(struct pool *pool, struct task *task, enum pool_line line)
 {
     pthread_mutex_lock(&pool->lock);
-    add(pool, task);
+    add(pool, task, line);
     pthread_mutex_unlock(&pool->lock);
 }
 
-struct task *pool_take(struct pool *pool, size_t most)
+/* Under the lock. */
+static size_t share_of(const struct pool *pool, enum pool_line line)
+{
+    return (pool->lines[line].n + pool->n_workers - 1) / pool->n_workers;
+}
+
+struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t waiting[POOL_LINES])
 {
     struct task *taken = NULL, **last = &taken;
     pthread_mutex_lock(&pool->lock);
-    size_t share = (pool->queued + pool->n_workers - 1) / pool->n_workers;
-    for (size_t i = 0; i < share && i < most; i++) {
-        *last = first_task(pool);
-        last = &(*last)->next;
-        *last = NULL;
+    for (size_t line = 0; line < POOL_LINES; line++) {
+        size_t share = share_of(pool, line);
+        for (size_t i = 0; i < share && i < most[line]; i++) {
+            *last = first_task(pool, line);
+            last = &(*last)->next;
+            *last = NULL;
+        }
+        waiting[line] = share_of(pool, line);
     }
     pthread_mutex_unlock(&pool->lock);
     return taken;
@@ -237,7 +255,7 @@ void pool_wait(struct pool *pool, int64_t until_ns)
 {
     const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
     pthread_mutex_lock(&pool->lock);
-    while (!pool->first && !pool->closing && !pthread_cond_timedwait(&pool->waiting, &pool->lock, &until))
+    while (!any_waits(pool) && !pool->closing && !pthread_cond_timedwait(&pool->waiting, &pool->lock, &until))
         ;
     pthread_mutex_unlock(&pool->lock);
 }
@@ -249,23 +267,30 @@ void pool_done(struct pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
-void pool_expire(struct pool *pool, int64_t now_ns, bool all)
+/* Under the lock: take those past their deadline out of a line. */
+static void expire_line(struct task_line *line, int64_t now_ns, bool all, struct task **expired)
 {
-    struct task *expired = NULL, *task;
-    pthread_mutex_lock(&pool->lock);
-    struct task **at = &pool->first;
+    struct task **at = &line->first, *task;
     while ((task = *at)) {
         if (all || task->deadline_ns <= now_ns) {
             *at = task->next;
-            task->next = expired;
-            expired = task;
-            pool->queued--;
+            task->next = *expired;
+            *expired = task;
+            line->n--;
         } else {
             at = &task->next;
         }
     }
-    pool->last = at;
-    atomic_store(&pool->host.recall, pool->first != NULL);
+    line->last = at;
+}
+
+void pool_expire(struct pool *pool, int64_t now_ns, bool all)
+{
+    struct task *expired = NULL, *task;
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < POOL_LINES; i++)
+        expire_line(&pool->lines[i], now_ns, all, &expired);
+    atomic_store(&pool->host.recall, any_waits(pool));
     pthread_mutex_unlock(&pool->lock);
     while ((task = expired)) {
         expired = task->next;
@@ -276,7 +301,7 @@ void pool_expire(struct pool *pool, int64_t now_ns, bool all)
 void pool_load(struct pool *pool, size_t *queued, size_t *running)
 {
     pthread_mutex_lock(&pool->lock);
-    *queued = pool->queued;
+    *queued = pool->lines[POOL_QUEUE].n;
     *running = pool->running;
     pthread_mutex_unlock(&pool->lock);
 }

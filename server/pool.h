@@ -1,5 +1,5 @@
 /* A bounded queue of tasks and the workers that run them; knows nothing of HTTP. Workers without a task help those that
-   have a large one. */
+   have a large one. Long tasks that take turns have a line of their own, so that they are in nobody's way. */
 #ifndef SERVER_POOL_H
 #define SERVER_POOL_H
 
@@ -28,11 +28,19 @@ struct task {
     int64_t deadline_ns;
 };
 
+/* Idle workers take from the first line that has a task; those that run tasks say from which they take more. */
+enum pool_line { POOL_QUEUE, POOL_TURNS, POOL_LINES };
+
+struct task_line {
+    struct task *first, **last;
+    size_t n;
+};
+
 struct pool {
     pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
     pthread_cond_t waiting;
-    struct task *first, **last;
-    size_t queued, max_queued, running;
+    struct task_line lines[POOL_LINES];
+    size_t max_queued, running; /* POOL_TURNS is not bounded here */
     bool closing;
     struct team *invitation; /* a run that has seats for idle workers */
     int64_t invited_ns;      /* when somebody last wanted help */
@@ -52,13 +60,14 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
 /* Queue a task; never blocks. False when the queue is full. */
 bool pool_try_add(struct pool *pool, struct task *task);
 
-/* Queue a task that was taken before and put aside: there is always room for it. */
-void pool_add_again(struct pool *pool, struct task *task);
+/* Put a task that was taken before into a line again: there is always room for it. */
+void pool_add_again(struct pool *pool, struct task *task, enum pool_line line);
 
-/* For a worker that runs tasks: some more of those that wait, linked, at most `most` and this worker's share. */
-struct task *pool_take(struct pool *pool, size_t most);
+/* For a worker that runs tasks: more of those that wait, linked; of each line at most `most` and this worker's share.
+   waiting: its share of what waits still. */
+struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t waiting[POOL_LINES]);
 
-/* For a worker: wait until a task waits, or until then. */
+/* For a worker that has room for tasks of every line: wait until a task waits, or until then. */
 void pool_wait(struct pool *pool, int64_t until_ns);
 
 /* A task that was taken is through, or put aside. */
@@ -67,7 +76,7 @@ void pool_done(struct pool *pool);
 /* Take tasks past their deadline (or all of them) out of the queue and call their expire. */
 void pool_expire(struct pool *pool, int64_t now_ns, bool all);
 
-/* Tasks that wait, and that run. */
+/* Tasks that wait in the queue, and that run. */
 void pool_load(struct pool *pool, size_t *queued, size_t *running);
 
 /* Run what is queued, then end and join the workers. */

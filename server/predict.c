@@ -44,8 +44,8 @@ static bool begin_stream(struct prediction *p)
         return failure_set(&p->failure, 400, "not_streamable", "",
                            "This model gives its outputs at the end alone: it has a layer (Bidirectional, Flatten, "
                            "pooling, …) that needs whole sequences. Accept: application/json will do.");
-    if (!stream_open(p->request, p->request->stream_form))
-        return failure_overloaded(&p->failure);
+    if (!stream_open(p->request, p->request->stream_form, &p->failure))
+        return false;
     if (p->return_sequences < 0 && p->rollout.steps < 0)
         p->return_sequences = !rnn_model_output(chain, 0, true, &shape, NULL);
     return true;

@@ -125,8 +125,10 @@ static bool admit(struct prediction *p)
     double numbers = (double)batch->outputs_floats + (double)(batch->n_rows * batch->model->chain.state_elems);
     double work =
         (double)(batch->timesteps + batch->n_rows * batch->rolled) * batch->model->row_step_ns + numbers * ENCODE_NS;
-    return admission_refine(&request->server->admission, work, request->task.deadline_ns - clock_ns(),
-                            &request->work_ns) ||
+    if (request->stream) /* the others do not wait for it */
+        work = 0;
+    int64_t left_ns = streams_leave(&request->server->streams, request->task.deadline_ns - clock_ns());
+    return admission_refine(&request->server->admission, work, left_ns, &request->work_ns) ||
            failure_too_late(&p->failure);
 }
 
@@ -286,7 +288,8 @@ void prediction_end(struct prediction *p)
     if (!p->answered || p->failure.status)
         prediction_answer(p);
     double took = (double)(request->timing.decode + request->timing.encode) + p->cost_ns;
-    admission_leave(&request->server->admission, p->finished ? request->body_bytes : 0, took, &request->work_ns);
+    bool telling = p->finished && !prediction_in_pieces(p); /* how long a roll-out is, its body's size does not say */
+    admission_leave(&request->server->admission, telling ? request->body_bytes : 0, took, &request->work_ns);
     drop(p);
     hand_back(request);
 }

@@ -33,7 +33,8 @@ struct prediction {
 
     /* how far its rows are: let into a flight, and done; how far each is, its batch knows */
     size_t admitted, finished;
-    bool behind;                   /* it left its flight for the reader of its stream to catch up */
+    bool behind;                   /* it left its flight, for the reader of its stream to catch up or for others */
+    int64_t seated_ns;             /* since when its rows have seats there; 0: they have none yet */
     double cost_ns;                /* its share of the chunks it took part in */
     int64_t decoded_ns, looked_ns; /* when decoding ended; when it was last seen that the client is there */
 };

@@ -268,7 +268,8 @@ bool route_admit(struct request *request, uint64_t bytes)
     struct failure failure = {.status = 0};
     if (used > limit || bytes > limit - used)
         failure_overloaded(&failure);
-    else if (!admission_enter(&server->admission, bytes, request->timeout_ms * NS_PER_MS, &request->work_ns))
+    else if (!admission_enter(&server->admission, bytes,
+                              streams_leave(&server->streams, request->timeout_ms * NS_PER_MS), &request->work_ns))
         failure_too_late(&failure);
     if (failure.status)
         answer_failure(request, &failure);

@@ -76,7 +76,7 @@ void session_write(const struct prediction *p, struct buffer *out)
 
 static void go_on(struct request *request)
 {
-    pool_add_again(&request->server->pool, &request->task);
+    pool_add_again(&request->server->pool, &request->task, POOL_QUEUE);
 }
 
 static void turn_came(struct turn *turn)

@@ -22,12 +22,28 @@ void streams_close(struct streams *streams)
     pthread_mutex_destroy(&streams->lock);
 }
 
-bool stream_open(struct request *request, enum stream_form form)
+/* Streams of a server at a time. */
+static bool count_in(struct request *request, struct failure *failure)
 {
-    struct stream *stream = calloc(1, sizeof *stream);
+    size_t most = (size_t)request->server->settings->max_streams;
+    if (atomic_fetch_add(&request->server->streams.n, 1) < most)
+        return true;
+    atomic_fetch_sub(&request->server->streams.n, 1);
+    return failure_set(failure, 503, "stream_limit", "",
+                       "%zu streams are open already (limits.max_streams); try again, or take the answer as a whole.",
+                       most);
+}
+
+bool stream_open(struct request *request, enum stream_form form, struct failure *failure)
+{
     struct streams *all = &request->server->streams;
-    if (!stream)
+    if (!count_in(request, failure))
         return false;
+    struct stream *stream = calloc(1, sizeof *stream);
+    if (!stream) {
+        atomic_fetch_sub(&all->n, 1);
+        return failure_overloaded(failure);
+    }
     stream->all = all;
     stream->request = request;
     stream->form = form;
@@ -55,9 +71,15 @@ void stream_close(struct stream *stream)
     if (stream->next)
         stream->next->self = stream->self;
     pthread_mutex_unlock(&stream->all->lock);
+    atomic_fetch_sub(&stream->all->n, 1);
     buffer_close(&stream->text);
     pthread_mutex_destroy(&stream->lock);
     free(stream);
+}
+
+int64_t streams_leave(const struct streams *streams, int64_t ns)
+{
+    return streams->n ? ns / 2 : ns;
 }
 
 /* Under the lock: what the reader has taken need not be kept. */
@@ -91,7 +113,7 @@ static bool writer_may_go(struct stream *stream, bool anyhow)
 
 static void queue_again(struct stream *stream)
 {
-    pool_add_again(&stream->request->server->pool, &stream->request->task);
+    pool_add_again(&stream->request->server->pool, &stream->request->task, POOL_TURNS);
 }
 
 void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all)

@@ -7,6 +7,7 @@
 #include "failure.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -38,18 +39,22 @@ struct stream {
 struct streams {
     pthread_mutex_t lock; /* guards the list */
     struct stream *first;
+    atomic_size_t n;
 };
 
 void streams_init(struct streams *streams);
 void streams_close(struct streams *streams);
+
+/* Of ns of workers' time, those that streams leave to the other requests. */
+int64_t streams_leave(const struct streams *streams, int64_t ns);
 
 /* Write a heartbeat where nothing was written since then; all: let those that are put aside go on, to their end. */
 void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all);
 
 /* ---- the worker's side ---- */
 
-/* The answer of a request becomes a stream; false when out of memory. */
-bool stream_open(struct request *request, enum stream_form form);
+/* The answer of a request becomes a stream; false with *failure set when out of memory, or when there are too many. */
+bool stream_open(struct request *request, enum stream_form form, struct failure *failure);
 
 /* The head of the answer can go out, if it has not; from now on errors are events. */
 void stream_begin(struct stream *stream);

@@ -145,11 +145,54 @@ static void a_request_may_wait_for_company(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
+/* A batch may be larger than what a worker holds otherwise; while it is not full it waits. */
+static void large_batches_fill(void **state)
+{
+    (void)state;
+    enum { ROWS = 100 };
+    struct daemon server;
+    char answer[65536];
+    int fds[ROWS];
+    start(&server, ", \"batching\": {\"max_queue_delay_us\": 1000000, \"max_batch_rows\": 100}");
+    for (int i = 0; i < ROWS; i++)
+        fds[i] = post_row(&server, 1, "");
+    for (int i = 0; i < ROWS; i++)
+        assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
+    assert_true(metric(&server, "cellserve_batch_rows_sum") == ROWS);
+    assert_true(metric(&server, "cellserve_batch_rows_count") == 1);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* A worker that holds as many as it may does not wait for more, and nobody who waits keeps a processor busy. */
+static void a_full_worker_does_not_wait(void **state)
+{
+    (void)state;
+    enum { REQUESTS = 70 };
+    struct daemon server;
+    char answer[65536];
+    int fds[REQUESTS];
+    start(&server, ", \"batching\": {\"max_queue_delay_us\": 1000000, \"max_batch_rows\": 40}");
+    double began = now_ms(), cpu = metric(&server, "process_cpu_seconds_total");
+    for (int i = 0; i < REQUESTS; i++)
+        fds[i] = raw_post(&server, "",
+                          i % 2 ? "{\"model\": \"other\", \"instances\": [[[1]]]}" : "{\"instances\": [[[1]]]}");
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
+    if (!SANITIZED)
+        assert_true(now_ms() - began < 900);
+    for (int i = 60; i < REQUESTS; i++)
+        assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
+    if (!SANITIZED)
+        assert_true(metric(&server, "process_cpu_seconds_total") - cpu < 0.5);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_sequences_overtake_long_ones), cmocka_unit_test(models_share_a_worker),
-        cmocka_unit_test(one_row_at_a_time_is_in_order), cmocka_unit_test(a_request_has_its_own_deadline),
-        cmocka_unit_test(a_request_may_wait_for_company)};
+        cmocka_unit_test(one_row_at_a_time_is_in_order),      cmocka_unit_test(a_request_has_its_own_deadline),
+        cmocka_unit_test(a_request_may_wait_for_company),     cmocka_unit_test(large_batches_fill),
+        cmocka_unit_test(a_full_worker_does_not_wait)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

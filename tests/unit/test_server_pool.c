@@ -81,6 +81,42 @@ static void a_full_queue_refuses_and_deadlines_expire(void **state)
     assert_true(jobs[0].ran == 1 && !jobs[1].ran && !jobs[2].ran && !jobs[3].ran);
 }
 
+/* What takes turns waits in a line of its own: it fills no queue, and a worker takes of each line what it has room for. */
+static void lines_are_apart(void **state)
+{
+    (void)state;
+    struct pool pool;
+    struct job jobs[9];
+    size_t queued, busy, waiting[POOL_LINES];
+    gate = 1;
+    running = 0;
+    assert_true(pool_start(&pool, 1, false, 3, 4096));
+    for (int i = 0; i < 9; i++)
+        jobs[i] = (struct job){.task = {.run = run_job, .expire = expire_job, .deadline_ns = i == 4 ? 5 : 10}};
+    assert_true(pool_try_add(&pool, &jobs[0].task));
+    while (!running)
+        nap();
+    for (int i = 1; i < 6; i++)
+        pool_add_again(&pool, &jobs[i].task, POOL_TURNS);
+    for (int i = 6; i < 9; i++)
+        assert_true(pool_try_add(&pool, &jobs[i].task));
+    pool_load(&pool, &queued, &busy);
+    assert_int_equal(queued, 3);
+    struct task *taken = pool_take(&pool, (const size_t[POOL_LINES]){2, 1}, waiting);
+    assert_ptr_equal(taken, &jobs[6].task);
+    assert_ptr_equal(taken->next, &jobs[7].task);
+    assert_ptr_equal(taken->next->next, &jobs[1].task);
+    assert_null(taken->next->next->next);
+    assert_int_equal(waiting[POOL_QUEUE], 1);
+    assert_int_equal(waiting[POOL_TURNS], 4);
+    assert_null(pool_take(&pool, (const size_t[POOL_LINES]){0, 0}, waiting));
+    pool_expire(&pool, 7, false);
+    assert_true(jobs[4].expired == 1 && !jobs[5].expired);
+    gate = 0;
+    pool_stop(&pool); /* runs what is left of both */
+    assert_true(jobs[8].ran == 1 && jobs[2].ran == 1 && jobs[3].ran == 1 && jobs[5].ran == 1 && !jobs[4].ran);
+}
+
 static void quotas_round_up(void **state)
 {
     (void)state;
@@ -105,8 +141,9 @@ static void runnable_threads_are_counted(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_task_runs_once), cmocka_unit_test(a_full_queue_refuses_and_deadlines_expire),
-        cmocka_unit_test(quotas_round_up), cmocka_unit_test(runnable_threads_are_counted)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_task_runs_once),
+                                       cmocka_unit_test(a_full_queue_refuses_and_deadlines_expire),
+                                       cmocka_unit_test(lines_are_apart), cmocka_unit_test(quotas_round_up),
+                                       cmocka_unit_test(runnable_threads_are_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

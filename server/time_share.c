@@ -1,0 +1,22 @@
+/* Half of the time for streams at most while others have work; all of it otherwise. */
+#include "time_share.h"
+
+/* What a stream can have in advance, or must wait for, at most: a burst of the others is not made up for later, and neither
+   is a long chunk of streams. */
+enum { MOST_NS = 20000000 };
+
+static int64_t within(int64_t ns)
+{
+    return ns > MOST_NS ? MOST_NS : ns < -MOST_NS ? -MOST_NS : ns;
+}
+
+bool time_share_turn(struct time_share *share, int64_t others_ns)
+{
+    share->credit_ns = others_ns ? within(share->credit_ns + others_ns) : 1;
+    return share->credit_ns > 0;
+}
+
+void time_share_took(struct time_share *share, int64_t streams_ns)
+{
+    share->credit_ns = within(share->credit_ns - streams_ns);
+}
