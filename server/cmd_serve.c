@@ -131,7 +131,9 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     turns_init(&server.turns);
     streams_init(&server.streams);
     server.sessions = session_store_open(&cli->settings, error, sizeof error);
-    struct http *http = server.sessions ? http_start(&server, error, sizeof error) : NULL;
+    if (server.sessions && !pages_start(&server.pages))
+        snprintf(error, sizeof error, "cannot start a thread");
+    struct http *http = server.pages.started ? http_start(&server, error, sizeof error) : NULL;
     if (!http) {
         problem_error(&cli->problems, (struct place){cli->settings.file, NULL}, "%s", error);
         log_problems(&cli->problems);
@@ -152,12 +154,14 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
             pool_stop(&server.pool);
             reload_stop(reload);
         }
+        pages_stop(&server.pages);
         http_stop(http);
         if (up)
             log_line(LOG_INFO, "ended");
         server_close(&server);
         code = up ? EXIT_GOOD : EXIT_BAD_INPUT;
     }
+    pages_stop(&server.pages);
     session_store_close(server.sessions);
     streams_close(&server.streams);
     turns_close(&server.turns);

@@ -429,11 +429,11 @@ static enum MHD_Result dispatch(struct exchange *x)
     request->gone = is_gone;
     if (request->status)
         return answer(x);
-    if (request->route->kind != ROUTE_WORKER) {
+    if (!route_waits(request->route)) {
         route_dispatch(request);
         return answer(x);
     }
-    /* Suspended first: a worker may be done before route_dispatch returns. */
+    /* Suspended first: the other thread may be done before route_dispatch returns. */
     connection_stage(&x->http->connections, x->connection, STAGE_WAIT, 0);
     MHD_suspend_connection(x->mhd);
     if (!route_dispatch(request))

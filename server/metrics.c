@@ -144,6 +144,13 @@ static void head(struct buffer *out, const char *name, const char *type, const c
     buffer_printf(out, "# HELP cellserve_%s %s\n# TYPE cellserve_%s %s\n", name, help, name, type);
 }
 
+/* One number of the names that Prometheus gives to every process. */
+static void process_value(struct buffer *out, const char *name, const char *type, const char *help, double value)
+{
+    buffer_printf(out, "# HELP process_%s %s\n# TYPE process_%s %s\nprocess_%s %.12g\n", name, help, name, type, name,
+                  value);
+}
+
 static void write_histogram(struct buffer *out, const char *name, const char *label, const struct histogram *h,
                             const double *bounds)
 {
@@ -215,7 +222,8 @@ static void write_models(struct server *server, struct buffer *out)
         {"model_weight_bytes", "gauge", "Weights of a model as they lie in memory."},
         {"model_reloads_total", "counter", "Times that a new version took a model's place."},
         {"model_reload_failures_total", "counter", "Times that a new version could not be loaded."},
-        {"model_reload_failed", "gauge", "1 while the last attempt to load a new version has failed, and why."},
+        {"model_reload_failed", "gauge",
+         "1 while the last attempt to load a new version has failed; the log says why."},
     };
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         head(out, rows[r].name, rows[r].type, rows[r].help);
@@ -228,11 +236,8 @@ static void write_models(struct server *server, struct buffer *out)
             buffer_printf(out, "cellserve_%s{model=\"%s\"", rows[r].name, model->name);
             if (r < 2)
                 buffer_printf(out, ",version=\"%s\"", model->version);
-            if (r == 4 && slot->failure[0]) {
-                buffer_printf(out, ",version=\"%s\",reason=\"", slot->failed_version);
-                buffer_escaped(out, slot->failure);
-                buffer_text(out, "\"");
-            }
+            if (r == 4 && slot->failure[0])
+                buffer_printf(out, ",version=\"%s\"", slot->failed_version);
             buffer_printf(out, "} %.9g\n", values[r]);
             pthread_mutex_unlock(&server->models_lock);
         }
@@ -261,20 +266,37 @@ static void write_process(const struct metrics *metrics, struct buffer *out)
         fds += entry->d_name[0] != '.';
     if (dir)
         closedir(dir);
-    buffer_printf(out, "# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total %.3f\n",
+    process_value(out, "cpu_seconds_total", "counter", "Processor time, of user and system.",
                   (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK));
-    buffer_printf(out, "# TYPE process_resident_memory_bytes gauge\nprocess_resident_memory_bytes %.0f\n",
+    process_value(out, "resident_memory_bytes", "gauge", "Resident memory.",
                   (double)pages * (double)sysconf(_SC_PAGESIZE));
-    buffer_printf(out, "# TYPE process_open_fds gauge\nprocess_open_fds %zu\n", fds ? fds - 1 : 0);
-    buffer_printf(out, "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds %.0f\n", metrics->started);
+    process_value(out, "open_fds", "gauge", "Open file descriptors.", fds ? (double)(fds - 1) : 0);
+    process_value(out, "start_time_seconds", "gauge", "When the process started, since 1970.", metrics->started);
+}
+
+/* What write_requests needs, so that requests that end meanwhile do not wait for the lock. The caller frees copy->requests;
+   false when out of memory. */
+static bool copy_counts(struct metrics *metrics, struct metrics *copy)
+{
+    pthread_mutex_lock(&metrics->lock);
+    size_t bytes = metrics->n_requests * sizeof *metrics->requests;
+    *copy = *metrics;
+    copy->models = NULL;
+    copy->requests = malloc(bytes + 1);
+    if (copy->requests)
+        memcpy(copy->requests, metrics->requests, bytes);
+    pthread_mutex_unlock(&metrics->lock);
+    return copy->requests;
 }
 
 void metrics_write(struct server *server, struct buffer *out)
 {
-    struct metrics *metrics = &server->metrics;
-    pthread_mutex_lock(&metrics->lock);
-    write_requests(metrics, out);
-    pthread_mutex_unlock(&metrics->lock);
+    struct metrics *metrics = &server->metrics, counts;
+    out->exhausted = !copy_counts(metrics, &counts);
+    if (out->exhausted)
+        return;
+    write_requests(&counts, out);
+    free(counts.requests);
     size_t queued = 0, running = 0;
     if (server->state != SERVER_LOADING) {
         pool_load(&server->pool, &queued, &running);

@@ -106,7 +106,7 @@ void answer_model_status(struct request *request)
         if (!strcmp(model_entry_name(slot->entry), model->name) && slot->failure[0])
             json_array_append_new(versions, json_pack("{s:s, s:s, s:{s:s, s:s}}", "version", slot->failed_version,
                                                       "state", "END", "status", "error_code", "INVALID_ARGUMENT",
-                                                      "error_message", slot->failure));
+                                                      "error_message", "It could not be loaded; the log says why."));
         pthread_mutex_unlock(&server->models_lock);
     }
     answer_json(request,

@@ -1,6 +1,7 @@
 /* GET /openapi.json: every route, with the shapes of the models that are loaded. Source: OpenAPI 3.0.3. */
 #include "answer_json.h"
 #include "batch.h"
+#include "config/json_memory.h"
 #include "handlers.h"
 #include "routes.h"
 #include "server.h"
@@ -263,15 +264,37 @@ static void add_route(json_t *paths, struct server *server, const struct route *
     server_release(first);
 }
 
-void answer_openapi(struct request *request)
+/* NULL when out of memory. */
+static struct shared_text *describe(struct server *server)
 {
     json_t *paths = json_object();
     const struct route *route;
     for (size_t r = 0; (route = route_at(r)) && route != route_none(); r++)
         for (size_t i = 0; i < N_DESCRIBED; i++)
             if (!strcmp(described[i].route, route->name))
-                add_route(paths, request->server, route, i);
-    answer_json(request,
-                json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "openapi", "3.0.3", "info", "title", "cellserve",
-                          "version", CELLSERVE_VERSION, "paths", paths, "components", "schemas", schemas()));
+                add_route(paths, server, route, i);
+    json_t *all = json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "openapi", "3.0.3", "info", "title", "cellserve",
+                            "version", CELLSERVE_VERSION, "paths", paths, "components", "schemas", schemas());
+    char *text = all ? json_dumps(all, 0) : NULL;
+    bool whole = !json_memory_failed() && text;
+    struct shared_text *shared = whole ? shared_text_make(text) : NULL;
+    json_memory_free(text);
+    json_decref(all);
+    return shared;
+}
+
+/* It is made when it is asked for and models have changed since it was. */
+void answer_openapi(struct request *request)
+{
+    struct pages *pages = &request->server->pages;
+    size_t changes = request->server->changes;
+    if (!pages->description || pages->described != changes) {
+        shared_text_release(pages->description);
+        pages->description = describe(request->server);
+        pages->described = changes;
+    }
+    if (pages->description)
+        answer_shared(request, pages->description, "application/json");
+    else
+        answer_overloaded(request);
 }

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 #include "json_reader.h"
+#include "pages.h"
 #include "routes.h"
 #include "server.h"
 #include "stream.h"
@@ -49,6 +50,7 @@ void request_close(struct request *request)
     server_release(request->model);
     stream_close(request->stream);
     buffer_close(&request->answer);
+    shared_text_release(request->shared);
     request_drop_body(request);
     free(request->target);
     *request = (struct request){0};

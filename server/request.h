@@ -13,6 +13,7 @@ struct prediction;
 struct stream;
 struct model;
 struct route;
+struct shared_text;
 
 enum { REQUEST_ID_BYTES = 129, REQUEST_NAME_BYTES = 256 };
 
@@ -54,18 +55,19 @@ struct request {
     double work_ns; /* what admission has counted for it */
 
     struct stream *stream; /* the answer goes out while it is made */
-    /* the answer: text of answer_bytes, in `answer`, in `error` or static */
+    /* the answer: text of answer_bytes, in `answer`, `shared`, `error` or static */
     int status;
     const char *text;
     size_t text_bytes;
     struct buffer answer;
-    char error[1024];        /* errors need no memory of the account */
-    const char *code;        /* of the error, also of one that a stream ends with; or NULL */
-    const char *answer_type; /* Content-Type */
-    char allow[32];          /* of a 405 */
-    bool retry_later;        /* Retry-After */
-    bool close;              /* end the connection */
-    bool prediction;         /* Server-Timing is sent */
+    struct shared_text *shared; /* or this text, of which it is a user */
+    char error[1024];           /* errors need no memory of the account */
+    const char *code;           /* of the error, also of one that a stream ends with; or NULL */
+    const char *answer_type;    /* Content-Type */
+    char allow[32];             /* of a 405 */
+    bool retry_later;           /* Retry-After */
+    bool close;                 /* end the connection */
+    bool prediction;            /* Server-Timing is sent */
     bool answer_gzip;
     size_t answer_json_bytes; /* Inference-Header-Content-Length, where binary tensors follow the JSON */
 

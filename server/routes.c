@@ -13,11 +13,12 @@
 #include <string.h>
 
 /* clang-format off */
-#define PROBE(target, handler) {"GET", target, target, ROUTE_PROBE, handler, NULL, NULL, NULL}
-#define INLINE(method, target, handler) {method, target, target, ROUTE_INLINE, handler, NULL, NULL, NULL}
-#define WORKER(target, protocol, type) {"POST", target, target, ROUTE_WORKER, NULL, protocol, type, NULL}
-#define IN_SESSION(target, protocol, type, key) {"POST", target, target, ROUTE_WORKER, NULL, protocol, type, key}
-#define SESSION(method, protocol) {method, "/sessions/{id}", method " /sessions/{id}", ROUTE_WORKER, NULL, protocol, NULL, ""}
+#define PROBE(target, handler) {"GET", target, target, ROUTE_PROBE, handler, false, NULL, NULL, NULL}
+#define INLINE(method, target, handler) {method, target, target, ROUTE_INLINE, handler, false, NULL, NULL, NULL}
+#define PAGE(kind, method, target, handler) {method, target, target, kind, handler, true, NULL, NULL, NULL}
+#define WORKER(target, protocol, type) {"POST", target, target, ROUTE_WORKER, NULL, false, protocol, type, NULL}
+#define IN_SESSION(target, protocol, type, key) {"POST", target, target, ROUTE_WORKER, NULL, false, protocol, type, key}
+#define SESSION(method, protocol) {method, "/sessions/{id}", method " /sessions/{id}", ROUTE_WORKER, NULL, false, protocol, NULL, ""}
 /* clang-format on */
 
 static const struct route routes[] = {
@@ -25,30 +26,30 @@ static const struct route routes[] = {
     PROBE("/livez", answer_livez),
     PROBE("/readyz", answer_readyz),
     PROBE("/healthz", answer_healthz),
-    PROBE("/metrics", answer_metrics),
+    PAGE(ROUTE_PROBE, "GET", "/metrics", answer_metrics),
     IN_SESSION("/predict", &protocol_predict, "application/x-npy", "\"session\""),
     SESSION("GET", &protocol_session_show),
     SESSION("PUT", &protocol_session_put),
     SESSION("DELETE", &protocol_session_drop),
-    INLINE("GET", "/openapi.json", answer_openapi),
-    INLINE("GET", "/v1/models", answer_model_list),
-    INLINE("GET", "/v1/models/{m}", answer_model_status),
-    INLINE("GET", "/v1/models/{m}/metadata", answer_model_metadata),
+    PAGE(ROUTE_INLINE, "GET", "/openapi.json", answer_openapi),
+    PAGE(ROUTE_INLINE, "GET", "/v1/models", answer_model_list),
+    PAGE(ROUTE_INLINE, "GET", "/v1/models/{m}", answer_model_status),
+    PAGE(ROUTE_INLINE, "GET", "/v1/models/{m}/metadata", answer_model_metadata),
     WORKER("/v1/models/{m}:predict", &protocol_tf_serving, NULL),
     WORKER("/v1/models/{m}:initial_state", &protocol_initial_state, NULL),
     IN_SESSION("/v1/models/{m}:step", &protocol_step, NULL, "\"session\""),
     PROBE("/v2", answer_v2_server),
     PROBE("/v2/health/live", answer_v2_live),
     PROBE("/v2/health/ready", answer_v2_ready),
-    INLINE("GET", "/v2/models/stats", answer_v2_statistics),
-    INLINE("GET", "/v2/models/{m}", answer_v2_model),
+    PAGE(ROUTE_INLINE, "GET", "/v2/models/stats", answer_v2_statistics),
+    PAGE(ROUTE_INLINE, "GET", "/v2/models/{m}", answer_v2_model),
     INLINE("GET", "/v2/models/{m}/ready", answer_v2_model_ready),
-    INLINE("GET", "/v2/models/{m}/stats", answer_v2_statistics),
+    PAGE(ROUTE_INLINE, "GET", "/v2/models/{m}/stats", answer_v2_statistics),
     IN_SESSION("/v2/models/{m}/infer", &protocol_open_inference, "application/octet-stream", "\"sequence_id\""),
-    INLINE("POST", "/v2/repository/index", answer_v2_repository),
+    PAGE(ROUTE_INLINE, "POST", "/v2/repository/index", answer_v2_repository),
     PROBE("/ping", answer_readyz),                      /* SageMaker */
     WORKER("/invocations", &protocol_tf_serving, NULL), /* SageMaker */
-    {"", "", "other", ROUTE_PROBE, NULL, NULL, NULL, NULL},
+    {"", "", "other", ROUTE_PROBE, NULL, false, NULL, NULL, NULL},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 _Static_assert(sizeof routes / sizeof *routes <= METRICS_ROUTES + 0u, "a histogram for every route");
@@ -56,6 +57,11 @@ _Static_assert(sizeof routes / sizeof *routes <= METRICS_ROUTES + 0u, "a histogr
 const struct route *route_at(size_t i)
 {
     return i < N_ROUTES ? &routes[i] : NULL;
+}
+
+bool route_waits(const struct route *route)
+{
+    return route->page || route->kind == ROUTE_WORKER;
 }
 
 const struct route *route_none(void)
@@ -282,6 +288,12 @@ bool route_dispatch(struct request *request)
     if (request->route->kind != ROUTE_PROBE && server->state == SERVER_LOADING) {
         answer_error(request, 503, "loading", "The server is still loading its models.");
         return false;
+    }
+    if (request->route->page) {
+        bool asked = pages_ask(&server->pages, request);
+        if (!asked)
+            answer_error(request, 503, "shutting_down", "The server is shutting down.");
+        return asked;
     }
     if (request->route->kind != ROUTE_WORKER) {
         request->route->answer(request);

@@ -6,10 +6,10 @@
 
 struct protocol;
 
-/* Where a handler runs. */
+/* When a handler runs. */
 enum route_kind {
-    ROUTE_PROBE,  /* in the I/O thread, always, uncounted by limits: health and metrics */
-    ROUTE_INLINE, /* in the I/O thread, once the models are loaded: small answers */
+    ROUTE_PROBE,  /* at once, always, uncounted by limits: health and metrics */
+    ROUTE_INLINE, /* at once, when the models are loaded */
     ROUTE_WORKER, /* queued for a worker */
 };
 
@@ -21,11 +21,15 @@ struct route {
     const char *name; /* in metrics and logs */
     enum route_kind kind;
     void (*answer)(struct request *request); /* probe, inline */
-    const struct protocol *protocol;         /* worker */
-    const char *binary_type;                 /* a Content-Type that it takes beside JSON, or NULL */
+    bool page; /* in the thread of pages (pages.h), since its answer grows with the models; else in the I/O thread */
+    const struct protocol *protocol; /* worker */
+    const char *binary_type;         /* a Content-Type that it takes beside JSON, or NULL */
     const char
         *session_key; /* what a body has that names a session, quoted; "": the target does; NULL: there are none */
 };
+
+/* Whether its requests are answered by another thread than that of I/O. */
+bool route_waits(const struct route *route);
 
 /* The i-th route, NULL past the last. */
 const struct route *route_at(size_t i);

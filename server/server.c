@@ -74,7 +74,7 @@ bool server_load(struct server *server, struct problems *problems, size_t *scrat
     return good;
 }
 
-/* Why a version was not loaded, for answers and labels: names in files may be cut in the middle of a character. */
+/* Why a version was not loaded: names in files may be cut in the middle of a character. */
 static void keep_failure(struct slot *slot, const char *text, const char *stamp)
 {
     slot->failures++;
@@ -97,6 +97,7 @@ bool server_reload(struct server *server, struct slot *slot)
         old = slot->current;
         slot->current = fresh;
         slot->reloads++;
+        server->changes++;
         slot->failure[0] = 0;
     } else {
         keep_failure(slot, problems.n_errors ? problems.errors[0] : "unknown", stamp);

@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "memory.h"
 #include "metrics.h"
+#include "pages.h"
 #include "pool.h"
 #include "session_store.h"
 #include "stream.h"
@@ -28,7 +29,7 @@ struct slot {
     struct model *current;         /* the slot's own use of it is one of its users */
     char stamp[MODEL_STAMP_BYTES]; /* of the files that were last loaded, or failed to load */
     uint64_t reloads, failures;
-    char failure[400]; /* why the last attempt failed; "" when it did not */
+    char failure[400]; /* why the last attempt failed, "" when it did not; for the log, since it names files */
     char failed_version[24];
 };
 
@@ -40,6 +41,7 @@ struct server {
     struct slot
         *slots; /* one for each model of the settings, in their order; what is in them is guarded by models_lock */
     size_t n_slots, default_slot;
+    atomic_size_t changes;       /* versions that have taken another's place */
     pthread_mutex_t models_lock; /* no other lock is taken under it */
     size_t n_workers;
     struct pool pool;
@@ -48,6 +50,7 @@ struct server {
     struct metrics metrics;
     struct turns turns;
     struct streams streams;
+    struct pages pages;
     struct session_store *sessions; /* NULL outside a server */
     atomic_size_t connections;
     atomic_size_t refused; /* predictions, before a worker saw them, since that was last logged */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that a goal needs and that are missing: install.sh build|run|test|coverage|lint|neon|sanitize|clients|deploy|chaos|bench-serving.
+# Install the Debian packages that a goal needs and that are missing: install.sh build|run|test|coverage|promtool|lint|neon|sanitize|clients|deploy|chaos|bench-serving.
 # Says what it installs before it does. Works as root, or through sudo.
 set -eu
 build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-serial-dev zlib1g-dev libhdf5-dev libzip-dev libseccomp-dev libxxhash-dev linux-libc-dev"
@@ -8,6 +8,7 @@ build) wanted="$build" ;;
 run) wanted="$build curl ca-certificates" ;;
 test) wanted="$build libcmocka-dev libcurl4-openssl-dev libhiredis-dev redis-server" ;;
 coverage) wanted="$build libcmocka-dev libcurl4-openssl-dev libhiredis-dev redis-server python3" ;;
+promtool) wanted="prometheus" ;;
 lint) wanted="$build libcmocka-dev libcurl4-openssl-dev libhiredis-dev clang clang-format cppcheck" ;;
 neon) wanted="gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" ;;
 bench-serving) wanted="$build python3 python3-venv wrk redis-server g++ libsimdjson-dev" ;;
@@ -15,7 +16,7 @@ clients) wanted="$build python3 python3-venv" ;;
 deploy) wanted="$build python3 python3-venv haproxy nginx-light" ;;
 chaos) wanted="$build python3 redis-server haproxy" ;;
 sanitize) wanted="$build libcmocka-dev libcurl4-openssl-dev libhiredis-dev redis-server clang libclang-rt-14-dev valgrind python3" ;;
-*) echo "usage: $0 build|run|test|coverage|lint|neon|sanitize|clients|deploy|chaos|bench-serving" >&2; exit 2 ;;
+*) echo "usage: $0 build|run|test|coverage|promtool|lint|neon|sanitize|clients|deploy|chaos|bench-serving" >&2; exit 2 ;;
 esac
 
 missing=""

@@ -177,8 +177,10 @@ static void nobody_waits_for_a_log_that_is_not_read(void **state)
             for (const char *at = answer; bytes && (at = strstr(at, "HTTP/1.1 404")); at++)
                 answered++;
         }
-        if (answered != 10)
+        if (answered != 10) {
+            kill(unread.pid, SIGKILL);
             fail_msg("batch %d: %zu of 10 requests were answered", batch, answered);
+        }
     }
     close(fd);
     struct reply reply = http_get(&unread, "/livez");
