@@ -161,6 +161,12 @@ $(BUILD)/tests/faults/fault.so: tests/faults/fault.c
 	@mkdir -p $(@D)
 	@echo "  link  $@"
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O1 -g -fPIC -shared -Wall -Wextra -Werror -o $@ $<
+SOAK_MINUTES ?= 60
+SOAK_RATE ?= 300
+soak: ## mixed load for SOAK_MINUTES on the release build, or VARIANT=asan, VARIANT=tsan; SOAK_RATE requests a second
+	@tools/install.sh sanitize
+	@$(MAKE) --no-print-directory $(BUILD)/cellserve
+	@tests/soak/soak.py $(BUILD)/cellserve --minutes $(SOAK_MINUTES) --rate $(SOAK_RATE) $(if $(filter release,$(VARIANT)),--rss)
 fuzz: ## fuzz every parser for FUZZ_SECONDS (libFuzzer, AddressSanitizer), or FUZZ_RUNS times
 	@tools/install.sh sanitize
 	@$(MAKE) --no-print-directory VARIANT=fuzz $(FUZZ_TARGETS:%=build/fuzz/fuzz_%)
@@ -207,4 +213,4 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z_.-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all help unit unit-programs e2e coverage arrows run test tests clients deploy-files chaos bench bench-serving faults growth shapes asan tsan fuzz lint format docker clean
+.PHONY: all help unit unit-programs e2e coverage arrows run test tests clients deploy-files chaos bench bench-serving faults soak growth shapes asan tsan fuzz lint format docker clean

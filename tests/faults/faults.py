@@ -6,13 +6,16 @@ every failing request the same one must work, with the same numbers; no crash, n
 FAULTS_STRIDE=n: every n-th point alone, beginning anywhere (1: all). FAULTS_SECONDS=s: the time that is divided among what is
 walked over; what is left out then is told.
 """
-import base64, collections, gzip, http.client, json, mmap, os, random, re, shutil, signal, socket, struct, subprocess, sys, tempfile, time
+import collections, errno, gzip, http.client, json, mmap, os, random, re, shutil, signal, socket, struct, subprocess, sys, tempfile, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import served
+from served import MODELS, REPORT, tail
 
 BINARY, LIBRARY = (os.path.abspath(path) for path in sys.argv[1:3])
 WANTED = sys.argv[3:]
 STRIDE = int(os.environ.get("FAULTS_STRIDE", "1"))
 SECONDS = float(os.environ.get("FAULTS_SECONDS", "1e9"))
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 FOLDER = tempfile.mkdtemp(prefix="cellserve-faults-")
 DRY = 2 if STRIDE == 1 else 1  # so many points that are not reached end a walk
 SLOW_S = 6  # a request or a reload that takes longer hangs
@@ -26,7 +29,6 @@ ORDER = list(KINDS)
 # What comes again and again only for a moment, and calls without which a client waits.
 ONCE, WAITS = {"EINTR", "ECONNABORTED"}, {"accept", "epoll_wait", "epoll_ctl"}
 PLAN = [(kind, for_good, error) for kind in ORDER for error in KINDS[kind] for for_good in (0, 1) if not (for_good and error in ONCE)]
-REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer|Assertion .* failed")
 
 def first_and_stride(kind):
     stride = STRIDE if kind == "alloc" else -(-STRIDE // 10)  # there are far fewer system calls
@@ -44,12 +46,6 @@ def note(good, what, detail=""):
     if not good:
         print(f"[  FAILED  ] {what}: {detail}", flush=True)
     return good
-
-
-def tail(log):
-    """The sanitizer's report, or the end of the log."""
-    report = REPORT.search(log)
-    return log[max(0, report.start() - 100):][:5000] if report else log[-1500:]
 
 
 class Faults:
@@ -76,61 +72,14 @@ class Faults:
         return struct.unpack("<q", self.page[40:48])[0]
 
 
-class Server:
-    def __init__(self, faults, config, *more, command="serve"):
-        self.faults, self.log_path, self.port = faults, f"{FOLDER}/log{time.monotonic_ns()}", None
-        env = dict(os.environ, UBSAN_OPTIONS="print_stacktrace=1", **faults.env)
-        flags = ["--port", "0", "--limits-drain-delay-ms", "0", "--log-level", "info", *more] if command == "serve" else []
-        with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([BINARY, command, "--config", config, *flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+class Server(served.Server):
+    def __init__(self, faults, config, command="serve"):
+        self.faults = faults
+        flags = ["--port", "0", "--limits-drain-delay-ms", "0", "--log-level", "info"] if command == "serve" else []
+        super().__init__(BINARY, f"{FOLDER}/log{time.monotonic_ns()}", command, "--config", config, *flags, env={"UBSAN_OPTIONS": "print_stacktrace=1", **faults.env})
 
-    def log(self):
-        with open(self.log_path, errors="replace") as file:
-            return file.read()
-
-    def wait_ready(self, seconds=60):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            found = re.search(r"is ready at http://\S+?:(\d+) ", self.log())
-            if found:
-                self.port = int(found[1])
-                return True
-            if self.process.poll() is not None:
-                return False
-            time.sleep(0.005)
-        raise TimeoutError("neither ready nor ended")
-
-    def alive(self):
-        return self.process.poll() is None
-
-    def wait(self, seconds=30):
-        try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            return "hangs"
-
-    def stop(self):
-        if self.alive():
-            self.process.send_signal(signal.SIGINT)
-        return self.wait()
-
-    def ask(self, method, path, body=None, headers=None):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SLOW_S)
-        try:
-            if isinstance(body, (dict, list)):
-                body = json.dumps(body)
-            connection.request(method, path, body, {**({"Content-Type": "application/json"} if body else {}), **(headers or {})},
-                               encode_chunked="Transfer-Encoding" in (headers or {}))
-            answer = connection.getresponse()
-            text = answer.read()
-            return answer.status, gzip.decompress(text) if answer.getheader("Content-Encoding") == "gzip" else text
-        finally:
-            connection.close()
-
-    def descriptors(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+    def ask(self, *request):
+        return super().ask(*request, timeout=SLOW_S)
 
 
 # ---- what is asked ----
@@ -196,8 +145,7 @@ def pages(server):
 
 def reloads(server):
     """How often models were loaded anew, or could not be."""
-    text = server.ask("GET", "/metrics")[1].decode()
-    return sum(float(value) for value in re.findall(r"^cellserve_model_reload(?:s|_failures)_total\{.*\} (\S+)$", text, re.M))
+    return server.metric("cellserve_model_reloads_total") + server.metric("cellserve_model_reload_failures_total")
 
 
 def reload(server):
@@ -248,21 +196,6 @@ EXPECTED = {"refused": 400, "nested": 400, "pages": 200}
 LOADS = {"memfd_create", "posix_spawn", "open", "stat", "mmap", "getrandom", "pthread_create", "socket", "connect", "eventfd"}
 
 
-def lstm(units, **more):
-    return {"class_name": "LSTM", "config": {"units": units, **more}}
-
-
-CELLS = [{"class_name": "LSTMCell", "config": {"units": 4}}, {"class_name": "GRUCell", "config": {"units": 3}}]
-MODELS = [{"name": "m", "input_size": 2, "seed": 7, "layer": {"class_name": "RNN", "config": {"cell": {"class_name": "StackedRNNCells", "config": {"cells": CELLS}}}}},
-          {"name": "m2", "input_size": 2, "seed": 7, "layer": lstm(2)},
-          {"name": "both", "input_size": 2, "seed": 7, "layer": {"class_name": "Bidirectional", "config": {"layer": lstm(3, return_sequences=True)}}},
-          {"name": "tokens", "seed": 7, "layer": {"class_name": "Sequential", "config": {"layers": [
-              {"class_name": "Embedding", "config": {"input_dim": 6, "output_dim": 3}}, lstm(4), {"class_name": "Dense", "config": {"units": 6, "activation": "softmax"}}]}}},
-          {"name": "keras", "path": f"{ROOT}/tests/fixtures/file_keras3_keras_rnn_stacked/model.keras"},
-          {"name": "h5", "path": f"{ROOT}/tests/fixtures/file_keras2_h5_embedding_lstm_dense/model.h5"},
-          {"name": "safe", "path": f"{ROOT}/demo/seed"}]
-
-
 def write_config(name, **more):
     path = f"{FOLDER}/{name}.json"
     with open(path, "w") as file:
@@ -300,7 +233,7 @@ class Walk:
         """One point. Returns whether the call was there to fail."""
         where = f"{self.name} {operation}, {kind} {nth}{' and on' if for_good else ''} ({error})"
         began, seen = time.monotonic(), None
-        self.faults.arm(kind, nth, for_good, getattr(__import__("errno"), error))
+        self.faults.arm(kind, nth, for_good, getattr(errno, error))
         try:
             seen = OPERATIONS[operation](self.server)
         except (OSError, http.client.HTTPException) as problem:
@@ -374,9 +307,8 @@ class Walk:
         while self.server.descriptors() > self.quiet + 1 and time.monotonic() < end:
             time.sleep(0.05)
         note(self.server.descriptors() <= self.quiet + 1, self.name, f"{self.server.descriptors()} descriptors are open, {self.quiet} before")
-        text = self.server.ask("GET", "/metrics")[1].decode()
-        held = float(re.search(r"^cellserve_inflight_bytes (\S+)$", text, re.M)[1])
-        note(held <= 2 * len(text), self.name, f"{held} bytes are held by requests, this one's answer has {len(text)}")
+        held, page = self.server.metric("cellserve_inflight_bytes"), len(self.server.ask("GET", "/metrics")[1])
+        note(held <= 2 * page, self.name, f"{held} bytes are held by requests, /metrics itself takes {page}")
         rc = self.server.stop()
         report = REPORT.search(self.server.log())
         note(rc == 0 and not report, f"{self.name} ends", f"{rc}\n{tail(self.server.log())}")
@@ -402,7 +334,7 @@ def starts(name, command, config, seconds):
 
 def start_once(name, command, config, faults, kind, nth, for_good, error):
     where = f"{name}, {kind} {nth}{' and on' if for_good else ''} ({error})"
-    faults.arm(kind, nth, for_good, getattr(__import__("errno"), error))
+    faults.arm(kind, nth, for_good, getattr(errno, error))
     server = Server(faults, config, command=command)
     try:
         ready = command == "serve" and server.wait_ready(20)
@@ -443,7 +375,7 @@ def shutdowns(name, config, seconds):
             server.wait_ready()
             OPERATIONS["predict"](server)
             with socket.create_connection(("127.0.0.1", server.port)) as idle:
-                faults.arm(kind, nth, for_good, getattr(__import__("errno"), error))
+                faults.arm(kind, nth, for_good, getattr(errno, error))
                 server.process.send_signal(signal.SIGINT)
                 rc, hit = server.wait(15), faults.hits() > 0
             points[name] += hit
