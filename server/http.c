@@ -65,7 +65,8 @@ struct exchange {
     struct connection *connection;
     struct head_body head;
     bool begun, whole, answered;
-    bool idle; /* of a stream: nothing is being sent */
+    bool idle;       /* of a stream: nothing is being sent */
+    bool head_lacks; /* a field of the answer's head: there was no memory for it */
 };
 
 static struct connection *connection_of(struct MHD_Connection *mhd)
@@ -76,10 +77,11 @@ static struct connection *connection_of(struct MHD_Connection *mhd)
 
 /* ---- answers ---- */
 
-static void add_header(struct MHD_Response *response, const char *name, const char *value)
+/* A head without one of its fields would say something else of the body: such an answer does not go out. */
+static void add_header(struct exchange *x, struct MHD_Response *response, const char *name, const char *value)
 {
-    if (value && *value)
-        MHD_add_response_header(response, name, value);
+    if (value && *value && MHD_add_response_header(response, name, value) != MHD_YES)
+        x->head_lacks = true;
 }
 
 /* name and milliseconds to the microsecond, "queue;dur=0.012". The heads of every request are written without the
@@ -97,14 +99,15 @@ static char *put_timing(char *out, const char *name, int64_t ns)
     return (char *)mempcpy(out, first, (size_t)(digits + sizeof digits - first));
 }
 
-static void add_timing(struct MHD_Response *response, const struct request_timing *t)
+static void add_timing(struct exchange *x, struct MHD_Response *response)
 {
+    const struct request_timing *t = &x->request.timing;
     char text[160], *out = put_timing(text, "queue", t->queue);
     out = put_timing(stpcpy(out, ", "), "decode", t->decode);
     out = put_timing(stpcpy(out, ", "), "compute", t->compute);
     out = put_timing(stpcpy(out, ", "), "encode", t->encode);
     *out = 0;
-    add_header(response, "Server-Timing", text);
+    add_header(x, response, "Server-Timing", text);
 }
 
 /* As much of a text as fits. */
@@ -120,9 +123,9 @@ static struct exchange *exchange_of(struct request *request)
 
 static enum MHD_Result queue(struct exchange *x, struct MHD_Response *response)
 {
-    enum MHD_Result result = MHD_queue_response(x->mhd, (unsigned)x->request.status, response);
+    enum MHD_Result result = x->head_lacks ? MHD_NO : MHD_queue_response(x->mhd, (unsigned)x->request.status, response);
     MHD_destroy_response(response);
-    x->answered = true;
+    x->answered = result == MHD_YES;
     return result;
 }
 
@@ -172,12 +175,12 @@ static enum MHD_Result answer_stream(struct exchange *x)
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, x, NULL);
     if (!response)
         return MHD_NO;
-    add_header(response, "Content-Type", request->answer_type);
-    add_header(response, "X-Request-Id", request->id);
-    add_header(response, "Cache-Control", "no-cache");
-    add_header(response, "X-Accel-Buffering", "no"); /* nginx: pass it on as it comes */
+    add_header(x, response, "Content-Type", request->answer_type);
+    add_header(x, response, "X-Request-Id", request->id);
+    add_header(x, response, "Cache-Control", "no-cache");
+    add_header(x, response, "X-Accel-Buffering", "no"); /* nginx: pass it on as it comes */
     if (request->close || request->server->state == SERVER_DRAINING)
-        add_header(response, "Connection", "close");
+        add_header(x, response, "Connection", "close");
     x->idle = true;
     time_reader(x);
     log_stream(request);
@@ -194,24 +197,24 @@ static enum MHD_Result answer(struct exchange *x)
         MHD_create_response_from_buffer(request->text_bytes, (void *)(uintptr_t)request->text, MHD_RESPMEM_PERSISTENT);
     if (!response)
         return MHD_NO;
-    add_header(response, "Content-Type", request->answer_type);
-    add_header(response, "X-Request-Id", request->id);
-    add_header(response, "Allow", request->allow);
+    add_header(x, response, "Content-Type", request->answer_type);
+    add_header(x, response, "X-Request-Id", request->id);
+    add_header(x, response, "Allow", request->allow);
     if (request->answer_gzip)
-        add_header(response, "Content-Encoding", "gzip");
+        add_header(x, response, "Content-Encoding", "gzip");
     if (request->prediction)
-        add_header(response, "Vary", "Accept-Encoding");
+        add_header(x, response, "Vary", "Accept-Encoding");
     if (request->answer_json_bytes) {
         char bytes[24];
         snprintf(bytes, sizeof bytes, "%zu", request->answer_json_bytes);
-        add_header(response, "Inference-Header-Content-Length", bytes);
+        add_header(x, response, "Inference-Header-Content-Length", bytes);
     }
     if (request->retry_later)
-        add_header(response, "Retry-After", "1");
+        add_header(x, response, "Retry-After", "1");
     if (request->prediction)
-        add_timing(response, &request->timing);
+        add_timing(x, response);
     if (request->close || request->server->state == SERVER_DRAINING)
-        add_header(response, "Connection", "close");
+        add_header(x, response, "Connection", "close");
     connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, request->text_bytes);
     time_reader(x);
     return queue(x, response);
