@@ -2,9 +2,11 @@
    no thread holds it. Heads are checked beyond what the library does, and slow clients are cut by the reaper. */
 #include "http.h"
 
+#include "client.h"
 #include "clock.h"
 #include "connections.h"
 #include "cpus.h"
+#include "descriptors.h"
 #include "http_check.h"
 #include "linger.h"
 #include "log.h"
@@ -20,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,8 +30,9 @@ enum {
     HEAD_FIELDS = 257,       /* one more than a head may have */
     BODY_BYTES = 1 << 18,    /* room for a body that says its length, at first; a longer one grows */
     SWALLOW_BYTES = 1 << 18, /* a refused request's body up to this size is read, so that the connection lives on */
-    SPARE_CONNECTIONS = 64,  /* beyond max_connections, for probes and for refusing */
     IDLE_TIMEOUT_MS = 65000, /* a kept-alive connection; longer than proxies keep theirs */
+    ASK_EVERY_MS = 1000,     /* whether a half-closed client is there, while its answer is computed */
+    UNSENT_BYTES = 1 << 18,  /* of an answer, most that lie in the kernel and were not sent */
 };
 
 /* How strict the library is. 1 refuses what can smuggle; 2 would refuse an empty line before a request, which RFC 9112
@@ -64,7 +66,9 @@ struct exchange {
     struct MHD_Connection *mhd;
     struct connection *connection;
     struct head_body head;
-    bool begun, whole, answered;
+    bool begun, whole, answered, untimed, suspended;
+    bool interim; /* HTTP/1.1: it may be sent interim answers */
+    int64_t asked_ns;
     bool idle;       /* of a stream: nothing is being sent */
     bool head_lacks; /* a field of the answer's head: there was no memory for it */
 };
@@ -145,8 +149,6 @@ static ssize_t read_stream(void *cls, uint64_t position, char *out, size_t size)
     ssize_t n = stream_read(x->request.stream, out, size, suspend);
     if (n > 0 && x->idle)
         connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, (uint64_t)n);
-    else if (n > 0)
-        connection_progress(&x->http->connections, x->connection, (uint64_t)n);
     x->idle = x->idle && n <= 0;
     return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
 }
@@ -159,11 +161,14 @@ static unsigned library_timeout_s(const struct settings *settings)
     return (unsigned)(ms / 1000) + 1;
 }
 
-/* A reader that takes nothing at all is the library's to cut; one that takes little is the reaper's. */
-static void time_reader(struct exchange *x)
+/* From here on the reaper alone cuts: the library does not see what a slow reader takes out of the kernel. And when a
+   connection without a timeout is resumed, the library asks for the answer before it reads, so that it does not close
+   a connection whose client has closed its side. */
+static void end_library_timeout(struct exchange *x)
 {
-    int64_t read_timeout_ms = x->request.server->settings->read_timeout_ms;
-    MHD_set_connection_option(x->mhd, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)((read_timeout_ms + 999) / 1000));
+    if (!x->untimed)
+        MHD_set_connection_option(x->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+    x->untimed = true;
 }
 
 /* The worker may be writing already, so of the request only what was set before that is looked at. */
@@ -181,8 +186,9 @@ static enum MHD_Result answer_stream(struct exchange *x)
     add_header(x, response, "X-Accel-Buffering", "no"); /* nginx: pass it on as it comes */
     if (request->close || request->server->state == SERVER_DRAINING)
         add_header(x, response, "Connection", "close");
+    connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, UINT64_MAX);
     x->idle = true;
-    time_reader(x);
+    end_library_timeout(x);
     log_stream(request);
     return queue(x, response);
 }
@@ -216,7 +222,7 @@ static enum MHD_Result answer(struct exchange *x)
     if (request->close || request->server->state == SERVER_DRAINING)
         add_header(x, response, "Connection", "close");
     connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, request->text_bytes);
-    time_reader(x);
+    end_library_timeout(x);
     return queue(x, response);
 }
 
@@ -278,6 +284,38 @@ static bool check_content_type(struct request *request)
     return false;
 }
 
+/* Beyond the connections that are served, only probes are answered, one on each. */
+static bool may_be_served(struct exchange *x)
+{
+    struct connections *connections = &x->http->connections;
+    struct request *request = &x->request;
+    if (!connection_is_spare(connections, x->connection))
+        return true;
+    request->close = true;
+    if (request->route->kind != ROUTE_PROBE)
+        answer_error(request, 503, "too_many_connections",
+                     "More than %zu connections are open (limits.max_connections); try again.",
+                     connections->limits.most);
+    return !request->status;
+}
+
+static bool body_refused(struct request *request)
+{
+    request_drop_body(request); /* what comes of it yet is not kept */
+    answer_error(request, 503, "overloaded",
+                 "The bodies that are being sent from your address take half of limits.max_inflight_bytes; try again.");
+    return false;
+}
+
+/* For a body whose length is known. */
+static bool has_room(struct exchange *x)
+{
+    return !x->head.has_length ||
+           connection_may_hold(&x->http->connections, x->connection, (size_t)x->head.length,
+                               x->request.memory.memory) ||
+           body_refused(&x->request);
+}
+
 /* Everything that can be refused before the body is read. */
 static bool check_request(struct exchange *x, const char *method, const char *version)
 {
@@ -312,15 +350,9 @@ static bool check_request(struct exchange *x, const char *method, const char *ve
     copy_text(request->content_type, sizeof request->content_type, type ? type : "");
     if (!route_request(request))
         return false;
-    if (server->connections > (size_t)server->settings->max_connections && request->route->kind != ROUTE_PROBE) {
-        request->close = true;
-        answer_error(request, 503, "too_many_connections",
-                     "More than %lld connections are open (limits.max_connections); try again.",
-                     (long long)server->settings->max_connections);
-        return false;
-    }
-    return request->route->kind != ROUTE_WORKER ||
-           (check_content_type(request) && route_admit(request, x->head.has_length ? x->head.length : 0));
+    return may_be_served(x) && (request->route->kind != ROUTE_WORKER ||
+                                (check_content_type(request) &&
+                                 route_admit(request, x->head.has_length ? x->head.length : 0) && has_room(x)));
 }
 
 static enum MHD_Result begin(struct exchange *x, struct MHD_Connection *mhd, const char *method, const char *version)
@@ -328,6 +360,7 @@ static enum MHD_Result begin(struct exchange *x, struct MHD_Connection *mhd, con
     x->begun = true;
     x->mhd = mhd;
     x->connection = connection_of(mhd);
+    x->interim = !strcmp(version, MHD_HTTP_VERSION_1_1);
     if (!x->connection)
         return MHD_NO;
     bool good = check_request(x, method, version);
@@ -343,6 +376,7 @@ static enum MHD_Result begin(struct exchange *x, struct MHD_Connection *mhd, con
 
 /* ---- the body ---- */
 
+/* False with a 503 answered, and nothing of the body kept, where there is no room. */
 static bool grow_body(struct exchange *x, size_t needed)
 {
     struct request *request = &x->request;
@@ -351,11 +385,17 @@ static bool grow_body(struct exchange *x, size_t needed)
         room *= 2;
     if (x->head.has_length && room > x->head.length + 1)
         room = (size_t)x->head.length + 1; /* the length was checked against the limit */
+    if (!connection_may_hold(&x->http->connections, x->connection, room, request->memory.memory))
+        return body_refused(request);
     char *grown = memory_realloc(&request->memory, request->body, request->body_room, room);
-    if (!grown)
+    if (!grown) {
+        request_drop_body(request);
+        answer_overloaded(request);
         return false;
+    }
     request->body = grown;
     request->body_room = room;
+    connection_holds(&x->http->connections, x->connection, room);
     return true;
 }
 
@@ -374,9 +414,7 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *b
         request->close = true;
         answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).",
                      limit);
-    } else if (request->body_bytes + 1 > request->body_room && !grow_body(x, request->body_bytes + 1)) {
-        answer_overloaded(request);
-    } else {
+    } else if (request->body_bytes + 1 <= request->body_room || grow_body(x, request->body_bytes + 1)) {
         memcpy(request->body + request->body_bytes - n, data, n);
         request->body[request->body_bytes] = 0;
         if (!request->in_order && request->route->session_key)
@@ -414,13 +452,19 @@ static void finish(struct request *request)
         complete(exchange_of(request));
 }
 
-/* Plain sockets only: a client that has closed its side leaves an end of file. */
+/* Plain sockets only. A client that has closed its side may wait for its answer: it is asked now and then, as long as
+   nothing was sent. */
 static bool is_gone(struct request *request)
 {
-    char byte;
     struct exchange *x = exchange_of(request);
-    ssize_t n = recv(x->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ENOMEM);
+    enum client_state state = client_state(x->connection->fd);
+    int64_t now = clock_ns(), asked_ns = x->asked_ns ? x->asked_ns : request->timing.started;
+    bool begun = request->stream && request->stream->begun;
+    if (state == CLIENT_HALF_CLOSED && x->interim && !begun && now > asked_ns + ASK_EVERY_MS * (int64_t)NS_PER_MS) {
+        x->asked_ns = now;
+        client_ask(x->connection->fd);
+    }
+    return state == CLIENT_GONE;
 }
 
 static enum MHD_Result dispatch(struct exchange *x)
@@ -438,7 +482,9 @@ static enum MHD_Result dispatch(struct exchange *x)
     }
     /* Suspended first: the other thread may be done before route_dispatch returns. */
     connection_stage(&x->http->connections, x->connection, STAGE_WAIT, 0);
+    x->suspended = true;
     MHD_suspend_connection(x->mhd);
+    end_library_timeout(x);
     if (!route_dispatch(request))
         MHD_resume_connection(x->mhd);
     return MHD_YES;
@@ -477,6 +523,13 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const c
     return x->whole ? answer(x) : dispatch(x);
 }
 
+/* When a client's end of sending came with its request, the library has missed the event, and would keep the connection. */
+static void show_end(int fd)
+{
+    if (client_state(fd) == CLIENT_HALF_CLOSED)
+        shutdown(fd, SHUT_RD); /* the event again */
+}
+
 static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code)
 {
     struct http *http = cls;
@@ -484,11 +537,11 @@ static void on_completed(void *cls, struct MHD_Connection *mhd, void **context, 
     if (!x)
         return;
     *context = NULL;
-    if (x->connection && x->answered && code == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED)
-        connection_give_up(x->connection);
     if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
         connection_stage(&http->connections, x->connection, STAGE_IDLE, 0);
         MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, library_timeout_s(http->server->settings));
+        if (!x->suspended)
+            show_end(x->connection->fd);
     }
     if (!x->request.stream || stream_reader_leaves(x->request.stream))
         complete(x);
@@ -509,8 +562,11 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
     struct http *http = cls;
     tune_thread();
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-        *socket_context = info ? connection_open(&http->connections, info->connect_fd) : NULL;
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD),
+                                       *client = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        *socket_context = info ? connection_open(&http->connections, info->connect_fd,
+                                                 connection_address(client ? client->client_addr : NULL))
+                               : NULL;
         http->server->connections++;
     } else {
         struct connection *connection = *socket_context;
@@ -549,7 +605,7 @@ static int listen_on(const char *host, int64_t port, char *error, size_t error_s
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
     snprintf(service, sizeof service, "%d", (int)port);
     settings_plain_host(host, plain, sizeof plain);
-    int status = getaddrinfo(plain, service, &hints, &found), fd = -1, one = 1;
+    int status = getaddrinfo(plain, service, &hints, &found), fd = -1, one = 1, unsent = UNSENT_BYTES;
     if (status) {
         snprintf(error, error_size, "host %s: %s", host, gai_strerror(status));
         return -1;
@@ -559,6 +615,7 @@ static int listen_on(const char *host, int64_t port, char *error, size_t error_s
         if (fd < 0)
             continue;
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent); /* connections inherit it */
         if (bind(fd, a->ai_addr, a->ai_addrlen) || listen(fd, 1024)) {
             int saved = errno;
             close(fd);
@@ -584,27 +641,39 @@ static void name_url(struct http *http)
     snprintf(http->url, sizeof http->url, format, host, service);
 }
 
-/* Sockets for all connections, and as many files again. */
-static void raise_file_limit(size_t connections)
+/* What the limit of open files allows. */
+static bool share_descriptors(const struct settings *settings, struct descriptors *share, char *error,
+                              size_t error_size)
 {
-    struct rlimit limit;
-    rlim_t wanted = 2 * (rlim_t)connections + 64;
-    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
-        return;
-    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted : limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
+    size_t wanted = (size_t)settings->max_connections;
+    if (!descriptors_raise(wanted, share)) {
+        snprintf(error, error_size, "the limit of open files (ulimit -n) is %zu; at least %d are needed", share->limit,
+                 DESCRIPTORS_RESERVE + DESCRIPTORS_LEAST);
+        return false;
+    }
+    if (share->connections < wanted)
+        log_line(
+            LOG_WARN,
+            "limits.max_connections is lowered from %zu to %zu: the limit of open files (ulimit -n) is %zu, and %d "
+            "of them are kept for models and all else",
+            wanted, share->connections, share->limit, DESCRIPTORS_RESERVE);
+    return true;
 }
 
 struct http *http_start(struct server *server, char *error, size_t error_size)
 {
     const struct settings *settings = server->settings;
-    size_t connections = (size_t)settings->max_connections + SPARE_CONNECTIONS;
+    struct descriptors share;
     struct http *http = calloc(1, sizeof *http);
     if (!http) {
         snprintf(error, error_size, "out of memory");
         return NULL;
     }
     http->server = server;
+    if (!share_descriptors(settings, &share, error, error_size)) {
+        free(http);
+        return NULL;
+    }
     http->id_seed = (uint64_t)clock_ns() * 0xbf58476d1ce4e5b9u ^ (uint64_t)getpid() << 40;
     http->listener = listen_on(settings->host, settings->port, error, error_size);
     if (http->listener < 0) {
@@ -612,20 +681,19 @@ struct http *http_start(struct server *server, char *error, size_t error_size)
         return NULL;
     }
     name_url(http);
-    raise_file_limit(connections);
-    http->linger = linger_start();
-    connections_init(&http->connections, settings->read_timeout_ms, IDLE_TIMEOUT_MS);
+    http->linger = linger_start(share.lingering);
+    connections_init(&http->connections, &(struct connection_limits){settings->read_timeout_ms, IDLE_TIMEOUT_MS,
+                                                                     share.connections, share.spare});
     MHD_set_panic_func(on_panic, NULL);
     http->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
         on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, http->listener,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-        MHD_OPTION_CONNECTION_TIMEOUT, library_timeout_s(settings), MHD_OPTION_URI_LOG_CALLBACK, on_target, http,
-        STRICTNESS, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)(share.connections + share.spare), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, http, MHD_OPTION_CONNECTION_TIMEOUT, library_timeout_s(settings), MHD_OPTION_URI_LOG_CALLBACK,
+        on_target, http, STRICTNESS, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!http->daemon) {
-        snprintf(error, error_size, "libmicrohttpd does not start (is the limit of open files below %zu?)",
-                 connections);
+        snprintf(error, error_size, "libmicrohttpd does not start (out of memory, files or threads?)");
         close(http->listener);
         connections_close(&http->connections);
         linger_stop(http->linger);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -13,7 +14,7 @@
 #include <unistd.h>
 
 enum {
-    MOST = 1024,     /* sockets at a time; further ones are closed at once */
+    MOST = LINGER_MOST,
     LAST_MS = 2000,  /* how long a socket may take */
     LOOK_MS = 200,   /* how often that is looked at */
     PIECE = 1 << 20, /* most bytes in a turn */
@@ -24,7 +25,7 @@ struct lingerers {
     pthread_mutex_t lock; /* guards fds and until */
     int fds[MOST];        /* -1: free */
     int64_t until_ns[MOST];
-    size_t count;
+    size_t most, count;
     int poller, news;
     bool stop;
     pthread_t thread;
@@ -88,12 +89,13 @@ static void free_linger(struct lingerers *linger)
     free(linger);
 }
 
-struct lingerers *linger_start(void)
+struct lingerers *linger_start(size_t most)
 {
     struct lingerers *linger = calloc(1, sizeof *linger);
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = MOST};
     if (!linger)
         return NULL;
+    linger->most = most < MOST ? most : MOST;
     for (size_t i = 0; i < MOST; i++)
         linger->fds[i] = -1;
     pthread_mutex_init(&linger->lock, NULL);
@@ -117,9 +119,9 @@ void linger_add(struct lingerers *linger, int fd)
 {
     size_t i = 0;
     pthread_mutex_lock(&linger->lock);
-    while (i < MOST && linger->fds[i] >= 0)
+    while (i < linger->most && linger->fds[i] >= 0)
         i++;
-    int copy = i < MOST ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int copy = i < linger->most ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
     if (copy >= 0) {
         struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.u32 = (uint32_t)i};
         shutdown(copy, SHUT_WR);

@@ -3,12 +3,15 @@
 #ifndef SERVER_LINGER_H
 #define SERVER_LINGER_H
 
-#include <stdbool.h>
+#include <stddef.h>
 
 struct lingerers;
 
-/* NULL without a thread. */
-struct lingerers *linger_start(void);
+/* Most sockets at a time. */
+enum { LINGER_MOST = 1024 };
+
+/* At most so many sockets at a time; further ones are closed at once. NULL without a thread. */
+struct lingerers *linger_start(size_t most);
 
 /* A socket whose answer has been sent and which its owner is about to close: a duplicate of it is kept. */
 void linger_add(struct lingerers *linger, int fd);

@@ -273,12 +273,24 @@ void assert_predict_error(const struct daemon *daemon, const char *body, long st
 
 /* ---- raw sockets ---- */
 
+int raw_receive_bytes;
+
 int raw_connect(const struct daemon *daemon)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)daemon->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return raw_connect_from(daemon, "127.0.0.1");
+}
+
+int raw_connect_from(const struct daemon *daemon, const char *from)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)daemon->port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+                       own = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(from)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
+    if (raw_receive_bytes)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &raw_receive_bytes, sizeof raw_receive_bytes);
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     return fd;
 }

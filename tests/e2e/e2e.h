@@ -71,8 +71,11 @@ void assert_error(const struct reply *reply, long status, const char *code, cons
 void assert_predict_error(const struct daemon *daemon, const char *body, long status, const char *code,
                           const char *path);
 
-/* A connected socket. */
+/* A connected socket; its kernel takes about so many bytes before they are read (SO_RCVBUF), 0: as usual. */
+extern int raw_receive_bytes;
 int raw_connect(const struct daemon *daemon);
+/* The same, from an address of loopback ("127.0.0.2"). */
+int raw_connect_from(const struct daemon *daemon, const char *address);
 
 /* Send bytes (all of them), then read until the peer closes or nothing comes for timeout_ms; returns the bytes read,
    NUL-terminated in out. */

@@ -277,7 +277,9 @@ static void readers_that_take_nothing_are_cut(void **state)
     (void)state;
     struct daemon server;
     start(&server, ", \"limits\": {\"read_timeout_ms\": 1000}", NULL);
+    raw_receive_bytes = 4096; /* what its kernel takes is to its credit */
     int fd = post_for_long_answer(&server), count = 1;
+    raw_receive_bytes = 0;
     for (double end = now_ms() + 20000; count && now_ms() < end; sleep_ms(50))
         count = open_connections(&server);
     assert_int_equal(count, 0);
