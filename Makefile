@@ -92,7 +92,7 @@ $(BUILD)/%.o: %.c Makefile $(BUILD)/flags
 # ---- tests ----
 
 TEST_CFLAGS := $(shell pkg-config --cflags cmocka libcurl hiredis 2>/dev/null) -DSOURCE_DIR='"$(CURDIR)"' -DBINARY='"$(CURDIR)/$(BUILD)/cellserve"' \
-  -Wno-conversion
+  -Wno-conversion -I$(BUILD)/tests/unit
 TEST_LIBS := $(shell pkg-config --libs cmocka libcurl hiredis 2>/dev/null)
 
 $(UNIT): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/unit/unit.o $(BUILD)/libcellserve_server.a \
@@ -104,6 +104,12 @@ $(UNIT): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/unit/unit.o $(BUILD)/libcellser
 comma := ,
 $(BUILD)/tests/unit/test_server_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
   $(patsubst %,posix_spawn_file_actions_add%,dup2 open closefrom_np))
+
+# The example in the comment of core/rnn.h.
+$(BUILD)/tests/unit/rnn_example.inc: core/rnn.h
+	@mkdir -p $(@D)
+	$(Q)sed -n 's/^ \*     //p' $< >$@
+$(BUILD)/tests/unit/test_core_rnn.o: $(BUILD)/tests/unit/rnn_example.inc
 
 # This one drives the fuzz targets.
 $(BUILD)/tests/unit/test_fuzz_corpus: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/*.c))
@@ -131,7 +137,7 @@ test: ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory tests
 tests: $(BUILD)/cellserve $(UNIT) $(E2E) $(BUILD)/libcellserve_core.a
-	@tests/run.sh tests/arrows.sh $(UNIT) $(E2E)
+	@tests/run.sh tests/arrows.sh tests/headers.sh $(UNIT) $(E2E)
 bench: all ## measure the machine, the demo model alone and over HTTP, and the functions over all floats (10 minutes)
 	@tools/install.sh test
 	@$(MAKE) --no-print-directory build/release/tests/unit/test_core_vec

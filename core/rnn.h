@@ -1,13 +1,33 @@
 /* cellserve's core: stacked RNN cells on a CPU, as Keras defines them. Read this first.
  *
- *   struct rnn_cell_spec *spec = rnn_cell_spec_new(cell_class_find("LSTMCell", NULL));   what is asked for
- *   spec->units = 128;
- *   const float *tensors[1][CELL_MAX_TENSORS] = {{kernel, recurrent_kernel, bias}};      Keras's own layout
- *   struct rnn_recurrence layer = {.return_sequences = true};
- *   rnn_stack_init(&layer.stack, spec, features, tensors, vec_select(NULL), &err);       weights packed
- *   rnn_recurrence_begin(&layer, rows, n, order);                                             sequences of any lengths
- *   while ((left = rnn_recurrence_advance(&layer, order, left, &arena, NULL)))                      some timesteps at a time
- *       ;
+ * An LSTM over one sequence; test_core_rnn compiles and runs these lines:
+ *
+ *     // What is asked for; and the weights in Keras's own layout, which are packed.
+ *     struct rnn_error error = {{0}};
+ *     struct rnn_cell_spec *spec = rnn_cell_spec_new(cell_class_find("LSTMCell", NULL));
+ *     if (!spec)
+ *         return;
+ *     spec->units = UNITS;
+ *     const float *const tensors[1][CELL_MAX_TENSORS] = {{kernel, recurrent_kernel, bias}};
+ *     struct rnn_recurrence lstm = {.return_sequences = true};
+ *     if (rnn_stack_init(&lstm.stack, spec, FEATURES, tensors, vec_select(NULL), PACKED_FLOAT32, &error)) {
+ *         puts(error.text);
+ *         return;
+ *     }
+ *
+ *     // A batch of one row; rows may be of any lengths. Some timesteps at a time, in memory that is reserved before.
+ *     struct rnn_row row = {.inputs = inputs, .timesteps = TIMESTEPS, .input_stride = FEATURES, .states = states,
+ *                           .outputs = outputs, .output_stride = UNITS, .sequences = lstm.return_sequences};
+ *     struct rnn_row *order[1];
+ *     struct arena arena = {.size = 0};
+ *     size_t bytes, left = 1;
+ *     if (rnn_recurrence_scratch(&lstm, 1, &bytes) && arena_reserve(&arena, bytes)) {
+ *         rnn_recurrence_begin(&lstm, &row, 1, order);
+ *         while ((left = rnn_recurrence_advance(&lstm, order, left, &arena, NULL)))
+ *             ;
+ *     }
+ *     arena_close(&arena);
+ *     rnn_stack_close(&lstm.stack); // and the spec
  *
  * core knows numbers and memory alone: no files, JSON, sockets, threads or logging. Weights are pointers, errors are
  * an enum and a sentence. Models are read-only once built, and threads share them; all that changes during a run

@@ -1,5 +1,5 @@
 /* Threads that run the same function together on one computation, in step. core starts none: a host that has idle threads
-   lends them, and a run begins with those that are there, without waiting for others. */
+   lends them, and a job begins with those that have come within a small part of the time that it will take. */
 #ifndef RNN_TEAM_H
 #define RNN_TEAM_H
 
@@ -19,7 +19,7 @@ struct team_host {
     size_t (*invite)(struct team_host *host, struct team *team, double nanoseconds);
     /* No thread may come any more. */
     void (*withdraw)(struct team_host *host, struct team *team);
-    /* Give the processor to other threads for a moment; it is the times-th of this wait, from 1. */
+    /* Give the processor to other threads for a moment: a nap. It is the times-th of this wait, from 1. */
     void (*relax)(struct team_host *host, size_t times);
     atomic_bool recall; /* the threads are wanted elsewhere; they leave after the job they are at */
 };
@@ -28,7 +28,7 @@ struct team_host {
 struct team_member {
     size_t index, members;
     struct team *team;
-    uint64_t step; /* how often it has met the others */
+    uint64_t step; /* number of the job, and how often it has passed in it: what it shows the others */
 };
 
 typedef void team_job(void *argument, struct team_member *me);
@@ -42,10 +42,10 @@ struct team {
     team_job *job;
     void *argument;
     atomic_bool over;
-    atomic_size_t naps;  /* of all members */
-    atomic_bool stalled; /* a member had to wait for one that has no processor: the caller goes on alone */
-    bool helped;         /* some job had more than one member */
-    double worked_ns;    /* estimated, since naps were forgiven last */
+    atomic_size_t naps;                       /* of all members, less those that are forgiven */
+    atomic_bool stalled;                      /* too many of them: the next jobs are the caller's alone */
+    bool helped;                              /* some job had more than one member */
+    double worked_ns;                         /* estimated, since naps were forgiven last */
     _Alignas(64) atomic_uint_fast64_t joined; /* job number, seats that take part, whether it has begun */
     _Alignas(64) atomic_size_t present;       /* helpers, with or without a job */
     atomic_uint_fast32_t seated;              /* their seats, as bits */
@@ -79,7 +79,7 @@ void team_pause(void);
 /* For helpers: a seat, or 0 when there is none. To be called while the host lets nobody withdraw. */
 size_t team_enter(struct team *team);
 
-/* For helpers: work until the team closes, the host recalls, or nothing has come for some ten microseconds. Denormals are
+/* For helpers: work until the team closes, the host recalls, or no job has come for some hundred microseconds. Denormals are
    off meanwhile, as in the run itself. The team may be gone afterwards. */
 void team_help(struct team *team, size_t seat);
 

@@ -24,7 +24,7 @@ struct stream {
     struct stream *next, **self;
     struct request *request;
     enum stream_form form;
-    pthread_mutex_t lock; /* guards all below; taken under that of `all`, and no other lock of the server under it */
+    pthread_mutex_t lock; /* guards all below; taken under that of `all`; under it the connections' alone */
     struct buffer text;   /* only the worker lets it grow */
     size_t sent;          /* of it, which the reader has taken */
     uint64_t taken;       /* bytes, by the reader, since the beginning */
@@ -37,7 +37,7 @@ struct stream {
 
 /* Those of a server. */
 struct streams {
-    pthread_mutex_t lock; /* guards the list */
+    pthread_mutex_t lock; /* guards the list; under it a stream's and the pool's */
     struct stream *first;
     atomic_size_t n;
 };

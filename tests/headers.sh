@@ -1,0 +1,21 @@
+#!/bin/sh
+# Every header compiles by itself, with gcc and, where there is one, clang. Not those that the kernels of an instruction set
+# include, which has to be defined before.
+cd "$(dirname "$0")/.." || exit 1
+flags="-std=c11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -fsyntax-only $(pkg-config --cflags libmicrohttpd jansson hdf5 libzip zlib)"
+headers=$(ls core/*.h core/*/*.h config/*.h server/*.h | grep -vE '^core/vec/vec_(simd|math)\.h$')
+bad=0
+for cc in gcc clang; do
+    command -v $cc >/dev/null || continue
+    echo "[ RUN      ] headers_compile_alone_with_$cc"
+    wrong=$(echo "$headers" | xargs -P "$(nproc)" -I HEADER sh -c \
+        "echo '#include \"HEADER\"' | $cc $flags -x c - 2>&1 | sed 's|<stdin>|HEADER|'")
+    if [ -n "$wrong" ]; then
+        echo "$wrong"
+        echo "[  FAILED  ] headers_compile_alone_with_$cc"
+        bad=1
+    else
+        echo "[       OK ] headers_compile_alone_with_$cc"
+    fi
+done
+exit $bad
