@@ -188,20 +188,18 @@ static void add_number(struct line *line, const char *key, long long value)
     add(line, setup.json ? ", \"%s\": %lld" : " %s=%lld", key, value);
 }
 
-/* Whoever knows a session's id can read and change the session, so "/sessions/#" and a hash stand for it. */
+/* Whoever knows a session's id can read and change the session, so "/sessions/#" and a hash stand for it, also where the
+   path is none of ours. */
 static void add_path(struct line *line, const struct request *request)
 {
     static const char sessions[] = "/sessions/";
-    const size_t prefix = sizeof sessions - 1;
-    bool routed = strstr(request->route->pattern, "{id}") && *request->name;
+    const char *id = strstr(request->target, sessions);
     char text[40];
-    if (!routed && strncmp(request->target, sessions, prefix)) {
-        add_text(line, "path", request->target);
-        return;
+    if (id) {
+        id += sizeof sessions - 1;
+        snprintf(text, sizeof text, "%s#%016llx", sessions, (unsigned long long)siphash(setup.key, id, strlen(id)));
     }
-    const char *id = routed ? request->name : request->target + prefix;
-    snprintf(text, sizeof text, "%s#%016llx", sessions, (unsigned long long)siphash(setup.key, id, strlen(id)));
-    add_text(line, "path", text);
+    add_text(line, "path", id ? text : request->target);
 }
 
 static void begin_request(struct line *line, enum log_level level, const char *event, const struct request *request)

@@ -98,12 +98,11 @@ static void session_ids_are_hashed(void **state)
     (void)state;
     static const struct {
         const char *id, *method, *path;
-    } rows[] = {{"i1", "GET", "/sessions/secret-1"},
-                {"i2", "DELETE", "/sessions/secret-1"},
-                {"i3", "GET", "/sessions/secret-2"},
-                {"i4", "POST", "/sessions/secret-1"},
-                {"i5", "GET", "/sessions/secret-1/states"}};
-    char hash[5][64];
+    } rows[] = {{"i1", "GET", "/sessions/secret-1"},        {"i2", "DELETE", "/sessions/secret-1"},
+                {"i3", "GET", "/sessions/secret-2"},        {"i4", "POST", "/sessions/secret-1"},
+                {"i5", "GET", "/sessions/secret-1/states"}, {"i6", "GET", "//sessions/secret-1%zz"},
+                {"i7", "GET", "/%73essions/secret%2D1"}};
+    char hash[7][64];
     struct reply reply = http_post(&server, "/predict", "{\"session\": \"secret-1\", \"instances\": [[[1]]]}");
     reply_free(&reply);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -116,6 +115,7 @@ static void session_ids_are_hashed(void **state)
     }
     assert_string_equal(hash[0], hash[1]);
     assert_string_equal(hash[0], hash[3]);
+    assert_string_equal(hash[0], hash[6]);
     assert_string_not_equal(hash[0], hash[2]);
     assert_string_not_equal(hash[0], hash[4]);
     char *log = daemon_log(&server);
