@@ -76,6 +76,19 @@ char *gzip_expand(const char *body, size_t bytes, size_t max_bytes, struct memor
     return out;
 }
 
+size_t gzip_head(const char *body, size_t bytes, char *out, size_t room)
+{
+    z_stream z = {.next_in = (unsigned char *)(uintptr_t)body,
+                  .avail_in = (uInt)(bytes < room ? bytes : room), /* which is enough but for what hardly shrinks */
+                  .next_out = (unsigned char *)out,
+                  .avail_out = (uInt)room};
+    if (!body || inflateInit2(&z, 15 + 16) != Z_OK)
+        return 0;
+    inflate(&z, Z_SYNC_FLUSH);
+    inflateEnd(&z);
+    return room - z.avail_out;
+}
+
 char *gzip_compress(const char *text, size_t bytes, struct memory_share *share, size_t *out_bytes, size_t *out_room)
 {
     z_stream z = {.next_in = (unsigned char *)(uintptr_t)text, .avail_in = (uInt)bytes};

@@ -11,7 +11,7 @@
 #include "linger.h"
 #include "log.h"
 #include "routes.h"
-#include "session.h"
+#include "session_find.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -399,6 +399,14 @@ static bool grow_body(struct exchange *x, size_t needed)
     return true;
 }
 
+/* In what has come since there were `before` bytes. */
+static void look_for_session(struct request *request, size_t before)
+{
+    const char *key = request->route->session_key;
+    const char *at = *key ? session_find_key(request->body, before, request->body_bytes, key) : NULL;
+    request->named_at = at ? (size_t)(at - request->body) + 1 : 0;
+}
+
 /* A part of the body. What cannot be kept is read to its end (within reason) and answered then: the library does not
    let an answer go out in the middle. */
 static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *bytes)
@@ -417,9 +425,8 @@ static enum MHD_Result take_body(struct exchange *x, const char *data, size_t *b
     } else if (request->body_bytes + 1 <= request->body_room || grow_body(x, request->body_bytes + 1)) {
         memcpy(request->body + request->body_bytes - n, data, n);
         request->body[request->body_bytes] = 0;
-        if (!request->in_order && request->route->session_key)
-            request->in_order = session_is_named(request->body, request->body_bytes - n, request->body_bytes,
-                                                 request->route->session_key);
+        if (!request->named_at && request->route->session_key)
+            look_for_session(request, request->body_bytes - n);
     }
     return MHD_YES;
 }

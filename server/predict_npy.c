@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* "model=seed&return_sequences=true": the value of a key, or false. */
-static bool query_value(const char *query, const char *key, char *out, size_t size)
+bool predict_npy_query(const char *query, const char *key, char *out, size_t size)
 {
     size_t n = strlen(key);
     for (const char *at = query; *at; at += strcspn(at, "&"), at += *at == '&') {
@@ -26,16 +25,16 @@ static bool query_value(const char *query, const char *key, char *out, size_t si
 static void query_bool(const char *query, const char *key, int *out)
 {
     char value[8];
-    if (query_value(query, key, value, sizeof value))
+    if (predict_npy_query(query, key, value, sizeof value))
         *out = !strcmp(value, "true") || !strcmp(value, "1");
 }
 
 static bool read_session(struct prediction *p)
 {
     char id[SESSION_ID_BYTES] = SESSION_UNSAID, value[24], *end;
-    query_value(p->request->query, "session", id, sizeof id);
+    predict_npy_query(p->request->query, "session", id, sizeof id);
     query_bool(p->request->query, "reset", &p->session.reset);
-    if (query_value(p->request->query, "step", value, sizeof value)) {
+    if (predict_npy_query(p->request->query, "step", value, sizeof value)) {
         p->session.step = *value >= '0' && *value <= '9' ? strtoll(value, &end, 10) : -1;
         if (p->session.step < 0 || *end)
             return failure_set(&p->failure, 400, "wrong_type", "/step", "Expected a whole number of at least 0.");
@@ -46,7 +45,7 @@ static bool read_session(struct prediction *p)
 static bool read_query(struct prediction *p)
 {
     struct request *request = p->request;
-    query_value(request->query, "model", p->model, sizeof p->model);
+    predict_npy_query(request->query, "model", p->model, sizeof p->model);
     if (!request->model && !(request->model = server_acquire(request->server, p->model)))
         return failure_set(&p->failure, 404, "model_not_found", "",
                            "There is no model named \"%.100s\"; GET /v1/models lists them.", p->model);

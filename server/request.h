@@ -29,7 +29,7 @@ struct request {
     struct server *server;
     struct task task;
     struct turn turn;                      /* of a request of a session */
-    bool in_order;                         /* it may be of a session, so its place among those that arrive counts */
+    size_t named_at;                       /* where in its body a session may be named, counted from 1; 0: nowhere */
     struct prediction *waiting;            /* what has been taken up already, while it waits for its session */
     void (*done)(struct request *request); /* called by whoever finished a queued request */
     void (*wake)(struct request *request); /* of a stream: there is something for the I/O thread to do */

@@ -303,9 +303,7 @@ bool route_dispatch(struct request *request)
     request->task.expire = expire;
     request->timing.queued = clock_ns();
     request->task.deadline_ns = request->timing.queued + request->timeout_ms * NS_PER_MS;
-    const char *session_key = request->route->session_key;
-    if (request->in_order || (session_key && (request->gzip || !*session_key || strstr(request->query, "session="))))
-        session_arrive(request);
+    session_arrive(request);
     if (pool_try_add(&server->pool, &request->task))
         return true;
     turns_leave(&server->turns, &request->turn);

@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "prediction.h"
 #include "server.h"
+#include "session_find.h"
 
 #include <string.h>
 
@@ -15,19 +16,6 @@ static bool id_is_good(const char *id)
     size_t n = strlen(id);
     return n > 0 && n < SESSION_ID_BYTES &&
            strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~:-") == n;
-}
-
-/* By its quote: bodies of numbers have few, and a single character is looked for many times as fast. */
-bool session_is_named(const char *body, size_t before, size_t bytes, const char *key)
-{
-    size_t n = strlen(key);
-    const char *at = body + (before < n ? 0 : before - n), *end = body + bytes;
-    while ((at = memchr(at, *key, (size_t)(end - at))) && (size_t)(end - at) >= n) {
-        if (!memcmp(at, key, n))
-            return true;
-        at++;
-    }
-    return false;
 }
 
 /* ---- the request's side ---- */
@@ -98,8 +86,11 @@ static void set_turn(struct request *request)
 
 void session_arrive(struct request *request)
 {
+    char id[SESSION_ID_BYTES];
+    if (!session_find(request, id))
+        return;
     set_turn(request);
-    turns_arrive(&request->server->turns, &request->turn);
+    turns_arrive(&request->server->turns, &request->turn, id);
 }
 
 /* Begin an operation whose end is handled in `phase`. True: it has ended. */

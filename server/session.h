@@ -39,9 +39,8 @@ enum session_verdict session_proceed(struct prediction *p);
 /* The prediction is over, whatever has become of it. */
 void session_close(struct prediction *p);
 
-/* For the I/O thread, when more of a body has come: whether it may name a session. key is quoted, as bodies have it. */
-bool session_is_named(const char *body, size_t before, size_t bytes, const char *key);
-/* And when it is whole: this request, which may be of a session, comes before those that follow. */
+/* For the I/O thread, when a request is whole: if it shows which session it is of, it comes before those of that session
+   which follow. */
 void session_arrive(struct request *request);
 
 /* For protocols. What stands where "session" will be read to, a char[SESSION_ID_BYTES]; then what has been read there. */

@@ -1,5 +1,4 @@
-/* Lines of requests, one a session. A line begins when every request that arrived before is known to be of a session or
-   of none: only then is the order certain. */
+/* Lines of requests, one a session. No line waits for another. */
 #include "turns.h"
 
 #include "session_record.h"
@@ -42,84 +41,58 @@ static void add_going(struct turns *turns, struct going *going, struct turn *tur
     going->last = &turn->then;
 }
 
-static struct turn **line_of(struct turns *turns, const char *id)
+static struct turn **line_of(struct turns *turns, uint64_t session)
 {
-    struct turn **line = &turns->lines[XXH3_64bits_withSeed(id, strlen(id), turns->seed) % TURNS_BUCKETS];
-    while (*line && strcmp((*line)->id, id))
+    struct turn **line = &turns->lines[session % TURNS_BUCKETS];
+    while (*line && (*line)->session != session)
         line = &(*line)->beside;
     return line;
 }
 
-static void append(struct turns *turns, struct turn *turn)
+/* At the end of a line. */
+static void join(struct turns *turns, struct turn *turn, uint64_t session)
 {
-    turn->next = NULL;
-    turn->before = turns->last;
-    *(turns->last ? &turns->last->next : &turns->first) = turn;
-    turns->last = turn;
-}
-
-static void take_out(struct turns *turns, struct turn *turn)
-{
-    *(turn->before ? &turn->before->next : &turns->first) = turn->next;
-    *(turn->next ? &turn->next->before : &turns->last) = turn->before;
-}
-
-/* Into its session's line; true when it is the first there. */
-static bool line_up(struct turns *turns, struct turn *turn)
-{
-    struct turn **line = line_of(turns, turn->id);
+    struct turn **line = line_of(turns, session), *first = *line;
+    turn->session = session;
     turn->next = turn->beside = NULL;
-    turn->last = turn;
-    if (*line) {
-        (*line)->last->next = turn;
-        (*line)->last = turn;
-        turn->stage = TURN_WAITS;
-        return false;
-    }
-    *line = turn;
-    turn->stage = TURN_HELD;
-    return true;
-}
-
-/* Those at the head of the arrivals whose session is known. */
-static void sort_arrivals(struct turns *turns, struct going *going)
-{
-    for (struct turn *turn; (turn = turns->first) && turn->stage == TURN_KNOWN;) {
-        take_out(turns, turn);
-        if (line_up(turns, turn))
-            add_going(turns, going, turn);
+    turn->before = first ? first->last : NULL;
+    if (first) {
+        first->last->next = turn;
+        first->last = turn;
+    } else {
+        turn->last = turn;
+        *line = turn;
     }
 }
 
-/* The next of the line may go. */
+/* The first of a line leaves it; the next may go, if it waits. */
 static void pass_on(struct turns *turns, struct turn *turn, struct going *going)
 {
-    struct turn **line = line_of(turns, turn->id), *next = turn->next;
+    struct turn **line = line_of(turns, turn->session), *next = turn->next;
     if (!next) {
         *line = turn->beside;
         return;
     }
+    next->before = NULL;
     next->last = turn->last;
     next->beside = turn->beside;
-    next->stage = TURN_HELD;
     *line = next;
-    add_going(turns, going, next);
+    if (next->stage == TURN_WAITS) {
+        next->stage = TURN_HELD;
+        add_going(turns, going, next);
+    }
 }
 
 static void leave(struct turns *turns, struct turn *turn, struct going *going)
 {
-    switch (turn->stage) {
-    case TURN_ARRIVED:
-        take_out(turns, turn);
-        sort_arrivals(turns, going);
-        break;
-    case TURN_HELD:
+    if (!turn->before) {
         pass_on(turns, turn, going);
-        break;
-    case TURN_NONE:
-    case TURN_KNOWN: /* those that wait leave by turns_expire alone */
-    case TURN_WAITS:
-        break;
+    } else {
+        turn->before->next = turn->next;
+        if (turn->next)
+            turn->next->before = turn->before;
+        else
+            (*line_of(turns, turn->session))->last = turn->before;
     }
     turn->stage = TURN_NONE;
 }
@@ -139,31 +112,31 @@ static void end(struct turns *turns, const struct going *going)
     let_go(going);
 }
 
-void turns_arrive(struct turns *turns, struct turn *turn)
+static uint64_t session_of(const struct turns *turns, const char *id)
+{
+    return XXH3_64bits_withSeed(id, strlen(id), turns->seed);
+}
+
+void turns_arrive(struct turns *turns, struct turn *turn, const char *id)
 {
     pthread_mutex_lock(&turns->lock);
+    join(turns, turn, session_of(turns, id));
     turn->stage = TURN_ARRIVED;
-    append(turns, turn);
     pthread_mutex_unlock(&turns->lock);
 }
 
 bool turns_take(struct turns *turns, struct turn *turn, const char *id)
 {
     struct going going;
+    uint64_t session = session_of(turns, id);
     begin(turns, &going);
-    turn->id = id;
+    if (turn->stage == TURN_ARRIVED && turn->session != session)
+        leave(turns, turn, &going);
     if (turn->stage == TURN_NONE)
-        append(turns, turn);
-    turn->stage = TURN_KNOWN;
-    turns->waiting++;
-    sort_arrivals(turns, &going);
-    /* it is let go here, not by its own `go` */
-    bool now = turn->stage == TURN_HELD;
-    for (struct turn **at = &going.first; now && *at; at = &(*at)->then)
-        if (*at == turn) {
-            *at = turn->then;
-            break;
-        }
+        join(turns, turn, session);
+    bool now = !turn->before;
+    turn->stage = now ? TURN_HELD : TURN_WAITS;
+    turns->waiting += !now;
     end(turns, &going);
     return now;
 }
@@ -178,31 +151,14 @@ void turns_leave(struct turns *turns, struct turn *turn)
     end(turns, &going);
 }
 
-/* Those of a line, or of the arrivals, that are too late; its first is not looked at where that has its turn. */
+/* Those of a line that are too late; its first does not wait. */
 static void expire_line(struct turns *turns, struct turn *first, int64_t now_ns, bool all, struct going *going)
 {
-    for (struct turn *before = first; before->next;) {
-        struct turn *turn = before->next;
-        if (!all && turn->deadline_ns >= now_ns) {
-            before = turn;
-            continue;
-        }
-        before->next = turn->next;
-        if (!turn->next)
-            first->last = before;
-        turn->stage = TURN_NONE;
-        add_going(turns, going, turn);
-    }
-}
-
-static void expire_arrivals(struct turns *turns, int64_t now_ns, bool all, struct going *going)
-{
-    for (struct turn *turn = turns->first, *next; turn; turn = next) {
+    for (struct turn *turn = first->next, *next; turn; turn = next) {
         next = turn->next;
-        if (turn->stage != TURN_KNOWN || (!all && turn->deadline_ns >= now_ns))
+        if (turn->stage != TURN_WAITS || (!all && turn->deadline_ns >= now_ns))
             continue;
-        take_out(turns, turn);
-        turn->stage = TURN_NONE;
+        leave(turns, turn, going);
         add_going(turns, going, turn);
     }
 }
@@ -211,8 +167,6 @@ void turns_expire(struct turns *turns, int64_t now_ns, bool all)
 {
     struct going going;
     begin(turns, &going);
-    if (turns->waiting)
-        expire_arrivals(turns, now_ns, all, &going);
     for (size_t i = 0; turns->waiting && i < TURNS_BUCKETS; i++)
         for (struct turn *line = turns->lines[i]; line; line = line->beside)
             expire_line(turns, line, now_ns, all, &going);

@@ -93,9 +93,31 @@ static void members_follow_each_other_and_garbage_is_refused(void **state)
     assert_int_equal(failure.status, 400);
 }
 
+/* The beginning, however short the body is cut. */
+static void heads_are_expanded(void **state)
+{
+    (void)state;
+    unsigned char packed[4096];
+    char text[20000], out[8192];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('a' + i % 7);
+    size_t n = compress_text(text, sizeof text, packed, sizeof packed);
+    assert_int_equal(gzip_head((const char *)packed, n, out, sizeof out), sizeof out);
+    assert_memory_equal(out, text, sizeof out);
+    for (size_t cut = 0; cut <= n; cut++) {
+        size_t got = gzip_head((const char *)packed, cut, out, sizeof out);
+        assert_memory_equal(out, text, got);
+    }
+    n = compress_text(text, 100, packed, sizeof packed);
+    assert_int_equal(gzip_head((const char *)packed, n, out, sizeof out), 100);
+    assert_int_equal(gzip_head("no gzip", 7, out, sizeof out), 0);
+    assert_int_equal(gzip_head(NULL, 0, out, sizeof out), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_come_back), cmocka_unit_test(bombs_stop_at_the_cap),
+                                       cmocka_unit_test(heads_are_expanded),
                                        cmocka_unit_test(members_follow_each_other_and_garbage_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

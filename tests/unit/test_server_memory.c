@@ -53,12 +53,12 @@ static void a_request_that_cannot_begin_leaves_no_turn(void **state)
     turns_init(&server.turns);
     assert_true(request_init(&request, &server, "/predict"));
     request.done = answered;
-    session_arrive(&request);
-    assert_ptr_equal(server.turns.first, &request.turn);
+    turns_arrive(&server.turns, &request.turn, "a");
+    assert_int_equal(request.turn.stage, TURN_ARRIVED);
     countdown = 1;
     assert_null(prediction_begin(&request, NULL));
     assert_int_equal(countdown, 0);
-    assert_null(server.turns.first);
+    assert_int_equal(request.turn.stage, TURN_NONE);
     assert_int_equal(request.status, 503);
     assert_non_null(strstr(request.error, "\"overloaded\""));
     request_close(&request);

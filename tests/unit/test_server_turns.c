@@ -1,7 +1,7 @@
-/* Turns: order of arrival within a session, none between sessions. */
+/* Turns: order of arrival within a session, none between sessions; and how a session is known when a request arrives. */
 #include "unit.h"
 
-#include "server/session.h"
+#include "server/session_find.h"
 #include "server/turns.h"
 
 static const char *went[8];
@@ -48,32 +48,70 @@ static void one_of_a_session_at_a_time(void **state)
     turns_close(&turns);
 }
 
-/* The first to arrive is read last. */
-static void arrival_counts_not_reading(void **state)
+/* The first to arrive is decoded last. */
+static void arrival_counts_not_decoding(void **state)
 {
     (void)state;
     static struct turns turns;
-    struct guest slow = guest("slow"), quick = guest("quick"), other = guest("other"), none = guest("none");
+    struct guest slow = guest("slow"), quick = guest("quick"), third = guest("third"), other = guest("other");
     n_went = 0;
     turns_init(&turns);
-    turns_arrive(&turns, &slow.turn);
-    turns_arrive(&turns, &none.turn);
-    turns_arrive(&turns, &quick.turn);
-    turns_arrive(&turns, &other.turn);
+    turns_arrive(&turns, &slow.turn, "a");
+    turns_arrive(&turns, &quick.turn, "a");
+    turns_arrive(&turns, &third.turn, "a");
+    turns_arrive(&turns, &other.turn, "b");
     assert_false(turns_take(&turns, &quick.turn, "a"));
-    assert_false(turns_take(&turns, &other.turn, "b")); /* slow may be of that session, for all that is known */
+    assert_true(turns_take(&turns, &other.turn, "b")); /* nothing of another session delays it */
     assert_true(turns_take(&turns, &slow.turn, "a"));
-    assert_int_equal(n_went, 0); /* it is not known yet of which session `none` is */
-    turns_leave(&turns, &none.turn);
-    assert_int_equal(n_went, 1);
-    assert_string_equal(went[0], "other");
+    assert_int_equal(n_went, 0);
     turns_leave(&turns, &slow.turn);
-    assert_int_equal(n_went, 2);
-    assert_string_equal(went[1], "quick");
+    assert_int_equal(n_went, 1);
+    assert_string_equal(went[0], "quick");
     turns_leave(&turns, &quick.turn);
+    assert_int_equal(n_went, 1); /* `third` does not want its turn yet */
+    assert_true(turns_take(&turns, &third.turn, "a"));
+    turns_leave(&turns, &third.turn);
     turns_leave(&turns, &other.turn);
-    assert_null(turns.first);
     assert_int_equal(turns.waiting, 0);
+    for (size_t i = 0; i < TURNS_BUCKETS; i++)
+        assert_null(turns.lines[i]);
+    turns_close(&turns);
+}
+
+/* What a body seems to say at first is not so, or it is no request of a session, or it fails. */
+static void those_that_are_of_another_session_leave(void **state)
+{
+    (void)state;
+    static struct turns turns;
+    struct guest first = guest("first"), wrong = guest("wrong"), none = guest("none"), last = guest("last");
+    struct guest b = guest("b");
+    n_went = 0;
+    turns_init(&turns);
+    turns_arrive(&turns, &first.turn, "a");
+    turns_arrive(&turns, &wrong.turn, "a");
+    turns_arrive(&turns, &none.turn, "a");
+    turns_arrive(&turns, &last.turn, "a");
+    assert_true(turns_take(&turns, &b.turn, "b"));
+    assert_false(turns_take(&turns, &last.turn, "a"));
+    assert_false(turns_take(&turns, &wrong.turn, "b")); /* behind b, which came later */
+    turns_leave(&turns, &none.turn);
+    assert_int_equal(n_went, 0);
+    turns_leave(&turns, &first.turn); /* without having had its turn */
+    assert_int_equal(n_went, 1);
+    assert_string_equal(went[0], "last");
+    turns_leave(&turns, &b.turn);
+    assert_string_equal(went[1], "wrong");
+    turns_leave(&turns, &wrong.turn);
+    struct guest at_the_end = guest("end"), before = guest("before");
+    turns_arrive(&turns, &before.turn, "a");
+    turns_leave(&turns, &before.turn); /* the last of its line */
+    assert_false(turns_take(&turns, &at_the_end.turn, "a"));
+    turns_leave(&turns, &last.turn);
+    assert_string_equal(went[2], "end");
+    turns_leave(&turns, &at_the_end.turn);
+    assert_int_equal(turns.waiting, 0);
+    for (size_t i = 0; i < TURNS_BUCKETS; i++)
+        assert_null(turns.lines[i]);
     turns_close(&turns);
 }
 
@@ -99,9 +137,9 @@ static void those_past_their_deadline_are_let_go(void **state)
     assert_string_equal(went[2], "a2");
     assert_int_equal(a2.turn.stage, TURN_HELD);
     struct guest arrived = guest("arrived");
-    turns_arrive(&turns, &arrived.turn);
+    turns_arrive(&turns, &arrived.turn, "b");
     assert_false(turns_take(&turns, &b.turn, "b"));
-    turns_expire(&turns, 0, true);
+    turns_expire(&turns, 0, true); /* `arrived` is not decoded yet, so it is not turns' to let go */
     assert_int_equal(n_went, 4);
     assert_string_equal(went[3], "b");
     turns_leave(&turns, &arrived.turn);
@@ -111,22 +149,67 @@ static void those_past_their_deadline_are_let_go(void **state)
 }
 
 /* A body comes in parts; where they are cut does not matter. */
-static void bodies_that_may_be_of_a_session_are_known(void **state)
+static void keys_are_found(void **state)
 {
     (void)state;
     static const char key[] = "\"session\"", body[] = "{\"model\": \"a\", \"session\": \"x\", \"instances\": [[[1]]]}";
     static const char none[] = "{\"model\": \"session\\\"\", \"sessions\": 1, \"instances\": [[[1]]], \"session";
-    for (size_t cut = 0; cut <= strlen(body); cut++)
-        assert_true(session_is_named(body, 0, cut, key) || session_is_named(body, cut, strlen(body), key));
+    const char *at = strstr(body, key);
+    for (size_t cut = 0; cut <= strlen(body); cut++) {
+        const char *first = session_find_key(body, 0, cut, key);
+        assert_ptr_equal(first ? first : session_find_key(body, cut, strlen(body), key), at);
+    }
     for (size_t cut = 0; cut <= strlen(none); cut++)
-        assert_false(session_is_named(none, cut, strlen(none), key));
+        assert_null(session_find_key(none, cut, strlen(none), key));
+}
+
+static void ids_are_found(void **state)
+{
+    (void)state;
+    static const char key[] = "\"session\"";
+    static const struct {
+        const char *text, *id; /* NULL: none */
+    } cases[] = {
+        {"{\"session\": \"pump-7\", \"instances\": [[[1]]]}", "pump-7"},
+        {"{\"instances\": [[[1]]], \"session\":\"x\"}", "x"},
+        {"{\"session\" \n\t: \r \"x\"}", "x"},
+        {"{\"model\": \"session\", \"session\": \"x\"}", "x"},
+        {"{\"session\": 42}", "42"},
+        {"{\"session\": 42", NULL},
+        {"{\"session\": \"x", NULL},
+        {"{\"session\": \"\\u0078\"}", NULL}, /* decoding will tell */
+        {"{\"session\": \"\"}", NULL},
+        {"{\"session\": null}", NULL},
+        {"{\"session\"", NULL},
+        {"{\"session\":", NULL},
+        {"{\"sessions\": \"x\"}", NULL},
+        {"", NULL},
+    };
+    char id[SESSION_ID_BYTES], text[600], blanks[300];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool found = session_find_id(cases[i].text, strlen(cases[i].text), key, id);
+        assert_int_equal(found, cases[i].id != NULL);
+        if (found)
+            assert_string_equal(id, cases[i].id);
+    }
+    memset(blanks, 'i', sizeof blanks);
+    blanks[SESSION_ID_BYTES - 1] = 0;
+    sprintf(text, "{\"session\": \"%s\"}", blanks);
+    assert_true(session_find_id(text, strlen(text), key, id));
+    assert_string_equal(id, blanks);
+    blanks[SESSION_ID_BYTES - 1] = 'i';
+    blanks[SESSION_ID_BYTES] = 0;
+    sprintf(text, "{\"session\": \"%s\"}", blanks);
+    assert_false(session_find_id(text, strlen(text), key, id));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_of_a_session_at_a_time),
-                                       cmocka_unit_test(arrival_counts_not_reading),
+                                       cmocka_unit_test(arrival_counts_not_decoding),
+                                       cmocka_unit_test(those_that_are_of_another_session_leave),
                                        cmocka_unit_test(those_past_their_deadline_are_let_go),
-                                       cmocka_unit_test(bodies_that_may_be_of_a_session_are_known)};
+                                       cmocka_unit_test(keys_are_found),
+                                       cmocka_unit_test(ids_are_found)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
