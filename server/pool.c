@@ -238,7 +238,7 @@ struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t 
 {
     struct task *taken = NULL, **last = &taken;
     pthread_mutex_lock(&pool->lock);
-    for (size_t line = 0; line < POOL_LINES; line++) {
+    for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++) {
         size_t share = share_of(pool, line);
         for (size_t i = 0; i < share && i < most[line]; i++) {
             *last = first_task(pool, line);

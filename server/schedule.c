@@ -113,7 +113,7 @@ static void begin(struct schedule *s, struct request *request)
 static void take_more(struct schedule *s)
 {
     size_t most[POOL_LINES];
-    for (size_t line = 0; line < POOL_LINES; line++)
+    for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++)
         most[line] = s->held[line] < s->most_held ? s->most_held - s->held[line] : 0;
     struct task *task = pool_take(s->worker->pool, most, s->waiting);
     while (task) {
@@ -191,7 +191,7 @@ static struct flight **settle(struct schedule *s, struct flight **at, struct pre
 /* Before others are let in: who has gone, or is too late, is in nobody's way. */
 static void sweep(struct schedule *s)
 {
-    for (size_t line = 0; line < POOL_LINES; line++)
+    for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++)
         for (struct flight **at = &s->flights[line]; *at;)
             at = settle(s, at, flight_sweep(*at));
 }
@@ -199,7 +199,7 @@ static void sweep(struct schedule *s)
 /* Where the worker holds as many as it may and others wait in the pool, those that have run for a while go behind them. */
 static void make_way(struct schedule *s)
 {
-    for (size_t line = 0; line < POOL_LINES; line++) {
+    for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++) {
         size_t most = s->held[line] >= s->most_held ? s->waiting[line] : 0;
         for (struct flight *flight = s->flights[line]; most && flight; flight = flight->next)
             for (struct prediction *next, *p = flight_yield(flight, most); p; p = next, most--) {
