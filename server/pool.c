@@ -24,14 +24,19 @@ static bool any_waits(const struct pool *pool)
     return pool->lines[POOL_QUEUE].n || pool->lines[POOL_TURNS].n;
 }
 
-/* Under the lock. */
-static struct task *first_task(struct pool *pool, enum pool_line which)
+/* Under the lock: the first that may be taken now by a worker that has others, or NULL. */
+static struct task *first_task(struct pool *pool, enum pool_line which, int64_t now_ns)
 {
     struct task_line *line = &pool->lines[which];
-    struct task *task = line->first;
-    line->first = task->next;
-    if (!line->first)
-        line->last = &line->first;
+    struct task **at = &line->first, *task;
+    while ((task = *at) && task->idle_until_ns > now_ns)
+        at = &task->next;
+    if (!task)
+        return NULL;
+    *at = task->next;
+    task->idle_until_ns = 0; /* it is begun only once */
+    if (!*at)
+        line->last = at;
     line->n--;
     if (!any_waits(pool))
         atomic_store(&pool->host.recall, false);
@@ -87,7 +92,7 @@ static struct task *take(struct pool *pool)
         }
     }
     if (any_waits(pool))
-        task = first_task(pool, pool->lines[POOL_QUEUE].n ? POOL_QUEUE : POOL_TURNS);
+        task = first_task(pool, pool->lines[POOL_QUEUE].n ? POOL_QUEUE : POOL_TURNS, INT64_MAX);
     pthread_mutex_unlock(&pool->lock);
     return task;
 }
@@ -234,14 +239,15 @@ static size_t share_of(const struct pool *pool, enum pool_line line)
     return (pool->lines[line].n + pool->n_workers - 1) / pool->n_workers;
 }
 
-struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t waiting[POOL_LINES])
+struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t waiting[POOL_LINES], int64_t now_ns)
 {
     struct task *taken = NULL, **last = &taken;
     pthread_mutex_lock(&pool->lock);
     for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++) {
         size_t share = share_of(pool, line);
         for (size_t i = 0; i < share && i < most[line]; i++) {
-            *last = first_task(pool, line);
+            if (!(*last = first_task(pool, line, now_ns)))
+                break;
             last = &(*last)->next;
             *last = NULL;
         }

@@ -26,6 +26,8 @@ struct task {
     void (*run)(struct task *task, struct worker *worker);
     void (*expire)(struct task *task); /* the deadline passed while it waited */
     int64_t deadline_ns;
+    int64_t
+        idle_until_ns; /* it takes long to begin: until then it is left to a worker that has no others; 0: it is not */
 };
 
 /* Idle workers take from the first line that has a task; those that run tasks say from which they take more. */
@@ -63,9 +65,9 @@ bool pool_try_add(struct pool *pool, struct task *task);
 /* Put a task that was taken before into a line again: there is always room for it. */
 void pool_add_again(struct pool *pool, struct task *task, enum pool_line line);
 
-/* For a worker that runs tasks: more of those that wait, linked; of each line at most `most` and this worker's share.
-   waiting: its share of what waits still. */
-struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t waiting[POOL_LINES]);
+/* For a worker that runs tasks: more of those that wait at now_ns, linked; of each line at most `most` and this worker's
+   share. waiting: its share of what waits still. */
+struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t waiting[POOL_LINES], int64_t now_ns);
 
 /* For a worker that has room for tasks of every line: wait until a task waits, or until then. */
 void pool_wait(struct pool *pool, int64_t until_ns);

@@ -282,6 +282,15 @@ bool route_admit(struct request *request, uint64_t bytes)
     return !failure.status;
 }
 
+/* Bodies that take some ten milliseconds to be decoded, as they are or packed; and how long they wait for a worker that has
+   no other request, whose rows would have to wait meanwhile. */
+enum { LARGE_BYTES = 1 << 22, LARGE_GZIP_BYTES = 1 << 15, LARGE_WAITS_MS = 100 };
+
+static bool is_large(const struct request *request)
+{
+    return request->body_bytes >= (request->gzip ? LARGE_GZIP_BYTES : LARGE_BYTES);
+}
+
 bool route_dispatch(struct request *request)
 {
     struct server *server = request->server;
@@ -302,6 +311,7 @@ bool route_dispatch(struct request *request)
     request->task.run = schedule_run;
     request->task.expire = expire;
     request->timing.queued = clock_ns();
+    request->task.idle_until_ns = is_large(request) ? request->timing.queued + LARGE_WAITS_MS * NS_PER_MS : 0;
     request->task.deadline_ns = request->timing.queued + request->timeout_ms * NS_PER_MS;
     session_arrive(request);
     if (pool_try_add(&server->pool, &request->task))

@@ -109,13 +109,20 @@ static void begin(struct schedule *s, struct request *request)
         place(s, p);
 }
 
+static bool has_flights(const struct schedule *s)
+{
+    return s->flights[POOL_QUEUE] || s->flights[POOL_TURNS];
+}
+
 /* More of the requests that wait. */
 static void take_more(struct schedule *s)
 {
     size_t most[POOL_LINES];
     for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++)
         most[line] = s->held[line] < s->most_held ? s->most_held - s->held[line] : 0;
-    struct task *task = pool_take(s->worker->pool, most, s->waiting);
+    /* while flights wait for company there is time for whatever comes */
+    int64_t now = s->settings->max_queue_delay_us || !has_flights(s) ? INT64_MAX : clock_ns();
+    struct task *task = pool_take(s->worker->pool, most, s->waiting, now);
     while (task) {
         struct task *next = task->next;
         begin(s, request_of_task(task));
@@ -253,11 +260,6 @@ static struct schedule schedule_of(struct request *request, struct worker *worke
                              .server = request->server,
                              .settings = settings,
                              .most_held = rows > LEAST_HELD ? rows : LEAST_HELD};
-}
-
-static bool has_flights(const struct schedule *s)
-{
-    return s->flights[POOL_QUEUE] || s->flights[POOL_TURNS];
 }
 
 void schedule_run(struct task *task, struct worker *worker)

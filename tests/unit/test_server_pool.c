@@ -102,19 +102,49 @@ static void lines_are_apart(void **state)
         assert_true(pool_try_add(&pool, &jobs[i].task));
     pool_load(&pool, &queued, &busy);
     assert_int_equal(queued, 3);
-    struct task *taken = pool_take(&pool, (const size_t[POOL_LINES]){2, 1}, waiting);
+    struct task *taken = pool_take(&pool, (const size_t[POOL_LINES]){2, 1}, waiting, 0);
     assert_ptr_equal(taken, &jobs[6].task);
     assert_ptr_equal(taken->next, &jobs[7].task);
     assert_ptr_equal(taken->next->next, &jobs[1].task);
     assert_null(taken->next->next->next);
     assert_int_equal(waiting[POOL_QUEUE], 1);
     assert_int_equal(waiting[POOL_TURNS], 4);
-    assert_null(pool_take(&pool, (const size_t[POOL_LINES]){0, 0}, waiting));
+    assert_null(pool_take(&pool, (const size_t[POOL_LINES]){0, 0}, waiting, 0));
     pool_expire(&pool, 7, false);
     assert_true(jobs[4].expired == 1 && !jobs[5].expired);
     gate = 0;
     pool_stop(&pool); /* runs what is left of both */
     assert_true(jobs[8].ran == 1 && jobs[2].ran == 1 && jobs[3].ran == 1 && jobs[5].ran == 1 && !jobs[4].ran);
+}
+
+/* What takes long is left to a worker that has nothing else, for a while. */
+static void long_tasks_are_left_to_idle_workers(void **state)
+{
+    (void)state;
+    struct pool pool;
+    struct job jobs[4];
+    size_t waiting[POOL_LINES];
+    const size_t most[POOL_LINES] = {9, 9};
+    gate = 1;
+    running = 0;
+    assert_true(pool_start(&pool, 1, false, 9, 4096));
+    for (int i = 0; i < 4; i++) {
+        jobs[i] = (struct job){.task = {.run = run_job, .deadline_ns = 100, .idle_until_ns = i % 2 ? 10 : 0}};
+        assert_true(pool_try_add(&pool, &jobs[i].task));
+        while (!running)
+            nap();
+    }
+    struct task *taken = pool_take(&pool, most, waiting, 5);
+    assert_ptr_equal(taken, &jobs[2].task);
+    assert_null(taken->next);
+    assert_int_equal(waiting[POOL_QUEUE], 2);
+    assert_null(pool_take(&pool, most, waiting, 9));
+    assert_true(pool_try_add(&pool, &jobs[0].task)); /* behind the last */
+    taken = pool_take(&pool, (const size_t[POOL_LINES]){1, 0}, waiting, 10);
+    assert_ptr_equal(taken, &jobs[1].task);
+    gate = 0;
+    pool_stop(&pool); /* by a worker that has none */
+    assert_true(jobs[3].ran == 1 && jobs[0].ran == 2);
 }
 
 static void quotas_round_up(void **state)
@@ -141,9 +171,9 @@ static void runnable_threads_are_counted(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_task_runs_once),
-                                       cmocka_unit_test(a_full_queue_refuses_and_deadlines_expire),
-                                       cmocka_unit_test(lines_are_apart), cmocka_unit_test(quotas_round_up),
-                                       cmocka_unit_test(runnable_threads_are_counted)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_task_runs_once), cmocka_unit_test(a_full_queue_refuses_and_deadlines_expire),
+        cmocka_unit_test(lines_are_apart),      cmocka_unit_test(long_tasks_are_left_to_idle_workers),
+        cmocka_unit_test(quotas_round_up),      cmocka_unit_test(runnable_threads_are_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
