@@ -31,11 +31,11 @@ const struct setting settings_table[] = {
     INT("batching.max_queue_delay_us", max_queue_delay_us, 0, 1000000, "0",
         "how long a request may wait for company; 0: never"),
     INT("limits.max_body_bytes", max_body_bytes, 1, INT64_C(1) << 32, "67108864",
-        "largest request body, before and after gzip"),
+        "largest request body, before and after gzip; at most 1/16 of memory where it is not set"),
     INT("limits.max_rows", max_rows, 1, 1 << 24, "4096", "most sequences of one request"),
     INT("limits.max_timesteps", max_timesteps, 1, 1 << 30, "65536", "longest sequence"),
     INT("limits.max_queue", max_queue, 1, 1 << 20, "1024", "requests that may wait for a worker"),
-    INT("limits.max_connections", max_connections, 1, 1 << 20, "1024", "connections that are served at a time (fewer where ulimit -n is too low)"),
+    INT("limits.max_connections", max_connections, 1, 1 << 20, "1024", "connections that are served at a time (fewer where ulimit -n is too low, or memory less than 320 MiB)"),
     INT("limits.read_timeout_ms", read_timeout_ms, 10, 86400000, "10000",
         "time to send a header; a body or an answer may stand still, or move below 16 KiB/s, for so long"),
     INT("limits.request_timeout_ms", request_timeout_ms, 1, 86400000, "30000",
@@ -46,19 +46,20 @@ const struct setting settings_table[] = {
         "then, time in which everything accepted is answered"),
     INT("limits.max_response_bytes", max_response_bytes, 1024, INT64_C(1) << 34, "268435456", "largest answer"),
     INT("limits.max_inflight_bytes", max_inflight_bytes, 1024, INT64_C(1) << 40, "1073741824",
-        "memory of all requests at a time"),
+        "memory of all requests at a time; at most a quarter where it is not set"),
     INT("limits.max_streams", max_streams, 1, 1 << 20, "512", "streams that are open at a time"),
     INT("limits.heartbeat_ms", heartbeat_ms, 10, 3600000, "5000", "a stream without an output for so long gets a sign of life"),
     TEXT("sessions.store", session_store, "memory", NULL,
         "where sessions are kept: memory, or redis://[:password@]host[:port][/db], or redis+unix:///path/of/socket"),
     INT("sessions.ttl_s", session_ttl_s, 1, 31536000, "900", "a session ends after this long unused"),
     INT("sessions.max", session_max, 1, 100000000, "100000", "most sessions in memory"),
-    INT("sessions.max_bytes", session_max_bytes, 1024, INT64_C(1) << 40, "1073741824", "memory of all sessions"),
+    INT("sessions.max_bytes", session_max_bytes, 1024, INT64_C(1) << 40, "1073741824", "memory of all sessions, or of their copies beside Redis; at most a quarter where it is not set"),
     TEXT("log.format", log_format, "text", "text|json", "form of log lines (also --log)"),
     TEXT("log.level", log_level, "info", "debug|info|warn|error", "least level that is logged"),
     {NULL, SETTING_INT, 0, 0, 0, NULL, NULL, NULL},
 };
 /* clang-format on */
+_Static_assert(sizeof settings_table / sizeof *settings_table <= 64, "a bit of settings.given for each");
 
 static void *field(struct settings *settings, const struct setting *setting)
 {
@@ -93,11 +94,13 @@ static void set_text(struct settings *settings, const struct setting *setting, c
 static void set_int(struct settings *settings, const struct setting *setting, int64_t value, struct place place,
                     struct problems *problems)
 {
-    if (value < setting->min || value > setting->max)
+    if (value < setting->min || value > setting->max) {
         problem_error(problems, place, "expected a whole number from %lld to %lld, found %lld", (long long)setting->min,
                       (long long)setting->max, (long long)value);
-    else
-        *(int64_t *)field(settings, setting) = value;
+        return;
+    }
+    *(int64_t *)field(settings, setting) = value;
+    settings->given |= UINT64_C(1) << (setting - settings_table);
 }
 
 static void set(struct settings *settings, const struct setting *setting, const char *value, struct place place,
@@ -139,7 +142,29 @@ void settings_init(struct settings *settings)
     *settings = (struct settings){0};
     for (const struct setting *row = settings_table; row->key; row++)
         set(settings, row, row->fallback, (struct place){"default", row->key}, &none);
+    settings->given = 0;
     problems_close(&none);
+}
+
+/* The row of a field. */
+static const struct setting *row_of(const struct settings *settings, const int64_t *number)
+{
+    const struct setting *row = settings_table;
+    while ((const char *)settings + row->offset != (const char *)number)
+        row++;
+    return row;
+}
+
+bool settings_given(const struct settings *settings, const int64_t *number)
+{
+    return settings->given >> (row_of(settings, number) - settings_table) & 1;
+}
+
+void settings_lower(struct settings *settings, int64_t *number, int64_t most)
+{
+    int64_t least = row_of(settings, number)->min;
+    if (!settings_given(settings, number) && most < *number)
+        *number = most < least ? least : most;
 }
 
 /* "limits.max_rows" with prefix and separator and case: CELLSERVE_LIMITS_MAX_ROWS, --limits-max-rows. */

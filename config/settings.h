@@ -37,6 +37,7 @@ struct settings {
     char *log_format, *log_level;
     struct model_entry *models;
     size_t n_models;
+    uint64_t given; /* a bit for each row of the table: by the file, the environment or a flag */
 };
 
 enum setting_type { SETTING_INT, SETTING_BOOL, SETTING_TEXT };
@@ -72,6 +73,12 @@ const struct setting *settings_flag(const char *flag);
 /* Set one setting from text; where names the place in a message. */
 void settings_set(struct settings *settings, const struct setting *setting, const char *value, const char *where,
                   struct problems *problems);
+
+/* Whether a number, one of the settings' fields, was given, and is no default. */
+bool settings_given(const struct settings *settings, const int64_t *number);
+
+/* Lower a default to what suits the machine, but not below what may be set. What was given stays. */
+void settings_lower(struct settings *settings, int64_t *number, int64_t most);
 
 /* What only the whole can show: combinations, and what this version does not do. */
 void settings_check(struct settings *settings, struct problems *problems);

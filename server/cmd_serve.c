@@ -1,7 +1,7 @@
 /* serve and check: the life of the process, from start to drained end. */
+#include "allowance.h"
 #include "cli.h"
 #include "clock.h"
-#include "cpus.h"
 #include "http.h"
 #include "log.h"
 #include "platform.h"
@@ -45,7 +45,7 @@ static int tick(struct server *server, struct http *http, struct reload *reload,
     log_refused(server);
     pool_expire(&server->pool, clock_ns(), false);
     turns_expire(&server->turns, clock_ns(), server->cancel);
-    session_store_expire(server->sessions);
+    allowance_trim(server, session_store_expire(server->sessions), clock_ns());
     streams_tick(&server->streams, clock_ns() - server->settings->heartbeat_ms * NS_PER_MS, server->cancel);
     if (signal == SIGHUP && reload)
         reload_all(reload);
@@ -90,7 +90,7 @@ static void drain(struct server *server, struct http *http, const sigset_t *sign
         cancel_rest(server, http, signals);
 }
 
-static bool bring_up(struct server *server, struct problems *problems)
+static bool bring_up(struct server *server, const struct allowance *allowance, struct problems *problems)
 {
     size_t scratch_bytes;
     if (!server_load(server, problems, &scratch_bytes))
@@ -101,6 +101,7 @@ static bool bring_up(struct server *server, struct problems *problems)
                       server->n_workers, scratch_bytes);
         return false;
     }
+    allowance_settle(allowance, server, server->n_workers * scratch_bytes);
     server->state = SERVER_READY;
     return true;
 }
@@ -124,8 +125,10 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     block_signals(&signals); /* before any thread, which would inherit the default */
     log_start();
     json_object_seed(0);
+    const struct allowance allowance = allowance_find("", (size_t)cli->settings.workers);
+    allowance_share(&allowance, &cli->settings);
     server.memory.limit = (size_t)cli->settings.max_inflight_bytes;
-    server.n_workers = cli->settings.workers ? (size_t)cli->settings.workers : cpus_available();
+    server.n_workers = cli->settings.workers ? (size_t)cli->settings.workers : allowance.cpus;
     metrics_init(&server.metrics);
     admission_init(&server.admission, server.n_workers);
     turns_init(&server.turns);
@@ -138,7 +141,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
         problem_error(&cli->problems, (struct place){cli->settings.file, NULL}, "%s", error);
         log_problems(&cli->problems);
     } else {
-        bool up = bring_up(&server, &cli->problems);
+        bool up = bring_up(&server, &allowance, &cli->problems);
         log_problems(&cli->problems);
         if (up) {
             log_line(LOG_READY, "cellserve %s is ready at %s (%zu model%s, %zu worker%s, %s)", CELLSERVE_VERSION,

@@ -1,6 +1,8 @@
 /* CPUs by affinity and cgroup quota: a container with a quota of 2 on a 64-core node gets 2 workers, not 64. */
 #include "cpus.h"
 
+#include "cgroup.h"
+
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,60 +20,44 @@ size_t cpus_of_quota(const char *cpu_max)
     return quota > 0 && period > 0 ? (size_t)((quota + period - 1) / period) : 0;
 }
 
-static size_t read_text(const char *path, char *out, size_t size)
+static uint64_t quota_v2(const char *folder)
 {
-    FILE *file = fopen(path, "r");
-    size_t n = file ? fread(out, 1, size - 1, file) : 0;
-    if (file)
-        fclose(file);
-    out[n] = 0;
-    return n;
+    char text[64];
+    return cgroup_read(folder, "cpu.max", text, sizeof text) ? cpus_of_quota(text) : 0;
 }
 
-/* The smallest quota from the process's own cgroup v2 up to the root. */
-static size_t quota_v2(void)
-{
-    char groups[4096], path[4096 + 64], text[64];
-    size_t least = 0;
-    read_text("/proc/self/cgroup", groups, sizeof groups);
-    char *own = strstr(groups, "0::");
-    if (!own)
-        return 0;
-    own += 3;
-    own[strcspn(own, "\n")] = 0;
-    for (;;) {
-        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", strcmp(own, "/") ? own : "");
-        size_t quota = read_text(path, text, sizeof text) ? cpus_of_quota(text) : 0;
-        if (quota && (!least || quota < least))
-            least = quota;
-        char *slash = strrchr(own, '/');
-        if (!slash || !*own)
-            return least;
-        *slash = 0;
-    }
-}
-
-static size_t quota_v1(void)
+static uint64_t quota_v1(const char *folder)
 {
     char quota[32], period[32], both[80];
-    if (!read_text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota, sizeof quota) ||
-        !read_text("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period, sizeof period))
+    if (!cgroup_read(folder, "cpu.cfs_quota_us", quota, sizeof quota) ||
+        !cgroup_read(folder, "cpu.cfs_period_us", period, sizeof period))
         return 0;
     snprintf(both, sizeof both, "%s %s", quota, period);
     return cpus_of_quota(both);
 }
 
-size_t cpus_available(void)
+size_t cpus_allowed(const char *root, const char **from)
 {
     cpu_set_t set;
-    size_t n = 1, quota = quota_v2();
+    size_t n = 1, quota;
+    *from = "affinity";
     if (!sched_getaffinity(0, sizeof set, &set))
         n = (size_t)CPU_COUNT(&set);
-    if (!quota)
-        quota = quota_v1();
-    if (quota && quota < n)
+    if ((quota = cgroup_least(root, NULL, quota_v2)) && quota < n) {
         n = quota;
+        *from = "cgroup v2 cpu.max";
+    }
+    if ((quota = cgroup_least(root, "cpu", quota_v1)) && quota < n) {
+        n = quota;
+        *from = "cgroup v1 cpu.cfs_quota_us";
+    }
     return n ? n : 1;
+}
+
+size_t cpus_available(void)
+{
+    const char *from;
+    return cpus_allowed("", &from);
 }
 
 /* Source: proc_loadavg(5), the fourth field. */
@@ -85,7 +71,7 @@ bool cpus_all_wanted(void)
 {
     char text[128];
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return read_text("/proc/loadavg", text, sizeof text) && online > 0 && cpus_runnable(text) >= (size_t)online;
+    return cgroup_read("/proc", "loadavg", text, sizeof text) && online > 0 && cpus_runnable(text) >= (size_t)online;
 }
 
 void cpus_bind(size_t i)

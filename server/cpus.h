@@ -8,6 +8,9 @@
 /* CPUs by affinity mask and by the cgroup's CFS quota (v2 cpu.max or v1 cpu.cfs_quota_us, rounded up); at least 1. */
 size_t cpus_available(void);
 
+/* The same, and who says so: "affinity", "cgroup v2 cpu.max". root: as for cgroup_least. */
+size_t cpus_allowed(const char *root, const char **from);
+
 /* The quota alone, from the text of a cgroup v2 cpu.max file ("150000 100000"); 0: no limit. */
 size_t cpus_of_quota(const char *cpu_max);
 

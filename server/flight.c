@@ -34,7 +34,7 @@ struct flight *flight_open(const struct prediction *p, size_t room)
                               .in_parts = p->batch.model->chain.divisible,
                               .streams = p->request->stream,
                               .room = room,
-                              .share = {p->request->memory.memory, 0}};
+                              .share = {p->request->memory.memory, 0, false}};
     flight->last = &flight->first;
     flight->seats = calloc(room, sizeof *flight->seats);
     flight->rows = calloc(room, sizeof *flight->rows);

@@ -5,8 +5,8 @@
 
 bool memory_take(struct memory_share *share, size_t bytes)
 {
-    size_t before = atomic_fetch_add(&share->memory->used, bytes);
-    if (bytes > share->memory->limit || before > share->memory->limit - bytes) {
+    size_t before = atomic_fetch_add(&share->memory->used, bytes), limit = share->memory->limit;
+    if (!share->beyond && (bytes > limit || before > limit - bytes)) {
         atomic_fetch_sub(&share->memory->used, bytes);
         return false;
     }

@@ -9,13 +9,14 @@
 /* The account of the whole process. */
 struct memory {
     _Atomic size_t used;
-    size_t limit;
+    _Atomic size_t limit;
 };
 
 /* What one request holds of it. */
 struct memory_share {
     struct memory *memory;
     size_t bytes;
+    bool beyond; /* beyond the limit too: of probes, which take little and must be answered */
 };
 
 /* Take bytes more; false when the limit would be passed (nothing is taken then). */

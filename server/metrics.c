@@ -307,6 +307,7 @@ void metrics_write(struct server *server, struct buffer *out)
     gauge(out, "running_requests", "Requests that a worker is computing.", (double)running);
     gauge(out, "connections", "Open connections.", (double)server->connections);
     gauge(out, "inflight_bytes", "Memory that requests hold.", (double)server->memory.used);
+    gauge(out, "inflight_limit_bytes", "Memory that requests may hold.", (double)server->memory.limit);
     if (server->sessions)
         session_store_metrics(server->sessions, out);
     metrics_value(out, "log_lines_dropped_total", "counter", "Lines of the log that found no reader in time.",

@@ -152,7 +152,8 @@ static void put(struct redis_link *link, const char *bytes, size_t n)
 static void put_head(struct redis_link *link, char kind, size_t n)
 {
     char head[HEAD_BYTES];
-    put(link, head, (size_t)snprintf(head, sizeof head, "%c%zu\r\n", kind, n));
+    int length = snprintf(head, sizeof head, "%c%zu\r\n", kind, n);
+    put(link, head, (size_t)length);
 }
 
 bool redis_link_append(struct redis_link *link, size_t n, const char *const *arguments, const size_t *bytes)

@@ -20,7 +20,8 @@ struct request *request_of_task(struct task *task)
 
 bool request_init(struct request *request, struct server *server, const char *target)
 {
-    *request = (struct request){.server = server, .memory = {&server->memory, 0}, .answer_type = "application/json"};
+    *request =
+        (struct request){.server = server, .memory = {&server->memory, 0, false}, .answer_type = "application/json"};
     request->route = route_none();
     request->answer.limit = (size_t)server->settings->max_response_bytes;
     request->answer.share = &request->memory;

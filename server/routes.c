@@ -294,6 +294,7 @@ static bool is_large(const struct request *request)
 bool route_dispatch(struct request *request)
 {
     struct server *server = request->server;
+    request->memory.beyond = request->route->kind == ROUTE_PROBE;
     if (request->route->kind != ROUTE_PROBE && server->state == SERVER_LOADING) {
         answer_error(request, 503, "loading", "The server is still loading its models.");
         return false;

@@ -109,17 +109,30 @@ static bool submit(struct prediction *p, int phase)
 /* Of the answers that are kept. */
 enum { FORM_SEQUENCE = 1, FORM_TOKENS = 2 };
 
-static void keep_record(struct session_use *session, struct session_record *record)
+/* Keep a record, which may be NULL, in place of the one before. It counts as the request's memory, also where the store
+   has it too: the store may let go of it meanwhile. */
+static bool keep_record(struct prediction *p, struct session_record *record)
 {
+    struct session_use *session = &p->session;
     session_record_release(session->record);
+    if (session->held)
+        memory_give(&p->request->memory, session->held);
     session->record = record;
+    session->held = 0;
+    if (!record)
+        return true;
+    if (!memory_take(&p->request->memory, sizeof *record + record->bytes))
+        return failure_overloaded(&p->failure);
+    session->held = sizeof *record + record->bytes;
+    return true;
 }
 
 /* The record that the operation has found, or none. */
-static void keep_found(struct session_use *session)
+static bool keep_found(struct prediction *p)
 {
-    keep_record(session, session->op.found);
-    session->op.found = NULL;
+    struct session_record *found = p->session.op.found;
+    p->session.op.found = NULL;
+    return keep_record(p, found);
 }
 
 static bool has_digest(const struct session_record *record, const struct model *model)
@@ -295,7 +308,8 @@ static enum session_verdict keep(struct prediction *p)
     session->op.kind = SESSION_SAVE;
     session->op.expected = tag_of(session->record);
     session->op.record = next;
-    keep_record(session, next);
+    if (!keep_record(p, next))
+        return SESSION_OVER;
     if (session->action == SESSION_PREDICT && !p->request->stream) {
         prediction_answer(p); /* while the store is at work; an error is not kept */
         if (p->request->status != 200)
@@ -412,7 +426,8 @@ enum session_verdict session_proceed(struct prediction *p)
     case SESSION_IN_TURN:
         return prediction_stops(p) ? SESSION_OVER : take(p);
     case SESSION_TAKEN:
-        keep_found(session);
+        if (!keep_found(p))
+            return SESSION_OVER;
         session->op.replace = session->op.result == SESSION_DAMAGED && replaces(session);
         return session->op.result == SESSION_DONE || session->op.replace ? taken(p) : fail_store(p);
     case SESSION_RAN:
@@ -423,10 +438,11 @@ enum session_verdict session_proceed(struct prediction *p)
         session->op.replace = session->op.result == SESSION_DAMAGED && replaces(session);
         if (session->op.result != SESSION_CONFLICT && !session->op.replace)
             return fail_store(p);
-        keep_found(session);
         session->op.fresh = true;
         p->answered = false;
         buffer_close(&p->request->answer);
+        if (!keep_found(p))
+            return SESSION_OVER;
         if (p->request->stream) /* what has been sent cannot be taken back */
             session->conflicts = MOST_CONFLICTS;
         if (++session->conflicts <= MOST_CONFLICTS)
@@ -440,8 +456,8 @@ enum session_verdict session_proceed(struct prediction *p)
 
 void session_close(struct prediction *p)
 {
-    session_record_release(p->session.record);
+    keep_record(p, NULL);
     session_record_release(p->session.op.found); /* the request's time was over before that was looked at */
-    p->session.record = p->session.op.found = NULL;
+    p->session.op.found = NULL;
     turns_leave(&p->request->server->turns, &p->request->turn);
 }

@@ -23,6 +23,7 @@ struct session_use {
     /* how far it is */
     enum { SESSION_COMES, SESSION_IN_TURN, SESSION_TAKEN, SESSION_RAN, SESSION_KEPT } phase;
     struct session_record *record; /* what was stored before; once it is kept, what is now; a use */
+    size_t held;                   /* bytes of it, of the request's share of memory */
     struct session_op op;
     unsigned conflicts;
 };

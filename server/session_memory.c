@@ -67,11 +67,21 @@ static bool submit(struct session_store *store, struct session_op *op)
     return true;
 }
 
-static void expire(struct session_store *store)
+static size_t expire(struct session_store *store)
 {
     struct session_memory *memory = (struct session_memory *)store;
     pthread_mutex_lock(&memory->lock);
     drop_expired(memory, clock_ns());
+    size_t bytes = memory->table.bytes;
+    pthread_mutex_unlock(&memory->lock);
+    return bytes;
+}
+
+static void limit(struct session_store *store, size_t bytes)
+{
+    struct session_memory *memory = (struct session_memory *)store;
+    pthread_mutex_lock(&memory->lock);
+    memory->max_bytes = bytes;
     pthread_mutex_unlock(&memory->lock);
 }
 
@@ -103,7 +113,7 @@ static void close_memory(struct session_store *store)
     free(memory);
 }
 
-static const struct session_store_class class = {submit, expire, write_metrics, no_trouble, NULL, close_memory};
+static const struct session_store_class class = {submit, expire, limit, write_metrics, no_trouble, NULL, close_memory};
 
 struct session_store *session_memory_open(const struct settings *settings)
 {

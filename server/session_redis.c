@@ -380,13 +380,23 @@ static bool submit(struct session_store *store, struct session_op *op)
 }
 
 /* Redis itself drops what has expired; here it is the copies. */
-static void expire(struct session_store *store)
+static size_t expire(struct session_store *store)
 {
     struct session_redis *redis = (struct session_redis *)store;
     int64_t now = clock_ns();
     pthread_mutex_lock(&redis->lock);
     while (redis->copies.oldest && redis->copies.oldest->used_ns + redis->ttl_ns <= now)
         session_table_remove(&redis->copies, redis->copies.oldest);
+    size_t bytes = redis->copies.bytes;
+    pthread_mutex_unlock(&redis->lock);
+    return bytes;
+}
+
+static void limit(struct session_store *store, size_t bytes)
+{
+    struct session_redis *redis = (struct session_redis *)store;
+    pthread_mutex_lock(&redis->lock);
+    redis->max_bytes = bytes;
     pthread_mutex_unlock(&redis->lock);
 }
 
@@ -444,7 +454,7 @@ static void close_redis(struct session_store *store)
     free_redis((struct session_redis *)store);
 }
 
-static const struct session_store_class class = {submit, expire, write_metrics, trouble, stop, close_redis};
+static const struct session_store_class class = {submit, expire, limit, write_metrics, trouble, stop, close_redis};
 
 struct session_store *session_redis_open(const struct settings *settings, char *error, size_t error_size)
 {

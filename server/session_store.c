@@ -16,9 +16,14 @@ bool session_submit(struct session_store *store, struct session_op *op)
     return store->class->submit(store, op);
 }
 
-void session_store_expire(struct session_store *store)
+size_t session_store_expire(struct session_store *store)
 {
-    store->class->expire(store);
+    return store->class->expire(store);
+}
+
+void session_store_limit(struct session_store *store, size_t bytes)
+{
+    store->class->limit(store, bytes);
 }
 
 void session_store_metrics(struct session_store *store, struct buffer *out)

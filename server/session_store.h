@@ -38,7 +38,8 @@ struct session_op {
 
 struct session_store_class {
     bool (*submit)(struct session_store *store, struct session_op *op);
-    void (*expire)(struct session_store *store);
+    size_t (*expire)(struct session_store *store);
+    void (*limit)(struct session_store *store, size_t bytes);
     void (*metrics)(struct session_store *store, struct buffer *out);
     const char *(*trouble)(struct session_store *store);
     void (*stop)(struct session_store *store); /* or NULL */
@@ -56,8 +57,11 @@ struct session_store *session_store_open(const struct settings *settings, char *
 /* Begin an operation. True: it is done; false: op->done will be called, by another thread and perhaps already. */
 bool session_submit(struct session_store *store, struct session_op *op);
 
-/* Drop sessions that were not used for their time; called often. */
-void session_store_expire(struct session_store *store);
+/* Drop sessions that were not used for their time; called often. Returns the bytes of those that are left here. */
+size_t session_store_expire(struct session_store *store);
+
+/* Keep at most so many bytes from now on, in place of sessions.max_bytes. */
+void session_store_limit(struct session_store *store, size_t bytes);
 
 /* Gauges and counters in Prometheus's format. */
 void session_store_metrics(struct session_store *store, struct buffer *out);

@@ -66,9 +66,18 @@ static void grow(struct session_table *table)
     *table = larger;
 }
 
+/* What malloc takes for a block: a word more, in steps of 16 bytes, 32 at least. */
+static size_t block(size_t bytes)
+{
+    size_t whole = (bytes + sizeof(size_t) + 15) / 16 * 16;
+    return whole < 32 ? 32 : whole;
+}
+
+/* Of buckets there are up to two an entry. */
 size_t session_table_cost(const char *id, const struct session_record *record)
 {
-    return sizeof *record + record->bytes + sizeof(struct session_entry) + strlen(id) + 1;
+    return block(sizeof *record + record->bytes) + block(sizeof(struct session_entry) + strlen(id) + 1) +
+           2 * sizeof(struct session_entry *);
 }
 
 bool session_table_put(struct session_table *table, const char *id, struct session_record *record, int64_t now_ns)

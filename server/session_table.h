@@ -26,7 +26,7 @@ void session_table_close(struct session_table *table);
 
 struct session_entry *session_table_find(struct session_table *table, const char *id);
 
-/* Bytes that a record takes in a table. */
+/* Bytes of memory that a record takes in a table, all told. */
 size_t session_table_cost(const char *id, const struct session_record *record);
 
 /* Put a record (a use of it) in the place of an id's, which is now the newest. False when out of memory. */
