@@ -106,8 +106,9 @@ struct shared_text *shared_text_make(const char *text)
     struct shared_text *shared = malloc(sizeof *shared + bytes + 1);
     if (shared) {
         shared->users = 1;
-        shared->bytes = bytes;
-        memcpy(shared->text, text, bytes + 1);
+        shared->bytes = bytes + 1;
+        memcpy(shared->text, text, bytes);
+        shared->text[bytes] = '\n';
     }
     return shared;
 }

@@ -20,7 +20,7 @@ struct shared_text {
 
 struct pages {
     pthread_t thread;
-    pthread_mutex_t lock; /* guards the three below; no other lock is taken under it */
+    pthread_mutex_t lock; /* guards first, last and ending; no other lock is taken under it */
     pthread_cond_t asked;
     struct task *first, **last;
     bool started, ending;
@@ -37,7 +37,7 @@ bool pages_ask(struct pages *pages, struct request *request);
 /* Everything that waits is answered when it returns. */
 void pages_stop(struct pages *pages);
 
-/* A copy with one use, the caller's; NULL when out of memory. */
+/* A copy, and an end of line, with one use, the caller's; NULL when out of memory. */
 struct shared_text *shared_text_make(const char *text);
 
 /* The answer of a request, status 200, becomes a use of this text. */
