@@ -266,45 +266,44 @@ static int stop(void **state)
 static void declared_lengths_are_kept_as_keras_does(void **state)
 {
     (void)state;
-    static const char
-        config_of_six
-            [] = "{\"models\": [{\"name\": \"s2\", \"layer\": " SEQUENTIAL(KERAS2, "") "}, {\"name\": \"f2\", "
-                                                                                       "\"layer\": " FUNCTIONAL(KERAS2) "}, {\"name\": \"s3\", \"layer\": " SEQUENTIAL(KERAS3, "") "}, {\"name\": \"f3\", \"layer\": " FUNCTIONAL(
-                                                                                           KERAS3) "}, "
-                                                                                                   "{\"name\": \"d3\", "
-                                                                                                   "\"layer\":"
-                                                                                                   " " SEQUENTIAL(
-                                                                                                       KERAS3,
-                                                                                                       ", "
-                                                                                                       "{\"class_"
-                                                                                                       "name\": "
-                                                                                                       "\"Flatten\", "
-                                                                                                       "\"config\": "
-                                                                                                       "{}}, "
-                                                                                                       "{\"class_"
-                                                                                                       "name\": "
-                                                                                                       "\"Dense\", "
-                                                                                                       "\"config\": "
-                                                                                                       "{\"units\": "
-                                                                                                       "1}}") "}, "
-                                                                                                              "{\"name"
-                                                                                                              "\": "
-                                                                                                              "\"open\""
-                                                                                                              ", "
-                                                                                                              "\"layer"
-                                                                                                              "\":"
-                                                                                                              " " SEQUENTIAL(
-                                                                                                                  "\"ba"
-                                                                                                                  "tch_"
-                                                                                                                  "shap"
-                                                                                                                  "e\":"
-                                                                                                                  " ["
-                                                                                                                  "null"
-                                                                                                                  ", "
-                                                                                                                  "null"
-                                                                                                                  ", "
-                                                                                                                  "1]",
-                                                                                                                  "") "}]}";
+    static const char config_of_six[] = "{\"models\": [{\"name\": \"s2\", \"layer\": " SEQUENTIAL(
+        KERAS2, "") "}, {\"name\": \"f2\", "
+                    "\"layer\": " FUNCTIONAL(KERAS2) "}, {\"name\": \"s3\", \"layer\": " SEQUENTIAL(
+                        KERAS3,
+                        "") "}, {\"name\": \"f3\", \"layer\": " FUNCTIONAL(KERAS3) "}, "
+                                                                                   "{\"name\": \"d3\", "
+                                                                                   "\"layer\":"
+                                                                                   " " SEQUENTIAL(KERAS3,
+                                                                                                  ", "
+                                                                                                  "{\"class_"
+                                                                                                  "name\": "
+                                                                                                  "\"Flatten\", "
+                                                                                                  "\"config\": "
+                                                                                                  "{}}, "
+                                                                                                  "{\"class_"
+                                                                                                  "name\": "
+                                                                                                  "\"Dense\", "
+                                                                                                  "\"config\": "
+                                                                                                  "{\"units\": "
+                                                                                                  "1}}") "}, "
+                                                                                                         "{\"name"
+                                                                                                         "\": "
+                                                                                                         "\"open\""
+                                                                                                         ", "
+                                                                                                         "\"layer"
+                                                                                                         "\":"
+                                                                                                         " " SEQUENTIAL(
+                                                                                                             "\"ba"
+                                                                                                             "tch_"
+                                                                                                             "shap"
+                                                                                                             "e\":"
+                                                                                                             " ["
+                                                                                                             "null"
+                                                                                                             ", "
+                                                                                                             "null"
+                                                                                                             ", "
+                                                                                                             "1]",
+                                                                                                             "") "}]}";
     static const struct {
         const char *name;
         int declared;
