@@ -47,11 +47,18 @@ static bool is_number(const char *name)
     return n > 0 && n < sizeof(((struct source *)0)->version) && strspn(name, "0123456789") == n;
 }
 
+const char *model_version_number(const char *name)
+{
+    while (name[0] == '0' && name[1])
+        name++;
+    return name;
+}
+
 /* Of two decimal numbers of any length: is a larger? */
 static bool larger(const char *a, const char *b)
 {
-    a += strspn(a, "0");
-    b += strspn(b, "0");
+    a = model_version_number(a);
+    b = model_version_number(b);
     return strlen(a) != strlen(b) ? strlen(a) > strlen(b) : strcmp(a, b) > 0;
 }
 
@@ -64,11 +71,14 @@ static bool scan_folder(const char *folder, struct source *source, char *version
         problem_error(problems, place, "%s", strerror(errno));
         return false;
     }
-    bool good = true;
+    bool good = true, twice = false; /* two folders are the highest version */
     const struct dirent *entry;
     while ((entry = readdir(dir))) {
         const char *name = entry->d_name;
-        if (is_number(name) && (!*version || larger(name, version))) {
+        if (is_number(name) && *version && !strcmp(model_version_number(name), model_version_number(version))) {
+            twice = true;
+        } else if (is_number(name) && (!*version || larger(name, version))) {
+            twice = false;
             snprintf(version, sizeof source->version, "%s", name);
         } else if (is_model_file(name)) {
             if (source->weights_path[0]) {
@@ -80,7 +90,9 @@ static bool scan_folder(const char *folder, struct source *source, char *version
         }
     }
     closedir(dir);
-    return good;
+    if (twice)
+        problem_error(problems, place, "two folders are version %s; keep one", model_version_number(version));
+    return good && !twice;
 }
 
 /* What the first bytes of a file say that it is. */
@@ -295,7 +307,8 @@ bool model_load(const struct model_entry *entry, const char *settings_file, cons
     if (good) {
         model->allow_nonfinite = entry->allow_nonfinite;
         model->has_weights_file = r->source.weights_path[0];
-        snprintf(model->version, sizeof model->version, "%s", r->source.version[0] ? r->source.version : "1");
+        snprintf(model->version, sizeof model->version, "%s",
+                 r->source.version[0] ? model_version_number(r->source.version) : "1");
         memcpy(model->class_name, r->config.class_name, sizeof model->class_name);
         memcpy(model->layer_name, r->config.name, sizeof model->layer_name);
         model->keras_major = r->config.keras_major;
@@ -333,7 +346,7 @@ void model_stamp(const struct model_entry *entry, char out[MODEL_STAMP_BYTES])
     struct source *source = calloc(1, sizeof *source);
     *out = 0;
     if (source && entry->path && find_source(entry->path, source, &ignored)) {
-        snprintf(out, MODEL_STAMP_BYTES, "%s", source->version[0] ? source->version : "1");
+        snprintf(out, MODEL_STAMP_BYTES, "%s", source->version[0] ? model_version_number(source->version) : "1");
         stamp_file(source->json_path, out, MODEL_STAMP_BYTES);
         stamp_file(source->weights_path, out, MODEL_STAMP_BYTES);
     }

@@ -37,6 +37,9 @@ bool model_load(const struct model_entry *entry, const char *settings_file, cons
                 struct problems *problems, struct model *model);
 void model_close(struct model *model);
 
+/* A version without the zeros that its folder's name may begin with: "123" of "00000123". */
+const char *model_version_number(const char *name);
+
 enum { MODEL_STAMP_BYTES = 200 };
 
 /* What stands where an entry points now: version, sizes and times of its files, as text that changes when they do. ""

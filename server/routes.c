@@ -130,6 +130,14 @@ static bool keep_name(struct request *request, const char *name, size_t bytes)
     return true;
 }
 
+/* Versions are numbers: zeros before them mean nothing. */
+static bool is_version(const struct model *model, const char *version, size_t bytes)
+{
+    for (; bytes > 1 && *version == '0'; bytes--)
+        version++;
+    return strlen(model->version) == bytes && !memcmp(model->version, version, bytes);
+}
+
 static bool find_model(struct request *request, const char *name, size_t bytes, const char *version,
                        size_t version_bytes)
 {
@@ -141,8 +149,7 @@ static bool find_model(struct request *request, const char *name, size_t bytes, 
     if (!request->model)
         answer_error(request, 404, "model_not_found", "There is no model named \"%s\"; GET /v1/models lists them.",
                      request->name);
-    else if (version_bytes && (strlen(request->model->version) != version_bytes ||
-                               memcmp(request->model->version, version, version_bytes)))
+    else if (version_bytes && !is_version(request->model, version, version_bytes))
         answer_error(request, 404, "version_not_found", "Model \"%s\" is served in version %s alone.", request->name,
                      request->model->version);
     return !request->status;

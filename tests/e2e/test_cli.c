@@ -281,15 +281,28 @@ static void versions_folder_serves_the_highest(void **state)
     char folder[] = "/tmp/cellserve-versions-XXXXXX", command[1024];
     assert_non_null(mkdtemp(folder));
     snprintf(command, sizeof command,
-             "mkdir %s/2 %s/10 && cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/2 && "
-             "cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/10",
+             "mkdir %s/2 %s/00000010 && cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/2 && "
+             "cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/00000010",
              folder, folder, folder, folder);
     expect(command, 0, NULL);
     daemon_start(&server, NULL, (const char *const[]){folder, NULL});
     struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1, 2]]]}");
     assert_non_null(strstr(reply.body, "\"version\": \"10\""));
     reply_free(&reply);
+    static const char *const versions[] = {"10", "00000010", "010", "1", "100", "0"};
+    for (size_t i = 0; i < 6; i++) {
+        char target[64];
+        snprintf(target, sizeof target, "/v1/models/default/versions/%s:predict", versions[i]);
+        reply = http_post(&server, target, "{\"instances\": [[[1, 2]]]}");
+        if (i < 3)
+            assert_int_equal(reply.status, 200);
+        else
+            assert_error(&reply, 404, "version_not_found", NULL);
+        reply_free(&reply);
+    }
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    snprintf(command, sizeof command, "mkdir %s/010 && $B inspect %s 2>&1", folder, folder);
+    expect(command, 1, "two folders are version 10; keep one");
     snprintf(command, sizeof command, "rm -r %s", folder);
     expect(command, 0, NULL);
 }
