@@ -490,8 +490,8 @@ static enum MHD_Result dispatch(struct exchange *x)
     /* Suspended first: the other thread may be done before route_dispatch returns. */
     connection_stage(&x->http->connections, x->connection, STAGE_WAIT, 0);
     x->suspended = true;
+    end_library_timeout(x); /* libmicrohttpd 1.0 sets none once it is suspended */
     MHD_suspend_connection(x->mhd);
-    end_library_timeout(x);
     if (!route_dispatch(request))
         MHD_resume_connection(x->mhd);
     return MHD_YES;
@@ -569,11 +569,11 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_c
     struct http *http = cls;
     tune_thread();
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD),
-                                       *client = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-        *socket_context = info ? connection_open(&http->connections, info->connect_fd,
-                                                 connection_address(client ? client->client_addr : NULL))
-                               : NULL;
+        /* one after the other: libmicrohttpd 1.0 has one place for all that it tells of a connection */
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        uint64_t address = connection_address(info ? info->client_addr : NULL);
+        info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *socket_context = info ? connection_open(&http->connections, info->connect_fd, address) : NULL;
         http->server->connections++;
     } else {
         struct connection *connection = *socket_context;
