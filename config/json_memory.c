@@ -21,11 +21,19 @@ struct parse {
 };
 
 static _Thread_local struct parse *parsing;
+static _Thread_local struct block made; /* the ring of json_memory_begin; next is NULL outside of that */
 static _Thread_local bool failed;
 
 static void stand_alone(struct block *block)
 {
     block->next = block->before = block;
+}
+
+static void join(struct block *ring, struct block *block)
+{
+    block->next = ring->next;
+    block->before = ring;
+    block->next->before = block->before->next = block;
 }
 
 static void *take(size_t bytes)
@@ -38,11 +46,10 @@ static void *take(size_t bytes)
         return NULL;
     }
     stand_alone(block);
-    if (parsing) {
-        block->next = parsing->ring.next;
-        block->before = &parsing->ring;
-        block->next->before = block->before->next = block;
-    }
+    if (parsing)
+        join(&parsing->ring, block);
+    else if (made.next)
+        join(&made, block);
     return block + 1;
 }
 
@@ -54,6 +61,12 @@ static void give(void *bytes)
     block->next->before = block->before;
     block->before->next = block->next;
     free(block);
+}
+
+static void give_all(struct block *ring)
+{
+    while (ring->next != ring)
+        give(ring->next + 1);
 }
 
 /* Before main, since a block must be given back the way in which it was taken. */
@@ -69,8 +82,7 @@ json_t *json_memory_load(const char *text, size_t bytes, size_t flags, json_erro
     parsing = &parse;
     if (setjmp(parse.out)) {
         parsing = NULL;
-        while (parse.ring.next != &parse.ring)
-            give(parse.ring.next + 1);
+        give_all(&parse.ring);
         if (error)
             *error = (json_error_t){.line = -1, .column = -1, .text = "out of memory"};
         return NULL;
@@ -82,6 +94,19 @@ json_t *json_memory_load(const char *text, size_t bytes, size_t flags, json_erro
         stand_alone(block); /* any thread may give it back now */
     }
     return json;
+}
+
+void json_memory_begin(void)
+{
+    stand_alone(&made);
+    failed = false;
+}
+
+bool json_memory_end(void)
+{
+    give_all(&made);
+    made.next = NULL;
+    return !json_memory_failed();
 }
 
 void json_memory_free(char *text)

@@ -9,6 +9,12 @@
 /* As json_loadb. Out of memory: NULL with that in error. */
 json_t *json_memory_load(const char *text, size_t bytes, size_t flags, json_error_t *error);
 
+/* What this thread takes from now on for values that it makes is given back by json_memory_end, if it has not been by
+   then: json_pack keeps what it has begun when it fails. False when an allocation has failed meanwhile. What
+   json_memory_load returns is not part of that. */
+void json_memory_begin(void);
+bool json_memory_end(void);
+
 /* Free what json_dumps has made. */
 void json_memory_free(char *text);
 

@@ -3,6 +3,7 @@
 
 #include "archive.h"
 #include "json_file.h"
+#include "json_memory.h"
 #include "torch_model.h"
 #include "weights.h"
 
@@ -303,6 +304,7 @@ bool model_load(const struct model_entry *entry, const char *settings_file, cons
         return false;
     }
     r->entry = entry;
+    json_memory_begin();
     bool good = read_files(r, settings_file, problems) && build(r, vec, &model->digest, problems);
     if (good) {
         model->allow_nonfinite = entry->allow_nonfinite;
@@ -322,7 +324,11 @@ bool model_load(const struct model_entry *entry, const char *settings_file, cons
     tensor_set_close(&r->converted);
     json_decref(r->json);
     free(r);
-    return good;
+    if (json_memory_end() || !good)
+        return good;
+    model_close(model); /* a key of its configuration may have been left out */
+    problem_error(problems, (struct place){entry->path, NULL}, "out of memory");
+    return false;
 }
 
 void model_close(struct model *model)

@@ -16,7 +16,7 @@ static bool alike(const struct request *a, const struct request *b)
 static void answer_as(struct request *request, const struct request *made)
 {
     if (made->status != 200 || made->shared) {
-        request->route->answer(request);
+        route_answer(request);
         return;
     }
     buffer_bytes(&request->answer, made->text, made->text_bytes);
@@ -28,7 +28,7 @@ static void answer_all(struct task *list)
     while (list) {
         struct request *made = request_of_task(list);
         list = list->next;
-        made->route->answer(made);
+        route_answer(made);
         for (struct task **at = &list; *at;) {
             struct request *other = request_of_task(*at);
             if (alike(made, other)) {

@@ -2,6 +2,7 @@
 #include "routes.h"
 
 #include "clock.h"
+#include "config/json_memory.h"
 #include "handlers.h"
 #include "http_check.h"
 #include "platform.h"
@@ -298,6 +299,13 @@ static bool is_large(const struct request *request)
     return request->body_bytes >= (request->gzip ? LARGE_GZIP_BYTES : LARGE_BYTES);
 }
 
+void route_answer(struct request *request)
+{
+    json_memory_begin();
+    request->route->answer(request);
+    json_memory_end(); /* the answer has seen what has failed */
+}
+
 bool route_dispatch(struct request *request)
 {
     struct server *server = request->server;
@@ -313,7 +321,7 @@ bool route_dispatch(struct request *request)
         return asked;
     }
     if (request->route->kind != ROUTE_WORKER) {
-        request->route->answer(request);
+        route_answer(request);
         return false;
     }
     request->task.run = schedule_run;

@@ -48,6 +48,9 @@ bool route_request(struct request *request);
    want of room in the queue, of memory, or of time. */
 bool route_admit(struct request *request, uint64_t bytes);
 
+/* Let the route answer, where no worker does. */
+void route_answer(struct request *request);
+
 /* Once the request is whole: answer it, or (true) it has been queued and `done` will be called. */
 bool route_dispatch(struct request *request);
 

@@ -175,6 +175,29 @@ static void json_out_of_memory_is_an_error(void **state)
     free(text);
 }
 
+/* jansson's own functions keep some of what they have begun when they fail. */
+static void what_could_not_be_built_is_given_back(void **state)
+{
+    (void)state;
+    bool whole = false;
+    size_t n = 1;
+    for (; !whole; n++) {
+        json_memory_begin();
+        countdown = n;
+        json_t *list = json_pack("[s, {s:i}, s]", "a", "b", 1, "c");
+        json_t *all = json_pack("{s:o, s:{s:s, s:[s, s, s]}, s:o}", "first", list, "second", "x", "y", "z", "1", "2",
+                                "3", "third", json_pack("{s:s}", "k", "v"));
+        char *text = all ? json_dumps(all, 0) : NULL;
+        countdown = 0;
+        if (text && json_object_size(all) == 3)
+            whole = true;
+        json_memory_free(text);
+        json_decref(all);
+        assert_true(json_memory_end() == whole);
+    }
+    assert_true(n > 30);
+}
+
 static void a_helper_is_not_started_with_descriptors_of_the_server(void **state)
 {
     (void)state;
@@ -212,6 +235,7 @@ int main(void)
         cmocka_unit_test(json_that_cannot_be_followed_is_not_called_invalid),
         cmocka_unit_test(less_room_may_be_there_where_more_is_not),
         cmocka_unit_test(json_out_of_memory_is_an_error),
+        cmocka_unit_test(what_could_not_be_built_is_given_back),
         cmocka_unit_test(a_helper_is_not_started_with_descriptors_of_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
