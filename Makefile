@@ -114,6 +114,8 @@ $(BUILD)/tests/unit/test_core_rnn.o: $(BUILD)/tests/unit/rnn_example.inc
 # This one drives the fuzz targets.
 $(BUILD)/tests/unit/test_fuzz_corpus: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/*.c))
 
+$(BUILD)/tests/unit/test_server_session_redis: $(BUILD)/tests/unit/redis_peer.o
+
 $(E2E): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/e2e/e2e.o | $(BUILD)/cellserve
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -o $@ $^ $(LIBS) $(TEST_LIBS)

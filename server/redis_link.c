@@ -268,7 +268,7 @@ static bool read_string(struct redis_link *link, size_t length, struct redis_rep
 
 bool redis_link_reply(struct redis_link *link, struct redis_reply *reply, int64_t deadline_ns)
 {
-    size_t length;
+    size_t length = 0;
     if (!read_line(link, &length, deadline_ns))
         return false;
     char *line = link->in + link->in_at;
