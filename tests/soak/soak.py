@@ -183,23 +183,23 @@ class Client(threading.Thread):
     def step(self):
         """The next of a session, whose outputs are those of one long sequence; a repeated one gives the same."""
         name, n, last = self.session or (f"s{self.number}-{self.serial}", 0, time.monotonic())
-        again = n and self.random.random() < 0.2
+        again, began = n and self.random.random() < 0.2, time.monotonic()
         n -= bool(again)
         inputs = [[[n * 0.1, 1]]]
         if n % 3 == 2 and not again:
             status, text = self.ask("POST", "/predict", {"session": name, "step": n, "instances": inputs}, EVENTS)
             outputs = [json.loads(line[6:])["outputs"] for line in text.decode().splitlines() if line.startswith("data: ") and '"timestep"' in line]
-            outputs = outputs[0] if outputs else text
+            outputs = outputs[0] if outputs and b'"error"' not in text else text
         else:
             status, text = self.ask("POST", "/predict", {"session": name, "step": n, "instances": inputs})
             outputs = json.loads(text).get("outputs")
-        expired = time.monotonic() - last > TTL_S - 1
+        expired = time.monotonic() - last > TTL_S - 0.1  # since the last one was sent
         if status == 200:
             streamed = again and n % 3 == 2  # its answer was kept as a stream has it, with timesteps
             check(outputs == ([[STEPS[n]]] if streamed else [STEPS[n]]), "a session's step", f"{name} {n}: {outputs}, not {STEPS[n]}")
-            self.session = (name, n + 1, time.monotonic())
+            self.session = (name, n + 1, began)
         else:
-            check(expired, "a session's step", f"{name} {n}: {status} {text[:300]}")
+            check(expired, "a session's step", f"{name} {n}: {status} {text[:300]}, {time.monotonic() - last:.2f} s after the last one was sent, {time.monotonic() - began:.2f} s after this one")
         if status != 200 or n + 1 == SESSION_STEPS or self.random.random() < 0.02:  # some are left to expire
             self.session, self.serial = None, self.serial + 1
             if n % 2:
