@@ -196,6 +196,8 @@ clients: all ## the protocols' own clients from PyPI against the server
 deploy-files: all ## check the files of docker/: Kubernetes' schemas, HAProxy's and nginx's own checks; smuggle through both
 	@tools/install.sh deploy
 	@tests/deploy/run.sh build/cellserve
+debian13: ## every test in a fresh root of Debian 13 (debootstrap, as root; 4 minutes)
+	@tests/debian13/run.sh
 chaos: all ## two replicas behind HAProxy, killed and confused in every way, for some minutes
 	@tools/install.sh chaos
 	@tests/chaos/chaos.py build/cellserve
@@ -218,7 +220,7 @@ clean: ## remove what was built
 	rm -rf build
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z_.-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all help unit unit-programs e2e coverage arrows run test tests clients deploy-files chaos bench bench-serving faults soak growth shapes asan tsan fuzz lint format docker clean
+.PHONY: all help unit unit-programs e2e coverage arrows run test tests clients deploy-files debian13 chaos bench bench-serving faults soak growth shapes asan tsan fuzz lint format docker clean

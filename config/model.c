@@ -4,12 +4,13 @@
 #include "archive.h"
 #include "json_file.h"
 #include "json_memory.h"
+#include "model_file.h"
 #include "torch_model.h"
+#include "unopened.h"
 #include "weights.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -42,7 +43,7 @@ static bool is_model_file(const char *name)
     return false;
 }
 
-static bool is_number(const char *name)
+bool model_is_version(const char *name)
 {
     size_t n = strlen(name);
     return n > 0 && n < sizeof(((struct source *)0)->version) && strspn(name, "0123456789") == n;
@@ -69,16 +70,16 @@ static bool scan_folder(const char *folder, struct source *source, char *version
     struct place place = {folder, NULL};
     DIR *dir = opendir(folder);
     if (!dir) {
-        problem_error(problems, place, "%s", strerror(errno));
+        problem_unopened(problems, place, errno);
         return false;
     }
     bool good = true, twice = false; /* two folders are the highest version */
     const struct dirent *entry;
     while ((entry = readdir(dir))) {
         const char *name = entry->d_name;
-        if (is_number(name) && *version && !strcmp(model_version_number(name), model_version_number(version))) {
+        if (model_is_version(name) && *version && !strcmp(model_version_number(name), model_version_number(version))) {
             twice = true;
-        } else if (is_number(name) && (!*version || larger(name, version))) {
+        } else if (model_is_version(name) && (!*version || larger(name, version))) {
             twice = false;
             snprintf(version, sizeof source->version, "%s", name);
         } else if (is_model_file(name)) {
@@ -96,43 +97,13 @@ static bool scan_folder(const char *folder, struct source *source, char *version
     return good && !twice;
 }
 
-/* What the first bytes of a file say that it is. */
-enum content { CONTENT_JSON, CONTENT_ARCHIVE, CONTENT_SAFETENSORS };
-
-static enum content content_of(int fd)
-{
-    unsigned char head[9] = {0};
-    ssize_t n = pread(fd, head, sizeof head, 0);
-    if (n > 0 && archive_is(head, (size_t)n))
-        return CONTENT_ARCHIVE;
-    return n == 9 && head[8] == '{' && !head[7] && !head[6] ? CONTENT_SAFETENSORS : CONTENT_JSON;
-}
-
-/* Open a regular file; below 0 with a problem added. */
-static int open_file(const char *path, off_t most, struct problems *problems)
-{
-    struct place place = {path, NULL};
-    struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &info)) {
-        problem_error(problems, place, "%s", strerror(errno));
-    } else if (!S_ISREG(info.st_mode) || info.st_size > most) {
-        problem_error(problems, place, "expected a regular file of at most %lld MiB", (long long)(most >> 20));
-    } else {
-        return fd;
-    }
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
 /* A path that is a file: of weights and configuration in one, or a configuration alone. */
 static bool find_file(const char *path, struct source *source, struct problems *problems)
 {
-    int fd = open_file(path, max_file_bytes, problems);
+    int fd = model_file_open(path, max_file_bytes, problems);
     if (fd < 0)
         return false;
-    enum content content = content_of(fd);
+    enum model_content content = model_file_content(fd);
     close(fd);
     if (content == CONTENT_SAFETENSORS)
         problem_error(problems, (struct place){path, NULL},
@@ -148,7 +119,7 @@ static bool find_source(const char *path, struct source *source, struct problems
     struct stat info;
     char version[24] = "";
     if (stat(path, &info)) {
-        problem_error(problems, place, "%s", strerror(errno));
+        problem_unopened(problems, place, errno);
         return false;
     }
     if (!S_ISDIR(info.st_mode))
@@ -173,10 +144,20 @@ static bool find_source(const char *path, struct source *source, struct problems
     return false;
 }
 
+bool model_find(const char *path, struct problems *problems)
+{
+    struct source *source = calloc(1, sizeof *source);
+    bool found = source && find_source(path, source, problems);
+    if (!source)
+        problem_error(problems, (struct place){path, NULL}, "out of memory");
+    free(source);
+    return found;
+}
+
 /* A configuration: of its own file, or of the archive that holds the weights too. */
 static json_t *read_json(const char *path, struct problems *problems)
 {
-    int fd = open_file(path, JSON_FILE_MAX_BYTES, problems);
+    int fd = model_file_open(path, JSON_FILE_MAX_BYTES, problems);
     if (fd < 0)
         return NULL;
     json_t *json = json_file_read(fd, (struct place){path, NULL}, problems);
@@ -197,11 +178,11 @@ static json_t *config_of(const struct tensor_set *set, const char *path, struct 
 
 static bool open_tensors(struct tensor_set *set, const char *path, struct problems *problems)
 {
-    int fd = open_file(path, max_file_bytes, problems);
+    int fd = model_file_open(path, max_file_bytes, problems);
     if (fd < 0)
         return false;
-    bool good = content_of(fd) == CONTENT_ARCHIVE ? archive_open(set, fd, path, problems)
-                                                  : safetensors_read(set, fd, path, problems);
+    bool good = model_file_content(fd) == CONTENT_ARCHIVE ? archive_open(set, fd, path, problems)
+                                                          : safetensors_read(set, fd, path, problems);
     close(fd);
     return good;
 }

@@ -40,6 +40,12 @@ void model_close(struct model *model);
 /* A version without the zeros that its folder's name may begin with: "123" of "00000123". */
 const char *model_version_number(const char *name);
 
+/* Whether a path leads to the files of one model, which are not read; false with a problem added. */
+bool model_find(const char *path, struct problems *problems);
+
+/* Whether a folder of this name is a version of the model above it: digits alone. */
+bool model_is_version(const char *name);
+
 enum { MODEL_STAMP_BYTES = 200 };
 
 /* What stands where an entry points now: version, sizes and times of its files, as text that changes when they do. ""

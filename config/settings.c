@@ -4,6 +4,7 @@
 #include "json_file.h"
 #include "json_type.h"
 #include "redis_url.h"
+#include "unopened.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -396,7 +397,7 @@ void settings_read_file(struct settings *settings, const char *path, struct prob
     settings->file = strdup(path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        problem_error(problems, (struct place){path, NULL}, "%s", strerror(errno));
+        problem_unopened(problems, (struct place){path, NULL}, errno);
         return;
     }
     json_t *root = json_file_read(fd, (struct place){path, NULL}, problems);

@@ -6,8 +6,10 @@
 #include "number_lanes.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int cli_bad_usage(const struct command *command, const char *text, const char *argument)
 {
@@ -81,11 +83,18 @@ bool cli_add_model(struct cli *cli)
     return true;
 }
 
+/* A folder that holds a cellserve.json is served as that says: its path in out. */
+static bool has_config(const char *folder, char out[PATH_MAX])
+{
+    return folder && snprintf(out, PATH_MAX, "%s/cellserve.json", folder) < PATH_MAX && !access(out, F_OK);
+}
+
 int cli_read(struct cli *cli, const struct command *command, const struct cli_flag *flags, int argc, char **argv)
 {
     struct given given[64];
     size_t n_given = 0;
     const char *config = NULL;
+    char own[PATH_MAX];
     *cli = (struct cli){.positional = NULL};
     settings_init(&cli->settings);
     const struct cli_flag common[] = {{"--config", &config},
@@ -118,6 +127,10 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
             *target = value;
         else if (n_given < 64)
             given[n_given++] = (struct given){setting, argument, value};
+    }
+    if (!config && command->run == command_serve && has_config(cli->positional, own)) {
+        config = own;
+        cli->positional = NULL;
     }
     if (config)
         settings_read_file(&cli->settings, config, &cli->problems);

@@ -2,6 +2,7 @@
 #include "allowance.h"
 #include "cli.h"
 #include "clock.h"
+#include "config/folder.h"
 #include "http.h"
 #include "log.h"
 #include "platform.h"
@@ -174,6 +175,28 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     return code;
 }
 
+/* The model at the positional path, or each of the models in a folder, the first as the default one. False: out of memory. */
+static bool add_models(struct cli *cli)
+{
+    struct folder folder;
+    const char *path = cli->positional;
+    if (!folder_of_models(path))
+        return cli_add_model(cli);
+    bool good = true;
+    if (folder_read(&folder, path, &cli->problems))
+        for (size_t i = 0; i < folder.n; i++) {
+            cli->positional = folder.models[i].path;
+            good = cli_add_model(cli);
+            if (!good)
+                break;
+            settings_name_model(&cli->settings, folder.models[i].name, folder.models[i].path, &cli->problems);
+            cli->settings.models[cli->settings.n_models - 1].is_default = !i;
+        }
+    cli->positional = path;
+    folder_close(&folder);
+    return good;
+}
+
 int command_serve(const struct command *command, int argc, char **argv)
 {
     struct cli cli;
@@ -181,7 +204,7 @@ int command_serve(const struct command *command, int argc, char **argv)
     if (code < 0) {
         if (!cli.positional && !cli.settings.n_models)
             cli.positional = platform_model();
-        if (cli.positional && !cli_add_model(&cli))
+        if (cli.positional && !add_models(&cli))
             problem_error(&cli.problems, (struct place){NULL, NULL}, "out of memory");
         else if (cli.positional && cli.settings.n_models == 1 && platform_model_name())
             settings_name_model(&cli.settings, platform_model_name(), "MODEL_NAME", &cli.problems);

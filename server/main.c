@@ -11,7 +11,9 @@ static const struct command commands[] = {
      "[MODEL] [--config FILE] [--host ADDR] [--port N] [--workers N] [--log text|json] [--seed N] "
      "[--input-size F] [--precision P]",
      "Serve models over HTTP. MODEL alone is served under the name \"default\"; --seed and --input-size are its seed\n"
-     "and number of features where no weights file says them.",
+     "and number of features where no weights file says them. MODEL can be a folder of models, each of which is "
+     "served\n"
+     "under the name of its file or folder, or a folder with a cellserve.json, which is read.",
      true, command_serve},
     {"check", "--config FILE", "Validate the configuration and load the models: exit 0, or 1 with every problem found.",
      true, command_check},

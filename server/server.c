@@ -112,18 +112,18 @@ bool server_reload(struct server *server, struct slot *slot)
 
 struct model *server_acquire(struct server *server, const char *name)
 {
-    struct model *model = NULL;
-    for (size_t i = 0; i < server->n_slots && !model; i++) {
-        struct slot *slot = &server->slots[i];
-        if (*name ? strcmp(model_entry_name(slot->entry), name) : i != server->default_slot)
-            continue;
-        pthread_mutex_lock(&server->models_lock);
-        model = slot->current;
-        if (model)
-            model->users++;
-        pthread_mutex_unlock(&server->models_lock);
-        break;
-    }
+    size_t i = 0;
+    while (i < server->n_slots && strcmp(model_entry_name(server->slots[i].entry), name))
+        i++;
+    if (i == server->n_slots && (!*name || !strcmp(name, "default")))
+        i = server->default_slot;
+    if (i >= server->n_slots)
+        return NULL;
+    pthread_mutex_lock(&server->models_lock);
+    struct model *model = server->slots[i].current;
+    if (model)
+        model->users++;
+    pthread_mutex_unlock(&server->models_lock);
     return model;
 }
 

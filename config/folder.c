@@ -1,0 +1,165 @@
+/* Listing of a folder of models. */
+#include "folder.h"
+
+#include "json_file.h"
+#include "model.h"
+#include "model_file.h"
+#include "unopened.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool is_folder(const char *path)
+{
+    struct stat info;
+    return !stat(path, &info) && S_ISDIR(info.st_mode);
+}
+
+static bool ends_with(const char *name, const char *ending)
+{
+    size_t n = strlen(name), m = strlen(ending);
+    return n > m && !strcmp(name + n - m, ending);
+}
+
+/* Whether a name of a folder's content is that of a part of one model. */
+static bool is_part(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    return !strcmp(name, "model.json") ||
+           (model_is_version(name) && snprintf(path, sizeof path, "%s/%s", folder, name) < PATH_MAX && is_folder(path));
+}
+
+bool folder_of_models(const char *path)
+{
+    DIR *dir = is_folder(path) ? opendir(path) : NULL;
+    const struct dirent *entry;
+    bool part = false;
+    if (!dir)
+        return false;
+    while (!part && (entry = readdir(dir)))
+        part = is_part(path, entry->d_name);
+    closedir(dir);
+    return !part;
+}
+
+/* Whether a JSON file describes a layer or model. */
+static bool is_architecture(int fd, const char *path)
+{
+    struct problems ignored = {.n_errors = 0};
+    json_t *json = json_file_read(fd, (struct place){path, NULL}, &ignored);
+    bool is = json_is_string(json_object_get(json, "class_name"));
+    json_decref(json);
+    problems_close(&ignored);
+    return is;
+}
+
+/* Whether there is a model at a path; if not, a warning says why, or an error that it cannot be read. */
+static bool look(const char *path, struct problems *problems)
+{
+    static const char *const of_weights[] = {".safetensors", ".npz", ".pt", ".pth", ".weights.h5"};
+    struct place place = {path, NULL};
+    if (is_folder(path)) {
+        struct problems found = {.n_errors = 0};
+        bool good = !access(path, R_OK | X_OK) && model_find(path, &found);
+        if (access(path, R_OK | X_OK))
+            problem_unopened(problems, place, errno);
+        else if (!good)
+            problem_warning(problems, (struct place){NULL, NULL}, "%s", found.n_errors ? found.errors[0] : path);
+        problems_close(&found);
+        return good;
+    }
+    for (size_t i = 0; i < sizeof of_weights / sizeof *of_weights; i++)
+        if (ends_with(path, of_weights[i])) {
+            problem_warning(problems, place, "weights alone are no model; put them beside a model.json in a folder");
+            return false;
+        }
+    int fd = model_file_open(path, (off_t)1 << 34, problems);
+    if (fd < 0)
+        return false;
+    enum model_content content = model_file_content(fd);
+    bool good = content == CONTENT_ARCHIVE || (content == CONTENT_JSON && is_architecture(fd, path));
+    if (!good)
+        problem_warning(problems, place, "this is no model, and is passed over");
+    close(fd);
+    return good;
+}
+
+static bool add(struct folder *folder, const char *name, const char *path)
+{
+    struct folder_model *grown = realloc(folder->models, (folder->n + 1) * sizeof *grown);
+    if (!grown)
+        return false;
+    folder->models = grown;
+    const char *dot = is_folder(path) ? NULL : strrchr(name, '.');
+    grown[folder->n] =
+        (struct folder_model){.name = strndup(name, dot ? (size_t)(dot - name) : strlen(name)), .path = strdup(path)};
+    folder->n++;
+    return grown[folder->n - 1].name && grown[folder->n - 1].path;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct folder_model *left = a, *right = b;
+    int order = strcmp(left->name, right->name);
+    return order ? order : strcmp(left->path, right->path);
+}
+
+/* Every entry of an open folder; false when out of memory. */
+static bool list(struct folder *folder, DIR *dir, const char *path, struct problems *problems)
+{
+    char full[PATH_MAX];
+    const struct dirent *entry;
+    while ((entry = readdir(dir))) {
+        if (*entry->d_name == '.')
+            continue;
+        if (snprintf(full, sizeof full, "%s/%s", path, entry->d_name) >= PATH_MAX)
+            problem_warning(problems, (struct place){path, NULL}, "%.60s…: the path is too long", entry->d_name);
+        else if (look(full, problems) && !add(folder, entry->d_name, full))
+            return false;
+    }
+    return true;
+}
+
+bool folder_read(struct folder *folder, const char *path, struct problems *problems)
+{
+    struct place place = {path, NULL};
+    size_t before = problems->all_errors;
+    *folder = (struct folder){.n = 0};
+    DIR *dir = opendir(path);
+    if (!dir) {
+        problem_unopened(problems, place, errno);
+        return false;
+    }
+    bool good = list(folder, dir, path, problems);
+    closedir(dir);
+    if (!good) {
+        problem_error(problems, place, "out of memory");
+        return false;
+    }
+    if (!folder->n && problems->all_errors == before)
+        problem_error(problems, place,
+                      "no model in this folder: neither a model file, nor a folder with one, nor model.json, nor a "
+                      "numbered version folder");
+    if (folder->n)
+        qsort(folder->models, folder->n, sizeof *folder->models, by_name);
+    for (size_t i = 1; i < folder->n; i++)
+        if (!strcmp(folder->models[i - 1].name, folder->models[i].name))
+            problem_error(problems, place, "%s and %s would both be named \"%s\"; rename one",
+                          folder->models[i - 1].path, folder->models[i].path, folder->models[i].name);
+    return problems->all_errors == before;
+}
+
+void folder_close(struct folder *folder)
+{
+    for (size_t i = 0; i < folder->n; i++) {
+        free(folder->models[i].name);
+        free(folder->models[i].path);
+    }
+    free(folder->models);
+    *folder = (struct folder){.n = 0};
+}
