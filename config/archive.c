@@ -88,16 +88,27 @@ static void explain_start(int error, struct place place, struct problems *proble
         problem_error(problems, place, "the process that reads it cannot be started: %s", strerror(error));
 }
 
-/* Wait for the helper's end; false when it had to be killed for taking too long. */
-static bool wait_for(pid_t pid, int *status)
+/* How the helper's life ended. */
+enum end { ENDED, TOOK_TOO_LONG, UNSEEN };
+
+static int64_t milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Wait for the helper's end. UNSEEN: its pid is nobody's child (somebody else took its status), so it may not be killed
+   any more: it may be another process's. */
+static enum end wait_for(pid_t pid, int *status)
 {
     struct timespec pause = {0, 500000};
-    for (long waited_us = 0; waited_us < MAX_WAIT_MS * 1000L; waited_us += pause.tv_nsec / 1000) {
+    for (int64_t until = milliseconds() + MAX_WAIT_MS; milliseconds() < until;) {
         pid_t ended = waitpid(pid, status, WNOHANG);
         if (ended == pid)
-            return true;
+            return ENDED;
         if (ended < 0 && errno != EINTR)
-            break;
+            return UNSEEN;
         nanosleep(&pause, NULL);
         if (pause.tv_nsec < 5000000)
             pause.tv_nsec += pause.tv_nsec / 4;
@@ -105,7 +116,7 @@ static bool wait_for(pid_t pid, int *status)
     kill(pid, SIGKILL);
     while (waitpid(pid, status, 0) < 0 && errno == EINTR)
         ;
-    return false;
+    return TOOK_TOO_LONG;
 }
 
 /* The helper's own sentence about the file: text from outside, so only printable characters pass. */
@@ -118,21 +129,48 @@ static void read_sentence(int out, char *text, size_t size)
             *p = '?';
 }
 
-static void explain(bool in_time, int status, int out, struct place place, struct problems *problems)
+/* What a signal that ended the helper says of the file. */
+static const char *signal_sentence(int signal)
+{
+    switch (signal) {
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGABRT:
+    case SIGFPE:
+    case SIGILL:
+        return "the process that read it crashed: the file may be damaged";
+    case SIGXCPU:
+        return "reading it took more processor time than a file of its size may: it may be damaged, or made to do harm";
+    case SIGSYS:
+        return "the process that read it asked the kernel for what it may not: the file may be made to do harm";
+    case SIGKILL:
+        return "the process that read it was killed, as happens where memory is short; nothing is known of the file";
+    default:
+        return "the process that read it was ended from outside; nothing is known of the file";
+    }
+}
+
+static void explain(enum end end, int status, int out, struct place place, struct problems *problems)
 {
     char text[SENTENCE_BYTES] = "";
-    if (!in_time)
-        problem_error(problems, place, "reading it took longer than %d s: the file is damaged, or made to do harm",
+    const char *reason = "the process that reads model files refused it";
+    if (end == TOOK_TOO_LONG) {
+        reason = "reading it took too long";
+        problem_error(problems, place, "%s: more than %d s; the file may be damaged, or made to do harm", reason,
                       MAX_WAIT_MS / 1000);
-    else if (WIFSIGNALED(status))
-        problem_error(problems, place, "the process that read it crashed (signal %d): the file is damaged",
-                      WTERMSIG(status));
-    else if (WEXITSTATUS(status) != HELPER_BAD_FILE)
+    } else if (end == UNSEEN) {
+        reason = "the end of the process that read it was not seen; nothing is known of the file";
+        problem_error(problems, place, "%s", reason);
+    } else if (WIFSIGNALED(status)) {
+        reason = signal_sentence(WTERMSIG(status));
+        problem_error(problems, place, "%s (signal %d)", reason, WTERMSIG(status));
+    } else if (WEXITSTATUS(status) != HELPER_BAD_FILE) {
         problem_error(problems, place, "the process that read it ended with status %d", WEXITSTATUS(status));
-    else {
+    } else {
         read_sentence(out, text, sizeof text);
         problem_error(problems, place, "%s", text);
     }
+    problem_reason(problems, reason);
 }
 
 /* Said once a process, not for every file. */
@@ -158,9 +196,10 @@ bool archive_open(struct tensor_set *set, int fd, const char *path, struct probl
             close(out);
         return false;
     }
-    bool in_time = wait_for(pid, &status), good = in_time && WIFEXITED(status) && WEXITSTATUS(status) == HELPER_GOOD;
+    enum end end = wait_for(pid, &status);
+    bool good = end == ENDED && WIFEXITED(status) && WEXITSTATUS(status) == HELPER_GOOD;
     if (!good)
-        explain(in_time, status, out, place, problems);
+        explain(end, status, out, place, problems);
     else if (fcntl(out, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL)) {
         problem_error(problems, place, "what was read cannot be sealed: %s", strerror(errno));
         good = false;

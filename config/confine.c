@@ -79,7 +79,8 @@ void confine(const struct confine_limits *limits, char *missing, size_t size)
     bool seccomp = sanitized;
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_NPROC, 0);
-    limit(RLIMIT_CPU, limits->cpu_seconds);
+    const struct rlimit cpu = {limits->cpu_seconds, limits->cpu_seconds + 1}; /* SIGXCPU first: it says what it is */
+    setrlimit(RLIMIT_CPU, &cpu);
     limit(RLIMIT_FSIZE, limits->file_bytes);
     prctl(PR_SET_DUMPABLE, 0);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -5,8 +5,10 @@
 #include "hdf5_file.h"
 #include "zip_file.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,7 +38,8 @@ _Noreturn void helper_main(void)
     struct stat info;
     struct handover out = {.n = 0};
     char missing[64];
-    json_object_seed(0); /* needs a file, later none can be opened */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would read what it writes */
+    json_object_seed(0);              /* needs a file, later none can be opened */
     hdf5_prepare();
     size_t n = fstat(STDIN_FILENO, &info) || info.st_size < 0 ? 0 : (size_t)info.st_size;
     const unsigned char *bytes = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, STDIN_FILENO, 0) : MAP_FAILED;

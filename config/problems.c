@@ -33,6 +33,12 @@ void problem_error(struct problems *problems, struct place place, const char *fo
     va_end(args);
 }
 
+void problem_reason(struct problems *problems, const char *constant)
+{
+    if (!problems->reason)
+        problems->reason = constant;
+}
+
 void problem_warning(struct problems *problems, struct place place, const char *format, ...)
 {
     va_list args;

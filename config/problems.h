@@ -11,6 +11,7 @@ struct problems {
     char **errors, **warnings;
     size_t n_errors, n_warnings;     /* lines that are kept */
     size_t all_errors, all_warnings; /* problems that were found */
+    const char *reason;              /* a constant sentence without paths and without anything of a file, or NULL */
 };
 
 /* A place: the file, and within it a JSON pointer ("/models/0/path"); either may be NULL or "". */
@@ -21,6 +22,9 @@ struct place {
 /* Add an error: "file: /json/path: sentence". */
 void problem_error(struct problems *problems, struct place place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Why it fails, for strangers: a constant of the program. The first one stays. NULL is none. */
+void problem_reason(struct problems *problems, const char *constant);
 
 /* The same for what is odd but does no harm. */
 void problem_warning(struct problems *problems, struct place place, const char *format, ...)

@@ -3,8 +3,11 @@
 #include "config/helper.h"
 #include "server.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command commands[] = {
     {"serve",
@@ -50,8 +53,24 @@ static void usage(FILE *out)
         "the initializers). Files are known by their content.\n");
 }
 
+/* What the process inherits may be odd: descriptors 0 to 2 closed, so that a socket would become standard error; SIGCHLD
+   ignored, so that the end of a helper could not be seen. */
+static bool mend_inheritance(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR); /* the lowest that is free */
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+    signal(SIGCHLD, SIG_DFL);
+    return fd > STDERR_FILENO || fcntl(STDERR_FILENO, F_GETFD) >= 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (!mend_inheritance())
+        return EXIT_BAD_INPUT;
     if (argc == 2 && !strcmp(argv[1], HELPER_ARGUMENT))
         helper_main();
     if (argc < 2) {
