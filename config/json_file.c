@@ -33,17 +33,18 @@ static bool has_few_values(const char *text, size_t n, size_t most)
 json_t *json_file_parse(const char *text, size_t n, const char *what, struct place place, struct problems *problems)
 {
     json_error_t error;
+    json_t *json = NULL;
     if (n > JSON_FILE_MAX_BYTES) {
         problem_error(problems, place, "%sexpected JSON of at most %d MiB", what, JSON_FILE_MAX_BYTES >> 20);
-        return NULL;
-    }
-    if (!has_few_values(text, n, JSON_FILE_MAX_VALUES)) {
+    } else if (!has_few_values(text, n, JSON_FILE_MAX_VALUES)) {
         problem_error(problems, place, "%sexpected JSON of at most %d values", what, JSON_FILE_MAX_VALUES);
-        return NULL;
+    } else {
+        json = json_memory_load(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+        if (!json)
+            problem_error(problems, place, "%sline %d, column %d: %s", what, error.line, error.column, error.text);
     }
-    json_t *json = json_memory_load(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (!json)
-        problem_error(problems, place, "%sline %d, column %d: %s", what, error.line, error.column, error.text);
+        problem_reason(problems, "its configuration is no JSON, or too large");
     return json;
 }
 

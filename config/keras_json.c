@@ -73,6 +73,7 @@ void keras_error(const struct keras_reader *reader, const char *path, const char
     else if (reader->class_name)
         snprintf(text + n, sizeof text - n, " (%.40s)", reader->class_name);
     *reader->failed = true;
+    problem_reason(reader->problems, "its configuration is refused");
     problem_error(reader->problems, (struct place){reader->file, path}, "%s", text);
 }
 

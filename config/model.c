@@ -6,153 +6,14 @@
 #include "json_memory.h"
 #include "model_file.h"
 #include "torch_model.h"
-#include "unopened.h"
 #include "weights.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096 };
-static const off_t max_file_bytes = (off_t)1 << 34;
-
-/* What was found for an entry: a configuration, weights, or one file that holds both. */
-struct source {
-    char json_path[PATH_BYTES], weights_path[PATH_BYTES]; /* "": none */
-    char version[24];
-};
-
-static bool join(char *out, const char *folder, const char *name)
-{
-    return snprintf(out, PATH_BYTES, "%s/%s", folder, name) < PATH_BYTES;
-}
-
-static bool is_model_file(const char *name)
-{
-    static const char *const suffixes[] = {".safetensors", ".h5", ".hdf5", ".keras", ".npz", ".pt", ".pth"};
-    size_t n = strlen(name);
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        size_t m = strlen(suffixes[i]);
-        if (n > m && *name != '.' && !strcmp(name + n - m, suffixes[i]))
-            return true;
-    }
-    return false;
-}
-
-bool model_is_version(const char *name)
-{
-    size_t n = strlen(name);
-    return n > 0 && n < sizeof(((struct source *)0)->version) && strspn(name, "0123456789") == n;
-}
-
-const char *model_version_number(const char *name)
-{
-    while (name[0] == '0' && name[1])
-        name++;
-    return name;
-}
-
-/* Of two decimal numbers of any length: is a larger? */
-static bool larger(const char *a, const char *b)
-{
-    a = model_version_number(a);
-    b = model_version_number(b);
-    return strlen(a) != strlen(b) ? strlen(a) > strlen(b) : strcmp(a, b) > 0;
-}
-
-/* Look through a folder for weights and for version folders. */
-static bool scan_folder(const char *folder, struct source *source, char *version, struct problems *problems)
-{
-    struct place place = {folder, NULL};
-    DIR *dir = opendir(folder);
-    if (!dir) {
-        problem_unopened(problems, place, errno);
-        return false;
-    }
-    bool good = true, twice = false; /* two folders are the highest version */
-    const struct dirent *entry;
-    while ((entry = readdir(dir))) {
-        const char *name = entry->d_name;
-        if (model_is_version(name) && *version && !strcmp(model_version_number(name), model_version_number(version))) {
-            twice = true;
-        } else if (model_is_version(name) && (!*version || larger(name, version))) {
-            twice = false;
-            snprintf(version, sizeof source->version, "%s", name);
-        } else if (is_model_file(name)) {
-            if (source->weights_path[0]) {
-                problem_error(problems, place, "more than one model or weights file (%.100s and another); keep one",
-                              name);
-                good = false;
-            }
-            good &= join(source->weights_path, folder, name);
-        }
-    }
-    closedir(dir);
-    if (twice)
-        problem_error(problems, place, "two folders are version %s; keep one", model_version_number(version));
-    return good && !twice;
-}
-
-/* A path that is a file: of weights and configuration in one, or a configuration alone. */
-static bool find_file(const char *path, struct source *source, struct problems *problems)
-{
-    int fd = model_file_open(path, max_file_bytes, problems);
-    if (fd < 0)
-        return false;
-    enum model_content content = model_file_content(fd);
-    close(fd);
-    if (content == CONTENT_SAFETENSORS)
-        problem_error(problems, (struct place){path, NULL},
-                      "safetensors hold weights alone; put model.json beside it, and name the folder");
-    return content != CONTENT_SAFETENSORS &&
-           snprintf(content == CONTENT_ARCHIVE ? source->weights_path : source->json_path, PATH_BYTES, "%s", path) <
-               PATH_BYTES;
-}
-
-static bool find_source(const char *path, struct source *source, struct problems *problems)
-{
-    struct place place = {path, NULL};
-    struct stat info;
-    char version[24] = "";
-    if (stat(path, &info)) {
-        problem_unopened(problems, place, errno);
-        return false;
-    }
-    if (!S_ISDIR(info.st_mode))
-        return find_file(path, source, problems);
-    if (!scan_folder(path, source, version, problems) || !join(source->json_path, path, "model.json"))
-        return false;
-    if (!stat(source->json_path, &info))
-        return true;
-    source->json_path[0] = 0;
-    if (source->weights_path[0]) {
-        char file[PATH_BYTES];
-        memcpy(file, source->weights_path, sizeof file);
-        source->weights_path[0] = 0;
-        return find_file(file, source, problems);
-    }
-    if (*version && !source->version[0]) {
-        char folder[PATH_BYTES];
-        memcpy(source->version, version, sizeof version);
-        return join(folder, path, version) && find_source(folder, source, problems);
-    }
-    problem_error(problems, place, "no model.json and no model file in this folder, and no numbered version folder");
-    return false;
-}
-
-bool model_find(const char *path, struct problems *problems)
-{
-    struct source *source = calloc(1, sizeof *source);
-    bool found = source && find_source(path, source, problems);
-    if (!source)
-        problem_error(problems, (struct place){path, NULL}, "out of memory");
-    free(source);
-    return found;
-}
+static const off_t max_weights_bytes = (off_t)1 << 34;
 
 /* A configuration: of its own file, or of the archive that holds the weights too. */
 static json_t *read_json(const char *path, struct problems *problems)
@@ -178,7 +39,7 @@ static json_t *config_of(const struct tensor_set *set, const char *path, struct 
 
 static bool open_tensors(struct tensor_set *set, const char *path, struct problems *problems)
 {
-    int fd = model_file_open(path, max_file_bytes, problems);
+    int fd = model_file_open(path, max_weights_bytes, problems);
     if (fd < 0)
         return false;
     bool good = model_file_content(fd) == CONTENT_ARCHIVE ? archive_open(set, fd, path, problems)
@@ -190,7 +51,7 @@ static bool open_tensors(struct tensor_set *set, const char *path, struct proble
 /* Everything that is read for one model. */
 struct reading {
     const struct model_entry *entry;
-    struct source source;
+    struct model_files files;
     const char *file; /* of the configuration, for messages */
     char layer_path[64];
     struct tensor_set set, converted;
@@ -199,7 +60,7 @@ struct reading {
 };
 
 /* Files: weights first, since they may hold the configuration. */
-static bool read_files(struct reading *r, const char *settings_file, struct problems *problems)
+static bool read_files(struct reading *r, const char *version, const char *settings_file, struct problems *problems)
 {
     const struct model_entry *entry = r->entry;
     if (entry->layer) {
@@ -208,22 +69,42 @@ static bool read_files(struct reading *r, const char *settings_file, struct prob
         snprintf(r->layer_path, sizeof r->layer_path, "%.40s/layer", entry->where);
         return true;
     }
-    if (!entry->path || !find_source(entry->path, &r->source, problems)) /* no path: the settings' error */
+    if (!entry->path || !model_files_find(entry->path, version, &r->files, problems)) /* no path: the settings' error */
         return false;
-    if (r->source.weights_path[0] && !open_tensors(&r->set, r->source.weights_path, problems))
+    if (r->files.weights_path[0] && !open_tensors(&r->set, r->files.weights_path, problems))
         return false;
-    bool own = r->source.json_path[0];
-    r->file = own ? r->source.json_path : r->source.weights_path;
+    bool own = r->files.json_path[0];
+    r->file = own ? r->files.json_path : r->files.weights_path;
     r->json = own ? read_json(r->file, problems) : config_of(&r->set, r->file, problems);
     return r->json != NULL;
 }
 
+/* Weights that are not finite make every answer an error. Each tensor that has such is a problem. */
+static bool check_finite(const struct tensor_set *set, bool allowed, struct place place, struct problems *problems)
+{
+    bool good = true;
+    for (size_t i = 0; i < set->n; i++) {
+        const struct named_tensor *tensor = &set->tensors[i];
+        size_t first = 0, n = tensor->used && tensor_is_float(tensor) ? tensor_nonfinite(tensor, &first) : 0;
+        if (!n)
+            continue;
+        good = allowed;
+        problem_reason(problems, "its weights are not finite");
+        (allowed ? problem_warning : problem_error)(
+            problems, place,
+            "tensor \"%.200s\": %zu of its %zu numbers are not finite in float32, the first is [%zu]%s", tensor->name,
+            n, tensor->elements, first,
+            allowed ? "" : "; \"allow_nonfinite\" in the model's entry serves it all the same");
+    }
+    return good;
+}
+
 static bool build(struct reading *r, const struct vec_ops *vec, struct digest *digest, struct problems *problems)
 {
-    bool weights = r->source.weights_path[0];
+    bool weights = r->files.weights_path[0];
     const struct tensor_set *set = weights ? &r->set : NULL;
     enum tensor_naming naming = tensor_naming_of(&r->set);
-    struct place place = {weights ? r->source.weights_path : r->file, r->layer_path};
+    struct place place = {weights ? r->files.weights_path : r->file, r->layer_path};
     if (torch_is(r->json)) {
         if (!weights)
             problem_error(problems, place, "a PyTorch model needs its weights: a *.safetensors file in its folder");
@@ -243,7 +124,8 @@ static bool build(struct reading *r, const struct vec_ops *vec, struct digest *d
         return false;
     }
     digest_add(digest, &r->entry->precision, sizeof r->entry->precision);
-    return weights_build(&r->config, set, naming, r->entry->seed, r->entry->input_size, vec, digest, place, problems);
+    return weights_build(&r->config, set, naming, r->entry->seed, r->entry->input_size, vec, digest, place, problems) &&
+           check_finite(&r->set, r->entry->allow_nonfinite, place, problems);
 }
 
 const char *model_entry_name(const struct model_entry *entry)
@@ -277,6 +159,12 @@ static size_t fixed_timesteps(const struct model *model)
 bool model_load(const struct model_entry *entry, const char *settings_file, const struct vec_ops *vec,
                 struct problems *problems, struct model *model)
 {
+    return model_load_version(entry, "", settings_file, vec, problems, model);
+}
+
+bool model_load_version(const struct model_entry *entry, const char *version, const char *settings_file,
+                        const struct vec_ops *vec, struct problems *problems, struct model *model)
+{
     double started = seconds_now();
     struct reading *r = calloc(1, sizeof *r);
     *model = (struct model){.name = model_entry_name(entry)};
@@ -286,12 +174,12 @@ bool model_load(const struct model_entry *entry, const char *settings_file, cons
     }
     r->entry = entry;
     json_memory_begin();
-    bool good = read_files(r, settings_file, problems) && build(r, vec, &model->digest, problems);
+    bool good = read_files(r, version, settings_file, problems) && build(r, vec, &model->digest, problems);
     if (good) {
         model->allow_nonfinite = entry->allow_nonfinite;
-        model->has_weights_file = r->source.weights_path[0];
-        snprintf(model->version, sizeof model->version, "%s",
-                 r->source.version[0] ? model_version_number(r->source.version) : "1");
+        model->has_weights_file = r->files.weights_path[0];
+        model->numbered = r->files.version[0];
+        snprintf(model->version, sizeof model->version, "%s", model->numbered ? r->files.version : "1");
         memcpy(model->class_name, r->config.class_name, sizeof model->class_name);
         memcpy(model->layer_name, r->config.name, sizeof model->layer_name);
         model->keras_major = r->config.keras_major;
@@ -318,25 +206,19 @@ void model_close(struct model *model)
     *model = (struct model){.name = NULL};
 }
 
-static void stamp_file(const char *path, char *out, size_t size)
+bool model_find(const char *path, struct problems *problems)
 {
-    struct stat info;
-    size_t n = strlen(out);
-    if (*path && !stat(path, &info))
-        snprintf(out + n, size - n, " %llu:%lld:%lld.%09ld", (unsigned long long)info.st_ino, (long long)info.st_size,
-                 (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+    struct model_files *files = calloc(1, sizeof *files);
+    bool found = files && model_files_find(path, "", files, problems);
+    if (!files)
+        problem_error(problems, (struct place){path, NULL}, "out of memory");
+    free(files);
+    return found;
 }
 
 void model_stamp(const struct model_entry *entry, char out[MODEL_STAMP_BYTES])
 {
-    struct problems ignored = {.n_errors = 0};
-    struct source *source = calloc(1, sizeof *source);
     *out = 0;
-    if (source && entry->path && find_source(entry->path, source, &ignored)) {
-        snprintf(out, MODEL_STAMP_BYTES, "%s", source->version[0] ? model_version_number(source->version) : "1");
-        stamp_file(source->json_path, out, MODEL_STAMP_BYTES);
-        stamp_file(source->weights_path, out, MODEL_STAMP_BYTES);
-    }
-    free(source);
-    problems_close(&ignored);
+    if (entry->path)
+        model_files_stamp(entry->path, out);
 }

@@ -4,13 +4,15 @@
 
 #include "core/rnn.h"
 #include "digest.h"
+#include "model_files.h"
 #include "settings.h"
 
 #include <stdatomic.h>
 
 struct model {
-    const char *name; /* in URLs and answers; the entry's, which outlives the model */
-    char version[24]; /* "1", or the number of its folder */
+    const char *name;                  /* in URLs and answers; the entry's, which outlives the model */
+    char version[MODEL_VERSION_BYTES]; /* "1", or the number of its folder, without leading zeros */
+    bool numbered;                     /* from such a folder */
     char class_name[32], layer_name[64];
     struct digest digest; /* of configuration, weights and precision: states belong to these */
     struct rnn_model chain;
@@ -35,21 +37,15 @@ struct model {
  */
 bool model_load(const struct model_entry *entry, const char *settings_file, const struct vec_ops *vec,
                 struct problems *problems, struct model *model);
+/* The same of a version of the entry's folder, by its number; "" is the highest. */
+bool model_load_version(const struct model_entry *entry, const char *version, const char *settings_file,
+                        const struct vec_ops *vec, struct problems *problems, struct model *model);
 void model_close(struct model *model);
-
-/* A version without the zeros that its folder's name may begin with: "123" of "00000123". */
-const char *model_version_number(const char *name);
 
 /* Whether a path leads to the files of one model, which are not read; false with a problem added. */
 bool model_find(const char *path, struct problems *problems);
 
-/* Whether a folder of this name is a version of the model above it: digits alone. */
-bool model_is_version(const char *name);
-
-enum { MODEL_STAMP_BYTES = 200 };
-
-/* What stands where an entry points now: version, sizes and times of its files, as text that changes when they do. ""
-   when there is nothing to read. */
+/* model_files_stamp of where an entry points; "" for an inline layer. */
 void model_stamp(const struct model_entry *entry, char out[MODEL_STAMP_BYTES]);
 
 /* How an entry's model is called: "default" where it has no name. */

@@ -275,6 +275,8 @@ bool safetensors_parse(struct tensor_set *set, const unsigned char *bytes, size_
                            .data_bytes = n - 8 - length};
         const char *wrong = read_header(&h);
         good = !wrong && covers(h.spans, set->n, h.data_bytes);
+        if (wrong != h.error.text) /* which quotes the file */
+            problem_reason(problems, wrong ? wrong : good ? NULL : "its tensors do not cover the file");
         if (wrong && h.tensor[0])
             problem_error(problems, place, "tensor \"%s\": %s", h.tensor, wrong);
         else if (wrong)

@@ -102,6 +102,16 @@ void tensor_to_floats(const struct named_tensor *tensor, float *out)
         out[i] = (float)tensor_element(tensor, i);
 }
 
+size_t tensor_nonfinite(const struct named_tensor *tensor, size_t *first)
+{
+    const float *in_place = tensor_floats_in_place(tensor);
+    size_t n = 0;
+    for (size_t i = 0; i < tensor->elements; i++)
+        if (!isfinite(in_place ? in_place[i] : (float)tensor_element(tensor, i)) && !n++)
+            *first = i;
+    return n;
+}
+
 const float *tensor_floats_in_place(const struct named_tensor *tensor)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

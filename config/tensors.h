@@ -66,6 +66,9 @@ double tensor_element(const struct named_tensor *tensor, size_t i);
 /* Convert all elements to float32 (rounding to nearest even). tensor_is_float. */
 void tensor_to_floats(const struct named_tensor *tensor, float *out);
 
+/* How many elements are not finite as float32, and which is the first. tensor_is_float. */
+size_t tensor_nonfinite(const struct named_tensor *tensor, size_t *first);
+
 /* The elements where they lie, if they are float32 as this machine has it; else NULL. */
 const float *tensor_floats_in_place(const struct named_tensor *tensor);
 

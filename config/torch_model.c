@@ -183,6 +183,7 @@ static bool configure(struct torch *t, struct keras_model *out)
 static void tensor_problem(const struct torch *t, const char *name, const char *text)
 {
     *t->reader.failed = true;
+    problem_reason(t->reader.problems, "its weights do not fit its configuration");
     problem_error(t->reader.problems, (struct place){t->weights_file, NULL}, "tensor %s%s", name, text);
 }
 

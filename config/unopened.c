@@ -24,6 +24,7 @@ void problem_unopened(struct problems *problems, struct place place, int error)
 {
     char barrier[PATH_MAX];
     struct stat info;
+    problem_reason(problems, strerrordesc_np(error));
     if (error == EACCES)
         find_barrier(place.file, barrier);
     if (error != EACCES || stat(barrier, &info))

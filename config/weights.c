@@ -33,6 +33,7 @@ __attribute__((format(printf, 2, 3))) static void refuse(struct build *b, const 
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     b->failed = true;
+    problem_reason(b->problems, "its weights do not fit its configuration");
     problem_error(b->problems, b->place, "%s", text);
 }
 

@@ -9,20 +9,25 @@
 #include "reload.h"
 
 #include <jansson.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     TICK_MS = 50,    /* deadlines are looked at this often */
+    LOADING_MS = 5,  /* and whether the models are loaded */
+    RELOAD_MS = 200, /* at the end, for a load that is nearly done */
     HURRY_MS = 2000, /* a second signal ends the process within this */
     FLUSH_MS = 1000, /* at the end of the drain's time, for the answers of what was cancelled */
 };
 
-/* Wait for a signal for up to a tick; 0 when none came. */
-static int wait_signal(const sigset_t *signals)
+/* Wait for a signal for up to so long; 0 when none came. */
+static int wait_signal(const sigset_t *signals, int most_ms)
 {
-    const struct timespec tick = {0, (long)TICK_MS * NS_PER_MS};
+    const struct timespec tick = {0, (long)most_ms * NS_PER_MS};
     int signal = sigtimedwait(signals, NULL, &tick);
     return signal > 0 ? signal : 0;
 }
@@ -41,7 +46,7 @@ static void log_refused(struct server *server)
 
 static int tick(struct server *server, struct http *http, struct reload *reload, const sigset_t *signals)
 {
-    int signal = wait_signal(signals);
+    int signal = wait_signal(signals, TICK_MS);
     http_reap(http);
     log_refused(server);
     pool_expire(&server->pool, clock_ns(), false);
@@ -91,18 +96,61 @@ static void drain(struct server *server, struct http *http, const sigset_t *sign
         cancel_rest(server, http, signals);
 }
 
-static bool bring_up(struct server *server, const struct allowance *allowance, struct problems *problems)
-{
+/* The thread that loads the models, so that signals are seen meanwhile. */
+struct loading {
+    struct server *server;
+    struct problems *problems;
     size_t scratch_bytes;
-    if (!server_load(server, problems, &scratch_bytes))
-        return false;
-    if (!pool_start(&server->pool, server->n_workers, server->settings->pin, (size_t)server->settings->max_queue,
-                    scratch_bytes)) {
-        problem_error(problems, (struct place){NULL, NULL}, "cannot start %zu workers with %zu bytes of memory each",
-                      server->n_workers, scratch_bytes);
+    bool good;
+    atomic_bool done;
+};
+
+static void *load_models(void *argument)
+{
+    struct loading *loading = argument;
+    loading->good = server_load(loading->server, loading->problems, &loading->scratch_bytes);
+    malloc_trim(0); /* configurations and files that have been read */
+    loading->done = true;
+    return NULL;
+}
+
+/* Loading cannot be broken off in the middle: its thread ends with the process, and so does a helper. */
+static _Noreturn void leave_a_load(void)
+{
+    log_line(LOG_INFO, "ended in the middle of loading a model");
+    log_stop();
+    _exit(EXIT_GOOD);
+}
+
+/* Load the models and start the workers. Does not return where a signal asks for the end meanwhile. */
+static bool bring_up(struct server *server, struct http *http, const struct allowance *allowance,
+                     struct problems *problems)
+{
+    struct loading loading = {.server = server, .problems = problems};
+    sigset_t ends;
+    pthread_t thread;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT); /* SIGHUP waits until there is something to load anew */
+    if (pthread_create(&thread, NULL, load_models, &loading)) {
+        problem_error(problems, (struct place){NULL, NULL}, "cannot start a thread to load models");
         return false;
     }
-    allowance_settle(allowance, server, server->n_workers * scratch_bytes);
+    while (!loading.done) {
+        if (wait_signal(&ends, LOADING_MS))
+            leave_a_load();
+        http_reap(http);
+    }
+    pthread_join(thread, NULL);
+    if (!loading.good)
+        return false;
+    if (!pool_start(&server->pool, server->n_workers, server->settings->pin, (size_t)server->settings->max_queue,
+                    loading.scratch_bytes)) {
+        problem_error(problems, (struct place){NULL, NULL}, "cannot start %zu workers with %zu bytes of memory each",
+                      server->n_workers, loading.scratch_bytes);
+        return false;
+    }
+    allowance_settle(allowance, server, server->n_workers * loading.scratch_bytes);
     server->state = SERVER_READY;
     return true;
 }
@@ -142,7 +190,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
         problem_error(&cli->problems, (struct place){cli->settings.file, NULL}, "%s", error);
         log_problems(&cli->problems);
     } else {
-        bool up = bring_up(&server, &allowance, &cli->problems);
+        bool up = bring_up(&server, http, &allowance, &cli->problems);
         log_problems(&cli->problems);
         if (up) {
             log_line(LOG_READY, "cellserve %s is ready at %s (%zu model%s, %zu worker%s, %s)", CELLSERVE_VERSION,
@@ -156,7 +204,8 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
             drain(&server, http, &signals, signal);
             session_store_stop(server.sessions); /* what waits for it goes to the pool */
             pool_stop(&server.pool);
-            reload_stop(reload);
+            if (!reload_stop(reload, RELOAD_MS))
+                leave_a_load();
         }
         pages_stop(&server.pages);
         http_stop(http);

@@ -223,7 +223,7 @@ static void write_models(struct server *server, struct buffer *out)
         {"model_reloads_total", "counter", "Times that a new version took a model's place."},
         {"model_reload_failures_total", "counter", "Times that a new version could not be loaded."},
         {"model_reload_failed", "gauge",
-         "1 while the last attempt to load a new version has failed; the log says why."},
+         "1 while the last attempt to load a new version has failed, and why; the log has the whole."},
     };
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         head(out, rows[r].name, rows[r].type, rows[r].help);
@@ -232,12 +232,15 @@ static void write_models(struct server *server, struct buffer *out)
             pthread_mutex_lock(&server->models_lock);
             const struct model *model = slot->current;
             const double values[] = {model->load_seconds, (double)rnn_model_bytes(&model->chain), (double)slot->reloads,
-                                     (double)slot->failures, slot->failure[0] ? 1 : 0};
+                                     (double)slot->failures, slot->failure ? 1 : 0};
             buffer_printf(out, "cellserve_%s{model=\"%s\"", rows[r].name, model->name);
             if (r < 2)
                 buffer_printf(out, ",version=\"%s\"", model->version);
-            if (r == 4 && slot->failure[0])
-                buffer_printf(out, ",version=\"%s\"", slot->failed_version);
+            if (r == 4 && slot->failure) {
+                buffer_printf(out, ",version=\"%s\",reason=\"", slot->failed_version);
+                buffer_escaped(out, slot->failure);
+                buffer_text(out, "\"");
+            }
             buffer_printf(out, "} %.9g\n", values[r]);
             pthread_mutex_unlock(&server->models_lock);
         }

@@ -103,10 +103,10 @@ void answer_model_status(struct request *request)
     for (size_t i = 0; i < server->n_slots; i++) {
         const struct slot *slot = &server->slots[i];
         pthread_mutex_lock(&server->models_lock);
-        if (!strcmp(model_entry_name(slot->entry), model->name) && slot->failure[0])
+        if (!strcmp(model_entry_name(slot->entry), model->name) && slot->failure)
             json_array_append_new(versions, json_pack("{s:s, s:s, s:{s:s, s:s}}", "version", slot->failed_version,
                                                       "state", "END", "status", "error_code", "INVALID_ARGUMENT",
-                                                      "error_message", "It could not be loaded; the log says why."));
+                                                      "error_message", slot->failure));
         pthread_mutex_unlock(&server->models_lock);
     }
     answer_json(request,

@@ -12,7 +12,8 @@ struct reload *reload_start(struct server *server);
 /* Load every model anew, soon. Models that are watched are looked at without being asked. */
 void reload_all(struct reload *reload);
 
-/* End the thread, after the load that it may be in the middle of. NULL is fine. */
-void reload_stop(struct reload *reload);
+/* End the thread. False when it is in the middle of a load that takes longer than most_ms: it runs on then, and the
+   server must not be closed under it. NULL is fine. */
+bool reload_stop(struct reload *reload, int most_ms);
 
 #endif

@@ -2,7 +2,6 @@
 #include "server.h"
 
 #include "clock.h"
-#include "log.h"
 #include "trial.h"
 
 #include <stdio.h>
@@ -10,8 +9,8 @@
 #include <string.h>
 
 /* Some timesteps: pages are touched, what cannot run is found before clients find it, and it is seen how long they take:
-   the better of two runs, for the first one meets cold caches. */
-static bool warm(struct model *model, size_t rows)
+   the better of two runs, for the first one meets cold caches. False with a problem added. */
+static bool warm(struct model *model, size_t rows, struct place place, struct problems *problems)
 {
     enum { ROWS = 4, TIMESTEPS = 4 };
     size_t batch = rows < ROWS ? rows : ROWS;
@@ -24,25 +23,37 @@ static bool warm(struct model *model, size_t rows)
         double ns = (double)(clock_ns() - began) / (double)(batch * trial.fresh[0].timesteps);
         model->row_step_ns = run && model->row_step_ns < ns ? model->row_step_ns : ns;
     }
+    if (!good) {
+        problem_error(problems, place, "out of memory for %zu rows at a time", rows);
+    } else if (!model->allow_nonfinite && !trial_is_finite(&trial)) {
+        good = false;
+        problem_reason(problems, "a trial of it gives outputs that are not finite");
+        problem_error(problems, place,
+                      "outputs of %zu made-up timesteps (inputs in -1..1) are not finite: its weights may be damaged; "
+                      "\"allow_nonfinite\" in the model's entry serves it all the same",
+                      trial.fresh[0].timesteps);
+    }
     trial_close(&trial);
     return good;
 }
 
-/* A model with one user, or NULL with problems added. */
-static struct model *load(const struct server *server, const struct model_entry *entry, struct problems *problems)
+/* A model with one user, or NULL with problems added. version: "" is the highest. */
+static struct model *load(const struct server *server, const struct model_entry *entry, const char *version,
+                          struct problems *problems)
 {
+    struct place place = {entry->path, NULL};
+    if (!entry->path)
+        place = (struct place){server->settings->file, entry->where};
     struct model *model = calloc(1, sizeof *model);
     if (!model) {
-        problem_error(problems, (struct place){entry->path, NULL}, "out of memory");
+        problem_error(problems, place, "out of memory");
         return NULL;
     }
-    if (model_load(entry, server->settings->file, server->vec, problems, model)) {
-        if (warm(model, (size_t)server->settings->max_batch_rows)) {
+    if (model_load_version(entry, version, server->settings->file, server->vec, problems, model)) {
+        if (warm(model, (size_t)server->settings->max_batch_rows, place, problems)) {
             model->users = 1;
             return model;
         }
-        problem_error(problems, (struct place){entry->path, NULL}, "out of memory for %lld rows at a time",
-                      (long long)server->settings->max_batch_rows);
         model_close(model);
     }
     free(model);
@@ -66,7 +77,7 @@ bool server_load(struct server *server, struct problems *problems, size_t *scrat
         if (slot->entry->is_default)
             server->default_slot = server->n_slots;
         model_stamp(slot->entry, slot->stamp);
-        slot->current = load(server, slot->entry, problems);
+        slot->current = load(server, slot->entry, "", problems);
         good &= slot->current != NULL;
         if (slot->current && slot->current->scratch_bytes > *scratch_bytes)
             *scratch_bytes = slot->current->scratch_bytes;
@@ -74,23 +85,19 @@ bool server_load(struct server *server, struct problems *problems, size_t *scrat
     return good;
 }
 
-/* Why a version was not loaded: names in files may be cut in the middle of a character. */
-static void keep_failure(struct slot *slot, const char *text, const char *stamp)
+/* The number at the beginning of a stamp, or the number itself. */
+static void keep_failure(struct slot *slot, const char *version, const char *reason)
 {
     slot->failures++;
-    snprintf(slot->failure, sizeof slot->failure, "%.380s", text);
-    for (char *p = slot->failure; *p; p++)
-        if ((unsigned char)*p < 0x20 || (unsigned char)*p > 0x7e)
-            *p = '?';
-    snprintf(slot->failed_version, sizeof slot->failed_version, "%.*s", (int)strcspn(stamp, " "), stamp);
+    slot->failure = reason ? reason : "it cannot be loaded";
+    snprintf(slot->failed_version, sizeof slot->failed_version, "%.*s", (int)strcspn(version, " "), version);
 }
 
-bool server_reload(struct server *server, struct slot *slot)
+bool server_reload(struct server *server, struct slot *slot, const char *version, struct problems *problems)
 {
-    struct problems problems = {.n_errors = 0};
     char stamp[MODEL_STAMP_BYTES];
     model_stamp(slot->entry, stamp); /* before: what changes while it is loaded is seen again */
-    struct model *fresh = load(server, slot->entry, &problems), *old = NULL;
+    struct model *fresh = load(server, slot->entry, version, problems), *old = NULL;
     pthread_mutex_lock(&server->models_lock);
     memcpy(slot->stamp, stamp, sizeof stamp);
     if (fresh) {
@@ -98,15 +105,13 @@ bool server_reload(struct server *server, struct slot *slot)
         slot->current = fresh;
         slot->reloads++;
         server->changes++;
-        slot->failure[0] = 0;
+        if (!*version) /* a lower one does not mend the highest */
+            slot->failure = NULL;
     } else {
-        keep_failure(slot, problems.n_errors ? problems.errors[0] : "unknown", stamp);
+        keep_failure(slot, *version ? version : stamp, problems->reason);
     }
     pthread_mutex_unlock(&server->models_lock);
     server_release(old);
-    if (fresh)
-        log_problems(&problems); /* of a failure the slot keeps the first */
-    problems_close(&problems);
     return fresh != NULL;
 }
 

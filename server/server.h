@@ -29,8 +29,8 @@ struct slot {
     struct model *current;         /* the slot's own use of it is one of its users */
     char stamp[MODEL_STAMP_BYTES]; /* of the files that were last loaded, or failed to load */
     uint64_t reloads, failures;
-    char failure[400]; /* why the last attempt failed, "" when it did not; for the log, since it names files */
-    char failed_version[24];
+    const char *failure; /* why the last attempt failed, a constant fit for clients; NULL when it did not */
+    char failed_version[MODEL_VERSION_BYTES];
 };
 
 struct server {
@@ -60,9 +60,9 @@ struct server {
    is known. server_close in any case. */
 bool server_load(struct server *server, struct problems *problems, size_t *scratch_bytes);
 
-/* Load a slot's files anew and put them in its model's place. False, and the old version serves on, when that fails; the
-   slot says why. Called by one thread at a time. */
-bool server_reload(struct server *server, struct slot *slot);
+/* Load a slot's files anew and put them in its model's place: those of a version, "" the highest. False with problems
+   added, and the old version serves on, when that fails; the slot says it to clients. Called by one thread at a time. */
+bool server_reload(struct server *server, struct slot *slot, const char *version, struct problems *problems);
 
 /* The model of a name ("" the default one), which the caller now uses until server_release; or NULL. */
 struct model *server_acquire(struct server *server, const char *name);

@@ -1,6 +1,7 @@
 /* Made-up batches. */
 #include "trial.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,14 @@ void trial_run(struct trial *t, struct team *team)
     memcpy(t->rows, t->fresh, t->batch * sizeof *t->rows);
     t->run.team = team;
     rnn_model_run(t->chain, &t->run, t->rows, t->batch);
+}
+
+bool trial_is_finite(const struct trial *t)
+{
+    for (size_t i = 0; i < t->n_outputs; i++)
+        if (!isfinite(t->outputs[i]))
+            return false;
+    return true;
 }
 
 void trial_close(struct trial *t)

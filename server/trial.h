@@ -22,6 +22,9 @@ bool trial_open(struct trial *trial, const struct rnn_model *chain, size_t batch
 /* From zero states to outputs; team may be NULL. */
 void trial_run(struct trial *trial, struct team *team);
 
+/* Whether all outputs of the last run are finite. */
+bool trial_is_finite(const struct trial *trial);
+
 void trial_close(struct trial *trial);
 
 #endif

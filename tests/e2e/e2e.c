@@ -60,7 +60,7 @@ char *daemon_log(const struct daemon *daemon)
 }
 
 /* The binary under test, behind a wrapper such as valgrind where CELLSERVE_WRAPPER says so. */
-static void execute(const struct daemon *daemon, const char *const *arguments)
+static void execute(const struct daemon *daemon, const char *const *arguments, void (*prepare)(void))
 {
     char *argv[64], wrapper[512];
     const char *binary = getenv("CELLSERVE_BINARY"), *prefix = getenv("CELLSERVE_WRAPPER");
@@ -83,11 +83,13 @@ static void execute(const struct daemon *daemon, const char *const *arguments)
     argv[n] = NULL;
     int log = open(daemon->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
     dup2(log, 2);
+    if (prepare)
+        prepare();
     execvp(argv[0], argv);
     _exit(127);
 }
 
-void daemon_start(struct daemon *daemon, const char *config, const char *const *arguments)
+void daemon_spawn(struct daemon *daemon, const char *config, const char *const *arguments, void (*prepare)(void))
 {
     static int count;
     *daemon = (struct daemon){.port = 0};
@@ -104,7 +106,11 @@ void daemon_start(struct daemon *daemon, const char *config, const char *const *
     daemon->pid = fork();
     assert_true(daemon->pid >= 0);
     if (!daemon->pid)
-        execute(daemon, arguments);
+        execute(daemon, arguments, prepare);
+}
+
+void daemon_await(struct daemon *daemon)
+{
     for (double end = now_ms() + 60000; now_ms() < end; sleep_ms(5)) {
         char *log = daemon_log(daemon), *ready = strstr(log, "is ready at http://"), *url = ready ? ready + 12 : NULL;
         if (url && strchr(url, ' ')) {
@@ -120,6 +126,12 @@ void daemon_start(struct daemon *daemon, const char *config, const char *const *
     }
     char *log = daemon_log(daemon);
     fail_msg("the server does not come up: %s", log);
+}
+
+void daemon_start(struct daemon *daemon, const char *config, const char *const *arguments)
+{
+    daemon_spawn(daemon, config, arguments, NULL);
+    daemon_await(daemon);
 }
 
 int daemon_wait(struct daemon *daemon, int seconds)
@@ -159,6 +171,20 @@ long daemon_rss_kib(const struct daemon *daemon)
         fail_msg("cannot read %s", path);
     fclose(file);
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+long daemon_cpu_ms(const struct daemon *daemon)
+{
+    char path[64], text[1024];
+    unsigned long user = 0, kernel = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)daemon->pid);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return 0;
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    fclose(file);
+    sscanf(strrchr(text, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel);
+    return (long)((user + kernel) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK));
 }
 
 /* ---- libcurl ---- */

@@ -33,6 +33,13 @@ struct daemon {
    not become ready. arguments: further ones, ending with NULL; may be NULL. */
 void daemon_start(struct daemon *daemon, const char *config, const char *const *arguments);
 
+/* The same in two steps. prepare, where it is not NULL, runs in the new process before the server does. */
+void daemon_spawn(struct daemon *daemon, const char *config, const char *const *arguments, void (*prepare)(void));
+void daemon_await(struct daemon *daemon);
+
+/* Processor time that it has used, in milliseconds. */
+long daemon_cpu_ms(const struct daemon *daemon);
+
 /* Send a signal and wait; returns the exit code (128 + n for a signal), or -1 when it had to be killed after 30 s. */
 int daemon_stop(struct daemon *daemon, int signal);
 

@@ -102,15 +102,15 @@ static void watched_folders_are_followed(void **state)
     assert_int_equal(json_array_size(versions), 2);
     assert_string_equal(json_string_value(json_object_get(json_array_get(versions, 0), "version")), "2");
     assert_string_equal(json_string_value(json_object_get(json_array_get(versions, 1), "version")), "10");
-    assert_non_null(strstr(reply.body, "It could not be loaded; the log says why."));
+    assert_non_null(strstr(reply.body, "\"its data lies beyond the end of the file\""));
     assert_null(strstr(reply.body, folder)); /* no paths for strangers, and nothing of what is in files */
-    assert_null(strstr(reply.body, "data lies"));
     reply_free(&reply);
     assert_int_equal(ask(), 2);
     reply = http_get(&server, "/metrics");
     assert_non_null(strstr(reply.body, "\ncellserve_model_reload_failures_total{model=\"m\"} 1\n"));
     assert_non_null(strstr(reply.body, "\ncellserve_model_reloads_total{model=\"m\"} 1\n"));
-    assert_non_null(strstr(reply.body, "\ncellserve_model_reload_failed{model=\"m\",version=\"10\"} 1\n"));
+    assert_non_null(strstr(reply.body, "\ncellserve_model_reload_failed{model=\"m\",version=\"10\",reason=\"its data "
+                                       "lies beyond the end of the file\"} 1\n"));
     assert_null(strstr(reply.body, folder));
     reply_free(&reply);
     char *log = daemon_log(&server);

@@ -45,6 +45,10 @@ static void all_float_types_are_converted(void **state)
     assert_true(x[0] == -1.5f);
     tensor_to_floats(tensor_set_find(&set, "c"), x);
     assert_true(x[0] == 1 && x[1] == 0x1p-24f && x[2] == -INFINITY && x[3] == 65504);
+    size_t first = 9;
+    assert_int_equal(tensor_nonfinite(tensor_set_find(&set, "b"), &first), 0);
+    assert_int_equal(tensor_nonfinite(tensor_set_find(&set, "c"), &first), 1);
+    assert_int_equal(first, 2);
     tensor_to_floats(tensor_set_find(&set, "d"), x);
     assert_true(x[0] == 1 && x[1] == 3.140625f);
     assert_null(tensor_set_find(&set, "e"));
