@@ -102,19 +102,19 @@ $(UNIT): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/unit/unit.o $(BUILD)/libcellser
 
 # Calls of this one can be made to fail.
 comma := ,
-$(BUILD)/tests/unit/test_server_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
+$(BUILD)/tests/unit/server/base/test_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
   $(patsubst %,posix_spawn_file_actions_add%,dup2 open closefrom_np))
 
 # The example in the comment of core/rnn.h.
 $(BUILD)/tests/unit/rnn_example.inc: core/rnn.h
 	@mkdir -p $(@D)
 	$(Q)sed -n 's/^ \*     //p' $< >$@
-$(BUILD)/tests/unit/test_core_rnn.o: $(BUILD)/tests/unit/rnn_example.inc
+$(BUILD)/tests/unit/core/test_rnn.o: $(BUILD)/tests/unit/rnn_example.inc
 
 # This one drives the fuzz targets.
 $(BUILD)/tests/unit/test_fuzz_corpus: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/*.c))
 
-$(BUILD)/tests/unit/test_server_session_redis: $(BUILD)/tests/unit/redis_peer.o
+$(BUILD)/tests/unit/server/session/test_session_redis: $(BUILD)/tests/unit/redis_peer.o
 
 $(E2E): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/e2e/e2e.o | $(BUILD)/cellserve
 	@echo "  link  $@"
@@ -139,10 +139,10 @@ test: ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory tests
 tests: $(BUILD)/cellserve $(UNIT) $(E2E) $(BUILD)/libcellserve_core.a
-	@tests/run.sh tests/arrows.sh tests/headers.sh $(UNIT) $(E2E)
+	@tests/run.sh tests/arrows.sh tests/arrows_test.sh tests/headers.sh $(UNIT) $(E2E)
 bench: all ## measure the machine, the demo model alone and over HTTP, and the functions over all floats (10 minutes)
 	@tools/install.sh test
-	@$(MAKE) --no-print-directory build/release/tests/unit/test_core_vec
+	@$(MAKE) --no-print-directory build/release/tests/unit/core/vec/test_vec
 	@bench/run.sh build/cellserve
 bench-serving: all ## serving against peers and floors: codec, HTTP, batching, overload, slow clients, memory (15 minutes)
 	@tools/install.sh bench-serving

@@ -37,4 +37,4 @@ for part in queue_us decode_us compute_us encode_us total_us; do
     echo "$part median $(median $part)"
 done
 echo "== sigmoid and tanh over all 2^32 inputs"
-CELLSERVE_TEST_ULP=1 build/release/tests/unit/test_core_vec | grep 'tanh .* ulp, sigmoid'
+CELLSERVE_TEST_ULP=1 build/release/tests/unit/core/vec/test_vec | grep 'tanh .* ulp, sigmoid'

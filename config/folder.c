@@ -1,7 +1,7 @@
 /* Listing of a folder of models. */
 #include "folder.h"
 
-#include "json_file.h"
+#include "config/files/json_file.h"
 #include "model.h"
 #include "model_file.h"
 #include "unopened.h"

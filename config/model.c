@@ -1,11 +1,11 @@
 /* Loading a model: which files, which weights, then core builds the layers. */
 #include "model.h"
 
-#include "archive.h"
-#include "json_file.h"
+#include "config/files/archive.h"
+#include "config/files/json_file.h"
 #include "json_memory.h"
+#include "config/torch/torch_model.h"
 #include "model_file.h"
-#include "torch_model.h"
 #include "weights.h"
 
 #include <stdlib.h>

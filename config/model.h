@@ -2,8 +2,8 @@
 #ifndef CONFIG_MODEL_H
 #define CONFIG_MODEL_H
 
+#include "config/files/digest.h"
 #include "core/rnn.h"
-#include "digest.h"
 #include "model_files.h"
 #include "settings.h"
 

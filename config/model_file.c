@@ -1,7 +1,7 @@
 /* Files of models, before they are read. */
 #include "model_file.h"
 
-#include "archive.h"
+#include "config/files/archive.h"
 #include "unopened.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Settings: defaults, then the file, then the environment, then flags; the later wins. */
 #include "settings.h"
 
-#include "json_file.h"
+#include "config/files/json_file.h"
 #include "json_type.h"
 #include "redis_url.h"
 #include "unopened.h"

@@ -2,9 +2,9 @@
 #ifndef CONFIG_WEIGHTS_H
 #define CONFIG_WEIGHTS_H
 
-#include "digest.h"
-#include "keras_model.h"
-#include "tensors.h"
+#include "config/files/digest.h"
+#include "config/files/tensors.h"
+#include "config/keras/model.h"
 
 /* How a file names its tensors. */
 enum tensor_naming {

@@ -1,5 +1,5 @@
 /* Activation functions in plain C and double: the definition of correct for the vector forms. */
-#include "core/activation.h"
+#include "activation.h"
 
 #include <math.h>
 #include <stdbool.h>

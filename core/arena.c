@@ -1,5 +1,5 @@
 /* Bump allocation and checked sizes. Under AddressSanitizer what is not handed out is poisoned. */
-#include "core/arena.h"
+#include "arena.h"
 
 #include <assert.h>
 #include <stdint.h>

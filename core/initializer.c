@@ -1,7 +1,7 @@
 /* Weight initializers: random streams, distributions, orthogonal matrices; bit-identical everywhere. */
-#include "core/initializer.h"
+#include "initializer.h"
 
-#include "core/arena.h"
+#include "arena.h"
 
 #include <math.h>
 #include <stdlib.h>

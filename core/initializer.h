@@ -4,7 +4,7 @@
 #ifndef RNN_INITIALIZER_H
 #define RNN_INITIALIZER_H
 
-#include "core/status.h"
+#include "status.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* A chain of layers: shapes, states, and the run of a group of rows. */
-#include "core/model.h"
+#include "model.h"
 
 #include <stdio.h>
 #include <stdlib.h>

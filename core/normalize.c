@@ -1,5 +1,5 @@
 /* Layer normalization of one vector. */
-#include "core/normalize.h"
+#include "normalize.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 /* Packing of weight matrices into panels, and rounding to the smaller formats. */
-#include "core/packed.h"
+#include "packed.h"
 
-#include "core/arena.h"
+#include "arena.h"
 
 #include <math.h>
 #include <stdlib.h>

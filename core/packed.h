@@ -2,8 +2,8 @@
 #ifndef RNN_PACKED_H
 #define RNN_PACKED_H
 
-#include "core/arena.h"
-#include "core/status.h"
+#include "arena.h"
+#include "status.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -35,12 +35,11 @@
 #ifndef RNN_H
 #define RNN_H
 
-#include "core/activation.h"
-#include "core/arena.h"
+#include "activation.h"
+#include "arena.h"
 #include "core/cells/cell.h"
 #include "core/cells/recurrence.h"
 #include "core/cells/stack.h"
-#include "core/initializer.h"
 #include "core/layers/activation.h"
 #include "core/layers/dense.h"
 #include "core/layers/embedding.h"
@@ -50,8 +49,9 @@
 #include "core/layers/pooling.h"
 #include "core/layers/recurrent.h"
 #include "core/layers/reshape.h"
-#include "core/model.h"
-#include "core/status.h"
 #include "core/vec/vec.h"
+#include "initializer.h"
+#include "model.h"
+#include "status.h"
 
 #endif

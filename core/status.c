@@ -1,5 +1,5 @@
 /* Error sentences: the first one wins. */
-#include "core/status.h"
+#include "status.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Jobs of a team: who is there joins by a compare-and-swap, then all begin; they meet by counters of their own. */
-#include "core/team.h"
+#include "team.h"
 
 #include "core/vec/vec.h"
 

@@ -1,7 +1,9 @@
 #!/bin/sh
-# The arrows between the rooms, as tests: core's objects use no JSON, HTTP, threads or files; only http.c knows
-# libmicrohttpd; nothing points back.
-cd "$(dirname "$0")/.." || exit 1
+# The arrows between the folders, as tests: a file includes headers of its own folder and of those below it alone.
+# arrows.sh [LIBRARY [ROOT]]: LIBRARY is core's, whose symbols are looked at; ROOT is the tree, for tests/arrows_test.sh.
+here=$(cd "$(dirname "$0")/.." && pwd)
+library=${1:-build/release/libcellserve_core.a}
+cd "${2:-$here}" || exit 1
 bad=0
 
 check() { # name, offending lines
@@ -15,14 +17,34 @@ check() { # name, offending lines
     fi
 }
 
-library=${1:-build/release/libcellserve_core.a}
-[ -f "$library" ] || library=$(ls build/*/libcellserve_core.a | head -1)
-check core_uses_no_json_http_threads_or_files \
+# Arrows that point upwards still. The list only gets shorter.
+knots='^(server/base/(log|metrics)\.[ch]|server/run/(prediction|request|server|allowance|schedule)\.[ch]|server/api/routes\.c|server/session/session\.c):'
+
+# Includes by the files of a folder that match a pattern.
+includes() { # folder, pattern
+    grep -rnE --include='*.[ch]' "#include \"($2)" "$1" | grep -vE "$knots"
+}
+
+[ -f "$library" ] || library=$(ls build/*/libcellserve_core.a 2>/dev/null | head -1)
+[ -n "$library" ] && check core_uses_no_json_http_threads_or_files \
     "$(nm -A -u "$library" | grep -E ' U (json_|MHD_|pthread_|fopen|fclose|fread|fwrite|open$|read$|write$|printf$|fprintf|getenv|socket)' | head)"
-check only_http_includes_microhttpd "$(grep -ln 'microhttpd\.h' server/*.[ch] core/*.[ch] core/*/*.[ch] config/*.[ch] | grep -v '^server/http\.c$')"
-check only_one_file_includes_cblas "$(grep -ln 'cblas\.h' server/*.[ch] core/*.[ch] core/*/*.[ch] config/*.[ch] | grep -v '^core/vec/vec_openblas\.c$')"
-check core_includes_no_other_room "$(grep -nE '#include "(\.\./)*(config|server)/' core/*.[ch] core/*/*.[ch])"
-check config_includes_no_server "$(grep -nE '#include "(\.\./)*server/' config/*.[ch])"
-check json_is_parsed_by_json_memory_alone "$(grep -nE 'json_load' server/*.c config/*.c | grep -vE '^config/json_memory\.c')"
-check core_includes_no_jansson "$(grep -nE 'jansson\.h|pthread\.h|stdio\.h' core/*.h core/*/*.h core/vec/*.c)"
+check core_includes_no_jansson_or_threads "$(grep -rnE 'jansson\.h|pthread\.h|<stdio\.h>' --include='*.h' core)"
+check core_includes_no_other_room "$(includes core '(\.\./)*(config|server)/')"
+check core_vec_includes_numbers_alone "$(includes core/vec 'core/(cells|layers|model|graph|team)')"
+check core_cells_includes_no_layers "$(includes core/cells 'core/(layers/|model|graph)')"
+check core_layers_includes_no_model "$(includes core/layers 'core/(model|graph)\.h')"
+check config_includes_no_server "$(includes config '(\.\./)*server/')"
+check config_files_includes_no_models "$(includes config/files 'config/(keras/|torch/|model\.h|weights\.h|settings\.h)')"
+check config_keras_includes_no_files "$(includes config/keras 'config/(files/|torch/|model\.h|weights\.h|settings\.h)')"
+
+# The folders of server/, the highest first.
+above=""
+for folder in cli http api run session codec base; do
+    [ -z "$above" ] || check "server_${folder}_includes_nothing_above" "$(includes "server/$folder" "(\.\./)*(server/)?($above)/")"
+    above="$above${above:+|}$folder"
+done
+check json_is_parsed_by_json_memory_alone "$(grep -rnE 'json_load' --include='*.[ch]' server config | grep -vE '^config/json_memory\.[ch]')"
+check server_files_lie_in_folders "$(find server -maxdepth 1 -name '*.[ch]')"
+check only_server_http_includes_microhttpd "$(grep -rln 'microhttpd\.h' --include='*.[ch]' server core config | grep -v '^server/http/')"
+check only_one_file_includes_cblas "$(grep -rln 'cblas\.h' --include='*.[ch]' server core config | grep -v '^core/vec/vec_openblas\.c$')"
 exit $bad

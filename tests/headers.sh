@@ -3,7 +3,7 @@
 # include, which has to be defined before.
 cd "$(dirname "$0")/.." || exit 1
 flags="-std=c11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -fsyntax-only $(pkg-config --cflags libmicrohttpd jansson hdf5 libzip zlib)"
-headers=$(ls core/*.h core/*/*.h config/*.h server/*.h | grep -vE '^core/vec/vec_(simd|math)\.h$')
+headers=$(ls core/*.h core/*/*.h config/*.h config/*/*.h server/*/*.h | grep -vE '^core/vec/vec_(simd|math)\.h$')
 bad=0
 for cc in gcc clang; do
     command -v $cc >/dev/null || continue

@@ -1,9 +1,9 @@
 /* Numbers as text: bytes per second in and out, against simdjson, C++17's from_chars and to_chars, and jansson, on the
    bodies of requests and answers. codec BODY...: each {"model": …, "instances": …}. */
-#include "server/buffer.h"
-#include "server/clock.h"
-#include "server/json_reader.h"
-#include "server/limits.h"
+#include "server/base/clock.h"
+#include "server/cli/limits.h"
+#include "server/codec/buffer.h"
+#include "server/codec/json_reader.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -1,5 +1,5 @@
 /* Activation, ReLU, Softmax and the like: a function of each vector. Source: keras/layers/activation/. */
-#include "core/layers/activation.h"
+#include "activation.h"
 
 #include <string.h>
 

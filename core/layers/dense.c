@@ -1,6 +1,6 @@
 /* Dense, and TimeDistributed(Dense), which is the same: activation(x K + b) on the last axis. Source:
    keras/layers/core/dense.py. */
-#include "core/layers/dense.h"
+#include "dense.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Embedding: the row of a table for every whole number; with mask_zero, 0 stands for a timestep that does not count.
    Source: keras/layers/core/embedding.py. */
-#include "core/layers/embedding.h"
+#include "embedding.h"
 
 #include <stdlib.h>
 #include <string.h>

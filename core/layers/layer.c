@@ -1,5 +1,5 @@
 /* What all layers have in common. */
-#include "core/layers/layer.h"
+#include "layer.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -69,7 +69,7 @@ struct layer_run {
 enum layer_masks { MASKS_PASS, MASKS_STOP, MASKS_MADE };
 
 /* What a layer type provides; functions that do nothing are NULL. A new layer is one file here and one row in the table
-   of config/keras_layer.c. */
+   of config/keras/layer.c. */
 struct layer_class {
     size_t size; /* of the struct behind layer->own; 0: none */
     enum layer_masks masks;

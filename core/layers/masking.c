@@ -1,6 +1,6 @@
 /* Masking: a timestep counts where any feature differs from mask_value; the others become zeros. NaN differs from
    everything. Source: keras/layers/core/masking.py. */
-#include "core/layers/masking.h"
+#include "masking.h"
 
 static bool masking_run(const struct layer *layer, struct layer_run *run)
 {

@@ -1,6 +1,6 @@
 /* BatchNormalization (at inference: a scale and a shift of each feature) and LayerNormalization. Source:
    keras/layers/normalization/{batch,layer}_normalization.py; Ioffe and Szegedy, "Batch Normalization", 2015. */
-#include "core/layers/normalization.h"
+#include "normalization.h"
 
 #include "core/normalize.h"
 

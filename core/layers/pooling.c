@@ -1,7 +1,7 @@
 /* Sequences become one vector: GlobalAveragePooling1D (over the timesteps that count), GlobalMaxPooling1D (over all),
    and the last timestep that counts (PyTorch's outputs[:, -1]). Source:
    keras/layers/pooling/global_{average,max}_pooling1d.py. */
-#include "core/layers/pooling.h"
+#include "pooling.h"
 
 #include <string.h>
 

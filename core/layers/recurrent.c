@@ -1,6 +1,6 @@
 /* The recurrent layers of a model: RNN, and Bidirectional, which is two of them side by side. Source:
    keras/layers/rnn/bidirectional.py; Schuster and Paliwal, "Bidirectional Recurrent Neural Networks", 1997. */
-#include "core/layers/recurrent.h"
+#include "recurrent.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Flatten and Reshape (the numbers stay where they are), and RepeatVector. Source: keras/layers/reshaping/. */
-#include "core/layers/reshape.h"
+#include "reshape.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "fuzz.h"
 #include "model.h"
 
-#include "server/batch.h"
+#include "server/codec/batch.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 int fuzz_body(const unsigned char *data, size_t size)
 {
     struct memory memory = {.limit = 1 << 20};
-    struct memory_share share = {&memory, 0};
+    struct memory_share share = {.memory = &memory};
     struct json_tensor inputs = {.values = NULL}, states = {.values = NULL}, mask = {.values = NULL};
     char name[BODY_TEXT_BYTES] = "", session[BODY_TEXT_BYTES] = "", *text = malloc(size + 1);
     int flag = -1;

@@ -1,7 +1,7 @@
 /* The reader of models' configurations: layers, graphs, cells. What is accepted can be sized. */
 #include "fuzz.h"
 
-#include "config/keras_model.h"
+#include "config/keras/model.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
    built model that runs one timestep. */
 #include "fuzz.h"
 
-#include "config/torch_model.h"
+#include "config/torch/torch_model.h"
 #include "config/weights.h"
 
 #include <stdlib.h>

@@ -3,9 +3,9 @@
 #include "fuzz.h"
 #include "model.h"
 
-#include "server/predict_npy.h"
-#include "server/prediction.h"
-#include "server/server.h"
+#include "server/api/predict_npy.h"
+#include "server/run/prediction.h"
+#include "server/run/server.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* The safetensors reader: whatever is accepted lies within the file, and can be read to its last element. */
 #include "fuzz.h"
 
-#include "config/tensors.h"
+#include "config/files/tensors.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* Every input of the fuzz corpora again: seeds, and what once crashed. */
-#include "../fuzz/fuzz.h"
+#include "tests/fuzz/fuzz.h"
 #include "unit.h"
 
 #include <dirent.h>

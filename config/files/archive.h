@@ -1,0 +1,24 @@
+/* Model files in HDF5 and zip containers (.h5, .keras, .npz), read by a confined helper process. */
+#ifndef CONFIG_FILES_ARCHIVE_H
+#define CONFIG_FILES_ARCHIVE_H
+
+#include "tensors.h"
+
+/* Whether these first bytes of a file (8 are enough) begin such a container. */
+bool archive_is(const unsigned char *bytes, size_t n);
+
+/**
+ * Read a container's tensors and texts.
+ *
+ * fd    of the file, at its beginning; stays the caller's. path is for messages.
+ *
+ * The helper hands its result over in a sealed memory file, which is checked like any safetensors file from outside.
+ * The set's metadata has "naming" ("group", "position" or "names"), and "config" and "keras_version" where the file has
+ * them. False with a problem added when the helper refused the file, crashed, or took longer than 30 s.
+ */
+bool archive_open(struct tensor_set *set, int fd, const char *path, struct problems *problems);
+
+/* The program that is run as helper: this one, /proc/self/exe, unless a test says otherwise. */
+void archive_set_program(const char *path);
+
+#endif

@@ -1,0 +1,89 @@
+/* Bounds come before parsing: bytes while the file is read, values by a look at the text. */
+#include "json_file.h"
+
+#include "config/json_memory.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FIRST_BYTES = 64 << 10 };
+
+/* Whether a text has at most so many values: each but the first follows a bracket, a comma or a colon. Keys count too. */
+static bool has_few_values(const char *text, size_t n, size_t most)
+{
+    size_t values = 1;
+    bool quoted = false;
+    for (size_t i = 0; i < n && values <= most; i++) {
+        char c = text[i];
+        if (quoted) {
+            i += c == '\\';
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else {
+            values += c == ',' || c == ':' || c == '[' || c == '{';
+        }
+    }
+    return values <= most;
+}
+
+json_t *json_file_parse(const char *text, size_t n, const char *what, struct place place, struct problems *problems)
+{
+    json_error_t error;
+    json_t *json = NULL;
+    if (n > JSON_FILE_MAX_BYTES) {
+        problem_error(problems, place, "%sexpected JSON of at most %d MiB", what, JSON_FILE_MAX_BYTES >> 20);
+    } else if (!has_few_values(text, n, JSON_FILE_MAX_VALUES)) {
+        problem_error(problems, place, "%sexpected JSON of at most %d values", what, JSON_FILE_MAX_VALUES);
+    } else {
+        json = json_memory_load(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+        if (!json)
+            problem_error(problems, place, "%sline %d, column %d: %s", what, error.line, error.column, error.text);
+    }
+    if (!json)
+        problem_reason(problems, "its configuration is no JSON, or too large");
+    return json;
+}
+
+/* All that a file holds, up to a byte more than may be. NULL with errno when it cannot be read. */
+static char *read_whole(int fd, size_t *bytes)
+{
+    char *text = NULL;
+    size_t room = 0;
+    ssize_t got = 1;
+    for (*bytes = 0; got > 0 && *bytes <= JSON_FILE_MAX_BYTES; *bytes += got > 0 ? (size_t)got : 0) {
+        if (*bytes == room) {
+            room = room ? 2 * room : FIRST_BYTES;
+            char *grown = realloc(text, room);
+            if (!grown) {
+                free(text);
+                errno = ENOMEM;
+                return NULL;
+            }
+            text = grown;
+        }
+        do
+            got = read(fd, text + *bytes, room - *bytes);
+        while (got < 0 && errno == EINTR);
+    }
+    if (got >= 0)
+        return text;
+    int error = errno;
+    free(text);
+    errno = error;
+    return NULL;
+}
+
+json_t *json_file_read(int fd, struct place place, struct problems *problems)
+{
+    size_t bytes;
+    char *text = read_whole(fd, &bytes);
+    json_t *json = text ? json_file_parse(text, bytes, "", place, problems) : NULL;
+    if (!text)
+        problem_error(problems, place, "%s", strerror(errno));
+    free(text);
+    return json;
+}

@@ -1,0 +1,468 @@
+/* Keras's layers: which are served, and what their configurations say. Defaults are Keras 2.9's. */
+#include "layer.h"
+
+#include "core/layers/activation.h"
+#include "core/layers/dense.h"
+#include "core/layers/embedding.h"
+#include "core/layers/masking.h"
+#include "core/layers/normalization.h"
+#include "core/layers/pooling.h"
+#include "core/layers/recurrent.h"
+#include "core/layers/reshape.h"
+#include "objects.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_UNITS = 1 << 20, MAX_VOCABULARY = 1 << 24 };
+
+/* A row of the table below: how a layer's config is read. */
+struct kind {
+    const char *name;
+    const struct layer_class *class; /* NULL: read opens the layer, or refuses it */
+    void (*read)(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out);
+    const char *const *keys; /* beside those that change nothing at inference; ends with NULL; NULL: read checks them */
+};
+
+static const char *const recurrent_keys[] = {
+    "return_sequences", "return_state", "go_backwards",         "stateful", "unroll", "time_major",
+    "num_constants",    "cell",         "zero_output_for_mask", NULL};
+
+/* ---- recurrent layers ---- */
+
+static void read_options(const struct keras_reader *reader, const json_t *config, const char *path,
+                         struct rnn_recurrence *options)
+{
+    keras_bool(reader, config, path, "return_sequences", &options->return_sequences);
+    keras_bool(reader, config, path, "return_state", &options->return_state);
+    keras_bool(reader, config, path, "go_backwards", &options->go_backwards);
+    keras_bool(reader, config, path, "stateful", &options->stateful);
+    keras_bool(reader, config, path, "unroll", &options->unroll);
+    keras_bool(reader, config, path, "time_major", &options->time_major);
+    keras_bool(reader, config, path, "zero_output_for_mask", &options->zero_output_for_mask);
+    const json_t *constants = json_object_get(config, "num_constants");
+    if (constants && !json_is_null(constants) && (!json_is_integer(constants) || json_integer_value(constants) != 0))
+        keras_expected(reader, path, "num_constants", "no constants (none of the cells takes any)", constants);
+}
+
+/* False with a problem when out of memory. */
+static bool open_layer(const struct keras_reader *reader, const char *path, const struct layer_class *class,
+                       struct layer *out)
+{
+    if (!layer_open(out, class, NULL))
+        return true;
+    keras_error(reader, path, "out of memory");
+    return false;
+}
+
+/* RNN, LSTM, GRU or SimpleRNN, as one part of a layer. False when the class is none of them. */
+static bool read_part(struct keras_reader *reader, const char *class_name, const json_t *config, const char *path,
+                      struct layer *out, size_t part)
+{
+    bool is_layer = false, is_rnn = !strcmp(class_name, "RNN");
+    const struct cell_class *class = cell_class_find(class_name, &is_layer);
+    if (!is_rnn && !(class && is_layer))
+        return false;
+    if (!json_is_object(config)) {
+        keras_expected(reader, path, NULL, "an object", config);
+        return true;
+    }
+    if (!out->own && !open_layer(reader, path, &layer_recurrent, out))
+        return true;
+    struct recurrent *own = out->own;
+    read_options(reader, config, path, &own->parts[part]);
+    if (is_rnn) {
+        keras_check_keys(reader, config, path, recurrent_keys, NULL);
+        keras_dtype(reader, config, path);
+        own->cells[part] = keras_cell(reader, json_object_get(config, "cell"), keras_path(path, "cell").text);
+    } else {
+        own->cells[part] = keras_cell_of_layer(reader, class, config, path, recurrent_keys);
+    }
+    own->n_parts = part + 1;
+    return true;
+}
+
+static void read_merge_mode(const struct keras_reader *reader, const json_t *config, const char *path,
+                            struct recurrent *out)
+{
+    static const char *const modes[] = {"concat", "sum", "mul", "ave"};
+    const json_t *value = json_object_get(config, "merge_mode");
+    out->merge = value && json_is_null(value) ? MERGE_NONE : MERGE_CONCAT;
+    if (!value || json_is_null(value))
+        return;
+    for (size_t i = 0; i < 4; i++)
+        if (json_is_string(value) && !strcmp(json_string_value(value), modes[i])) {
+            out->merge = (enum merge_mode)i;
+            return;
+        }
+    keras_expected(reader, path, "merge_mode", "concat, sum, mul, ave or null", value);
+}
+
+/* What Keras asks of the two directions of a Bidirectional. */
+static void check_directions(const struct keras_reader *reader, const char *path, const struct rnn_recurrence *parts)
+{
+    const struct {
+        const char *key;
+        bool forward, backward;
+    } same[] = {{"return_sequences", parts[0].return_sequences, parts[1].return_sequences},
+                {"return_state", parts[0].return_state, parts[1].return_state},
+                {"stateful", parts[0].stateful, parts[1].stateful}};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+        if (same[i].forward != same[i].backward)
+            keras_error(reader, path, "expected layer and backward_layer with the same %s", same[i].key);
+    if (parts[0].go_backwards == parts[1].go_backwards)
+        keras_error(reader, path, "expected layer and backward_layer with different go_backwards");
+    if (parts[0].time_major || parts[1].time_major)
+        keras_error(reader, path, "time_major is served in a lone RNN layer; transpose the data");
+}
+
+/* Keras copies the layer for the way back, unless it is given one. */
+static void read_bidirectional(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    const json_t *forward = json_object_get(config, "layer"), *backward = json_object_get(config, "backward_layer");
+    bool copied = !json_is_object(backward);
+    struct recurrent *own = out->own;
+    read_merge_mode(reader, config, path, own);
+    for (size_t part = 0; part < 2; part++) {
+        const char *key = part && !copied ? "backward_layer" : "layer";
+        const json_t *layer = part && !copied ? backward : forward;
+        const char *class_name = keras_class_name(layer);
+        struct keras_path where = keras_path(path, key);
+        if (!class_name || !read_part(reader, class_name, json_object_get(layer, "config"),
+                                      keras_path(where.text, "config").text, out, part)) {
+            keras_expected(reader, where.text, NULL, "an RNN, LSTM, GRU or SimpleRNN layer", layer);
+            return;
+        }
+    }
+    if (copied)
+        own->parts[1].go_backwards = !own->parts[0].go_backwards;
+    check_directions(reader, path, own->parts);
+}
+
+/* ---- the others ---- */
+
+static void read_dense(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    struct dense *own = out->own;
+    keras_size(reader, config, path, "units", MAX_UNITS, &own->units);
+    keras_activation(reader, json_object_get(config, "activation"), keras_path(path, "activation").text,
+                     &own->activation);
+    keras_bool(reader, config, path, "use_bias", &own->use_bias);
+    keras_initializer_key(reader, config, path, "kernel_initializer", &own->kernel_initializer);
+    keras_initializer_key(reader, config, path, "bias_initializer", &own->bias_initializer);
+}
+
+static void read_embedding(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    struct embedding *own = out->own;
+    keras_size(reader, config, path, "input_dim", MAX_VOCABULARY, &own->input_dim);
+    keras_size(reader, config, path, "output_dim", MAX_UNITS, &own->output_dim);
+    keras_bool(reader, config, path, "mask_zero", &own->mask_zero);
+    keras_initializer_key(reader, config, path, "embeddings_initializer", &own->initializer);
+}
+
+static void read_masking(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    struct masking *own = out->own;
+    double value = 0;
+    keras_number(reader, config, path, "mask_value", &value);
+    own->mask_value = (float)value;
+}
+
+/* The axis that a layer works along: a number, or a list of one. Whether a positive one is the last axis shows when the
+   shape of the input is known. */
+static void read_axis(const struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    const json_t *value = json_object_get(config, "axis"), *axis = value;
+    if (json_is_array(value) && json_array_size(value) == 1)
+        axis = json_array_get(value, 0);
+    if (!value || json_is_null(value))
+        return;
+    json_int_t n = json_integer_value(axis);
+    if (json_is_integer(axis) && (n == -1 || n == 1 || n == 2))
+        out->axis = n == -1 ? 0 : (size_t)n;
+    else
+        keras_expected(reader, path, "axis", "the last axis", value);
+}
+
+/* Activation and the layers that are one: what they are as an activation of another layer, but for the axis. */
+static void read_activation(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    json_t *own = json_copy((json_t *)config);
+    if (!strcmp(out->class_name, "Softmax")) {
+        read_axis(reader, config, path, out);
+        json_object_del(own, "axis");
+    }
+    json_t *layer = json_pack("{s:s, s:o}", "class_name", out->class_name, "config", own);
+    struct keras_path object = {""};
+    snprintf(object.text, sizeof object.text, "%.*s", (int)(strlen(path) - strlen("/config")), path);
+    if (layer)
+        keras_activation(reader, layer, object.text, out->own);
+    else
+        keras_error(reader, path, "out of memory");
+    json_decref(layer);
+}
+
+static void read_normalization(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    static const char *const refused[] = {"rms_scaling", "renorm"};
+    struct normalization *own = out->own;
+    read_axis(reader, config, path, out);
+    keras_number(reader, config, path, "epsilon", &own->epsilon);
+    keras_bool(reader, config, path, "center", &own->center);
+    keras_bool(reader, config, path, "scale", &own->scale);
+    keras_initializer_key(reader, config, path, "gamma_initializer", &own->gamma_initializer);
+    keras_initializer_key(reader, config, path, "beta_initializer", &own->beta_initializer);
+    keras_initializer_key(reader, config, path, "moving_mean_initializer", &own->mean_initializer);
+    keras_initializer_key(reader, config, path, "moving_variance_initializer", &own->variance_initializer);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        bool on = false;
+        keras_bool(reader, config, path, refused[i], &on);
+        if (on)
+            keras_expected(reader, path, refused[i], "false", json_object_get(config, refused[i]));
+    }
+}
+
+/* The numbers of a sequence lie feature by feature here, which is Keras's channels_last. */
+static void check_data_format(const struct keras_reader *reader, const json_t *config, const char *path)
+{
+    const json_t *format = json_object_get(config, "data_format");
+    const char *text = json_string_value(format);
+    if (format && !json_is_null(format) && (!text || strcmp(text, "channels_last")))
+        keras_expected(reader, path, "data_format", "\"channels_last\"", format);
+}
+
+static void read_flatten(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    struct reshape *own = out->own;
+    check_data_format(reader, config, path);
+    own->rank = 1;
+    own->target[0] = SIZE_MAX;
+}
+
+static void read_reshape(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    const json_t *shape = json_object_get(config, "target_shape");
+    struct reshape *own = out->own;
+    size_t rank = json_array_size(shape), open = 0;
+    own->rank = rank;
+    bool good = rank == 1 || rank == 2;
+    for (size_t i = 0; good && i < rank; i++) {
+        json_int_t size = json_integer_value(json_array_get(shape, i));
+        good = size == -1 || (size >= 1 && size <= MAX_VOCABULARY);
+        open += size == -1;
+        own->target[i] = size == -1 ? SIZE_MAX : (size_t)size;
+    }
+    if (!good || open > 1)
+        keras_expected(reader, path, "target_shape", "[width] or [timesteps, width], of which one may be -1", shape);
+}
+
+static void read_repeat_vector(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    struct repeat_vector *own = out->own;
+    keras_size(reader, config, path, "n", MAX_UNITS, &own->n);
+}
+
+static void read_pooling(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    struct pooling *own = out->own;
+    check_data_format(reader, config, path);
+    keras_bool(reader, config, path, "keepdims", &own->keepdims);
+}
+
+static void read_nothing(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    (void)reader, (void)config, (void)path, (void)out;
+}
+
+static void read_lambda(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    (void)config, (void)out;
+    keras_error(reader, path,
+                "a Lambda layer holds Python code, which is not run; put its work into the data, or into "
+                "a layer of Keras's own");
+}
+
+static void read_time_distributed(struct keras_reader *reader, const json_t *config, const char *path,
+                                  struct layer *out);
+
+static const char *const no_keys[] = {NULL};
+static const char *const bidirectional_keys[] = {"layer", "backward_layer", "merge_mode", "num_constants", NULL};
+static const char *const dense_keys[] = {
+    "units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "lora_rank", "lora_alpha", NULL};
+static const char *const embedding_keys[] = {"input_dim",
+                                             "output_dim",
+                                             "mask_zero",
+                                             "embeddings_initializer",
+                                             "embeddings_regularizer",
+                                             "embeddings_constraint",
+                                             "sparse",
+                                             "lora_rank",
+                                             "lora_alpha",
+                                             NULL};
+static const char *const masking_keys[] = {"mask_value", NULL};
+static const char *const layer_norm_keys[] = {"axis",
+                                              "epsilon",
+                                              "center",
+                                              "scale",
+                                              "rms_scaling",
+                                              "beta_initializer",
+                                              "gamma_initializer",
+                                              "beta_regularizer",
+                                              "gamma_regularizer",
+                                              "beta_constraint",
+                                              "gamma_constraint",
+                                              NULL};
+static const char *const batch_norm_keys[] = {"axis",
+                                              "momentum",
+                                              "epsilon",
+                                              "center",
+                                              "scale",
+                                              "beta_initializer",
+                                              "gamma_initializer",
+                                              "moving_mean_initializer",
+                                              "moving_variance_initializer",
+                                              "beta_regularizer",
+                                              "gamma_regularizer",
+                                              "beta_constraint",
+                                              "gamma_constraint",
+                                              "renorm",
+                                              "renorm_clipping",
+                                              "renorm_momentum",
+                                              "fused",
+                                              "virtual_batch_size",
+                                              "synchronized",
+                                              NULL};
+static const char *const flatten_keys[] = {"data_format", NULL};
+static const char *const reshape_keys[] = {"target_shape", NULL};
+static const char *const repeat_keys[] = {"n", NULL};
+static const char *const pooling_keys[] = {"data_format", "keepdims", NULL};
+static const char *const dropout_keys[] = {"rate", "noise_shape", NULL};
+static const char *const noise_keys[] = {"stddev", NULL};
+static const char *const regularization_keys[] = {"l1", "l2", NULL};
+static const char *const wrapped_keys[] = {"layer", NULL};
+
+/* Every layer that is served, beside RNN and those that are named after cells. */
+static const struct kind kinds[] = {
+    {"Bidirectional", &layer_recurrent, read_bidirectional, bidirectional_keys},
+    {"TimeDistributed", NULL, read_time_distributed, wrapped_keys},
+    {"Dense", &layer_dense, read_dense, dense_keys},
+    {"Embedding", &layer_embedding, read_embedding, embedding_keys},
+    {"Masking", &layer_masking, read_masking, masking_keys},
+    {"Activation", &layer_activation, read_activation, NULL},
+    {"ReLU", &layer_activation, read_activation, NULL},
+    {"LeakyReLU", &layer_activation, read_activation, NULL},
+    {"ELU", &layer_activation, read_activation, NULL},
+    {"Softmax", &layer_activation, read_activation, NULL},
+    {"ThresholdedReLU", &layer_activation, read_activation, NULL},
+    {"BatchNormalization", &layer_batch_norm, read_normalization, batch_norm_keys},
+    {"LayerNormalization", &layer_layer_norm, read_normalization, layer_norm_keys},
+    {"Flatten", &layer_reshape, read_flatten, flatten_keys},
+    {"Reshape", &layer_reshape, read_reshape, reshape_keys},
+    {"RepeatVector", &layer_repeat_vector, read_repeat_vector, repeat_keys},
+    {"GlobalAveragePooling1D", &layer_average_pooling, read_pooling, pooling_keys},
+    {"GlobalMaxPooling1D", &layer_max_pooling, read_pooling, pooling_keys},
+    {"Dropout", &layer_identity, read_nothing, dropout_keys},
+    {"SpatialDropout1D", &layer_identity, read_nothing, dropout_keys},
+    {"GaussianDropout", &layer_identity, read_nothing, dropout_keys},
+    {"GaussianNoise", &layer_identity, read_nothing, noise_keys},
+    {"AlphaDropout", &layer_identity, read_nothing, dropout_keys},
+    {"ActivityRegularization", &layer_identity, read_nothing, regularization_keys},
+    {"Identity", &layer_identity, read_nothing, no_keys},
+    {"Lambda", NULL, read_lambda, NULL},
+};
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
+
+static const struct kind *find_kind(const char *name)
+{
+    for (size_t i = 0; i < N_KINDS; i++)
+        if (!strcmp(kinds[i].name, name))
+            return &kinds[i];
+    return NULL;
+}
+
+/* A layer of one of the kinds: its options, and what its config has beside them. */
+static void read_kind(struct keras_reader *reader, const struct kind *kind, const json_t *config, const char *path,
+                      struct layer *out)
+{
+    if (!kind->class || open_layer(reader, path, kind->class, out))
+        kind->read(reader, config, path, out);
+    if (kind->keys)
+        keras_check_keys(reader, config, path, kind->keys, NULL);
+    keras_dtype(reader, config, path);
+}
+
+/* The layer inside works on every timestep by itself, so the whole is that layer. */
+static void read_time_distributed(struct keras_reader *reader, const json_t *config, const char *path,
+                                  struct layer *out)
+{
+    const json_t *layer = json_object_get(config, "layer");
+    const char *class_name = keras_class_name(layer);
+    const struct kind *kind = class_name ? find_kind(class_name) : NULL;
+    struct keras_path where = keras_path(path, "layer");
+    char outer[sizeof out->class_name];
+    memcpy(outer, out->class_name, sizeof outer);
+    bool good = kind && kind->class && kind->class->pointwise && kind->class->masks == MASKS_PASS;
+    if (good) {
+        snprintf(out->class_name, sizeof out->class_name, "%s", class_name);
+        read_kind(reader, kind, json_object_get(layer, "config"), keras_path(where.text, "config").text, out);
+        memcpy(out->class_name, outer, sizeof outer);
+    }
+    out->only_sequences = true;
+    if (!good)
+        keras_expected(reader, where.text, NULL, "a layer that works on one timestep at a time, such as Dense",
+                       json_object_get(layer, "class_name"));
+}
+
+static void unknown_class(const struct keras_reader *reader, const json_t *json, const char *path)
+{
+    const char *name = keras_class_name(json);
+    const char *names[N_KINDS + 16];
+    char known[600] = "RNN, LSTM, GRU, SimpleRNN", cells[200] = "", hint[100] = "";
+    size_t n = 0;
+    static const char *const cell_names[] = {"RNN", "LSTM", "GRU", "SimpleRNN", "StackedRNNCells", "Sequential"};
+    for (size_t i = 0; i < sizeof cell_names / sizeof *cell_names; i++)
+        names[n++] = cell_names[i];
+    for (size_t i = 0; i < N_KINDS; i++) {
+        names[n++] = kinds[i].name;
+        if (kinds[i].read != read_lambda)
+            snprintf(known + strlen(known), sizeof known - strlen(known), ", %s", kinds[i].name);
+    }
+    names[n] = NULL;
+    keras_known_cells(cells, sizeof cells);
+    if (name)
+        keras_error(reader, keras_path(path, "class_name").text,
+                    "a layer \"%.60s\" is not served%s (those that are: %.500s; cells: StackedRNNCells%.100s)", name,
+                    nearest_hint(name, names, hint, sizeof hint), known, cells);
+    else
+        keras_expected(reader, path, NULL, "an object with class_name and config", json);
+}
+
+bool keras_layer_read(struct keras_reader *reader, const json_t *json, const char *path, struct layer *out)
+{
+    const char *class_name = keras_class_name(json);
+    const json_t *config = json_object_get(json, "config");
+    struct keras_path where = keras_path(path, "config");
+    const struct kind *kind = class_name ? find_kind(class_name) : NULL;
+    snprintf(out->class_name, sizeof out->class_name, "%s", class_name ? class_name : "");
+    keras_name(config, out->name, sizeof out->name);
+    reader->class_name = class_name ? out->class_name : NULL;
+    reader->name = out->name;
+    if (class_name && keras_is_cell(class_name)) {
+        if (open_layer(reader, path, &layer_recurrent, out)) {
+            recurrent_of(out)->cells[0] = keras_cell(reader, json, path);
+            recurrent_of(out)->n_parts = 1;
+        }
+    } else if (kind && json_is_object(config)) {
+        read_kind(reader, kind, config, where.text, out);
+    } else if (!class_name || kind || !read_part(reader, class_name, config, where.text, out, 0)) {
+        if (kind)
+            keras_expected(reader, path, "config", "an object", config);
+        else
+            unknown_class(reader, json, path);
+    }
+    reader->class_name = NULL;
+    return !*reader->failed;
+}

@@ -1,0 +1,31 @@
+/* Who answers which route; see the table in routes.c. */
+#ifndef SERVER_API_HANDLERS_H
+#define SERVER_API_HANDLERS_H
+
+#include "server/run/request.h"
+
+/* health.c */
+void answer_livez(struct request *request);
+void answer_readyz(struct request *request);
+void answer_healthz(struct request *request);
+void answer_metrics(struct request *request);
+
+/* models.c */
+void answer_model_list(struct request *request);
+void answer_model_status(struct request *request);
+void answer_model_metadata(struct request *request);
+
+/* openapi.c */
+void answer_openapi(struct request *request);
+
+/* open_inference_models.c */
+void answer_root(struct request *request);
+void answer_v2_server(struct request *request);
+void answer_v2_live(struct request *request);
+void answer_v2_ready(struct request *request);
+void answer_v2_model(struct request *request);
+void answer_v2_model_ready(struct request *request);
+void answer_v2_statistics(struct request *request);
+void answer_v2_repository(struct request *request);
+
+#endif

@@ -1,0 +1,62 @@
+/* Probes: alive, ready, both in words; and the metrics page. They need no worker and no model. */
+#include "handlers.h"
+#include "server/run/server.h"
+
+#include <string.h>
+
+static bool is_ready(const struct server *server)
+{
+    return server->state == SERVER_READY;
+}
+
+static const char *state_word(const struct server *server)
+{
+    enum server_state state = server->state;
+    switch (state) {
+    case SERVER_LOADING:
+        return "loading models";
+    case SERVER_READY:
+        return "ok";
+    case SERVER_DRAINING:
+        return "draining";
+    }
+    return "";
+}
+
+static void answer_check(struct request *request, bool good, const char *word)
+{
+    buffer_printf(&request->answer, "%s\n", word);
+    answer_buffer(request, good ? 200 : 503, "text/plain; charset=utf-8");
+    request->retry_later = !good;
+}
+
+void answer_livez(struct request *request)
+{
+    answer_check(request, true, "ok");
+}
+
+void answer_readyz(struct request *request)
+{
+    answer_check(request, is_ready(request->server), state_word(request->server));
+}
+
+void answer_healthz(struct request *request)
+{
+    const struct server *server = request->server;
+    bool ready = is_ready(server);
+    if (strcmp(request->query, "verbose") && strcmp(request->query, "verbose=true")) {
+        answer_check(request, ready, state_word(server));
+        return;
+    }
+    buffer_text(&request->answer, "[+]live ok\n");
+    buffer_printf(&request->answer, "[%c]ready %s\n", ready ? '+' : '-', state_word(server));
+    const char *trouble = server->sessions ? session_store_trouble(server->sessions) : NULL;
+    buffer_printf(&request->answer, "[%c]sessions %s\n", trouble ? '-' : '+', trouble ? trouble : "ok");
+    answer_check(request, ready, ready ? "healthz check passed" : "healthz check failed");
+}
+
+void answer_metrics(struct request *request)
+{
+    metrics_write(request->server, &request->answer);
+    answer_buffer(request, 200, "text/plain; version=0.0.4; charset=utf-8");
+}

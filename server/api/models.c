@@ -1,0 +1,139 @@
+/* What is served: the list of models, TensorFlow Serving's status and metadata shapes with ours beside them. */
+#include "answer_json.h"
+#include "handlers.h"
+#include "server/run/server.h"
+
+#include <string.h>
+
+void answer_model_list(struct request *request)
+{
+    const struct server *server = request->server;
+    json_t *names = json_array();
+    for (size_t i = 0; i < server->n_slots; i++)
+        json_array_append_new(names, json_string(model_entry_name(server->slots[i].entry)));
+    answer_json(request, json_pack("{s:o}", "models", names));
+}
+
+/* state_size nests as states do; a reversed stack shows Keras 2's reversed order. */
+static json_t *state_size(const struct rnn_cell_spec *spec)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < spec->n_cells; i++) {
+        size_t k = spec->reverse_state_order ? spec->n_cells - 1 - i : i;
+        json_array_append_new(list, state_size(spec->cells[k]));
+    }
+    for (size_t i = 0; spec->class && i < spec->class->states; i++)
+        json_array_append_new(list, json_integer((json_int_t)spec->units));
+    return list;
+}
+
+/* One entry for each cell of the model, as in states. */
+static json_t *state_sizes(const struct rnn_model *chain)
+{
+    json_t *list = json_array();
+    for (size_t p = 0; p < chain->n_parts; p++) {
+        const struct rnn_cell_spec *spec = chain->parts[p].layer->stack.spec;
+        json_t *sizes = state_size(spec);
+        if (spec->class) /* a bare cell counts as a stack of one */
+            json_array_append_new(list, sizes);
+        else {
+            json_array_extend(list, sizes);
+            json_decref(sizes);
+        }
+    }
+    return list;
+}
+
+/* The cells of recurrent layers, and the other layers as they are. */
+static json_t *layer_table(const struct rnn_model *chain)
+{
+    json_t *table = json_array();
+    char path[256];
+    for (size_t l = 0; l < chain->n_layers; l++) {
+        const struct layer *layer = &chain->layers[l];
+        size_t n_parts = layer_parts(layer);
+        for (size_t p = 0; p < n_parts; p++) {
+            const struct rnn_stack *stack = &layer_part(layer, p)->stack;
+            for (size_t i = 0; i < stack->n_cells; i++) {
+                const struct rnn_cell *cell = &stack->cells[i];
+                const struct rnn_cell_spec *spec = rnn_cell_spec_leaf(stack->spec, i, path, sizeof path);
+                json_t *row = json_pack("{s:s, s:s, s:s, s:s*, s:I, s:I}", "layer", layer->name, "path", path,
+                                        "class_name", cell->class->keras_name, "name", spec->name, "input_size",
+                                        (json_int_t)cell->input_size, "units", (json_int_t)cell->units);
+                if (n_parts > 1)
+                    json_object_set_new(row, "direction", json_string(p ? "backward" : "forward"));
+                json_array_append_new(table, row);
+            }
+        }
+        if (!n_parts)
+            json_array_append_new(table, json_pack("{s:s, s:s, s:I}", "layer", layer->name, "class_name",
+                                                   layer->class_name, "input_size", (json_int_t)layer->input_size));
+    }
+    return table;
+}
+
+static json_t *dimension(json_int_t size)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)size);
+    return json_pack("{s:s, s:s}", "size", text, "name", "");
+}
+
+/* A tensor of a signature: [batch, (timesteps,) width], or [batch, timesteps] of ids. timesteps 0: any number. */
+static json_t *tensor_info(const struct layer_shape *shape, size_t timesteps, const char *name)
+{
+    json_t *dims = json_array();
+    json_array_append_new(dims, dimension(-1));
+    if (shape->sequence)
+        json_array_append_new(dims, dimension(timesteps ? (json_int_t)timesteps : -1));
+    if (!shape->ids)
+        json_array_append_new(dims, dimension((json_int_t)shape->width));
+    return json_pack("{s:s, s:{s:o, s:b}, s:s}", "dtype", "DT_FLOAT", "tensor_shape", "dim", dims, "unknown_rank", 0,
+                     "name", name);
+}
+
+/* The version that serves, and beside it the one that failed to take its place. */
+void answer_model_status(struct request *request)
+{
+    const struct model *model = request->model;
+    struct server *server = request->server;
+    json_t *versions = json_array();
+    json_array_append_new(versions, json_pack("{s:s, s:s, s:{s:s, s:s}}", "version", model->version, "state",
+                                              "AVAILABLE", "status", "error_code", "OK", "error_message", ""));
+    for (size_t i = 0; i < server->n_slots; i++) {
+        const struct slot *slot = &server->slots[i];
+        pthread_mutex_lock(&server->models_lock);
+        if (!strcmp(model_entry_name(slot->entry), model->name) && slot->failure)
+            json_array_append_new(versions, json_pack("{s:s, s:s, s:{s:s, s:s}}", "version", slot->failed_version,
+                                                      "state", "END", "status", "error_code", "INVALID_ARGUMENT",
+                                                      "error_message", slot->failure));
+        pthread_mutex_unlock(&server->models_lock);
+    }
+    answer_json(request,
+                json_pack("{s:s, s:b, s:o}", "name", model->name, "ready", 1, "model_version_status", versions));
+}
+
+/* The length that the input layer declares (null: none), and whether whole sequences may have others. */
+static json_t *timesteps_of(const struct model *model)
+{
+    const struct layer_shape *input = &model->chain.input;
+    size_t declared = input->sequence ? input->timesteps : 0;
+    return json_pack("{s:o, s:b}", "declared", declared ? json_integer((json_int_t)declared) : json_null(), "fixed",
+                     model->fixed_timesteps != 0);
+}
+
+void answer_model_metadata(struct request *request)
+{
+    const struct model *model = request->model;
+    const struct rnn_model *chain = &model->chain;
+    json_t *signature = json_pack(
+        "{s:{s:o}, s:{s:o}, s:s}", "inputs", "inputs", tensor_info(&chain->input, model->fixed_timesteps, "inputs"),
+        "outputs", "outputs", tensor_info(&chain->output, 0, "outputs"), "method_name", "tensorflow/serving/predict");
+    answer_json(request, json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:{s:o}}}, s:o, s:I, s:I, s:o, s:s, s:b, s:b, s:o}",
+                                   "model_spec", "name", model->name, "signature_name", "", "version", model->version,
+                                   "metadata", "signature_def", "signature_def", "serving_default", signature,
+                                   "state_size", state_sizes(chain), "output_size", (json_int_t)chain->output.width,
+                                   "input_size", (json_int_t)chain->input.width, "timesteps", timesteps_of(model),
+                                   "class_name", model->class_name, "return_sequences", chain->return_sequences,
+                                   "time_major", chain->time_major, "layers", layer_table(chain)));
+}

@@ -1,0 +1,135 @@
+/* What the Open Inference Protocol tells of the server and its models: health, metadata, statistics, repository index.
+   Source: specification/protocol/inference_rest.md, and Triton's extension_statistics.md, extension_model_repository.md. */
+#include "answer_json.h"
+#include "handlers.h"
+#include "server/codec/batch.h"
+#include "server/run/server.h"
+
+#include <string.h>
+
+void answer_v2_server(struct request *request)
+{
+    answer_json(request, json_pack("{s:s, s:s, s:[s, s, s, s, s]}", "name", "cellserve", "version", CELLSERVE_VERSION,
+                                   "extensions", "binary_tensor_data", "sequence", "sequence(string_id)", "statistics",
+                                   "model_repository"));
+}
+
+/* KServe's first protocol has its liveness there. */
+void answer_root(struct request *request)
+{
+    answer_json(request,
+                json_pack("{s:s, s:s, s:s}", "name", "cellserve", "version", CELLSERVE_VERSION, "status", "alive"));
+}
+
+void answer_v2_live(struct request *request)
+{
+    answer_json(request, json_pack("{s:b}", "live", 1));
+}
+
+void answer_v2_ready(struct request *request)
+{
+    bool ready = request->server->state == SERVER_READY;
+    answer_json(request, json_pack("{s:b}", "ready", ready));
+    if (!ready)
+        request->status = 503;
+    request->retry_later = !ready;
+}
+
+void answer_v2_model_ready(struct request *request)
+{
+    answer_json(request, json_pack("{s:s, s:b}", "name", request->model->name, "ready", 1));
+}
+
+/* -1 stands for any size. */
+static json_t *tensor(const char *name, const char *datatype, size_t rank, const long long *shape)
+{
+    json_t *sizes = json_array();
+    for (size_t i = 0; i < rank; i++)
+        json_array_append_new(sizes, json_integer(shape[i]));
+    return json_pack("{s:s, s:s, s:o}", "name", name, "datatype", datatype, "shape", sizes);
+}
+
+static json_t *shaped(const char *name, const struct layer_shape *shape, size_t timesteps, size_t width)
+{
+    const long long steps = timesteps ? (long long)timesteps : -1;
+    const long long of_sequence[] = {-1, steps, (long long)width}, of_vector[] = {-1, (long long)width};
+    if (shape->ids)
+        return tensor(name, "FP32", 2, of_sequence);
+    return shape->sequence ? tensor(name, "FP32", 3, of_sequence) : tensor(name, "FP32", 2, of_vector);
+}
+
+void answer_v2_model(struct request *request)
+{
+    const struct model *model = request->model;
+    const struct rnn_model *chain = &model->chain;
+    const long long any[] = {-1, -1};
+    json_t *inputs = json_array(), *outputs = json_array();
+    struct batch_tensor t;
+    json_array_append_new(inputs, shaped("inputs", &chain->input, model->fixed_timesteps, chain->input.width));
+    if (chain->input.sequence && !chain->time_major)
+        json_array_append_new(inputs, tensor("sequence_length", "INT32", 1, any));
+    if (chain->input.sequence)
+        json_array_append_new(inputs, tensor("mask", "BOOL", 2, any));
+    for (size_t i = 0; batch_tensor_at(chain, i, &t); i++) {
+        const struct layer_shape vector = {.width = t.width};
+        if (t.state)
+            json_array_append_new(inputs, shaped(t.name, &vector, 0, t.width));
+        json_array_append_new(outputs, shaped(t.name, t.state ? &vector : &chain->output, 0, t.width));
+    }
+    answer_json(request, json_pack("{s:s, s:[s], s:s, s:o, s:o}", "name", model->name, "versions", model->version,
+                                   "platform", "cellserve", "inputs", inputs, "outputs", outputs));
+}
+
+static json_t *part(uint64_t count, uint64_t ns)
+{
+    return json_pack("{s:I, s:I}", "count", (json_int_t)count, "ns", (json_int_t)ns);
+}
+
+static json_t *statistics(struct server *server, const struct model *model)
+{
+    const struct model_statistics s = metrics_model(&server->metrics, model->name);
+    json_t *parts = json_object();
+    json_object_set_new(parts, "success", part(s.success, s.success_ns));
+    json_object_set_new(parts, "fail", part(s.fail, s.fail_ns));
+    json_object_set_new(parts, "queue", part(s.success, s.queue_ns));
+    json_object_set_new(parts, "compute_input", part(s.success, s.decode_ns));
+    json_object_set_new(parts, "compute_infer", part(s.success, s.compute_ns));
+    json_object_set_new(parts, "compute_output", part(s.success, s.encode_ns));
+    json_object_set_new(parts, "cache_hit", part(0, 0));
+    json_object_set_new(parts, "cache_miss", part(0, 0));
+    return json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:[]}", "name", model->name, "version", model->version,
+                     "last_inference", (json_int_t)s.last_ms, "inference_count", (json_int_t)s.rows, "execution_count",
+                     (json_int_t)s.runs, "inference_stats", parts, "batch_stats");
+}
+
+/* One model, or all of them where the target names none. */
+void answer_v2_statistics(struct request *request)
+{
+    struct server *server = request->server;
+    json_t *list = json_array();
+    for (size_t i = 0; i < server->n_slots; i++) {
+        const char *name = model_entry_name(server->slots[i].entry);
+        if (request->model && strcmp(request->model->name, name))
+            continue;
+        struct model *model = server_acquire(server, name);
+        if (model)
+            json_array_append_new(list, statistics(server, model));
+        server_release(model);
+    }
+    answer_json(request, json_pack("{s:o}", "model_stats", list));
+}
+
+/* Every model is ready while the server is: it is loaded before, and replaced in one step. */
+void answer_v2_repository(struct request *request)
+{
+    struct server *server = request->server;
+    json_t *list = json_array();
+    for (size_t i = 0; i < server->n_slots; i++) {
+        struct model *model = server_acquire(server, model_entry_name(server->slots[i].entry));
+        if (model)
+            json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", model->name, "version",
+                                                  model->version, "state", "READY", "reason", ""));
+        server_release(model);
+    }
+    answer_json(request, list);
+}

@@ -1,0 +1,131 @@
+/* The thread of pages. */
+#include "pages.h"
+
+#include "routes.h"
+#include "server/run/request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One making does for both: what has been asked before it began gets it, so no answer is older than its request. */
+static bool alike(const struct request *a, const struct request *b)
+{
+    return a->route == b->route && a->model == b->model;
+}
+
+static void answer_as(struct request *request, const struct request *made)
+{
+    if (made->status != 200 || made->shared) {
+        route_answer(request);
+        return;
+    }
+    buffer_bytes(&request->answer, made->text, made->text_bytes);
+    answer_buffer(request, 200, made->answer_type);
+}
+
+static void answer_all(struct task *list)
+{
+    while (list) {
+        struct request *made = request_of_task(list);
+        list = list->next;
+        route_answer(made);
+        for (struct task **at = &list; *at;) {
+            struct request *other = request_of_task(*at);
+            if (alike(made, other)) {
+                *at = other->task.next;
+                answer_as(other, made);
+                other->done(other);
+            } else {
+                at = &(*at)->next;
+            }
+        }
+        made->done(made);
+    }
+}
+
+static void *run(void *argument)
+{
+    struct pages *pages = argument;
+    struct task *list;
+    do {
+        pthread_mutex_lock(&pages->lock);
+        while (!pages->first && !pages->ending)
+            pthread_cond_wait(&pages->asked, &pages->lock);
+        list = pages->first;
+        pages->first = NULL;
+        pages->last = &pages->first;
+        pthread_mutex_unlock(&pages->lock);
+        answer_all(list);
+    } while (list);
+    return NULL;
+}
+
+bool pages_start(struct pages *pages)
+{
+    *pages = (struct pages){.last = &pages->first};
+    pthread_mutex_init(&pages->lock, NULL);
+    pthread_cond_init(&pages->asked, NULL);
+    pages->started = !pthread_create(&pages->thread, NULL, run, pages);
+    return pages->started;
+}
+
+bool pages_ask(struct pages *pages, struct request *request)
+{
+    request->task.next = NULL;
+    pthread_mutex_lock(&pages->lock);
+    bool taken = !pages->ending;
+    if (taken) {
+        *pages->last = &request->task;
+        pages->last = &request->task.next;
+    }
+    pthread_mutex_unlock(&pages->lock);
+    if (taken)
+        pthread_cond_signal(&pages->asked);
+    return taken;
+}
+
+void pages_stop(struct pages *pages)
+{
+    if (!pages->started)
+        return;
+    pthread_mutex_lock(&pages->lock);
+    pages->ending = true;
+    pthread_mutex_unlock(&pages->lock);
+    pthread_cond_signal(&pages->asked);
+    pthread_join(pages->thread, NULL);
+    pages->started = false;
+    pthread_cond_destroy(&pages->asked);
+    pthread_mutex_destroy(&pages->lock);
+    shared_text_release(pages->description);
+    pages->description = NULL;
+}
+
+struct shared_text *shared_text_make(const char *text)
+{
+    size_t bytes = strlen(text);
+    struct shared_text *shared = malloc(sizeof *shared + bytes + 1);
+    if (shared) {
+        shared->users = 1;
+        shared->bytes = bytes + 1;
+        memcpy(shared->text, text, bytes);
+        shared->text[bytes] = '\n';
+    }
+    return shared;
+}
+
+void answer_shared(struct request *request, struct shared_text *text, const char *content_type)
+{
+    text->users++;
+    request->shared = text;
+    request->status = 200;
+    request->code = NULL;
+    request->answer_type = content_type;
+    request->text = text->text;
+    request->text_bytes = text->bytes;
+}
+
+void shared_text_release(struct shared_text *text)
+{
+    if (text && atomic_fetch_sub(&text->users, 1) == 1)
+        free(text);
+}

@@ -1,0 +1,168 @@
+/* POST /predict, :step and :initial_state. */
+#include "predict_npy.h"
+#include "server/run/server.h"
+
+#include <strings.h>
+
+/* ---- /predict ---- */
+
+/* Keys of the body; an .npy body has its options in the query. */
+static bool read_predict(struct prediction *p)
+{
+    char session[SESSION_ID_BYTES] = SESSION_UNSAID;
+    const struct body_key rollout[] = {
+        {"steps", BODY_COUNT, &p->rollout.steps},
+        {"temperature", BODY_NUMBER, &p->rollout.temperature},
+        {"top_k", BODY_COUNT, &p->rollout.top_k},
+        {"seed", BODY_COUNT, &p->rollout.seed},
+        {NULL, BODY_TEXT, NULL},
+    };
+    const struct body_key keys[] = {
+        {"instances", BODY_NUMBERS, &p->inputs},
+        {"model", BODY_TEXT, p->model},
+        {"initial_state", BODY_NUMBERS, &p->states},
+        {"mask", BODY_BOOLEANS, &p->mask},
+        {"return_sequences", BODY_BOOL, &p->return_sequences},
+        {"return_state", BODY_BOOL, &p->return_state},
+        {"session", BODY_TEXT, session},
+        {"reset", BODY_BOOL, &p->session.reset},
+        {"step", BODY_COUNT, &p->session.step},
+        {"rollout", BODY_OBJECT, (void *)(uintptr_t)rollout},
+        {NULL, BODY_TEXT, NULL},
+    };
+    return !strncasecmp(p->request->content_type, "application/x-npy", 17)
+               ? predict_npy_read(p)
+               : prediction_read(p, keys, p->request->body_bytes) && session_name(p, session);
+}
+
+/* An answer that goes out as it is made: every output is one, if the model has them. */
+static bool begin_stream(struct prediction *p)
+{
+    const struct rnn_model *chain = &p->request->model->chain;
+    struct layer_shape shape;
+    if (!chain->divisible || !chain->input.sequence)
+        return failure_set(&p->failure, 400, "not_streamable", "",
+                           "This model gives its outputs at the end alone: it has a layer (Bidirectional, Flatten, "
+                           "pooling, …) that needs whole sequences. Accept: application/json will do.");
+    if (!stream_open(p->request, p->request->stream_form, &p->failure))
+        return false;
+    if (p->return_sequences < 0 && p->rollout.steps < 0)
+        p->return_sequences = !rnn_model_output(chain, 0, true, &shape, NULL);
+    return true;
+}
+
+static bool decode_predict(struct prediction *p)
+{
+    if (!read_predict(p) || (p->request->stream_form && !begin_stream(p)))
+        return false;
+    bool own = p->request->model->chain.return_sequences;
+    return prediction_bind(p, "instances", "initial_state", false, p->return_sequences < 0 ? own : p->return_sequences);
+}
+
+static void write_names(const struct prediction *p, struct buffer *out)
+{
+    const struct model *model = p->request->model;
+    buffer_printf(out, "{\"model\": \"%s\", \"version\": \"%s\", ", model->name, model->version);
+    session_write(p, out);
+}
+
+static void write_states(struct prediction *p, struct buffer *out)
+{
+    if (!p->return_state)
+        return;
+    buffer_text(out, ", \"states\": ");
+    batch_write_states(&p->batch, out, &p->finite);
+    if (p->request->model->chain.n_parts > 1) {
+        buffer_text(out, ", \"state_layers\": ");
+        batch_write_state_layers(&p->batch, out);
+    }
+}
+
+/* The last event of a stream. */
+static void write_done(struct prediction *p, struct buffer *out)
+{
+    write_names(p, out);
+    buffer_text(out, "\"done\": true");
+    write_states(p, out);
+    buffer_text(out, "}");
+}
+
+static void encode_predict(struct prediction *p)
+{
+    struct buffer *out = &p->request->answer;
+    if (p->request->stream) {
+        stream_done(p, write_done);
+    } else if (p->request->wants_npy) {
+        predict_npy_write(p);
+    } else {
+        write_names(p, out);
+        buffer_text(out, "\"outputs\": ");
+        batch_write_outputs(&p->batch, out, &p->finite);
+        write_states(p, out);
+        buffer_text(out, "}\n");
+    }
+}
+
+const struct protocol protocol_predict = {decode_predict, encode_predict, NULL};
+
+/* ---- :step: StackedRNNCells.call, the cells once, without the layer's options; for a model of several layers, the
+   whole chain ---- */
+
+static bool decode_step(struct prediction *p)
+{
+    char session[SESSION_ID_BYTES] = SESSION_UNSAID;
+    const struct body_key keys[] = {
+        {"inputs", BODY_NUMBERS, &p->inputs},   {"states", BODY_NUMBERS, &p->states},
+        {"session", BODY_TEXT, session},        {"reset", BODY_BOOL, &p->session.reset},
+        {"step", BODY_COUNT, &p->session.step}, {NULL, BODY_TEXT, NULL},
+    };
+    if (!prediction_read(p, keys, p->request->body_bytes) || !session_name(p, session))
+        return false;
+    if (!p->request->model->chain.streamable)
+        return failure_set(&p->failure, 400, "not_streamable", "",
+                           "This model cannot go one timestep at a time: it has a layer (Bidirectional, Flatten, "
+                           "pooling, …) that needs whole sequences.");
+    return prediction_bind(p, "inputs", "states", true, p->request->model->chain.return_sequences);
+}
+
+static void encode_step(struct prediction *p)
+{
+    struct buffer *out = &p->request->answer;
+    buffer_text(out, "{");
+    session_write(p, out);
+    buffer_text(out, "\"outputs\": ");
+    batch_write_outputs(&p->batch, out, &p->finite);
+    buffer_text(out, ", \"states\": ");
+    batch_write_states(&p->batch, out, &p->finite);
+    buffer_text(out, "}\n");
+}
+
+const struct protocol protocol_step = {decode_step, encode_step, NULL};
+
+/* ---- :initial_state: StackedRNNCells.get_initial_state ---- */
+
+static bool decode_initial_state(struct prediction *p)
+{
+    const struct body_key keys[] = {{"batch_size", BODY_COUNT, &p->batch_size}, {NULL, BODY_TEXT, NULL}};
+    const struct batch_limits limits = prediction_limits(p);
+    if (!prediction_read(p, keys, p->request->body_bytes))
+        return false;
+    if (p->batch_size < 0)
+        return failure_set(&p->failure, 400, "missing_key", "", "The body needs \"batch_size\".");
+    if (!p->batch_size)
+        return failure_set(&p->failure, 400, "empty_input", "/batch_size", "Expected at least 1.");
+    if ((size_t)p->batch_size > limits.max_rows)
+        return failure_set(&p->failure, 413, "too_many_rows", "/batch_size", "Expected at most %zu (limits.max_rows).",
+                           limits.max_rows);
+    p->batch = (struct batch){.model = p->request->model, .share = &p->request->memory};
+    return batch_zero_states(&p->batch, (size_t)p->batch_size, &p->failure);
+}
+
+static void encode_initial_state(struct prediction *p)
+{
+    buffer_text(&p->request->answer, "{\"states\": ");
+    batch_write_states(&p->batch, &p->request->answer, &p->finite);
+    buffer_text(&p->request->answer, "}\n");
+}
+
+const struct protocol protocol_initial_state = {decode_initial_state, encode_initial_state, NULL};

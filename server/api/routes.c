@@ -1,0 +1,337 @@
+/* Routing: exact matches of the target's path, which is decoded once. */
+#include "routes.h"
+
+#include "config/json_memory.h"
+#include "handlers.h"
+#include "server/base/clock.h"
+#include "server/base/platform.h"
+#include "server/http/http_check.h"
+#include "server/run/prediction.h"
+#include "server/run/schedule.h"
+#include "server/run/server.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* clang-format off */
+#define PROBE(target, handler) {"GET", target, target, ROUTE_PROBE, handler, false, NULL, NULL, NULL}
+#define INLINE(method, target, handler) {method, target, target, ROUTE_INLINE, handler, false, NULL, NULL, NULL}
+#define PAGE(kind, method, target, handler) {method, target, target, kind, handler, true, NULL, NULL, NULL}
+#define WORKER(target, protocol, type) {"POST", target, target, ROUTE_WORKER, NULL, false, protocol, type, NULL}
+#define IN_SESSION(target, protocol, type, key) {"POST", target, target, ROUTE_WORKER, NULL, false, protocol, type, key}
+#define SESSION(method, protocol) {method, "/sessions/{id}", method " /sessions/{id}", ROUTE_WORKER, NULL, false, protocol, NULL, ""}
+/* clang-format on */
+
+static const struct route routes[] = {
+    PROBE("/", answer_root),
+    PROBE("/livez", answer_livez),
+    PROBE("/readyz", answer_readyz),
+    PROBE("/healthz", answer_healthz),
+    PAGE(ROUTE_PROBE, "GET", "/metrics", answer_metrics),
+    IN_SESSION("/predict", &protocol_predict, "application/x-npy", "\"session\""),
+    SESSION("GET", &protocol_session_show),
+    SESSION("PUT", &protocol_session_put),
+    SESSION("DELETE", &protocol_session_drop),
+    PAGE(ROUTE_INLINE, "GET", "/openapi.json", answer_openapi),
+    PAGE(ROUTE_INLINE, "GET", "/v1/models", answer_model_list),
+    PAGE(ROUTE_INLINE, "GET", "/v1/models/{m}", answer_model_status),
+    PAGE(ROUTE_INLINE, "GET", "/v1/models/{m}/metadata", answer_model_metadata),
+    WORKER("/v1/models/{m}:predict", &protocol_tf_serving, NULL),
+    WORKER("/v1/models/{m}:initial_state", &protocol_initial_state, NULL),
+    IN_SESSION("/v1/models/{m}:step", &protocol_step, NULL, "\"session\""),
+    PROBE("/v2", answer_v2_server),
+    PROBE("/v2/health/live", answer_v2_live),
+    PROBE("/v2/health/ready", answer_v2_ready),
+    PAGE(ROUTE_INLINE, "GET", "/v2/models/stats", answer_v2_statistics),
+    PAGE(ROUTE_INLINE, "GET", "/v2/models/{m}", answer_v2_model),
+    INLINE("GET", "/v2/models/{m}/ready", answer_v2_model_ready),
+    PAGE(ROUTE_INLINE, "GET", "/v2/models/{m}/stats", answer_v2_statistics),
+    IN_SESSION("/v2/models/{m}/infer", &protocol_open_inference, "application/octet-stream", "\"sequence_id\""),
+    PAGE(ROUTE_INLINE, "POST", "/v2/repository/index", answer_v2_repository),
+    PROBE("/ping", answer_readyz),                      /* SageMaker */
+    WORKER("/invocations", &protocol_tf_serving, NULL), /* SageMaker */
+    {"", "", "other", ROUTE_PROBE, NULL, false, NULL, NULL, NULL},
+};
+enum { N_ROUTES = sizeof routes / sizeof *routes };
+_Static_assert(sizeof routes / sizeof *routes <= METRICS_ROUTES + 0u, "a histogram for every route");
+
+const struct route *route_at(size_t i)
+{
+    return i < N_ROUTES ? &routes[i] : NULL;
+}
+
+bool route_waits(const struct route *route)
+{
+    return route->page || route->kind == ROUTE_WORKER;
+}
+
+const struct route *route_none(void)
+{
+    return &routes[N_ROUTES - 1];
+}
+
+const struct route *route_find(const char *method, const char *pattern)
+{
+    const struct route *route = routes;
+    while (strcmp(route->method, method) || strcmp(route->pattern, pattern))
+        route++;
+    return route;
+}
+
+size_t route_index(const struct route *route)
+{
+    return (size_t)(route - routes);
+}
+
+static size_t name_length(const char *at)
+{
+    return strcspn(at, ":/");
+}
+
+/* Does the target match? The model's name and version are left in the request's parts. */
+static bool matches(const char *pattern, const char *target, const char **name, size_t *name_bytes,
+                    const char **version, size_t *version_bytes)
+{
+    const char *place = strchr(pattern, '{');
+    if (!place)
+        return !strcmp(pattern, target);
+    size_t before = (size_t)(place - pattern);
+    if (strncmp(pattern, target, before))
+        return false;
+    *name = target + before;
+    if (!strcmp(place, "{id}")) {
+        *name_bytes = strlen(*name);
+        return *name_bytes && !strchr(*name, '/');
+    }
+    *name_bytes = name_length(*name);
+    const char *rest = *name + *name_bytes;
+    *version_bytes = 0;
+    if (!strncmp(rest, "/versions/", 10)) {
+        *version = rest + 10;
+        *version_bytes = name_length(*version);
+        rest = *version + *version_bytes;
+        if (!*version_bytes)
+            return false;
+    }
+    return *name_bytes && !strcmp(place + 3, rest);
+}
+
+static bool not_found(struct request *request)
+{
+    answer_error(request, 404, "not_found", "There is nothing at this path; POST /predict is where predictions are.");
+    return false;
+}
+
+static bool keep_name(struct request *request, const char *name, size_t bytes)
+{
+    if (bytes >= sizeof request->name)
+        return not_found(request);
+    memcpy(request->name, name, bytes);
+    request->name[bytes] = 0;
+    return true;
+}
+
+/* Versions are numbers: zeros before them mean nothing. */
+static bool is_version(const struct model *model, const char *version, size_t bytes)
+{
+    for (; bytes > 1 && *version == '0'; bytes--)
+        version++;
+    return strlen(model->version) == bytes && !memcmp(model->version, version, bytes);
+}
+
+static bool find_model(struct request *request, const char *name, size_t bytes, const char *version,
+                       size_t version_bytes)
+{
+    if (!keep_name(request, name, bytes))
+        return false;
+    if (request->server->state == SERVER_LOADING)
+        return true; /* dispatch refuses */
+    request->model = server_acquire(request->server, request->name);
+    if (!request->model)
+        answer_error(request, 404, "model_not_found", "There is no model named \"%s\"; GET /v1/models lists them.",
+                     request->name);
+    else if (version_bytes && !is_version(request->model, version, version_bytes))
+        answer_error(request, 404, "version_not_found", "Model \"%s\" is served in version %s alone.", request->name,
+                     request->model->version);
+    return !request->status;
+}
+
+/* Whether a model is named as the route's last segment: then the target is the model's page ("/v2/models/stats"). */
+static bool hidden_by_model(const struct request *request, const struct route *route)
+{
+    static const char models[] = "/v2/models/";
+    if (strncmp(route->pattern, models, sizeof models - 1) || strchr(route->pattern, '{') ||
+        request->server->state == SERVER_LOADING)
+        return false;
+    struct model *model = server_acquire(request->server, route->pattern + sizeof models - 1);
+    server_release(model);
+    return model;
+}
+
+/* "GET, HEAD, PUT": what a target takes. The 405 counts under the first route of the target. */
+static void allow(struct request *request, const struct route *route)
+{
+    const char *method = route->method;
+    size_t n = strlen(request->allow);
+    if (!n)
+        request->route = route;
+    snprintf(request->allow + n, sizeof request->allow - n, "%s%s", n ? ", " : "",
+             strcmp(method, "GET") ? method : "GET, HEAD");
+}
+
+/* 0 to 15; -1 for what is no hexadecimal digit. */
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+/* What an escape stands for ("%3A"), if a path can have that: an encoded slash would be of a name, and a control character
+   of a forged log line; neither is in any name. */
+static int unescape(const char *at)
+{
+    int high = hex_digit(at[1]), low = high < 0 ? -1 : hex_digit(at[2]), byte = 16 * high + low;
+    return low < 0 || byte < 0x20 || byte == 0x7f || byte == '/' ? -1 : byte;
+}
+
+/* The target becomes its decoded path. */
+static bool decode_path(struct request *request)
+{
+    const char *path = http_check_path(request->target);
+    for (const char *at = path; (at = strchr(at, '%')); at++)
+        if (unescape(at) < 0) {
+            answer_error(request, 400, "bad_request",
+                         "The path has \"%.3s\": no escape, or of a character that names "
+                         "cannot have.",
+                         at);
+            return false;
+        }
+    char *out = request->target;
+    while (*path) {
+        bool escaped = *path == '%';
+        *out++ = escaped ? (char)unescape(path) : *path;
+        path += escaped ? 3 : 1;
+    }
+    *out = 0;
+    return true;
+}
+
+bool route_request(struct request *request)
+{
+    const char *name = NULL, *version = "";
+    size_t bytes = 0, version_bytes = 0;
+    const char *method = strcmp(request->method, "HEAD") ? request->method : "GET";
+    if (!decode_path(request))
+        return false;
+    const char *target = platform_target(request->target);
+    for (size_t i = 0; i + 1 < N_ROUTES; i++) {
+        const struct route *route = &routes[i];
+        if (!matches(route->pattern, target, &name, &bytes, &version, &version_bytes) ||
+            hidden_by_model(request, route))
+            continue;
+        if (strcmp(route->method, method)) {
+            allow(request, route);
+            continue;
+        }
+        *request->allow = 0;
+        request->route = route;
+        request->prediction = route->kind == ROUTE_WORKER;
+        if (strstr(route->pattern, "{m}"))
+            return find_model(request, name, bytes, version, version_bytes);
+        return !strstr(route->pattern, "{id}") || keep_name(request, name, bytes);
+    }
+    if (!*request->allow)
+        return not_found(request);
+    answer_error(request, 405, "method_not_allowed", "This path takes %s.", request->allow);
+    return false;
+}
+
+static void expire(struct task *task)
+{
+    struct request *request = request_of_task(task);
+    struct failure failure = {.status = 0};
+    if (request->server->cancel)
+        failure_set(&failure, 503, "shutting_down", "", "The server is shutting down.");
+    else
+        failure_set(&failure, 504, "deadline_exceeded", "", "The request was not begun within %lld ms (%s).",
+                    (long long)request->timeout_ms, request_timeout_source(request));
+    if (request->waiting)
+        prediction_abandon(request->waiting, &failure);
+    turns_leave(&request->server->turns, &request->turn);
+    request->timing.queue = clock_ns() - request->timing.queued;
+    if (!request->stream)
+        answer_failure(request, &failure);
+    request->done(request);
+}
+
+static bool queue_full(struct request *request)
+{
+    answer_error(request, 503, "queue_full", "%lld requests wait already (limits.max_queue); try again.",
+                 (long long)request->server->settings->max_queue);
+    return false;
+}
+
+bool route_admit(struct request *request, uint64_t bytes)
+{
+    struct server *server = request->server;
+    size_t queued, running, used = server->memory.used, limit = server->memory.limit;
+    if (request->route->kind != ROUTE_WORKER || server->state == SERVER_LOADING)
+        return true;
+    pool_load(&server->pool, &queued, &running);
+    if (queued >= (size_t)server->settings->max_queue)
+        return queue_full(request);
+    struct failure failure = {.status = 0};
+    if (used > limit || bytes > limit - used)
+        failure_overloaded(&failure);
+    else if (!admission_enter(&server->admission, bytes,
+                              streams_leave(&server->streams, request->timeout_ms * NS_PER_MS), &request->work_ns))
+        failure_too_late(&failure);
+    if (failure.status)
+        answer_failure(request, &failure);
+    return !failure.status;
+}
+
+/* Bodies that take some ten milliseconds to be decoded, as they are or packed; and how long they wait for a worker that has
+   no other request, whose rows would have to wait meanwhile. */
+enum { LARGE_BYTES = 1 << 22, LARGE_GZIP_BYTES = 1 << 15, LARGE_WAITS_MS = 100 };
+
+static bool is_large(const struct request *request)
+{
+    return request->body_bytes >= (request->gzip ? LARGE_GZIP_BYTES : LARGE_BYTES);
+}
+
+void route_answer(struct request *request)
+{
+    json_memory_begin();
+    request->route->answer(request);
+    json_memory_end(); /* the answer has seen what has failed */
+}
+
+bool route_dispatch(struct request *request)
+{
+    struct server *server = request->server;
+    request->memory.beyond = request->route->kind == ROUTE_PROBE;
+    if (request->route->kind != ROUTE_PROBE && server->state == SERVER_LOADING) {
+        answer_error(request, 503, "loading", "The server is still loading its models.");
+        return false;
+    }
+    if (request->route->page) {
+        bool asked = pages_ask(&server->pages, request);
+        if (!asked)
+            answer_error(request, 503, "shutting_down", "The server is shutting down.");
+        return asked;
+    }
+    if (request->route->kind != ROUTE_WORKER) {
+        route_answer(request);
+        return false;
+    }
+    request->task.run = schedule_run;
+    request->task.expire = expire;
+    request->timing.queued = clock_ns();
+    request->task.idle_until_ns = is_large(request) ? request->timing.queued + LARGE_WAITS_MS * NS_PER_MS : 0;
+    request->task.deadline_ns = request->timing.queued + request->timeout_ms * NS_PER_MS;
+    session_arrive(request);
+    if (pool_try_add(&server->pool, &request->task))
+        return true;
+    turns_leave(&server->turns, &request->turn);
+    return queue_full(request);
+}

@@ -1,0 +1,83 @@
+/* GET, PUT and DELETE /sessions/{id}. */
+#include "server/run/prediction.h"
+#include "server/run/server.h"
+
+#include <time.h>
+
+static bool name(struct prediction *p, int action)
+{
+    p->session.action = action;
+    return session_name(p, p->request->name);
+}
+
+static bool decode_show(struct prediction *p)
+{
+    return name(p, SESSION_SHOW);
+}
+
+static double seconds_since(int64_t then_ms)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9 - (double)then_ms * 1e-3;
+}
+
+/* What PUT takes, too. */
+static void write_session(struct prediction *p)
+{
+    const struct model *model = p->request->model;
+    const struct session_head *head = &p->session.record->head;
+    struct buffer *out = &p->request->answer;
+    buffer_text(out, "{");
+    session_write(p, out);
+    buffer_printf(out,
+                  "\"model\": \"%s\", \"version\": \"%s\", \"batch_size\": %llu, \"age_s\": %.3f, \"idle_s\": %.3f, ",
+                  model->name, model->version, (unsigned long long)head->rows, seconds_since(head->created_ms),
+                  seconds_since(head->used_ms));
+    buffer_text(out, "\"states\": ");
+    batch_write_states(&p->batch, out, &p->finite);
+    buffer_text(out, "}\n");
+}
+
+const struct protocol protocol_session_show = {decode_show, write_session, NULL};
+
+static bool decode_put(struct prediction *p)
+{
+    const struct batch_limits limits = prediction_limits(p);
+    const struct body_key keys[] = {
+        {"states", BODY_NUMBERS, &p->states}, {"model", BODY_TEXT, p->model}, {"step", BODY_COUNT, &p->session.step},
+        {"session", BODY_ANY, NULL}, /* what GET has shown beside them */
+        {"version", BODY_ANY, NULL},          {"batch_size", BODY_ANY, NULL}, {"age_s", BODY_ANY, NULL},
+        {"idle_s", BODY_ANY, NULL},           {NULL, BODY_TEXT, NULL},
+    };
+    if (!name(p, SESSION_PUT) || !prediction_read(p, keys, p->request->body_bytes))
+        return false;
+    if (!p->states.present)
+        return failure_set(&p->failure, 400, "missing_key", "", "The body needs \"states\".");
+    const struct json_tensor states = p->states;
+    p->states.present = false; /* they are no initial states beside a session's */
+    if (!session_check(p))
+        return false;
+    p->batch = (struct batch){
+        .model = p->request->model, .share = &p->request->memory, .n_rows = batch_rows_of_states(&states)};
+    if (p->batch.n_rows > limits.max_rows)
+        return failure_set(&p->failure, 413, "too_many_rows", "/states",
+                           "Expected states of at most %zu sequences (limits.max_rows).", limits.max_rows);
+    if (!p->batch.n_rows)
+        return failure_set(&p->failure, 400, "empty_input", "/states", "These are states of no sequence.");
+    return batch_bind_states(&p->batch, &states, "states", &p->failure);
+}
+
+const struct protocol protocol_session_put = {decode_put, write_session, NULL};
+
+static bool decode_drop(struct prediction *p)
+{
+    return name(p, SESSION_DROP);
+}
+
+static void encode_drop(struct prediction *p)
+{
+    buffer_printf(&p->request->answer, "{\"session\": \"%s\", \"deleted\": true}\n", p->session.id);
+}
+
+const struct protocol protocol_session_drop = {decode_drop, encode_drop, NULL};

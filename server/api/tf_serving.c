@@ -1,0 +1,96 @@
+/* TensorFlow Serving's REST predict: rows ("instances" to "predictions") or columns ("inputs" to "outputs"). Source:
+   tensorflow/serving, g3doc/api_rest.md. Also what SageMaker's /invocations and Vertex AI's predict route take. */
+#include "server/run/prediction.h"
+#include "server/run/server.h"
+
+#include <string.h>
+
+static bool decode(struct prediction *p)
+{
+    char signature[BODY_TEXT_BYTES] = "";
+    struct json_tensor columns = {.unwrap = "inputs"};
+    p->inputs.unwrap = "inputs";
+    const struct body_key keys[] = {
+        {"instances", BODY_NUMBERS, &p->inputs},
+        {"inputs", BODY_NUMBERS, &columns},
+        {"signature_name", BODY_TEXT, signature},
+        {"parameters", BODY_ANY, NULL}, /* Vertex AI's */
+        {NULL, BODY_TEXT, NULL},
+    };
+    bool good = prediction_read(p, keys, p->request->body_bytes);
+    if (good && p->inputs.present && columns.present)
+        good = failure_set(&p->failure, 400, "conflicting_keys", "/inputs",
+                           "The body has both \"instances\" (rows) and \"inputs\" (columns); send one of them.");
+    if (good && !p->inputs.present && !columns.present)
+        good = failure_set(&p->failure, 400, "missing_key", "",
+                           "The body needs either \"instances\" (rows) or \"inputs\" (columns).");
+    if (good && *signature && strcmp(signature, "serving_default"))
+        good = failure_set(&p->failure, 400, "unknown_signature", "/signature_name",
+                           "The one signature is \"serving_default\".");
+    p->columnar = columns.present;
+    if (p->columnar) {
+        json_tensor_close(&p->inputs, &p->request->memory);
+        p->inputs = columns;
+    }
+    return good && prediction_bind(p, p->columnar ? "inputs" : "instances", "", false,
+                                   p->request->model->chain.return_sequences);
+}
+
+/* A layer with return_state has its states as further outputs, which gives all of them names. */
+static bool has_states(const struct rnn_model *chain)
+{
+    return chain->n_parts && chain->parts[chain->n_parts - 1].layer->return_state;
+}
+
+static bool output_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out)
+{
+    return batch_tensor_at(chain, i, out) && (!out->state || has_states(chain));
+}
+
+static void write_name(struct buffer *out, size_t i, const struct batch_tensor *tensor)
+{
+    buffer_printf(out, "%s\"%s\": ", i ? ", " : "", tensor->name);
+}
+
+static void write_columns(struct prediction *p, bool named)
+{
+    struct buffer *out = &p->request->answer;
+    struct batch_tensor tensor;
+    buffer_text(out, named ? "{" : "");
+    for (size_t i = 0; output_at(&p->request->model->chain, i, &tensor); i++) {
+        if (named)
+            write_name(out, i, &tensor);
+        batch_write_tensor(&p->batch, &tensor, out, &p->finite);
+    }
+    buffer_text(out, named ? "}" : "");
+}
+
+static void write_rows(struct prediction *p)
+{
+    struct buffer *out = &p->request->answer;
+    struct batch_tensor tensor;
+    buffer_text(out, "[");
+    for (size_t b = 0; b < p->batch.n_rows; b++) {
+        buffer_text(out, b ? ",{" : "{");
+        for (size_t i = 0; output_at(&p->request->model->chain, i, &tensor); i++) {
+            write_name(out, i, &tensor);
+            batch_write_row(&p->batch, &tensor, b, out, &p->finite);
+        }
+        buffer_text(out, "}");
+    }
+    buffer_text(out, "]");
+}
+
+static void encode(struct prediction *p)
+{
+    struct batch_tensor second;
+    bool named = output_at(&p->request->model->chain, 1, &second);
+    buffer_text(&p->request->answer, p->columnar ? "{\"outputs\": " : "{\"predictions\": ");
+    if (named && !p->columnar)
+        write_rows(p);
+    else
+        write_columns(p, named);
+    buffer_text(&p->request->answer, "}\n");
+}
+
+const struct protocol protocol_tf_serving = {decode, encode, NULL};

@@ -1,0 +1,32 @@
+/* Bytes in flight: what requests hold is counted against one limit, so the most memory is known beforehand. */
+#ifndef SERVER_BASE_MEMORY_H
+#define SERVER_BASE_MEMORY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The account of the whole process. */
+struct memory {
+    _Atomic size_t used;
+    _Atomic size_t limit;
+};
+
+/* What one request holds of it. */
+struct memory_share {
+    struct memory *memory;
+    size_t bytes;
+    bool beyond; /* beyond the limit too: of probes, which take little and must be answered */
+};
+
+/* Take bytes more; false when the limit would be passed (nothing is taken then). */
+bool memory_take(struct memory_share *share, size_t bytes);
+
+/* Give bytes back. */
+void memory_give(struct memory_share *share, size_t bytes);
+
+/* realloc that is accounted: the old size must be told. NULL when the limit or the memory is exhausted; the old
+   block stays then. */
+void *memory_realloc(struct memory_share *share, void *block, size_t old_bytes, size_t new_bytes);
+
+#endif

@@ -1,0 +1,65 @@
+/* The command line: subcommands, and what they share. */
+#ifndef SERVER_CLI_CLI_H
+#define SERVER_CLI_CLI_H
+
+#include "config/model.h"
+#include "config/settings.h"
+
+enum { EXIT_GOOD = 0, EXIT_BAD_INPUT = 1, EXIT_BAD_USAGE = 2 };
+
+/* A flag of one command beside the settings; its value is left in *value. */
+struct cli_flag {
+    const char *name;
+    const char **value;
+};
+
+/* What was given. */
+struct cli {
+    struct settings settings;
+    struct problems problems;
+    const char *positional; /* MODEL or URL, or NULL */
+    const char *seed, *input_size, *precision;
+};
+
+struct command {
+    const char *name, *usage, *help;
+    bool takes_settings;
+    int (*run)(const struct command *command, int argc, char **argv);
+};
+
+int command_serve(const struct command *command, int argc, char **argv);
+int command_check(const struct command *command, int argc, char **argv);
+int command_inspect(const struct command *command, int argc, char **argv);
+int command_predict(const struct command *command, int argc, char **argv);
+int command_verify(const struct command *command, int argc, char **argv);
+int command_bench(const struct command *command, int argc, char **argv);
+int command_health(const struct command *command, int argc, char **argv);
+
+/**
+ * Read arguments: the settings' flags (for commands that take them), --config, --seed, --input-size, --precision, the flags of the
+ * command (flags ends with a NULL name) and at most one positional.
+ * Settings are read from the file, then the environment, then the flags. Returns -1 to go on, or the exit code:
+ * 0 after --help, 2 after bad usage (said on stderr). Problems of values are left in cli->problems.
+ */
+int cli_read(struct cli *cli, const struct command *command, const struct cli_flag *flags, int argc, char **argv);
+void cli_close(struct cli *cli);
+
+/* A whole number of an option, from 1 to max; 0 with a sentence on stderr when it is none. */
+size_t cli_count(const char *flag, const char *text, size_t max);
+
+/* Say what is wrong with the arguments (argument may be NULL) and how the command is used. Returns EXIT_BAD_USAGE. */
+int cli_bad_usage(const struct command *command, const char *text, const char *argument);
+
+/* Print all errors and warnings to stderr, one a line. Returns EXIT_BAD_INPUT when there are errors, else EXIT_GOOD. */
+int cli_problems(const struct problems *problems);
+
+/* Add the positional MODEL, with --seed, --input-size and --precision, to the settings' models. False: out of memory. */
+bool cli_add_model(struct cli *cli);
+
+/* Load the positional MODEL alone, as the commands without a server do. False with the problems printed. */
+bool cli_load_model(struct cli *cli, const struct command *command, struct model *model);
+
+/* The kernels of CELLSERVE_ISA, or the best; NULL with a problem added when this CPU has none of that name. */
+const struct vec_ops *cli_kernels(struct problems *problems);
+
+#endif

@@ -1,0 +1,144 @@
+/* inspect: a table of layers and cells, in the manner of Keras's model.summary(). */
+#include "cli.h"
+#include "server/run/trial.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char rule[] =
+    "_____________________________________________________________________________________________"
+    "___________";
+
+/* "(None, None, 32)": open sizes are None, as in Keras. */
+static void shape_of(const struct layer_shape *shape, char *out, size_t size)
+{
+    char timesteps[24] = "None";
+    if (shape->timesteps)
+        snprintf(timesteps, sizeof timesteps, "%zu", shape->timesteps);
+    if (!shape->sequence)
+        snprintf(out, size, "(None, %zu)", shape->width);
+    else if (shape->ids)
+        snprintf(out, size, "(None, %s)", timesteps);
+    else
+        snprintf(out, size, "(None, %s, %zu)", timesteps, shape->width);
+}
+
+/* "[128, 128]" */
+static void state_text(const struct rnn_cell *cell, char *out, size_t size)
+{
+    size_t n = (size_t)snprintf(out, size, "[");
+    for (size_t s = 0; s < cell->class->states && n < size; s++)
+        n += (size_t)snprintf(out + n, size - n, "%s%zu", s ? ", " : "", cell->units);
+    if (n < size)
+        snprintf(out + n, size - n, "]");
+}
+
+static void print_cells(const struct rnn_recurrence *part, const char *side)
+{
+    const struct rnn_stack *stack = &part->stack;
+    for (size_t i = 0; i < stack->n_cells; i++) {
+        char path[256], name[300], states[64], units[32];
+        const struct rnn_cell *cell = &stack->cells[i];
+        const struct rnn_cell_spec *spec = rnn_cell_spec_leaf(stack->spec, i, path, sizeof path);
+        snprintf(name, sizeof name, "  %s%s", side, path);
+        snprintf(units, sizeof units, "%zu", cell->units);
+        state_text(cell, states, sizeof states);
+        printf("%-28s %-22s %-18s %-12s %10zu %10zu\n", name, cell->class->keras_name, units, states,
+               cell_parameters(spec, cell->input_size), rnn_cell_bytes(cell));
+    }
+}
+
+static void print_layer(const struct rnn_model *chain, size_t i)
+{
+    static const char *const sides[] = {"forward.", "backward."};
+    const struct layer *layer = &chain->layers[i];
+    const struct rnn_recurrence *options = layer_part(layer, 0);
+    struct layer_shape in, out = {.width = 0};
+    char shape[64];
+    rnn_model_shape_before(chain, i, &in, NULL);
+    layer_output(layer, &in, options && options->return_sequences, &out, NULL);
+    shape_of(&out, shape, sizeof shape);
+    printf("%-28s %-22s %-18s %-12s %10zu %10zu\n", layer->name, layer->class_name, shape, "", layer_parameters(layer),
+           layer_bytes(layer));
+    for (size_t p = 0; layer_part(layer, p); p++)
+        print_cells(layer_part(layer, p), layer_parts(layer) > 1 ? sides[p] : "");
+    if (!options)
+        return;
+    if (options->return_sequences || options->return_state || options->go_backwards || options->time_major ||
+        options->stateful || options->zero_output_for_mask)
+        printf("  options:%s%s%s%s%s%s\n", options->return_sequences ? " return_sequences" : "",
+               options->return_state ? " return_state" : "", options->go_backwards ? " go_backwards" : "",
+               options->time_major ? " time_major" : "", options->stateful ? " stateful" : "",
+               options->zero_output_for_mask ? " zero_output_for_mask" : "");
+}
+
+static void print(const struct model *model)
+{
+    const struct rnn_model *chain = &model->chain;
+    char input[64], output[64];
+    size_t one = 0, many = 0;
+    shape_of(&chain->input, input, sizeof input);
+    shape_of(&chain->output, output, sizeof output);
+    printf("Model: %s (%s), version %s, Keras %d, weights from %s\n%s\n", model->layer_name, model->class_name,
+           model->version, model->keras_major, model->has_weights_file ? "its file" : "initializers", rule);
+    printf("%-28s %-22s %-18s %-12s %10s %10s\n%s\n", "layer, cell", "class", "output", "states", "parameters", "bytes",
+           rule);
+    for (size_t i = 0; i < chain->n_layers; i++)
+        print_layer(chain, i);
+    rnn_model_scratch(chain, 1, &one);
+    rnn_model_scratch(chain, 64, &many);
+    printf("%s\ninput %s%s, output %s, parameters %zu\n", rule, input, chain->input.ids ? " of whole numbers" : "",
+           output, rnn_model_parameters(chain));
+    printf("weights as they lie in memory for %s: %zu bytes; a worker's scratch: %zu bytes for 1 row, %zu for 64\n",
+           chain->layers[0].vec->name, rnn_model_bytes(chain), one, many);
+}
+
+/* What smaller weights cost: the outputs of made-up batches against those of the same model in float32. */
+static bool print_precision(const struct cli *cli, const struct model *model, struct problems *problems)
+{
+    enum { BATCH = 8, TIMESTEPS = 64 };
+    const struct model_entry *entry = &cli->settings.models[cli->settings.n_models - 1];
+    struct model_entry plain = *entry;
+    struct model reference;
+    struct trial got, want;
+    double squares = 0, errors = 0, largest = 0;
+    plain.precision = PACKED_FLOAT32;
+    if (!model_load(&plain, NULL, model->chain.layers[0].vec, problems, &reference))
+        return false;
+    bool good = trial_open(&got, &model->chain, BATCH, TIMESTEPS, 0);
+    good = trial_open(&want, &reference.chain, BATCH, TIMESTEPS, 0) && good;
+    if (good) {
+        trial_run(&got, NULL);
+        trial_run(&want, NULL);
+        for (size_t i = 0; i < got.n_outputs; i++) {
+            double exact = (double)want.outputs[i], error = fabs((double)got.outputs[i] - exact);
+            squares += exact * exact;
+            errors += error * error;
+            largest = fmax(largest, error);
+        }
+        printf("%s weights: outputs of %d random sequences differ from float32's by %.2g of their rms, %.2g at most\n",
+               packed_format_name(entry->precision), BATCH, squares > 0 ? sqrt(errors / squares) : 0, largest);
+    }
+    trial_close(&got);
+    trial_close(&want);
+    model_close(&reference);
+    return good;
+}
+
+int command_inspect(const struct command *command, int argc, char **argv)
+{
+    struct cli cli;
+    struct model model = {.name = NULL};
+    int code = cli_read(&cli, command, NULL, argc, argv);
+    if (code < 0) {
+        code = cli.positional ? EXIT_BAD_INPUT : EXIT_BAD_USAGE;
+        if (cli_load_model(&cli, command, &model)) {
+            print(&model);
+            bool small = cli.settings.models[cli.settings.n_models - 1].precision != PACKED_FLOAT32;
+            code = !small || print_precision(&cli, &model, &cli.problems) ? EXIT_GOOD : EXIT_BAD_INPUT;
+        }
+        model_close(&model);
+    }
+    cli_close(&cli);
+    return code;
+}

@@ -1,0 +1,292 @@
+/* serve and check: the life of the process, from start to drained end. */
+#include "cli.h"
+#include "config/folder.h"
+#include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/base/platform.h"
+#include "server/http/http.h"
+#include "server/run/allowance.h"
+#include "server/run/reload.h"
+
+#include <jansson.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    TICK_MS = 50,    /* deadlines are looked at this often */
+    LOADING_MS = 5,  /* and whether the models are loaded */
+    RELOAD_MS = 200, /* at the end, for a load that is nearly done */
+    HURRY_MS = 2000, /* a second signal ends the process within this */
+    FLUSH_MS = 1000, /* at the end of the drain's time, for the answers of what was cancelled */
+};
+
+/* Wait for a signal for up to so long; 0 when none came. */
+static int wait_signal(const sigset_t *signals, int most_ms)
+{
+    const struct timespec tick = {0, (long)most_ms * NS_PER_MS};
+    int signal = sigtimedwait(signals, NULL, &tick);
+    return signal > 0 ? signal : 0;
+}
+
+/* One line a second at most for all that was refused. */
+static void log_refused(struct server *server)
+{
+    static int64_t next_ns;
+    int64_t now = clock_ns();
+    size_t n = now < next_ns ? 0 : atomic_exchange(&server->refused, 0);
+    if (!n)
+        return;
+    next_ns = now + 1000 * (int64_t)NS_PER_MS;
+    log_line(LOG_WARN, "%zu prediction%s refused with 503 (debug shows each)", n, n == 1 ? " was" : "s were");
+}
+
+static int tick(struct server *server, struct http *http, struct reload *reload, const sigset_t *signals)
+{
+    int signal = wait_signal(signals, TICK_MS);
+    http_reap(http);
+    log_refused(server);
+    pool_expire(&server->pool, clock_ns(), false);
+    turns_expire(&server->turns, clock_ns(), server->cancel);
+    allowance_trim(server, session_store_expire(server->sessions), clock_ns());
+    streams_tick(&server->streams, clock_ns() - server->settings->heartbeat_ms * NS_PER_MS, server->cancel);
+    if (signal == SIGHUP && reload)
+        reload_all(reload);
+    return signal == SIGTERM || signal == SIGINT ? signal : 0;
+}
+
+/* What is queued or running ends with 503, and its answers go out. */
+static void cancel_rest(struct server *server, struct http *http, const sigset_t *signals)
+{
+    int64_t end = clock_ns() + FLUSH_MS * (int64_t)NS_PER_MS;
+    log_line(LOG_WARN, "the time to drain is over: what still runs is answered 503");
+    server->cancel = true;
+    pool_expire(&server->pool, 0, true);
+    while (http_connections(http) && clock_ns() < end)
+        tick(server, http, NULL, signals);
+}
+
+static void drain(struct server *server, struct http *http, const sigset_t *signals, int signal)
+{
+    const struct settings *settings = server->settings;
+    int64_t delay = signal == SIGTERM ? settings->drain_delay_ms : 0, now = clock_ns();
+    int64_t quiet = now + delay * NS_PER_MS, end = quiet + settings->drain_timeout_ms * NS_PER_MS;
+    bool listening = true;
+    log_line(LOG_INFO, "draining: requests are taken for %lld ms more", (long long)delay);
+    server->state = SERVER_DRAINING;
+    for (;; now = clock_ns()) {
+        if (listening && now >= quiet) {
+            http_drain(http);
+            listening = false;
+        }
+        if (now >= end || (!listening && !http_connections(http)))
+            break;
+        if (tick(server, http, NULL, signals)) {
+            log_line(LOG_INFO, "second signal: ending within %d ms", HURRY_MS);
+            quiet = now;
+            end = now + (HURRY_MS - FLUSH_MS) * (int64_t)NS_PER_MS;
+        }
+    }
+    if (listening)
+        http_drain(http);
+    if (http_connections(http))
+        cancel_rest(server, http, signals);
+}
+
+/* The thread that loads the models, so that signals are seen meanwhile. */
+struct loading {
+    struct server *server;
+    struct problems *problems;
+    size_t scratch_bytes;
+    bool good;
+    atomic_bool done;
+};
+
+static void *load_models(void *argument)
+{
+    struct loading *loading = argument;
+    loading->good = server_load(loading->server, loading->problems, &loading->scratch_bytes);
+    malloc_trim(0); /* configurations and files that have been read */
+    loading->done = true;
+    return NULL;
+}
+
+/* Loading cannot be broken off in the middle: its thread ends with the process, and so does a helper. */
+static _Noreturn void leave_a_load(void)
+{
+    log_line(LOG_INFO, "ended in the middle of loading a model");
+    log_stop();
+    _exit(EXIT_GOOD);
+}
+
+/* Load the models and start the workers. Does not return where a signal asks for the end meanwhile. */
+static bool bring_up(struct server *server, struct http *http, const struct allowance *allowance,
+                     struct problems *problems)
+{
+    struct loading loading = {.server = server, .problems = problems};
+    sigset_t ends;
+    pthread_t thread;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT); /* SIGHUP waits until there is something to load anew */
+    if (pthread_create(&thread, NULL, load_models, &loading)) {
+        problem_error(problems, (struct place){NULL, NULL}, "cannot start a thread to load models");
+        return false;
+    }
+    while (!loading.done) {
+        if (wait_signal(&ends, LOADING_MS))
+            leave_a_load();
+        http_reap(http);
+    }
+    pthread_join(thread, NULL);
+    if (!loading.good)
+        return false;
+    if (!pool_start(&server->pool, server->n_workers, server->settings->pin, (size_t)server->settings->max_queue,
+                    loading.scratch_bytes)) {
+        problem_error(problems, (struct place){NULL, NULL}, "cannot start %zu workers with %zu bytes of memory each",
+                      server->n_workers, loading.scratch_bytes);
+        return false;
+    }
+    allowance_settle(allowance, server, server->n_workers * loading.scratch_bytes);
+    server->state = SERVER_READY;
+    return true;
+}
+
+static void block_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int serve(struct cli *cli, const struct vec_ops *kernels)
+{
+    struct server server = {.settings = &cli->settings, .vec = kernels};
+    char error[256] = "";
+    sigset_t signals;
+    int signal = 0, code = EXIT_BAD_INPUT;
+    block_signals(&signals); /* before any thread, which would inherit the default */
+    log_start();
+    json_object_seed(0);
+    const struct allowance allowance = allowance_find("", (size_t)cli->settings.workers);
+    allowance_share(&allowance, &cli->settings);
+    server.memory.limit = (size_t)cli->settings.max_inflight_bytes;
+    server.n_workers = cli->settings.workers ? (size_t)cli->settings.workers : allowance.cpus;
+    metrics_init(&server.metrics);
+    admission_init(&server.admission, server.n_workers);
+    turns_init(&server.turns);
+    streams_init(&server.streams);
+    server.sessions = session_store_open(&cli->settings, error, sizeof error);
+    if (server.sessions && !pages_start(&server.pages))
+        snprintf(error, sizeof error, "cannot start a thread");
+    struct http *http = server.pages.started ? http_start(&server, error, sizeof error) : NULL;
+    if (!http) {
+        problem_error(&cli->problems, (struct place){cli->settings.file, NULL}, "%s", error);
+        log_problems(&cli->problems);
+    } else {
+        bool up = bring_up(&server, http, &allowance, &cli->problems);
+        log_problems(&cli->problems);
+        if (up) {
+            log_line(LOG_READY, "cellserve %s is ready at %s (%zu model%s, %zu worker%s, %s)", CELLSERVE_VERSION,
+                     http_url(http), server.n_slots, server.n_slots == 1 ? "" : "s", server.n_workers,
+                     server.n_workers == 1 ? "" : "s", kernels->name);
+            struct reload *reload = reload_start(&server);
+            if (!reload)
+                log_line(LOG_ERROR, "no thread to load new versions with: SIGHUP and watch do nothing");
+            while (!(signal = tick(&server, http, reload, &signals)))
+                ;
+            drain(&server, http, &signals, signal);
+            session_store_stop(server.sessions); /* what waits for it goes to the pool */
+            pool_stop(&server.pool);
+            if (!reload_stop(reload, RELOAD_MS))
+                leave_a_load();
+        }
+        pages_stop(&server.pages);
+        http_stop(http);
+        if (up)
+            log_line(LOG_INFO, "ended");
+        server_close(&server);
+        code = up ? EXIT_GOOD : EXIT_BAD_INPUT;
+    }
+    pages_stop(&server.pages);
+    session_store_close(server.sessions);
+    streams_close(&server.streams);
+    turns_close(&server.turns);
+    metrics_close(&server.metrics);
+    admission_close(&server.admission);
+    log_stop();
+    return code;
+}
+
+/* The model at the positional path, or each of the models in a folder, the first as the default one. False: out of memory. */
+static bool add_models(struct cli *cli)
+{
+    struct folder folder;
+    const char *path = cli->positional;
+    if (!folder_of_models(path))
+        return cli_add_model(cli);
+    bool good = true;
+    if (folder_read(&folder, path, &cli->problems))
+        for (size_t i = 0; i < folder.n; i++) {
+            cli->positional = folder.models[i].path;
+            good = cli_add_model(cli);
+            if (!good)
+                break;
+            settings_name_model(&cli->settings, folder.models[i].name, folder.models[i].path, &cli->problems);
+            cli->settings.models[cli->settings.n_models - 1].is_default = !i;
+        }
+    cli->positional = path;
+    folder_close(&folder);
+    return good;
+}
+
+int command_serve(const struct command *command, int argc, char **argv)
+{
+    struct cli cli;
+    int code = cli_read(&cli, command, NULL, argc, argv);
+    if (code < 0) {
+        if (!cli.positional && !cli.settings.n_models)
+            cli.positional = platform_model();
+        if (cli.positional && !add_models(&cli))
+            problem_error(&cli.problems, (struct place){NULL, NULL}, "out of memory");
+        else if (cli.positional && cli.settings.n_models == 1 && platform_model_name())
+            settings_name_model(&cli.settings, platform_model_name(), "MODEL_NAME", &cli.problems);
+        settings_check(&cli.settings, &cli.problems);
+        const struct vec_ops *kernels = cli_kernels(&cli.problems);
+        log_setup(cli.settings.log_format, cli.settings.log_level);
+        if (cli.problems.all_errors)
+            log_problems(&cli.problems);
+        code = cli.problems.all_errors ? EXIT_BAD_INPUT : serve(&cli, kernels);
+    }
+    cli_close(&cli);
+    return code;
+}
+
+int command_check(const struct command *command, int argc, char **argv)
+{
+    struct cli cli;
+    int code = cli_read(&cli, command, NULL, argc, argv);
+    if (code < 0 && !cli.settings.file)
+        code = cli_bad_usage(command, "--config FILE is missing", NULL);
+    if (code < 0) {
+        settings_check(&cli.settings, &cli.problems);
+        struct server server = {.settings = &cli.settings, .vec = cli_kernels(&cli.problems)};
+        size_t scratch_bytes;
+        bool good = server.vec && server_load(&server, &cli.problems, &scratch_bytes);
+        code = cli_problems(&cli.problems);
+        if (code == EXIT_GOOD && !good)
+            code = EXIT_BAD_INPUT;
+        if (code == EXIT_GOOD)
+            printf("%s: %zu model%s, no problem found\n", cli.settings.file, server.n_slots,
+                   server.n_slots == 1 ? "" : "s");
+        server_close(&server);
+    }
+    cli_close(&cli);
+    return code;
+}

@@ -1,0 +1,101 @@
+/* A server without HTTP: one model, one worker, one request. */
+#include "local.h"
+
+#include "server/api/routes.h"
+#include "server/base/clock.h"
+#include "server/run/schedule.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int local_open(struct local *local, struct cli *cli, const struct command *command)
+{
+    size_t scratch_bytes;
+    *local = (struct local){.server = {.settings = &cli->settings}};
+    metrics_init(&local->server.metrics);
+    admission_init(&local->server.admission, 1);
+    if (!cli->positional)
+        return cli_bad_usage(command, "a MODEL is missing", NULL);
+    local->server.memory.limit = (size_t)cli->settings.max_inflight_bytes;
+    local->server.vec = cli_kernels(&cli->problems);
+    bool good = cli_add_model(cli) && local->server.vec && !cli->problems.all_errors &&
+                server_load(&local->server, &cli->problems, &scratch_bytes);
+    if (good && !arena_reserve(&local->worker.arena, scratch_bytes)) {
+        problem_error(&cli->problems, (struct place){cli->positional, NULL}, "out of memory");
+        good = false;
+    }
+    int code = cli_problems(&cli->problems);
+    return good ? code : EXIT_BAD_INPUT;
+}
+
+static void nothing_waits(struct request *request)
+{
+    (void)request;
+}
+
+void local_answer(struct local *local, char *body, size_t bytes)
+{
+    struct request *request = &local->request;
+    if (!request_init(request, &local->server, "/predict") || !memory_take(&request->memory, bytes + 1)) {
+        answer_error(request, 413, "body_too_large", "The body does not fit limits.max_inflight_bytes.");
+        free(body);
+        return;
+    }
+    request->model = server_acquire(&local->server, ""); /* the one there is, whatever the request names */
+    request->body = body;
+    request->body_bytes = bytes;
+    request->body_room = bytes + 1;
+    request->timing.queued = clock_ns();
+    request->task.deadline_ns = INT64_MAX;
+    request->done = nothing_waits;
+    request->route = route_find("POST", "/predict");
+    snprintf(request->id, sizeof request->id, "local");
+    size_t limit = (size_t)local->server.settings->max_body_bytes;
+    if (bytes > limit)
+        answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).",
+                     limit);
+    else
+        schedule_alone(request, &local->worker);
+}
+
+void local_close(struct local *local)
+{
+    if (local->request.server)
+        request_close(&local->request);
+    arena_close(&local->worker.arena);
+    metrics_close(&local->server.metrics);
+    admission_close(&local->server.admission);
+    server_close(&local->server);
+}
+
+char *read_whole(const char *path, size_t max_bytes, size_t *bytes)
+{
+    FILE *file = path ? fopen(path, "rb") : stdin;
+    char *text = NULL;
+    size_t room = 0;
+    *bytes = 0;
+    if (!file)
+        return NULL;
+    for (;;) {
+        if (*bytes + 1 >= room) {
+            room = room ? 2 * room : 65536;
+            char *grown = *bytes > max_bytes ? NULL : realloc(text, room);
+            if (!grown) {
+                free(text);
+                text = NULL;
+                errno = *bytes > max_bytes ? EFBIG : ENOMEM;
+                break;
+            }
+            text = grown;
+        }
+        size_t n = fread(text + *bytes, 1, room - *bytes - 1, file);
+        *bytes += n;
+        text[*bytes] = 0;
+        if (!n)
+            break;
+    }
+    if (path)
+        fclose(file);
+    return text;
+}

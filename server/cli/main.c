@@ -1,0 +1,94 @@
+/* cellserve: the subcommands. */
+#include "cli.h"
+#include "config/files/helper.h"
+#include "server/run/server.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct command commands[] = {
+    {"serve",
+     "[MODEL] [--config FILE] [--host ADDR] [--port N] [--workers N] [--log text|json] [--seed N] "
+     "[--input-size F] [--precision P]",
+     "Serve models over HTTP. MODEL alone is served under the name \"default\"; --seed and --input-size are its seed\n"
+     "and number of features where no weights file says them. MODEL can be a folder of models, each of which is "
+     "served\n"
+     "under the name of its file or folder, or a folder with a cellserve.json, which is read.",
+     true, command_serve},
+    {"check", "--config FILE", "Validate the configuration and load the models: exit 0, or 1 with every problem found.",
+     true, command_check},
+    {"inspect", "MODEL [--seed N] [--input-size F] [--precision P]",
+     "Print the layers of a model: cell, output size, state size, parameters, bytes.", false, command_inspect},
+    {"predict", "MODEL < request.json > response.json",
+     "Answer one request as POST /predict would, without a server. An error is printed as its JSON, with exit 1.", true,
+     command_predict},
+    {"verify", "MODEL --inputs FILE --expected FILE [--rtol R --atol A]",
+     "Compare with a framework's own answer (JSON, npy or npz): the largest difference per output, layer and "
+     "timestep.\n"
+     "Exit 1 outside the tolerance |got - expected| <= atol + rtol |expected| (defaults 1e-5 and 1e-6).",
+     false, command_verify},
+    {"bench", "MODEL | --limits [--batch B] [--timesteps T] [--threads N] [--seconds S] [--precision P]",
+     "Measure latency, throughput, GFLOP/s and the share of this machine's own peak, N threads on each request; or "
+     "the\n"
+     "limits of this machine.",
+     false, command_bench},
+    {"health", "[URL]", "Exit 0 when the server at URL (http://127.0.0.1:8080, or of CELLSERVE_PORT) is ready, else 1.",
+     false, command_health},
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static void usage(FILE *out)
+{
+    fprintf(out, "cellserve %s: serves stacked RNN cells over HTTP\n\n", CELLSERVE_VERSION);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  cellserve %s %s\n", commands[i].name, commands[i].usage);
+    fprintf(
+        out,
+        "  cellserve --version | --help | COMMAND --help\n\n"
+        "MODEL is a .keras or .h5 file of Keras's, a folder with model.json beside one weights file (*.safetensors,\n"
+        "*.h5, *.npz), a folder of numbered versions, or a .json layer configuration alone (its weights come from\n"
+        "the initializers). Files are known by their content.\n");
+}
+
+/* What the process inherits may be odd: descriptors 0 to 2 closed, so that a socket would become standard error; SIGCHLD
+   ignored, so that the end of a helper could not be seen. */
+static bool mend_inheritance(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR); /* the lowest that is free */
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+    signal(SIGCHLD, SIG_DFL);
+    return fd > STDERR_FILENO || fcntl(STDERR_FILENO, F_GETFD) >= 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (!mend_inheritance())
+        return EXIT_BAD_INPUT;
+    if (argc == 2 && !strcmp(argv[1], HELPER_ARGUMENT))
+        helper_main();
+    if (argc < 2) {
+        usage(stderr);
+        return EXIT_BAD_USAGE;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("cellserve %s\n", CELLSERVE_VERSION);
+        return EXIT_GOOD;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        usage(stdout);
+        return EXIT_GOOD;
+    }
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (!strcmp(argv[1], commands[i].name))
+            return commands[i].run(&commands[i], argc - 2, argv + 2);
+    fprintf(stderr, "cellserve: unknown command \"%s\"\n\n", argv[1]);
+    usage(stderr);
+    return EXIT_BAD_USAGE;
+}

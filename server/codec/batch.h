@@ -1,0 +1,113 @@
+/* From tensors of a body to rows that core can run, and back to JSON. Shapes are checked against the model here. */
+#ifndef SERVER_CODEC_BATCH_H
+#define SERVER_CODEC_BATCH_H
+
+#include "buffer.h"
+#include "config/model.h"
+#include "json_reader.h"
+
+/* How far a row is. */
+struct row_progress {
+    size_t done;  /* timesteps run */
+    size_t given; /* outputs taken, where they are taken as they come */
+    bool stepped; /* a timestep that counts was taken, also by an earlier request of its session */
+};
+
+enum { BATCH_KEY_BYTES = 32 };
+
+/* Everything a prediction computes with. All zeros is empty; batch_close frees it. Inputs are borrowed from the
+   tensors of the body. */
+struct batch {
+    const struct model *model;
+    struct memory_share *share;
+    struct rnn_row *rows;
+    size_t n_rows, timesteps;  /* of all rows together */
+    bool sequences;            /* of the last recurrent layer: outputs of every timestep */
+    bool in_parts;             /* sequences that go on from earlier requests, or that will: of any length */
+    bool single;               /* :step: the inputs are [B][F], and so are the outputs */
+    struct layer_shape output; /* what comes out; its timesteps differ from row to row: */
+    size_t *steps;             /* [n_rows] of the outputs */
+    unsigned char *mask;
+    float *states, *outputs;
+    size_t outputs_floats, mask_bytes;
+    size_t rolled;                 /* steps of a roll-out, which are the outputs then; 0: none */
+    bool tokens;                   /* they are tokens, one number each */
+    bool fleeting;                 /* outputs are not kept: they go into a stream */
+    struct row_progress *progress; /* [n_rows] */
+    struct team *team;             /* writes the answer, or NULL */
+    char key[BATCH_KEY_BYTES];     /* of the inputs in the body: "instances", "inputs/0" */
+};
+
+struct batch_limits {
+    size_t max_rows, max_timesteps, max_response_bytes;
+};
+
+/* Bind inputs to rows; key is their name in the body, of less than BATCH_KEY_BYTES. Each returns false with *failure set. */
+bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, const char *key,
+                       const struct batch_limits *limits, struct failure *failure);
+/* After the inputs. mask may be absent. */
+bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct failure *failure);
+/* Initial states, in the nesting that answers have; absent: zeros. Without rows, batch->n_rows of them. */
+bool batch_bind_states(struct batch *batch, const struct json_tensor *states, const char *key, struct failure *failure);
+/* How many rows states are of, wherever in them that can be seen first; 0 when nowhere. */
+size_t batch_rows_of_states(const struct json_tensor *states);
+/* Memory for the outputs (unless they are fleeting); the last to be bound. */
+bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure);
+
+/* Outputs row after row, each of its own number of timesteps, batch->outputs_floats in all: copied out, and put in the
+   place of those that would be computed. */
+void batch_copy_answer(const struct batch *batch, float *out);
+bool batch_bind_answer(struct batch *batch, const uint64_t *steps, const float *outputs, size_t floats, size_t width,
+                       bool sequence, struct failure *failure);
+
+/* Nothing of it has been run. */
+void batch_rewind(struct batch *batch);
+/* Whether a row has been run to its end. */
+bool batch_row_is_done(const struct batch *batch, size_t b);
+
+/* Whether states and outputs have neither NaN nor Infinity. */
+bool batch_is_finite(const struct batch *batch);
+/* The first row that has NaN or Infinity; n_rows when there is none. */
+size_t batch_nonfinite_row(const struct batch *batch);
+/* Where row b stands in the body: "/instances/3"; "" where the body has no rows. In out, which is returned. */
+const char *batch_row_path(const struct batch *batch, size_t b, char *out, size_t size);
+
+/* An output of a model, or a state of one of its cells, by the name that protocols with named tensors give it: "outputs"
+   (and "outputs_1" for the second of a Bidirectional that does not merge), "state.0.h", "state.0.c"; in nested stacks
+   "state.1.0.h". */
+enum { BATCH_NAME_BYTES = 104 };
+struct batch_tensor {
+    char name[BATCH_NAME_BYTES];
+    bool state;
+    size_t offset, width; /* within the vector of a timestep, or within the states of a row */
+};
+
+/* The i-th tensor of a model, outputs first; false past the last. */
+bool batch_tensor_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out);
+
+/* Set a state of all rows, [rows, width], after batch_bind_states. */
+void batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, const float *values);
+
+/* The shape of a tensor of the answer as a full array, [rows, (timesteps,) width]; returns its rank. */
+size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[3]);
+/* Copy it, zeros behind the end of shorter sequences. False when a value is NaN or infinite. */
+bool batch_copy_tensor(const struct batch *batch, const struct batch_tensor *tensor, float *out);
+
+/* As JSON: the whole, with each sequence's own length; what one row has of it. *finite becomes false when a number is
+   none. */
+void batch_write_tensor(const struct batch *batch, const struct batch_tensor *tensor, struct buffer *out, bool *finite);
+void batch_write_row(const struct batch *batch, const struct batch_tensor *tensor, size_t b, struct buffer *out,
+                     bool *finite);
+
+/* Zero states for n rows, without inputs. */
+bool batch_zero_states(struct batch *batch, size_t n, struct failure *failure);
+
+/* "outputs": […] and "states": […], as JSON; *finite becomes false when a number is none. */
+void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite);
+void batch_write_states(const struct batch *batch, struct buffer *out, bool *finite);
+/* "state_layers": the name of the layer that each entry of the states belongs to. */
+void batch_write_state_layers(const struct batch *batch, struct buffer *out);
+
+void batch_close(struct batch *batch);
+
+#endif

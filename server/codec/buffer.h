@@ -1,0 +1,41 @@
+/* A growing text whose size is limited and accounted: the body of an answer. */
+#ifndef SERVER_CODEC_BUFFER_H
+#define SERVER_CODEC_BUFFER_H
+
+#include "server/base/memory.h"
+
+struct buffer {
+    char *text;
+    size_t used, room;
+    size_t limit;              /* most bytes it may have */
+    bool too_large, exhausted; /* why it could not grow; then everything further is dropped */
+    struct memory_share *share;
+};
+
+/* Make room for bytes more; false when the limit or the memory does not allow it. */
+bool buffer_room(struct buffer *buffer, size_t bytes);
+
+/* The same for who can do with less: when there is none, the buffer stays as it is. */
+bool buffer_try_room(struct buffer *buffer, size_t bytes);
+
+void buffer_text(struct buffer *buffer, const char *text);
+void buffer_bytes(struct buffer *buffer, const char *bytes, size_t n);
+void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Most bytes of a JSON list of n numbers. */
+size_t buffer_floats_most(size_t n);
+/* Write that list to out, which has room for it; returns its end. *finite as below. */
+char *buffer_floats_at(char *out, const float *values, size_t n, bool *finite);
+
+/* A JSON list of numbers, "[1.0,0.5]". false in *finite (never set to true) when one is NaN or infinite. */
+void buffer_floats(struct buffer *buffer, const float *values, size_t n, bool *finite);
+
+/* Whole numbers, "12,5". */
+void buffer_tokens(struct buffer *buffer, const float *values, size_t n);
+
+/* The content of a JSON string or a Prometheus label, escaped, without quotes. */
+void buffer_escaped(struct buffer *buffer, const char *text);
+
+void buffer_close(struct buffer *buffer);
+
+#endif

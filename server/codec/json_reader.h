@@ -1,0 +1,102 @@
+/* A streaming reader of request bodies: strict RFC 8259, arrays of numbers straight into float32. */
+#ifndef SERVER_CODEC_JSON_READER_H
+#define SERVER_CODEC_JSON_READER_H
+
+#include "server/base/failure.h"
+#include "server/base/memory.h"
+
+#include <stdint.h>
+
+/* Deepest nesting of a tensor: states of stacks nested STACK_MAX_DEPTH deep, and some to spare. */
+enum { TENSOR_MAX_DEPTH = 20 };
+
+enum list_holds { LIST_EMPTY, LIST_OF_NUMBERS, LIST_OF_LISTS };
+
+/* One JSON list within a tensor. */
+struct json_list {
+    uint32_t length;
+    uint32_t holds;
+};
+
+/**
+ * A tensor as it stands in the body, of any rank and possibly ragged: all numbers in order, and all lists in
+ * preorder (the outermost first). values and lists are held by the request's share of memory.
+ */
+struct json_tensor {
+    float *values;
+    size_t n_values, values_room;
+    struct json_list *lists;
+    size_t n_lists, lists_room;
+    bool present;
+    bool booleans; /* some values were written true or false */
+    const char
+        *unwrap; /* set by the caller: {"name": …} may stand for its value, around the whole or each element of it */
+};
+
+/* Make a tensor's lists those of a full array of this shape (sizes of at least 1, rank at least 1), whatever they were.
+   False when out of memory. */
+bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t rank, struct memory_share *share);
+
+/* An empty tensor with room for n values. False when out of memory. */
+bool json_tensor_reserve(struct json_tensor *tensor, size_t n, struct memory_share *share);
+
+void json_tensor_close(struct json_tensor *tensor, struct memory_share *share);
+
+enum body_key_type {
+    BODY_TEXT,     /* char[BODY_TEXT_BYTES] */
+    BODY_ID,       /* the same, of a text or a whole number of at least 0 */
+    BODY_BOOL,     /* int: becomes 0 or 1 */
+    BODY_COUNT,    /* int64_t: a whole number of at least 0 */
+    BODY_NUMBER,   /* double: a number of at least 0 */
+    BODY_NUMBERS,  /* struct json_tensor */
+    BODY_BOOLEANS, /* struct json_tensor of true, false, 1 and 0 */
+    BODY_VALUES,   /* struct json_tensor of numbers, true (1) and false (0) */
+    BODY_COUNTS,   /* struct body_counts: a list of whole numbers of at least 0 */
+    BODY_OBJECT,   /* an object whose keys `target`, a const struct body_key *, has */
+    BODY_LIST,     /* struct body_list: a list of objects */
+    BODY_ANY,      /* anything; it is not looked at */
+};
+
+enum { BODY_TEXT_BYTES = 256, BODY_MAX_COUNTS = 8 };
+
+struct body_counts {
+    size_t values[BODY_MAX_COUNTS], n;
+    bool present;
+};
+
+/* The keys of the i-th object of a list are those that `element` gives; NULL refuses it. */
+struct body_list {
+    const struct body_key *(*element)(void *context, size_t i, struct failure *failure);
+    void *context;
+};
+
+/* A key that a body may have; the name "*" stands for all that are not in the list before it. */
+struct body_key {
+    const char *name;
+    enum body_key_type type;
+    void *target;
+};
+
+struct json_body {
+    const char *text; /* followed by a NUL byte */
+    size_t bytes;
+    struct memory_share *share;
+    /* Set when NaN, Infinity or -Infinity was read, which is no JSON; the caller decides whether to let it pass. */
+    struct failure nonfinite;
+    const char *nonfinite_at;
+};
+
+/**
+ * Read a body that is an object with the given keys (the list ends with a NULL name).
+ *
+ * null stands for a key left out. True, or false with *failure set: code invalid_json, with line and column, for
+ * every body that is not JSON, wherever in it, and for no other; else the first problem in the body's order, with its
+ * path. Nothing is allocated but the tensors.
+ */
+bool json_body_read(struct json_body *body, const struct body_key *keys, struct failure *failure);
+
+/* Length of the UTF-8 sequence of more than one byte at p, 0 if it is none (overlong, a surrogate, beyond U+10FFFF, cut
+   short). p ends with a NUL byte, which is no continuation. */
+size_t json_utf8_length(const unsigned char *p);
+
+#endif

@@ -1,0 +1,19 @@
+/* Many float32 as text at a time, in the lanes of a vector: numbers_write where the CPU can. */
+#ifndef SERVER_CODEC_NUMBER_LANES_H
+#define SERVER_CODEC_NUMBER_LANES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ceil(10^k * 2^(63 - floor(log2 10^k))) for k = -31..45, by exact rational arithmetic. */
+extern const uint64_t number_powers_of_ten[77];
+
+/* Whether number_lanes_write may be used: the kernels that the process has chosen are those of AVX-512 (CELLSERVE_ISA),
+   and the CPU has F, BW, CD and DQ. Called once at start, before other threads; until then it is not used. */
+bool number_lanes_choose(const char *isa);
+
+/* numbers_write from *out on, which is moved to the end. False, and nothing is written, where it may not be used. */
+bool number_lanes_write(const float *values, size_t n, char **out);
+
+#endif

@@ -1,0 +1,19 @@
+/* What a socket tells of the client at its other end. */
+#ifndef SERVER_HTTP_CLIENT_H
+#define SERVER_HTTP_CLIENT_H
+
+#include <stdbool.h>
+
+enum client_state {
+    CLIENT_THERE,
+    CLIENT_HALF_CLOSED, /* it sends no more: it may wait for its answer (shutdown), or be gone (close) */
+    CLIENT_GONE,        /* the connection was reset */
+};
+
+enum client_state client_state(int fd);
+
+/* Send an interim answer to a client that has half closed, and of whose next answer nothing was sent: one that waits drops
+   it (RFC 9110, 15.2), the kernel of one that has gone resets the connection. Only for HTTP/1.1. */
+void client_ask(int fd);
+
+#endif

@@ -1,0 +1,27 @@
+/* HTTP/1.1 by libmicrohttpd; http.c is the only file that includes its header. */
+#ifndef SERVER_HTTP_HTTP_H
+#define SERVER_HTTP_HTTP_H
+
+#include "server/run/server.h"
+
+struct http;
+
+/* Listen on the settings' host and port. NULL with a sentence in error. */
+struct http *http_start(struct server *server, char *error, size_t error_size);
+
+/* "http://127.0.0.1:8080" */
+const char *http_url(const struct http *http);
+
+/* Cut connections past their deadline; to be called a few times a second. */
+void http_reap(struct http *http);
+
+/* Stop listening (what waits in the backlog is still taken) and cut idle connections. */
+void http_drain(struct http *http);
+
+/* Open connections. */
+size_t http_connections(struct http *http);
+
+/* End. No request may be queued or running. */
+void http_stop(struct http *http);
+
+#endif

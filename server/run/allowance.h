@@ -1,0 +1,32 @@
+/* What this process may use of the machine, who says so, and what of it requests and sessions may take. */
+#ifndef SERVER_RUN_ALLOWANCE_H
+#define SERVER_RUN_ALLOWANCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct server;
+struct settings;
+
+struct allowance {
+    size_t cpus;
+    uint64_t bytes;                     /* of memory */
+    const char *cpus_from, *bytes_from; /* "cgroup v2 memory.max" */
+};
+
+/* CPUs as cpus_allowed says; memory: the least of the cgroup's limit, RLIMIT_AS and RLIMIT_DATA (less what the program and
+   so many threads take of them), and the machine's memory. workers: 0 stands for one a CPU. root: as for cgroup_least. */
+struct allowance allowance_find(const char *root, size_t workers);
+
+/* Lower what the settings leave to their defaults to shares of the memory: a quarter for requests, a quarter for sessions,
+   a sixteenth for one body; the rest is for models and the program itself. Once, before threads start; tells malloc. */
+void allowance_share(const struct allowance *allowance, struct settings *settings);
+
+/* When the models are loaded: less for requests and sessions where the models have left less. The log says what there is.
+   scratch_bytes: of all workers. */
+void allowance_settle(const struct allowance *allowance, struct server *server, size_t scratch_bytes);
+
+/* Often, by one thread: give freed memory back to the system after requests and sessions that held much of it. */
+void allowance_trim(const struct server *server, size_t session_bytes, int64_t now_ns);
+
+#endif

@@ -1,0 +1,330 @@
+/* The worker pool. */
+#include "pool.h"
+
+#include "server/base/clock.h"
+#include "server/base/cpus.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* Waking a sleeping worker takes some ten microseconds, so a smaller run is not worth it, unless others came shortly
+   before: then the woken worker goes on watching and is there at once for those that follow. */
+enum { WORTH_WAKING_NS = 200000, SHORTLY_NS = 30000, WATCH_NS = 100000, RELAX_NS = 50000, MOST_RELAX_NS = 1000000 };
+
+/* How long a run that had to wait for helpers without a processor keeps others from inviting any; and, at least, how long
+   it is till the next look at a system whose processors were all wanted then. */
+enum { LEAST_ALONE_NS = 25000000 };
+static const int64_t most_alone_ns = 30000000000;
+
+/* Under the lock. */
+static bool any_waits(const struct pool *pool)
+{
+    return pool->lines[POOL_QUEUE].n || pool->lines[POOL_TURNS].n;
+}
+
+/* Under the lock: the first that may be taken now by a worker that has others, or NULL. */
+static struct task *first_task(struct pool *pool, enum pool_line which, int64_t now_ns)
+{
+    struct task_line *line = &pool->lines[which];
+    struct task **at = &line->first, *task;
+    while ((task = *at) && task->idle_until_ns > now_ns)
+        at = &task->next;
+    if (!task)
+        return NULL;
+    *at = task->next;
+    task->idle_until_ns = 0; /* it is begun only once */
+    if (!*at)
+        line->last = at;
+    line->n--;
+    if (!any_waits(pool))
+        atomic_store(&pool->host.recall, false);
+    pool->running++;
+    return task;
+}
+
+/* Under the lock, which is given back meanwhile. */
+static void help(struct pool *pool)
+{
+    struct team *team = pool->invitation;
+    size_t seat = team_enter(team);
+    if (!seat)
+        pool->invitation = NULL;
+    pthread_mutex_unlock(&pool->lock);
+    if (seat)
+        team_help(team, seat);
+    pthread_mutex_lock(&pool->lock);
+}
+
+/* The same, for a while. */
+static void watch(struct pool *pool)
+{
+    size_t news = atomic_load(&pool->news);
+    int64_t end = clock_ns() + WATCH_NS;
+    pthread_mutex_unlock(&pool->lock);
+    atomic_fetch_add(&pool->spinning, 1);
+    for (size_t i = 1; atomic_load_explicit(&pool->news, memory_order_acquire) == news; i++) {
+        if (i % 64 == 0 && clock_ns() > end)
+            break;
+        team_pause();
+    }
+    atomic_fetch_sub(&pool->spinning, 1);
+    pthread_mutex_lock(&pool->lock);
+}
+
+static struct task *take(struct pool *pool)
+{
+    struct task *task = NULL;
+    bool watched = true;
+    pthread_mutex_lock(&pool->lock);
+    while (!any_waits(pool) && !pool->closing) {
+        if (pool->invitation) {
+            help(pool);
+            watched = false;
+        } else if (!watched) {
+            watch(pool);
+            watched = true;
+        } else {
+            pool->sleeping++;
+            pthread_cond_wait(&pool->waiting, &pool->lock);
+            pool->sleeping--;
+        }
+    }
+    if (any_waits(pool))
+        task = first_task(pool, pool->lines[POOL_QUEUE].n ? POOL_QUEUE : POOL_TURNS, INT64_MAX);
+    pthread_mutex_unlock(&pool->lock);
+    return task;
+}
+
+static struct pool *pool_of(struct team_host *host)
+{
+    return (struct pool *)((char *)host - offsetof(struct pool, host));
+}
+
+static size_t invite(struct team_host *host, struct team *team, double nanoseconds)
+{
+    struct pool *pool = pool_of(host);
+    int64_t now = clock_ns();
+    size_t coming = atomic_load_explicit(&pool->spinning, memory_order_relaxed);
+    pthread_mutex_lock(&pool->lock);
+    if (pool->alone_until_ns && now >= pool->alone_until_ns)
+        pool->alone_until_ns = cpus_all_wanted() ? now + LEAST_ALONE_NS : 0;
+    if (pool->alone_until_ns) {
+        pthread_mutex_unlock(&pool->lock);
+        return 0;
+    }
+    bool worth = nanoseconds >= WORTH_WAKING_NS || now - pool->invited_ns < SHORTLY_NS;
+    pool->invited_ns = now + (int64_t)nanoseconds;
+    if (pool->invitation || !(worth || coming)) {
+        coming = 0;
+    } else {
+        pool->invitation = team;
+        if (worth) {
+            for (size_t i = 1; i <= pool->sleeping && i < team->seats; i++)
+                pthread_cond_signal(&pool->waiting);
+            coming += pool->sleeping;
+        }
+        atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return coming;
+}
+
+static void withdraw(struct team_host *host, struct team *team)
+{
+    struct pool *pool = pool_of(host);
+    pthread_mutex_lock(&pool->lock);
+    if (pool->invitation == team)
+        pool->invitation = NULL;
+    if (atomic_load_explicit(&team->stalled, memory_order_relaxed)) {
+        int64_t longer = 4 * pool->alone_ns;
+        pool->alone_ns = longer < LEAST_ALONE_NS ? LEAST_ALONE_NS : longer < most_alone_ns ? longer : most_alone_ns;
+        pool->alone_until_ns = clock_ns() + pool->alone_ns;
+    } else if (team->helped) {
+        pool->alone_ns = 0;
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* Longer and longer, so that the system finds this processor idle and moves the thread here that is waited for. */
+static void relax(struct team_host *host, size_t times)
+{
+    (void)host;
+    long nap = times < 16 ? RELAX_NS * (long)times : MOST_RELAX_NS;
+    nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    struct pool *pool = worker->pool;
+    struct task *task;
+    cpus_compute();
+    while ((task = take(pool)))
+        task->run(task, worker);
+    return NULL;
+}
+
+static void *work_pinned(void *argument)
+{
+    struct worker *worker = argument;
+    cpus_bind(worker->index);
+    return work(worker);
+}
+
+bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, size_t scratch_bytes)
+{
+    *pool = (struct pool){.max_queued = max_queued, .host = {.invite = invite, .withdraw = withdraw, .relax = relax}};
+    for (size_t i = 0; i < POOL_LINES; i++)
+        pool->lines[i].last = &pool->lines[i].first;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->waiting, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pool->workers = calloc(workers, sizeof *pool->workers);
+    for (size_t i = 0; pool->workers && i < workers; i++) {
+        struct worker *worker = &pool->workers[i];
+        worker->pool = pool;
+        worker->index = i;
+        if (!arena_reserve(&worker->arena, scratch_bytes))
+            break;
+        if (pthread_create(&worker->thread, NULL, pin ? work_pinned : work, worker)) {
+            arena_close(&worker->arena);
+            break;
+        }
+        pool->n_workers++;
+    }
+    if (pool->n_workers == workers)
+        return true;
+    pool_stop(pool);
+    return false;
+}
+
+/* Under the lock. */
+static void add(struct pool *pool, struct task *task, enum pool_line which)
+{
+    struct task_line *line = &pool->lines[which];
+    task->next = NULL;
+    *line->last = task;
+    line->last = &task->next;
+    line->n++;
+    atomic_store(&pool->host.recall, true);
+    atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
+    pthread_cond_signal(&pool->waiting);
+}
+
+bool pool_try_add(struct pool *pool, struct task *task)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool room = pool->lines[POOL_QUEUE].n < pool->max_queued && !pool->closing;
+    if (room)
+        add(pool, task, POOL_QUEUE);
+    pthread_mutex_unlock(&pool->lock);
+    return room;
+}
+
+void pool_add_again(struct pool *pool, struct task *task, enum pool_line line)
+{
+    pthread_mutex_lock(&pool->lock);
+    add(pool, task, line);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* Under the lock. */
+static size_t share_of(const struct pool *pool, enum pool_line line)
+{
+    return (pool->lines[line].n + pool->n_workers - 1) / pool->n_workers;
+}
+
+struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t waiting[POOL_LINES], int64_t now_ns)
+{
+    struct task *taken = NULL, **last = &taken;
+    pthread_mutex_lock(&pool->lock);
+    for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++) {
+        size_t share = share_of(pool, line);
+        for (size_t i = 0; i < share && i < most[line]; i++) {
+            if (!(*last = first_task(pool, line, now_ns)))
+                break;
+            last = &(*last)->next;
+            *last = NULL;
+        }
+        waiting[line] = share_of(pool, line);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return taken;
+}
+
+void pool_wait(struct pool *pool, int64_t until_ns)
+{
+    const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
+    pthread_mutex_lock(&pool->lock);
+    while (!any_waits(pool) && !pool->closing && !pthread_cond_timedwait(&pool->waiting, &pool->lock, &until))
+        ;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_done(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->running--;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* Under the lock: take those past their deadline out of a line. */
+static void expire_line(struct task_line *line, int64_t now_ns, bool all, struct task **expired)
+{
+    struct task **at = &line->first, *task;
+    while ((task = *at)) {
+        if (all || task->deadline_ns <= now_ns) {
+            *at = task->next;
+            task->next = *expired;
+            *expired = task;
+            line->n--;
+        } else {
+            at = &task->next;
+        }
+    }
+    line->last = at;
+}
+
+void pool_expire(struct pool *pool, int64_t now_ns, bool all)
+{
+    struct task *expired = NULL, *task;
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < POOL_LINES; i++)
+        expire_line(&pool->lines[i], now_ns, all, &expired);
+    atomic_store(&pool->host.recall, any_waits(pool));
+    pthread_mutex_unlock(&pool->lock);
+    while ((task = expired)) {
+        expired = task->next;
+        task->expire(task);
+    }
+}
+
+void pool_load(struct pool *pool, size_t *queued, size_t *running)
+{
+    pthread_mutex_lock(&pool->lock);
+    *queued = pool->lines[POOL_QUEUE].n;
+    *running = pool->running;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_stop(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->closing = true;
+    atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
+    pthread_cond_broadcast(&pool->waiting);
+    pthread_mutex_unlock(&pool->lock);
+    for (size_t i = 0; i < pool->n_workers; i++) {
+        pthread_join(pool->workers[i].thread, NULL);
+        arena_close(&pool->workers[i].arena);
+    }
+    free(pool->workers);
+    pthread_mutex_destroy(&pool->lock);
+    pthread_cond_destroy(&pool->waiting);
+    *pool = (struct pool){0};
+}

@@ -1,0 +1,295 @@
+/* Predictions: from a request that a worker has taken to its answer. */
+#include "prediction.h"
+
+#include "server.h"
+#include "server/api/routes.h"
+#include "server/base/clock.h"
+#include "server/codec/gzip.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A look at the socket is a system call, so it is not taken at every chunk of timesteps. */
+enum { LOOK_EVERY_NS = 2000000 };
+
+struct batch_limits prediction_limits(const struct prediction *p)
+{
+    const struct settings *s = p->request->server->settings;
+    return (struct batch_limits){(size_t)s->max_rows, (size_t)s->max_timesteps, (size_t)s->max_response_bytes};
+}
+
+static bool expand(struct request *request, struct failure *failure)
+{
+    size_t bytes, room;
+    if (!request->gzip)
+        return true;
+    char *plain = gzip_expand(request->body, request->body_bytes, (size_t)request->server->settings->max_body_bytes,
+                              &request->memory, &bytes, &room, failure);
+    if (!plain)
+        return false;
+    request_drop_body(request);
+    request->body = plain;
+    request->body_bytes = bytes;
+    request->body_room = room;
+    return true;
+}
+
+bool prediction_read(struct prediction *p, const struct body_key *keys, size_t bytes)
+{
+    struct request *request = p->request;
+    struct json_body body = {.text = request->body ? request->body : "", .bytes = bytes, .share = &request->memory};
+    char behind = 0;
+    if (request->body) { /* the reader wants a NUL byte where the JSON ends */
+        behind = request->body[bytes];
+        request->body[bytes] = 0;
+    }
+    bool good = json_body_read(&body, keys, &p->failure);
+    if (request->body)
+        request->body[bytes] = behind;
+    if (!request->model && (good || strcmp(p->failure.code, "invalid_json")))
+        request->model = server_acquire(request->server, p->model);
+    if (body.nonfinite_at && !(request->model && request->model->allow_nonfinite) &&
+        (good || strcmp(p->failure.code, "invalid_json"))) {
+        p->failure = body.nonfinite;
+        return false;
+    }
+    if (good && !request->model)
+        return failure_set(&p->failure, 404, "model_not_found", "/model",
+                           "There is no model named \"%.100s\"; GET /v1/models lists them.", p->model);
+    return good;
+}
+
+bool prediction_bind(struct prediction *p, const char *inputs, const char *states, bool single, bool sequences)
+{
+    const struct batch_limits limits = prediction_limits(p);
+    p->batch = (struct batch){.model = p->request->model,
+                              .share = &p->request->memory,
+                              .single = single,
+                              .in_parts = single || *p->session.id || p->states.present || p->rollout.steps >= 0,
+                              .sequences = sequences,
+                              .fleeting = p->request->stream && p->session.step < 0};
+    return session_check(p) && batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
+           batch_bind_mask(&p->batch, &p->mask, &p->failure) &&
+           batch_bind_states(&p->batch, &p->states, states, &p->failure) && rollout_bind(p) &&
+           batch_bind_outputs(&p->batch, &limits, &p->failure);
+}
+
+bool prediction_in_pieces(const struct prediction *p)
+{
+    return p->batch.rolled || p->request->stream;
+}
+
+void prediction_stream(struct prediction *p)
+{
+    if (p->request->stream)
+        stream_begin(p->request->stream);
+}
+
+bool prediction_stops(struct prediction *p)
+{
+    struct request *request = p->request;
+    const struct server *server = request->server;
+    int64_t now = clock_ns();
+    bool streams = request->stream && request->stream->begun;
+    if (server->cancel)
+        return !failure_set(&p->failure, 503, "shutting_down", "", "The server is shutting down.");
+    if (now > request->task.deadline_ns)
+        return !failure_set(&p->failure, 504, "deadline_exceeded", "", "The answer was not ready within %lld ms (%s).",
+                            (long long)request->timeout_ms, request_timeout_source(request));
+    if (!request->gone || now - p->looked_ns < LOOK_EVERY_NS)
+        return false;
+    p->looked_ns = now;
+    return (streams ? stream_is_deserted(request->stream, request->gone) : request->gone(request)) &&
+           !failure_set(&p->failure, 499, "client_gone", "", "The client has closed the connection.");
+}
+
+static void hand_back(struct request *request)
+{
+    struct pool *pool = &request->server->pool;
+    request->waiting = NULL;
+    if (pool->n_workers)
+        pool_done(pool);
+    request->done(request);
+}
+
+/* Nanoseconds that a number of the answer takes, roughly. */
+enum { ENCODE_NS = 15 };
+
+/* Now that rows and timesteps are known: whether there is time for them. */
+static bool admit(struct prediction *p)
+{
+    struct request *request = p->request;
+    const struct batch *batch = &p->batch;
+    if (!batch->rows)
+        return true;
+    double numbers = (double)batch->outputs_floats + (double)(batch->n_rows * batch->model->chain.state_elems);
+    double work =
+        (double)(batch->timesteps + batch->n_rows * batch->rolled) * batch->model->row_step_ns + numbers * ENCODE_NS;
+    if (request->stream) /* the others do not wait for it */
+        work = 0;
+    int64_t left_ns = streams_leave(&request->server->streams, request->task.deadline_ns - clock_ns());
+    return admission_refine(&request->server->admission, work, left_ns, &request->work_ns) ||
+           failure_too_late(&p->failure);
+}
+
+struct prediction *prediction_begin(struct request *request, struct worker *worker)
+{
+    struct prediction *p = calloc(1, sizeof *p);
+    request->timing.started = clock_ns();
+    request->timing.queue = request->timing.started - request->timing.queued;
+    if (!p) {
+        turns_leave(&request->server->turns, &request->turn);
+        answer_overloaded(request);
+        hand_back(request);
+        return NULL;
+    }
+    *p = (struct prediction){.request = request,
+                             .worker = worker,
+                             .finite = true,
+                             .return_sequences = -1,
+                             .return_state = -1,
+                             .session = {.reset = -1, .step = -1, .end = -1},
+                             .rollout = {.steps = -1, .temperature = -1, .top_k = -1, .seed = -1},
+                             .batch_size = -1};
+    bool good = !prediction_stops(p) && expand(request, &p->failure) && request->route->protocol->decode(p) && admit(p);
+    request_drop_body(request);
+    if (!*p->session.id)
+        turns_leave(&request->server->turns, &request->turn);
+    p->decoded_ns = clock_ns();
+    request->timing.decode = p->decoded_ns - request->timing.started;
+    if (good && (p->batch.rows || *p->session.id)) {
+        request->rows = p->batch.n_rows;
+        request->timesteps = p->batch.timesteps;
+        request->waiting = p;
+        return p;
+    }
+    prediction_end(p);
+    return NULL;
+}
+
+/* From so many numbers on, idle workers are asked to help. */
+enum { MANY_NUMBERS = 8192 };
+
+static void encode(struct prediction *p)
+{
+    struct pool *pool = p->worker->pool;
+    struct team team;
+    bool help = pool && pool->n_workers > 1 && p->batch.outputs_floats >= MANY_NUMBERS;
+    if (help) {
+        team_open(&team, &pool->host, pool->n_workers);
+        p->batch.team = &team;
+    }
+    p->request->route->protocol->encode(p);
+    if (help)
+        team_close(&team);
+}
+
+/* What is small fits a packet or two anyway. */
+enum { GZIP_LEAST_BYTES = 4096 };
+
+static void compress(struct request *request)
+{
+    struct buffer *answer = &request->answer;
+    size_t bytes, room;
+    if (!request->accepts_gzip || request->status != 200 || answer->used < GZIP_LEAST_BYTES)
+        return;
+    char *packed = gzip_compress(answer->text, answer->used, &request->memory, &bytes, &room);
+    if (!packed)
+        return;
+    buffer_close(answer);
+    answer->text = packed;
+    answer->used = bytes;
+    answer->room = room;
+    request->text = packed;
+    request->text_bytes = bytes;
+    request->answer_gzip = true;
+}
+
+/* A stream that has not begun comes to nothing: the answer is an ordinary one. */
+static void drop_stream(struct request *request)
+{
+    stream_close(request->stream);
+    request->stream = NULL;
+}
+
+void prediction_nonfinite(struct prediction *p, size_t row)
+{
+    char path[64] = "";
+    if (row == SIZE_MAX && p->batch.states)
+        row = batch_nonfinite_row(&p->batch);
+    if (row < p->batch.n_rows)
+        batch_row_path(&p->batch, row, path, sizeof path);
+    failure_set(&p->failure, 500, "nonfinite_output", path,
+                "%s has NaN or Infinity, which JSON has not; set allow_nonfinite for this model to get them "
+                "(request %.64s).",
+                *path ? "The answer for this row" : "The answer", p->request->id);
+}
+
+/* NaN and Infinity go out only for models that say so. */
+static void answer(struct prediction *p)
+{
+    struct request *request = p->request;
+    if (request->stream && request->stream->begun) {
+        encode(p);
+        return;
+    }
+    drop_stream(request);
+    if (!p->failure.status)
+        encode(p);
+    if (!p->finite && !(request->model && request->model->allow_nonfinite))
+        prediction_nonfinite(p, SIZE_MAX);
+    if (p->failure.status)
+        answer_failure(request, &p->failure);
+    else
+        answer_buffer(request, 200, request->answer_type);
+    compress(request);
+}
+
+static void drop(struct prediction *p)
+{
+    struct request *request = p->request;
+    if (request->route->protocol->close)
+        request->route->protocol->close(p);
+    session_close(p);
+    rollout_close(p);
+    batch_close(&p->batch);
+    json_tensor_close(&p->inputs, &request->memory);
+    json_tensor_close(&p->states, &request->memory);
+    json_tensor_close(&p->mask, &request->memory);
+    free(p);
+}
+
+void prediction_abandon(struct prediction *p, const struct failure *failure)
+{
+    struct request *request = p->request;
+    p->failure = *failure;
+    if (request->stream && request->stream->begun)
+        request->route->protocol->encode(p);
+    else
+        drop_stream(request);
+    drop(p);
+    request->waiting = NULL;
+}
+
+void prediction_answer(struct prediction *p)
+{
+    struct request *request = p->request;
+    int64_t now = clock_ns();
+    if (p->batch.rows)
+        request->timing.compute = now - p->decoded_ns;
+    answer(p);
+    request->timing.encode = clock_ns() - now;
+    p->answered = true;
+}
+
+void prediction_end(struct prediction *p)
+{
+    struct request *request = p->request;
+    if (!p->answered || p->failure.status)
+        prediction_answer(p);
+    double took = (double)(request->timing.decode + request->timing.encode) + p->cost_ns;
+    bool telling = p->finished && !prediction_in_pieces(p); /* how long a roll-out is, its body's size does not say */
+    admission_leave(&request->server->admission, telling ? request->body_bytes : 0, took, &request->work_ns);
+    drop(p);
+    hand_back(request);
+}

@@ -1,0 +1,90 @@
+/* A prediction on its way: what a request asks for in tensors, whatever protocol it came by. */
+#ifndef SERVER_RUN_PREDICTION_H
+#define SERVER_RUN_PREDICTION_H
+
+#include "request.h"
+#include "rollout.h"
+#include "server/codec/batch.h"
+#include "server/codec/json_reader.h"
+#include "server/session/session.h"
+
+/**
+ * Made when a worker takes the request, in three parts: a protocol decodes the body into a batch, the rows of the batch
+ * run (with those of other requests; see flight.h), the protocol encodes the answer. One worker owns it all the while.
+ */
+struct prediction {
+    struct request *request;
+    struct worker *worker;
+    struct prediction *next;
+    struct batch batch;
+    struct failure failure;
+    bool finite;   /* what has been encoded so far has no NaN or Infinity */
+    bool answered; /* the answer stands in the request */
+
+    /* what bodies have */
+    char model[BODY_TEXT_BYTES];
+    struct json_tensor inputs, states, mask;
+    int return_sequences, return_state; /* -1: not said */
+    int64_t batch_size;
+    bool columnar;               /* of TensorFlow Serving */
+    struct inference *inference; /* of the Open Inference Protocol */
+    struct session_use session;
+    struct rollout rollout;
+
+    /* how far its rows are: let into a flight, and done; how far each is, its batch knows */
+    size_t admitted, finished;
+    bool behind;                   /* it left its flight, for the reader of its stream to catch up or for others */
+    int64_t seated_ns;             /* since when its rows have seats there; 0: they have none yet */
+    double cost_ns;                /* its share of the chunks it took part in */
+    int64_t decoded_ns, looked_ns; /* when decoding ended; when it was last seen that the client is there */
+};
+
+/* How a body is read and an answer written; both in a worker. */
+struct protocol {
+    /* Read the body, find the model, bind the rows. False with p->failure set. */
+    bool (*decode)(struct prediction *p);
+    /* Write the answer into p->request->answer; of a stream, what is left to be written. */
+    void (*encode)(struct prediction *p);
+    /* Free what decode has made; may be NULL. */
+    void (*close)(struct prediction *p);
+};
+
+extern const struct protocol protocol_predict, protocol_step, protocol_initial_state; /* predict.c */
+extern const struct protocol protocol_tf_serving;                                     /* tf_serving.c */
+extern const struct protocol protocol_open_inference;                                 /* open_inference.c */
+extern const struct protocol protocol_session_show, protocol_session_put,
+    protocol_session_drop; /* session_endpoints.c */
+
+/* Take a request as far as its rows can run. NULL when it has been answered already: with an error, or because there is
+   nothing to compute. */
+struct prediction *prediction_begin(struct request *request, struct worker *worker);
+
+/* Whether its outputs are taken as they come, chunk by chunk: for a stream, or to be fed back. */
+bool prediction_in_pieces(const struct prediction *p);
+
+/* The head of its stream, where it has one, can go out. */
+void prediction_stream(struct prediction *p);
+
+/* Forget a prediction that waits, whose request is answered with a failure: by the caller, unless its stream has begun. */
+void prediction_abandon(struct prediction *p, const struct failure *failure);
+
+/* The answer for a row has NaN or Infinity, which its model may not give. SIZE_MAX: for the first row that has. */
+void prediction_nonfinite(struct prediction *p, size_t row);
+
+/* Whether it is of no use to go on; p->failure says why. */
+bool prediction_stops(struct prediction *p);
+
+/* Encode the answer, or the failure: the request has its status then. prediction_end does so where it is not done. */
+void prediction_answer(struct prediction *p);
+
+/* Hand the request back with its answer. p is gone then. */
+void prediction_end(struct prediction *p);
+
+/* For protocols. Read the first bytes of the body as an object with these keys and find its model (that of the target, if
+   it names one). */
+bool prediction_read(struct prediction *p, const struct body_key *keys, size_t bytes);
+struct batch_limits prediction_limits(const struct prediction *p);
+/* Bind p->inputs, mask and states, which have these names in the body, and room for the outputs; also a roll-out. */
+bool prediction_bind(struct prediction *p, const char *inputs, const char *states, bool single, bool sequences);
+
+#endif

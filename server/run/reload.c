@@ -1,0 +1,185 @@
+/* One thread that loads new versions beside the old ones. It looks at watched files once a second, and takes them when
+   they have stayed the same between two looks: what is still being copied is left alone. */
+#include "reload.h"
+
+#include "server/base/log.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { LOOK_SECONDS = 1 };
+
+/* What the last look at a watched model found. */
+struct seen {
+    char stamp[MODEL_STAMP_BYTES];
+    bool gone, given_up; /* the folder of the version that serves; and there was no other to go back to */
+};
+
+struct reload {
+    struct server *server;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards the three below; no other lock is taken under it */
+    pthread_cond_t changed;
+    bool all, ending, ended;
+    struct seen *seen; /* of each slot */
+    int trims;         /* times that memory is to be given back */
+};
+
+static void log_failure(const struct slot *slot, const struct problems *problems)
+{
+    char more[40] = "";
+    if (problems->all_errors > 1)
+        snprintf(more, sizeof more, " (and %zu more)", problems->all_errors - 1);
+    log_line(LOG_ERROR, "model %s: version %s cannot be loaded, version %s serves on: %s%s",
+             model_entry_name(slot->entry), slot->failed_version, slot->current->version,
+             problems->n_errors ? problems->errors[0] : slot->failure, more);
+}
+
+/* "" is the highest version. */
+static bool load_version(struct reload *reload, struct slot *slot, const char *version)
+{
+    const char *name = model_entry_name(slot->entry);
+    struct problems problems = {.n_errors = 0};
+    bool good = server_reload(reload->server, slot, version, &problems);
+    reload->trims = 2;
+    for (size_t i = 0; i < problems.n_warnings; i++)
+        log_line(LOG_WARN, "model %s: %s", name, problems.warnings[i]);
+    if (good)
+        log_line(LOG_INFO, "model %s: version %s is loaded and serves now", name, slot->current->version);
+    else
+        log_failure(slot, &problems);
+    problems_close(&problems);
+    return good;
+}
+
+static bool is_gone(const struct slot *slot)
+{
+    return slot->current->numbered && !model_version_exists(slot->entry->path, slot->current->version);
+}
+
+/* The highest version; where that fails and the one that serves has been removed, the next lower one that can be loaded. */
+static void load(struct reload *reload, struct slot *slot)
+{
+    char version[MODEL_VERSION_BYTES] = "";
+    if (load_version(reload, slot, "") || !is_gone(slot) || !model_version_below(slot->entry->path, "", version))
+        return;
+    while (model_version_below(slot->entry->path, version, version) && !load_version(reload, slot, version))
+        ;
+}
+
+/* New files, changed ones, none any more, or files that are nothing to read: each is tried once, which says what it is. */
+static void look(struct reload *reload)
+{
+    for (size_t i = 0; i < reload->server->n_slots; i++) {
+        struct slot *slot = &reload->server->slots[i];
+        struct seen *seen = &reload->seen[i];
+        char stamp[MODEL_STAMP_BYTES];
+        if (!slot->entry->watch)
+            continue;
+        model_stamp(slot->entry, stamp);
+        bool gone = is_gone(slot), settled = gone == seen->gone && !strcmp(stamp, seen->stamp);
+        memcpy(seen->stamp, stamp, sizeof stamp);
+        seen->gone = gone;
+        seen->given_up &= gone;
+        if (!settled || (!strcmp(stamp, slot->stamp) && (!gone || seen->given_up)))
+            continue;
+        load(reload, slot);
+        seen->given_up = is_gone(slot);
+    }
+}
+
+/* What loading took and no longer needs. At the next look once more: requests may have held the version before. */
+static void give_memory_back(struct reload *reload)
+{
+    if (reload->trims && reload->trims--)
+        malloc_trim(0);
+}
+
+/* Wait to be asked, or for the next look. */
+static void wait(struct reload *reload)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LOOK_SECONDS;
+    while (!reload->all && !reload->ending)
+        if (pthread_cond_timedwait(&reload->changed, &reload->lock, &until))
+            return;
+}
+
+static void *run(void *argument)
+{
+    struct reload *reload = argument;
+    pthread_mutex_lock(&reload->lock);
+    while (!reload->ending) {
+        bool all = reload->all;
+        reload->all = false;
+        pthread_mutex_unlock(&reload->lock);
+        for (size_t i = 0; all && i < reload->server->n_slots; i++)
+            load(reload, &reload->server->slots[i]);
+        look(reload);
+        give_memory_back(reload);
+        pthread_mutex_lock(&reload->lock);
+        wait(reload);
+    }
+    reload->ended = true;
+    pthread_cond_broadcast(&reload->changed);
+    pthread_mutex_unlock(&reload->lock);
+    return NULL;
+}
+
+struct reload *reload_start(struct server *server)
+{
+    struct reload *reload = calloc(1, sizeof *reload);
+    pthread_condattr_t monotonic;
+    if (!reload)
+        return NULL;
+    reload->server = server;
+    reload->seen = calloc(server->n_slots + 1, sizeof *reload->seen);
+    pthread_mutex_init(&reload->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&reload->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (reload->seen && !pthread_create(&reload->thread, NULL, run, reload))
+        return reload;
+    free(reload->seen);
+    free(reload);
+    return NULL;
+}
+
+void reload_all(struct reload *reload)
+{
+    pthread_mutex_lock(&reload->lock);
+    reload->all = true;
+    pthread_cond_broadcast(&reload->changed);
+    pthread_mutex_unlock(&reload->lock);
+}
+
+bool reload_stop(struct reload *reload, int most_ms)
+{
+    struct timespec until;
+    if (!reload)
+        return true;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += most_ms / 1000;
+    until.tv_nsec += most_ms % 1000 * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&reload->lock);
+    reload->ending = true;
+    pthread_cond_broadcast(&reload->changed);
+    while (!reload->ended && !pthread_cond_timedwait(&reload->changed, &reload->lock, &until))
+        ;
+    bool ended = reload->ended;
+    pthread_mutex_unlock(&reload->lock);
+    if (!ended)
+        return false;
+    pthread_join(reload->thread, NULL);
+    pthread_cond_destroy(&reload->changed);
+    pthread_mutex_destroy(&reload->lock);
+    free(reload->seen);
+    free(reload);
+    return true;
+}

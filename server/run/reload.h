@@ -1,0 +1,19 @@
+/* Replacing models while they serve: on a signal, or when their files change. */
+#ifndef SERVER_RUN_RELOAD_H
+#define SERVER_RUN_RELOAD_H
+
+#include "server.h"
+
+struct reload;
+
+/* Start the thread that loads. NULL when it cannot be had. The server is loaded and outlives it. */
+struct reload *reload_start(struct server *server);
+
+/* Load every model anew, soon. Models that are watched are looked at without being asked. */
+void reload_all(struct reload *reload);
+
+/* End the thread. False when it is in the middle of a load that takes longer than most_ms: it runs on then, and the
+   server must not be closed under it. NULL is fine. */
+bool reload_stop(struct reload *reload, int most_ms);
+
+#endif

@@ -1,0 +1,107 @@
+/* A request and its answer, as handlers see them: no HTTP library in sight. */
+#ifndef SERVER_RUN_REQUEST_H
+#define SERVER_RUN_REQUEST_H
+
+#include "pool.h"
+#include "server/base/failure.h"
+#include "server/base/memory.h"
+#include "server/codec/buffer.h"
+#include "server/session/turns.h"
+
+struct server;
+struct prediction;
+struct stream;
+struct model;
+struct route;
+struct shared_text;
+
+enum { REQUEST_ID_BYTES = 129, REQUEST_NAME_BYTES = 256 };
+
+/* Nanoseconds that each part took; the parts of Server-Timing and of the log line. */
+struct request_timing {
+    int64_t accepted, queued, started, queue, decode, compute, encode;
+};
+
+/**
+ * One request. The I/O thread owns it until it is queued, a worker until it is done, then the I/O thread again.
+ */
+struct request {
+    struct server *server;
+    struct task task;
+    struct turn turn;                      /* of a request of a session */
+    size_t named_at;                       /* where in its body a session may be named, counted from 1; 0: nowhere */
+    struct prediction *waiting;            /* what has been taken up already, while it waits for its session */
+    void (*done)(struct request *request); /* called by whoever finished a queued request */
+    void (*wake)(struct request *request); /* of a stream: there is something for the I/O thread to do */
+    bool (*gone)(struct request *request); /* whether the client has closed its side */
+
+    char method[16];
+    char *target; /* without the query; as sent until it is routed, then the decoded path */
+    const char *query;
+    char id[REQUEST_ID_BYTES];
+    char content_type[80];
+    bool gzip;
+    bool has_json_bytes; /* Inference-Header-Content-Length */
+    size_t json_bytes;
+    bool accepts_gzip, wants_npy;
+    int stream_form; /* enum stream_form, as the client wants it */
+    const struct route *route;
+    char name[REQUEST_NAME_BYTES]; /* of the model, or the session, in the target */
+    struct model *model;           /* once known: the request's own use of it, which request_close ends */
+
+    char *body; /* followed by a NUL byte */
+    size_t body_bytes, body_room;
+    struct memory_share memory;
+    double work_ns; /* what admission has counted for it */
+
+    struct stream *stream; /* the answer goes out while it is made */
+    /* the answer: text of answer_bytes, in `answer`, `shared`, `error` or static */
+    int status;
+    const char *text;
+    size_t text_bytes;
+    struct buffer answer;
+    struct shared_text *shared; /* or this text, of which it is a user */
+    char error[1024];           /* errors need no memory of the account */
+    const char *code;           /* of the error, also of one that a stream ends with; or NULL */
+    const char *answer_type;    /* Content-Type */
+    char allow[32];             /* of a 405 */
+    bool retry_later;           /* Retry-After */
+    bool close;                 /* end the connection */
+    bool prediction;            /* Server-Timing is sent */
+    bool answer_gzip;
+    size_t answer_json_bytes; /* Inference-Header-Content-Length, where binary tensors follow the JSON */
+
+    size_t rows, timesteps; /* for the log and metrics */
+    struct request_timing timing;
+    int64_t timeout_ms; /* from when it is queued; the client may have asked for less than the server's */
+};
+
+/* The request that a task is part of. */
+struct request *request_of_task(struct task *task);
+
+/* Ready for a target; false when out of memory. The caller has set server. */
+bool request_init(struct request *request, struct server *server, const char *target);
+void request_close(struct request *request);
+
+/* Free the body, of which nothing but its length is needed any more. */
+void request_drop_body(struct request *request);
+
+/* Whether it was a prediction that no worker took up, for want of room or time. */
+bool request_was_refused(const struct request *request);
+
+/* Where its timeout_ms comes from, for messages. */
+const char *request_timeout_source(const struct request *request);
+
+/* The answer is what has been written into request->answer; 413 or 503 where it did not fit. */
+void answer_buffer(struct request *request, int status, const char *content_type);
+
+/* Write a failure into request->error, followed by an end of line. Returns its length. */
+size_t request_write_error(struct request *request, const struct failure *failure);
+
+/* Errors. Each replaces what was begun. */
+void answer_failure(struct request *request, const struct failure *failure);
+void answer_overloaded(struct request *request);
+void answer_error(struct request *request, int status, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,294 @@
+/* Streams of events: text/event-stream (WHATWG HTML, 9.2) or lines of JSON. */
+#include "stream.h"
+
+#include "prediction.h"
+#include "server.h"
+#include "server/base/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A prediction is put aside when more than HIGH bytes wait for its reader, until fewer than LOW do. */
+enum { HIGH_BYTES = 1 << 18, LOW_BYTES = 1 << 16 };
+
+void streams_init(struct streams *streams)
+{
+    *streams = (struct streams){.first = NULL};
+    pthread_mutex_init(&streams->lock, NULL);
+}
+
+void streams_close(struct streams *streams)
+{
+    pthread_mutex_destroy(&streams->lock);
+}
+
+/* Streams of a server at a time. */
+static bool count_in(struct request *request, struct failure *failure)
+{
+    size_t most = (size_t)request->server->settings->max_streams;
+    if (atomic_fetch_add(&request->server->streams.n, 1) < most)
+        return true;
+    atomic_fetch_sub(&request->server->streams.n, 1);
+    return failure_set(failure, 503, "stream_limit", "",
+                       "%zu streams are open already (limits.max_streams); try again, or take the answer as a whole.",
+                       most);
+}
+
+bool stream_open(struct request *request, enum stream_form form, struct failure *failure)
+{
+    struct streams *all = &request->server->streams;
+    if (!count_in(request, failure))
+        return false;
+    struct stream *stream = calloc(1, sizeof *stream);
+    if (!stream) {
+        atomic_fetch_sub(&all->n, 1);
+        return failure_overloaded(failure);
+    }
+    stream->all = all;
+    stream->request = request;
+    stream->form = form;
+    stream->text.limit = SIZE_MAX / 4;
+    stream->text.share = &request->memory;
+    stream->last_ns = clock_ns();
+    pthread_mutex_init(&stream->lock, NULL);
+    pthread_mutex_lock(&all->lock);
+    stream->next = all->first;
+    stream->self = &all->first;
+    if (all->first)
+        all->first->self = &stream->next;
+    all->first = stream;
+    pthread_mutex_unlock(&all->lock);
+    request->stream = stream;
+    return true;
+}
+
+void stream_close(struct stream *stream)
+{
+    if (!stream)
+        return;
+    pthread_mutex_lock(&stream->all->lock);
+    *stream->self = stream->next;
+    if (stream->next)
+        stream->next->self = stream->self;
+    pthread_mutex_unlock(&stream->all->lock);
+    atomic_fetch_sub(&stream->all->n, 1);
+    buffer_close(&stream->text);
+    pthread_mutex_destroy(&stream->lock);
+    free(stream);
+}
+
+int64_t streams_leave(const struct streams *streams, int64_t ns)
+{
+    return streams->n ? ns / 2 : ns;
+}
+
+/* Under the lock: what the reader has taken need not be kept. */
+static void drop_sent(struct stream *stream)
+{
+    struct buffer *text = &stream->text;
+    if (!stream->sent)
+        return;
+    memmove(text->text, text->text + stream->sent, text->used - stream->sent);
+    text->used -= stream->sent;
+    stream->sent = 0;
+}
+
+/* Under the lock: there is something to read. */
+static void wake_reader(struct stream *stream)
+{
+    bool waits = stream->reader_waits;
+    stream->reader_waits = false;
+    if (waits && !stream->reader_gone)
+        stream->request->wake(stream->request);
+}
+
+/* Under the lock: whether the prediction may go on. */
+static bool writer_may_go(struct stream *stream, bool anyhow)
+{
+    bool go = stream->writer_waits && (anyhow || stream->text.used - stream->sent < LOW_BYTES);
+    if (go)
+        stream->writer_waits = false;
+    return go;
+}
+
+static void queue_again(struct stream *stream)
+{
+    pool_add_again(&stream->request->server->pool, &stream->request->task, POOL_TURNS);
+}
+
+void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all)
+{
+    pthread_mutex_lock(&streams->lock);
+    for (struct stream *stream = streams->first; stream; stream = stream->next) {
+        pthread_mutex_lock(&stream->lock);
+        bool go = all && writer_may_go(stream, true);
+        /* only a waiting reader is sure to leave the buffer alone, and it has nothing to grow for */
+        if (stream->begun && !stream->ended && stream->reader_waits && stream->last_ns < silent_since_ns &&
+            stream->text.room >= 8) {
+            stream->text.used = stream->sent = 0;
+            buffer_text(&stream->text, stream->form == STREAM_EVENTS ? ":\n\n" : "\n");
+            stream->last_ns = clock_ns();
+            wake_reader(stream);
+        }
+        pthread_mutex_unlock(&stream->lock);
+        if (go)
+            queue_again(stream);
+    }
+    pthread_mutex_unlock(&streams->lock);
+}
+
+/* ---- the worker's side ---- */
+
+void stream_begin(struct stream *stream)
+{
+    struct request *request = stream->request;
+    if (stream->begun) /* nobody else sets it */
+        return;
+    request->status = 200;
+    request->task.deadline_ns = INT64_MAX; /* it has begun to be answered in time */
+    request->answer_type = stream->form == STREAM_EVENTS ? "text/event-stream" : "application/x-ndjson";
+    pthread_mutex_lock(&stream->lock);
+    stream->begun = true;
+    buffer_room(&stream->text, 8); /* for heartbeats */
+    if (!stream->reader_gone)
+        request->wake(request);
+    pthread_mutex_unlock(&stream->lock);
+}
+
+/* Events are written under the lock, which the reader takes for a copy at a time. Returns where this one begins. */
+static size_t begin_event(struct stream *stream, const char *name)
+{
+    pthread_mutex_lock(&stream->lock);
+    drop_sent(stream);
+    stream->text.exhausted = false; /* there may be memory again */
+    size_t begin = stream->text.used;
+    if (stream->form == STREAM_EVENTS)
+        buffer_printf(&stream->text, "event: %s\ndata: ", name);
+    return begin;
+}
+
+static void end_event(struct stream *stream)
+{
+    stream->last_ns = clock_ns();
+    wake_reader(stream);
+    pthread_mutex_unlock(&stream->lock);
+}
+
+void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n)
+{
+    struct stream *stream = p->request->stream;
+    const struct batch *batch = &p->batch;
+    size_t begin = begin_event(stream, "outputs");
+    struct buffer *out = &stream->text;
+    buffer_printf(out, "{\"row\": %zu, \"timestep\": %zu, \"outputs\": [", b, timestep);
+    if (batch->tokens)
+        buffer_tokens(out, values, n);
+    for (size_t i = 0; !batch->tokens && i < n; i++) {
+        buffer_text(out, i ? "," : "");
+        buffer_floats(out, values + i * batch->output.width, batch->output.width, &p->finite);
+    }
+    buffer_text(out, stream->form == STREAM_EVENTS ? "]}\n\n" : "]}\n");
+    if (out->exhausted)
+        failure_overloaded(&p->failure);
+    if (!p->finite && !p->request->model->allow_nonfinite)
+        prediction_nonfinite(p, b);
+    if (p->failure.status) /* nothing of it */
+        out->used = begin;
+    end_event(stream);
+}
+
+void stream_done(struct prediction *p, void (*write)(struct prediction *p, struct buffer *out))
+{
+    struct stream *stream = p->request->stream;
+    struct buffer *out = &p->request->answer;
+    if (!p->failure.status) {
+        write(p, out);
+        if (!p->finite && !p->request->model->allow_nonfinite)
+            prediction_nonfinite(p, SIZE_MAX);
+        else if (out->too_large || out->exhausted)
+            failure_overloaded(&p->failure);
+    }
+    size_t error_bytes = p->failure.status ? request_write_error(p->request, &p->failure) : 0;
+    begin_event(stream, p->failure.status ? "error" : "done");
+    if (p->failure.status)
+        buffer_bytes(&stream->text, p->request->error, error_bytes - 1); /* without its end of line */
+    else
+        buffer_bytes(&stream->text, out->text, out->used);
+    buffer_text(&stream->text, stream->form == STREAM_EVENTS ? "\n\n" : "\n");
+    stream->ended = true;
+    end_event(stream);
+}
+
+/* Under the lock. */
+static bool is_full(const struct stream *stream)
+{
+    return !stream->reader_gone && stream->text.used - stream->sent > HIGH_BYTES;
+}
+
+bool stream_is_full(struct stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    bool full = is_full(stream);
+    pthread_mutex_unlock(&stream->lock);
+    return full;
+}
+
+bool stream_waits(struct stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    stream->writer_waits = is_full(stream);
+    bool waits = stream->writer_waits;
+    pthread_mutex_unlock(&stream->lock);
+    return waits;
+}
+
+bool stream_writer_leaves(struct stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    stream->ended = stream->writer_gone = true;
+    bool last = stream->reader_gone;
+    wake_reader(stream);
+    pthread_mutex_unlock(&stream->lock);
+    return last;
+}
+
+bool stream_is_deserted(struct stream *stream, bool (*gone)(struct request *request))
+{
+    pthread_mutex_lock(&stream->lock);
+    bool deserted = stream->reader_gone || gone(stream->request);
+    pthread_mutex_unlock(&stream->lock);
+    return deserted;
+}
+
+/* ---- the I/O thread's side ---- */
+
+ssize_t stream_read(struct stream *stream, char *out, size_t size, void (*suspend)(struct request *request))
+{
+    pthread_mutex_lock(&stream->lock);
+    size_t there = stream->text.used - stream->sent, n = there < size ? there : size;
+    if (n) {
+        memcpy(out, stream->text.text + stream->sent, n);
+        stream->sent += n;
+        stream->taken += n;
+    } else if (!stream->ended) {
+        stream->reader_waits = true;
+        suspend(stream->request);
+    }
+    ssize_t result = n || !stream->ended ? (ssize_t)n : -1;
+    bool go = writer_may_go(stream, false);
+    pthread_mutex_unlock(&stream->lock);
+    if (go)
+        queue_again(stream);
+    return result;
+}
+
+bool stream_reader_leaves(struct stream *stream)
+{
+    pthread_mutex_lock(&stream->lock);
+    stream->reader_gone = true;
+    bool last = stream->writer_gone, go = writer_may_go(stream, true);
+    pthread_mutex_unlock(&stream->lock);
+    if (go)
+        queue_again(stream);
+    return last;
+}

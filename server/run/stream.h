@@ -1,0 +1,91 @@
+/* An answer that goes out while it is made: events of a worker, read by the I/O thread. What lies between them is bounded:
+   a worker puts a prediction aside whose reader is slow. */
+#ifndef SERVER_RUN_STREAM_H
+#define SERVER_RUN_STREAM_H
+
+#include "server/base/failure.h"
+#include "server/codec/buffer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct prediction;
+struct request;
+
+/* What is put into one event at most, roughly, as numbers. */
+enum { STREAM_EVENT_FLOATS = 4096 };
+
+enum stream_form { STREAM_NONE, STREAM_EVENTS, STREAM_LINES }; /* text/event-stream, application/x-ndjson */
+
+struct stream {
+    struct streams *all;
+    struct stream *next, **self;
+    struct request *request;
+    enum stream_form form;
+    pthread_mutex_t lock; /* guards all below; taken under that of `all`; under it the connections' alone */
+    struct buffer text;   /* only the worker lets it grow */
+    size_t sent;          /* of it, which the reader has taken */
+    uint64_t taken;       /* bytes, by the reader, since the beginning */
+    bool begun, ended;
+    bool reader_waits; /* the connection is suspended until something comes */
+    bool writer_waits; /* the prediction is put aside until there is room */
+    bool reader_gone, writer_gone;
+    int64_t last_ns; /* when something was written */
+};
+
+/* Those of a server. */
+struct streams {
+    pthread_mutex_t lock; /* guards the list; under it a stream's and the pool's */
+    struct stream *first;
+    atomic_size_t n;
+};
+
+void streams_init(struct streams *streams);
+void streams_close(struct streams *streams);
+
+/* Of ns of workers' time, those that streams leave to the other requests. */
+int64_t streams_leave(const struct streams *streams, int64_t ns);
+
+/* Write a heartbeat where nothing was written since then; all: let those that are put aside go on, to their end. */
+void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all);
+
+/* ---- the worker's side ---- */
+
+/* The answer of a request becomes a stream; false with *failure set when out of memory, or when there are too many. */
+bool stream_open(struct request *request, enum stream_form form, struct failure *failure);
+
+/* The head of the answer can go out, if it has not; from now on errors are events. */
+void stream_begin(struct stream *stream);
+
+/* n outputs of row b, from this timestep on, batch->output.width floats each; p->failure is set where they cannot go. */
+void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n);
+/* The last event: what write puts into out, an object; or the failure. */
+void stream_done(struct prediction *p, void (*write)(struct prediction *p, struct buffer *out));
+
+/* Whether the reader is so far behind that no more should be written now. */
+bool stream_is_full(struct stream *stream);
+/* The same, but then the request is queued again when it is not,
+   perhaps at once, and its prediction must not be touched. */
+bool stream_waits(struct stream *stream);
+
+/* No more will be written. True: the reader has gone before, so the request is the caller's to free. */
+bool stream_writer_leaves(struct stream *stream);
+
+/* Whether there is no reader any more. gone: looks at its socket. */
+bool stream_is_deserted(struct stream *stream, bool (*gone)(struct request *request));
+
+/* ---- the I/O thread's side ---- */
+
+/* Up to size bytes into out; 0: nothing is there yet, and `suspend` has been called, after which the request's `wake` will be;
+   below 0: the end. */
+ssize_t stream_read(struct stream *stream, char *out, size_t size, void (*suspend)(struct request *request));
+
+/* There is no reader any more. True: the worker is through, so the request is the caller's to free. */
+bool stream_reader_leaves(struct stream *stream);
+
+/* By whoever frees the request. */
+void stream_close(struct stream *stream);
+
+#endif

@@ -1,0 +1,19 @@
+/* How a worker's time is shared between streams, which may be endless, and all other requests. */
+#ifndef SERVER_RUN_TIME_SHARE_H
+#define SERVER_RUN_TIME_SHARE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* All zeros at first. */
+struct time_share {
+    int64_t credit_ns; /* time that the others have had more than streams, within bounds */
+};
+
+/* The others have run for others_ns (0: there were none). True: streams have their turn now. */
+bool time_share_turn(struct time_share *share, int64_t others_ns);
+
+/* And have run. */
+void time_share_took(struct time_share *share, int64_t streams_ns);
+
+#endif

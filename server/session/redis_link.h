@@ -1,0 +1,54 @@
+/* A connection to Redis in its protocol RESP2: commands are gathered and sent in one go, replies come one after the
+   other. hiredis is not used: version 0.14, Debian 12's, ends the process when an allocation fails. */
+#ifndef SERVER_SESSION_REDIS_LINK_H
+#define SERVER_SESSION_REDIS_LINK_H
+
+#include "redis_trouble.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum redis_type { REDIS_STATUS, REDIS_ERROR, REDIS_STRING, REDIS_NIL, REDIS_OTHER };
+
+/* str is followed by a NUL byte, and stays until the next reply is asked for. */
+struct redis_reply {
+    enum redis_type type;
+    const char *str;
+    size_t len;
+};
+
+struct redis_link {
+    int fd;
+    char *out; /* commands that are to be sent */
+    size_t out_used, out_room;
+    char *in; /* what has come: replies from in_at on */
+    size_t in_at, in_used, in_room;
+    size_t most_bytes;       /* of a reply */
+    enum redis_trouble kind; /* of error */
+    char error[128];         /* why the last call failed */
+};
+
+/* A link that is not connected. NULL when out of memory. */
+struct redis_link *redis_link_new(size_t most_bytes);
+
+/* Connect to an address in numbers, or to the path of a socket (port 0), within connect_ms; later calls give up when no
+   byte comes or goes for operation_ms. */
+bool redis_link_connect(struct redis_link *link, const char *address, int port, int connect_ms, int operation_ms);
+
+/* NULL is fine. */
+void redis_link_close(struct redis_link *link);
+
+/* Add a command to those that are to be sent; bytes NULL: the arguments are texts. False when out of memory. */
+bool redis_link_append(struct redis_link *link, size_t n, const char *const *arguments, const size_t *bytes);
+
+/* Send them all before the deadline (clock_ns). False when the connection is of no use any more. */
+bool redis_link_send(struct redis_link *link, int64_t deadline_ns);
+
+/* The next reply. False after an error, a time-out, or bytes that are none: the connection is of no use any more. */
+bool redis_link_reply(struct redis_link *link, struct redis_reply *reply, int64_t deadline_ns);
+
+/* Whether the peer is there and has not sent what nobody asked for. Memory of a large round is given back. */
+bool redis_link_idles(struct redis_link *link);
+
+#endif

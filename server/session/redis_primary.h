@@ -1,0 +1,39 @@
+/* The connection to the Redis that takes writes: found by name, greeted, tried out. Errors have a kind (for metrics and
+   for what is to be done) and words (for the log). After any error but those of a single key the connection is dropped, so
+   no reply can be taken for that of another command. */
+#ifndef SERVER_SESSION_REDIS_PRIMARY_H
+#define SERVER_SESSION_REDIS_PRIMARY_H
+
+#include "config/redis_url.h"
+#include "redis_link.h"
+#include "resolve.h"
+
+struct redis_primary {
+    struct redis_url url;
+    const char *script;
+    const char *probe_key;     /* tried out with the script: a key that is never used */
+    const atomic_bool *ending; /* give up soon */
+    size_t most_bytes;         /* of a reply */
+
+    struct redis_link *link; /* NULL: not connected */
+    char sha[41];            /* of the script */
+    struct lookup *lookup;   /* that has not ended yet */
+    enum redis_trouble kind; /* of the last error */
+    char words[160];         /* of the last error; printable */
+};
+
+/* Resolve the name, connect to its first address that takes writes. False: kind and words say why not. */
+bool redis_primary_open(struct redis_primary *primary);
+
+/* Drop the connection because of what it has answered. Returns false. */
+bool redis_primary_fail(struct redis_primary *primary, enum redis_trouble kind, const char *words);
+
+/* Drop the connection because the last call to its link has failed. Returns false. */
+bool redis_primary_fail_link(struct redis_primary *primary);
+
+/* Whether it is there still. Between rounds there is nothing to be read from it but its end. */
+bool redis_primary_is_open(struct redis_primary *primary);
+
+void redis_primary_close(struct redis_primary *primary);
+
+#endif

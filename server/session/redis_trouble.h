@@ -1,0 +1,37 @@
+/* Kinds of what goes wrong with Redis: labels of metrics, and what decides on what is to be done. */
+#ifndef SERVER_SESSION_REDIS_TROUBLE_H
+#define SERVER_SESSION_REDIS_TROUBLE_H
+
+enum redis_trouble {
+    TROUBLE_RESOLVE,  /* the name has no address */
+    TROUBLE_CONNECT,  /* nobody is there */
+    TROUBLE_TIMEOUT,  /* no answer in time */
+    TROUBLE_LOST,     /* the connection ended */
+    TROUBLE_PROTOCOL, /* this is no Redis */
+    TROUBLE_MEMORY,   /* of this process */
+    /* the first word of what Redis says */
+    TROUBLE_OOM,
+    TROUBLE_NOSCRIPT,
+    TROUBLE_WRONGTYPE,
+    TROUBLE_READONLY,
+    TROUBLE_LOADING,
+    TROUBLE_MASTERDOWN,
+    TROUBLE_NOAUTH,
+    TROUBLE_WRONGPASS,
+    TROUBLE_NOPERM,
+    TROUBLE_MISCONF,
+    TROUBLE_MOVED,
+    TROUBLE_CLUSTERDOWN,
+    TROUBLE_NOREPLICAS,
+    TROUBLE_BUSY,
+    TROUBLE_OTHER,
+    TROUBLE_KINDS,
+};
+
+/* "readonly": the label of metrics. */
+const char *redis_trouble_name(enum redis_trouble kind);
+
+/* What kind of error Redis's words are. */
+enum redis_trouble redis_trouble_of(const char *words);
+
+#endif

@@ -1,0 +1,131 @@
+/* Sessions in the memory of this process. Only those that have expired make room for others. */
+#include "server/base/clock.h"
+#include "server/base/metrics.h"
+#include "session_store.h"
+#include "session_table.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+struct session_memory {
+    struct session_store store;
+    pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
+    struct session_table table;
+    size_t max_sessions, max_bytes;
+    int64_t ttl_ns;
+    uint64_t expired, refused;
+};
+
+/* Under the lock. */
+static void drop_expired(struct session_memory *memory, int64_t now)
+{
+    struct session_table *table = &memory->table;
+    for (; table->oldest && table->oldest->used_ns + memory->ttl_ns <= now; memory->expired++)
+        session_table_remove(table, table->oldest);
+}
+
+/* Under the lock: whether there is room for a record in the place of entry (NULL: a new one). */
+static bool has_room(const struct session_memory *memory, const struct session_entry *entry,
+                     const struct session_op *op)
+{
+    const struct session_table *table = &memory->table;
+    size_t less = entry ? session_table_cost(op->id, entry->record) : 0, cost = session_table_cost(op->id, op->record);
+    return (entry || table->count < memory->max_sessions) && cost <= memory->max_bytes &&
+           table->bytes - less <= memory->max_bytes - cost;
+}
+
+static enum session_result save(struct session_memory *memory, struct session_entry *entry, const struct session_op *op,
+                                int64_t now)
+{
+    if (!op->record) {
+        if (entry)
+            session_table_remove(&memory->table, entry);
+        return SESSION_DONE;
+    }
+    if (has_room(memory, entry, op) && session_table_put(&memory->table, op->id, op->record, now))
+        return SESSION_DONE;
+    memory->refused++;
+    return SESSION_FULL;
+}
+
+static bool submit(struct session_store *store, struct session_op *op)
+{
+    struct session_memory *memory = (struct session_memory *)store;
+    int64_t now = clock_ns();
+    pthread_mutex_lock(&memory->lock);
+    drop_expired(memory, now);
+    struct session_entry *entry = session_table_find(&memory->table, op->id);
+    bool expected = op->kind == SESSION_LOAD || (entry ? entry->record->head.tag : 0) == op->expected;
+    if (op->kind == SESSION_SAVE && expected) {
+        op->found = NULL;
+        op->result = save(memory, entry, op, now);
+    } else {
+        op->found = entry ? session_record_use(entry->record) : NULL;
+        op->result = expected ? SESSION_DONE : SESSION_CONFLICT;
+    }
+    pthread_mutex_unlock(&memory->lock);
+    return true;
+}
+
+static size_t expire(struct session_store *store)
+{
+    struct session_memory *memory = (struct session_memory *)store;
+    pthread_mutex_lock(&memory->lock);
+    drop_expired(memory, clock_ns());
+    size_t bytes = memory->table.bytes;
+    pthread_mutex_unlock(&memory->lock);
+    return bytes;
+}
+
+static void limit(struct session_store *store, size_t bytes)
+{
+    struct session_memory *memory = (struct session_memory *)store;
+    pthread_mutex_lock(&memory->lock);
+    memory->max_bytes = bytes;
+    pthread_mutex_unlock(&memory->lock);
+}
+
+static void write_metrics(struct session_store *store, struct buffer *out)
+{
+    struct session_memory *memory = (struct session_memory *)store;
+    pthread_mutex_lock(&memory->lock);
+    drop_expired(memory, clock_ns());
+    size_t count = memory->table.count, bytes = memory->table.bytes;
+    uint64_t expired = memory->expired, refused = memory->refused;
+    pthread_mutex_unlock(&memory->lock);
+    metrics_value(out, "sessions", "gauge", "Sessions with stored states.", (double)count);
+    metrics_value(out, "session_bytes", "gauge", "Memory of stored sessions.", (double)bytes);
+    metrics_value(out, "sessions_expired_total", "counter", "Sessions that ended unused.", (double)expired);
+    metrics_value(out, "sessions_refused_total", "counter", "Steps refused for want of room.", (double)refused);
+}
+
+static const char *no_trouble(struct session_store *store)
+{
+    (void)store;
+    return NULL;
+}
+
+static void close_memory(struct session_store *store)
+{
+    struct session_memory *memory = (struct session_memory *)store;
+    session_table_close(&memory->table);
+    pthread_mutex_destroy(&memory->lock);
+    free(memory);
+}
+
+static const struct session_store_class class = {submit, expire, limit, write_metrics, no_trouble, NULL, close_memory};
+
+struct session_store *session_memory_open(const struct settings *settings)
+{
+    struct session_memory *memory = calloc(1, sizeof *memory);
+    if (!memory || !session_table_open(&memory->table)) {
+        free(memory);
+        return NULL;
+    }
+    memory->store.class = &class;
+    memory->max_sessions = (size_t)settings->session_max;
+    memory->max_bytes = (size_t)settings->session_max_bytes;
+    memory->ttl_ns = settings->session_ttl_s * 1000 * NS_PER_MS;
+    pthread_mutex_init(&memory->lock, NULL);
+    return &memory->store;
+}

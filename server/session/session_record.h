@@ -1,0 +1,65 @@
+/* What is kept of a session: its states after a step, whose they are, and the answer of that step. One block of bytes,
+   the same in memory and in a store outside the process. */
+#ifndef SERVER_SESSION_SESSION_RECORD_H
+#define SERVER_SESSION_SESSION_RECORD_H
+
+#include "config/model.h"
+
+#include <stdatomic.h>
+
+enum { SESSION_ID_BYTES = 256, SESSION_MODEL_BYTES = 104 };
+
+/* The first bytes of a record, as they are stored (little-endian). */
+struct session_head {
+    char magic[8];               /* "cellses1": the last character is the version of this format */
+    uint64_t checksum;           /* XXH3 of all that follows, seeded with that of the session's id */
+    uint64_t tag;                /* a number that no other record has: compare-and-set compares it */
+    uint64_t step;               /* requests applied so far */
+    int64_t created_ms, used_ms; /* since 1970 */
+    struct digest digest;
+    char model[SESSION_MODEL_BYTES];
+    uint64_t rows, state_floats; /* of a row */
+    /* the answer of the last step: kept where that carried its number */
+    uint64_t has_answer, answer_form, answer_width, answer_floats; /* form: of session.c */
+};
+
+/* Immutable once it is shared; whoever holds a use may read it. */
+struct session_record {
+    atomic_size_t uses;
+    size_t bytes; /* of what is stored: head and data */
+    struct session_head head;
+    unsigned char
+        data[]; /* [rows][state_floats] float, [rows] uint64 timesteps of the answer, [answer_floats] float, [rows]
+                             bytes: whether a timestep has been taken */
+};
+
+/* A record with one use, its head copied (the magic and the checksum are set by session_record_seal), its data to be
+   filled; NULL when out of memory, or when its sizes do not fit a size_t. */
+struct session_record *session_record_new(const struct session_head *head);
+
+enum session_reading {
+    RECORD_GOOD,
+    RECORD_DAMAGED,      /* no record of this session, whatever these bytes are */
+    RECORD_OTHER_FORMAT, /* a record of another version of this program; its format is in the first 8 bytes */
+    RECORD_NO_MEMORY,
+};
+/* The same from stored bytes, whatever they are. *record is NULL unless they are good. */
+enum session_reading session_record_read(const void *bytes, size_t n, const char *id, struct session_record **record);
+/* Bytes that the record takes which begins with these n; 0: none does. */
+size_t session_record_bytes(const void *start, size_t n);
+/* Once it is filled: ready to be stored and shared. */
+void session_record_seal(struct session_record *record, const char *id);
+
+struct session_record *session_record_use(struct session_record *record);
+void session_record_release(struct session_record *record); /* NULL is fine */
+
+/* The parts of the data. */
+float *session_record_states(struct session_record *record);
+uint64_t *session_record_steps(struct session_record *record);
+float *session_record_answer(struct session_record *record);
+unsigned char *session_record_stepped(struct session_record *record);
+
+/* A tag that no other record has. */
+uint64_t session_tag(void);
+
+#endif

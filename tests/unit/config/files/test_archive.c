@@ -1,0 +1,166 @@
+#include "config/files/archive.h"
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <hdf5.h>
+#include <unistd.h>
+#include <zip.h>
+
+static struct problems problems;
+static const char path[] = "/tmp/cellserve-archive-test";
+
+static bool read_archive(const char *file, struct tensor_set *set)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    bool good = archive_open(set, fd, "f", &problems);
+    close(fd);
+    return good;
+}
+
+static void refused(const char *line)
+{
+    struct tensor_set set;
+    assert_false(read_archive(path, &set));
+    assert_int_equal(problems.n_errors, 1);
+    if (!strstr(problems.errors[0], line))
+        fail_msg("no \"%s\" but \"%s\"", line, problems.errors[0]);
+    problems_close(&problems);
+}
+
+static void write_bytes(const void *bytes, size_t n)
+{
+    FILE *file = fopen(path, "wb");
+    fwrite(bytes, 1, n, file);
+    fclose(file);
+}
+
+/* A zip archive of entries, each a name and n bytes. */
+struct entry {
+    const char *name;
+    const void *bytes;
+    size_t n;
+};
+
+static void write_zip(const struct entry *entries, size_t n)
+{
+    zip_t *zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, NULL);
+    for (size_t i = 0; i < n; i++)
+        assert_true(zip_file_add(zip, entries[i].name, zip_source_buffer(zip, entries[i].bytes, entries[i].n, 0), 0) >=
+                    0);
+    assert_int_equal(zip_close(zip), 0);
+}
+
+static void keras_files_become_named_tensors(void **state)
+{
+    (void)state;
+    struct tensor_set set;
+    assert_true(read_archive(SOURCE_DIR "/tests/fixtures/file_keras3_keras_rnn_stacked/model.keras", &set));
+    assert_string_equal(tensor_set_text(&set, "naming"), "group");
+    assert_string_equal(tensor_set_text(&set, "keras_version"), "3.15.1");
+    assert_non_null(strstr(tensor_set_text(&set, "config"), "StackedRNNCells"));
+    const struct named_tensor *kernel = tensor_set_find(&set, "layers/rnn/cell/cells/lstm_cell/vars/0");
+    assert_non_null(kernel);
+    assert_int_equal(kernel->shape[0], 4);
+    assert_non_null(tensor_floats_in_place(kernel));
+    tensor_set_close(&set);
+    assert_true(read_archive(SOURCE_DIR "/tests/fixtures/file_keras2_h5_rnn_stacked/model.h5", &set));
+    assert_string_equal(tensor_set_text(&set, "naming"), "position");
+    assert_string_equal(tensor_set_text(&set, "keras_version"), "2.15.0");
+    assert_non_null(strstr(set.tensors[0].name, "000000 rnn"));
+    tensor_set_close(&set);
+}
+
+static void damaged_files_are_refused(void **state)
+{
+    (void)state;
+    static const char json[] = "{}";
+    enum { BOMB = 100000000 };
+    unsigned char *zeros = calloc(BOMB, 1);
+    write_bytes("hello", 5);
+    refused("f: it is neither an HDF5 file nor a zip archive");
+    write_bytes("", 0);
+    refused("f: it is empty");
+    write_bytes("PK\3\4 and nothing else", 22);
+    refused("f: the archive is damaged or cut short");
+    write_bytes("\x89HDF\r\n\x1a\n and nothing else", 25);
+    refused("f: the HDF5 library cannot open it");
+    write_zip((struct entry[]){{"x/data.pkl", json, 2}}, 1);
+    refused("this is a file of torch.save, whose pickles can hold code; save model.state_dict() with safetensors");
+    write_zip((struct entry[]){{"config.json", json, 2}, {"metadata.json", json, 2}}, 2);
+    refused("the archive has no model.weights.h5");
+    write_zip((struct entry[]){{"config.json", json, 2}, {"metadata.json", json, 2}, {"model.weights.npz", json, 2}},
+              3);
+    refused("its weights are pickled");
+    write_zip((struct entry[]){{"config.json", json, 2}, {"metadata.json", json, 2}, {"model.weights.h5", zeros, BOMB}},
+              3);
+    refused("its entry model.weights.h5 unpacks to 100000000 bytes; at most ");
+    free(zeros);
+    write_zip((struct entry[]){{"a.txt", json, 2}}, 1);
+    refused("its entry a.txt is no array");
+}
+
+/* A group that holds itself, a link out of the file, a tensor of a terabyte that takes no room. */
+static void hostile_hdf5_is_refused(void **state)
+{
+    (void)state;
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t layers = H5Gcreate2(file, "layers", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    H5Lcreate_hard(file, "layers", layers, "again", H5P_DEFAULT, H5P_DEFAULT);
+    H5Lcreate_hard(file, "layers", layers, "and_again", H5P_DEFAULT, H5P_DEFAULT);
+    H5Fclose(file);
+    H5Gclose(layers);
+    refused("its groups lie too deep");
+    file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    layers = H5Gcreate2(file, "layers", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    H5Lcreate_external("/etc/passwd", "/", layers, "out", H5P_DEFAULT, H5P_DEFAULT);
+    H5Gclose(layers);
+    H5Fclose(file);
+    refused("layers/out is no hard link");
+    file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    layers = H5Gcreate2(file, "layers", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t vars = H5Gcreate2(layers, "vars", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t list = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(2, (hsize_t[]){1 << 20, 1 << 20}, NULL);
+    H5Pset_chunk(list, 2, (hsize_t[]){1024, 1024});
+    hid_t dataset = H5Dcreate2(vars, "0", H5T_IEEE_F32LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+    H5Dclose(dataset);
+    H5Sclose(space);
+    H5Pclose(list);
+    H5Gclose(vars);
+    H5Gclose(layers);
+    H5Fclose(file);
+    refused("tensor layers/vars/0 is far larger than the file");
+    file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    H5Fclose(file);
+    refused("this HDF5 file holds no weights of Keras");
+}
+
+static void a_helper_that_fails_is_reported(void **state)
+{
+    (void)state;
+    write_bytes("x", 1);
+    archive_set_program("/nonexistent/cellserve");
+    refused("the process that reads it cannot be started");
+    refused("/nonexistent/cellserve is not there; mount /proc");
+    archive_set_program("/bin/true"); /* says that all is well, and hands nothing over */
+    refused("not a safetensors file");
+    archive_set_program("/bin/ls"); /* does not know the argument */
+    refused("the process that read it ended with status 2");
+    archive_set_program(BINARY);
+}
+
+static int clean(void **state)
+{
+    (void)state;
+    unlink(path);
+    return 0;
+}
+
+int main(void)
+{
+    archive_set_program(BINARY);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keras_files_become_named_tensors), cmocka_unit_test(damaged_files_are_refused),
+        cmocka_unit_test(hostile_hdf5_is_refused), cmocka_unit_test(a_helper_that_fails_is_reported)};
+    return cmocka_run_group_tests(tests, NULL, clean);
+}

@@ -1,0 +1,111 @@
+#include "config/files/confine.h"
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
+enum { REFUSED = 3, WENT_THROUGH = 4, NOT_CONFINED = 5 };
+
+/* What a confined process becomes of doing it: an exit code, or 128 + the signal that ended it. */
+static int confined(void (*probe)(void))
+{
+    pid_t pid = fork();
+    if (!pid) {
+        char missing[64];
+        const struct confine_limits limits = {.memory_bytes = (size_t)1 << 33, .file_bytes = 1 << 20, .cpu_seconds = 5};
+        confine(&limits, missing, sizeof missing);
+        if (strstr(missing, "seccomp"))
+            _exit(NOT_CONFINED);
+        probe();
+        _exit(WENT_THROUGH);
+    }
+    int status = 0;
+    assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void open_file(void)
+{
+    if (open("/etc/passwd", O_RDONLY) < 0)
+        _exit(REFUSED);
+}
+
+static void create_file(void)
+{
+    if (open("/tmp/cellserve-probe", O_CREAT | O_WRONLY, 0600) < 0)
+        _exit(REFUSED);
+}
+
+static void open_by_openat2(void)
+{
+    const unsigned long long how[3] = {0};
+    syscall(SYS_openat2, -100, "/etc/passwd", how, sizeof how);
+}
+
+static void connect_somewhere(void)
+{
+    socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static void run_a_program(void)
+{
+    execl("/bin/true", "true", (char *)NULL);
+}
+
+static void start_a_process(void)
+{
+    fork();
+}
+
+static void start_a_thread(void)
+{
+    syscall(SYS_clone, 0x10f00, NULL, NULL, NULL, 0);
+}
+
+static void signal_another(void)
+{
+    kill(getppid(), 0);
+}
+
+static void work_in_memory(void)
+{
+    char *p = calloc(1 << 22, 1);
+    p[1 << 20] = 1;
+    free(p);
+}
+
+static void nothing_else_is_left(void **state)
+{
+    (void)state;
+    static void (*const fatal[])(void) = {open_by_openat2, connect_somewhere, run_a_program,
+                                          start_a_process, start_a_thread,    signal_another};
+    if (SANITIZED || confined(work_in_memory) == NOT_CONFINED) /* sanitizers' own system calls are not on the list */
+        skip();
+    assert_int_equal(confined(open_file), REFUSED);
+    assert_int_equal(confined(create_file), REFUSED);
+    for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
+        assert_int_equal(confined(fatal[i]), 128 + SIGSYS);
+}
+
+static void memory_is_left(void **state)
+{
+    (void)state;
+    int end = confined(work_in_memory);
+    assert_true(end == WENT_THROUGH || end == NOT_CONFINED);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(memory_is_left), cmocka_unit_test(nothing_else_is_left)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

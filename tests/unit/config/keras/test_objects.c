@@ -1,0 +1,93 @@
+#include "config/keras/objects.h"
+#include "tests/unit/unit.h"
+
+static struct problems problems;
+
+static struct activation activation(const char *text, int major)
+{
+    bool failed = false;
+    struct keras_reader reader = {.file = "m.json", .keras_major = major, .problems = &problems, .failed = &failed};
+    struct activation out = {.kind = ACT_TANH};
+    json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
+    keras_activation(&reader, json, "/a", &out);
+    json_decref(json);
+    return out;
+}
+
+static struct initializer initializer(const char *text)
+{
+    bool failed = false;
+    struct keras_reader reader = {.file = "m.json", .keras_major = 2, .problems = &problems, .failed = &failed};
+    struct initializer out = {.kind = INIT_ZEROS};
+    json_t *json = json_loads(text, JSON_DECODE_ANY, NULL);
+    keras_initializer(&reader, json, "/i", &out);
+    json_decref(json);
+    return out;
+}
+
+static void activations_in_all_spellings(void **state)
+{
+    (void)state;
+    assert_int_equal(activation("null", 2).kind, ACT_LINEAR);
+    assert_int_equal(activation("\"relu\"", 2).kind, ACT_RELU);
+    assert_int_equal(activation("\"hard_sigmoid\"", 2).kind, ACT_HARD_SIGMOID);
+    assert_int_equal(activation("\"hard_sigmoid\"", 3).kind, ACT_HARD_SIGMOID_V3);
+    assert_int_equal(activation("{\"module\": \"builtins\", \"class_name\": \"function\", \"config\": \"gelu\", "
+                                "\"registered_name\": \"function\"}",
+                                3)
+                         .kind,
+                     ACT_GELU);
+    struct activation leaky = activation("{\"class_name\": \"LeakyReLU\", \"config\": {\"alpha\": 0.1}}", 2);
+    assert_int_equal(leaky.kind, ACT_LEAKY_RELU);
+    assert_true(leaky.alpha == 0.1f);
+    assert_true(activation("{\"class_name\": \"LeakyReLU\", \"config\": {}}", 2).alpha == 0.3f);
+    assert_true(activation("{\"class_name\": \"LeakyReLU\", \"config\": {\"negative_slope\": 0.5}}", 3).alpha == 0.5f);
+    struct activation relu = activation(
+        "{\"class_name\": \"ReLU\", \"config\": {\"max_value\": 6, \"threshold\": 1, \"negative_slope\": 0.25}}", 2);
+    assert_true(relu.kind == ACT_RELU && relu.max_value == 6 && relu.threshold == 1 && relu.alpha == 0.25f);
+    assert_true(isinf(activation("{\"class_name\": \"ReLU\", \"config\": {\"max_value\": null}}", 2).max_value));
+    assert_int_equal(activation("{\"class_name\": \"gelu\", \"config\": {\"approximate\": true}}", 2).kind,
+                     ACT_GELU_TANH);
+    assert_int_equal(activation("{\"class_name\": \"Activation\", \"config\": {\"activation\": \"selu\"}}", 2).kind,
+                     ACT_SELU);
+    assert_int_equal(problems.n_errors, 0);
+}
+
+static void initializers_in_all_spellings(void **state)
+{
+    (void)state;
+    assert_int_equal(initializer("\"zeros\"").kind, INIT_ZEROS);
+    assert_int_equal(initializer("{\"class_name\": \"Orthogonal\", \"config\": {\"gain\": 2.0, \"seed\": null}}").kind,
+                     INIT_ORTHOGONAL);
+    struct initializer in =
+        initializer("{\"class_name\": \"VarianceScaling\", \"config\": {\"scale\": 2, \"mode\": \"fan_out\", "
+                    "\"distribution\": \"uniform\", \"seed\": 4}}");
+    assert_true(in.scale == 2 && in.mode == FAN_OUT && in.distribution == DIST_UNIFORM && in.seeded && in.seed == 4);
+    assert_true(initializer("{\"class_name\": \"RandomNormal\", \"config\": {\"mean\": 1, \"stddev\": 3}}").b == 3);
+    assert_int_equal(problems.n_errors, 0);
+}
+
+static void unknown_ones_name_the_nearest(void **state)
+{
+    (void)state;
+    activation("\"rellu\"", 2);
+    initializer("\"glorot_unifrm\"");
+    activation("[1]", 2);
+    initializer("{\"class_name\": \"Constant\", \"config\": {\"value\": \"x\"}}");
+    assert_int_equal(problems.n_errors, 4);
+    assert_string_equal(problems.errors[0], "m.json: /a: unknown activation \"rellu\"; did you mean \"relu\"?");
+    assert_string_equal(problems.errors[1],
+                        "m.json: /i: unknown initializer glorot_unifrm; did you mean \"glorot_uniform\"?");
+    assert_string_equal(problems.errors[2],
+                        "m.json: /a: expected the name of an activation, or an object with a class_name, found a list");
+    assert_string_equal(problems.errors[3], "m.json: /i/config/value: expected a number, found a text");
+    problems_close(&problems);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(activations_in_all_spellings),
+                                       cmocka_unit_test(initializers_in_all_spellings),
+                                       cmocka_unit_test(unknown_ones_name_the_nearest)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,78 @@
+#include "tests/unit/unit.h"
+
+/* Every weight is found again at its packed place, and padding is zero. */
+static void check(size_t depth, size_t units, size_t gates, size_t lanes)
+{
+    struct packed p;
+    size_t columns = gates * units;
+    float *matrix = malloc(depth * columns * sizeof *matrix);
+    for (size_t i = 0; i < depth * columns; i++)
+        matrix[i] = (float)(i + 1);
+    assert_int_equal(packed_init(&p, matrix, depth, columns, 0, gates, units, lanes, PACKED_FLOAT32, NULL), RNN_OK);
+    double sum = 0;
+    size_t floats = depth * packed_columns(&p);
+    for (size_t i = 0; i < floats; i++)
+        sum += (double)packed_weight(&p, i);
+    double n = (double)(depth * columns);
+    assert_near(sum, n * (n + 1) / 2, 0);
+    /* z = e_k W for each k, by the plain kernels, reads the matrix's row k back */
+    if (lanes == 8) {
+        float *x = calloc(depth, sizeof *x), *z = malloc(packed_columns(&p) * sizeof *z), *zeros = packed_row(&p, NULL);
+        for (size_t k = 0; k < depth; k++) {
+            x[k] = 1;
+            vec_c.product(&p, vec_all(&p), 1, x, depth, zeros, 0, z);
+            for (size_t g = 0; g < gates; g++)
+                for (size_t u = 0; u < units; u++)
+                    assert_near((double)z[packed_column(&p, g, u)], (double)matrix[k * columns + g * units + u], 0);
+            x[k] = 0;
+        }
+        free(x);
+        free(z);
+        free(zeros);
+    }
+    packed_close(&p);
+    free(matrix);
+}
+
+static void weights_are_found_again(void **state)
+{
+    (void)state;
+    static const size_t units[] = {1, 7, 8, 9, 16, 33, 40};
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        for (size_t gates = 1; gates <= 4; gates++) {
+            check(5, units[i], gates, 8);
+            check(3, units[i], gates, 16);
+            check(3, units[i], gates, 0);
+        }
+}
+
+static void lanes_zero_is_keras_own_layout(void **state)
+{
+    (void)state;
+    static const float matrix[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    struct packed p;
+    assert_int_equal(packed_init(&p, matrix, 2, 6, 0, 2, 3, 0, PACKED_FLOAT32, NULL), RNN_OK);
+    assert_memory_equal(p.data, matrix, sizeof matrix);
+    packed_close(&p);
+    assert_null(p.data);
+}
+
+static void what_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    struct packed p = {0};
+    struct rnn_error error = {{0}};
+    float one = 1;
+    assert_int_equal(packed_init(&p, &one, SIZE_MAX / 8, 1, 0, 4, 1024, 8, PACKED_FLOAT32, &error), RNN_ENOMEM);
+    assert_true(error.text[0]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_are_found_again),
+        cmocka_unit_test(lanes_zero_is_keras_own_layout),
+        cmocka_unit_test(what_does_not_fit_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,314 @@
+/* Teams: what they compute has the bits of one thread, whoever comes when, and whoever leaves. */
+#include "tests/unit/unit.h"
+
+#include "core/team.h"
+#include "server/base/cpus.h"
+#include "server/run/pool.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#if defined(__SANITIZE_THREAD__)
+enum { ROUNDS = 2 };
+#else
+enum { ROUNDS = 20 };
+#endif
+enum { TIMESTEPS = 40, MAX_ROWS = 40, FEATURES = 5 };
+
+/* Rows of different lengths, some masked, through a layer with a team or without. */
+static void run(const struct rnn_recurrence *layer, size_t rows, struct team *team, float *states, float *outputs)
+{
+    static float inputs[MAX_ROWS][TIMESTEPS][FEATURES];
+    static unsigned char masks[MAX_ROWS][TIMESTEPS];
+    struct rnn_row all[MAX_ROWS], *order[MAX_ROWS];
+    struct arena arena = {0};
+    size_t bytes, width = layer->stack.output_size, elems = layer->stack.state_elems;
+    unsigned seed = 7;
+    memset(outputs, 0, rows * TIMESTEPS * width * sizeof *outputs);
+    for (size_t r = 0; r < rows; r++) {
+        for (size_t t = 0; t < TIMESTEPS; t++) {
+            masks[r][t] = (r * 31 + t * 17) % 7 > 0;
+            for (size_t f = 0; f < FEATURES; f++)
+                inputs[r][t][f] = unit_random(&seed);
+        }
+        for (size_t i = 0; i < elems; i++)
+            states[r * elems + i] = unit_random(&seed);
+        all[r] = (struct rnn_row){.inputs = inputs[r][0],
+                                  .timesteps = TIMESTEPS - r * 5 % 23,
+                                  .input_stride = FEATURES,
+                                  .mask = r % 3 ? NULL : masks[r],
+                                  .mask_stride = 1,
+                                  .states = states + r * elems,
+                                  .outputs = outputs + r * TIMESTEPS * width,
+                                  .output_stride = (ptrdiff_t)width,
+                                  .sequences = true};
+    }
+    assert_true(rnn_recurrence_scratch(layer, rows, &bytes) && arena_reserve(&arena, bytes));
+    const struct rnn_recurrence_means means = {.order = order, .arena = &arena, .team = team};
+    assert_true(rnn_recurrence_run(layer, all, rows, &means));
+    arena_close(&arena);
+}
+
+static struct rnn_cell_spec *stack_of(const struct cell_class *class, size_t units, size_t n, bool reset_after)
+{
+    struct rnn_cell_spec *cells[4];
+    for (size_t i = 0; i < n; i++) {
+        cells[i] = unit_leaf(class, i % 2 && units == 37 ? 20 : units);
+        cells[i]->reset_after = reset_after;
+        cells[i]->residuals = i % 2 && units != 37;
+    }
+    return unit_stack(cells, n);
+}
+
+static void check(const struct rnn_recurrence *layer, size_t rows, struct pool *pool)
+{
+    size_t n_states = rows * layer->stack.state_elems, n_outputs = rows * TIMESTEPS * layer->stack.output_size;
+    float *alone = malloc((n_states + n_outputs) * sizeof *alone),
+          *shared = malloc((n_states + n_outputs) * sizeof *alone);
+    run(layer, rows, NULL, alone, alone + n_states);
+    for (int round = 0; round < ROUNDS; round++) {
+        struct team team;
+        team_open(&team, &pool->host, pool->n_workers + 1);
+        run(layer, rows, &team, shared, shared + n_states);
+        team_close(&team);
+        for (size_t i = 0; i < n_states + n_outputs; i++)
+            if (memcmp(&alone[i], &shared[i], sizeof *alone))
+                fail_msg("%s(%zu) x %zu, %zu rows, round %d: %s %zu: %.9g, alone %.9g",
+                         layer->stack.cells[0].class->keras_name, layer->stack.cells[0].units, layer->stack.n_cells,
+                         rows, round, i < n_states ? "state" : "output", i < n_states ? i : i - n_states,
+                         (double)shared[i], (double)alone[i]);
+    }
+    free(alone);
+    free(shared);
+}
+
+static void teams_compute_what_one_thread_does(void **state)
+{
+    (void)state;
+    static const struct cell_class *const classes[] = {&cell_lstm, &cell_gru, &cell_simple_rnn, &cell_gru,
+                                                       &cell_peephole_lstm};
+    const struct vec_ops *vec;
+    struct pool pool;
+    assert_true(pool_start(&pool, 3, false, 4, 0));
+    for (size_t v = 0; (vec = vec_available(v)); v++)
+        for (size_t c = 0; c < sizeof classes / sizeof *classes; c++)
+            for (size_t k = 0; k < 4; k++) {
+                static const size_t units[] = {3, 37, 100, 150}, cells[] = {3, 2, 2, 1};
+                struct rnn_recurrence layer = {.return_sequences = true};
+                unit_build(&layer.stack, stack_of(classes[c], units[k], cells[k], c != 3), FEATURES, vec,
+                           1 / sqrt((double)units[k]));
+                check(&layer, 1, &pool);
+                check(&layer, 3, &pool);
+                check(&layer, 5, &pool);
+                check(&layer, MAX_ROWS, &pool);
+                rnn_stack_close(&layer.stack);
+            }
+    pool_stop(&pool);
+}
+
+/* ---- who comes, who goes ---- */
+
+struct count {
+    atomic_size_t members[TEAM_MAX_SEATS + 1], sum;
+};
+
+static void count_members(void *argument, struct team_member *me)
+{
+    struct count *count = argument;
+    atomic_fetch_add(&count->sum, me->index + 1);
+    team_meet(me);
+    size_t expected = me->members * (me->members + 1) / 2;
+    assert_int_equal(atomic_load(&count->sum), expected);
+    team_meet(me);
+    if (me->index == 0) {
+        atomic_fetch_add(&count->members[me->members], 1);
+        atomic_store(&count->sum, 0);
+    }
+}
+
+/* On one, no helper comes while the caller spins. */
+static void need_two_processors(void)
+{
+    if (cpus_available() < 2)
+        skip();
+}
+
+static void everybody_meets_everybody(void **state)
+{
+    (void)state;
+    need_two_processors();
+    struct pool pool;
+    struct count count = {0};
+    size_t jobs = 0;
+    assert_true(pool_start(&pool, 3, false, 4, 0));
+    /* beside other processes the pool may invite nobody for a while */
+    for (int i = 0; i < 50 || (jobs == count.members[1] && i < 20000); i++) {
+        struct team team;
+        team_open(&team, &pool.host, 4);
+        for (int k = 0; k < 40; k++, jobs++)
+            team_run(&team, 1e6, count_members, &count);
+        team_close(&team);
+        if (i % 10 == 0) /* long enough for the workers to fall asleep */
+            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
+    size_t with_help = 0, all = 0;
+    for (size_t m = 0; m <= TEAM_MAX_SEATS; m++) {
+        all += count.members[m];
+        with_help += m > 1 ? count.members[m] : 0;
+    }
+    print_message("%zu of %zu jobs had help\n", with_help, all);
+    assert_int_equal(all, jobs);
+    assert_true(with_help > 0);
+    pool_stop(&pool);
+}
+
+static void small_jobs_wake_nobody(void **state)
+{
+    (void)state;
+    struct pool pool;
+    struct count count = {0};
+    struct team team;
+    assert_true(pool_start(&pool, 2, false, 4, 0));
+    nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    team_open(&team, &pool.host, 3);
+    team_run(&team, 1000, count_members, &count);
+    team_close(&team);
+    assert_int_equal(count.members[1], 1);
+    team_run(NULL, 1e9, count_members, &count);
+    assert_int_equal(count.members[1], 2);
+    pool_stop(&pool);
+}
+
+/* A job in which everybody but the caller, or the caller alone, takes some microseconds. */
+struct late {
+    long microseconds;
+    size_t with_help;
+};
+
+static void come_late(void *argument, struct team_member *me)
+{
+    struct late *late = argument;
+    if (me->index || me->members == 1)
+        nanosleep(&(struct timespec){.tv_nsec = 1000 * late->microseconds}, NULL);
+    else
+        late->with_help++;
+}
+
+/* Whoever waited for helpers for long goes on alone, until so much work is done that it may try again. */
+static void long_waits_end_the_help_for_a_while(void **state)
+{
+    (void)state;
+    struct pool pool;
+    struct team team;
+    struct late late = {.microseconds = 20000};
+    need_two_processors();
+    assert_true(pool_start(&pool, 2, false, 4, 0));
+    team_open(&team, &pool.host, 3);
+    for (int i = 0; i < 1000 && !late.with_help; i++)
+        team_run(&team, 1e6, come_late, &late);
+    assert_int_equal(late.with_help, 1);
+    late = (struct late){.microseconds = 100};
+    for (int i = 0; i < 14; i++)
+        team_run(&team, 1e6, come_late, &late);
+    assert_int_equal(late.with_help, 0);
+    for (int i = 0; i < 1000 && !late.with_help; i++)
+        team_run(&team, 1e6, come_late, &late);
+    assert_int_equal(late.with_help, 1);
+    team_close(&team);
+    pool_stop(&pool);
+}
+
+/* A host of one thread that helps all the time, and a job of which it takes the longer share: the caller naps till then. */
+struct late_host {
+    struct team_host host;
+    struct team team;
+    pthread_t thread;
+    atomic_bool stop;
+    atomic_size_t asked_for, done, with_help;
+};
+
+static struct late_host *late_host_of(struct team_host *host)
+{
+    return (struct late_host *)((char *)host - offsetof(struct late_host, host));
+}
+
+static size_t one_is_coming(struct team_host *host, struct team *team, double nanoseconds)
+{
+    (void)host, (void)team, (void)nanoseconds;
+    return 1;
+}
+
+static void end_late_host(struct team_host *host, struct team *team)
+{
+    struct late_host *late = late_host_of(host);
+    (void)team;
+    atomic_store(&late->stop, true);
+    pthread_join(late->thread, NULL);
+}
+
+/* One nap till the share is done, and more only where the thread is kept from saying so. */
+static void nap_till_done(struct team_host *host, size_t times)
+{
+    struct late_host *late = late_host_of(host);
+    atomic_store(&late->asked_for, atomic_load(&late->with_help));
+    while (times == 1 && !atomic_load(&late->stop) && atomic_load(&late->done) < atomic_load(&late->asked_for))
+        nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
+static void *help_all_the_time(void *argument)
+{
+    struct late_host *late = argument;
+    while (!atomic_load(&late->stop)) {
+        size_t seat = team_enter(&late->team);
+        if (seat)
+            team_help(&late->team, seat);
+    }
+    return NULL;
+}
+
+/* The helper's share is done once the caller naps for it. */
+static void share_unequally(void *argument, struct team_member *me)
+{
+    struct late_host *late = argument;
+    if (me->members == 1)
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    else if (!me->index)
+        atomic_fetch_add(&late->with_help, 1);
+    else {
+        size_t job = atomic_load(&late->done) + 1;
+        while (atomic_load(&late->asked_for) < job)
+            team_pause();
+        atomic_store(&late->done, job);
+    }
+}
+
+/* Shares that take a little longer are no reason. */
+static void unequal_shares_keep_their_help(void **state)
+{
+    (void)state;
+    struct late_host late = {.host = {.invite = one_is_coming, .withdraw = end_late_host, .relax = nap_till_done}};
+    need_two_processors();
+    team_open(&late.team, &late.host, 2);
+    assert_int_equal(pthread_create(&late.thread, NULL, help_all_the_time, &late), 0);
+    bool stalled = false;
+    for (int i = 0; i < 20000 && atomic_load(&late.with_help) < 50; i++) {
+        team_run(&late.team, 20e6, share_unequally, &late);
+        stalled |= atomic_load(&late.team.stalled);
+    }
+    team_close(&late.team);
+    assert_int_equal(atomic_load(&late.with_help), 50);
+    assert_false(stalled);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(teams_compute_what_one_thread_does),
+        cmocka_unit_test(everybody_meets_everybody),
+        cmocka_unit_test(small_jobs_wake_nobody),
+        cmocka_unit_test(long_waits_end_the_help_for_a_while),
+        cmocka_unit_test(unequal_shares_keep_their_help),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,237 @@
+/* routes.c, request.c, metrics.c, log.c without a socket */
+#include "server/api/routes.h"
+#include "server/base/log.h"
+#include "server/run/server.h"
+#include "tests/unit/unit.h"
+
+#include <unistd.h>
+
+static struct settings settings;
+static struct model models[1];
+static struct model_entry entry = {.name = (char *)"m"};
+static struct slot slot;
+static struct server server;
+
+static void route(struct request *request, const char *method, const char *target)
+{
+    assert_true(request_init(request, &server, target));
+    snprintf(request->method, sizeof request->method, "%s", method);
+    route_request(request);
+}
+
+static void targets_find_their_routes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *target, *name;
+        int status;
+    } rows[] = {
+        {"GET", "/livez", "/livez", 0},
+        {"HEAD", "/livez?x=1", "/livez", 0},
+        {"POST", "/predict", "/predict", 0},
+        {"GET", "/predict", "/predict", 405},
+        {"DELETE", "/metrics", "/metrics", 405},
+        {"GET", "/v1/models", "/v1/models", 0},
+        {"GET", "/v1/models/m", "/v1/models/{m}", 0},
+        {"GET", "/v1/models/m/metadata", "/v1/models/{m}/metadata", 0},
+        {"GET", "/v1/models/m/versions/1/metadata", "/v1/models/{m}/metadata", 0},
+        {"POST", "/v1/models/m:step", "/v1/models/{m}:step", 0},
+        {"POST", "/v1/models/m/versions/1:step", "/v1/models/{m}:step", 0},
+        {"POST", "/v1/models/m/versions/12:step", "/v1/models/{m}:step", 404},
+        {"POST", "/v1/models/x:step", "/v1/models/{m}:step", 404},
+        {"GET", "/v1/models/m:step", "/v1/models/{m}:step", 405},
+        {"GET", "/v1/models//metadata", "other", 404},
+        {"GET", "/sessions/a:1.b~-", "GET /sessions/{id}", 0},
+        {"HEAD", "/sessions/a", "GET /sessions/{id}", 0},
+        {"PUT", "/sessions/a", "PUT /sessions/{id}", 0},
+        {"DELETE", "/sessions/a", "DELETE /sessions/{id}", 0},
+        {"POST", "/sessions/a", "GET /sessions/{id}", 405},
+        {"GET", "/sessions/", "other", 404},
+        {"GET", "/sessions/a/b", "other", 404},
+        {"GET", "/v1/models/%6D", "/v1/models/{m}", 0},
+        {"POST", "/%76%31/models/%6d%3astep", "/v1/models/{m}:step", 0},
+        {"GET", "http://host:80/livez", "/livez", 0},
+        {"GET", "https://host", "/", 0},
+        {"GET", "/sessions/a%3A1%7e", "GET /sessions/{id}", 0},
+        {"GET", "/sessions/a%2fb", "other", 400},
+        {"GET", "/sessions/a%00", "other", 400},
+        {"GET", "/sessions/a%1fb", "other", 400},
+        {"GET", "/sessions/a%7f", "other", 400},
+        {"GET", "/sessions/a%", "other", 400},
+        {"GET", "/sessions/a%2", "other", 400},
+        {"GET", "/sessions/a%x1", "other", 400},
+        {"GET", "/sessions/%%41", "other", 400},
+        {"GET", "/nothing", "other", 404},
+        {"GET", "", "other", 404},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct request request;
+        route(&request, rows[i].method, rows[i].target);
+        if (request.status != rows[i].status || strcmp(request.route->name, rows[i].name))
+            fail_msg("%s %s: %d %s", rows[i].method, rows[i].target, request.status, request.route->name);
+        request_close(&request);
+    }
+    static const struct {
+        const char *name, *target, *found;
+    } named[] = {
+        {"m", "/v2/models/stats", "/v2/models/stats"},
+        {"stats", "/v2/models/stats", "/v2/models/{m}"},
+        {"stats", "/v2/models/stats/stats", "/v2/models/{m}/stats"},
+        {"stats", "/v1/models/stats", "/v1/models/{m}"},
+    };
+    struct request request;
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        entry.name = (char *)(uintptr_t)named[i].name;
+        route(&request, "GET", named[i].target);
+        if (request.status || strcmp(request.route->name, named[i].found))
+            fail_msg("a model %s, %s: %d %s", named[i].name, named[i].target, request.status, request.route->name);
+        request_close(&request);
+    }
+    entry.name = (char *)"m";
+    char *longer = malloc(5000);
+    memset(longer, 'a', 4999);
+    memcpy(longer, "/v1/models/", 11);
+    longer[4999] = 0;
+    route(&request, "GET", longer);
+    assert_int_equal(request.status, 404);
+    request_close(&request);
+    free(longer);
+}
+
+static void error_answers_are_json_whatever_is_in_them(void **state)
+{
+    (void)state;
+    struct request request;
+    assert_true(request_init(&request, &server, "/"));
+    char text[400];
+    for (int i = 0; i < 399; i++)
+        text[i] = (char)(i % 3 == 0 ? '"' : i % 3 == 1 ? '\\' : 1 + i % 31);
+    text[399] = 0;
+    struct failure failure = {.status = 400, .code = "odd"};
+    memcpy(failure.text, text, sizeof failure.text - 1);
+    memcpy(failure.path, text, sizeof failure.path - 1);
+    answer_failure(&request, &failure);
+    json_t *json = json_loadb(request.text, request.text_bytes, 0, NULL);
+    assert_non_null(json);
+    assert_string_equal(json_string_value(json_object_get(json, "code")), "odd");
+    json_decref(json);
+    request_close(&request);
+}
+
+static void answers_too_large_become_413(void **state)
+{
+    (void)state;
+    struct request request;
+    assert_true(request_init(&request, &server, "/"));
+    request.answer.limit = 1024;
+    for (int i = 0; i < 2000; i++)
+        buffer_text(&request.answer, "0123456789");
+    answer_buffer(&request, 200, "application/json");
+    assert_int_equal(request.status, 413);
+    assert_non_null(strstr(request.error, "response_too_large"));
+    request_close(&request);
+    assert_int_equal(server.memory.used, 0);
+}
+
+static void metrics_are_counted_and_written(void **state)
+{
+    (void)state;
+    struct memory_share share = {.memory = &server.memory};
+    struct buffer out = {.limit = 1 << 20, .share = &share};
+    struct request request;
+    route(&request, "POST", "/v1/models/m:step");
+    request.status = 200;
+    request.rows = 3;
+    request.timesteps = 12;
+    request.timing.compute = 700000;
+    metrics_request(&server.metrics, &request);
+    metrics_request(&server.metrics, &request);
+    request.status = 500;
+    metrics_request(&server.metrics, &request);
+    metrics_batch(&server.metrics, "m", 3);
+    const struct model_statistics s = metrics_model(&server.metrics, "m");
+    assert_true(s.success == 2 && s.fail == 1 && s.rows == 6 && s.runs == 1 && s.compute_ns == 1400000);
+    assert_true(!metrics_model(&server.metrics, "other").success);
+    request_close(&request);
+    server.state = SERVER_LOADING; /* no pool, no models in it */
+    metrics_write(&server, &out);
+    server.state = SERVER_READY;
+    buffer_bytes(&out, "", 1);
+    static const char *const lines[] = {
+        "\ncellserve_requests_total{route=\"/v1/models/{m}:step\",model=\"m\",status=\"200\"} 2\n",
+        "\ncellserve_rows_total 9\n",
+        "\ncellserve_timesteps_total 36\n",
+        "\ncellserve_compute_duration_seconds_bucket{le=\"0.0005\"} 0\n",
+        "\ncellserve_compute_duration_seconds_bucket{le=\"0.001\"} 3\n",
+        "\ncellserve_compute_duration_seconds_bucket{le=\"+Inf\"} 3\n",
+        "\ncellserve_compute_duration_seconds_sum 0.0021\n",
+        "\ncellserve_decode_duration_seconds_count 0\n",
+        "\ncellserve_batch_rows_bucket{le=\"2\"} 0\n",
+        "\ncellserve_batch_rows_bucket{le=\"4\"} 1\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (!strstr(out.text, lines[i]))
+            fail_msg("no %s in %s", lines[i], out.text);
+    buffer_close(&out);
+}
+
+static void log_lines_cannot_be_forged(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/cellserve-log-XXXXXX", text[4096];
+    int file = mkstemp(path), saved = dup(2);
+    struct request request;
+    route(&request, "POST", "/predict");
+    snprintf(request.id, sizeof request.id, "a\"b\nlevel=info forged");
+    request.status = 200;
+    dup2(file, 2);
+    log_setup("json", "info");
+    log_request(&request);
+    log_setup("text", "warn");
+    log_request(&request);
+    log_line(LOG_INFO, "not shown");
+    log_line(LOG_READY, "shown %d", 1);
+    log_setup("text", "info");
+    log_request(&request);
+    dup2(saved, 2);
+    close(saved);
+    ssize_t n = pread(file, text, sizeof text - 1, 0);
+    text[n] = 0;
+    close(file);
+    unlink(path);
+    int lines = 0;
+    for (char *p = text; *p; p++)
+        lines += *p == '\n';
+    assert_int_equal(lines, 3);
+    *strchr(text, '\n') = 0;
+    json_t *json = json_loads(text, 0, NULL);
+    assert_non_null(json);
+    assert_string_equal(json_string_value(json_object_get(json, "id")), "a\"b\nlevel=info forged");
+    json_decref(json);
+    assert_non_null(strstr(text + strlen(text) + 1, "info shown 1\n"));
+    request_close(&request);
+}
+
+int main(void)
+{
+    settings_init(&settings);
+    models[0].name = (char *)"m";
+    strcpy(models[0].version, "1");
+    server.settings = &settings;
+    server.vec = &vec_c;
+    models[0].users = 1;
+    slot = (struct slot){.entry = &entry, .current = models};
+    server.slots = &slot;
+    server.n_slots = 1;
+    pthread_mutex_init(&server.models_lock, NULL);
+    server.state = SERVER_READY;
+    server.memory.limit = 1 << 24;
+    metrics_init(&server.metrics);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(targets_find_their_routes), cmocka_unit_test(error_answers_are_json_whatever_is_in_them),
+        cmocka_unit_test(answers_too_large_become_413), cmocka_unit_test(metrics_are_counted_and_written),
+        cmocka_unit_test(log_lines_cannot_be_forged)};
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    metrics_close(&server.metrics);
+    settings_close(&settings);
+    return failed;
+}

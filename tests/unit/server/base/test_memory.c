@@ -1,0 +1,242 @@
+/* What happens where there is no memory: the n-th allocation of our own code fails, and so may what arranges the
+   helper's descriptors. Linked with --wrap, which replaces calls from our objects. tests/faults goes over the rest. */
+#include "config/files/archive.h"
+#include "config/json_memory.h"
+#include "server/codec/json_reader.h"
+#include "server/run/prediction.h"
+#include "server/run/server.h"
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <unistd.h>
+
+static size_t countdown; /* to the call that fails; 0: none does */
+
+static bool fails(void)
+{
+    return countdown && !--countdown;
+}
+
+#define WRAP(type, name, failed, parameters, arguments)                                                                \
+    type __real_##name parameters;                                                                                     \
+    type __wrap_##name parameters;                                                                                     \
+    type __wrap_##name parameters                                                                                      \
+    {                                                                                                                  \
+        return fails() ? (failed) : __real_##name arguments;                                                           \
+    }
+WRAP(void *, malloc, NULL, (size_t size), (size))
+WRAP(void *, calloc, NULL, (size_t n, size_t size), (n, size))
+WRAP(void *, realloc, NULL, (void *block, size_t size), (block, size))
+WRAP(int, posix_spawn_file_actions_adddup2, ENOMEM, (posix_spawn_file_actions_t * files, int from, int to),
+     (files, from, to))
+WRAP(int, posix_spawn_file_actions_addopen, ENOMEM,
+     (posix_spawn_file_actions_t * files, int fd, const char *path, int flags, mode_t mode),
+     (files, fd, path, flags, mode))
+WRAP(int, posix_spawn_file_actions_addclosefrom_np, ENOMEM, (posix_spawn_file_actions_t * files, int from),
+     (files, from))
+
+static struct settings settings = {.max_response_bytes = 1 << 20, .request_timeout_ms = 1000};
+
+static void answered(struct request *request)
+{
+    (void)request;
+}
+
+static void a_request_that_cannot_begin_leaves_no_turn(void **state)
+{
+    (void)state;
+    static struct server server = {.settings = &settings, .memory = {.limit = 1 << 20}};
+    struct request request;
+    admission_init(&server.admission, 1);
+    turns_init(&server.turns);
+    assert_true(request_init(&request, &server, "/predict"));
+    request.done = answered;
+    turns_arrive(&server.turns, &request.turn, "a");
+    assert_int_equal(request.turn.stage, TURN_ARRIVED);
+    countdown = 1;
+    assert_null(prediction_begin(&request, NULL));
+    assert_int_equal(countdown, 0);
+    assert_int_equal(request.turn.stage, TURN_NONE);
+    assert_int_equal(request.status, 503);
+    assert_non_null(strstr(request.error, "\"overloaded\""));
+    request_close(&request);
+    turns_close(&server.turns);
+    admission_close(&server.admission);
+}
+
+/* The store has answered, and the request's time is over before a worker looks. */
+static void a_record_that_nobody_has_looked_at_is_released(void **state)
+{
+    (void)state;
+    static struct server server = {.settings = &settings};
+    const struct session_head head = {.rows = 1, .state_floats = 4};
+    struct session_record *record = session_record_new(&head);
+    struct request request = {.server = &server};
+    static struct prediction p;
+    turns_init(&server.turns);
+    p.request = &request;
+    p.session.op.found = session_record_use(record);
+    assert_int_equal(record->uses, 2);
+    session_close(&p);
+    assert_int_equal(record->uses, 1);
+    session_close(&p); /* once */
+    assert_int_equal(record->uses, 1);
+    session_record_release(record);
+    turns_close(&server.turns);
+}
+
+static void json_that_cannot_be_followed_is_not_called_invalid(void **state)
+{
+    (void)state;
+    static char text[2000] = "{\"any\": ";
+    struct memory memory = {.limit = 1 << 20};
+    struct memory_share share = {.memory = &memory};
+    struct json_tensor x = {.present = false};
+    const struct body_key keys[] = {{"any", BODY_ANY, NULL}, {"x", BODY_NUMBERS, &x}, {NULL, BODY_TEXT, NULL}};
+    size_t used = strlen(text);
+    memset(text + used, '[', 900);
+    memset(text + used + 900, ']', 900);
+    strcpy(text + used + 1800, ", \"x\": 7}");
+    for (size_t n = 1; n < 4; n++) {
+        struct failure failure = {.status = 0};
+        struct json_body body = {.text = text, .bytes = strlen(text), .share = &share};
+        countdown = n;
+        bool good = json_body_read(&body, keys, &failure);
+        assert_false(good);
+        if (countdown) { /* more than there are: what is wrong is said */
+            assert_string_equal(failure.code, "wrong_type");
+            assert_true(n > 1);
+        } else {
+            assert_int_equal(failure.status, 503);
+            assert_string_equal(failure.code, "overloaded");
+        }
+        countdown = 0;
+    }
+}
+
+static void less_room_may_be_there_where_more_is_not(void **state)
+{
+    (void)state;
+    struct memory memory = {.limit = 4096};
+    struct memory_share share = {.memory = &memory};
+    struct buffer buffer = {.limit = 1 << 20, .share = &share};
+    buffer_text(&buffer, "[");
+    assert_false(buffer_try_room(&buffer, 5000));
+    buffer_text(&buffer, "1]");
+    assert_false(buffer.exhausted || buffer.too_large);
+    assert_int_equal(buffer.used, 3);
+    assert_memory_equal(buffer.text, "[1]", 3);
+    assert_false(buffer_room(&buffer, 5000));
+    assert_true(buffer.exhausted);
+    assert_false(buffer_try_room(&buffer, 1));
+    buffer_close(&buffer);
+    assert_int_equal(memory.used, 0);
+}
+
+/* Tokens of every length that makes jansson's buffer grow, escapes, many members. */
+static char *long_tokens(void)
+{
+    char *text = malloc(1 << 16), *at = text;
+    at += sprintf(at, "{\"\\\"a\\u0041\": [");
+    for (int n = 8; n < 5000; n = n * 3 / 2) {
+        *at++ = '"';
+        memset(at, 'x', (size_t)n);
+        at += n;
+        at += sprintf(at, "\\\\\", 1.%0*d1e-5, 12%0*d, ", n, 0, n < 15 ? n : 15, 0);
+    }
+    at += sprintf(at, "null]");
+    for (int i = 0; i < 200; i++)
+        at += sprintf(at, ", \"k%d\": {\"%d\": true}", i, i);
+    sprintf(at, "}");
+    return text;
+}
+
+static void json_out_of_memory_is_an_error(void **state)
+{
+    (void)state;
+    char *text = long_tokens();
+    json_t *whole = NULL;
+    size_t n = 1;
+    for (; !whole; n++) {
+        json_error_t error;
+        countdown = n;
+        whole = json_memory_load(text, strlen(text), 0, &error);
+        assert_true(json_memory_failed() == !whole);
+        assert_false(json_memory_failed());
+        if (!whole)
+            assert_string_equal(error.text, "out of memory");
+    }
+    countdown = 0;
+    assert_true(n > 500); /* as many were there to fail */
+    assert_int_equal(json_object_size(whole), 201);
+    json_decref(whole);
+    free(text);
+}
+
+/* jansson's own functions keep some of what they have begun when they fail. */
+static void what_could_not_be_built_is_given_back(void **state)
+{
+    (void)state;
+    bool whole = false;
+    size_t n = 1;
+    for (; !whole; n++) {
+        json_memory_begin();
+        countdown = n;
+        json_t *list = json_pack("[s, {s:i}, s]", "a", "b", 1, "c");
+        json_t *all = json_pack("{s:o, s:{s:s, s:[s, s, s]}, s:o}", "first", list, "second", "x", "y", "z", "1", "2",
+                                "3", "third", json_pack("{s:s}", "k", "v"));
+        char *text = all ? json_dumps(all, 0) : NULL;
+        countdown = 0;
+        if (text && json_object_size(all) == 3)
+            whole = true;
+        json_memory_free(text);
+        json_decref(all);
+        assert_true(json_memory_end() == whole);
+    }
+    assert_true(n > 30);
+}
+
+static void a_helper_is_not_started_with_descriptors_of_the_server(void **state)
+{
+    (void)state;
+    int fd = open(SOURCE_DIR "/tests/fixtures/file_keras3_keras_rnn_stacked/model.keras", O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    bool good = false;
+    size_t n = 1;
+    for (; !good; n++) {
+        struct problems problems = {.n_errors = 0};
+        struct tensor_set set;
+        countdown = n;
+        good = archive_open(&set, fd, "f", &problems);
+        bool reached = !countdown;
+        countdown = 0;
+        assert_int_equal(problems.n_errors, !good);
+        if (n <= 6) { /* its files */
+            assert_true(reached);
+            assert_string_equal(problems.errors[0],
+                                "f: the process that reads it cannot be started: Cannot allocate memory");
+        }
+        if (good)
+            tensor_set_close(&set);
+        problems_close(&problems);
+    }
+    assert_true(n > 7);
+    close(fd);
+}
+
+int main(void)
+{
+    archive_set_program(BINARY);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_that_cannot_begin_leaves_no_turn),
+        cmocka_unit_test(a_record_that_nobody_has_looked_at_is_released),
+        cmocka_unit_test(json_that_cannot_be_followed_is_not_called_invalid),
+        cmocka_unit_test(less_room_may_be_there_where_more_is_not),
+        cmocka_unit_test(json_out_of_memory_is_an_error),
+        cmocka_unit_test(what_could_not_be_built_is_given_back),
+        cmocka_unit_test(a_helper_is_not_started_with_descriptors_of_the_server),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,179 @@
+/* pool.c and cpus.c */
+#include "server/base/cpus.h"
+#include "server/run/pool.h"
+#include "tests/unit/unit.h"
+
+#include <stdatomic.h>
+#include <time.h>
+
+struct job {
+    struct task task;
+    int ran, expired;
+};
+
+static atomic_int gate, running;
+
+static void nap(void)
+{
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
+}
+
+static void run_job(struct task *task, struct worker *worker)
+{
+    struct job *job = (struct job *)task;
+    arena_reset(&worker->arena);
+    memset(arena_alloc(&worker->arena, 100, 1), 1, 100);
+    running++;
+    while (gate)
+        nap();
+    job->ran++;
+    pool_done(worker->pool);
+}
+
+static void expire_job(struct task *task)
+{
+    ((struct job *)task)->expired++;
+}
+
+static void every_task_runs_once(void **state)
+{
+    (void)state;
+    enum { N = 1000 };
+    static struct job jobs[N];
+    struct pool pool;
+    assert_true(pool_start(&pool, 3, false, N, 4096));
+    for (int i = 0; i < N; i++) {
+        jobs[i] = (struct job){.task = {.run = run_job, .expire = expire_job, .deadline_ns = INT64_MAX}};
+        assert_true(pool_try_add(&pool, &jobs[i].task));
+    }
+    pool_stop(&pool);
+    for (int i = 0; i < N; i++)
+        assert_true(jobs[i].ran == 1 && !jobs[i].expired);
+}
+
+static void a_full_queue_refuses_and_deadlines_expire(void **state)
+{
+    (void)state;
+    struct pool pool;
+    struct job jobs[4];
+    size_t queued, busy;
+    gate = 1;
+    running = 0;
+    assert_true(pool_start(&pool, 1, true, 2, 4096));
+    for (int i = 0; i < 4; i++)
+        jobs[i] = (struct job){.task = {.run = run_job, .expire = expire_job, .deadline_ns = i == 1 ? 5 : 10}};
+    assert_true(pool_try_add(&pool, &jobs[0].task));
+    while (!running)
+        nap();
+    assert_true(pool_try_add(&pool, &jobs[1].task));
+    assert_true(pool_try_add(&pool, &jobs[2].task));
+    assert_false(pool_try_add(&pool, &jobs[3].task));
+    pool_load(&pool, &queued, &busy);
+    assert_int_equal(queued, 2);
+    assert_int_equal(busy, 1);
+    pool_expire(&pool, 7, false);
+    assert_true(jobs[1].expired == 1 && !jobs[2].expired);
+    assert_true(pool_try_add(&pool, &jobs[3].task)); /* there is room again, behind what is left */
+    pool_expire(&pool, 0, true);
+    assert_true(jobs[2].expired == 1 && jobs[3].expired == 1);
+    gate = 0;
+    pool_stop(&pool);
+    assert_true(jobs[0].ran == 1 && !jobs[1].ran && !jobs[2].ran && !jobs[3].ran);
+}
+
+/* What takes turns waits in a line of its own: it fills no queue, and a worker takes of each line what it has room for. */
+static void lines_are_apart(void **state)
+{
+    (void)state;
+    struct pool pool;
+    struct job jobs[9];
+    size_t queued, busy, waiting[POOL_LINES];
+    gate = 1;
+    running = 0;
+    assert_true(pool_start(&pool, 1, false, 3, 4096));
+    for (int i = 0; i < 9; i++)
+        jobs[i] = (struct job){.task = {.run = run_job, .expire = expire_job, .deadline_ns = i == 4 ? 5 : 10}};
+    assert_true(pool_try_add(&pool, &jobs[0].task));
+    while (!running)
+        nap();
+    for (int i = 1; i < 6; i++)
+        pool_add_again(&pool, &jobs[i].task, POOL_TURNS);
+    for (int i = 6; i < 9; i++)
+        assert_true(pool_try_add(&pool, &jobs[i].task));
+    pool_load(&pool, &queued, &busy);
+    assert_int_equal(queued, 3);
+    struct task *taken = pool_take(&pool, (const size_t[POOL_LINES]){2, 1}, waiting, 0);
+    assert_ptr_equal(taken, &jobs[6].task);
+    assert_ptr_equal(taken->next, &jobs[7].task);
+    assert_ptr_equal(taken->next->next, &jobs[1].task);
+    assert_null(taken->next->next->next);
+    assert_int_equal(waiting[POOL_QUEUE], 1);
+    assert_int_equal(waiting[POOL_TURNS], 4);
+    assert_null(pool_take(&pool, (const size_t[POOL_LINES]){0, 0}, waiting, 0));
+    pool_expire(&pool, 7, false);
+    assert_true(jobs[4].expired == 1 && !jobs[5].expired);
+    gate = 0;
+    pool_stop(&pool); /* runs what is left of both */
+    assert_true(jobs[8].ran == 1 && jobs[2].ran == 1 && jobs[3].ran == 1 && jobs[5].ran == 1 && !jobs[4].ran);
+}
+
+/* What takes long is left to a worker that has nothing else, for a while. */
+static void long_tasks_are_left_to_idle_workers(void **state)
+{
+    (void)state;
+    struct pool pool;
+    struct job jobs[4];
+    size_t waiting[POOL_LINES];
+    const size_t most[POOL_LINES] = {9, 9};
+    gate = 1;
+    running = 0;
+    assert_true(pool_start(&pool, 1, false, 9, 4096));
+    for (int i = 0; i < 4; i++) {
+        jobs[i] = (struct job){.task = {.run = run_job, .deadline_ns = 100, .idle_until_ns = i % 2 ? 10 : 0}};
+        assert_true(pool_try_add(&pool, &jobs[i].task));
+        while (!running)
+            nap();
+    }
+    struct task *taken = pool_take(&pool, most, waiting, 5);
+    assert_ptr_equal(taken, &jobs[2].task);
+    assert_null(taken->next);
+    assert_int_equal(waiting[POOL_QUEUE], 2);
+    assert_null(pool_take(&pool, most, waiting, 9));
+    assert_true(pool_try_add(&pool, &jobs[0].task)); /* behind the last */
+    taken = pool_take(&pool, (const size_t[POOL_LINES]){1, 0}, waiting, 10);
+    assert_ptr_equal(taken, &jobs[1].task);
+    gate = 0;
+    pool_stop(&pool); /* by a worker that has none */
+    assert_true(jobs[3].ran == 1 && jobs[0].ran == 2);
+}
+
+static void quotas_round_up(void **state)
+{
+    (void)state;
+    assert_int_equal(cpus_of_quota("max 100000\n"), 0);
+    assert_int_equal(cpus_of_quota("150000 100000\n"), 2);
+    assert_int_equal(cpus_of_quota("50000 100000\n"), 1);
+    assert_int_equal(cpus_of_quota("400000 100000\n"), 4);
+    assert_int_equal(cpus_of_quota(""), 0);
+    assert_int_equal(cpus_of_quota("-1 100000"), 0);
+    assert_true(cpus_available() >= 1);
+}
+
+static void runnable_threads_are_counted(void **state)
+{
+    (void)state;
+    assert_int_equal(cpus_runnable("0.20 0.18 0.12 1/80 11206\n"), 1);
+    assert_int_equal(cpus_runnable("70.01 8.18 0.12 130/2080 11206\n"), 130);
+    assert_int_equal(cpus_runnable("0.20 0.18\n"), 0);
+    assert_int_equal(cpus_runnable("0.20 0.18 0.12 -\n"), 0);
+    assert_int_equal(cpus_runnable(""), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_task_runs_once), cmocka_unit_test(a_full_queue_refuses_and_deadlines_expire),
+        cmocka_unit_test(lines_are_apart),      cmocka_unit_test(long_tasks_are_left_to_idle_workers),
+        cmocka_unit_test(quotas_round_up),      cmocka_unit_test(runnable_threads_are_counted)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
