@@ -74,6 +74,13 @@ const struct setting *settings_flag(const char *flag);
 void settings_set(struct settings *settings, const struct setting *setting, const char *value, const char *where,
                   struct problems *problems);
 
+/* The same from a value of JSON. */
+void settings_set_json(struct settings *settings, const struct setting *setting, const json_t *value,
+                       struct place place, struct problems *problems);
+
+/* A text of JSON; NULL for other values, and for one with NUL in it, which would end early. */
+const char *settings_text_of(const json_t *value);
+
 /* Whether a number, one of the settings' fields, was given, and is no default. */
 bool settings_given(const struct settings *settings, const int64_t *number);
 

@@ -90,16 +90,11 @@ static double relu(const struct activation *a, double x)
     return threshold == 0 && a->alpha == 0 ? 0 : (double)a->alpha * (x - threshold);
 }
 
-static double scalar(const struct activation *a, double x)
+/* Those made of polynomials by piece; x itself for the others. */
+static double piecewise(const struct activation *a, double x)
 {
     double alpha = (double)a->alpha;
     switch (a->kind) {
-    case ACT_LINEAR:
-        return x;
-    case ACT_TANH:
-        return tanh(x);
-    case ACT_SIGMOID:
-        return sigmoid(x);
     case ACT_HARD_SIGMOID:
         return clip(0.2 * x + 0.5, 0, 1);
     case ACT_HARD_SIGMOID_V3:
@@ -110,6 +105,33 @@ static double scalar(const struct activation *a, double x)
         return clip(x, 0, 6);
     case ACT_LEAKY_RELU:
         return x < 0 ? alpha * x : x;
+    case ACT_HARD_TANH:
+        return clip(x, -1, 1);
+    case ACT_HARD_SILU:
+        return x * clip(x / 6 + 0.5, 0, 1);
+    case ACT_SOFT_SHRINK:
+        return x > alpha ? x - alpha : x < -alpha ? x + alpha : isnan(x) ? x : 0;
+    case ACT_HARD_SHRINK:
+        return fabs(x) <= alpha ? 0 : x;
+    case ACT_SPARSE_PLUS:
+        return x <= -1 ? 0 : x >= 1 || isnan(x) ? x : (x + 1) * (x + 1) / 4;
+    case ACT_SPARSE_SIGMOID:
+        return clip((x + 1) / 2, 0, 1);
+    case ACT_THRESHOLD:
+        return x > (double)a->threshold || isnan(x) ? x : (double)a->value;
+    default: /* linear; and those over a whole gate, below */
+        return x;
+    }
+}
+
+static double scalar(const struct activation *a, double x)
+{
+    double alpha = (double)a->alpha;
+    switch (a->kind) {
+    case ACT_TANH:
+        return tanh(x);
+    case ACT_SIGMOID:
+        return sigmoid(x);
     case ACT_ELU:
         return x < 0 ? alpha * expm1(x) : x;
     case ACT_SELU:
@@ -130,32 +152,15 @@ static double scalar(const struct activation *a, double x)
         return x * tanh(softplus(x));
     case ACT_CELU:
         return x < 0 ? alpha * expm1(x / alpha) : x;
-    case ACT_HARD_TANH:
-        return clip(x, -1, 1);
-    case ACT_HARD_SILU:
-        return x * clip(x / 6 + 0.5, 0, 1);
     case ACT_LOG_SIGMOID:
         return -softplus(-x);
     case ACT_TANH_SHRINK:
         return x - tanh(x);
-    case ACT_SOFT_SHRINK:
-        return x > alpha ? x - alpha : x < -alpha ? x + alpha : isnan(x) ? x : 0;
-    case ACT_HARD_SHRINK:
-        return fabs(x) <= alpha ? 0 : x;
     case ACT_SQUAREPLUS:
         return (x + sqrt(x * x + alpha)) / 2;
-    case ACT_SPARSE_PLUS:
-        return x <= -1 ? 0 : x >= 1 || isnan(x) ? x : (x + 1) * (x + 1) / 4;
-    case ACT_SPARSE_SIGMOID:
-        return clip((x + 1) / 2, 0, 1);
-    case ACT_THRESHOLD:
-        return x > (double)a->threshold || isnan(x) ? x : (double)a->value;
-    case ACT_SOFTMAX:
-    case ACT_LOG_SOFTMAX:
-    case ACT_SPARSEMAX:
-        break; /* over a whole gate, below */
+    default:
+        return piecewise(a, x);
     }
-    return x;
 }
 
 static void softmax(size_t n, float *x, bool logarithm)

@@ -43,7 +43,7 @@ assert objects["ServingRuntime", "cellserve"]["spec"]["containers"][0]["name"] =
 assert stack["services"]["cellserve"]["deploy"]["update_config"]["order"] == "start-first"
 environment = [*stack["services"]["cellserve"]["environment"], *compose["services"]["cellserve"]["environment"],
                *(variable["name"] for variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"])]
-settings = re.findall(r'^    (?:INT|TEXT)\("([a-z_.]+)"', open("config/settings.c").read(), re.M)
+settings = re.findall(r'^    (?:INT|TEXT)\("([a-z_.]+)"', open("config/settings_table.c").read(), re.M)
 known = {"CELLSERVE_" + key.replace(".", "_").upper() for key in settings}
 assert set(environment) <= known, set(environment) - known
 grace = int(stack["services"]["cellserve"]["stop_grace_period"].rstrip("s"))
