@@ -1,7 +1,7 @@
 /* Inference of the Open Inference Protocol (v2), tensors as JSON or as binary data behind it. Source: the protocol's
    specification/protocol/inference_rest.md, and Triton's extension_binary_data.md. */
 #include "config/files/tensors.h"
-#include "server/codec/buffer.h"
+#include "server/codec/batch_write.h"
 #include "server/run/prediction.h"
 #include "server/run/server.h"
 

@@ -2,7 +2,7 @@
    Source: specification/protocol/inference_rest.md, and Triton's extension_statistics.md, extension_model_repository.md. */
 #include "answer_json.h"
 #include "handlers.h"
-#include "server/codec/batch.h"
+#include "server/codec/batch_write.h"
 #include "server/run/server.h"
 
 #include <string.h>

@@ -1,5 +1,6 @@
 /* POST /predict, :step and :initial_state. */
 #include "predict_npy.h"
+#include "server/codec/batch_write.h"
 #include "server/run/server.h"
 
 #include <strings.h>

@@ -2,6 +2,7 @@
 #include "predict_npy.h"
 
 #include "config/files/npy.h"
+#include "server/codec/batch_write.h"
 #include "server/run/server.h"
 
 #include <math.h>

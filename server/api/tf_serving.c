@@ -1,5 +1,6 @@
 /* TensorFlow Serving's REST predict: rows ("instances" to "predictions") or columns ("inputs" to "outputs"). Source:
    tensorflow/serving, g3doc/api_rest.md. Also what SageMaker's /invocations and Vertex AI's predict route take. */
+#include "server/codec/batch_write.h"
 #include "server/run/prediction.h"
 #include "server/run/server.h"
 

@@ -1,10 +1,11 @@
-/* From tensors of a body to rows that core can run, and back to JSON. Shapes are checked against the model here. */
+/* What a prediction computes with: rows, their states and outputs. batch_bind.h makes it from the tensors of a body,
+   batch_write.h makes an answer of it. */
 #ifndef SERVER_CODEC_BATCH_H
 #define SERVER_CODEC_BATCH_H
 
-#include "buffer.h"
 #include "config/model.h"
-#include "json_reader.h"
+#include "server/base/failure.h"
+#include "server/base/memory.h"
 
 /* How far a row is. */
 struct row_progress {
@@ -38,21 +39,18 @@ struct batch {
     char key[BATCH_KEY_BYTES];     /* of the inputs in the body: "instances", "inputs/0" */
 };
 
-struct batch_limits {
-    size_t max_rows, max_timesteps, max_response_bytes;
+/* An output of a model, or a state of one of its cells, by the name that protocols with named tensors give it: "outputs"
+   (and "outputs_1" for the second of a Bidirectional that does not merge), "state.0.h", "state.0.c"; in nested stacks
+   "state.1.0.h". */
+enum { BATCH_NAME_BYTES = 104 };
+struct batch_tensor {
+    char name[BATCH_NAME_BYTES];
+    bool state;
+    size_t offset, width; /* within the vector of a timestep, or within the states of a row */
 };
 
-/* Bind inputs to rows; key is their name in the body, of less than BATCH_KEY_BYTES. Each returns false with *failure set. */
-bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, const char *key,
-                       const struct batch_limits *limits, struct failure *failure);
-/* After the inputs. mask may be absent. */
-bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct failure *failure);
-/* Initial states, in the nesting that answers have; absent: zeros. Without rows, batch->n_rows of them. */
-bool batch_bind_states(struct batch *batch, const struct json_tensor *states, const char *key, struct failure *failure);
-/* How many rows states are of, wherever in them that can be seen first; 0 when nowhere. */
-size_t batch_rows_of_states(const struct json_tensor *states);
-/* Memory for the outputs (unless they are fleeting); the last to be bound. */
-bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure);
+/* Zero states for n rows, without inputs. */
+bool batch_zero_states(struct batch *batch, size_t n, struct failure *failure);
 
 /* Outputs row after row, each of its own number of timesteps, batch->outputs_floats in all: copied out, and put in the
    place of those that would be computed. */
@@ -71,42 +69,6 @@ bool batch_is_finite(const struct batch *batch);
 size_t batch_nonfinite_row(const struct batch *batch);
 /* Where row b stands in the body: "/instances/3"; "" where the body has no rows. In out, which is returned. */
 const char *batch_row_path(const struct batch *batch, size_t b, char *out, size_t size);
-
-/* An output of a model, or a state of one of its cells, by the name that protocols with named tensors give it: "outputs"
-   (and "outputs_1" for the second of a Bidirectional that does not merge), "state.0.h", "state.0.c"; in nested stacks
-   "state.1.0.h". */
-enum { BATCH_NAME_BYTES = 104 };
-struct batch_tensor {
-    char name[BATCH_NAME_BYTES];
-    bool state;
-    size_t offset, width; /* within the vector of a timestep, or within the states of a row */
-};
-
-/* The i-th tensor of a model, outputs first; false past the last. */
-bool batch_tensor_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out);
-
-/* Set a state of all rows, [rows, width], after batch_bind_states. */
-void batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, const float *values);
-
-/* The shape of a tensor of the answer as a full array, [rows, (timesteps,) width]; returns its rank. */
-size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[3]);
-/* Copy it, zeros behind the end of shorter sequences. False when a value is NaN or infinite. */
-bool batch_copy_tensor(const struct batch *batch, const struct batch_tensor *tensor, float *out);
-
-/* As JSON: the whole, with each sequence's own length; what one row has of it. *finite becomes false when a number is
-   none. */
-void batch_write_tensor(const struct batch *batch, const struct batch_tensor *tensor, struct buffer *out, bool *finite);
-void batch_write_row(const struct batch *batch, const struct batch_tensor *tensor, size_t b, struct buffer *out,
-                     bool *finite);
-
-/* Zero states for n rows, without inputs. */
-bool batch_zero_states(struct batch *batch, size_t n, struct failure *failure);
-
-/* "outputs": […] and "states": […], as JSON; *finite becomes false when a number is none. */
-void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite);
-void batch_write_states(const struct batch *batch, struct buffer *out, bool *finite);
-/* "state_layers": the name of the layer that each entry of the states belongs to. */
-void batch_write_state_layers(const struct batch *batch, struct buffer *out);
 
 void batch_close(struct batch *batch);
 

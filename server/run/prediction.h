@@ -4,7 +4,7 @@
 
 #include "request.h"
 #include "rollout.h"
-#include "server/codec/batch.h"
+#include "server/codec/batch_bind.h"
 #include "server/codec/json_reader.h"
 #include "server/session/session.h"
 

@@ -3,7 +3,8 @@
 #include "fuzz.h"
 #include "model.h"
 
-#include "server/codec/batch.h"
+#include "server/codec/batch_bind.h"
+#include "server/codec/batch_write.h"
 
 #include <math.h>
 #include <stdlib.h>

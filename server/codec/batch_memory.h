@@ -1,0 +1,21 @@
+/* What the files of a batch share, and nobody else uses. */
+#ifndef SERVER_CODEC_BATCH_MEMORY_H
+#define SERVER_CODEC_BATCH_MEMORY_H
+
+#include "batch.h"
+
+/* A block of count elements from the batch's share of memory; NULL with *failure set. batch_give returns the block. */
+void *batch_take(struct batch *batch, size_t count, size_t size, struct failure *failure);
+void batch_give(struct batch *batch, void *block, size_t count, size_t size);
+
+/* Memory for batch->outputs_floats, and every row's place in it: rows one after the other, or timestep by timestep. */
+bool batch_place_outputs(struct batch *batch, bool interleaved, struct failure *failure);
+
+/* Entries of a part in the list of states: a bare cell counts as a stack of one. */
+static inline size_t batch_part_entries(const struct model_part *part)
+{
+    const struct rnn_cell_spec *spec = part->layer->stack.spec;
+    return spec->class ? 1 : spec->n_cells;
+}
+
+#endif

@@ -1,0 +1,323 @@
+/* Outputs and states of rows become tensors of an answer: by their names, as full arrays, or as JSON. */
+#include "batch_write.h"
+
+#include "batch_memory.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the answer's tensors ---- */
+
+/* A walk over the states of a part: the number of those still to be passed. */
+struct state_search {
+    size_t left;
+    const struct model_part *part;
+    size_t leaf;
+};
+
+static bool find_state(const struct rnn_cell_spec *spec, const char *path, struct state_search *search,
+                       struct batch_tensor *out)
+{
+    if (spec->class) {
+        size_t s = search->left, offset = search->part->layer->stack.state_offsets[search->leaf++];
+        if (s >= spec->class->states) {
+            search->left -= spec->class->states;
+            return false;
+        }
+        *out = (struct batch_tensor){
+            .state = true, .offset = search->part->state_offset + offset + s * spec->units, .width = spec->units};
+        snprintf(out->name, sizeof out->name, "state%s.%s", path, spec->class->state_names[s]);
+        return true;
+    }
+    for (size_t i = 0; i < spec->n_cells; i++) {
+        char deeper[BATCH_NAME_BYTES];
+        snprintf(deeper, sizeof deeper, "%.80s.%zu", path, i);
+        if (find_state(spec->cells[i], deeper, search, out))
+            return true;
+    }
+    return false;
+}
+
+static size_t outputs_of(const struct rnn_model *chain)
+{
+    return chain->two_outputs ? 2 : 1;
+}
+
+bool batch_tensor_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out)
+{
+    size_t width = chain->output.width, outputs = outputs_of(chain), entry = 0;
+    if (i < outputs) {
+        size_t forward = chain->two_outputs ? chain->parts[chain->n_parts - 2].layer->stack.output_size : width;
+        *out = (struct batch_tensor){.offset = i ? forward : 0, .width = i ? width - forward : forward};
+        snprintf(out->name, sizeof out->name, i ? "outputs_%zu" : "outputs", i);
+        return true;
+    }
+    struct state_search search = {.left = i - outputs};
+    for (size_t p = 0; p < chain->n_parts; p++) {
+        const struct rnn_cell_spec *spec = chain->parts[p].layer->stack.spec;
+        search.part = &chain->parts[p];
+        search.leaf = 0;
+        for (size_t k = 0; k < batch_part_entries(search.part); k++, entry++) {
+            char path[24];
+            snprintf(path, sizeof path, ".%zu", entry);
+            if (find_state(spec->class ? spec : spec->cells[k], path, &search, out))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The numbers of a tensor at timestep t of row b. */
+static const float *vector_at(const struct batch *batch, const struct batch_tensor *tensor, size_t b, size_t t)
+{
+    if (tensor->state)
+        return batch->states + b * batch->model->chain.state_elems + tensor->offset;
+    return batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride + tensor->offset;
+}
+
+/* Whether a tensor has an axis of timesteps, and whether that comes first. */
+static bool has_timesteps(const struct batch *batch, const struct batch_tensor *tensor)
+{
+    return !tensor->state && batch->output.sequence && !batch->single;
+}
+
+static bool timesteps_first(const struct batch *batch, const struct batch_tensor *tensor)
+{
+    return has_timesteps(batch, tensor) && batch->model->chain.time_major;
+}
+
+size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[3])
+{
+    bool sequences = has_timesteps(batch, tensor), first = timesteps_first(batch, tensor);
+    size_t longest = 0;
+    for (size_t b = 0; sequences && b < batch->n_rows; b++)
+        longest = batch->steps[b] > longest ? batch->steps[b] : longest;
+    shape[0] = first ? longest : batch->n_rows;
+    shape[1] = !sequences ? tensor->width : first ? batch->n_rows : longest;
+    shape[2] = tensor->width;
+    return sequences ? 3 : 2;
+}
+
+bool batch_copy_tensor(const struct batch *batch, const struct batch_tensor *tensor, float *out)
+{
+    size_t shape[3], rank = batch_tensor_shape(batch, tensor, shape), inner = rank == 3 ? shape[1] : 1;
+    bool first = timesteps_first(batch, tensor), finite = true;
+    for (size_t i = 0; i < shape[0]; i++)
+        for (size_t k = 0; k < inner; k++, out += tensor->width) {
+            size_t b = first ? k : i, t = first ? i : k;
+            if (tensor->state || t < batch->steps[b])
+                memcpy(out, vector_at(batch, tensor, b, t), tensor->width * sizeof *out);
+            else
+                memset(out, 0, tensor->width * sizeof *out);
+            for (size_t j = 0; j < tensor->width; j++)
+                finite &= isfinite(out[j]) != 0;
+        }
+    return finite;
+}
+
+static void comma(struct buffer *out, size_t i)
+{
+    if (i)
+        buffer_text(out, ",");
+}
+
+void batch_write_row(const struct batch *batch, const struct batch_tensor *tensor, size_t b, struct buffer *out,
+                     bool *finite)
+{
+    if (!has_timesteps(batch, tensor)) {
+        buffer_floats(out, vector_at(batch, tensor, b, 0), tensor->width, finite);
+        return;
+    }
+    buffer_text(out, "[");
+    for (size_t t = 0; t < batch->steps[b]; t++) {
+        comma(out, t);
+        buffer_floats(out, vector_at(batch, tensor, b, t), tensor->width, finite);
+    }
+    buffer_text(out, "]");
+}
+
+/* A tensor of an answer that several threads write: each some of its vectors, to a place of its own in the buffer. */
+struct writing {
+    const struct batch *batch;
+    const struct batch_tensor *tensor;
+    size_t vectors;
+    char *base;
+    size_t vector_bytes; /* most that a vector takes, with what stands around it */
+    size_t used[TEAM_MAX_SEATS], first[TEAM_MAX_SEATS], members;
+    atomic_bool infinite;
+};
+
+/* "[[1.0,2.0],[3.0,4.0]],[[…": vectors of rows, each with the brackets and commas that stand before it, and after the last
+   of a row. */
+static void write_vectors(void *argument, struct team_member *me)
+{
+    struct writing *w = argument;
+    const struct batch *batch = w->batch;
+    bool sequences = has_timesteps(batch, w->tensor), finite = true;
+    size_t first = w->vectors * me->index / me->members, end = w->vectors * (me->index + 1) / me->members;
+    size_t b = 0, t = first;
+    for (; sequences ? t >= batch->steps[b] : t > 0; b++)
+        t -= sequences ? batch->steps[b] : 1;
+    char *base = w->base + first * w->vector_bytes, *out = base;
+    for (size_t i = first; i < end; i++) {
+        if (i)
+            *out++ = ',';
+        if (sequences && !t)
+            *out++ = '[';
+        out = buffer_floats_at(out, vector_at(batch, w->tensor, b, t), w->tensor->width, &finite);
+        bool last = !sequences || ++t == batch->steps[b];
+        if (sequences && last)
+            *out++ = ']';
+        b += last;
+        t = last ? 0 : t;
+    }
+    w->first[me->index] = first;
+    w->used[me->index] = (size_t)(out - base);
+    if (me->index == 0)
+        w->members = me->members;
+    if (!finite)
+        atomic_store(&w->infinite, true);
+}
+
+/* Nanoseconds that a number takes, roughly. */
+enum { WRITE_NS = 15 };
+
+/* All vectors of a tensor whose rows come first. False when there may be no room for them in one piece. */
+static bool write_together(const struct batch *batch, const struct batch_tensor *tensor, struct buffer *out,
+                           bool *finite)
+{
+    struct writing w = {.batch = batch, .tensor = tensor, .vectors = batch->n_rows};
+    if (has_timesteps(batch, tensor))
+        w.vectors = batch->outputs_floats / batch->output.width;
+    w.vector_bytes = buffer_floats_most(tensor->width) + 3;
+    size_t most = w.vectors * w.vector_bytes; /* some times what lies in memory already */
+    if (!batch->team || most > out->limit - out->used || !buffer_try_room(out, most))
+        return false;
+    w.base = out->text + out->used;
+    team_run(batch->team, (double)(w.vectors * tensor->width) * WRITE_NS, write_vectors, &w);
+    char *end = w.base;
+    for (size_t i = 0; i < w.members; i++) {
+        memmove(end, w.base + w.first[i] * w.vector_bytes, w.used[i]);
+        end += w.used[i];
+    }
+    out->used = (size_t)(end - out->text);
+    if (w.infinite)
+        *finite = false;
+    return true;
+}
+
+void batch_write_tensor(const struct batch *batch, const struct batch_tensor *tensor, struct buffer *out, bool *finite)
+{
+    bool first = timesteps_first(batch, tensor);
+    buffer_text(out, "[");
+    bool written = !first && write_together(batch, tensor, out, finite);
+    for (size_t i = 0; !written && i < (first ? batch->steps[0] : batch->n_rows); i++) {
+        comma(out, i);
+        if (!first) {
+            batch_write_row(batch, tensor, i, out, finite);
+            continue;
+        }
+        buffer_text(out, "[");
+        for (size_t b = 0; b < batch->n_rows; b++) {
+            comma(out, b);
+            buffer_floats(out, vector_at(batch, tensor, b, i), tensor->width, finite);
+        }
+        buffer_text(out, "]");
+    }
+    buffer_text(out, "]");
+}
+
+static void write_tokens(const struct batch *batch, struct buffer *out)
+{
+    for (size_t b = 0; b < batch->n_rows; b++) {
+        buffer_text(out, b ? ",[" : "[");
+        buffer_tokens(out, batch->rows[b].outputs, batch->steps[b]);
+        buffer_text(out, "]");
+    }
+}
+
+/* A Bidirectional that does not merge has two outputs, as in Keras. */
+void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite)
+{
+    const struct rnn_model *chain = &batch->model->chain;
+    struct batch_tensor tensor;
+    if (batch->tokens) {
+        buffer_text(out, "[");
+        write_tokens(batch, out);
+        buffer_text(out, "]");
+        return;
+    }
+    if (chain->two_outputs)
+        buffer_text(out, "[");
+    for (size_t i = 0; i < outputs_of(chain) && batch_tensor_at(chain, i, &tensor); i++) {
+        comma(out, i);
+        batch_write_tensor(batch, &tensor, out, finite);
+    }
+    if (chain->two_outputs)
+        buffer_text(out, "]");
+}
+
+/* Where the next leaf cell's states stand. */
+struct leaf_walk {
+    const struct model_part *part;
+    size_t leaf;
+};
+
+static void write_leaf(const struct batch *batch, const struct rnn_cell_spec *spec, struct leaf_walk *walk,
+                       struct buffer *out, bool *finite)
+{
+    struct batch_tensor tensor = {.state = true, .width = spec->units};
+    tensor.offset = walk->part->state_offset + walk->part->layer->stack.state_offsets[walk->leaf++];
+    buffer_text(out, "[");
+    for (size_t s = 0; s < spec->class->states; s++, tensor.offset += spec->units) {
+        comma(out, s);
+        batch_write_tensor(batch, &tensor, out, finite);
+    }
+    buffer_text(out, "]");
+}
+
+/* The entries of a stack's cells, or of a bare cell. */
+static void write_cells(const struct batch *batch, const struct rnn_cell_spec *spec, struct leaf_walk *walk,
+                        struct buffer *out, bool *finite)
+{
+    for (size_t i = 0; i < (spec->class ? 1 : spec->n_cells); i++) {
+        const struct rnn_cell_spec *cell = spec->class ? spec : spec->cells[i];
+        comma(out, i);
+        if (cell->class) {
+            write_leaf(batch, cell, walk, out, finite);
+        } else {
+            buffer_text(out, "[");
+            write_cells(batch, cell, walk, out, finite);
+            buffer_text(out, "]");
+        }
+    }
+}
+
+void batch_write_states(const struct batch *batch, struct buffer *out, bool *finite)
+{
+    const struct rnn_model *chain = &batch->model->chain;
+    buffer_text(out, "[");
+    for (size_t p = 0; p < chain->n_parts; p++) {
+        struct leaf_walk walk = {&chain->parts[p], 0};
+        comma(out, p);
+        write_cells(batch, walk.part->layer->stack.spec, &walk, out, finite);
+    }
+    buffer_text(out, "]");
+}
+
+/* "a", "b": a part's name for each of its entries. */
+void batch_write_state_layers(const struct batch *batch, struct buffer *out)
+{
+    const struct rnn_model *chain = &batch->model->chain;
+    size_t n = 0;
+    buffer_text(out, "[");
+    for (size_t p = 0; p < chain->n_parts; p++)
+        for (size_t i = 0; i < batch_part_entries(&chain->parts[p]); i++) {
+            comma(out, n++);
+            buffer_text(out, "\"");
+            buffer_escaped(out, chain->parts[p].name);
+            buffer_text(out, "\"");
+        }
+    buffer_text(out, "]");
+}

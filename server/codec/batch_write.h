@@ -1,0 +1,28 @@
+/* Outputs and states of rows become tensors of an answer. */
+#ifndef SERVER_CODEC_BATCH_WRITE_H
+#define SERVER_CODEC_BATCH_WRITE_H
+
+#include "batch.h"
+#include "buffer.h"
+
+/* The i-th tensor of a model, outputs first; false past the last. */
+bool batch_tensor_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out);
+
+/* The shape of a tensor of the answer as a full array, [rows, (timesteps,) width]; returns its rank. */
+size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[3]);
+/* Copy it, zeros behind the end of shorter sequences. False when a value is NaN or infinite. */
+bool batch_copy_tensor(const struct batch *batch, const struct batch_tensor *tensor, float *out);
+
+/* As JSON: the whole, with each sequence's own length; what one row has of it. *finite becomes false when a number is
+   none. */
+void batch_write_tensor(const struct batch *batch, const struct batch_tensor *tensor, struct buffer *out, bool *finite);
+void batch_write_row(const struct batch *batch, const struct batch_tensor *tensor, size_t b, struct buffer *out,
+                     bool *finite);
+
+/* "outputs": […] and "states": […], as JSON; *finite becomes false when a number is none. */
+void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite);
+void batch_write_states(const struct batch *batch, struct buffer *out, bool *finite);
+/* "state_layers": the name of the layer that each entry of the states belongs to. */
+void batch_write_state_layers(const struct batch *batch, struct buffer *out);
+
+#endif
