@@ -3,7 +3,9 @@
 #define SERVER_BASE_LOG_H
 
 #include "config/problems.h"
-#include "server/run/request.h"
+#include "log_ring.h"
+
+#include <stdbool.h>
 
 /* LOG_READY is info that no level hides: the line that names the URL. */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_READY };
@@ -21,9 +23,19 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 /* A line for each problem; as text they look as `check` prints them. */
 void log_problems(const struct problems *problems);
 
-/* The line of a finished request. Probes and metrics are logged at level debug. */
-void log_request(const struct request *request);
-/* The line of a stream that begins: "stream"; log_request follows at its end. */
-void log_stream(const struct request *request);
+/* A line of an event and of keys with values, while it is put together. What does not fit is cut. Text values are escaped
+   as in JSON strings, also in a log of text, so that nothing a client sends can forge a line. */
+struct log_entry {
+    char text[LOG_LINE_BYTES];
+    size_t used;
+};
+
+/* Whether lines of this level are written at all. */
+bool log_shows(enum log_level level);
+void log_begin(struct log_entry *entry, enum log_level level, const char *event);
+void log_add_text(struct log_entry *entry, const char *key, const char *value);
+void log_add_number(struct log_entry *entry, const char *key, long long value);
+/* The entry is whole: write it. */
+void log_write(struct log_entry *entry);
 
 #endif

@@ -1,4 +1,4 @@
-/* HTTP/1.1 by libmicrohttpd; http.c is the only file that includes its header. */
+/* HTTP/1.1 by libmicrohttpd; only files of this folder include its header. */
 #ifndef SERVER_HTTP_HTTP_H
 #define SERVER_HTTP_HTTP_H
 

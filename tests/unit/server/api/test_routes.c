@@ -1,6 +1,7 @@
-/* routes.c, request.c, metrics.c, log.c without a socket */
+/* routes.c, request.c, metrics.c, access_log.c without a socket */
 #include "server/api/routes.h"
 #include "server/base/log.h"
+#include "server/http/access_log.h"
 #include "server/run/server.h"
 #include "tests/unit/unit.h"
 

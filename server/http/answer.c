@@ -1,0 +1,129 @@
+/* The answers of requests as the library's responses: their heads, texts, and streams. */
+#include "access_log.h"
+#include "exchange.h"
+#include "server/run/server.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A head without one of its fields would say something else of the body: such an answer does not go out. */
+static void add_header(struct exchange *x, struct MHD_Response *response, const char *name, const char *value)
+{
+    if (value && *value && MHD_add_response_header(response, name, value) != MHD_YES)
+        x->head_lacks = true;
+}
+
+/* name and milliseconds to the microsecond, "queue;dur=0.012". The heads of every request are written without the
+   machinery of printf, which costs half a microsecond a call. */
+static char *put_timing(char *out, const char *name, int64_t ns)
+{
+    uint64_t us = ns > 0 ? ((uint64_t)ns + 500) / 1000 : 0;
+    char digits[24], *first = digits + sizeof digits;
+    for (int n = 0; n < 4 || us; n++, us /= 10) {
+        if (n == 3)
+            *--first = '.';
+        *--first = (char)('0' + us % 10);
+    }
+    out = stpcpy(stpcpy(out, name), ";dur=");
+    return (char *)mempcpy(out, first, (size_t)(digits + sizeof digits - first));
+}
+
+static void add_timing(struct exchange *x, struct MHD_Response *response)
+{
+    const struct request_timing *t = &x->request.timing;
+    char text[160], *out = put_timing(text, "queue", t->queue);
+    out = put_timing(stpcpy(out, ", "), "decode", t->decode);
+    out = put_timing(stpcpy(out, ", "), "compute", t->compute);
+    out = put_timing(stpcpy(out, ", "), "encode", t->encode);
+    *out = 0;
+    add_header(x, response, "Server-Timing", text);
+}
+
+static enum MHD_Result queue_answer(struct exchange *x, struct MHD_Response *response)
+{
+    enum MHD_Result result = x->head_lacks ? MHD_NO : MHD_queue_response(x->mhd, (unsigned)x->request.status, response);
+    MHD_destroy_response(response);
+    x->answered = result == MHD_YES;
+    return result;
+}
+
+static void suspend_reader(struct request *request)
+{
+    struct exchange *x = exchange_of(request);
+    connection_stage(&x->http->connections, x->connection, STAGE_WAIT, 0);
+    x->idle = true;
+    MHD_suspend_connection(x->mhd);
+}
+
+/* The library asks for more of a stream. */
+static ssize_t read_stream(void *cls, uint64_t position, char *out, size_t size)
+{
+    struct exchange *x = cls;
+    (void)position;
+    ssize_t n = stream_read(x->request.stream, out, size, suspend_reader);
+    if (n > 0 && x->idle)
+        connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, (uint64_t)n);
+    x->idle = x->idle && n <= 0;
+    return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
+}
+
+void exchange_end_library_timeout(struct exchange *x)
+{
+    if (!x->untimed)
+        MHD_set_connection_option(x->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+    x->untimed = true;
+}
+
+/* The worker may be writing already, so of the request only what was set before that is looked at. */
+static enum MHD_Result answer_stream(struct exchange *x)
+{
+    enum { BLOCK_BYTES = 16384 };
+    struct request *request = &x->request;
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, x, NULL);
+    if (!response)
+        return MHD_NO;
+    add_header(x, response, "Content-Type", request->answer_type);
+    add_header(x, response, "X-Request-Id", request->id);
+    add_header(x, response, "Cache-Control", "no-cache");
+    add_header(x, response, "X-Accel-Buffering", "no"); /* nginx: pass it on as it comes */
+    if (request->close || request->server->state == SERVER_DRAINING)
+        add_header(x, response, "Connection", "close");
+    connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, UINT64_MAX);
+    x->idle = true;
+    exchange_end_library_timeout(x);
+    log_stream(request);
+    return queue_answer(x, response);
+}
+
+enum MHD_Result exchange_answer(struct exchange *x)
+{
+    struct request *request = &x->request;
+    if (request->stream)
+        return answer_stream(x);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(request->text_bytes, (void *)(uintptr_t)request->text, MHD_RESPMEM_PERSISTENT);
+    if (!response)
+        return MHD_NO;
+    add_header(x, response, "Content-Type", request->answer_type);
+    add_header(x, response, "X-Request-Id", request->id);
+    add_header(x, response, "Allow", request->allow);
+    if (request->answer_gzip)
+        add_header(x, response, "Content-Encoding", "gzip");
+    if (request->prediction)
+        add_header(x, response, "Vary", "Accept-Encoding");
+    if (request->answer_json_bytes) {
+        char bytes[24];
+        snprintf(bytes, sizeof bytes, "%zu", request->answer_json_bytes);
+        add_header(x, response, "Inference-Header-Content-Length", bytes);
+    }
+    if (request->retry_later)
+        add_header(x, response, "Retry-After", "1");
+    if (request->prediction)
+        add_timing(x, response);
+    if (request->close || request->server->state == SERVER_DRAINING)
+        add_header(x, response, "Connection", "close");
+    connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, request->text_bytes);
+    exchange_end_library_timeout(x);
+    return queue_answer(x, response);
+}

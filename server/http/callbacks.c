@@ -1,0 +1,201 @@
+/* What libmicrohttpd calls in its thread, and how an exchange moves to a worker and back. A request that waits for a
+   worker is suspended: no thread holds it. */
+#include "access_log.h"
+#include "client.h"
+#include "exchange.h"
+#include "server/api/routes.h"
+#include "server/base/clock.h"
+#include "server/base/cpus.h"
+#include "server/run/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+enum {
+    SWALLOW_BYTES = 1 << 18, /* a refused request's body up to this size is read, so that the connection lives on */
+    ASK_EVERY_MS = 1000,     /* whether a half-closed client is there, while its answer is computed */
+};
+
+unsigned http_library_timeout_s(const struct settings *settings)
+{
+    int64_t ms = settings->read_timeout_ms > HTTP_IDLE_TIMEOUT_MS ? settings->read_timeout_ms : HTTP_IDLE_TIMEOUT_MS;
+    return (unsigned)(ms / 1000) + 1;
+}
+
+static struct connection *connection_of(struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static enum MHD_Result begin_request(struct exchange *x, struct MHD_Connection *mhd, const char *method,
+                                     const char *version)
+{
+    x->begun = true;
+    x->mhd = mhd;
+    x->connection = connection_of(mhd);
+    x->interim = !strcmp(version, MHD_HTTP_VERSION_1_1);
+    if (!x->connection)
+        return MHD_NO;
+    bool good = exchange_check_head(x, method, version);
+    bool small = x->head.has_length ? x->head.length <= SWALLOW_BYTES : !x->head.chunked;
+    connection_stage(&x->http->connections, x->connection, STAGE_BODY, 0);
+    if (!good && (x->request.close || !small)) {
+        x->request.close = true;
+        x->connection->unread = x->head.chunked || x->head.has_length;
+        return exchange_answer(x); /* on the first call: the connection ends, and the body is not read */
+    }
+    return MHD_YES;
+}
+
+static void resume_connection(struct request *request)
+{
+    MHD_resume_connection(exchange_of(request)->mhd);
+}
+
+/* The request has been answered, or is not going to be. */
+static void complete_exchange(struct exchange *x)
+{
+    if (x->answered) {
+        x->http->server->refused += request_was_refused(&x->request);
+        metrics_request(&x->http->server->metrics, &x->request);
+        log_request(&x->request);
+    }
+    request_close(&x->request);
+    free(x);
+}
+
+/* The worker has no more to do with it. A stream goes on without it, and may have ended before it. */
+static void worker_done(struct request *request)
+{
+    if (!request->stream)
+        resume_connection(request);
+    else if (stream_writer_leaves(request->stream))
+        complete_exchange(exchange_of(request));
+}
+
+/* Plain sockets only. A client that has closed its side may wait for its answer: it is asked now and then, as long as
+   nothing was sent. */
+static bool is_gone(struct request *request)
+{
+    struct exchange *x = exchange_of(request);
+    enum client_state state = client_state(x->connection->fd);
+    int64_t now = clock_ns(), asked_ns = x->asked_ns ? x->asked_ns : request->timing.started;
+    bool begun = request->stream && request->stream->begun;
+    if (state == CLIENT_HALF_CLOSED && x->interim && !begun && now > asked_ns + ASK_EVERY_MS * (int64_t)NS_PER_MS) {
+        x->asked_ns = now;
+        client_ask(x->connection->fd);
+    }
+    return state == CLIENT_GONE;
+}
+
+static enum MHD_Result dispatch_request(struct exchange *x)
+{
+    struct request *request = &x->request;
+    x->whole = true;
+    request->done = worker_done;
+    request->wake = resume_connection;
+    request->gone = is_gone;
+    if (request->status)
+        return exchange_answer(x);
+    if (!route_waits(request->route)) {
+        route_dispatch(request);
+        return exchange_answer(x);
+    }
+    /* Suspended first: the other thread may be done before route_dispatch returns. */
+    connection_stage(&x->http->connections, x->connection, STAGE_WAIT, 0);
+    x->suspended = true;
+    exchange_end_library_timeout(x); /* libmicrohttpd 1.0 sets none once it is suspended */
+    MHD_suspend_connection(x->mhd);
+    if (!route_dispatch(request))
+        MHD_resume_connection(x->mhd);
+    return MHD_YES;
+}
+
+void *on_target(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    struct http *http = cls;
+    struct exchange *x = calloc(1, sizeof *x);
+    struct connection *connection = connection_of(mhd);
+    if (connection)
+        connection_stage(&http->connections, connection, STAGE_HEAD, 0);
+    if (!x)
+        return NULL;
+    x->http = http;
+    if (!request_init(&x->request, http->server, target)) {
+        free(x);
+        return NULL;
+    }
+    return x;
+}
+
+enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                           const char *version, const char *upload, size_t *upload_bytes, void **context)
+{
+    struct exchange *x = *context;
+    (void)cls, (void)url;
+    if (!x)
+        return MHD_NO;
+    if (!x->begun)
+        return begin_request(x, mhd, method, version);
+    if (*upload_bytes)
+        return exchange_take_body(x, upload, upload_bytes);
+    return x->whole ? exchange_answer(x) : dispatch_request(x);
+}
+
+/* When a client's end of sending came with its request, the library has missed the event, and would keep the connection. */
+static void show_end(int fd)
+{
+    if (client_state(fd) == CLIENT_HALF_CLOSED)
+        shutdown(fd, SHUT_RD); /* the event again */
+}
+
+void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code)
+{
+    struct http *http = cls;
+    struct exchange *x = *context;
+    if (!x)
+        return;
+    *context = NULL;
+    if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
+        connection_stage(&http->connections, x->connection, STAGE_IDLE, 0);
+        MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, http_library_timeout_s(http->server->settings));
+        if (!x->suspended)
+            show_end(x->connection->fd);
+    }
+    if (!x->request.stream || stream_reader_leaves(x->request.stream))
+        complete_exchange(x);
+}
+
+/* The library's thread is met here first. It has little to do and much that waits for it: probes, refusals, answers. */
+static void tune_thread(void)
+{
+    static _Thread_local bool tuned;
+    if (!tuned)
+        cpus_wake_soon();
+    tuned = true;
+}
+
+void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
+                   enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = cls;
+    tune_thread();
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        /* one after the other: libmicrohttpd 1.0 has one place for all that it tells of a connection */
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+        uint64_t address = connection_address(info ? info->client_addr : NULL);
+        info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *socket_context = info ? connection_open(&http->connections, info->connect_fd, address) : NULL;
+        http->server->connections++;
+    } else {
+        struct connection *connection = *socket_context;
+        if (connection && connection->unread && http->linger)
+            linger_add(http->linger, connection->fd);
+        if (*socket_context)
+            connection_close(&http->connections, *socket_context);
+        *socket_context = NULL;
+        http->server->connections--;
+    }
+}

@@ -1,0 +1,88 @@
+/* One request on its connection, as the files of this folder share it that use libmicrohttpd. */
+#ifndef SERVER_HTTP_EXCHANGE_H
+#define SERVER_HTTP_EXCHANGE_H
+
+#include "connections.h"
+#include "http.h"
+#include "http_check.h"
+#include "linger.h"
+#include "server/run/request.h"
+
+#include <microhttpd.h>
+
+/* How strict the library is. 1 refuses what can smuggle; 2 would refuse an empty line before a request, which RFC 9112
+   (2.2) wants skipped. Before 0.9.77 strictness is two checks that http_check.c makes too (Host, spaces in the target),
+   and the library's answer to a missing Host has two heads. Those releases also take chunks and trailers that end where
+   no other reader ends them, so a connection ends with the answer to a chunked request. */
+#if MHD_VERSION >= 0x00097701
+#define HTTP_STRICTNESS MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1
+enum { HTTP_CHUNKS_ARE_STRICT = true };
+#else
+#define HTTP_STRICTNESS MHD_OPTION_STRICT_FOR_CLIENT, 0
+enum { HTTP_CHUNKS_ARE_STRICT = false };
+#endif
+
+/* A kept-alive connection without a request ends after so long; proxies keep theirs for less. */
+enum { HTTP_IDLE_TIMEOUT_MS = 65000 };
+
+struct http {
+    struct MHD_Daemon *daemon;
+    struct server *server;
+    struct connections connections;
+    struct lingerers *linger;
+    char url[128];
+    int listener;
+    bool quiesced; /* the library has handed the listening socket back */
+    _Atomic uint64_t next_id;
+    uint64_t id_seed;
+};
+
+/* One request on its connection. */
+struct exchange {
+    struct request request;
+    struct http *http;
+    struct MHD_Connection *mhd;
+    struct connection *connection;
+    struct head_body head;
+    bool begun, whole, answered, untimed, suspended;
+    bool interim; /* HTTP/1.1: it may be sent interim answers */
+    int64_t asked_ns;
+    bool idle;       /* of a stream: nothing is being sent */
+    bool head_lacks; /* a field of the answer's head: there was no memory for it */
+};
+
+static inline struct exchange *exchange_of(struct request *request)
+{
+    return (struct exchange *)((char *)request - offsetof(struct exchange, request));
+}
+
+/* The library's timeout for all connections but those that are being answered: it looks at connections with a timeout of
+   their own in every turn of its loop, so that hundreds of them would slow it down. Bodies are the reaper's to cut. */
+unsigned http_library_timeout_s(const struct settings *settings);
+
+/* request_head.c: everything that can be refused before the body is read; false with an error answered. */
+bool exchange_check_head(struct exchange *x, const char *method, const char *version);
+
+/* request_body.c: whether a body whose length is known may be held; false with a 503 answered. */
+bool exchange_has_room(struct exchange *x);
+/* A part of the body. What cannot be kept is read to its end (within reason) and answered then: the library does not
+   let an answer go out in the middle. */
+enum MHD_Result exchange_take_body(struct exchange *x, const char *data, size_t *bytes);
+
+/* answer.c: hand the answer to the library, or a stream's head. The text lives in the request until the library has
+   sent all of it. */
+enum MHD_Result exchange_answer(struct exchange *x);
+/* From here on the reaper alone cuts: the library does not see what a slow reader takes out of the kernel. And when a
+   connection without a timeout is resumed, the library asks for the answer before it reads, so that it does not close
+   a connection whose client has closed its side. */
+void exchange_end_library_timeout(struct exchange *x);
+
+/* callbacks.c: what the library calls. cls is the struct http. */
+void *on_target(void *cls, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
+                           const char *version, const char *upload, size_t *upload_bytes, void **context);
+void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code);
+void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
+                   enum MHD_ConnectionNotificationCode code);
+
+#endif
