@@ -21,8 +21,7 @@ struct model {
     size_t fixed_timesteps; /* the one length that whole sequences may have; 0: any */
     int keras_major;
     double load_seconds;
-    double
-        row_step_ns; /* what a timestep of a row takes a worker in company of others, as measured when it was loaded */
+    double row_step_ns; /* what a timestep of a row takes a worker beside other rows, as measured when it was loaded */
     size_t scratch_bytes; /* of a worker's arena, for as many rows as the server runs side by side */
     atomic_size_t users;  /* for whoever shares the model between threads */
 };

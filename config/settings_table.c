@@ -21,7 +21,7 @@ const struct setting settings_table[] = {
     {"pin", SETTING_BOOL, offsetof(struct settings, pin), 0, 1, "false", NULL, "bind each worker to a CPU"},
     INT("batching.max_batch_rows", max_batch_rows, 1, 4096, "64", "sequences that a worker runs side by side"),
     INT("batching.max_queue_delay_us", max_queue_delay_us, 0, 1000000, "0",
-        "how long a request may wait for company; 0: never"),
+        "how long a request may wait for rows to run with; 0: never"),
     INT("limits.max_body_bytes", max_body_bytes, 1, INT64_C(1) << 32, "67108864",
         "largest request body, before and after gzip; at most 1/16 of memory where it is not set"),
     INT("limits.max_rows", max_rows, 1, 1 << 24, "4096", "most sequences of one request"),

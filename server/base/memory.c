@@ -1,4 +1,4 @@
-/* The account of bytes in flight. */
+/* The account of the bytes that requests hold. */
 #include "memory.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Bytes in flight: what requests hold is counted against one limit, so the most memory is known beforehand. */
+/* The account of bytes: what requests hold is counted against one limit, so the most memory is known beforehand. */
 #ifndef SERVER_BASE_MEMORY_H
 #define SERVER_BASE_MEMORY_H
 

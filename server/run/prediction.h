@@ -10,7 +10,7 @@
 
 /**
  * Made when a worker takes the request, in three parts: a protocol decodes the body into a batch, the rows of the batch
- * run (with those of other requests; see flight.h), the protocol encodes the answer. One worker owns it all the while.
+ * run (with those of other requests; see running_batch.h), the protocol encodes the answer. One worker owns it all the while.
  */
 struct prediction {
     struct request *request;
@@ -31,10 +31,10 @@ struct prediction {
     struct session_use session;
     struct rollout rollout;
 
-    /* how far its rows are: let into a flight, and done; how far each is, its batch knows */
+    /* how many of its rows were admitted to a running batch, and are done; how far each is, its batch knows */
     size_t admitted, finished;
-    bool behind;                   /* it left its flight, for the reader of its stream to catch up or for others */
-    int64_t seated_ns;             /* since when its rows have seats there; 0: they have none yet */
+    bool behind; /* it was removed from its running batch, for the reader of its stream to catch up or for others */
+    int64_t slots_since_ns;        /* since when its rows have slots there; 0: they have none yet */
     double cost_ns;                /* its share of the chunks it took part in */
     int64_t decoded_ns, looked_ns; /* when decoding ended; when it was last seen that the client is there */
 };

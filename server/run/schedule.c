@@ -1,10 +1,10 @@
-/* A worker's loop while it has requests: between chunks of timesteps it takes more of those that wait, so that their rows
-   join; several models have their chunks in turn. Streams, which may be endless, are held apart from the others, run in
-   flights of their own, and take turns: with each other where they are many, and with the others, who have half of the
-   time at least. */
+/* A worker's loop while it has requests: between chunks of timesteps the worker takes more of those that wait, so that their
+   rows join; several models have their chunks in turn. Streams, which may be endless, are held apart from the others, run
+   in running batches of their own, and take turns: with each other where they are many, and with the others, which have
+   half of the time at least. */
 #include "schedule.h"
 
-#include "flight.h"
+#include "running_batch.h"
 #include "server.h"
 #include "server/base/clock.h"
 #include "time_share.h"
@@ -19,7 +19,7 @@ struct schedule {
     struct worker *worker;
     struct server *server;
     const struct settings *settings;
-    struct flight *flights[POOL_LINES];
+    struct running_batch *batches[POOL_LINES];
     size_t held[POOL_LINES], most_held;
     size_t waiting[POOL_LINES]; /* this worker's share of what waits in the pool, when it last looked */
     struct time_share share;
@@ -30,18 +30,18 @@ static enum pool_line line_of(const struct prediction *p)
     return p->request->stream ? POOL_TURNS : POOL_QUEUE;
 }
 
-/* The flight that takes p, a new one if need be. */
-static struct flight *find_flight(struct schedule *s, const struct prediction *p)
+/* The running batch that accepts p, a new one if need be. */
+static struct running_batch *find_running_batch(struct schedule *s, const struct prediction *p)
 {
-    struct flight **at = &s->flights[line_of(p)];
-    while (*at && !flight_takes(*at, p))
+    struct running_batch **at = &s->batches[line_of(p)];
+    while (*at && !running_batch_accepts(*at, p))
         at = &(*at)->next;
-    if (!*at && (*at = flight_open(p, (size_t)s->settings->max_batch_rows)))
+    if (!*at && (*at = running_batch_open(p, (size_t)s->settings->max_batch_rows)))
         (*at)->starts_ns = clock_ns() + s->settings->max_queue_delay_us * 1000;
     return *at;
 }
 
-static void end(struct schedule *s, struct prediction *p)
+static void finish(struct schedule *s, struct prediction *p)
 {
     s->held[line_of(p)]--;
     prediction_end(p);
@@ -63,23 +63,23 @@ static void give_way(struct schedule *s, struct prediction *p)
     pool_add_again(s->worker->pool, &p->request->task, line);
 }
 
-static void run(struct schedule *s, struct prediction *p)
+static void join_running_batch(struct schedule *s, struct prediction *p)
 {
     if (s->held[line_of(p)] > s->most_held) { /* a stream, which nobody knew before it was decoded */
         give_way(s, p);
         return;
     }
-    struct flight *flight = find_flight(s, p);
-    if (flight) {
+    struct running_batch *running = find_running_batch(s, p);
+    if (running) {
         prediction_stream(p);
-        flight_add(flight, p);
+        running_batch_add(running, p);
     } else {
         failure_overloaded(&p->failure);
-        end(s, p);
+        finish(s, p);
     }
 }
 
-/* Put a prediction where it belongs now: into a flight, aside while its session is busy, or to its end. */
+/* Put a prediction where it belongs now: into a running batch, aside while its session is busy, or to its end. */
 static void place(struct schedule *s, struct prediction *p)
 {
     enum pool_line line = line_of(p);
@@ -87,12 +87,12 @@ static void place(struct schedule *s, struct prediction *p)
     if (verdict == SESSION_WAITS)
         put_aside(s, line);
     else if (verdict == SESSION_RUNS)
-        run(s, p);
+        join_running_batch(s, p);
     else
-        end(s, p);
+        finish(s, p);
 }
 
-static void begin(struct schedule *s, struct request *request)
+static void take_up(struct schedule *s, struct request *request)
 {
     struct prediction *p = request->waiting;
     bool again = p;
@@ -104,14 +104,14 @@ static void begin(struct schedule *s, struct request *request)
         return;
     s->held[line_of(p)]++;
     if (again && p->behind)
-        run(s, p); /* its rows go on where they were */
+        join_running_batch(s, p); /* its rows go on where they were */
     else
         place(s, p);
 }
 
-static bool has_flights(const struct schedule *s)
+static bool has_rows(const struct schedule *s)
 {
-    return s->flights[POOL_QUEUE] || s->flights[POOL_TURNS];
+    return s->batches[POOL_QUEUE] || s->batches[POOL_TURNS];
 }
 
 /* More of the requests that wait. */
@@ -120,26 +120,25 @@ static void take_more(struct schedule *s)
     size_t most[POOL_LINES];
     for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++)
         most[line] = s->held[line] < s->most_held ? s->most_held - s->held[line] : 0;
-    /* while flights wait for company there is time for whatever comes */
-    int64_t now = s->settings->max_queue_delay_us || !has_flights(s) ? INT64_MAX : clock_ns();
+    /* while batches wait for more rows there is time for any task */
+    int64_t now = s->settings->max_queue_delay_us || !has_rows(s) ? INT64_MAX : clock_ns();
     struct task *task = pool_take(s->worker->pool, most, s->waiting, now);
     while (task) {
         struct task *next = task->next;
-        begin(s, request_of_task(task));
+        take_up(s, request_of_task(task));
         task = next;
     }
 }
 
-/* A flight that need not be full yet may wait for company, while the worker takes any; with all of them waiting the worker
-   does too. */
-static bool waits(const struct flight *flight, int64_t now)
+/* Whether a running batch that is not full waits for more rows. With all batches waiting the worker waits too. */
+static bool waits_for_rows(const struct running_batch *running, int64_t now)
 {
     size_t rows = 0;
-    if (flight->starts_ns <= now)
+    if (running->starts_ns <= now)
         return false;
-    for (const struct prediction *p = flight->first; p; p = p->next)
+    for (const struct prediction *p = running->first; p; p = p->next)
         rows += p->batch.n_rows;
-    return rows < flight->room;
+    return rows < running->room;
 }
 
 static bool takes_more(const struct schedule *s)
@@ -147,20 +146,20 @@ static bool takes_more(const struct schedule *s)
     return s->held[POOL_QUEUE] < s->most_held;
 }
 
-static void wait_for_company(struct schedule *s)
+static void wait_for_rows(struct schedule *s)
 {
     int64_t now = clock_ns(), until = INT64_MAX;
-    for (const struct flight *flight = s->flights[POOL_QUEUE]; flight; flight = flight->next) {
-        if (!takes_more(s) || !waits(flight, now))
+    for (const struct running_batch *running = s->batches[POOL_QUEUE]; running; running = running->next) {
+        if (!takes_more(s) || !waits_for_rows(running, now))
             return;
-        until = flight->starts_ns < until ? flight->starts_ns : until;
+        until = running->starts_ns < until ? running->starts_ns : until;
     }
-    if (s->flights[POOL_QUEUE] && !s->flights[POOL_TURNS])
+    if (s->batches[POOL_QUEUE] && !s->batches[POOL_TURNS])
         pool_wait(s->worker->pool, until);
 }
 
-/* What becomes of a prediction that has left its flight. */
-static void go_on(struct schedule *s, struct prediction *p)
+/* What becomes of a prediction that was removed from its running batch. */
+static void go_on_with(struct schedule *s, struct prediction *p)
 {
     if (!p->failure.status && p->finished < p->batch.n_rows) {
         p->admitted = 0;
@@ -168,87 +167,87 @@ static void go_on(struct schedule *s, struct prediction *p)
         if (stream_waits(p->request->stream))
             put_aside(s, POOL_TURNS);
         else
-            run(s, p);
+            join_running_batch(s, p);
     } else if (!p->failure.status && *p->session.id) {
         p->behind = false;
         place(s, p);
     } else {
-        end(s, p);
+        finish(s, p);
     }
 }
 
-/* Take out the predictions that are through with the flight at *at; it is closed when it has no others. Returns where the next
-   one is. */
-static struct flight **settle(struct schedule *s, struct flight **at, struct prediction *through)
+/* Go on with the predictions that were removed from the running batch at *at, which is closed when it has no others.
+   Returns where the next batch is. */
+static struct running_batch **settle(struct schedule *s, struct running_batch **at, struct prediction *removed)
 {
-    struct flight *flight = *at;
-    if (flight->first) {
-        at = &flight->next;
+    struct running_batch *running = *at;
+    if (running->first) {
+        at = &running->next;
     } else {
-        *at = flight->next;
-        flight_close(flight);
+        *at = running->next;
+        running_batch_close(running);
     }
-    for (struct prediction *next; through; through = next) {
-        next = through->next;
-        go_on(s, through);
+    for (struct prediction *next; removed; removed = next) {
+        next = removed->next;
+        go_on_with(s, removed);
     }
     return at;
 }
 
-/* Before others are let in: who has gone, or is too late, is in nobody's way. */
-static void sweep(struct schedule *s)
+/* Before rows are admitted: predictions whose client has gone, or whose deadline is over, take no slots from others. */
+static void remove_stopped(struct schedule *s)
 {
     for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++)
-        for (struct flight **at = &s->flights[line]; *at;)
-            at = settle(s, at, flight_sweep(*at));
+        for (struct running_batch **at = &s->batches[line]; *at;)
+            at = settle(s, at, running_batch_remove_stopped(*at));
 }
 
-/* Where the worker holds as many as it may and others wait in the pool, those that have run for a while go behind them. */
-static void make_way(struct schedule *s)
+/* Where the worker holds as many as it may and others wait in the pool, predictions that have run for a while go behind those. */
+static void preempt_for_others(struct schedule *s)
 {
     for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++) {
         size_t most = s->held[line] >= s->most_held ? s->waiting[line] : 0;
-        for (struct flight *flight = s->flights[line]; most && flight; flight = flight->next)
-            for (struct prediction *next, *p = flight_yield(flight, most); p; p = next, most--) {
+        for (struct running_batch *running = s->batches[line]; most && running; running = running->next)
+            for (struct prediction *next, *p = running_batch_preempt(running, most); p; p = next, most--) {
                 next = p->next;
                 give_way(s, p);
             }
     }
 }
 
-static struct flight **chunk(struct schedule *s, struct flight **at)
+static struct running_batch **advance_one(struct schedule *s, struct running_batch **at)
 {
-    return settle(s, at, flight_advance(*at, s->worker, &s->server->metrics));
+    return settle(s, at, running_batch_advance(*at, s->worker, &s->server->metrics));
 }
 
-/* Put the first flight behind the others; returns where it stands then. */
-static struct flight **move_back(struct flight **first)
+/* Put the first running batch behind the others; returns where it stands then. */
+static struct running_batch **move_back(struct running_batch **first)
 {
-    struct flight *flight = *first, **at = first;
-    *first = flight->next;
-    flight->next = NULL;
+    struct running_batch *running = *first, **at = first;
+    *first = running->next;
+    running->next = NULL;
     while (*at)
         at = &(*at)->next;
-    *at = flight;
+    *at = running;
     return at;
 }
 
-/* A chunk of every flight of the others, and of one of streams, if it is their turn. */
-static void advance(struct schedule *s)
+/* A chunk of every running batch of the others, and of one of streams, if it is their turn. */
+static void advance_all(struct schedule *s)
 {
     bool others = false, patient = s->settings->max_queue_delay_us && takes_more(s);
     int64_t began = clock_ns();
-    for (struct flight **at = &s->flights[POOL_QUEUE]; *at;) {
-        bool idle = patient && waits(*at, began);
+    for (struct running_batch **at = &s->batches[POOL_QUEUE]; *at;) {
+        bool idle = patient && waits_for_rows(*at, began);
         others |= !idle;
-        at = idle ? &(*at)->next : chunk(s, at);
+        at = idle ? &(*at)->next : advance_one(s, at);
     }
-    if (!s->flights[POOL_TURNS])
+    if (!s->batches[POOL_TURNS])
         return;
     int64_t now = clock_ns();
     if (!time_share_turn(&s->share, others ? now - began : 0))
         return;
-    chunk(s, move_back(&s->flights[POOL_TURNS]));
+    advance_one(s, move_back(&s->batches[POOL_TURNS]));
     time_share_took(&s->share, clock_ns() - now);
 }
 
@@ -266,18 +265,18 @@ void schedule_run(struct task *task, struct worker *worker)
 {
     struct request *request = request_of_task(task);
     struct schedule s = schedule_of(request, worker);
-    begin(&s, request);
-    while (sweep(&s), make_way(&s), take_more(&s), has_flights(&s)) {
+    take_up(&s, request);
+    while (remove_stopped(&s), preempt_for_others(&s), take_more(&s), has_rows(&s)) {
         if (s.settings->max_queue_delay_us)
-            wait_for_company(&s);
-        advance(&s);
+            wait_for_rows(&s);
+        advance_all(&s);
     }
 }
 
 void schedule_alone(struct request *request, struct worker *worker)
 {
     struct schedule s = schedule_of(request, worker);
-    begin(&s, request);
-    while (sweep(&s), has_flights(&s))
-        advance(&s);
+    take_up(&s, request);
+    while (remove_stopped(&s), has_rows(&s))
+        advance_all(&s);
 }

@@ -110,7 +110,7 @@ static void a_request_has_its_own_deadline(void **state)
     assert_non_null(strstr(answer, "10 ms (X-Request-Timeout-Ms)"));
     int patient = post_row(&server, LONG, "");
     sleep_ms(SANITIZED ? 50 : 20);
-    hasty = post_row(&server, LONG, "X-Request-Timeout-Ms: 10\r\n"); /* in company that is known beforehand */
+    hasty = post_row(&server, LONG, "X-Request-Timeout-Ms: 10\r\n"); /* beside work that is known beforehand */
     assert_int_equal(status_of(hasty, answer, sizeof answer), 503);
     assert_non_null(strstr(answer, "\"too_late\""));
     assert_non_null(strstr(answer, "Retry-After: 1\r\n"));
@@ -121,7 +121,7 @@ static void a_request_has_its_own_deadline(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-static void a_request_may_wait_for_company(void **state)
+static void a_request_may_wait_for_rows(void **state)
 {
     (void)state;
     struct daemon server;
@@ -190,7 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(short_sequences_overtake_long_ones), cmocka_unit_test(models_share_a_worker),
         cmocka_unit_test(one_row_at_a_time_takes_turns),      cmocka_unit_test(a_request_has_its_own_deadline),
-        cmocka_unit_test(a_request_may_wait_for_company),     cmocka_unit_test(large_batches_fill),
+        cmocka_unit_test(a_request_may_wait_for_rows),        cmocka_unit_test(large_batches_fill),
         cmocka_unit_test(a_full_worker_does_not_wait)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,457 @@
+/* Running batches. */
+#include "running_batch.h"
+
+#include "server.h"
+#include "server/base/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A chunk takes about so long, so that others can join soon; but it has this many row-steps at least, so that the product
+   of the inputs with their weights is worth its reading of the weights. */
+enum { CHUNK_NS = 2000000, CHUNK_LEAST_ROW_STEPS = 16 };
+
+/* Rows that run to their end together have at most this many timesteps in all, which bounds their memory (a row of its
+   own may have more). */
+enum { WHOLE_ROW_STEPS = 16384 };
+
+/* How long a prediction keeps its slots while others wait for slots. A stream may be endless, so its slice is short; most of
+   the others are done before their slice is over, so that they keep their order. */
+enum { SLICE_NS = 100000000, STREAM_SLICE_NS = 20000000 };
+
+bool running_batch_accepts(const struct running_batch *running, const struct prediction *p)
+{
+    return running->model == p->batch.model && running->sequences == p->batch.sequences;
+}
+
+struct running_batch *running_batch_open(const struct prediction *p, size_t room)
+{
+    struct running_batch *running = calloc(1, sizeof *running);
+    if (!running)
+        return NULL;
+    *running = (struct running_batch){.model = p->batch.model,
+                                      .sequences = p->batch.sequences,
+                                      .in_chunks = p->batch.model->chain.divisible,
+                                      .streams = p->request->stream,
+                                      .room = room,
+                                      .share = {.memory = p->request->memory.memory}};
+    running->last = &running->first;
+    running->slots = calloc(room, sizeof *running->slots);
+    running->rows = calloc(room, sizeof *running->rows);
+    running->order = calloc(room, sizeof *running->order);
+    if (running->slots && running->rows && running->order)
+        return running;
+    running_batch_close(running);
+    return NULL;
+}
+
+void running_batch_close(struct running_batch *running)
+{
+    free(running->slots);
+    free(running->rows);
+    free(running->order);
+    free(running->floats);
+    free(running->masks);
+    memory_give(&running->share, running->share.bytes);
+    free(running);
+}
+
+void running_batch_add(struct running_batch *running, struct prediction *p)
+{
+    p->next = NULL;
+    p->slots_since_ns = 0;
+    *running->last = p;
+    running->last = &p->next;
+}
+
+/* ---- which rows hold a slot ---- */
+
+static void free_slots(struct running_batch *running, const struct prediction *p)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < running->n; i++)
+        if (running->slots[i].owner != p)
+            running->slots[kept++] = running->slots[i];
+    running->n = kept;
+}
+
+/* Remove the predictions that are done, have failed or must wait for the reader of their stream, with their rows. */
+static struct prediction *remove_done(struct running_batch *running)
+{
+    struct prediction *out = NULL, **out_last = &out, **at = &running->first, *p;
+    while ((p = *at)) {
+        bool over = p->failure.status || p->finished == p->batch.n_rows;
+        if (!over && !(p->request->stream && stream_is_full(p->request->stream))) {
+            at = &p->next;
+            continue;
+        }
+        if (p->finished < p->batch.n_rows)
+            free_slots(running, p);
+        *at = p->next;
+        p->next = NULL;
+        *out_last = p;
+        out_last = &p->next;
+    }
+    running->last = at;
+    return out;
+}
+
+/* Admit one row of each prediction in turn, so that a small prediction need not wait for the end of a large one. */
+static void admit_rows(struct running_batch *running, int64_t now)
+{
+    size_t row_steps = 0;
+    for (bool more = true; more && running->n < running->room;) {
+        more = false;
+        for (struct prediction *p = running->first; p && running->n < running->room; p = p->next) {
+            while (p->admitted < p->batch.n_rows && batch_row_is_done(&p->batch, p->admitted))
+                p->admitted++; /* the row had a slot before */
+            if (p->admitted == p->batch.n_rows)
+                continue;
+            row_steps += p->batch.rows[p->admitted].timesteps;
+            if (!running->in_chunks && running->n && row_steps > WHOLE_ROW_STEPS)
+                return;
+            running->slots[running->n++] = (struct row_slot){.owner = p, .b = p->admitted++};
+            p->slots_since_ns = p->slots_since_ns ? p->slots_since_ns : now;
+            more = true;
+        }
+    }
+}
+
+static bool slice_is_over(const struct running_batch *running, const struct prediction *p, int64_t now)
+{
+    return p->slots_since_ns && now - p->slots_since_ns >= (running->streams ? STREAM_SLICE_NS : SLICE_NS);
+}
+
+/* Remove up to `most` predictions whose slice is over, and free their slots. */
+static struct prediction *preempt(struct running_batch *running, int64_t now, size_t most)
+{
+    struct prediction *out = NULL, **out_last = &out, **at = &running->first, *p;
+    while (running->in_chunks && (p = *at)) {
+        if (!most || !slice_is_over(running, p, now)) {
+            at = &p->next;
+            continue;
+        }
+        free_slots(running, p);
+        p->admitted = 0;
+        *at = p->next;
+        p->next = NULL;
+        *out_last = p;
+        out_last = &p->next;
+        most--;
+    }
+    running->last = running->in_chunks ? at : running->last;
+    return out;
+}
+
+struct prediction *running_batch_preempt(struct running_batch *running, size_t most)
+{
+    return preempt(running, clock_ns(), most);
+}
+
+/* Where a prediction has no slot at all, the predictions whose slice is over are put behind it. */
+static void rotate_slots(struct running_batch *running, int64_t now)
+{
+    const struct prediction *waiting = running->n == running->room ? running->first : NULL;
+    while (waiting && waiting->slots_since_ns)
+        waiting = waiting->next;
+    struct prediction *next, *p = waiting ? preempt(running, now, SIZE_MAX) : NULL;
+    for (; p; p = next) {
+        next = p->next;
+        running_batch_add(running, p);
+    }
+    admit_rows(running, now);
+}
+
+static bool is_stopped(struct prediction *p)
+{
+    return p->failure.status || prediction_stops(p);
+}
+
+/* rnn_model_run asks this while rows run to their end. */
+static bool all_are_stopped(void *context)
+{
+    const struct running_batch *running = context;
+    for (size_t i = 0; i < running->n; i++)
+        if (!is_stopped(running->slots[i].owner))
+            return false;
+    return true;
+}
+
+/* ---- a chunk ---- */
+
+/* Whether the next timestep of a row is the output before it. */
+static bool rolls(const struct row_slot *slot)
+{
+    const struct batch *batch = &slot->owner->batch;
+    return batch->rolled && batch->progress[slot->b].done == batch->rows[slot->b].timesteps;
+}
+
+/* Timesteps of a chunk, the same for all rows. Rows that take their own output as input have one in a chunk. */
+static size_t chunk_steps(const struct running_batch *running)
+{
+    double ns = rnn_model_step_ns(&running->model->chain, running->n) + 1;
+    size_t least = (CHUNK_LEAST_ROW_STEPS + running->n - 1) / running->n, steps = (size_t)(CHUNK_NS / ns);
+    for (size_t i = 0; i < running->n; i++)
+        if (rolls(&running->slots[i]))
+            return least;
+    return steps > least ? steps : least;
+}
+
+/* Of a stream an event's worth; the first is to be there soon. */
+static size_t slot_steps(const struct row_slot *slot, size_t most)
+{
+    const struct batch *batch = &slot->owner->batch;
+    size_t left = batch->rows[slot->b].timesteps - batch->progress[slot->b].done;
+    if (slot->owner->request->stream && batch->sequences && !batch->rolled) {
+        size_t event = STREAM_EVENT_FLOATS / batch->output.width + 1;
+        event = !batch->progress[slot->b].given && event > CHUNK_LEAST_ROW_STEPS ? CHUNK_LEAST_ROW_STEPS : event;
+        most = event < most ? event : most;
+    }
+    return left < most ? left : most;
+}
+
+/* The part of its sequence that a row has in this chunk. */
+static void cut_sequence(struct row_slot *slot, struct rnn_row *row, size_t most)
+{
+    const struct batch *batch = &slot->owner->batch;
+    size_t done = batch->progress[slot->b].done;
+    row->inputs += done * row->input_stride;
+    if (row->mask)
+        row->mask += done * row->mask_stride;
+    row->timesteps = slot->steps = slot_steps(slot, most);
+}
+
+/* Its last output. */
+static void cut_rolling(struct row_slot *slot, struct rnn_row *row)
+{
+    const struct rollout *rollout = &slot->owner->rollout;
+    size_t width = slot->owner->batch.model->chain.input.width;
+    row->inputs = rollout->feedback + slot->b * width;
+    row->input_stride = width;
+    row->mask = NULL;
+    row->timesteps = slot->steps = 1;
+}
+
+/* The rows of this chunk; returns the floats of those inputs and outputs that do not stay where they are. */
+static size_t cut_rows(struct running_batch *running)
+{
+    const struct rnn_model *chain = &running->model->chain;
+    size_t most = running->in_chunks ? chunk_steps(running) : SIZE_MAX, copies = 0;
+    for (size_t i = 0; i < running->n; i++) {
+        struct row_slot *slot = &running->slots[i];
+        const struct batch *batch = &slot->owner->batch;
+        const struct row_progress *progress = &batch->progress[slot->b];
+        struct rnn_row *row = &running->rows[i];
+        *row = batch->rows[slot->b];
+        row->stepped = progress->stepped;
+        if (rolls(slot))
+            cut_rolling(slot, row);
+        else
+            cut_sequence(slot, row, most);
+        bool in_pieces = prediction_in_pieces(slot->owner), part = running->in_chunks && batch->output.sequence;
+        if (in_pieces)
+            slot->vectors = running->sequences ? slot->steps : 1;
+        else
+            slot->vectors = part ? slot->steps : batch->steps[slot->b];
+        if (part && !in_pieces)
+            row->outputs += (ptrdiff_t)progress->done * row->output_stride;
+        copies += (chain->inputs_anywhere ? 0 : slot->steps * chain->input.width) +
+                  (chain->outputs_anywhere && !in_pieces ? 0 : slot->vectors * chain->output.width);
+    }
+    return copies;
+}
+
+static bool grow_block(struct running_batch *running, void **block, size_t *room, size_t count, size_t size)
+{
+    size_t bytes;
+    if (count <= *room && *block)
+        return true;
+    void *grown = rnn_size_mul(count ? count : 1, size, &bytes)
+                      ? memory_realloc(&running->share, *block, *room * size, bytes)
+                      : NULL;
+    if (!grown)
+        return false;
+    *block = grown;
+    *room = count;
+    return true;
+}
+
+static bool make_room(struct running_batch *running, const struct model_work *work, size_t copies)
+{
+    size_t floats;
+    void *block = running->floats;
+    bool good = rnn_size_add(2 * work->floats + work->aux, copies, &floats) &&
+                grow_block(running, &block, &running->floats_room, floats, sizeof *running->floats);
+    running->floats = block;
+    block = running->masks;
+    good = good && grow_block(running, &block, &running->masks_room, work->masks, 1);
+    running->masks = block;
+    return good;
+}
+
+/* Whether a row's outputs are written where the request wants them. */
+static bool writes_in_place(const struct running_batch *running, const struct row_slot *slot)
+{
+    return running->model->chain.outputs_anywhere && !prediction_in_pieces(slot->owner);
+}
+
+/* Rows' inputs one after the other, and room for their outputs, where the model wants it so or where they are taken as they
+   come. Returns where the outputs begin. */
+static float *copy_in(struct running_batch *running, float *at)
+{
+    const struct rnn_model *chain = &running->model->chain;
+    for (size_t i = 0; !chain->inputs_anywhere && i < running->n; i++) {
+        struct rnn_row *row = &running->rows[i];
+        size_t floats = row->timesteps * chain->input.width;
+        memcpy(at, row->inputs, floats * sizeof *at);
+        row->inputs = at;
+        at += floats;
+    }
+    float *outputs = at;
+    for (size_t i = 0; i < running->n; i++) {
+        if (writes_in_place(running, &running->slots[i]))
+            continue;
+        running->rows[i].outputs = at;
+        if (prediction_in_pieces(running->slots[i].owner))
+            running->rows[i].output_stride = (ptrdiff_t)chain->output.width;
+        at += running->slots[i].vectors * chain->output.width;
+    }
+    return outputs;
+}
+
+/* n outputs of a slot's row that are taken as they come. */
+static void hand_on(struct row_slot *slot, size_t timestep, const float *values, size_t n)
+{
+    struct prediction *p = slot->owner;
+    const struct batch *batch = &p->batch;
+    const struct rnn_row *row = &batch->rows[slot->b];
+    struct row_progress *progress = &batch->progress[slot->b];
+    for (size_t i = 0; batch->outputs && i < n; i++)
+        memcpy(row->outputs + (ptrdiff_t)(progress->given + i) * row->output_stride, values + i * batch->output.width,
+               batch->output.width * sizeof *values);
+    progress->given += n;
+    if (p->request->stream)
+        stream_outputs(p, slot->b, timestep, values, n);
+}
+
+/* Of the vectors that a chunk gives, those that are outputs: all of a sequence; the last of what is fed back, or of a
+   sequence of which the last alone is wanted. */
+static void take_pieces(const struct running_batch *running, struct row_slot *slot, const float *vectors)
+{
+    struct prediction *p = slot->owner;
+    const struct batch *batch = &p->batch;
+    const struct row_progress *progress = &batch->progress[slot->b];
+    const float *last = vectors + (slot->vectors - 1) * running->model->chain.output.width;
+    size_t first = progress->done;
+    bool whole = rolls(slot) || first + slot->steps == batch->rows[slot->b].timesteps;
+    if (batch->rolled) {
+        const float *output = whole ? rollout_take(p, slot->b, progress->given, last) : NULL;
+        if (output)
+            hand_on(slot, progress->given, output, 1);
+    } else if (running->sequences) {
+        hand_on(slot, first, vectors, slot->steps);
+    } else if (whole) {
+        hand_on(slot, first + slot->steps - 1, last, 1);
+    }
+}
+
+/* From at, where the outputs begin, to where the requests want them. */
+static void copy_out(struct running_batch *running, const float *at)
+{
+    for (size_t i = 0; i < running->n; i++) {
+        struct row_slot *slot = &running->slots[i];
+        const struct batch *batch = &slot->owner->batch;
+        if (writes_in_place(running, slot))
+            continue;
+        size_t floats = slot->vectors * running->model->chain.output.width;
+        bool part = running->in_chunks && batch->output.sequence;
+        if (prediction_in_pieces(slot->owner))
+            take_pieces(running, slot, at);
+        else
+            memcpy(batch->rows[slot->b].outputs + (part ? batch->progress[slot->b].done * batch->output.width : 0), at,
+                   floats * sizeof *at);
+        at += floats;
+    }
+}
+
+/* False when the rows were told to stop. */
+static bool run_chunk(struct running_batch *running, struct worker *worker, const struct model_work *work)
+{
+    const struct rnn_model *chain = &running->model->chain;
+    struct pool *pool = worker->pool;
+    struct team team, *helpers = NULL;
+    float *copies = running->floats + 2 * work->floats + work->aux;
+    if (pool && pool->n_workers > 1) {
+        team_open(&team, &pool->host, pool->n_workers);
+        helpers = &team;
+    }
+    const struct model_run run = {.sequences = running->sequences,
+                                  .work = *work,
+                                  .floats = running->floats,
+                                  .masks = running->masks,
+                                  .order = running->order,
+                                  .arena = &worker->arena,
+                                  .team = helpers,
+                                  .stop = running->in_chunks ? NULL : all_are_stopped,
+                                  .stop_context = running};
+    const float *outputs = copy_in(running, copies);
+    bool whole = rnn_model_run(chain, &run, running->rows, running->n);
+    if (helpers)
+        team_close(helpers);
+    if (whole)
+        copy_out(running, outputs);
+    return whole;
+}
+
+/* Every row is a timestep or more further, and its prediction is charged for them; rows at their end free their slots. */
+static void count_progress(struct running_batch *running, int64_t took_ns)
+{
+    size_t kept = 0, row_steps = 0;
+    for (size_t i = 0; i < running->n; i++)
+        row_steps += running->slots[i].steps;
+    for (size_t i = 0; i < running->n; i++) {
+        struct row_slot *slot = &running->slots[i];
+        struct row_progress *progress = &slot->owner->batch.progress[slot->b];
+        progress->done += rolls(slot) ? 0 : slot->steps;
+        progress->stepped |= running->rows[i].taken > 0;
+        slot->owner->cost_ns += (double)took_ns * (double)slot->steps / (double)row_steps;
+        if (batch_row_is_done(&slot->owner->batch, slot->b))
+            slot->owner->finished++;
+        else
+            running->slots[kept++] = *slot;
+    }
+    running->n = kept;
+}
+
+static void fail_all(struct running_batch *running)
+{
+    for (size_t i = 0; i < running->n; i++)
+        failure_overloaded(&running->slots[i].owner->failure);
+}
+
+struct prediction *running_batch_remove_stopped(struct running_batch *running)
+{
+    for (struct prediction *p = running->first; p; p = p->next)
+        is_stopped(p);
+    return remove_done(running);
+}
+
+struct prediction *running_batch_advance(struct running_batch *running, struct worker *worker, struct metrics *metrics)
+{
+    struct model_work work = {.floats = 0};
+    int64_t began = clock_ns();
+    admit_rows(running, began);
+    rotate_slots(running, began);
+    if (!running->n)
+        return remove_done(running);
+    metrics_batch(metrics, running->model->name, running->n);
+    size_t copies = cut_rows(running);
+    /* the model may have been loaded after the worker was started */
+    if (!arena_reserve(&worker->arena, running->model->scratch_bytes) ||
+        !rnn_model_work(&running->model->chain, running->rows, running->n, running->sequences, &work) ||
+        !make_room(running, &work, copies))
+        fail_all(running);
+    else if (run_chunk(running, worker, &work))
+        count_progress(running, clock_ns() - began);
+    return remove_done(running);
+}

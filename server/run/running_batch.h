@@ -1,0 +1,58 @@
+/* A running batch: rows of all the requests for one model that a worker holds, side by side. Every timestep is a place
+   where a sequence can join or leave, so rows are admitted and removed between chunks of timesteps, and nothing is padded.
+   Source: Gao et al., "Low Latency RNN Inference with Cellular Batching", EuroSys 2018. */
+#ifndef SERVER_RUN_RUNNING_BATCH_H
+#define SERVER_RUN_RUNNING_BATCH_H
+
+#include "prediction.h"
+#include "server/base/metrics.h"
+
+/* A place of the running batch, with the row that it holds. */
+struct row_slot {
+    struct prediction *owner;
+    size_t b;              /* which of the owner's rows */
+    size_t steps, vectors; /* of this chunk: timesteps, and vectors that come out */
+};
+
+struct running_batch {
+    struct running_batch *next;
+    /* what all rows have in common */
+    const struct model *model;
+    bool sequences;
+    bool in_chunks; /* rows run a chunk of timesteps at a time; else rows that are admitted together run to their end */
+    bool streams;   /* the predictions are all streams; else none is */
+    struct prediction *first, **last; /* in order of arrival */
+    struct row_slot *slots;           /* [room], of which the first n hold a row */
+    size_t n, room;
+    int64_t starts_ns; /* until then a batch that is not full waits for more rows */
+    /* of a chunk */
+    struct rnn_row *rows;
+    struct rnn_row **order;
+    struct memory_share share;
+    float *floats;
+    unsigned char *masks;
+    size_t floats_room, masks_room;
+};
+
+/* Whether a prediction's rows can run in this batch. */
+bool running_batch_accepts(const struct running_batch *running, const struct prediction *p);
+
+/* An empty running batch for p and its like, of at most room rows; NULL when out of memory. */
+struct running_batch *running_batch_open(const struct prediction *p, size_t room);
+void running_batch_close(struct running_batch *running);
+
+void running_batch_add(struct running_batch *running, struct prediction *p);
+
+/* Remove the predictions that nobody waits for any more, with their rows. Returns these predictions, linked; their failure
+   is set. */
+struct prediction *running_batch_remove_stopped(struct running_batch *running);
+
+/* Remove up to `most` predictions whose time slice is over, with their rows, so that others can run. Returns these
+   predictions, linked. */
+struct prediction *running_batch_preempt(struct running_batch *running, size_t most);
+
+/* Admit rows and run a chunk. Returns the predictions that were removed, linked: all of their rows are done, or their
+   failure is set, or the reader of their stream is to catch up. */
+struct prediction *running_batch_advance(struct running_batch *running, struct worker *worker, struct metrics *metrics);
+
+#endif
