@@ -4,6 +4,13 @@
 
 #include "server/run/request.h"
 
+/* What workers answer. */
+extern const struct protocol protocol_predict, protocol_step, protocol_initial_state; /* predict.c */
+extern const struct protocol protocol_tf_serving;                                     /* tf_serving.c */
+extern const struct protocol protocol_open_inference;                                 /* open_inference.c */
+extern const struct protocol protocol_session_show, protocol_session_put,
+    protocol_session_drop; /* session_endpoints.c */
+
 /* health.c */
 void answer_livez(struct request *request);
 void answer_readyz(struct request *request);

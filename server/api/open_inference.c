@@ -1,6 +1,7 @@
 /* Inference of the Open Inference Protocol (v2), tensors as JSON or as binary data behind it. Source: the protocol's
    specification/protocol/inference_rest.md, and Triton's extension_binary_data.md. */
 #include "config/files/tensors.h"
+#include "handlers.h"
 #include "server/codec/batch_write.h"
 #include "server/run/prediction.h"
 #include "server/run/server.h"
@@ -29,6 +30,7 @@ struct output {
     struct body_key parameters[3], keys[3];
 };
 
+/* A request: prediction->own. */
 struct inference {
     struct memory_share *memory;
     struct input *inputs, **last_input;
@@ -238,7 +240,7 @@ static bool bind_state(struct prediction *p, const struct input *input)
 
 static bool bind(struct prediction *p)
 {
-    const struct inference *inference = p->inference;
+    const struct inference *inference = p->own;
     const struct rnn_model *chain = &p->request->model->chain;
     const struct batch_limits limits = prediction_limits(p);
     struct input *inputs = find_input(inference, "inputs"), *mask = find_input(inference, "mask");
@@ -271,8 +273,9 @@ static bool read_raw(struct prediction *p)
 {
     const struct request *request = p->request;
     const struct layer_shape *shape = &request->model->chain.input;
-    next_input(p->inference, 0, &p->failure);
-    struct input *input = p->inference->inputs;
+    struct inference *inference = p->own;
+    next_input(inference, 0, &p->failure);
+    struct input *input = inference->inputs;
     if (!input)
         return false;
     size_t step = shape->width * sizeof(float), steps = request->body_bytes / step;
@@ -288,7 +291,7 @@ static bool read_raw(struct prediction *p)
         input->shape.values[input->shape.n++] = steps;
     if (!shape->ids)
         input->shape.values[input->shape.n++] = shape->width;
-    p->inference->binary_outputs = 1;
+    inference->binary_outputs = 1;
     return true;
 }
 
@@ -310,7 +313,7 @@ static bool name_sequence(struct prediction *p, const char *id)
 static bool read_json(struct prediction *p, size_t bytes)
 {
     char id[BODY_TEXT_BYTES] = "";
-    struct inference *inference = p->inference;
+    struct inference *inference = p->own;
     struct body_list inputs = {next_input, inference}, outputs = {next_output, inference};
     const struct body_key parameters[] = {
         {"binary_data_output", BODY_BOOL, &inference->binary_outputs},
@@ -331,9 +334,10 @@ static bool read_json(struct prediction *p, size_t bytes)
 
 static bool check_outputs(struct prediction *p)
 {
+    const struct inference *inference = p->own;
     struct batch_tensor tensor;
     size_t at = 0;
-    for (const struct output *o = p->inference->outputs; o; o = o->next, at++) {
+    for (const struct output *o = inference->outputs; o; o = o->next, at++) {
         size_t i = 0;
         while (batch_tensor_at(&p->request->model->chain, i, &tensor) && strcmp(tensor.name, o->name))
             i++;
@@ -351,19 +355,19 @@ static bool decode(struct prediction *p)
 {
     struct request *request = p->request;
     size_t bytes = request->has_json_bytes ? request->json_bytes : request->body_bytes;
-    p->inference = make(&request->memory, sizeof *p->inference, &p->failure);
-    if (!p->inference)
+    struct inference *inference = p->own = make(&request->memory, sizeof *inference, &p->failure);
+    if (!inference)
         return false;
-    p->inference->memory = &request->memory;
-    p->inference->last_input = &p->inference->inputs;
-    p->inference->last_output = &p->inference->outputs;
+    inference->memory = &request->memory;
+    inference->last_input = &inference->inputs;
+    inference->last_output = &inference->outputs;
     if (bytes > request->body_bytes)
         return failure_set(&p->failure, 400, "bad_request", "",
                            "Inference-Header-Content-Length is larger than the body.");
     if (request->has_json_bytes && !bytes ? !read_raw(p) : !read_json(p, bytes))
         return false;
     const char *binary = request->body ? request->body + bytes : "", *end = binary + (request->body_bytes - bytes);
-    for (struct input *i = p->inference->inputs; i; i = i->next)
+    for (struct input *i = inference->inputs; i; i = i->next)
         if (!check_input(p, i, &binary, end))
             return false;
     if (binary != end)
@@ -374,7 +378,7 @@ static bool decode(struct prediction *p)
 
 static void close_inference(struct prediction *p)
 {
-    struct inference *inference = p->inference;
+    struct inference *inference = p->own;
     struct memory_share *memory = &p->request->memory;
     if (!inference)
         return;
@@ -398,7 +402,7 @@ static void close_inference(struct prediction *p)
 /* The i-th tensor that is wanted: those asked for, or all outputs that are no states. */
 static bool wanted_at(const struct prediction *p, size_t i, struct batch_tensor *tensor, bool *binary)
 {
-    const struct inference *inference = p->inference;
+    const struct inference *inference = p->own;
     const struct rnn_model *chain = &p->request->model->chain;
     const struct output *o = inference->outputs;
     *binary = inference->binary_outputs == 1;
@@ -438,15 +442,16 @@ static void write_data(struct prediction *p, const struct batch_tensor *tensor, 
 
 static bool write_json(struct prediction *p)
 {
+    const struct inference *inference = p->own;
     const struct model *model = p->request->model;
     struct buffer *out = &p->request->answer;
     struct batch_tensor tensor;
     size_t shape[3], rank;
     bool binary, some_binary = false;
     buffer_printf(out, "{\"model_name\": \"%s\", \"model_version\": \"%s\", ", model->name, model->version);
-    if (*p->inference->id) {
+    if (*inference->id) {
         buffer_text(out, "\"id\": \"");
-        buffer_escaped(out, p->inference->id);
+        buffer_escaped(out, inference->id);
         buffer_text(out, "\", ");
     }
     buffer_text(out, "\"outputs\": [");

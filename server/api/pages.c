@@ -99,33 +99,3 @@ void pages_stop(struct pages *pages)
     shared_text_release(pages->description);
     pages->description = NULL;
 }
-
-struct shared_text *shared_text_make(const char *text)
-{
-    size_t bytes = strlen(text);
-    struct shared_text *shared = malloc(sizeof *shared + bytes + 1);
-    if (shared) {
-        shared->users = 1;
-        shared->bytes = bytes + 1;
-        memcpy(shared->text, text, bytes);
-        shared->text[bytes] = '\n';
-    }
-    return shared;
-}
-
-void answer_shared(struct request *request, struct shared_text *text, const char *content_type)
-{
-    text->users++;
-    request->shared = text;
-    request->status = 200;
-    request->code = NULL;
-    request->answer_type = content_type;
-    request->text = text->text;
-    request->text_bytes = text->bytes;
-}
-
-void shared_text_release(struct shared_text *text)
-{
-    if (text && atomic_fetch_sub(&text->users, 1) == 1)
-        free(text);
-}

@@ -3,20 +3,13 @@
 #ifndef SERVER_API_PAGES_H
 #define SERVER_API_PAGES_H
 
-#include "server/run/pool.h"
+#include "server/base/shared_text.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 
 struct request;
-
-/* A text that many answers share. */
-struct shared_text {
-    atomic_size_t users;
-    size_t bytes;
-    char text[];
-};
+struct task;
 
 struct pages {
     pthread_t thread;
@@ -36,14 +29,5 @@ bool pages_ask(struct pages *pages, struct request *request);
 
 /* Everything that waits is answered when it returns. */
 void pages_stop(struct pages *pages);
-
-/* A copy, and an end of line, with one use, the caller's; NULL when out of memory. */
-struct shared_text *shared_text_make(const char *text);
-
-/* The answer of a request, status 200, becomes a use of this text. */
-void answer_shared(struct request *request, struct shared_text *text, const char *content_type);
-
-/* End a use; NULL is fine. The last one frees the text. */
-void shared_text_release(struct shared_text *text);
 
 #endif

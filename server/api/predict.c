@@ -1,4 +1,5 @@
 /* POST /predict, :step and :initial_state. */
+#include "handlers.h"
 #include "predict_npy.h"
 #include "server/codec/batch_write.h"
 #include "server/run/server.h"
@@ -7,10 +8,16 @@
 
 /* ---- /predict ---- */
 
+/* What the answer has beside the outputs: prediction->own. */
+static struct answer_form {
+    bool states;
+} with_states = {true}, without_states = {false};
+
 /* Keys of the body; an .npy body has its options in the query. */
 static bool read_predict(struct prediction *p)
 {
     char session[SESSION_ID_BYTES] = SESSION_UNSAID;
+    int return_state = -1; /* not said: they are returned */
     const struct body_key rollout[] = {
         {"steps", BODY_COUNT, &p->rollout.steps},
         {"temperature", BODY_NUMBER, &p->rollout.temperature},
@@ -24,16 +31,20 @@ static bool read_predict(struct prediction *p)
         {"initial_state", BODY_NUMBERS, &p->states},
         {"mask", BODY_BOOLEANS, &p->mask},
         {"return_sequences", BODY_BOOL, &p->return_sequences},
-        {"return_state", BODY_BOOL, &p->return_state},
+        {"return_state", BODY_BOOL, &return_state},
         {"session", BODY_TEXT, session},
         {"reset", BODY_BOOL, &p->session.reset},
         {"step", BODY_COUNT, &p->session.step},
         {"rollout", BODY_OBJECT, (void *)(uintptr_t)rollout},
         {NULL, BODY_TEXT, NULL},
     };
-    return !strncasecmp(p->request->content_type, "application/x-npy", 17)
-               ? predict_npy_read(p)
-               : prediction_read(p, keys, p->request->body_bytes) && session_name(p, session);
+    p->own = &with_states;
+    if (!strncasecmp(p->request->content_type, "application/x-npy", 17))
+        return predict_npy_read(p);
+    if (!prediction_read(p, keys, p->request->body_bytes) || !session_name(p, session))
+        return false;
+    p->own = return_state ? &with_states : &without_states;
+    return true;
 }
 
 /* An answer that goes out as it is made: every output is one, if the model has them. */
@@ -69,7 +80,8 @@ static void write_names(const struct prediction *p, struct buffer *out)
 
 static void write_states(struct prediction *p, struct buffer *out)
 {
-    if (!p->return_state)
+    const struct answer_form *form = p->own;
+    if (!form->states)
         return;
     buffer_text(out, ", \"states\": ");
     batch_write_states(&p->batch, out, &p->finite);
@@ -144,19 +156,20 @@ const struct protocol protocol_step = {decode_step, encode_step, NULL};
 
 static bool decode_initial_state(struct prediction *p)
 {
-    const struct body_key keys[] = {{"batch_size", BODY_COUNT, &p->batch_size}, {NULL, BODY_TEXT, NULL}};
+    int64_t batch_size = -1; /* not said */
+    const struct body_key keys[] = {{"batch_size", BODY_COUNT, &batch_size}, {NULL, BODY_TEXT, NULL}};
     const struct batch_limits limits = prediction_limits(p);
     if (!prediction_read(p, keys, p->request->body_bytes))
         return false;
-    if (p->batch_size < 0)
+    if (batch_size < 0)
         return failure_set(&p->failure, 400, "missing_key", "", "The body needs \"batch_size\".");
-    if (!p->batch_size)
+    if (!batch_size)
         return failure_set(&p->failure, 400, "empty_input", "/batch_size", "Expected at least 1.");
-    if ((size_t)p->batch_size > limits.max_rows)
+    if ((size_t)batch_size > limits.max_rows)
         return failure_set(&p->failure, 413, "too_many_rows", "/batch_size", "Expected at most %zu (limits.max_rows).",
                            limits.max_rows);
     p->batch = (struct batch){.model = p->request->model, .share = &p->request->memory};
-    return batch_zero_states(&p->batch, (size_t)p->batch_size, &p->failure);
+    return batch_zero_states(&p->batch, (size_t)batch_size, &p->failure);
 }
 
 static void encode_initial_state(struct prediction *p)

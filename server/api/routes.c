@@ -5,7 +5,7 @@
 #include "handlers.h"
 #include "server/base/clock.h"
 #include "server/base/platform.h"
-#include "server/http/http_check.h"
+#include "server/codec/target.h"
 #include "server/run/prediction.h"
 #include "server/run/schedule.h"
 #include "server/run/server.h"
@@ -196,7 +196,7 @@ static int unescape(const char *at)
 /* The target becomes its decoded path. */
 static bool decode_path(struct request *request)
 {
-    const char *path = http_check_path(request->target);
+    const char *path = target_path(request->target);
     for (const char *at = path; (at = strchr(at, '%')); at++)
         if (unescape(at) < 0) {
             answer_error(request, 400, "bad_request",
@@ -234,6 +234,7 @@ bool route_request(struct request *request)
         }
         *request->allow = 0;
         request->route = route;
+        request->protocol = route->protocol;
         request->prediction = route->kind == ROUTE_WORKER;
         if (strstr(route->pattern, "{m}"))
             return find_model(request, name, bytes, version, version_bytes);

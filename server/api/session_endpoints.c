@@ -1,4 +1,5 @@
 /* GET, PUT and DELETE /sessions/{id}. */
+#include "handlers.h"
 #include "server/codec/batch_write.h"
 #include "server/run/prediction.h"
 #include "server/run/server.h"

@@ -1,10 +1,17 @@
 /* TensorFlow Serving's REST predict: rows ("instances" to "predictions") or columns ("inputs" to "outputs"). Source:
    tensorflow/serving, g3doc/api_rest.md. Also what SageMaker's /invocations and Vertex AI's predict route take. */
+#include "handlers.h"
 #include "server/codec/batch_write.h"
 #include "server/run/prediction.h"
 #include "server/run/server.h"
 
 #include <string.h>
+
+/* Which keys a body and its answer have: prediction->own. */
+struct form {
+    const char *inputs, *outputs;
+};
+static struct form row_form = {"instances", "{\"predictions\": "}, column_form = {"inputs", "{\"outputs\": "};
 
 static bool decode(struct prediction *p)
 {
@@ -28,13 +35,13 @@ static bool decode(struct prediction *p)
     if (good && *signature && strcmp(signature, "serving_default"))
         good = failure_set(&p->failure, 400, "unknown_signature", "/signature_name",
                            "The one signature is \"serving_default\".");
-    p->columnar = columns.present;
-    if (p->columnar) {
+    struct form *form = columns.present ? &column_form : &row_form;
+    p->own = form;
+    if (columns.present) {
         json_tensor_close(&p->inputs, &p->request->memory);
         p->inputs = columns;
     }
-    return good && prediction_bind(p, p->columnar ? "inputs" : "instances", "", false,
-                                   p->request->model->chain.return_sequences);
+    return good && prediction_bind(p, form->inputs, "", false, p->request->model->chain.return_sequences);
 }
 
 /* A layer with return_state has its states as further outputs, which gives all of them names. */
@@ -86,8 +93,9 @@ static void encode(struct prediction *p)
 {
     struct batch_tensor second;
     bool named = output_at(&p->request->model->chain, 1, &second);
-    buffer_text(&p->request->answer, p->columnar ? "{\"outputs\": " : "{\"predictions\": ");
-    if (named && !p->columnar)
+    const struct form *form = p->own;
+    buffer_text(&p->request->answer, form->outputs);
+    if (named && form == &row_form)
         write_rows(p);
     else
         write_columns(p, named);

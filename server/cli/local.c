@@ -50,6 +50,7 @@ void local_answer(struct local *local, char *body, size_t bytes)
     request->task.deadline_ns = INT64_MAX;
     request->done = nothing_waits;
     request->route = route_find("POST", "/predict");
+    request->protocol = request->route->protocol;
     snprintf(request->id, sizeof request->id, "local");
     size_t limit = (size_t)local->server.settings->max_body_bytes;
     if (bytes > limit)

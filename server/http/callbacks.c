@@ -127,6 +127,7 @@ void *on_target(void *cls, const char *target, struct MHD_Connection *mhd)
         free(x);
         return NULL;
     }
+    x->request.route = route_none();
     return x;
 }
 

@@ -1,6 +1,8 @@
 /* Checks of a request's head against request smuggling and nonsense. */
 #include "http_check.h"
 
+#include "server/codec/target.h"
+
 #include <string.h>
 #include <strings.h>
 
@@ -20,7 +22,7 @@ static bool is_token(const char *text, size_t n)
 /* origin-form, absolute-form or "*". Source: RFC 9112, 3.2. */
 static bool is_target(const char *text)
 {
-    if (*http_check_path(text) != '/' && strcmp(text, "*"))
+    if (*target_path(text) != '/' && strcmp(text, "*"))
         return false;
     for (; *text; text++)
         if ((unsigned char)*text < 0x21 || (unsigned char)*text > 0x7e)
@@ -149,16 +151,6 @@ static bool check_field(const struct head_field *sent, uint64_t max_body_bytes, 
         body->wants_lines = lists(field, "application/x-ndjson");
     }
     return true;
-}
-
-const char *http_check_path(const char *target)
-{
-    size_t scheme = !strncasecmp(target, "http://", 7) ? 7 : !strncasecmp(target, "https://", 8) ? 8 : 0;
-    size_t authority = scheme ? strcspn(target + scheme, "/@") : 0;
-    const char *path = target + scheme + authority;
-    if (!scheme)
-        return target;
-    return !authority || *path == '@' ? "" : *path ? path : "/";
 }
 
 bool http_check_head(const struct head *head, uint64_t max_body_bytes, struct head_body *body, struct failure *failure)

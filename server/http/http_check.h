@@ -29,10 +29,6 @@ struct head_body {
     bool accepts_gzip, wants_npy, wants_events, wants_lines; /* Accept-Encoding, Accept */
 };
 
-/* The path of a target in origin-form ("/livez") or absolute-form ("http://host/livez"); "" where the URL has no host, or
-   has user information. */
-const char *http_check_path(const char *target);
-
 /* Check a head; false with *failure set: 400 bad_request, 411, 413, 415 or 417. max_body_bytes bounds Content-Length. */
 bool http_check_head(const struct head *head, uint64_t max_body_bytes, struct head_body *body, struct failure *failure);
 

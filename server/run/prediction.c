@@ -2,7 +2,6 @@
 #include "prediction.h"
 
 #include "server.h"
-#include "server/api/routes.h"
 #include "server/base/clock.h"
 #include "server/codec/gzip.h"
 
@@ -147,11 +146,9 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
                              .worker = worker,
                              .finite = true,
                              .return_sequences = -1,
-                             .return_state = -1,
                              .session = {.reset = -1, .step = -1, .end = -1},
-                             .rollout = {.steps = -1, .temperature = -1, .top_k = -1, .seed = -1},
-                             .batch_size = -1};
-    bool good = !prediction_stops(p) && expand(request, &p->failure) && request->route->protocol->decode(p) && admit(p);
+                             .rollout = {.steps = -1, .temperature = -1, .top_k = -1, .seed = -1}};
+    bool good = !prediction_stops(p) && expand(request, &p->failure) && request->protocol->decode(p) && admit(p);
     request_drop_body(request);
     if (!*p->session.id)
         turns_leave(&request->server->turns, &request->turn);
@@ -179,7 +176,7 @@ static void encode(struct prediction *p)
         team_open(&team, &pool->host, pool->n_workers);
         p->batch.team = &team;
     }
-    p->request->route->protocol->encode(p);
+    p->request->protocol->encode(p);
     if (help)
         team_close(&team);
 }
@@ -248,8 +245,8 @@ static void answer(struct prediction *p)
 static void drop(struct prediction *p)
 {
     struct request *request = p->request;
-    if (request->route->protocol->close)
-        request->route->protocol->close(p);
+    if (request->protocol->close)
+        request->protocol->close(p);
     session_close(p);
     rollout_close(p);
     batch_close(&p->batch);
@@ -264,7 +261,7 @@ void prediction_abandon(struct prediction *p, const struct failure *failure)
     struct request *request = p->request;
     p->failure = *failure;
     if (request->stream && request->stream->begun)
-        request->route->protocol->encode(p);
+        request->protocol->encode(p);
     else
         drop_stream(request);
     drop(p);

@@ -24,10 +24,8 @@ struct prediction {
     /* what bodies have */
     char model[BODY_TEXT_BYTES];
     struct json_tensor inputs, states, mask;
-    int return_sequences, return_state; /* -1: not said */
-    int64_t batch_size;
-    bool columnar;               /* of TensorFlow Serving */
-    struct inference *inference; /* of the Open Inference Protocol */
+    int return_sequences; /* -1: not said */
+    void *own;            /* the protocol's: what decode leaves for encode and close */
     struct session_use session;
     struct rollout rollout;
 
@@ -39,7 +37,7 @@ struct prediction {
     int64_t decoded_ns, looked_ns; /* when decoding ended; when it was last seen that the client is there */
 };
 
-/* How a body is read and an answer written; both in a worker. */
+/* How a body is read and an answer written; both in a worker. Protocols are in api/, which gives each request its own. */
 struct protocol {
     /* Read the body, find the model, bind the rows. False with p->failure set. */
     bool (*decode)(struct prediction *p);
@@ -48,12 +46,6 @@ struct protocol {
     /* Free what decode has made; may be NULL. */
     void (*close)(struct prediction *p);
 };
-
-extern const struct protocol protocol_predict, protocol_step, protocol_initial_state; /* predict.c */
-extern const struct protocol protocol_tf_serving;                                     /* tf_serving.c */
-extern const struct protocol protocol_open_inference;                                 /* open_inference.c */
-extern const struct protocol protocol_session_show, protocol_session_put,
-    protocol_session_drop; /* session_endpoints.c */
 
 /* Take a request as far as its rows can run. NULL when it has been answered already: with an error, or because there is
    nothing to compute. */

@@ -2,9 +2,8 @@
 #include "request.h"
 
 #include "server.h"
-#include "server/api/pages.h"
-#include "server/api/routes.h"
 #include "server/base/clock.h"
+#include "server/base/shared_text.h"
 #include "server/codec/json_reader.h"
 #include "stream.h"
 
@@ -22,7 +21,6 @@ bool request_init(struct request *request, struct server *server, const char *ta
 {
     *request =
         (struct request){.server = server, .memory = {&server->memory, 0, false}, .answer_type = "application/json"};
-    request->route = route_none();
     request->answer.limit = (size_t)server->settings->max_response_bytes;
     request->answer.share = &request->memory;
     request->timing.accepted = clock_ns();
@@ -66,6 +64,17 @@ const char *request_timeout_source(const struct request *request)
 {
     return request->timeout_ms < request->server->settings->request_timeout_ms ? "X-Request-Timeout-Ms"
                                                                                : "limits.request_timeout_ms";
+}
+
+void answer_shared(struct request *request, struct shared_text *text, const char *content_type)
+{
+    text->users++;
+    request->shared = text;
+    request->status = 200;
+    request->code = NULL;
+    request->answer_type = content_type;
+    request->text = text->text;
+    request->text_bytes = text->bytes;
 }
 
 void answer_buffer(struct request *request, int status, const char *content_type)

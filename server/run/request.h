@@ -12,6 +12,7 @@ struct server;
 struct prediction;
 struct stream;
 struct model;
+struct protocol;
 struct route;
 struct shared_text;
 
@@ -44,10 +45,11 @@ struct request {
     bool has_json_bytes; /* Inference-Header-Content-Length */
     size_t json_bytes;
     bool accepts_gzip, wants_npy;
-    int stream_form; /* enum stream_form, as the client wants it */
-    const struct route *route;
-    char name[REQUEST_NAME_BYTES]; /* of the model, or the session, in the target */
-    struct model *model;           /* once known: the request's own use of it, which request_close ends */
+    int stream_form;                 /* enum stream_form, as the client wants it */
+    const struct route *route;       /* set by http/ and api/, and looked at by them alone */
+    const struct protocol *protocol; /* of a prediction: the route's */
+    char name[REQUEST_NAME_BYTES];   /* of the model, or the session, in the target */
+    struct model *model;             /* once known: the request's own use of it, which request_close ends */
 
     char *body; /* followed by a NUL byte */
     size_t body_bytes, body_room;
@@ -94,6 +96,9 @@ const char *request_timeout_source(const struct request *request);
 
 /* The answer is what has been written into request->answer; 413 or 503 where it did not fit. */
 void answer_buffer(struct request *request, int status, const char *content_type);
+
+/* The answer, status 200, becomes a use of this text. */
+void answer_shared(struct request *request, struct shared_text *text, const char *content_type);
 
 /* Write a failure into request->error, followed by an end of line. Returns its length. */
 size_t request_write_error(struct request *request, const struct failure *failure);

@@ -3,6 +3,7 @@
 #include "fuzz.h"
 #include "model.h"
 
+#include "server/api/handlers.h"
 #include "server/api/predict_npy.h"
 #include "server/run/prediction.h"
 #include "server/run/server.h"

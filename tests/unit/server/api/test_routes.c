@@ -16,6 +16,7 @@ static struct server server;
 static void route(struct request *request, const char *method, const char *target)
 {
     assert_true(request_init(request, &server, target));
+    request->route = route_none();
     snprintf(request->method, sizeof request->method, "%s", method);
     route_request(request);
 }
