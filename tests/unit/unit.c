@@ -94,3 +94,35 @@ const char *unit_file(const char *suffix, const void *bytes, size_t n)
     fclose(file);
     return path;
 }
+
+json_t *unit_json(const char *text)
+{
+    json_error_t error;
+    char *quoted = strdup(text);
+    assert_non_null(quoted);
+    for (char *at = quoted; (at = strchr(at, '\'')); at++)
+        *at = '"';
+    json_t *json = json_loads(quoted, JSON_DECODE_ANY, &error);
+    if (!json)
+        fail_msg("%s: %s", quoted, error.text);
+    free(quoted);
+    return json;
+}
+
+static void has_line(char **lines, size_t n, const char *what, const char *line)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strstr(lines[i], line))
+            return;
+    fail_msg("%s: no \"%s\" but \"%s\"", what, line, n ? lines[0] : "");
+}
+
+void unit_has_error(const struct problems *problems, const char *what, const char *line)
+{
+    has_line(problems->errors, problems->n_errors, what, line);
+}
+
+void unit_has_warning(const struct problems *problems, const char *what, const char *line)
+{
+    has_line(problems->warnings, problems->n_warnings, what, line);
+}

@@ -2,8 +2,10 @@
 #ifndef TESTS_UNIT_H
 #define TESTS_UNIT_H
 
+#include "config/problems.h"
 #include "core/rnn.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -38,5 +40,12 @@ void unit_run(const struct rnn_recurrence *layer, const float *inputs, const uns
 
 /* A file of its own in /tmp with these bytes; the path is valid until the next call. */
 const char *unit_file(const char *suffix, const void *bytes, size_t n);
+
+/* JSON written with ' in the place of ", or the test fails. */
+json_t *unit_json(const char *text);
+
+/* One of the errors (or warnings) has this in it, or the test fails for `what`. */
+void unit_has_error(const struct problems *problems, const char *what, const char *line);
+void unit_has_warning(const struct problems *problems, const char *what, const char *line);
 
 #endif
