@@ -95,6 +95,27 @@ const char *unit_file(const char *suffix, const void *bytes, size_t n)
     return path;
 }
 
+void unit_tensor(struct tensor_set *set, const char *name, size_t rows, size_t columns)
+{
+    enum { FLOATS = 1 << 14 };
+    if (!set->memory) {
+        float *numbers = set->memory = malloc(FLOATS * sizeof *numbers);
+        for (size_t i = 0; i < FLOATS; i++)
+            numbers[i] = (float)i / 16;
+    }
+    const struct named_tensor *last = set->n ? &set->tensors[set->n - 1] : NULL;
+    const unsigned char *data = last ? last->data + last->elements * sizeof(float) : set->memory;
+    set->tensors = realloc(set->tensors, (set->n + 1) * sizeof *set->tensors);
+    struct named_tensor *tensor = &set->tensors[set->n++];
+    *tensor = (struct named_tensor){.name = strdup(name),
+                                    .type_name = strdup("F32"),
+                                    .rank = columns ? 2 : 1,
+                                    .shape = {rows, columns},
+                                    .elements = columns ? rows * columns : rows,
+                                    .data = data};
+    assert_true(data + tensor->elements * sizeof(float) <= (const unsigned char *)set->memory + FLOATS * sizeof(float));
+}
+
 json_t *unit_json(const char *text)
 {
     json_error_t error;

@@ -2,6 +2,7 @@
 #ifndef TESTS_UNIT_H
 #define TESTS_UNIT_H
 
+#include "config/files/tensors.h"
 #include "config/problems.h"
 #include "core/rnn.h"
 
@@ -40,6 +41,10 @@ void unit_run(const struct rnn_recurrence *layer, const float *inputs, const uns
 
 /* A file of its own in /tmp with these bytes; the path is valid until the next call. */
 const char *unit_file(const char *suffix, const void *bytes, size_t n);
+
+/* Add a float32 tensor to a set: [rows], or [rows, columns] with more than 0 columns. From tensor to tensor the numbers
+   go on: 0, 1, 2, … divided by 16. */
+void unit_tensor(struct tensor_set *set, const char *name, size_t rows, size_t columns);
 
 /* JSON written with ' in the place of ", or the test fails. */
 json_t *unit_json(const char *text);
