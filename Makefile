@@ -139,7 +139,7 @@ test: ## install what is missing, build, run every test
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory tests
 tests: $(BUILD)/cellserve $(UNIT) $(E2E) $(BUILD)/libcellserve_core.a
-	@tests/run.sh tests/arrows.sh tests/arrows_test.sh tests/headers.sh $(UNIT) $(E2E)
+	@tests/run.sh tests/arrows.sh tests/arrows_test.sh tests/documents.sh tests/headers.sh $(UNIT) $(E2E)
 bench: all ## measure the machine, the demo model alone and over HTTP, and the functions over all floats (10 minutes)
 	@tools/install.sh test
 	@$(MAKE) --no-print-directory build/release/tests/unit/core/vec/test_vec

@@ -201,6 +201,19 @@ static bool answer_again(struct prediction *p)
                              head->answer_floats, head->answer_width, head->answer_form & FORM_SEQUENCE, &p->failure);
 }
 
+/* The stored answer, event by event. */
+static void stream_again(struct prediction *p)
+{
+    const struct batch *batch = &p->batch;
+    size_t most = STREAM_EVENT_FLOATS / batch->output.width + 1;
+    prediction_stream(p);
+    for (size_t b = 0; b < batch->n_rows; b++)
+        for (size_t t = 0, n; t < batch->steps[b]; t += n) {
+            n = batch->steps[b] - t < most ? batch->steps[b] - t : most;
+            stream_outputs(p, b, t, batch->rows[b].outputs + t * batch->output.width, n);
+        }
+}
+
 /* What a request with outputs finds: whether it may go on from there, or *again. */
 static bool check_stored(struct prediction *p, bool *again)
 {
@@ -377,7 +390,7 @@ static enum session_verdict start(struct prediction *p)
         return take(p);
     }
     if (again && answer_again(p) && p->request->stream)
-        stream_held_outputs(p);
+        stream_again(p);
     return SESSION_OVER;
 }
 

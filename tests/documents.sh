@@ -1,0 +1,71 @@
+#!/bin/sh
+# The documents name files and functions that exist: a file that moves, or a function that gets another name, takes its
+# documents along. documents.sh [ROOT]: ROOT is the tree.
+cd "${1:-$(dirname "$0")/..}" || exit 1
+bad=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+check() { # name, offending lines
+    echo "[ RUN      ] $1"
+    if [ -n "$2" ]; then
+        echo "$2"
+        echo "[  FAILED  ] $1"
+        bad=1
+    else
+        echo "[       OK ] $1"
+    fi
+}
+
+# All files and folders, without what was built.
+find . \( -name .git -o -name build \) -prune -o -print | sed 's|^\./||' >"$work/tree"
+tops=$(for folder in */; do echo "${folder%/}"; done | grep -v '^build$' | paste -sd'|')
+
+# Headers of others, files of users, and what a tool makes: no file of the tree has these names.
+others='^(microhttpd|cblas|jansson|hdf5|zip|cmocka|pthread|stdio)\.h$|^(model|compile_commands|cellserve)\.json$|^x\.npy$'
+
+documents() {
+    ls README.md CONTRIBUTING.md
+    find docs server config core tests -name '*.md'
+}
+
+# "document:word" of each path that a document names: from the root (core/rnn.h, server/http/, config/*.c), or, of a source
+# file, the end of a path (keras/layer.c, http.c). NAME stands for any name.
+paths() { # document
+    grep -oE '[A-Za-z0-9_.*/-]*[A-Za-z0-9_*/]' "$1" | grep -E "^($tops)/[A-Za-z*]|^[A-Za-z0-9_/*-]+\.(c|h|sh|py)$" |
+        grep -vE "NAME|$others|^docs/(api|http)$" | sort -u | sed "s|^|$1:|"
+}
+
+# What a path of a document means, as a regular expression for lines of the tree.
+exists() { # path
+    pattern=$(printf '%s' "${1%/}" | sed 's|[.]|[.]|g; s|\*|[^/]*|g')
+    grep -qE "^(.*/)?$pattern\$" "$work/tree"
+}
+
+missing_paths() {
+    documents | while read -r document; do paths "$document"; done | while IFS=: read -r document path; do
+        exists "$path" || echo "$document: there is no $path"
+    done
+}
+
+# Names of functions, structs and constants in `backquotes`, in the documents that explain the source: the sources have
+# each as a word. Names of settings, metrics and JSON have their dots, prefixes and quotes, or stand in the sources too.
+missing_names() {
+    documents | grep -E '(^|/)(CONTRIBUTING|docs/architecture|server|config|core|tests)' | while read -r document; do
+        grep -oE '`[A-Za-z0-9_]+_[A-Za-z0-9_]+(\(\))?`' "$document" | tr -d '`()' | sort -u |
+            grep -vxFf "$work/words" | sed "s|^|$document: no source has |"
+    done
+}
+grep -E '^(core|config|server|tests|tools|bench)/.*\.(c|h|sh|py)$|^Makefile$' "$work/tree" | grep -vE '^tests/(fixtures/|documents\.sh)' |
+    xargs grep -ohE '[A-Za-z0-9_]+_[A-Za-z0-9_]+' | sort -u >"$work/words"
+
+check documents_name_files_that_exist "$(missing_paths)"
+check documents_name_functions_that_exist "$(missing_names)"
+
+# The checks themselves, on a document that is wrong.
+mkdir "$work/docs"
+printf 'See `server/nothing.c`, nothing_at_all.h and `no_such_function()`; `core/rnn.h` is there.\n' >"$work/docs/architecture.md"
+documents() { echo "$work/docs/architecture.md"; }
+found=$({ missing_paths; missing_names; } | wc -l)
+check what_does_not_exist_is_found "$([ "$found" = 3 ] || echo "$found of 3 were found")"
+exit $bad
