@@ -248,7 +248,7 @@ static bool bind(struct prediction *p)
     char key[40];
     if (!inputs)
         return failure_set(&p->failure, 400, "missing_key", "/inputs", "The request needs an input named \"inputs\".");
-    if (!session_check(p))
+    if (!session_check(&p->session, p->request->model, p->states.present))
         return false;
     for (const struct input *i = inference->inputs; i; i = i->next)
         if (find_input(inference, i->name) != i)
@@ -307,7 +307,7 @@ static bool name_sequence(struct prediction *p, const char *id)
     if (n >= (int)sizeof session)
         return failure_set(&p->failure, 400, "invalid_session", "/parameters/sequence_id", "This id is too long.");
     p->session.must_start = true;
-    return session_name(p, session);
+    return session_name(&p->session, session);
 }
 
 static bool read_json(struct prediction *p, size_t bytes)

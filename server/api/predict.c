@@ -41,7 +41,7 @@ static bool read_predict(struct prediction *p)
     p->own = &with_states;
     if (!strncasecmp(p->request->content_type, "application/x-npy", 17))
         return predict_npy_read(p);
-    if (!prediction_read(p, keys, p->request->body_bytes) || !session_name(p, session))
+    if (!prediction_read(p, keys, p->request->body_bytes) || !session_name(&p->session, session))
         return false;
     p->own = return_state ? &with_states : &without_states;
     return true;
@@ -75,7 +75,7 @@ static void write_names(const struct prediction *p, struct buffer *out)
 {
     const struct model *model = p->request->model;
     buffer_printf(out, "{\"model\": \"%s\", \"version\": \"%s\", ", model->name, model->version);
-    session_write(p, out);
+    session_write(&p->session, out);
 }
 
 static void write_states(struct prediction *p, struct buffer *out)
@@ -129,7 +129,7 @@ static bool decode_step(struct prediction *p)
         {"session", BODY_TEXT, session},        {"reset", BODY_BOOL, &p->session.reset},
         {"step", BODY_COUNT, &p->session.step}, {NULL, BODY_TEXT, NULL},
     };
-    if (!prediction_read(p, keys, p->request->body_bytes) || !session_name(p, session))
+    if (!prediction_read(p, keys, p->request->body_bytes) || !session_name(&p->session, session))
         return false;
     if (!p->request->model->chain.streamable)
         return failure_set(&p->failure, 400, "not_streamable", "",
@@ -142,7 +142,7 @@ static void encode_step(struct prediction *p)
 {
     struct buffer *out = &p->request->answer;
     buffer_text(out, "{");
-    session_write(p, out);
+    session_write(&p->session, out);
     buffer_text(out, "\"outputs\": ");
     batch_write_outputs(&p->batch, out, &p->finite);
     buffer_text(out, ", \"states\": ");

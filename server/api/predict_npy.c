@@ -40,7 +40,7 @@ static bool read_session(struct prediction *p)
         if (p->session.step < 0 || *end)
             return failure_set(&p->failure, 400, "wrong_type", "/step", "Expected a whole number of at least 0.");
     }
-    return session_name(p, id);
+    return session_name(&p->session, id);
 }
 
 static bool read_query(struct prediction *p)

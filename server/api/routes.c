@@ -6,9 +6,10 @@
 #include "server/base/clock.h"
 #include "server/base/platform.h"
 #include "server/codec/target.h"
-#include "server/run/prediction.h"
+#include "server/run/prediction_session.h"
 #include "server/run/schedule.h"
 #include "server/run/server.h"
+#include "session_find.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -307,6 +308,16 @@ void route_answer(struct request *request)
     json_memory_end(); /* the answer has seen what has failed */
 }
 
+/* If it shows which session it is of, it comes before those of that session which follow. */
+static void arrive_at_session(struct request *request)
+{
+    char id[SESSION_ID_BYTES];
+    request->turn.go = prediction_turn_came;
+    request->turn.deadline_ns = request->task.deadline_ns;
+    if (session_find(request, id))
+        turns_arrive(&request->server->turns, &request->turn, id);
+}
+
 bool route_dispatch(struct request *request)
 {
     struct server *server = request->server;
@@ -330,7 +341,7 @@ bool route_dispatch(struct request *request)
     request->timing.queued = clock_ns();
     request->task.idle_until_ns = is_large(request) ? request->timing.queued + LARGE_WAITS_MS * NS_PER_MS : 0;
     request->task.deadline_ns = request->timing.queued + request->timeout_ms * NS_PER_MS;
-    session_arrive(request);
+    arrive_at_session(request);
     if (pool_try_add(&server->pool, &request->task))
         return true;
     turns_leave(&server->turns, &request->turn);

@@ -9,7 +9,7 @@
 static bool name(struct prediction *p, int action)
 {
     p->session.action = action;
-    return session_name(p, p->request->name);
+    return session_name(&p->session, p->request->name);
 }
 
 static bool decode_show(struct prediction *p)
@@ -31,7 +31,7 @@ static void write_session(struct prediction *p)
     const struct session_head *head = &p->session.record->head;
     struct buffer *out = &p->request->answer;
     buffer_text(out, "{");
-    session_write(p, out);
+    session_write(&p->session, out);
     buffer_printf(out,
                   "\"model\": \"%s\", \"version\": \"%s\", \"batch_size\": %llu, \"age_s\": %.3f, \"idle_s\": %.3f, ",
                   model->name, model->version, (unsigned long long)head->rows, seconds_since(head->created_ms),
@@ -41,7 +41,16 @@ static void write_session(struct prediction *p)
     buffer_text(out, "}\n");
 }
 
-const struct protocol protocol_session_show = {decode_show, write_session, NULL};
+/* With the model that its states belong to. */
+static void encode_show(struct prediction *p)
+{
+    struct request *request = p->request;
+    request->model = server_acquire(request->server, p->session.record->head.model);
+    if (session_show(&p->session, request->model))
+        write_session(p);
+}
+
+const struct protocol protocol_session_show = {decode_show, encode_show, NULL};
 
 static bool decode_put(struct prediction *p)
 {
@@ -56,18 +65,16 @@ static bool decode_put(struct prediction *p)
         return false;
     if (!p->states.present)
         return failure_set(&p->failure, 400, "missing_key", "", "The body needs \"states\".");
-    const struct json_tensor states = p->states;
-    p->states.present = false; /* they are no initial states beside a session's */
-    if (!session_check(p))
+    if (!session_check(&p->session, p->request->model, false)) /* they are no initial states beside a session's */
         return false;
     p->batch = (struct batch){
-        .model = p->request->model, .share = &p->request->memory, .n_rows = batch_rows_of_states(&states)};
+        .model = p->request->model, .share = &p->request->memory, .n_rows = batch_rows_of_states(&p->states)};
     if (p->batch.n_rows > limits.max_rows)
         return failure_set(&p->failure, 413, "too_many_rows", "/states",
                            "Expected states of at most %zu sequences (limits.max_rows).", limits.max_rows);
     if (!p->batch.n_rows)
         return failure_set(&p->failure, 400, "empty_input", "/states", "These are states of no sequence.");
-    return batch_bind_states(&p->batch, &states, "states", &p->failure);
+    return batch_bind_states(&p->batch, &p->states, "states", &p->failure);
 }
 
 const struct protocol protocol_session_put = {decode_put, write_session, NULL};

@@ -1,6 +1,7 @@
 /* Predictions: from a request that a worker has taken to its answer. */
 #include "prediction.h"
 
+#include "prediction_session.h"
 #include "server.h"
 #include "server/base/clock.h"
 #include "server/codec/gzip.h"
@@ -67,7 +68,8 @@ bool prediction_bind(struct prediction *p, const char *inputs, const char *state
                               .in_parts = single || *p->session.id || p->states.present || p->rollout.steps >= 0,
                               .sequences = sequences,
                               .fleeting = p->request->stream && p->session.step < 0};
-    return session_check(p) && batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
+    return session_check(&p->session, p->request->model, p->states.present) &&
+           batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
            batch_bind_mask(&p->batch, &p->mask, &p->failure) &&
            batch_bind_states(&p->batch, &p->states, states, &p->failure) && rollout_bind(p) &&
            batch_bind_outputs(&p->batch, &limits, &p->failure);
@@ -146,8 +148,8 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
                              .worker = worker,
                              .finite = true,
                              .return_sequences = -1,
-                             .session = {.reset = -1, .step = -1, .end = -1},
                              .rollout = {.steps = -1, .temperature = -1, .top_k = -1, .seed = -1}};
+    p->session = prediction_session(p);
     bool good = !prediction_stops(p) && expand(request, &p->failure) && request->protocol->decode(p) && admit(p);
     request_drop_body(request);
     if (!*p->session.id)
@@ -247,7 +249,7 @@ static void drop(struct prediction *p)
     struct request *request = p->request;
     if (request->protocol->close)
         request->protocol->close(p);
-    session_close(p);
+    session_close(&p->session);
     rollout_close(p);
     batch_close(&p->batch);
     json_tensor_close(&p->inputs, &request->memory);

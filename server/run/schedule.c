@@ -4,6 +4,7 @@
    half of the time at least. */
 #include "schedule.h"
 
+#include "prediction_session.h"
 #include "running_batch.h"
 #include "server.h"
 #include "server/base/clock.h"
@@ -83,7 +84,7 @@ static void join_running_batch(struct schedule *s, struct prediction *p)
 static void place(struct schedule *s, struct prediction *p)
 {
     enum pool_line line = line_of(p);
-    enum session_verdict verdict = *p->session.id ? session_proceed(p) : SESSION_RUNS;
+    enum session_verdict verdict = *p->session.id ? prediction_proceed(p) : SESSION_RUNS;
     if (verdict == SESSION_WAITS)
         put_aside(s, line);
     else if (verdict == SESSION_RUNS)

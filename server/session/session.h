@@ -3,16 +3,36 @@
 #define SERVER_SESSION_SESSION_H
 
 #include "server/base/failure.h"
+#include "server/base/memory.h"
+#include "server/codec/batch.h"
 #include "session_store.h"
+#include "turns.h"
 
-struct prediction;
-struct request;
+struct session_use;
+
+/* What a session asks of the request that uses the session. */
+struct session_user {
+    /* What it waited for is there: session_proceed is to be called again, by another thread. */
+    void (*resume)(struct session_use *session);
+    /* Whether it is of no use to go on; the failure says why. */
+    bool (*stops)(struct session_use *session);
+};
 
 /* Largest answer that is kept with a session, so that its step can be repeated. */
 enum { SESSION_ANSWER_BYTES = 1 << 20 };
 
-/* Of a prediction; all zeros where it has none. */
+/* Of a prediction; without an id where the prediction has none. */
 struct session_use {
+    /* the prediction's, borrowed */
+    const struct session_user *user;
+    struct session_store *store; /* NULL: there are no sessions */
+    struct turns *turns;
+    struct turn *turn; /* its go and deadline_ns are set */
+    struct memory_share *memory;
+    struct batch *batch;
+    struct failure *failure;
+    bool streams; /* the answer goes out as it is made: it cannot be taken back */
+
     char id[SESSION_ID_BYTES]; /* "": none */
     enum { SESSION_PREDICT, SESSION_SHOW, SESSION_PUT, SESSION_DROP } action;
     int reset;       /* 1: start again from zeros */
@@ -21,7 +41,7 @@ struct session_use {
     int end;         /* 1: it is over with this request */
 
     /* how far it is */
-    enum { SESSION_COMES, SESSION_IN_TURN, SESSION_TAKEN, SESSION_RAN, SESSION_KEPT } phase;
+    enum { SESSION_COMES, SESSION_IN_TURN, SESSION_TAKEN, SESSION_RAN, SESSION_ANSWERED, SESSION_KEPT } phase;
     struct session_record *record; /* what was stored before; once it is kept, what is now; a use */
     size_t held;                   /* bytes of it, of the request's share of memory */
     struct session_op op;
@@ -29,28 +49,30 @@ struct session_use {
 };
 
 enum session_verdict {
-    SESSION_RUNS,  /* the rows are to run; call session_proceed again afterwards */
-    SESSION_WAITS, /* its task will be queued again; it may be already, so the prediction must not be touched */
-    SESSION_OVER,  /* the answer, or p->failure, is ready to be written */
+    SESSION_RUNS,    /* the rows are to run from the batch's states; call session_proceed again afterwards */
+    SESSION_ANSWERS, /* the answer is to be written, before its states are stored; then call session_proceed again */
+    SESSION_WAITS,   /* user->resume will be called; it may be already, so the prediction must not be touched */
+    SESSION_REPLAYS, /* over: the stored answer is in the batch */
+    SESSION_OVER,    /* the answer, or the failure, is ready to be written */
 };
 
-/* Take a prediction with a session as far as it goes now. */
-enum session_verdict session_proceed(struct prediction *p);
+/* Take a prediction with a session as far as it goes now. After SESSION_RUNS and SESSION_REPLAYS, what was answered before
+   counts no more: another replica's step came first. */
+enum session_verdict session_proceed(struct session_use *session);
 
 /* The prediction is over, whatever has become of it. */
-void session_close(struct prediction *p);
-
-/* For the I/O thread, when a request is whole: if it shows which session it is of, it comes before those of that session
-   which follow. */
-void session_arrive(struct request *request);
+void session_close(struct session_use *session);
 
 /* For protocols. What stands where "session" will be read to, a char[SESSION_ID_BYTES]; then what has been read there. */
 #define SESSION_UNSAID "\1"
-bool session_name(struct prediction *p, const char *id);
-/* Once p->session has been filled: check it. */
-bool session_check(struct prediction *p);
+bool session_name(struct session_use *session, const char *id);
+/* Once it has been filled: check it. has_states: the request brings initial states of its own. */
+bool session_check(struct session_use *session, const struct model *model, bool has_states);
+
+/* The record of SESSION_SHOW becomes the batch's states; model: the one of the record's name, or NULL. */
+bool session_show(struct session_use *session, const struct model *model);
 
 /* Write '"session": …, "step": …, ' of an answer, where there is a session. */
-void session_write(const struct prediction *p, struct buffer *out);
+void session_write(const struct session_use *session, struct buffer *out);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "server/api/handlers.h"
 #include "server/api/predict_npy.h"
-#include "server/run/prediction.h"
+#include "server/run/prediction_session.h"
 #include "server/run/server.h"
 
 #include <stdlib.h>
@@ -33,6 +33,7 @@ int fuzz_inference(const unsigned char *data, size_t size)
     request.has_json_bytes = kind & 4;
     request.json_bytes = kind >> 3 < 31 ? (size_t)(kind >> 3) * 8 : size;
     struct prediction p = {.request = &request, .finite = true, .return_sequences = -1};
+    p.session = prediction_session(&p);
     const struct protocol *protocol = kind & 1 ? &protocol_tf_serving : &protocol_open_inference;
     bool good;
     if (kind & 2)

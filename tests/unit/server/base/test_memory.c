@@ -3,7 +3,7 @@
 #include "config/files/archive.h"
 #include "config/json_memory.h"
 #include "server/codec/json_reader.h"
-#include "server/run/prediction.h"
+#include "server/run/prediction_session.h"
 #include "server/run/server.h"
 #include "tests/unit/unit.h"
 
@@ -77,11 +77,12 @@ static void a_record_that_nobody_has_looked_at_is_released(void **state)
     static struct prediction p;
     turns_init(&server.turns);
     p.request = &request;
+    p.session = prediction_session(&p);
     p.session.op.found = session_record_use(record);
     assert_int_equal(record->uses, 2);
-    session_close(&p);
+    session_close(&p.session);
     assert_int_equal(record->uses, 1);
-    session_close(&p); /* once */
+    session_close(&p.session); /* once */
     assert_int_equal(record->uses, 1);
     session_record_release(record);
     turns_close(&server.turns);

@@ -1,0 +1,97 @@
+/* What a prediction does when its session says so. */
+#include "prediction_session.h"
+
+#include "server.h"
+
+static void queue_again(struct request *request)
+{
+    pool_add_again(&request->server->pool, &request->task, POOL_QUEUE);
+}
+
+void prediction_turn_came(struct turn *turn)
+{
+    queue_again((struct request *)((char *)turn - offsetof(struct request, turn)));
+}
+
+static struct prediction *prediction_of(struct session_use *session)
+{
+    return (struct prediction *)((char *)session - offsetof(struct prediction, session));
+}
+
+static void resume(struct session_use *session)
+{
+    queue_again(prediction_of(session)->request);
+}
+
+static bool stops(struct session_use *session)
+{
+    return prediction_stops(prediction_of(session));
+}
+
+static const struct session_user user = {resume, stops};
+
+struct session_use prediction_session(struct prediction *p)
+{
+    struct request *request = p->request;
+    return (struct session_use){.user = &user,
+                                .store = request->server->sessions,
+                                .turns = &request->server->turns,
+                                .turn = &request->turn,
+                                .memory = &request->memory,
+                                .batch = &p->batch,
+                                .failure = &p->failure,
+                                .reset = -1,
+                                .step = -1,
+                                .end = -1};
+}
+
+/* The stored answer, event by event. */
+static void stream_stored(struct prediction *p)
+{
+    const struct batch *batch = &p->batch;
+    size_t most = STREAM_EVENT_FLOATS / batch->output.width + 1;
+    prediction_stream(p);
+    for (size_t b = 0; b < batch->n_rows; b++)
+        for (size_t t = 0, n; t < batch->steps[b]; t += n) {
+            n = batch->steps[b] - t < most ? batch->steps[b] - t : most;
+            stream_outputs(p, b, t, batch->rows[b].outputs + t * batch->output.width, n);
+        }
+}
+
+/* Once its rows have run: true where there is an answer, so that their states can be stored. */
+static bool answer(struct prediction *p)
+{
+    if (!p->request->model->allow_nonfinite && !batch_is_finite(&p->batch)) {
+        prediction_nonfinite(p, SIZE_MAX);
+        return false;
+    }
+    if (p->request->stream)
+        return true;
+    prediction_answer(p);
+    return p->request->status == 200;
+}
+
+/* Another replica's step came first, so that an answer is none any more. */
+static void withdraw_answer(struct prediction *p)
+{
+    if (p->answered)
+        buffer_close(&p->request->answer);
+    p->answered = false;
+}
+
+enum session_verdict prediction_proceed(struct prediction *p)
+{
+    p->session.streams = p->request->stream;
+    enum session_verdict verdict = session_proceed(&p->session);
+    if (verdict == SESSION_ANSWERS)
+        verdict = answer(p) ? session_proceed(&p->session) : SESSION_OVER;
+    if (verdict == SESSION_RUNS || verdict == SESSION_REPLAYS)
+        withdraw_answer(p);
+    if (verdict == SESSION_RUNS)
+        p->admitted = p->finished = 0;
+    if (verdict != SESSION_REPLAYS)
+        return verdict;
+    if (p->request->stream)
+        stream_stored(p);
+    return SESSION_OVER;
+}

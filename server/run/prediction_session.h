@@ -1,0 +1,16 @@
+/* Predictions with a session: what run/ does for session/. */
+#ifndef SERVER_RUN_PREDICTION_SESSION_H
+#define SERVER_RUN_PREDICTION_SESSION_H
+
+#include "prediction.h"
+
+/* The session of a new prediction, without an id yet. */
+struct session_use prediction_session(struct prediction *p);
+
+/* Take a prediction with a session as far as it goes now: SESSION_RUNS, SESSION_WAITS or SESSION_OVER. */
+enum session_verdict prediction_proceed(struct prediction *p);
+
+/* Its turn has come: turn->go of a request. */
+void prediction_turn_came(struct turn *turn);
+
+#endif
