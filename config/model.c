@@ -3,8 +3,8 @@
 
 #include "config/files/archive.h"
 #include "config/files/json_file.h"
-#include "json_memory.h"
 #include "config/torch/torch_model.h"
+#include "json_memory.h"
 #include "model_file.h"
 #include "weights.h"
 

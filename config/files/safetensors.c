@@ -1,9 +1,9 @@
 /* The safetensors format: a length, a JSON header, raw tensors. Everything is checked before it is believed. */
 #include "tensors.h"
 
+#include "config/json_memory.h"
 #include "core/arena.h"
 #include "json_file.h"
-#include "config/json_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 /* Reading zip archives by libzip: exact names, bounded sizes. */
 #include "zip_file.h"
 
+#include "config/json_memory.h"
 #include "hdf5_file.h"
 #include "json_file.h"
-#include "config/json_memory.h"
 #include "npy.h"
 
 #include <stdio.h>

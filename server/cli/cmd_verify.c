@@ -1,7 +1,7 @@
 /* verify: compares a model's answer with a framework's own, number by number. */
 #include "config/files/archive.h"
-#include "config/json_memory.h"
 #include "config/files/npy.h"
+#include "config/json_memory.h"
 #include "local.h"
 
 #include <errno.h>
