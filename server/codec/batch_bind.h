@@ -3,7 +3,7 @@
 #define SERVER_CODEC_BATCH_BIND_H
 
 #include "batch.h"
-#include "json_reader.h"
+#include "json_tensor.h"
 
 struct batch_limits {
     size_t max_rows, max_timesteps, max_response_bytes;

@@ -2,45 +2,8 @@
 #ifndef SERVER_CODEC_JSON_READER_H
 #define SERVER_CODEC_JSON_READER_H
 
+#include "json_tensor.h"
 #include "server/base/failure.h"
-#include "server/base/memory.h"
-
-#include <stdint.h>
-
-/* Deepest nesting of a tensor: states of stacks nested STACK_MAX_DEPTH deep, and some to spare. */
-enum { TENSOR_MAX_DEPTH = 20 };
-
-enum list_holds { LIST_EMPTY, LIST_OF_NUMBERS, LIST_OF_LISTS };
-
-/* One JSON list within a tensor. */
-struct json_list {
-    uint32_t length;
-    uint32_t holds;
-};
-
-/**
- * A tensor as it stands in the body, of any rank and possibly ragged: all numbers in order, and all lists in
- * preorder (the outermost first). values and lists are held by the request's share of memory.
- */
-struct json_tensor {
-    float *values;
-    size_t n_values, values_room;
-    struct json_list *lists;
-    size_t n_lists, lists_room;
-    bool present;
-    bool booleans; /* some values were written true or false */
-    const char
-        *unwrap; /* set by the caller: {"name": …} may stand for its value, around the whole or each element of it */
-};
-
-/* Make a tensor's lists those of a full array of this shape (sizes of at least 1, rank at least 1), whatever they were.
-   False when out of memory. */
-bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t rank, struct memory_share *share);
-
-/* An empty tensor with room for n values. False when out of memory. */
-bool json_tensor_reserve(struct json_tensor *tensor, size_t n, struct memory_share *share);
-
-void json_tensor_close(struct json_tensor *tensor, struct memory_share *share);
 
 enum body_key_type {
     BODY_TEXT,     /* char[BODY_TEXT_BYTES] */

@@ -5,6 +5,7 @@
 
 #include "server/codec/batch_bind.h"
 #include "server/codec/batch_write.h"
+#include "server/codec/json_reader.h"
 
 #include <math.h>
 #include <stdlib.h>

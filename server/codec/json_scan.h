@@ -1,0 +1,62 @@
+/* What the parts of the JSON reader share (json_reader.c, json_tensor.c, json_scan.c), and nobody else uses: where it is in
+   the text, and the small pieces of JSON. Functions that return false where the text is no JSON have said so by
+   json_syntax_error. */
+#ifndef SERVER_CODEC_JSON_SCAN_H
+#define SERVER_CODEC_JSON_SCAN_H
+
+#include "server/base/failure.h"
+
+#include <stddef.h>
+#include <string.h>
+
+struct json_body;
+
+struct json_reader {
+    struct json_body *body;
+    const char *at, *end;
+    struct failure *failure; /* of meaning */
+    const char *wrong;       /* where the text stops being JSON, or NULL */
+    bool exhausted;          /* there was no memory to find that out */
+    char prefix[64];         /* path of the object that is being read */
+    char expected[96];
+};
+
+/* The text of a string being copied; what does not fit is dropped and remembered. */
+struct json_copy {
+    char *out;
+    size_t used, size;
+    bool cut;
+};
+
+/* The text is no JSON from `at` on; the first such place is kept. Returns false. */
+bool json_syntax_error(struct json_reader *r, const char *at, const char *expected);
+
+static inline void json_skip_space(struct json_reader *r)
+{
+    while (*r->at == ' ' || *r->at == '\n' || *r->at == '\r' || *r->at == '\t')
+        r->at++;
+}
+
+/* Whether this word comes next; it is taken then. */
+static inline bool json_read_word(struct json_reader *r, const char *word)
+{
+    size_t n = strlen(word);
+    if (strncmp(r->at, word, n))
+        return false;
+    r->at += n;
+    return true;
+}
+
+/* A text, at its opening quote. copy may be NULL. */
+bool json_read_string(struct json_reader *r, struct json_copy *copy);
+/* A key and the colon behind it. */
+bool json_read_key(struct json_reader *r, struct json_copy *copy);
+/* NaN, Infinity and -Infinity, where one of them comes next; it is remembered as what makes this body no JSON. */
+bool json_read_nonfinite(struct json_reader *r, float *out);
+bool json_read_number(struct json_reader *r, float *out);
+/* true, false, null, a number or a string; with what = its kind for messages. */
+bool json_read_scalar(struct json_reader *r, const char **what);
+/* Any value, only checked. False also when memory is short, as r->exhausted says then. */
+bool json_skip_value(struct json_reader *r);
+
+#endif

@@ -1,0 +1,298 @@
+/* Tensors: numbers go straight into one array, lists into one list of lengths. */
+#include "json_tensor.h"
+
+#include "core/arena.h"
+#include "json_reader.h"
+#include "json_scan.h"
+#include "number_read.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- memory ---- */
+
+static bool grow(struct json_reader *r, void **block, size_t *room, size_t size)
+{
+    size_t more = *room ? *room * 2 : 256;
+    void *grown = memory_realloc(r->body->share, *block, *room * size, more * size);
+    if (!grown)
+        return failure_overloaded(r->failure);
+    *block = grown;
+    *room = more;
+    return true;
+}
+
+static bool add_value(struct json_reader *r, struct json_tensor *tensor, float value)
+{
+    if (tensor->n_values == tensor->values_room) {
+        void *block = tensor->values;
+        if (!grow(r, &block, &tensor->values_room, sizeof value))
+            return false;
+        tensor->values = block;
+    }
+    tensor->values[tensor->n_values++] = value;
+    return true;
+}
+
+static bool add_list(struct json_reader *r, struct json_tensor *tensor)
+{
+    if (tensor->n_lists == tensor->lists_room) {
+        void *block = tensor->lists;
+        if (!grow(r, &block, &tensor->lists_room, sizeof *tensor->lists))
+            return false;
+        tensor->lists = block;
+    }
+    tensor->lists[tensor->n_lists++] = (struct json_list){0, LIST_EMPTY};
+    return true;
+}
+
+void json_tensor_close(struct json_tensor *tensor, struct memory_share *share)
+{
+    free(tensor->values);
+    free(tensor->lists);
+    memory_give(share, tensor->values_room * sizeof *tensor->values + tensor->lists_room * sizeof *tensor->lists);
+    *tensor = (struct json_tensor){0};
+}
+
+bool json_tensor_reserve(struct json_tensor *tensor, size_t n, struct memory_share *share)
+{
+    size_t bytes;
+    tensor->values =
+        rnn_size_mul(n ? n : 1, sizeof *tensor->values, &bytes) ? memory_realloc(share, NULL, 0, bytes) : NULL;
+    tensor->values_room = tensor->values ? n ? n : 1 : 0;
+    tensor->n_values = 0;
+    return tensor->values != NULL;
+}
+
+bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t rank, struct memory_share *share)
+{
+    size_t n = 1, total = 1, bytes, at[TENSOR_MAX_DEPTH] = {0};
+    for (size_t d = 0; d + 1 < rank; d++)
+        if (!rnn_size_mul(n, shape[d], &n) || !rnn_size_add(total, n, &total))
+            return false;
+    struct json_list *lists = NULL;
+    if (rank && rank <= TENSOR_MAX_DEPTH && rnn_size_mul(total, sizeof *lists, &bytes))
+        lists = memory_realloc(share, tensor->lists, tensor->lists_room * sizeof *lists, bytes);
+    if (!lists)
+        return false;
+    tensor->lists = lists;
+    tensor->lists_room = tensor->n_lists = total;
+    tensor->present = true;
+    /* preorder: the depth of the next list is that of the innermost one that is not full */
+    for (size_t i = 0, depth = 0; i < total; i++) {
+        lists[i] = (struct json_list){(uint32_t)shape[depth], depth + 1 < rank ? LIST_OF_LISTS : LIST_OF_NUMBERS};
+        if (depth + 1 < rank) {
+            at[depth++] = 0;
+            continue;
+        }
+        while (depth && ++at[depth - 1] == shape[depth - 1])
+            depth--;
+    }
+    return true;
+}
+
+/* ---- reading ---- */
+
+/* The lists that are open while a tensor is read: their places in tensor->lists. */
+struct open_lists {
+    size_t at[TENSOR_MAX_DEPTH], depth;
+    const char *prefix, *key;
+    const struct body_key *type;
+    bool wrapped; /* the element of the outermost list that is being read stands in an object */
+};
+
+/* "/instances/0/3": the place of the value that is being read. */
+static void tensor_path(const struct json_tensor *tensor, const struct open_lists *open, char *out, size_t size)
+{
+    size_t n = (size_t)snprintf(out, size, "%s/%s", open->prefix, open->key);
+    for (size_t i = 0; i < open->depth && n < size; i++) /* all but the innermost have counted what is open */
+        n += (size_t)snprintf(out + n, size - n, "/%u", tensor->lists[open->at[i]].length - (i + 1 < open->depth));
+}
+
+static bool tensor_failure(struct json_reader *r, const struct json_tensor *tensor, const struct open_lists *open,
+                           const char *code, const char *text, const char *found)
+{
+    char path[160];
+    tensor_path(tensor, open, path, sizeof path);
+    return failure_set(r->failure, 400, code, path, text, found);
+}
+
+/* The list that holds the next element gets one more, of the same kind as those before. */
+static bool count_element(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open,
+                          enum list_holds kind)
+{
+    struct json_list *list = &tensor->lists[open->at[open->depth - 1]];
+    if (list->holds != LIST_EMPTY && list->holds != kind)
+        return tensor_failure(r, tensor, open, "wrong_shape", "Expected %s, like the elements before it.",
+                              kind == LIST_OF_NUMBERS ? "a list" : "a number");
+    list->holds = kind;
+    list->length++;
+    return true;
+}
+
+/* The numbers of a list from one on, up to what is no comma or no number: the loop in which bodies are read. False, and
+   nothing is taken, when there is none. Whoever comes after this says what is wrong, or makes room. */
+static bool read_numbers(struct json_reader *r, struct json_tensor *tensor, struct json_list *list)
+{
+    const char *next = r->at, *wrong;
+    size_t before = tensor->n_values;
+    while (tensor->n_values < tensor->values_room) {
+        float value;
+        next = number_read(next, r->end, &value, &wrong);
+        if (!next || isinf(value))
+            break;
+        tensor->values[tensor->n_values++] = value;
+        r->at = next;
+        if (*next != ',')
+            break;
+        next += 1 + (next[1] == ' ');
+    }
+    size_t taken = tensor->n_values - before;
+    list->length += (uint32_t)taken;
+    return taken > 0;
+}
+
+static bool read_element(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open)
+{
+    struct json_list *list = &tensor->lists[open->at[open->depth - 1]];
+    bool booleans = open->type->type == BODY_BOOLEANS;
+    float value;
+    const char *what;
+    if (!booleans && list->holds != LIST_OF_LISTS && read_numbers(r, tensor, list)) {
+        list->holds = LIST_OF_NUMBERS;
+        return true;
+    }
+    if (open->type->type != BODY_NUMBERS && (*r->at == 't' || *r->at == 'f')) {
+        tensor->booleans = true;
+        value = *r->at == 't';
+        if (!json_read_word(r, "true") && !json_read_word(r, "false"))
+            return json_syntax_error(r, r->at, "true or false");
+    } else if (*r->at != '-' && (*r->at < '0' || *r->at > '9') && *r->at != 'N' && *r->at != 'I') {
+        what = "an object";
+        return (*r->at == '{' || json_read_scalar(r, &what)) &&
+               tensor_failure(r, tensor, open, "wrong_type",
+                              booleans ? "Expected true, false, 1 or 0, found %s." : "Expected a number, found %s.",
+                              what);
+    } else if (!json_read_nonfinite(r, &value)) {
+        if (!json_read_number(r, &value))
+            return false;
+        if (isinf(value))
+            return tensor_failure(r, tensor, open, "number_out_of_range", "%s is beyond the range of float32.",
+                                  "This number");
+    }
+    if (booleans && value != 0 && value != 1)
+        return tensor_failure(r, tensor, open, "wrong_type", "Expected true, false, 1 or 0, found %s.", "a number");
+    return count_element(r, tensor, open, LIST_OF_NUMBERS) && add_value(r, tensor, value);
+}
+
+/* Opens lists down to the first element that is none; the reader is at a '['. */
+static bool open_list(struct json_reader *r, struct json_tensor *tensor, struct open_lists *open)
+{
+    if (open->depth == TENSOR_MAX_DEPTH)
+        return tensor_failure(r, tensor, open, "wrong_shape", "Lists are nested deeper than any tensor%s.", "");
+    if (open->depth && !count_element(r, tensor, open, LIST_OF_LISTS))
+        return false;
+    if (!add_list(r, tensor))
+        return false;
+    open->at[open->depth++] = tensor->n_lists - 1;
+    r->at++;
+    return true;
+}
+
+/* {"inputs": before a value, if it is there. */
+static bool unwrap(struct json_reader *r, const struct json_tensor *tensor, const struct open_lists *open,
+                   bool *wrapped)
+{
+    char name[BODY_TEXT_BYTES];
+    struct json_copy copy = {.out = name, .size = sizeof name};
+    *wrapped = false;
+    if (!tensor->unwrap || *r->at != '{')
+        return true;
+    r->at++;
+    if (!json_read_key(r, &copy))
+        return false;
+    name[copy.used] = 0;
+    if (copy.cut || strcmp(name, tensor->unwrap))
+        return tensor_failure(r, tensor, open, "unknown_key", "Expected an object with the one key \"%s\".",
+                              tensor->unwrap);
+    json_skip_space(r);
+    *wrapped = true;
+    return true;
+}
+
+static bool end_wrapped(struct json_reader *r, const struct json_tensor *tensor, const struct open_lists *open)
+{
+    json_skip_space(r);
+    if (*r->at == ',')
+        return tensor_failure(r, tensor, open, "unknown_key", "Expected an object with the one key \"%s\".",
+                              tensor->unwrap);
+    if (*r->at != '}')
+        return json_syntax_error(r, r->at, "'}'");
+    r->at++;
+    return true;
+}
+
+/* False on a syntax error, and on a problem of meaning, which leaves the reader within the value. */
+static bool read_lists(struct json_reader *r, struct json_tensor *tensor, struct open_lists *open)
+{
+    do {
+        json_skip_space(r);
+        if (open->depth == 1 && !unwrap(r, tensor, open, &open->wrapped))
+            return false;
+        if (*r->at == '[') {
+            if (!open_list(r, tensor, open))
+                return false;
+            json_skip_space(r);
+            if (*r->at != ']')
+                continue;
+        } else if (!read_element(r, tensor, open)) {
+            return false;
+        }
+        for (;;) {
+            if (open->wrapped && open->depth == 1) {
+                open->wrapped = false;
+                if (!end_wrapped(r, tensor, open))
+                    return false;
+            }
+            json_skip_space(r);
+            if (*r->at == ']') {
+                r->at++;
+                if (--open->depth == 0)
+                    return true;
+            } else if (*r->at == ',') {
+                r->at++;
+                break;
+            } else {
+                return json_syntax_error(r, r->at, "',' or ']'");
+            }
+        }
+    } while (open->depth);
+    return true;
+}
+
+bool json_read_tensor(struct json_reader *r, const struct body_key *key)
+{
+    struct json_tensor *tensor = key->target;
+    struct open_lists open = {.prefix = r->prefix, .key = key->name, .type = key};
+    const char *start = r->at, *what = "an object";
+    bool wrapped;
+    if (!unwrap(r, tensor, &open, &wrapped)) {
+        r->at = start;
+        return !r->wrong && !r->exhausted && json_skip_value(r);
+    }
+    if (*r->at != '[') {
+        if (wrapped)
+            r->at = start;
+        if (*r->at == '{' ? !json_skip_value(r) : !json_read_scalar(r, &what))
+            return false;
+        if (strcmp(what, "null"))
+            tensor_failure(r, tensor, &open, "wrong_type", "Expected a list, found %s.", what);
+        return true;
+    }
+    tensor->present = true;
+    if (read_lists(r, tensor, &open) && (!wrapped || end_wrapped(r, tensor, &open)))
+        return true;
+    r->at = start; /* a problem of meaning: the value is still checked to be JSON */
+    return !r->wrong && !r->exhausted && json_skip_value(r);
+}
