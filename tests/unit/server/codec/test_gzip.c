@@ -114,10 +114,46 @@ static void heads_are_expanded(void **state)
     assert_int_equal(gzip_head(NULL, 0, out, sizeof out), 0);
 }
 
+/* Texts that shrink by an eighth at least are packed; others, and those without memory, stay as they are. */
+static void answers_are_packed_where_that_helps(void **state)
+{
+    (void)state;
+    char text[20000], *out;
+    struct failure failure;
+    struct memory_share share = {.memory = &memory}, more;
+    size_t bytes, room, plain_bytes;
+    unsigned seed = 1;
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('a' + i % 7);
+    out = gzip_compress(text, sizeof text, &share, &bytes, &room);
+    assert_non_null(out);
+    assert_true(bytes < 1000 && share.bytes == room);
+    char *plain = expand((unsigned char *)out, bytes, sizeof text, &plain_bytes, &failure, &more);
+    assert_int_equal(plain_bytes, sizeof text);
+    assert_memory_equal(plain, text, sizeof text);
+    free(plain);
+    memory_give(&more, more.bytes);
+    free(out);
+    memory_give(&share, room);
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)(unit_random(&seed) * 128);
+    assert_null(gzip_compress(text, sizeof text, &share, &bytes, &room));
+    assert_int_equal(share.bytes, 0);
+    memory.limit = 1000;
+    assert_null(gzip_compress(text, sizeof text, &share, &bytes, &room));
+    memory.limit = 1 << 24;
+    assert_int_equal(memory.used, 0);
+    /* zlib counts in 32 bits */
+    assert_null(gzip_compress(text, (size_t)UINT32_MAX + 1, &share, &bytes, &room));
+    assert_null(expand((unsigned char *)text, (size_t)UINT32_MAX + 1, 100, &bytes, &failure, &share));
+    assert_string_equal(failure.code, "body_too_large");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_come_back), cmocka_unit_test(bombs_stop_at_the_cap),
                                        cmocka_unit_test(heads_are_expanded),
+                                       cmocka_unit_test(answers_are_packed_where_that_helps),
                                        cmocka_unit_test(members_follow_each_other_and_garbage_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
