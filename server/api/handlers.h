@@ -15,6 +15,8 @@ extern const struct protocol protocol_session_show, protocol_session_put,
 void answer_livez(struct request *request);
 void answer_readyz(struct request *request);
 void answer_healthz(struct request *request);
+
+/* metrics_page.c */
 void answer_metrics(struct request *request);
 
 /* models.c */

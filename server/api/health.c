@@ -1,4 +1,4 @@
-/* Probes: alive, ready, both in words; and the metrics page. They need no worker and no model. */
+/* Probes: alive, ready, both in words. They need no worker and no model. */
 #include "handlers.h"
 #include "server/run/server.h"
 
@@ -53,10 +53,4 @@ void answer_healthz(struct request *request)
     const char *trouble = server->sessions ? session_store_trouble(server->sessions) : NULL;
     buffer_printf(&request->answer, "[%c]sessions %s\n", trouble ? '-' : '+', trouble ? trouble : "ok");
     answer_check(request, ready, ready ? "healthz check passed" : "healthz check failed");
-}
-
-void answer_metrics(struct request *request)
-{
-    metrics_write(request->server, &request->answer);
-    answer_buffer(request, 200, "text/plain; version=0.0.4; charset=utf-8");
 }

@@ -1,26 +1,23 @@
-/* Counters and histograms, and their Prometheus text. */
+/* Counters and histograms of requests; api/metrics_page.c shows them. */
 #ifndef SERVER_BASE_METRICS_H
 #define SERVER_BASE_METRICS_H
 
-#include "server/codec/buffer.h"
-
 #include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-
-struct server;
-struct request;
-struct route;
 
 enum { METRICS_BUCKETS = 16, METRICS_ROUTES = 40 };
 
 struct histogram {
+    const double *bounds;                 /* METRICS_BUCKETS, rising; a value at a bound lies below the bound */
     uint64_t counts[METRICS_BUCKETS + 1]; /* the last: above every bound */
     double sum;
 };
 
 /* Requests by route, model and status. */
 struct request_count {
-    const struct route *route;
+    size_t route;
     const char *model; /* borrowed; "" where none was found */
     int status;
     uint64_t count;
@@ -45,10 +42,24 @@ struct metrics {
     double started;
 };
 
+/* What is counted of a finished request. */
+struct request_durations {
+    int64_t total_ns, queue_ns, decode_ns, compute_ns, encode_ns; /* total: from the head to the answer */
+};
+struct request_sample {
+    size_t route;      /* its number, below METRICS_ROUTES */
+    const char *model; /* its name, which outlives the metrics; "" where none was found */
+    int status;
+    bool prediction; /* only then all below counts, and the parts of the durations */
+    size_t rows, timesteps;
+    struct request_durations durations;
+};
+
 void metrics_init(struct metrics *metrics);
+void metrics_close(struct metrics *metrics);
 
 /* Count a finished request. */
-void metrics_request(struct metrics *metrics, const struct request *request);
+void metrics_add(struct metrics *metrics, const struct request_sample *sample);
 
 /* Count one run of a model's rows side by side. */
 void metrics_batch(struct metrics *metrics, const char *model, size_t rows);
@@ -56,12 +67,8 @@ void metrics_batch(struct metrics *metrics, const char *model, size_t rows);
 /* Statistics of a model; zeros where there are none. */
 struct model_statistics metrics_model(struct metrics *metrics, const char *model);
 
-/* One number with its help, "cellserve_" before its name. */
-void metrics_value(struct buffer *out, const char *name, const char *type, const char *help, double value);
-
-/* Everything in Prometheus's text format 0.0.4. */
-void metrics_write(struct server *server, struct buffer *out);
-
-void metrics_close(struct metrics *metrics);
+/* All but the models' statistics, so that requests that end meanwhile do not wait for a reader. The caller frees
+   copy->requests; false when out of memory. */
+bool metrics_copy(struct metrics *metrics, struct metrics *copy);
 
 #endif

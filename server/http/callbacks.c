@@ -3,6 +3,7 @@
 #include "access_log.h"
 #include "client.h"
 #include "exchange.h"
+#include "server/api/metrics_page.h"
 #include "server/api/routes.h"
 #include "server/base/clock.h"
 #include "server/base/cpus.h"
@@ -59,7 +60,7 @@ static void complete_exchange(struct exchange *x)
 {
     if (x->answered) {
         x->http->server->refused += request_was_refused(&x->request);
-        metrics_request(&x->http->server->metrics, &x->request);
+        metrics_count_request(&x->http->server->metrics, &x->request);
         log_request(&x->request);
     }
     request_close(&x->request);

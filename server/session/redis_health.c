@@ -3,7 +3,7 @@
 
 #include "server/base/clock.h"
 #include "server/base/log.h"
-#include "server/base/metrics.h"
+#include "server/codec/metrics_text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -99,11 +99,10 @@ void redis_health_metrics(struct redis_health *health, struct buffer *out)
     uint64_t damaged = health->damaged;
     memcpy(errors, health->errors, sizeof errors);
     pthread_mutex_unlock(&health->lock);
-    metrics_value(out, "session_store_up", "gauge", "1 while Redis answers and takes writes.", up);
-    metrics_value(out, "session_store_damaged_total", "counter", "Stored sessions that could not be read.",
-                  (double)damaged);
-    buffer_text(out, "# HELP cellserve_session_store_errors_total Errors of Redis and of the way to it, by kind.\n"
-                     "# TYPE cellserve_session_store_errors_total counter\n");
+    metrics_text_value(out, "session_store_up", "gauge", "1 while Redis answers and takes writes.", up);
+    metrics_text_value(out, "session_store_damaged_total", "counter", "Stored sessions that could not be read.",
+                       (double)damaged);
+    metrics_text_head(out, "session_store_errors_total", "counter", "Errors of Redis and of the way to it, by kind.");
     for (size_t i = 0; i < TROUBLE_KINDS; i++)
         buffer_printf(out, "cellserve_session_store_errors_total{kind=\"%s\"} %llu\n",
                       redis_trouble_name((enum redis_trouble)i), (unsigned long long)errors[i]);

@@ -1,6 +1,6 @@
 /* Sessions in the memory of this process. Only those that have expired make room for others. */
 #include "server/base/clock.h"
-#include "server/base/metrics.h"
+#include "server/codec/metrics_text.h"
 #include "session_store.h"
 #include "session_table.h"
 
@@ -93,10 +93,10 @@ static void write_metrics(struct session_store *store, struct buffer *out)
     size_t count = memory->table.count, bytes = memory->table.bytes;
     uint64_t expired = memory->expired, refused = memory->refused;
     pthread_mutex_unlock(&memory->lock);
-    metrics_value(out, "sessions", "gauge", "Sessions with stored states.", (double)count);
-    metrics_value(out, "session_bytes", "gauge", "Memory of stored sessions.", (double)bytes);
-    metrics_value(out, "sessions_expired_total", "counter", "Sessions that ended unused.", (double)expired);
-    metrics_value(out, "sessions_refused_total", "counter", "Steps refused for want of room.", (double)refused);
+    metrics_text_value(out, "sessions", "gauge", "Sessions with stored states.", (double)count);
+    metrics_text_value(out, "session_bytes", "gauge", "Memory of stored sessions.", (double)bytes);
+    metrics_text_value(out, "sessions_expired_total", "counter", "Sessions that ended unused.", (double)expired);
+    metrics_text_value(out, "sessions_refused_total", "counter", "Steps refused for want of room.", (double)refused);
 }
 
 static const char *no_trouble(struct session_store *store)

@@ -4,7 +4,7 @@
 #include "redis_health.h"
 #include "redis_primary.h"
 #include "server/base/clock.h"
-#include "server/base/metrics.h"
+#include "server/codec/metrics_text.h"
 #include "session_store.h"
 #include "session_table.h"
 
@@ -417,7 +417,7 @@ static void write_metrics(struct session_store *store, struct buffer *out)
     };
     pthread_mutex_unlock(&redis->lock);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        metrics_value(out, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
+        metrics_text_value(out, rows[i].name, rows[i].type, rows[i].help, rows[i].value);
     redis_health_metrics(&redis->health, out);
 }
 

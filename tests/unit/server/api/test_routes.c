@@ -1,11 +1,7 @@
-/* routes.c, request.c, metrics.c, access_log.c without a socket */
+/* routes.c, request.c without a socket */
 #include "server/api/routes.h"
-#include "server/base/log.h"
-#include "server/http/access_log.h"
 #include "server/run/server.h"
 #include "tests/unit/unit.h"
-
-#include <unistd.h>
 
 static struct settings settings;
 static struct model models[1];
@@ -135,84 +131,6 @@ static void answers_too_large_become_413(void **state)
     assert_int_equal(server.memory.used, 0);
 }
 
-static void metrics_are_counted_and_written(void **state)
-{
-    (void)state;
-    struct memory_share share = {.memory = &server.memory};
-    struct buffer out = {.limit = 1 << 20, .share = &share};
-    struct request request;
-    route(&request, "POST", "/v1/models/m:step");
-    request.status = 200;
-    request.rows = 3;
-    request.timesteps = 12;
-    request.timing.compute = 700000;
-    metrics_request(&server.metrics, &request);
-    metrics_request(&server.metrics, &request);
-    request.status = 500;
-    metrics_request(&server.metrics, &request);
-    metrics_batch(&server.metrics, "m", 3);
-    const struct model_statistics s = metrics_model(&server.metrics, "m");
-    assert_true(s.success == 2 && s.fail == 1 && s.rows == 6 && s.runs == 1 && s.compute_ns == 1400000);
-    assert_true(!metrics_model(&server.metrics, "other").success);
-    request_close(&request);
-    server.state = SERVER_LOADING; /* no pool, no models in it */
-    metrics_write(&server, &out);
-    server.state = SERVER_READY;
-    buffer_bytes(&out, "", 1);
-    static const char *const lines[] = {
-        "\ncellserve_requests_total{route=\"/v1/models/{m}:step\",model=\"m\",status=\"200\"} 2\n",
-        "\ncellserve_rows_total 9\n",
-        "\ncellserve_timesteps_total 36\n",
-        "\ncellserve_compute_duration_seconds_bucket{le=\"0.0005\"} 0\n",
-        "\ncellserve_compute_duration_seconds_bucket{le=\"0.001\"} 3\n",
-        "\ncellserve_compute_duration_seconds_bucket{le=\"+Inf\"} 3\n",
-        "\ncellserve_compute_duration_seconds_sum 0.0021\n",
-        "\ncellserve_decode_duration_seconds_count 0\n",
-        "\ncellserve_batch_rows_bucket{le=\"2\"} 0\n",
-        "\ncellserve_batch_rows_bucket{le=\"4\"} 1\n"};
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
-        if (!strstr(out.text, lines[i]))
-            fail_msg("no %s in %s", lines[i], out.text);
-    buffer_close(&out);
-}
-
-static void log_lines_cannot_be_forged(void **state)
-{
-    (void)state;
-    char path[] = "/tmp/cellserve-log-XXXXXX", text[4096];
-    int file = mkstemp(path), saved = dup(2);
-    struct request request;
-    route(&request, "POST", "/predict");
-    snprintf(request.id, sizeof request.id, "a\"b\nlevel=info forged");
-    request.status = 200;
-    dup2(file, 2);
-    log_setup("json", "info");
-    log_request(&request);
-    log_setup("text", "warn");
-    log_request(&request);
-    log_line(LOG_INFO, "not shown");
-    log_line(LOG_READY, "shown %d", 1);
-    log_setup("text", "info");
-    log_request(&request);
-    dup2(saved, 2);
-    close(saved);
-    ssize_t n = pread(file, text, sizeof text - 1, 0);
-    text[n] = 0;
-    close(file);
-    unlink(path);
-    int lines = 0;
-    for (char *p = text; *p; p++)
-        lines += *p == '\n';
-    assert_int_equal(lines, 3);
-    *strchr(text, '\n') = 0;
-    json_t *json = json_loads(text, 0, NULL);
-    assert_non_null(json);
-    assert_string_equal(json_string_value(json_object_get(json, "id")), "a\"b\nlevel=info forged");
-    json_decref(json);
-    assert_non_null(strstr(text + strlen(text) + 1, "info shown 1\n"));
-    request_close(&request);
-}
-
 int main(void)
 {
     settings_init(&settings);
@@ -227,13 +145,10 @@ int main(void)
     pthread_mutex_init(&server.models_lock, NULL);
     server.state = SERVER_READY;
     server.memory.limit = 1 << 24;
-    metrics_init(&server.metrics);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(targets_find_their_routes), cmocka_unit_test(error_answers_are_json_whatever_is_in_them),
-        cmocka_unit_test(answers_too_large_become_413), cmocka_unit_test(metrics_are_counted_and_written),
-        cmocka_unit_test(log_lines_cannot_be_forged)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(targets_find_their_routes),
+                                       cmocka_unit_test(error_answers_are_json_whatever_is_in_them),
+                                       cmocka_unit_test(answers_too_large_become_413)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    metrics_close(&server.metrics);
     settings_close(&settings);
     return failed;
 }

@@ -1,10 +1,11 @@
-/* log.c, log_ring.c, siphash.c: what a log does that is not read. */
+/* log.c, log_ring.c, siphash.c: the form of lines, and what a log does that is not read. */
 #include "server/base/log.h"
 #include "server/base/log_ring.h"
 #include "server/session/siphash.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
+#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <time.h>
@@ -141,6 +142,169 @@ static void what_was_logged_is_written_at_the_end(void **state)
     assert_int_equal(n, 101);
 }
 
+/* What stands in the log after these lines were written: all of it, of which `end` was the last. */
+static char *written(void)
+{
+    log_line(LOG_READY, "the end");
+    char *all = read_until("the end\n");
+    restore();
+    return all;
+}
+
+static json_t *parse_line(char **at)
+{
+    char *line = *at, *end = strchr(line, '\n');
+    assert_non_null(end);
+    *end = 0;
+    *at = end + 1;
+    json_t *json = json_loads(line, 0, NULL);
+    if (!json)
+        fail_msg("no JSON: %s", line);
+    return json;
+}
+
+static const char *string_of(const json_t *json, const char *key)
+{
+    return json_string_value(json_object_get(json, key));
+}
+
+static void lines_are_json_whatever_is_in_them(void **state)
+{
+    (void)state;
+    char control[32];
+    struct log_entry entry;
+    for (size_t i = 0; i < 31; i++)
+        control[i] = (char)(i + 1);
+    control[31] = 0;
+    redirect();
+    log_setup("json", "info");
+    log_line(LOG_WARN, "a \"quote\", a \\ and %s.", control);
+    log_begin(&entry, LOG_ERROR, "event \"x\"");
+    log_add_text(&entry, "empty", "");
+    log_add_text(&entry, "text", "a=b c\nd\x7f");
+    log_add_number(&entry, "number", -12);
+    log_write(&entry);
+    char *all = written(), *at = all, want[80];
+    json_t *json = parse_line(&at);
+    snprintf(want, sizeof want, "a \"quote\", a \\ and %s.", control);
+    assert_string_equal(string_of(json, "message"), want);
+    assert_string_equal(string_of(json, "level"), "warn");
+    int year, month, day, hour, minute, second, ms, n = 0;
+    const char *stamp = string_of(json, "time");
+    assert_int_equal(
+        sscanf(stamp, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &year, &month, &day, &hour, &minute, &second, &ms, &n), 7);
+    assert_int_equal(n, 24);
+    assert_true(strlen(stamp) == 24 && year > 2000 && month >= 1 && month <= 12);
+    json_decref(json);
+    json = parse_line(&at);
+    assert_string_equal(string_of(json, "message"), "event \"x\"");
+    assert_string_equal(string_of(json, "level"), "error");
+    assert_string_equal(string_of(json, "empty"), "");
+    assert_string_equal(string_of(json, "text"), "a=b c\nd\x7f");
+    assert_int_equal(json_integer_value(json_object_get(json, "number")), -12);
+    json_decref(json);
+    free(all);
+}
+
+/* In a log of text a value is quoted where a reader could take a part of it for something else. */
+static void text_values_are_quoted_where_needed(void **state)
+{
+    (void)state;
+    struct log_entry entry;
+    redirect();
+    log_setup("text", "info");
+    log_begin(&entry, LOG_INFO, "request");
+    static const char *const values[] = {"plain", "two words", "a=b", "a\"b", "a\\b", "", "line\nbreak"};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        log_add_text(&entry, "v", values[i]);
+    log_add_number(&entry, "n", 7);
+    log_write(&entry);
+    log_line(LOG_INFO, "a name with\na break");
+    char *all = written();
+    assert_non_null(strstr(all,
+                           "Z info event=request v=plain v=\"two words\" v=\"a=b\" v=\"a\\\"b\" v=\"a\\\\b\" v=\"\" "
+                           "v=line\\u000abreak n=7\n"));
+    assert_non_null(strstr(all, "Z info a name with?a break\n"));
+    free(all);
+}
+
+static void levels_hide_what_is_below_them(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (size_t level = 0; level < 4; level++) {
+        redirect();
+        log_setup("text", names[level]);
+        log_line(LOG_DEBUG, "line 0");
+        log_line(LOG_INFO, "line 1");
+        log_line(LOG_WARN, "line 2");
+        log_line(LOG_ERROR, "line 3");
+        char *all = written();
+        for (size_t i = 0; i < 4; i++) {
+            char want[32];
+            snprintf(want, sizeof want, "Z %s line %zu\n", names[i], i);
+            assert_int_equal(strstr(all, want) != NULL, i >= level);
+            assert_int_equal(log_shows((enum log_level)i), i >= level);
+        }
+        assert_non_null(strstr(all, "Z info the end\n")); /* LOG_READY */
+        free(all);
+    }
+}
+
+static void long_entries_are_cut_at_the_size_of_a_line(void **state)
+{
+    (void)state;
+    char text[3000];
+    struct log_entry entry;
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    redirect();
+    log_setup("text", "info");
+    log_begin(&entry, LOG_INFO, "request");
+    log_add_text(&entry, "path", text);
+    log_add_number(&entry, "n", 1234567);
+    log_write(&entry);
+    char *all = written();
+    size_t n = (size_t)(strchr(all, '\n') - all) + 1;
+    assert_true(n <= LOG_LINE_BYTES && n > LOG_LINE_BYTES - 8);
+    assert_non_null(strstr(all + n, "the end"));
+    free(all);
+}
+
+static void problems_have_a_line_each(void **state)
+{
+    (void)state;
+    struct problems problems = {.n_errors = 0};
+    problem_error(&problems, (struct place){"model.json", "/units"}, "is \"x\"");
+    problem_warning(&problems, (struct place){"model.json", ""}, "old\tname");
+    redirect();
+    log_setup("text", "info");
+    log_problems(&problems);
+    log_setup("text", "error");
+    log_problems(&problems);
+    char *all = written();
+    const char *want = "warning: model.json: old?name\n"
+                       "model.json: /units: is \"x\"\n"
+                       "model.json: /units: is \"x\"\n";
+    assert_memory_equal(all, want, strlen(want));
+    free(all);
+    redirect();
+    log_setup("json", "info");
+    log_problems(&problems);
+    all = written();
+    char *at = all;
+    json_t *json = parse_line(&at);
+    assert_string_equal(string_of(json, "level"), "warn");
+    assert_string_equal(string_of(json, "message"), "model.json: old\tname");
+    json_decref(json);
+    json = parse_line(&at);
+    assert_string_equal(string_of(json, "level"), "error");
+    assert_string_equal(string_of(json, "message"), "model.json: /units: is \"x\"");
+    json_decref(json);
+    free(all);
+    problems_close(&problems);
+}
+
 /* The first and the fifteenth vector of the paper's appendix and its reference implementation. */
 static void siphash_gives_the_known_vectors(void **state)
 {
@@ -157,7 +321,13 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(siphash_gives_the_known_vectors), cmocka_unit_test(unread_lines_are_dropped_and_counted),
+        cmocka_unit_test(siphash_gives_the_known_vectors),
+        cmocka_unit_test(lines_are_json_whatever_is_in_them),
+        cmocka_unit_test(text_values_are_quoted_where_needed),
+        cmocka_unit_test(levels_hide_what_is_below_them),
+        cmocka_unit_test(long_entries_are_cut_at_the_size_of_a_line),
+        cmocka_unit_test(problems_have_a_line_each),
+        cmocka_unit_test(unread_lines_are_dropped_and_counted),
         cmocka_unit_test(what_was_logged_is_written_at_the_end),
         cmocka_unit_test(the_end_waits_a_second_at_most)}; /* the last: its writer ends a little later */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,173 @@
+/* GET /metrics: what was counted, and how the server's parts are loaded now. */
+#include "metrics_page.h"
+
+#include "handlers.h"
+#include "routes.h"
+#include "server/base/clock.h"
+#include "server/base/log_ring.h"
+#include "server/codec/metrics_text.h"
+#include "server/run/server.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void metrics_count_request(struct metrics *metrics, const struct request *request)
+{
+    const struct request_timing *t = &request->timing;
+    metrics_add(metrics, &(struct request_sample){
+                             .route = route_index(request->route),
+                             .model = request->model ? request->model->name : "",
+                             .status = request->status,
+                             .prediction = request->prediction,
+                             .rows = request->rows,
+                             .timesteps = request->timesteps,
+                             .durations = {clock_ns() - t->accepted, t->queue, t->decode, t->compute, t->encode}});
+}
+
+static void write_requests(const struct metrics *metrics, struct buffer *out)
+{
+    metrics_text_head(out, "requests_total", "counter", "Requests by route, model and status.");
+    for (size_t i = 0; i < metrics->n_requests; i++) {
+        const struct request_count *row = &metrics->requests[i];
+        buffer_printf(out, "cellserve_requests_total{route=\"%s\",model=\"%s\",status=\"%d\"} %llu\n",
+                      route_at(row->route)->name, row->model, row->status, (unsigned long long)row->count);
+    }
+    metrics_text_head(out, "request_duration_seconds", "histogram", "From the head of a request to its answer.");
+    for (size_t i = 0; i < METRICS_ROUTES; i++) {
+        const struct route *route = route_at(i);
+        char label[64];
+        if (!route)
+            break;
+        snprintf(label, sizeof label, "route=\"%s\"", route->name);
+        if (metrics->durations[i].sum > 0)
+            metrics_text_histogram(out, "request_duration_seconds", label, &metrics->durations[i]);
+    }
+    metrics_text_head(out, "queue_duration_seconds", "histogram", "Wait of predictions for a worker.");
+    metrics_text_histogram(out, "queue_duration_seconds", "", &metrics->queue_wait);
+    metrics_text_head(out, "decode_duration_seconds", "histogram", "Reading the bodies of predictions.");
+    metrics_text_histogram(out, "decode_duration_seconds", "", &metrics->decode);
+    metrics_text_head(out, "compute_duration_seconds", "histogram", "Computation of predictions.");
+    metrics_text_histogram(out, "compute_duration_seconds", "", &metrics->compute);
+    metrics_text_head(out, "encode_duration_seconds", "histogram", "Writing the answers of predictions.");
+    metrics_text_histogram(out, "encode_duration_seconds", "", &metrics->encode);
+    metrics_text_head(out, "batch_rows", "histogram", "Sequences that a worker ran side by side.");
+    metrics_text_histogram(out, "batch_rows", "", &metrics->batch_rows);
+    metrics_text_head(out, "rows_total", "counter", "Sequences predicted.");
+    buffer_printf(out, "cellserve_rows_total %llu\n", (unsigned long long)metrics->rows);
+    metrics_text_head(out, "timesteps_total", "counter", "Timesteps of all sequences predicted.");
+    buffer_printf(out, "cellserve_timesteps_total %llu\n", (unsigned long long)metrics->timesteps);
+}
+
+static void gauge(struct buffer *out, const char *name, const char *help, double value)
+{
+    metrics_text_value(out, name, "gauge", help, value);
+}
+
+static void write_models(struct server *server, struct buffer *out)
+{
+    static const struct {
+        const char *name, *type, *help;
+    } rows[] = {
+        {"model_load_seconds", "gauge", "Time it took to load a model."},
+        {"model_weight_bytes", "gauge", "Weights of a model as they lie in memory."},
+        {"model_reloads_total", "counter", "Times that a new version took a model's place."},
+        {"model_reload_failures_total", "counter", "Times that a new version could not be loaded."},
+        {"model_reload_failed", "gauge",
+         "1 while the last attempt to load a new version has failed, and why; the log has the whole."},
+    };
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        metrics_text_head(out, rows[r].name, rows[r].type, rows[r].help);
+        for (size_t i = 0; i < server->n_slots; i++) {
+            const struct slot *slot = &server->slots[i];
+            pthread_mutex_lock(&server->models_lock);
+            const struct model *model = slot->current;
+            const double values[] = {model->load_seconds, (double)rnn_model_bytes(&model->chain), (double)slot->reloads,
+                                     (double)slot->failures, slot->failure ? 1 : 0};
+            buffer_printf(out, "cellserve_%s{model=\"%s\"", rows[r].name, model->name);
+            if (r < 2)
+                buffer_printf(out, ",version=\"%s\"", model->version);
+            if (r == 4 && slot->failure) {
+                buffer_printf(out, ",version=\"%s\",reason=\"", slot->failed_version);
+                buffer_escaped(out, slot->failure);
+                buffer_text(out, "\"");
+            }
+            buffer_printf(out, "} %.9g\n", values[r]);
+            pthread_mutex_unlock(&server->models_lock);
+        }
+    }
+}
+
+/* One number of the names that Prometheus gives to every process. */
+static void process_value(struct buffer *out, const char *name, const char *type, const char *help, double value)
+{
+    buffer_printf(out, "# HELP process_%s %s\n# TYPE process_%s %s\nprocess_%s %.12g\n", name, help, name, type, name,
+                  value);
+}
+
+/* Prometheus's standard process metrics, from /proc. */
+static void write_process(const struct metrics *metrics, struct buffer *out)
+{
+    unsigned long user = 0, kernel = 0;
+    long pages = 0;
+    size_t fds = 0;
+    FILE *file = fopen("/proc/self/stat", "r");
+    if (file) {
+        char text[1024];
+        text[fread(text, 1, sizeof text - 1, file)] = 0;
+        fclose(file);
+        const char *after = strrchr(text, ')'); /* the command may hold anything */
+        if (after)
+            sscanf(after + 1,
+                   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld", &user,
+                   &kernel, &pages);
+    }
+    DIR *dir = opendir("/proc/self/fd");
+    for (const struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir))
+        fds += entry->d_name[0] != '.';
+    if (dir)
+        closedir(dir);
+    process_value(out, "cpu_seconds_total", "counter", "Processor time, of user and system.",
+                  (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK));
+    process_value(out, "resident_memory_bytes", "gauge", "Resident memory.",
+                  (double)pages * (double)sysconf(_SC_PAGESIZE));
+    process_value(out, "open_fds", "gauge", "Open file descriptors.", fds ? (double)(fds - 1) : 0);
+    process_value(out, "start_time_seconds", "gauge", "When the process started, since 1970.", metrics->started);
+}
+
+void metrics_page_write(struct server *server, struct buffer *out)
+{
+    struct metrics *metrics = &server->metrics, counts;
+    out->exhausted = !metrics_copy(metrics, &counts);
+    if (out->exhausted)
+        return;
+    write_requests(&counts, out);
+    free(counts.requests);
+    size_t queued = 0, running = 0;
+    if (server->state != SERVER_LOADING) {
+        pool_load(&server->pool, &queued, &running);
+        write_models(server, out);
+    }
+    gauge(out, "queue_depth", "Requests that wait for a worker.", (double)queued);
+    gauge(out, "streams", "Streams that are open.", (double)server->streams.n);
+    gauge(out, "running_requests", "Requests that a worker is computing.", (double)running);
+    gauge(out, "connections", "Open connections.", (double)server->connections);
+    gauge(out, "inflight_bytes", "Memory that requests hold.", (double)server->memory.used);
+    gauge(out, "inflight_limit_bytes", "Memory that requests may hold.", (double)server->memory.limit);
+    if (server->sessions)
+        session_store_metrics(server->sessions, out);
+    metrics_text_value(out, "log_lines_dropped_total", "counter", "Lines of the log that found no reader in time.",
+                       (double)log_ring_dropped());
+    gauge(out, "workers", "Compute threads.", (double)server->n_workers);
+    metrics_text_head(out, "build_info", "gauge", "Version and instruction set in use.");
+    buffer_printf(out, "cellserve_build_info{version=\"%s\",isa=\"%s\"} 1\n", CELLSERVE_VERSION, server->vec->name);
+    write_process(metrics, out);
+}
+
+void answer_metrics(struct request *request)
+{
+    metrics_page_write(request->server, &request->answer);
+    answer_buffer(request, 200, "text/plain; version=0.0.4; charset=utf-8");
+}
