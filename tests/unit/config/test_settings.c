@@ -1,4 +1,3 @@
-#include "config/environment.h"
 #include "config/settings.h"
 #include "tests/unit/unit.h"
 
@@ -99,104 +98,6 @@ static void wrong_values_are_placed(void **state)
     }
 }
 
-static void environment_and_flags_are_spelt_by_one_rule(void **state)
-{
-    (void)state;
-    struct settings s;
-    struct problems problems = {0};
-    settings_init(&s);
-    setenv("PORT", "81", 1);
-    setenv("CELLSERVE_LIMITS_MAX_QUEUE", "7", 1);
-    setenv("CELLSERVE_PIN", "maybe", 1);
-    settings_read_environment(&s, &problems);
-    assert_int_equal(s.port, 81);
-    assert_int_equal(s.max_queue, 7);
-    assert_int_equal(problems.n_errors, 1);
-    assert_string_equal(problems.errors[0], "CELLSERVE_PIN: expected true or false, found \"maybe\"");
-    setenv("CELLSERVE_PORT", "82", 1);
-    unsetenv("CELLSERVE_PIN");
-    settings_read_environment(&s, &problems);
-    assert_int_equal(s.port, 82);
-    const char *secret = unit_file(".secret", "redis://:x@a\nmore", 18);
-    setenv("CELLSERVE_SESSIONS_STORE_FILE", secret, 1);
-    settings_read_environment(&s, &problems);
-    assert_string_equal(s.session_store, "redis://:x@a");
-    setenv("CELLSERVE_SESSIONS_STORE", "memory", 1); /* the value itself counts more */
-    setenv("CELLSERVE_HOST_FILE", "/nowhere", 1);
-    settings_read_environment(&s, &problems);
-    assert_string_equal(s.session_store, "memory");
-    assert_int_equal(problems.n_errors, 2);
-    assert_string_equal(problems.errors[1], "CELLSERVE_HOST_FILE: cannot read /nowhere: No such file or directory");
-    unsetenv("CELLSERVE_HOST_FILE");
-    unsetenv("CELLSERVE_SESSIONS_STORE");
-    unsetenv("CELLSERVE_SESSIONS_STORE_FILE");
-    unsetenv("PORT");
-    unsetenv("CELLSERVE_PORT");
-    unsetenv("CELLSERVE_LIMITS_MAX_QUEUE");
-    assert_string_equal(settings_flag("--limits-max-queue")->key, "limits.max_queue");
-    assert_string_equal(settings_flag("--port")->key, "port");
-    assert_string_equal(settings_flag("--log")->key, "log.format");
-    assert_null(settings_flag("--limits.max_queue"));
-    problems_close(&problems);
-    settings_close(&s);
-}
-
-/* A variable of the environment alone: the errors that it makes. */
-static void with_variable(const char *name, const char *value, const char *error)
-{
-    struct settings s;
-    struct problems problems = {0};
-    settings_init(&s);
-    setenv(name, value, 1);
-    settings_read_environment(&s, &problems);
-    unsetenv(name);
-    assert_int_equal(problems.n_errors, error ? 1 : 0);
-    if (error)
-        assert_string_equal(problems.errors[0], error);
-    assert_int_equal(s.port, 8080);
-    problems_close(&problems);
-    settings_close(&s);
-}
-
-static void misspelt_variables_are_errors(void **state)
-{
-    (void)state;
-    static const char *const others[][2] = {
-        /* of Kubernetes, for Services named cellserve and cellserve-redis */
-        {"CELLSERVE_SERVICE_HOST", "10.0.0.1"},
-        {"CELLSERVE_SERVICE_PORT", "80"},
-        {"CELLSERVE_SERVICE_PORT_HTTP", "80"},
-        {"CELLSERVE_PORT", "tcp://10.0.0.1:80"},
-        {"CELLSERVE_PORT_8080_TCP", "tcp://10.0.0.1:8080"},
-        {"CELLSERVE_PORT_8080_TCP_PROTO", "tcp"},
-        {"CELLSERVE_PORT_8080_TCP_PORT", "8080"},
-        {"CELLSERVE_PORT_8080_TCP_ADDR", "10.0.0.1"},
-        {"CELLSERVE_PORT_53_UDP", "udp://10.0.0.1:53"},
-        {"CELLSERVE_REDIS_SERVICE_HOST", "10.0.0.1"},
-        {"CELLSERVE_REDIS_PORT", "tcp://10.0.0.1:6379"},
-        {"CELLSERVE_REDIS_PORT_6379_TCP_ADDR", "10.0.0.1"},
-        /* of the kernels, of scripts, of nobody */
-        {"CELLSERVE_ISA", "c"},
-        {"CELLSERVE_IMAGE", "cellserve:2"},
-        {"CELLSERVE_TEST_ULP", "1"},
-        {"CELLSERVER_HOST", "a"},
-    };
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        with_variable(others[i][0], others[i][1], NULL);
-    with_variable("CELLSERVE_LIMITS_MAX_ROSW", "1",
-                  "CELLSERVE_LIMITS_MAX_ROSW: unknown variable; did you mean \"CELLSERVE_LIMITS_MAX_ROWS\"?");
-    with_variable("CELLSERVE_MAX_ROWS", "1",
-                  "CELLSERVE_MAX_ROWS: unknown variable; did you mean \"CELLSERVE_LIMITS_MAX_ROWS\"?");
-    with_variable("CELLSERVE_SESSIONS_STORE_FIEL", "/a",
-                  "CELLSERVE_SESSIONS_STORE_FIEL: unknown variable; did you mean \"CELLSERVE_SESSIONS_STORE_FILE\"?");
-    with_variable("CELLSERVE_PORT_FILE", "/a",
-                  "CELLSERVE_PORT_FILE: unknown variable; did you mean \"CELLSERVE_PORT\"?");
-    with_variable("CELLSERVE_DEBUG", "1", "CELLSERVE_DEBUG: unknown variable");
-    with_variable("CELLSERVE_PORT_80_HTTP", "1", "CELLSERVE_PORT_80_HTTP: unknown variable");
-    with_variable("CELLSERVE_SOMETHING", "", "CELLSERVE_SOMETHING: unknown variable");
-    with_variable("CELLSERVE_PORT", "nine", "CELLSERVE_PORT: expected a whole number from 0 to 65535, found \"nine\"");
-}
-
 static void brackets_of_hosts_are_taken_off(void **state)
 {
     (void)state;
@@ -209,15 +110,194 @@ static void brackets_of_hosts_are_taken_off(void **state)
     }
 }
 
+static void values_of_other_kinds_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *flag, *value, *error;
+    } rows[] = {
+        {"--port", "", "flag: expected a whole number from 0 to 65535, found \"\""},
+        {"--port", " 1", "flag: expected a whole number from 0 to 65535, found \" 1\""},
+        {"--port", "1x", "flag: expected a whole number from 0 to 65535, found \"1x\""},
+        {"--port", "65536", "flag: expected a whole number from 0 to 65535, found 65536"},
+        {"--port", "99999999999999999999", "flag: expected a whole number from 0 to 65535, found \"9999999999999999"},
+        {"--pin", "yes", "flag: expected true or false, found \"yes\""},
+        {"--pin", "", "flag: expected true or false, found \"\""},
+        {"--log", "xml", "flag: expected one of text|json, found \"xml\""},
+        {"--log", "tex", "flag: expected one of text|json, found \"tex\""},
+        {"--log-level", "", "flag: expected one of debug|info|warn|error, found \"\""},
+        {"--port", "0", NULL},
+        {"--pin", "1", NULL},
+        {"--pin", "false", NULL},
+        {"--log", "json", NULL},
+        {"--host", "", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct settings s;
+        struct problems problems = {0};
+        char text[64], before[64];
+        const struct setting *setting = settings_flag(rows[i].flag);
+        settings_init(&s);
+        settings_show(&s, setting, before, sizeof before);
+        settings_set(&s, setting, rows[i].value, "flag", &problems);
+        settings_show(&s, setting, text, sizeof text);
+        if (rows[i].error)
+            unit_has_error(&problems, rows[i].value, rows[i].error);
+        assert_int_equal(problems.all_errors, rows[i].error != NULL);
+        assert_string_equal(text, rows[i].error                    ? before
+                                  : strcmp(rows[i].flag, "--pin")  ? rows[i].value
+                                  : strcmp(rows[i].value, "false") ? "true"
+                                                                   : "false");
+        problems_close(&problems);
+        settings_close(&s);
+    }
+}
+
+static void unknown_keys_are_named(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *line;
+    } rows[] = {
+        {"{\"prot\": 1}", "/prot: unknown key; did you mean \"port\"?"},
+        {"{\"limit\": {}}", "/limit: unknown key; did you mean \"limits\"?"},
+        {"{\"limits\": {\"max_row\": 1}}", "/limits/max_row: unknown key; did you mean \"max_rows\"?"},
+        {"{\"tls\": {}}", "/tls: \"tls\" is not available yet; remove it"},
+        {"{\"limits\": {\"tls\": 1}}", "/limits/tls: unknown key"},
+        {"{\"host\": \"a\\u0000b\"}", "line 1, column "},
+        {"{\"pin\": \"true\"}", "/pin: expected true or false, found a text"},
+        {"{\"log\": {\"level\": \"loud\"}}", "/log/level: expected one of debug|info|warn|error, found \"loud\""},
+        {"{\"models\": [{\"nmae\": \"a\"}]}", "/models/0/nmae: unknown key; did you mean \"name\"?"},
+        {"{\"models\": [{\"path\": \"b\"}]}", "/models/0: a model needs a \"name\""},
+        {"{\"models\": [{\"name\": \"a b\"}]}", "/models/0/name: expected 1 to 100 letters, digits, '.', '_' or '-'"},
+        {"{\"models\": [{\"name\": 3}]}", "/models/0/name: expected 1 to 100 letters"},
+        {"{\"models\": [{\"path\": \"\"}]}", "/models/0/path: expected a path, found an empty text"},
+        {"{\"models\": [{\"path\": 3}]}", "/models/0/path: expected a path, found a number"},
+        {"{\"models\": [{\"layer\": 3}]}", "/models/0/layer: expected a layer configuration, found a number"},
+        {"{\"models\": [{\"input_size\": 0}]}", "/models/0/input_size: expected a whole number of at least 1"},
+        {"{\"models\": [{\"precision\": 8}]}", "expected \"float32\", \"bf16\" or \"int8\", found a number"},
+        {"{\"models\": [{\"allow_nonfinite\": null}]}",
+         "/models/0/allow_nonfinite: expected true or false, found null"},
+        {"{\"models\": [{\"default\": []}]}", "/models/0/default: expected true or false, found a list"},
+        {"{\"models\": [{\"name\": \"a\", \"path\": \"b\", \"default\": true}, {\"name\": \"c\", \"path\": "
+         "\"d\", \"default\": true}]}",
+         "/models: 2 models are marked as the default one"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct problems problems;
+        struct settings s = read_text(rows[i].text, &problems);
+        settings_check(&s, &problems);
+        unit_has_error(&problems, rows[i].text, rows[i].line);
+        problems_close(&problems);
+        settings_close(&s);
+    }
+    struct problems problems = {0};
+    struct settings s;
+    settings_init(&s);
+    settings_read_file(&s, "/nowhere/at.all", &problems);
+    unit_has_error(&problems, "no file", "/nowhere/at.all: ");
+    problems_close(&problems);
+    settings_close(&s);
+}
+
+static void entries_have_every_key(void **state)
+{
+    (void)state;
+    struct problems problems;
+    struct settings s =
+        read_text("{\"models\": [{\"name\": \"a\", \"layer\": {\"class_name\": \"GRU\"}, \"seed\": 3, "
+                  "\"input_size\": 4, \"precision\": \"int8\", \"allow_nonfinite\": true, \"watch\": true, "
+                  "\"default\": false}, {\"name\": \"b\", \"path\": \"/x/y\"}]}",
+                  &problems);
+    settings_check(&s, &problems);
+    assert_int_equal(problems.all_errors, 0);
+    const struct model_entry *a = &s.models[0], *b = &s.models[1];
+    assert_string_equal(json_string_value(json_object_get(a->layer, "class_name")), "GRU");
+    assert_int_equal(a->seed, 3);
+    assert_int_equal(a->input_size, 4);
+    assert_int_equal(a->precision, PACKED_INT8);
+    assert_true(a->allow_nonfinite && a->watch && !a->is_default);
+    assert_string_equal(b->path, "/x/y");
+    assert_string_equal(b->where, "/models/1");
+    assert_true(b->precision == PACKED_FLOAT32 && !b->watch && !b->allow_nonfinite && !b->seed);
+    settings_close(&s);
+}
+
+static void models_of_the_command_line_are_added(void **state)
+{
+    (void)state;
+    struct settings s;
+    struct problems problems = {0};
+    settings_init(&s);
+    assert_true(settings_add_model(&s, "a.keras"));
+    assert_string_equal(s.models[0].name, "default");
+    assert_true(s.models[0].is_default);
+    assert_true(settings_add_model(&s, "b.keras"));
+    settings_name_model(&s, "b", "--name", &problems);
+    assert_string_equal(s.models[1].name, "b");
+    assert_int_equal(problems.all_errors, 0);
+    settings_name_model(&s, "a/b", "--name", &problems);
+    assert_null(s.models[1].name);
+    assert_string_equal(problems.errors[0],
+                        "--name: expected a name of 1 to 100 letters, digits, '.', '_' and '-', found \"a/b\"");
+    problems_close(&problems);
+    settings_close(&s);
+}
+
+/* What was given stays; a default is lowered, but not below what may be set. */
+static void defaults_are_lowered(void **state)
+{
+    (void)state;
+    struct settings s;
+    struct problems problems = {0};
+    settings_init(&s);
+    assert_false(settings_given(&s, &s.max_rows));
+    settings_lower(&s, &s.max_rows, 10000);
+    assert_int_equal(s.max_rows, 4096);
+    settings_lower(&s, &s.max_rows, 100);
+    assert_int_equal(s.max_rows, 100);
+    settings_lower(&s, &s.max_response_bytes, 1);
+    assert_int_equal(s.max_response_bytes, 1024);
+    settings_set(&s, settings_flag("--limits-max-queue"), "1024", "flag", &problems); /* the same as the default */
+    assert_true(settings_given(&s, &s.max_queue));
+    settings_lower(&s, &s.max_queue, 5);
+    assert_int_equal(s.max_queue, 1024);
+    assert_int_equal(problems.all_errors, 0);
+    settings_close(&s);
+}
+
+static void help_has_a_line_for_each(void **state)
+{
+    (void)state;
+    char *text = NULL, variable[64];
+    size_t n = 0, lines = 0, rows = 0;
+    FILE *out = open_memstream(&text, &n);
+    settings_help(out);
+    fclose(out);
+    for (const char *at = text; (at = strchr(at, '\n')); at++)
+        lines++;
+    for (const struct setting *row = settings_table; row->key; row++, rows++)
+        assert_non_null(strstr(text, row->help));
+    assert_int_equal(lines, rows);
+    assert_non_null(strstr(text, "  --limits-max-rows              most sequences of one request (4096)\n"));
+    free(text);
+    settings_variable(settings_flag("--limits-max-rows"), variable, sizeof variable);
+    assert_string_equal(variable, "CELLSERVE_LIMITS_MAX_ROWS");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_the_table),
         cmocka_unit_test(files_are_read),
         cmocka_unit_test(wrong_values_are_placed),
-        cmocka_unit_test(environment_and_flags_are_spelt_by_one_rule),
-        cmocka_unit_test(misspelt_variables_are_errors),
         cmocka_unit_test(brackets_of_hosts_are_taken_off),
+        cmocka_unit_test(values_of_other_kinds_are_refused),
+        cmocka_unit_test(unknown_keys_are_named),
+        cmocka_unit_test(entries_have_every_key),
+        cmocka_unit_test(models_of_the_command_line_are_added),
+        cmocka_unit_test(defaults_are_lowered),
+        cmocka_unit_test(help_has_a_line_for_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <hdf5.h>
+#include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zip.h>
 
@@ -149,6 +151,77 @@ static void a_helper_that_fails_is_reported(void **state)
     archive_set_program(BINARY);
 }
 
+/* A program in the helper's place; `script` follows "#!/bin/sh\n". */
+static const char *write_program(const char *script, int mode)
+{
+    static char program[128];
+    char text[512];
+    int n = snprintf(text, sizeof text, "#!/bin/sh\n%s\n", script);
+    snprintf(program, sizeof program, "%s", unit_file("-helper", text, (size_t)n));
+    assert_int_equal(chmod(program, (mode_t)mode), 0);
+    archive_set_program(program);
+    return program;
+}
+
+static void the_end_of_a_helper_is_explained(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script, *line;
+    } rows[] = {
+        {"kill -SEGV $$", "the process that read it crashed: the file may be damaged (signal 11)"},
+        {"kill -ABRT $$", "the process that read it crashed: the file may be damaged (signal 6)"},
+        {"kill -XCPU $$", "reading it took more processor time than a file of its size may"},
+        {"kill -SYS $$", "the process that read it asked the kernel for what it may not: the file may be made to do"},
+        {"kill -KILL $$", "the process that read it was killed, as happens where memory is short; nothing is known"},
+        {"kill -TERM $$", "the process that read it was ended from outside; nothing is known of the file (signal 15)"},
+        {"printf 'a\\001\\377b'; exit 1", "f: a??b"},
+        {"exit 1", "f: "},
+        {"exit 7", "the process that read it ended with status 7"},
+    };
+    write_bytes("x", 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *program = write_program(rows[i].script, 0700);
+        refused(rows[i].line);
+        unlink(program);
+    }
+    const char *program = write_program("exit 0", 0600);
+    refused("the process that reads it cannot be started: Permission denied");
+    unlink(program);
+    program = write_program("exit 0", 0700);
+    signal(SIGCHLD, SIG_IGN); /* then nobody learns how a child ends */
+    refused("the end of the process that read it was not seen; nothing is known of the file");
+    signal(SIGCHLD, SIG_DFL);
+    unlink(program);
+    archive_set_program(BINARY);
+}
+
+/* Said once, not for every file. */
+static void a_helper_that_is_less_confined_is_a_warning(void **state)
+{
+    (void)state;
+    static const char header[] = "{\"__metadata__\": {\"unconfined\": \"landlock\"}}";
+    char file[sizeof header + 8] = {sizeof header - 1}, script[256], handed[128];
+    memcpy(file + 8, header, sizeof header - 1);
+    snprintf(handed, sizeof handed, "%s", unit_file(".safetensors", file, 8 + sizeof header - 1));
+    snprintf(script, sizeof script, "exec cat %s", handed);
+    const char *program = write_program(script, 0700);
+    struct tensor_set set;
+    write_bytes("x", 1);
+    for (int i = 0; i < 2; i++) {
+        assert_true(read_archive(path, &set));
+        assert_int_equal(set.n, 0);
+        tensor_set_close(&set);
+    }
+    assert_int_equal(problems.all_warnings, 1);
+    assert_string_equal(problems.warnings[0],
+                        "this kernel lacks landlock: model files are read by a process that is less confined");
+    problems_close(&problems);
+    unlink(program);
+    unlink(handed);
+    archive_set_program(BINARY);
+}
+
 static int clean(void **state)
 {
     (void)state;
@@ -160,7 +233,11 @@ int main(void)
 {
     archive_set_program(BINARY);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keras_files_become_named_tensors), cmocka_unit_test(damaged_files_are_refused),
-        cmocka_unit_test(hostile_hdf5_is_refused), cmocka_unit_test(a_helper_that_fails_is_reported)};
+        cmocka_unit_test(a_helper_that_is_less_confined_is_a_warning), /* first: it is said once */
+        cmocka_unit_test(keras_files_become_named_tensors),
+        cmocka_unit_test(damaged_files_are_refused),
+        cmocka_unit_test(hostile_hdf5_is_refused),
+        cmocka_unit_test(a_helper_that_fails_is_reported),
+        cmocka_unit_test(the_end_of_a_helper_is_explained)};
     return cmocka_run_group_tests(tests, NULL, clean);
 }

@@ -2,6 +2,8 @@
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
+#include <linux/landlock.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -104,8 +106,39 @@ static void memory_is_left(void **state)
     assert_true(end == WENT_THROUGH || end == NOT_CONFINED);
 }
 
+/* In a process that shares this one's memory, so that what it is told can be read here. */
+static char missing[64];
+
+static int confine_here(void *argument)
+{
+    const struct confine_limits limits = {.memory_bytes = (size_t)1 << 33, .file_bytes = 1 << 20, .cpu_seconds = 5};
+    (void)argument;
+    confine(&limits, missing, sizeof missing);
+    return 0;
+}
+
+static void what_the_kernel_lacks_is_said(void **state)
+{
+    (void)state;
+    enum { STACK = 1 << 18 };
+    if (SANITIZED)
+        skip();
+    char *stack = malloc(STACK);
+    int status = 0;
+    bool landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1;
+    memset(missing, 'x', sizeof missing - 1);
+    pid_t pid = clone(confine_here, stack + STACK, CLONE_VM | SIGCHLD, NULL);
+    assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(strstr(missing, "landlock") == NULL, landlock);
+    if (landlock && !strstr(missing, "seccomp"))
+        assert_string_equal(missing, "");
+    free(stack);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(memory_is_left), cmocka_unit_test(nothing_else_is_left)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(memory_is_left), cmocka_unit_test(nothing_else_is_left),
+                                       cmocka_unit_test(what_the_kernel_lacks_is_said)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

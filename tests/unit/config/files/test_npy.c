@@ -57,8 +57,33 @@ static void lying_headers_are_refused(void **state)
     assert_false(npy_is((const unsigned char *)"NUMPY", 5));
 }
 
+/* Version 2 has a header whose length takes four bytes. */
+static void long_headers_are_read(void **state)
+{
+    (void)state;
+    static const char header[] = "{'descr': '|b1', 'fortran_order': False, 'shape': (2,), }";
+    struct npy_array array;
+    size_t n = sizeof header - 1;
+    memcpy(file, "\x93NUMPY\2\0", 8);
+    memcpy(file + 8, (const unsigned char[]){(unsigned char)n, 0, 0, 0}, 4);
+    memcpy(file + 12, header, n);
+    memcpy(file + 12 + n, "\1\0", 2);
+    assert_null(npy_read(file, 12 + n + 2, &array));
+    assert_string_equal(array.tensor.type_name, "BOOL");
+    assert_true(tensor_element(&array.tensor, 0) == 1 && tensor_element(&array.tensor, 1) == 0);
+    file[11] = 1; /* 16 MB of header */
+    assert_string_equal(npy_read(file, 12 + n + 2, &array), "its header is longer than the file");
+    for (size_t i = 0; i < 12; i++) /* cut short within the first bytes */
+        assert_non_null(npy_read(file, i, &array));
+    assert_string_equal(npy_read((const unsigned char *)"PK\3\4"
+                                                        "567890123",
+                                 14, &array),
+                        "this is no .npy array");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(arrays_are_read), cmocka_unit_test(lying_headers_are_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(arrays_are_read), cmocka_unit_test(lying_headers_are_refused),
+                                       cmocka_unit_test(long_headers_are_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

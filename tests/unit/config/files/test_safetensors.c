@@ -2,6 +2,7 @@
 #include "config/files/tensors.h"
 #include "tests/unit/unit.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 #include <unistd.h>
 
@@ -177,10 +178,92 @@ static void every_cut_and_flip_is_no_crash(void **state)
         }
 }
 
+static void whole_numbers_are_elements_and_no_floats(void **state)
+{
+    (void)state;
+    static const unsigned char data[] = {0xff, 0xff, 0xff, 0xff,             /* I32 -1 */
+                                         2,    0,    0,    0,    0, 0, 0, 1, /* I64 2^56 + 2 */
+                                         200,  1,    7,    7};               /* U8, BOOL, I16 */
+    const char *header = "{\"a\": {\"dtype\": \"I32\", \"shape\": [1], \"data_offsets\": [0, 4]}, "
+                         "\"b\": {\"dtype\": \"I64\", \"shape\": [], \"data_offsets\": [4, 12]}, "
+                         "\"c\": {\"dtype\": \"U8\", \"shape\": [1], \"data_offsets\": [12, 13]}, "
+                         "\"d\": {\"dtype\": \"BOOL\", \"shape\": [1], \"data_offsets\": [13, 14]}, "
+                         "\"e\": {\"dtype\": \"I16\", \"shape\": [1], \"data_offsets\": [14, 16]}}";
+    static const double values[] = {-1, 72057594037927938.0, 200, 1, NAN};
+    struct tensor_set set;
+    if (!open_parts(&set, header, strlen(header), data, sizeof data))
+        fail_msg("%s", problems.errors[0]);
+    for (size_t i = 0; i < 5; i++) {
+        double value = tensor_element(&set.tensors[i], 0);
+        assert_true(value == values[i] || (isnan(value) && isnan(values[i])));
+        assert_false(tensor_is_float(&set.tensors[i]));
+        assert_null(tensor_floats_in_place(&set.tensors[i]));
+    }
+    tensor_set_close(&set);
+}
+
+static void shapes_are_shown(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t rank, size;
+        const char *text;
+    } rows[] = {{0, 64, "[]"}, {1, 64, "[3]"}, {3, 64, "[3, 0, 12]"}, {3, 5, "[3, "}};
+    static const size_t shape[] = {3, 0, 12};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[64];
+        shape_text(shape, rows[i].rank, text, rows[i].size);
+        assert_string_equal(text, rows[i].text);
+    }
+}
+
+/* Files that cannot be read or mapped, a header cut within a text, and more texts than are read. */
+static void what_cannot_be_read_is_said(void **state)
+{
+    (void)state;
+    struct tensor_set set;
+    int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+    assert_false(safetensors_read(&set, fd, "f", &problems));
+    assert_false(safetensors_map(&set, fd, "f", &problems));
+    close(fd);
+    assert_string_equal(problems.errors[0], "f: not a safetensors file: shorter than its first 8 bytes");
+    assert_string_equal(problems.errors[1], problems.errors[0]);
+    problems_close(&problems);
+    const char *path = unit_file(".safetensors", "0123456789", 10);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_false(safetensors_read(&set, fd, "f", &problems));
+    assert_false(safetensors_map(&set, fd, "f", &problems));
+    close(fd);
+    unlink(path);
+    assert_string_equal(problems.errors[0], "f: Bad file descriptor");
+    assert_string_equal(problems.errors[1], "f: cannot map it: Permission denied");
+    problems_close(&problems);
+    static const char cut[] = "{\"__metadata__\": {\"a\": \"b}}";
+    assert_false(open_parts(&set, cut, strlen(cut), NULL, 0));
+    unit_has_error(&problems, cut, "header: ");
+    problems_close(&problems);
+    char *text = malloc(100000);
+    size_t n = 8 + (size_t)sprintf(text + 8, "{\"__metadata__\": {");
+    for (int i = 0; i < 4098; i++)
+        n += (size_t)sprintf(text + n, "%s\"%d\": \"\"", i ? ", " : "", i);
+    n += (size_t)sprintf(text + n, "}}");
+    for (size_t i = 0; i < 8; i++)
+        text[i] = (char)((n - 8) >> 8 * i & 255);
+    set = (struct tensor_set){.n = 0};
+    assert_false(safetensors_parse(&set, (unsigned char *)text, n, "f", &problems));
+    unit_has_error(&problems, "texts", "more texts in __metadata__ than are read");
+    problems_close(&problems);
+    free(text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_float_types_are_converted), cmocka_unit_test(lying_files_are_refused),
-        cmocka_unit_test(large_headers_take_little_memory), cmocka_unit_test(every_cut_and_flip_is_no_crash)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_float_types_are_converted),
+                                       cmocka_unit_test(lying_files_are_refused),
+                                       cmocka_unit_test(large_headers_take_little_memory),
+                                       cmocka_unit_test(every_cut_and_flip_is_no_crash),
+                                       cmocka_unit_test(whole_numbers_are_elements_and_no_floats),
+                                       cmocka_unit_test(shapes_are_shown),
+                                       cmocka_unit_test(what_cannot_be_read_is_said)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,10 +84,60 @@ static void unknown_ones_name_the_nearest(void **state)
     problems_close(&problems);
 }
 
+static void parameters_have_the_names_of_their_layer(void **state)
+{
+    (void)state;
+    struct activation a = activation("{\"class_name\": \"ThresholdedReLU\", \"config\": {\"theta\": 0.5}}", 2);
+    assert_int_equal(a.kind, ACT_THRESHOLD);
+    assert_true(a.threshold == 0.5f && a.value == 0);
+    a = activation("{\"class_name\": \"threshold\", \"config\": {\"threshold\": 2, \"default_value\": 7}}", 3);
+    assert_true(a.kind == ACT_THRESHOLD && a.threshold == 2 && a.value == 7);
+    a = activation("{\"class_name\": \"squareplus\", \"config\": {\"b\": 9}}", 3);
+    assert_true(a.kind == ACT_SQUAREPLUS && a.alpha == 9);
+    a = activation("{\"class_name\": \"soft_shrink\", \"config\": {\"threshold\": 0.25}}", 3);
+    assert_true(a.kind == ACT_SOFT_SHRINK && a.alpha == 0.25f);
+    a = activation("{\"class_name\": \"hard_shrink\", \"config\": {\"threshold\": 0.25}}", 3);
+    assert_true(a.kind == ACT_HARD_SHRINK && a.alpha == 0.25f);
+    a = activation("{\"class_name\": \"celu\", \"config\": {\"alpha\": 3}}", 3);
+    assert_true(a.kind == ACT_CELU && a.alpha == 3);
+    a = activation("{\"class_name\": \"gelu\", \"config\": {\"approximate\": true}}", 3);
+    assert_int_equal(a.kind, ACT_GELU_TANH);
+    assert_int_equal(activation("{\"class_name\": \"mish\", \"config\": {}}", 3).kind, ACT_MISH);
+    assert_int_equal(problems.all_errors, 0);
+    activation("{\"class_name\": \"mish\", \"config\": {\"alpha\": 1}}", 3);
+    unit_has_error(&problems, "mish", "m.json: /a/config/alpha: unknown key");
+    problems_close(&problems);
+    activation("{\"class_name\": \"celu\", \"config\": {\"alpha\": []}}", 3);
+    unit_has_error(&problems, "celu", "m.json: /a/config/alpha: expected a number, found a list");
+    problems_close(&problems);
+    activation("{\"class_name\": \"sparsemax\", \"config\": {\"axis\": 1}}", 3);
+    unit_has_error(&problems, "sparsemax", "/a/config/axis: expected -1, the last axis, found 1");
+    problems_close(&problems);
+}
+
+static void wrong_scalings_are_placed(void **state)
+{
+    (void)state;
+    struct initializer scaling = initializer("{\"class_name\": \"VarianceScaling\", \"config\": {\"mode\": "
+                                             "\"fan_out\", \"distribution\": \"untruncated_normal\"}}");
+    assert_int_equal(scaling.mode, FAN_OUT);
+    assert_int_equal(scaling.distribution, DIST_NORMAL);
+    assert_int_equal(problems.all_errors, 0);
+    static const char *const wrong[] = {
+        "{\"class_name\": \"VarianceScaling\", \"config\": {\"mode\": \"fan\"}}",
+        "{\"class_name\": \"VarianceScaling\", \"config\": {\"distribution\": \"cauchy\"}}"};
+    for (size_t i = 0; i < 2; i++) {
+        initializer(wrong[i]);
+        unit_has_error(&problems, wrong[i], "m.json: /i: expected mode fan_in, fan_out or fan_avg and distribution");
+        problems_close(&problems);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(activations_in_all_spellings),
-                                       cmocka_unit_test(initializers_in_all_spellings),
-                                       cmocka_unit_test(unknown_ones_name_the_nearest)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(activations_in_all_spellings), cmocka_unit_test(initializers_in_all_spellings),
+        cmocka_unit_test(unknown_ones_name_the_nearest), cmocka_unit_test(parameters_have_the_names_of_their_layer),
+        cmocka_unit_test(wrong_scalings_are_placed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
