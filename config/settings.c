@@ -91,6 +91,11 @@ const char *settings_text_of(const json_t *value)
     return text && strlen(text) == json_string_length(value) ? text : NULL;
 }
 
+const char *settings_no_text(const json_t *value)
+{
+    return json_is_string(value) ? "a text with a NUL character in it" : json_type_name(value);
+}
+
 void settings_set_json(struct settings *settings, const struct setting *setting, const json_t *value,
                        struct place place, struct problems *problems)
 {
@@ -105,7 +110,7 @@ void settings_set_json(struct settings *settings, const struct setting *setting,
                       setting->type == SETTING_INT    ? "a whole number"
                       : setting->type == SETTING_BOOL ? "true or false"
                                                       : "a text",
-                      json_type_name(value));
+                      setting->type == SETTING_TEXT ? settings_no_text(value) : json_type_name(value));
 }
 
 void settings_init(struct settings *settings)

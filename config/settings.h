@@ -81,6 +81,9 @@ void settings_set_json(struct settings *settings, const struct setting *setting,
 /* A text of JSON; NULL for other values, and for one with NUL in it, which would end early. */
 const char *settings_text_of(const json_t *value);
 
+/* What such a value is in place of a text, for messages. */
+const char *settings_no_text(const json_t *value);
+
 /* Whether a number, one of the settings' fields, was given, and is no default. */
 bool settings_given(const struct settings *settings, const int64_t *number);
 

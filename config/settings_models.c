@@ -42,7 +42,8 @@ static void read_model_value(struct settings *settings, struct model_entry *entr
         if (text && *text)
             entry->path = path_beside(settings->file, text);
         else
-            problem_error(problems, place, "expected a path, found %s", text ? "an empty text" : json_type_name(value));
+            problem_error(problems, place, "expected a path, found %s",
+                          text ? "an empty text" : settings_no_text(value));
     } else if (!strcmp(key, "layer")) {
         if (json_is_object(value))
             entry->layer = json_incref(value);
@@ -61,7 +62,7 @@ static void read_model_value(struct settings *settings, struct model_entry *entr
     } else if (!strcmp(key, "precision")) {
         if (!text || !packed_format_find(text, &entry->precision))
             problem_error(problems, place, "expected \"float32\", \"bf16\" or \"int8\", found %s%.40s",
-                          text ? "" : json_type_name(value), text ? text : "");
+                          text ? "" : settings_no_text(value), text ? text : "");
     } else if (!json_is_boolean(value)) {
         problem_error(problems, place, "expected true or false, found %s", json_type_name(value));
     } else if (!strcmp(key, "default")) {
