@@ -14,8 +14,8 @@ static bool size_of(const struct session_head *head, size_t *bytes)
     size_t states, answer, rows;
     return head->rows && rnn_size_mul(head->rows, head->state_floats, &states) &&
            rnn_size_mul(states, sizeof(float), &states) && rnn_size_mul(head->answer_floats, sizeof(float), &answer) &&
-           rnn_size_mul(head->rows, sizeof(uint64_t) + 1, &rows) &&
-           rnn_size_add(states + 7 - (states + 7) % 8, answer, bytes) && rnn_size_add(*bytes, rows, bytes) &&
+           rnn_size_mul(head->rows, sizeof(uint64_t) + 1, &rows) && rnn_size_add(states, 7, &states) &&
+           rnn_size_add(states - states % 8, answer, bytes) && rnn_size_add(*bytes, rows, bytes) &&
            rnn_size_add(*bytes, sizeof *head, bytes);
 }
 

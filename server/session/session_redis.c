@@ -243,7 +243,6 @@ static void finish(struct session_redis *redis, struct session_op *op)
     op->done(op);
 }
 
-/* The reply to an operation. Where there is none, the connection has failed. */
 /* The reply to an operation. Where there is none, the connection is dropped. */
 static enum next settle(struct session_redis *redis, struct session_op *op, int64_t deadline, bool whole_script)
 {

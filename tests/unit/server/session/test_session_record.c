@@ -1,7 +1,7 @@
-/* Records of sessions as bytes, and the table that holds them. */
+/* Records of sessions as bytes. */
 #include "tests/unit/unit.h"
 
-#include "server/session/session_table.h"
+#include "server/session/session_record.h"
 
 static struct session_record *make(size_t rows, float first)
 {
@@ -85,45 +85,59 @@ static void tags_differ(void **state)
     }
 }
 
-static void a_table_finds_and_ages(void **state)
+/* Whoever reads a record of another version says so: nothing of it is looked at but its name. */
+static void other_versions_are_told(void **state)
 {
     (void)state;
-    struct session_table table;
-    char id[16];
-    assert_true(session_table_open(&table));
-    for (int i = 0; i < 1000; i++) {
-        struct session_record *record = make(1, (float)i);
-        snprintf(id, sizeof id, "s%d", i);
-        assert_true(session_table_put(&table, id, record, i));
-        session_record_release(record);
-    }
-    assert_int_equal(table.count, 1000);
-    assert_string_equal(table.oldest->id, "s0");
-    struct session_record *again = make(2, 7);
-    assert_true(session_table_put(&table, "s0", again, 1000)); /* larger, and the newest now */
-    session_record_release(again);
-    assert_int_equal(table.count, 1000);
-    assert_string_equal(table.oldest->id, "s1");
-    assert_string_equal(table.newest->id, "s0");
-    size_t bytes = 0;
-    for (const struct session_entry *entry = table.oldest; entry; entry = entry->newer)
-        bytes += session_table_cost(entry->id, entry->record);
-    assert_int_equal(table.bytes, bytes);
-    assert_true(session_record_states(session_table_find(&table, "s500")->record)[0] == 500);
-    for (int i = 0; i < 1000; i += 2) {
-        snprintf(id, sizeof id, "s%d", i);
-        session_table_remove(&table, session_table_find(&table, id));
-        assert_null(session_table_find(&table, id));
-    }
-    assert_int_equal(table.count, 500);
-    assert_non_null(session_table_find(&table, "s999"));
-    session_table_close(&table);
+    static const struct {
+        const char *bytes;
+        size_t n;
+        enum session_reading reading;
+    } rows[] = {
+        {"cellses0", 8, RECORD_OTHER_FORMAT}, {"cellses2 and whatever follows", 29, RECORD_OTHER_FORMAT},
+        {"cellsesA", 8, RECORD_OTHER_FORMAT}, {"cellses\0", 8, RECORD_OTHER_FORMAT},
+        {"cellses1", 8, RECORD_DAMAGED},      {"cellses", 7, RECORD_DAMAGED},
+        {"Cellses2", 8, RECORD_DAMAGED},      {"", 0, RECORD_DAMAGED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(reads(rows[i].bytes, rows[i].n, "id"), rows[i].reading);
+    struct session_record *record = make(2, 1);
+    memcpy(record->head.magic, "cellses2", 8); /* whole, but of another version */
+    assert_int_equal(reads(&record->head, record->bytes, "id"), RECORD_OTHER_FORMAT);
+    assert_int_equal(session_record_bytes(&record->head, record->bytes), 0);
+    session_record_release(record);
+}
+
+/* Heads that lie: sizes that do not fit, a name without an end, more timesteps than can be. */
+static void lying_heads_are_damage(void **state)
+{
+    (void)state;
+    struct session_record *record = make(2, 1);
+    struct session_head good = record->head, *head = &record->head;
+    memset(head->model, 'm', sizeof head->model);
+    session_record_seal(record, "id");
+    assert_int_equal(reads(head, record->bytes, "id"), RECORD_DAMAGED);
+    *head = good;
+    session_record_steps(record)[0] = UINT64_MAX;
+    session_record_steps(record)[1] = 1;
+    session_record_seal(record, "id");
+    assert_int_equal(reads(head, record->bytes, "id"), RECORD_DAMAGED);
+    static const struct session_head sizes[] = {{.rows = 0, .state_floats = 1},
+                                                {.rows = 1, .state_floats = SIZE_MAX / 4},
+                                                {.rows = SIZE_MAX / 9 + 1},
+                                                {.rows = 1, .answer_floats = SIZE_MAX / 4},
+                                                {.rows = 1, .answer_floats = SIZE_MAX / 2}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        assert_null(session_record_new(&sizes[i]));
+    session_record_release(record);
+    session_record_release(NULL);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(records_survive_as_bytes),
                                        cmocka_unit_test(damaged_records_are_none), cmocka_unit_test(tags_differ),
-                                       cmocka_unit_test(a_table_finds_and_ages)};
+                                       cmocka_unit_test(other_versions_are_told),
+                                       cmocka_unit_test(lying_heads_are_damage)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
