@@ -160,7 +160,8 @@ bool redis_link_append(struct redis_link *link, size_t n, const char *const *arg
 {
     size_t total = HEAD_BYTES;
     for (size_t i = 0; i < n; i++)
-        if (!rnn_size_add(total, (bytes ? bytes[i] : strlen(arguments[i])) + HEAD_BYTES + 2, &total))
+        if (!rnn_size_add(total, bytes ? bytes[i] : strlen(arguments[i]), &total) ||
+            !rnn_size_add(total, HEAD_BYTES + 2, &total))
             return fail(link, TROUBLE_MEMORY, "out of memory");
     if (!grow(link, &link->out, link->out_used, &link->out_room, total))
         return false;
