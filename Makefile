@@ -114,7 +114,8 @@ $(BUILD)/tests/unit/core/test_rnn.o: $(BUILD)/tests/unit/rnn_example.inc
 # This one drives the fuzz targets.
 $(BUILD)/tests/unit/test_fuzz_corpus: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/*.c))
 
-$(BUILD)/tests/unit/server/session/test_session_redis: $(BUILD)/tests/unit/redis_peer.o
+$(BUILD)/tests/unit/server/session/test_session_redis $(BUILD)/tests/unit/server/session/test_redis_primary: \
+  $(BUILD)/tests/unit/redis_peer.o
 
 $(E2E): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/e2e/e2e.o | $(BUILD)/cellserve
 	@echo "  link  $@"

@@ -67,8 +67,25 @@ static bool run_script(struct peer *peer, int fd, char **argv, const size_t *byt
     return bytes[5] ? answer_bulk(peer, fd, argv[5] + 16, 8) : answer_bulk(peer, fd, argv[4], bytes[4]);
 }
 
+/* AUTH [user] password, SELECT db. */
+static bool take_login(struct peer *peer, int fd, char **argv)
+{
+    const char *error = *argv[0] == 'A' ? peer->auth_error : peer->select_error;
+    pthread_mutex_lock(&peer->lock);
+    if (*argv[0] == 'S') {
+        snprintf(peer->db, sizeof peer->db, "%s", argv[1]);
+    } else {
+        snprintf(peer->user, sizeof peer->user, "%s", argv[2] ? argv[1] : "");
+        snprintf(peer->password, sizeof peer->password, "%s", argv[2] ? argv[2] : argv[1]);
+    }
+    pthread_mutex_unlock(&peer->lock);
+    return answer_text(peer, fd, error ? error : "+OK\r\n");
+}
+
 static bool obey(struct peer *peer, int fd, char **argv, const size_t *bytes)
 {
+    if (!strcmp(argv[0], "AUTH") || !strcmp(argv[0], "SELECT"))
+        return take_login(peer, fd, argv);
     bool tried = bytes[3] == strlen("cellserve:session:");
     if (!strcmp(argv[0], "SCRIPT")) {
         peer->knows_script = true;

@@ -12,9 +12,11 @@ struct peer {
     int listener, port;
     pthread_t thread;
     atomic_bool ending, knows_script;
-    const char *_Atomic greeting_error; /* to SCRIPT LOAD */
-    const char *_Atomic write_error;    /* to the script, also when it is tried out */
-    const char *_Atomic error;          /* to reads and writes of sessions */
+    const char *_Atomic greeting_error;                    /* to SCRIPT LOAD */
+    const char *_Atomic write_error;                       /* to the script, also when it is tried out */
+    const char *_Atomic error;                             /* to reads and writes of sessions */
+    const char *_Atomic auth_error, *_Atomic select_error; /* to AUTH, SELECT */
+    char user[64], password[64], db[16];                   /* as they were given there last */
     atomic_int late_ms, piece_bytes, connections;
     /* one key */
     pthread_mutex_t lock;
