@@ -38,19 +38,25 @@ int getaddrinfo(const char *restrict node, const char *restrict service, const s
 
 /* ---- the store ---- */
 
-static struct session_store *open_store(const char *host, int port)
+static struct session_store *open_store_for(const char *host, int port, int64_t ttl_s)
 {
     static char url[64];
     char error[128];
     struct settings settings = {
-        .session_store = url, .session_ttl_s = 60, .session_max = 10, .session_max_bytes = 1 << 20};
+        .session_store = url, .session_ttl_s = ttl_s, .session_max = 10, .session_max_bytes = 1 << 20};
     snprintf(url, sizeof url, "redis://%s:%d", host, port);
     struct session_store *store = session_redis_open(&settings, error, sizeof error);
     assert_non_null(store);
     return store;
 }
 
+static struct session_store *open_store(const char *host, int port)
+{
+    return open_store_for(host, port, 60);
+}
+
 static atomic_int done;
+static const char *session_id = "id"; /* of the next operations */
 
 static void is_done(struct session_op *op)
 {
@@ -65,7 +71,7 @@ static enum session_result run_once(struct session_store *store, struct session_
 {
     int64_t end = clock_ns() + 20000 * (int64_t)NS_PER_MS;
     done = 0;
-    op->id = "id";
+    op->id = session_id;
     op->done = is_done;
     if (session_submit(store, op))
         return op->result;
@@ -117,7 +123,7 @@ static struct session_record *make(uint64_t step, size_t rows)
     struct session_head head = {.tag = session_tag(), .step = step, .rows = rows, .state_floats = 4};
     struct session_record *record = session_record_new(&head);
     memset(record->data, 0, record->bytes - sizeof head);
-    session_record_seal(record, "id");
+    session_record_seal(record, session_id);
     return record;
 }
 
@@ -381,12 +387,90 @@ static void a_resolver_that_hangs_holds_nobody_up(void **state)
     peer_stop(&peer);
 }
 
+/* What has been seen last is at hand without asking, within bounds and for the time of a session. */
+static void copies_are_bounded(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"};
+    struct peer peer;
+    peer_start(&peer, 1, 0);
+    struct session_store *store = open_store("127.0.0.1", peer.port);
+    until_up(store);
+    for (size_t i = 0; i < 12; i++) {
+        session_id = ids[i];
+        peer_put(&peer, "", 0);
+        struct session_record *record = make(i, 10);
+        assert_int_equal(save(store, record, 0), SESSION_DONE);
+        session_record_release(record);
+    }
+    assert_true(value_of(store, "cellserve_sessions") == 10);
+    double bytes = value_of(store, "cellserve_session_bytes");
+    assert_true(bytes > 10 * 10 * 16 && bytes == (double)session_store_expire(store));
+    peer.error = "-ERR nobody asks\r\n";
+    struct session_op op = {.kind = SESSION_LOAD};
+    assert_int_equal(run_once(store, &op), SESSION_DONE); /* the copy of the last */
+    assert_int_equal(op.found->head.step, 11);
+    session_record_release(op.found);
+    peer.error = NULL;
+    session_store_limit(store, (size_t)bytes / 2); /* those that were used longest ago go with the next record */
+    session_id = "11";
+    peer_put(&peer, "", 0);
+    struct session_record *record = make(12, 10);
+    assert_int_equal(save(store, record, 0), SESSION_DONE);
+    assert_true(value_of(store, "cellserve_sessions") <= 5 && value_of(store, "cellserve_sessions") >= 4);
+    session_record_release(record);
+    session_store_close(store);
+    store = open_store_for("127.0.0.1", peer.port, 0); /* sessions end at once */
+    until_up(store);
+    peer_put(&peer, "", 0);
+    record = make(1, 1);
+    assert_int_equal(save(store, record, 0), SESSION_DONE);
+    assert_int_equal(session_store_expire(store), 0);
+    assert_true(value_of(store, "cellserve_sessions") == 0);
+    session_record_release(record);
+    session_store_close(store);
+    session_id = "id";
+    peer_stop(&peer);
+}
+
+/* Records longer than any that may be read again are not sent; after the end there is no store. */
+static void what_cannot_be_kept_is_refused_at_once(void **state)
+{
+    (void)state;
+    struct peer peer;
+    uint64_t step;
+    peer_start(&peer, 1, 0);
+    struct session_store *store = open_store("127.0.0.1", peer.port);
+    until_up(store);
+    struct session_record *huge = make(1, 300000), *small = make(1, 1); /* 7.5 MB; 4 MiB are the most */
+    struct session_op op = {.kind = SESSION_SAVE, .id = "id", .record = huge};
+    assert_true(session_submit(store, &op));
+    assert_int_equal(op.result, SESSION_FULL);
+    assert_int_equal(peer_bytes(&peer), 0);
+    session_store_stop(store);
+    op = (struct session_op){.kind = SESSION_SAVE, .id = "id", .record = small};
+    assert_true(session_submit(store, &op));
+    assert_int_equal(op.result, SESSION_UNAVAILABLE);
+    patient = false;
+    assert_int_equal(load(store, &step), SESSION_UNAVAILABLE);
+    patient = true;
+    session_record_release(huge);
+    session_record_release(small);
+    session_store_close(store);
+    peer_stop(&peer);
+    char error[128] = "", url[] = "redis://";
+    const struct settings settings = {.session_store = url, .session_ttl_s = 1, .session_max = 1};
+    assert_null(session_redis_open(&settings, error, sizeof error));
+    assert_string_equal(error, "the address of Redis cannot be read");
+}
+
 int main(void)
 {
     log_setup("text", "error");
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_keeps_what_it_is_given),  cmocka_unit_test(what_is_damaged_is_one_sessions_error),
         cmocka_unit_test(errors_drop_the_connection), cmocka_unit_test(a_late_answer_is_none),
-        cmocka_unit_test(a_failover_is_followed),     cmocka_unit_test(a_resolver_that_hangs_holds_nobody_up)};
+        cmocka_unit_test(a_failover_is_followed),     cmocka_unit_test(a_resolver_that_hangs_holds_nobody_up),
+        cmocka_unit_test(copies_are_bounded),         cmocka_unit_test(what_cannot_be_kept_is_refused_at_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
