@@ -180,9 +180,11 @@ static const char *take_text(struct header *h, const char *key)
         json_decref(value);
         return "duplicate object key in __metadata__";
     }
-    if (h->members++ == MAX_TEXTS || json_object_set_new(h->set->metadata, key, value))
+    if (h->members++ == MAX_TEXTS) {
+        json_decref(value);
         return "more texts in __metadata__ than are read";
-    return NULL;
+    }
+    return json_object_set_new(h->set->metadata, key, value) ? "out of memory" : NULL;
 }
 
 static bool grow(struct header *h)

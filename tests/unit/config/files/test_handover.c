@@ -1,5 +1,6 @@
 /* What the load helper writes is read back as it was; what would not fit is refused. */
 #include "config/files/handover.h"
+#include "config/json_memory.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -11,7 +12,8 @@ static bool broken; /* reading a tensor's data fails */
 
 static bool copy_data(const struct handover_tensor *tensor, void *out)
 {
-    memcpy(out, tensor->data, tensor->bytes);
+    if (tensor->bytes)
+        memcpy(out, tensor->data, tensor->bytes);
     return !broken;
 }
 
@@ -108,7 +110,9 @@ static void names_are_texts_and_differ(void **state)
         int fd = memfd_create("handover", MFD_CLOEXEC);
         add(&h, names[i][0], numbers, 1);
         add(&h, names[i][1], numbers, 1);
+        json_memory_begin(); /* jansson keeps what it has begun where a name is no UTF-8 */
         assert_false(handover_write(&h, fd));
+        json_memory_end();
         assert_string_equal(h.error, "two of its tensors have one name, or a name that is no UTF-8");
         close_handover(&h);
         close(fd);
