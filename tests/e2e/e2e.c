@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -59,6 +60,11 @@ char *daemon_log(const struct daemon *daemon)
     return text ? text : strdup("");
 }
 
+void end_with_the_test(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* The binary under test, behind a wrapper such as valgrind where CELLSERVE_WRAPPER says so. */
 static void execute(const struct daemon *daemon, const char *const *arguments, void (*prepare)(void))
 {
@@ -81,6 +87,7 @@ static void execute(const struct daemon *daemon, const char *const *arguments, v
     for (; arguments && *arguments; arguments++)
         argv[n++] = (char *)(uintptr_t)*arguments;
     argv[n] = NULL;
+    end_with_the_test();
     int log = open(daemon->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
     dup2(log, 2);
     if (prepare)

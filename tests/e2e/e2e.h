@@ -33,6 +33,9 @@ struct daemon {
    not become ready. arguments: further ones, ending with NULL; may be NULL. */
 void daemon_start(struct daemon *daemon, const char *config, const char *const *arguments);
 
+/* In a child, before it becomes another program: a test that fails leaves no process behind. */
+void end_with_the_test(void);
+
 /* The same in two steps. prepare, where it is not NULL, runs in the new process before the server does. */
 void daemon_spawn(struct daemon *daemon, const char *config, const char *const *arguments, void (*prepare)(void));
 void daemon_await(struct daemon *daemon);

@@ -138,6 +138,7 @@ static int start_unread(struct daemon *daemon)
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     daemon->pid = fork();
     if (!daemon->pid) {
+        end_with_the_test();
         dup2(ends[1], 2);
         execl(binary ? binary : BINARY, "cellserve", "serve", "--config", daemon->config_path, "--port", "0", "--host",
               "127.0.0.1", NULL);
