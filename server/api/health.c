@@ -1,17 +1,19 @@
 /* Probes: alive, ready, both in words. They need no worker and no model. */
 #include "handlers.h"
-#include "server/run/server.h"
+#include "server/base/lifecycle.h"
+#include "server/run/services.h"
+#include "server/session/session_store.h"
 
 #include <string.h>
 
-static bool is_ready(const struct server *server)
+static bool is_ready(const struct services *services)
 {
-    return server->state == SERVER_READY;
+    return services->lifecycle->state == SERVER_READY;
 }
 
-static const char *state_word(const struct server *server)
+static const char *state_word(const struct services *services)
 {
-    enum server_state state = server->state;
+    enum server_state state = services->lifecycle->state;
     switch (state) {
     case SERVER_LOADING:
         return "loading models";
@@ -37,20 +39,20 @@ void answer_livez(struct request *request)
 
 void answer_readyz(struct request *request)
 {
-    answer_check(request, is_ready(request->server), state_word(request->server));
+    answer_check(request, is_ready(request->services), state_word(request->services));
 }
 
 void answer_healthz(struct request *request)
 {
-    const struct server *server = request->server;
-    bool ready = is_ready(server);
+    const struct services *services = request->services;
+    bool ready = is_ready(services);
     if (strcmp(request->query, "verbose") && strcmp(request->query, "verbose=true")) {
-        answer_check(request, ready, state_word(server));
+        answer_check(request, ready, state_word(services));
         return;
     }
     buffer_text(&request->answer, "[+]live ok\n");
-    buffer_printf(&request->answer, "[%c]ready %s\n", ready ? '+' : '-', state_word(server));
-    const char *trouble = server->sessions ? session_store_trouble(server->sessions) : NULL;
+    buffer_printf(&request->answer, "[%c]ready %s\n", ready ? '+' : '-', state_word(services));
+    const char *trouble = services->sessions ? session_store_trouble(services->sessions) : NULL;
     buffer_printf(&request->answer, "[%c]sessions %s\n", trouble ? '-' : '+', trouble ? trouble : "ok");
     answer_check(request, ready, ready ? "healthz check passed" : "healthz check failed");
 }

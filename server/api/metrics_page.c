@@ -4,9 +4,17 @@
 #include "handlers.h"
 #include "routes.h"
 #include "server/base/clock.h"
+#include "server/base/counters.h"
+#include "server/base/lifecycle.h"
 #include "server/base/log_ring.h"
+#include "server/base/metrics.h"
+#include "server/base/version.h"
 #include "server/codec/metrics_text.h"
-#include "server/run/server.h"
+#include "server/run/models.h"
+#include "server/run/pool.h"
+#include "server/run/services.h"
+#include "server/run/stream.h"
+#include "server/session/session_store.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -66,7 +74,7 @@ static void gauge(struct buffer *out, const char *name, const char *help, double
     metrics_text_value(out, name, "gauge", help, value);
 }
 
-static void write_models(struct server *server, struct buffer *out)
+static void write_models(const struct services *services, struct buffer *out)
 {
     static const struct {
         const char *name, *type, *help;
@@ -80,9 +88,9 @@ static void write_models(struct server *server, struct buffer *out)
     };
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         metrics_text_head(out, rows[r].name, rows[r].type, rows[r].help);
-        for (size_t i = 0; i < server->n_slots; i++) {
-            const struct slot *slot = &server->slots[i];
-            pthread_mutex_lock(&server->models_lock);
+        for (size_t i = 0; i < services->models->n_slots; i++) {
+            const struct slot *slot = &services->models->slots[i];
+            pthread_mutex_lock(&services->models->lock);
             const struct model *model = slot->current;
             const double values[] = {model->load_seconds, (double)rnn_model_bytes(&model->chain), (double)slot->reloads,
                                      (double)slot->failures, slot->failure ? 1 : 0};
@@ -95,7 +103,7 @@ static void write_models(struct server *server, struct buffer *out)
                 buffer_text(out, "\"");
             }
             buffer_printf(out, "} %.9g\n", values[r]);
-            pthread_mutex_unlock(&server->models_lock);
+            pthread_mutex_unlock(&services->models->lock);
         }
     }
 }
@@ -137,37 +145,38 @@ static void write_process(const struct metrics *metrics, struct buffer *out)
     process_value(out, "start_time_seconds", "gauge", "When the process started, since 1970.", metrics->started);
 }
 
-void metrics_page_write(struct server *server, struct buffer *out)
+void metrics_page_write(const struct services *services, struct buffer *out)
 {
-    struct metrics *metrics = &server->metrics, counts;
+    struct metrics *metrics = services->metrics, counts;
     out->exhausted = !metrics_copy(metrics, &counts);
     if (out->exhausted)
         return;
     write_requests(&counts, out);
     free(counts.requests);
     size_t queued = 0, running = 0;
-    if (server->state != SERVER_LOADING) {
-        pool_load(&server->pool, &queued, &running);
-        write_models(server, out);
+    if (services->lifecycle->state != SERVER_LOADING) {
+        pool_load(services->pool, &queued, &running);
+        write_models(services, out);
     }
     gauge(out, "queue_depth", "Requests that wait for a worker.", (double)queued);
-    gauge(out, "streams", "Streams that are open.", (double)server->streams.n);
+    gauge(out, "streams", "Streams that are open.", (double)services->streams->n);
     gauge(out, "running_requests", "Requests that a worker is computing.", (double)running);
-    gauge(out, "connections", "Open connections.", (double)server->connections);
-    gauge(out, "inflight_bytes", "Memory that requests hold.", (double)server->memory.used);
-    gauge(out, "inflight_limit_bytes", "Memory that requests may hold.", (double)server->memory.limit);
-    if (server->sessions)
-        session_store_metrics(server->sessions, out);
+    gauge(out, "connections", "Open connections.", (double)services->counters->connections);
+    gauge(out, "inflight_bytes", "Memory that requests hold.", (double)services->memory->used);
+    gauge(out, "inflight_limit_bytes", "Memory that requests may hold.", (double)services->memory->limit);
+    if (services->sessions)
+        session_store_metrics(services->sessions, out);
     metrics_text_value(out, "log_lines_dropped_total", "counter", "Lines of the log that found no reader in time.",
                        (double)log_ring_dropped());
-    gauge(out, "workers", "Compute threads.", (double)server->n_workers);
+    gauge(out, "workers", "Compute threads.", (double)services->n_workers);
     metrics_text_head(out, "build_info", "gauge", "Version and instruction set in use.");
-    buffer_printf(out, "cellserve_build_info{version=\"%s\",isa=\"%s\"} 1\n", CELLSERVE_VERSION, server->vec->name);
+    buffer_printf(out, "cellserve_build_info{version=\"%s\",isa=\"%s\"} 1\n", CELLSERVE_VERSION,
+                  services->models->vec->name);
     write_process(metrics, out);
 }
 
 void answer_metrics(struct request *request)
 {
-    metrics_page_write(request->server, &request->answer);
+    metrics_page_write(request->services, &request->answer);
     answer_buffer(request, 200, "text/plain; version=0.0.4; charset=utf-8");
 }

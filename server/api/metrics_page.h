@@ -6,12 +6,12 @@
 #include "server/codec/buffer.h"
 
 struct request;
-struct server;
+struct services;
 
 /* Count a finished request. */
 void metrics_count_request(struct metrics *metrics, const struct request *request);
 
 /* Everything in Prometheus's text format. */
-void metrics_page_write(struct server *server, struct buffer *out);
+void metrics_page_write(const struct services *services, struct buffer *out);
 
 #endif

@@ -1,16 +1,17 @@
 /* What is served: the list of models, TensorFlow Serving's status and metadata shapes with ours beside them. */
+#include "server/run/models.h"
 #include "answer_json.h"
 #include "handlers.h"
-#include "server/run/server.h"
+#include "server/run/services.h"
 
 #include <string.h>
 
 void answer_model_list(struct request *request)
 {
-    const struct server *server = request->server;
+    const struct services *services = request->services;
     json_t *names = json_array();
-    for (size_t i = 0; i < server->n_slots; i++)
-        json_array_append_new(names, json_string(model_entry_name(server->slots[i].entry)));
+    for (size_t i = 0; i < services->models->n_slots; i++)
+        json_array_append_new(names, json_string(model_entry_name(services->models->slots[i].entry)));
     answer_json(request, json_pack("{s:o}", "models", names));
 }
 
@@ -96,18 +97,18 @@ static json_t *tensor_info(const struct layer_shape *shape, size_t timesteps, co
 void answer_model_status(struct request *request)
 {
     const struct model *model = request->model;
-    struct server *server = request->server;
+    const struct services *services = request->services;
     json_t *versions = json_array();
     json_array_append_new(versions, json_pack("{s:s, s:s, s:{s:s, s:s}}", "version", model->version, "state",
                                               "AVAILABLE", "status", "error_code", "OK", "error_message", ""));
-    for (size_t i = 0; i < server->n_slots; i++) {
-        const struct slot *slot = &server->slots[i];
-        pthread_mutex_lock(&server->models_lock);
+    for (size_t i = 0; i < services->models->n_slots; i++) {
+        const struct slot *slot = &services->models->slots[i];
+        pthread_mutex_lock(&services->models->lock);
         if (!strcmp(model_entry_name(slot->entry), model->name) && slot->failure)
             json_array_append_new(versions, json_pack("{s:s, s:s, s:{s:s, s:s}}", "version", slot->failed_version,
                                                       "state", "END", "status", "error_code", "INVALID_ARGUMENT",
                                                       "error_message", slot->failure));
-        pthread_mutex_unlock(&server->models_lock);
+        pthread_mutex_unlock(&services->models->lock);
     }
     answer_json(request,
                 json_pack("{s:s, s:b, s:o}", "name", model->name, "ready", 1, "model_version_status", versions));

@@ -2,8 +2,12 @@
    Source: specification/protocol/inference_rest.md, and Triton's extension_statistics.md, extension_model_repository.md. */
 #include "answer_json.h"
 #include "handlers.h"
+#include "server/base/lifecycle.h"
+#include "server/base/metrics.h"
+#include "server/base/version.h"
 #include "server/codec/batch_write.h"
-#include "server/run/server.h"
+#include "server/run/models.h"
+#include "server/run/services.h"
 
 #include <string.h>
 
@@ -28,7 +32,7 @@ void answer_v2_live(struct request *request)
 
 void answer_v2_ready(struct request *request)
 {
-    bool ready = request->server->state == SERVER_READY;
+    bool ready = request->services->lifecycle->state == SERVER_READY;
     answer_json(request, json_pack("{s:b}", "ready", ready));
     if (!ready)
         request->status = 503;
@@ -85,9 +89,9 @@ static json_t *part(uint64_t count, uint64_t ns)
     return json_pack("{s:I, s:I}", "count", (json_int_t)count, "ns", (json_int_t)ns);
 }
 
-static json_t *statistics(struct server *server, const struct model *model)
+static json_t *statistics(const struct services *services, const struct model *model)
 {
-    const struct model_statistics s = metrics_model(&server->metrics, model->name);
+    const struct model_statistics s = metrics_model(services->metrics, model->name);
     json_t *parts = json_object();
     json_object_set_new(parts, "success", part(s.success, s.success_ns));
     json_object_set_new(parts, "fail", part(s.fail, s.fail_ns));
@@ -105,16 +109,16 @@ static json_t *statistics(struct server *server, const struct model *model)
 /* One model, or all of them where the target names none. */
 void answer_v2_statistics(struct request *request)
 {
-    struct server *server = request->server;
+    const struct services *services = request->services;
     json_t *list = json_array();
-    for (size_t i = 0; i < server->n_slots; i++) {
-        const char *name = model_entry_name(server->slots[i].entry);
+    for (size_t i = 0; i < services->models->n_slots; i++) {
+        const char *name = model_entry_name(services->models->slots[i].entry);
         if (request->model && strcmp(request->model->name, name))
             continue;
-        struct model *model = server_acquire(server, name);
+        struct model *model = models_acquire(services->models, name);
         if (model)
-            json_array_append_new(list, statistics(server, model));
-        server_release(model);
+            json_array_append_new(list, statistics(services, model));
+        model_release(model);
     }
     answer_json(request, json_pack("{s:o}", "model_stats", list));
 }
@@ -122,14 +126,14 @@ void answer_v2_statistics(struct request *request)
 /* Every model is ready while the server is: it is loaded before, and replaced in one step. */
 void answer_v2_repository(struct request *request)
 {
-    struct server *server = request->server;
+    const struct services *services = request->services;
     json_t *list = json_array();
-    for (size_t i = 0; i < server->n_slots; i++) {
-        struct model *model = server_acquire(server, model_entry_name(server->slots[i].entry));
+    for (size_t i = 0; i < services->models->n_slots; i++) {
+        struct model *model = models_acquire(services->models, model_entry_name(services->models->slots[i].entry));
         if (model)
             json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "name", model->name, "version",
                                                   model->version, "state", "READY", "reason", ""));
-        server_release(model);
+        model_release(model);
     }
     answer_json(request, list);
 }

@@ -2,9 +2,12 @@
 #include "answer_json.h"
 #include "config/json_memory.h"
 #include "handlers.h"
+#include "pages.h"
 #include "routes.h"
+#include "server/base/version.h"
 #include "server/codec/batch.h"
-#include "server/run/server.h"
+#include "server/run/models.h"
+#include "server/run/services.h"
 
 #include <string.h>
 
@@ -246,33 +249,33 @@ static void add_path(json_t *paths, const char *path, const struct route *route,
 }
 
 /* A path for each model where the target names one. */
-static void add_route(json_t *paths, struct server *server, const struct route *route, size_t i)
+static void add_route(json_t *paths, const struct services *services, const struct route *route, size_t i)
 {
     const char *place = strstr(route->pattern, "{m}");
-    struct model *first = server_acquire(server, "");
-    for (size_t s = 0; place && s < server->n_slots; s++) {
+    struct model *first = models_acquire(services->models, "");
+    for (size_t s = 0; place && s < services->models->n_slots; s++) {
         char path[256];
-        struct model *model = server_acquire(server, model_entry_name(server->slots[s].entry));
+        struct model *model = models_acquire(services->models, model_entry_name(services->models->slots[s].entry));
         if (!model)
             continue;
         snprintf(path, sizeof path, "%.*s%s%s", (int)(place - route->pattern), route->pattern, model->name, place + 3);
         add_path(paths, path, route, i, &model->chain);
-        server_release(model);
+        model_release(model);
     }
     if (!place && first)
         add_path(paths, route->pattern, route, i, &first->chain);
-    server_release(first);
+    model_release(first);
 }
 
 /* NULL when out of memory. */
-static struct shared_text *describe(struct server *server)
+static struct shared_text *describe(const struct services *services)
 {
     json_t *paths = json_object();
     const struct route *route;
     for (size_t r = 0; (route = route_at(r)) && route != route_none(); r++)
         for (size_t i = 0; i < N_DESCRIBED; i++)
             if (!strcmp(described[i].route, route->name))
-                add_route(paths, server, route, i);
+                add_route(paths, services, route, i);
     json_t *all = json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "openapi", "3.0.3", "info", "title", "cellserve",
                             "version", CELLSERVE_VERSION, "paths", paths, "components", "schemas", schemas());
     char *text = all ? json_dumps(all, 0) : NULL;
@@ -286,11 +289,11 @@ static struct shared_text *describe(struct server *server)
 /* It is made when it is asked for and models have changed since it was. */
 void answer_openapi(struct request *request)
 {
-    struct pages *pages = &request->server->pages;
-    size_t changes = request->server->changes;
+    struct pages *pages = request->services->pages;
+    size_t changes = request->services->models->changes;
     if (!pages->description || pages->described != changes) {
         shared_text_release(pages->description);
-        pages->description = describe(request->server);
+        pages->description = describe(request->services);
         pages->described = changes;
     }
     if (pages->description)

@@ -2,7 +2,7 @@
 #include "handlers.h"
 #include "predict_npy.h"
 #include "server/codec/batch_write.h"
-#include "server/run/server.h"
+#include "server/run/stream.h"
 
 #include <strings.h>
 

@@ -3,7 +3,8 @@
 
 #include "config/files/npy.h"
 #include "server/codec/batch_write.h"
-#include "server/run/server.h"
+#include "server/run/models.h"
+#include "server/run/services.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -47,7 +48,7 @@ static bool read_query(struct prediction *p)
 {
     struct request *request = p->request;
     predict_npy_query(request->query, "model", p->model, sizeof p->model);
-    if (!request->model && !(request->model = server_acquire(request->server, p->model)))
+    if (!request->model && !(request->model = models_acquire(request->services->models, p->model)))
         return failure_set(&p->failure, 404, "model_not_found", "",
                            "There is no model named \"%.100s\"; GET /v1/models lists them.", p->model);
     query_bool(request->query, "return_sequences", &p->return_sequences);

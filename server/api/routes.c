@@ -1,14 +1,23 @@
 /* Routing: exact matches of the target's path, which is decoded once. */
 #include "routes.h"
+#include "server/base/metrics.h"
 
 #include "config/json_memory.h"
+#include "config/settings.h"
 #include "handlers.h"
+#include "pages.h"
 #include "server/base/clock.h"
+#include "server/base/lifecycle.h"
 #include "server/base/platform.h"
 #include "server/codec/target.h"
+#include "server/run/admission.h"
+#include "server/run/models.h"
+#include "server/run/pool.h"
 #include "server/run/prediction_session.h"
 #include "server/run/schedule.h"
-#include "server/run/server.h"
+#include "server/run/services.h"
+#include "server/run/stream.h"
+#include "server/session/turns.h"
 #include "session_find.h"
 
 #include <stdio.h>
@@ -145,9 +154,9 @@ static bool find_model(struct request *request, const char *name, size_t bytes, 
 {
     if (!keep_name(request, name, bytes))
         return false;
-    if (request->server->state == SERVER_LOADING)
+    if (request->services->lifecycle->state == SERVER_LOADING)
         return true; /* dispatch refuses */
-    request->model = server_acquire(request->server, request->name);
+    request->model = models_acquire(request->services->models, request->name);
     if (!request->model)
         answer_error(request, 404, "model_not_found", "There is no model named \"%s\"; GET /v1/models lists them.",
                      request->name);
@@ -162,10 +171,10 @@ static bool hidden_by_model(const struct request *request, const struct route *r
 {
     static const char models[] = "/v2/models/";
     if (strncmp(route->pattern, models, sizeof models - 1) || strchr(route->pattern, '{') ||
-        request->server->state == SERVER_LOADING)
+        request->services->lifecycle->state == SERVER_LOADING)
         return false;
-    struct model *model = server_acquire(request->server, route->pattern + sizeof models - 1);
-    server_release(model);
+    struct model *model = models_acquire(request->services->models, route->pattern + sizeof models - 1);
+    model_release(model);
     return model;
 }
 
@@ -251,14 +260,14 @@ static void expire(struct task *task)
 {
     struct request *request = request_of_task(task);
     struct failure failure = {.status = 0};
-    if (request->server->cancel)
+    if (request->services->lifecycle->cancel)
         failure_set(&failure, 503, "shutting_down", "", "The server is shutting down.");
     else
         failure_set(&failure, 504, "deadline_exceeded", "", "The request was not begun within %lld ms (%s).",
                     (long long)request->timeout_ms, request_timeout_source(request));
     if (request->waiting)
         prediction_abandon(request->waiting, &failure);
-    turns_leave(&request->server->turns, &request->turn);
+    turns_leave(request->services->turns, &request->turn);
     request->timing.queue = clock_ns() - request->timing.queued;
     if (!request->stream)
         answer_failure(request, &failure);
@@ -268,24 +277,24 @@ static void expire(struct task *task)
 static bool queue_full(struct request *request)
 {
     answer_error(request, 503, "queue_full", "%lld requests wait already (limits.max_queue); try again.",
-                 (long long)request->server->settings->max_queue);
+                 (long long)request->services->settings->max_queue);
     return false;
 }
 
 bool route_admit(struct request *request, uint64_t bytes)
 {
-    struct server *server = request->server;
-    size_t queued, running, used = server->memory.used, limit = server->memory.limit;
-    if (request->route->kind != ROUTE_WORKER || server->state == SERVER_LOADING)
+    const struct services *services = request->services;
+    size_t queued, running, used = services->memory->used, limit = services->memory->limit;
+    if (request->route->kind != ROUTE_WORKER || services->lifecycle->state == SERVER_LOADING)
         return true;
-    pool_load(&server->pool, &queued, &running);
-    if (queued >= (size_t)server->settings->max_queue)
+    pool_load(services->pool, &queued, &running);
+    if (queued >= (size_t)services->settings->max_queue)
         return queue_full(request);
     struct failure failure = {.status = 0};
     if (used > limit || bytes > limit - used)
         failure_overloaded(&failure);
-    else if (!admission_enter(&server->admission, bytes,
-                              streams_leave(&server->streams, request->timeout_ms * NS_PER_MS), &request->work_ns))
+    else if (!admission_enter(services->admission, bytes,
+                              streams_leave(services->streams, request->timeout_ms * NS_PER_MS), &request->work_ns))
         failure_too_late(&failure);
     if (failure.status)
         answer_failure(request, &failure);
@@ -315,19 +324,19 @@ static void arrive_at_session(struct request *request)
     request->turn.go = prediction_turn_came;
     request->turn.deadline_ns = request->task.deadline_ns;
     if (session_find(request, id))
-        turns_arrive(&request->server->turns, &request->turn, id);
+        turns_arrive(request->services->turns, &request->turn, id);
 }
 
 bool route_dispatch(struct request *request)
 {
-    struct server *server = request->server;
+    const struct services *services = request->services;
     request->memory.beyond = request->route->kind == ROUTE_PROBE;
-    if (request->route->kind != ROUTE_PROBE && server->state == SERVER_LOADING) {
+    if (request->route->kind != ROUTE_PROBE && services->lifecycle->state == SERVER_LOADING) {
         answer_error(request, 503, "loading", "The server is still loading its models.");
         return false;
     }
     if (request->route->page) {
-        bool asked = pages_ask(&server->pages, request);
+        bool asked = pages_ask(services->pages, request);
         if (!asked)
             answer_error(request, 503, "shutting_down", "The server is shutting down.");
         return asked;
@@ -342,8 +351,8 @@ bool route_dispatch(struct request *request)
     request->task.idle_until_ns = is_large(request) ? request->timing.queued + LARGE_WAITS_MS * NS_PER_MS : 0;
     request->task.deadline_ns = request->timing.queued + request->timeout_ms * NS_PER_MS;
     arrive_at_session(request);
-    if (pool_try_add(&server->pool, &request->task))
+    if (pool_try_add(services->pool, &request->task))
         return true;
-    turns_leave(&server->turns, &request->turn);
+    turns_leave(services->turns, &request->turn);
     return queue_full(request);
 }

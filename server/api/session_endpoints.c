@@ -1,8 +1,9 @@
 /* GET, PUT and DELETE /sessions/{id}. */
 #include "handlers.h"
 #include "server/codec/batch_write.h"
+#include "server/run/models.h"
 #include "server/run/prediction.h"
-#include "server/run/server.h"
+#include "server/run/services.h"
 
 #include <time.h>
 
@@ -45,7 +46,7 @@ static void write_session(struct prediction *p)
 static void encode_show(struct prediction *p)
 {
     struct request *request = p->request;
-    request->model = server_acquire(request->server, p->session.record->head.model);
+    request->model = models_acquire(request->services->models, p->session.record->head.model);
     if (session_show(&p->session, request->model))
         write_session(p);
 }

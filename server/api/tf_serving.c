@@ -3,7 +3,6 @@
 #include "handlers.h"
 #include "server/codec/batch_write.h"
 #include "server/run/prediction.h"
-#include "server/run/server.h"
 
 #include <string.h>
 

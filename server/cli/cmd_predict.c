@@ -6,7 +6,7 @@
 
 static int answer_stdin(struct local *local)
 {
-    size_t bytes, limit = (size_t)local->server.settings->max_body_bytes;
+    size_t bytes, limit = (size_t)local->server.services.settings->max_body_bytes;
     char *body = read_whole(NULL, limit, &bytes);
     if (!body) {
         fprintf(stderr, "standard input: %s\n", strerror(errno));

@@ -1,12 +1,16 @@
 /* serve and check: the life of the process, from start to drained end. */
 #include "cli.h"
 #include "config/folder.h"
+#include "server/api/pages.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/platform.h"
+#include "server/base/version.h"
 #include "server/http/http.h"
 #include "server/run/allowance.h"
 #include "server/run/reload.h"
+#include "server/run/server.h"
+#include "server/session/session_store.h"
 
 #include <jansson.h>
 #include <malloc.h>
@@ -37,7 +41,7 @@ static void log_refused(struct server *server)
 {
     static int64_t next_ns;
     int64_t now = clock_ns();
-    size_t n = now < next_ns ? 0 : atomic_exchange(&server->refused, 0);
+    size_t n = now < next_ns ? 0 : atomic_exchange(&server->counters.refused, 0);
     if (!n)
         return;
     next_ns = now + 1000 * (int64_t)NS_PER_MS;
@@ -50,9 +54,10 @@ static int tick(struct server *server, struct http *http, struct reload *reload,
     http_reap(http);
     log_refused(server);
     pool_expire(&server->pool, clock_ns(), false);
-    turns_expire(&server->turns, clock_ns(), server->cancel);
-    allowance_trim(server, session_store_expire(server->sessions), clock_ns());
-    streams_tick(&server->streams, clock_ns() - server->settings->heartbeat_ms * NS_PER_MS, server->cancel);
+    turns_expire(&server->turns, clock_ns(), server->lifecycle.cancel);
+    allowance_trim(&server->memory, session_store_expire(server->services.sessions), clock_ns());
+    streams_tick(&server->streams, clock_ns() - server->services.settings->heartbeat_ms * NS_PER_MS,
+                 server->lifecycle.cancel);
     if (signal == SIGHUP && reload)
         reload_all(reload);
     return signal == SIGTERM || signal == SIGINT ? signal : 0;
@@ -63,7 +68,7 @@ static void cancel_rest(struct server *server, struct http *http, const sigset_t
 {
     int64_t end = clock_ns() + FLUSH_MS * (int64_t)NS_PER_MS;
     log_line(LOG_WARN, "the time to drain is over: what still runs is answered 503");
-    server->cancel = true;
+    server->lifecycle.cancel = true;
     pool_expire(&server->pool, 0, true);
     while (http_connections(http) && clock_ns() < end)
         tick(server, http, NULL, signals);
@@ -71,12 +76,12 @@ static void cancel_rest(struct server *server, struct http *http, const sigset_t
 
 static void drain(struct server *server, struct http *http, const sigset_t *signals, int signal)
 {
-    const struct settings *settings = server->settings;
+    const struct settings *settings = server->services.settings;
     int64_t delay = signal == SIGTERM ? settings->drain_delay_ms : 0, now = clock_ns();
     int64_t quiet = now + delay * NS_PER_MS, end = quiet + settings->drain_timeout_ms * NS_PER_MS;
     bool listening = true;
     log_line(LOG_INFO, "draining: requests are taken for %lld ms more", (long long)delay);
-    server->state = SERVER_DRAINING;
+    server->lifecycle.state = SERVER_DRAINING;
     for (;; now = clock_ns()) {
         if (listening && now >= quiet) {
             http_drain(http);
@@ -108,7 +113,7 @@ struct loading {
 static void *load_models(void *argument)
 {
     struct loading *loading = argument;
-    loading->good = server_load(loading->server, loading->problems, &loading->scratch_bytes);
+    loading->good = models_load(&loading->server->models, loading->problems, &loading->scratch_bytes);
     malloc_trim(0); /* configurations and files that have been read */
     loading->done = true;
     return NULL;
@@ -144,14 +149,14 @@ static bool bring_up(struct server *server, struct http *http, const struct allo
     pthread_join(thread, NULL);
     if (!loading.good)
         return false;
-    if (!pool_start(&server->pool, server->n_workers, server->settings->pin, (size_t)server->settings->max_queue,
-                    loading.scratch_bytes)) {
+    if (!pool_start(&server->pool, server->services.n_workers, server->services.settings->pin,
+                    (size_t)server->services.settings->max_queue, loading.scratch_bytes)) {
         problem_error(problems, (struct place){NULL, NULL}, "cannot start %zu workers with %zu bytes of memory each",
-                      server->n_workers, loading.scratch_bytes);
+                      server->services.n_workers, loading.scratch_bytes);
         return false;
     }
-    allowance_settle(allowance, server, server->n_workers * loading.scratch_bytes);
-    server->state = SERVER_READY;
+    allowance_settle(allowance, &server->services, server->services.n_workers * loading.scratch_bytes);
+    server->lifecycle.state = SERVER_READY;
     return true;
 }
 
@@ -167,7 +172,8 @@ static void block_signals(sigset_t *signals)
 
 static int serve(struct cli *cli, const struct vec_ops *kernels)
 {
-    struct server server = {.settings = &cli->settings, .vec = kernels};
+    struct server server;
+    struct pages pages = {.started = false};
     char error[256] = "";
     sigset_t signals;
     int signal = 0, code = EXIT_BAD_INPUT;
@@ -176,16 +182,14 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     json_object_seed(0);
     const struct allowance allowance = allowance_find("", (size_t)cli->settings.workers);
     allowance_share(&allowance, &cli->settings);
-    server.memory.limit = (size_t)cli->settings.max_inflight_bytes;
-    server.n_workers = cli->settings.workers ? (size_t)cli->settings.workers : allowance.cpus;
-    metrics_init(&server.metrics);
-    admission_init(&server.admission, server.n_workers);
-    turns_init(&server.turns);
-    streams_init(&server.streams);
-    server.sessions = session_store_open(&cli->settings, error, sizeof error);
-    if (server.sessions && !pages_start(&server.pages))
+    server_init(&server, &cli->settings, kernels,
+                cli->settings.workers ? (size_t)cli->settings.workers : allowance.cpus);
+    const struct services *services = &server.services;
+    server.services.pages = &pages;
+    server.services.sessions = session_store_open(&cli->settings, error, sizeof error);
+    if (services->sessions && !pages_start(&pages))
         snprintf(error, sizeof error, "cannot start a thread");
-    struct http *http = server.pages.started ? http_start(&server, error, sizeof error) : NULL;
+    struct http *http = pages.started ? http_start(services, error, sizeof error) : NULL;
     if (!http) {
         problem_error(&cli->problems, (struct place){cli->settings.file, NULL}, "%s", error);
         log_problems(&cli->problems);
@@ -194,32 +198,28 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
         log_problems(&cli->problems);
         if (up) {
             log_line(LOG_READY, "cellserve %s is ready at %s (%zu model%s, %zu worker%s, %s)", CELLSERVE_VERSION,
-                     http_url(http), server.n_slots, server.n_slots == 1 ? "" : "s", server.n_workers,
-                     server.n_workers == 1 ? "" : "s", kernels->name);
-            struct reload *reload = reload_start(&server);
+                     http_url(http), server.models.n_slots, server.models.n_slots == 1 ? "" : "s", services->n_workers,
+                     services->n_workers == 1 ? "" : "s", kernels->name);
+            struct reload *reload = reload_start(&server.models);
             if (!reload)
                 log_line(LOG_ERROR, "no thread to load new versions with: SIGHUP and watch do nothing");
             while (!(signal = tick(&server, http, reload, &signals)))
                 ;
             drain(&server, http, &signals, signal);
-            session_store_stop(server.sessions); /* what waits for it goes to the pool */
+            session_store_stop(services->sessions); /* what waits for it goes to the pool */
             pool_stop(&server.pool);
             if (!reload_stop(reload, RELOAD_MS))
                 leave_a_load();
         }
-        pages_stop(&server.pages);
+        pages_stop(&pages);
         http_stop(http);
         if (up)
             log_line(LOG_INFO, "ended");
-        server_close(&server);
         code = up ? EXIT_GOOD : EXIT_BAD_INPUT;
     }
-    pages_stop(&server.pages);
-    session_store_close(server.sessions);
-    streams_close(&server.streams);
-    turns_close(&server.turns);
-    metrics_close(&server.metrics);
-    admission_close(&server.admission);
+    pages_stop(&pages);
+    session_store_close(services->sessions);
+    server_close(&server);
     log_stop();
     return code;
 }
@@ -276,16 +276,16 @@ int command_check(const struct command *command, int argc, char **argv)
         code = cli_bad_usage(command, "--config FILE is missing", NULL);
     if (code < 0) {
         settings_check(&cli.settings, &cli.problems);
-        struct server server = {.settings = &cli.settings, .vec = cli_kernels(&cli.problems)};
+        struct models models = {.settings = &cli.settings, .vec = cli_kernels(&cli.problems)};
         size_t scratch_bytes;
-        bool good = server.vec && server_load(&server, &cli.problems, &scratch_bytes);
+        bool good = models.vec && models_load(&models, &cli.problems, &scratch_bytes);
         code = cli_problems(&cli.problems);
         if (code == EXIT_GOOD && !good)
             code = EXIT_BAD_INPUT;
         if (code == EXIT_GOOD)
-            printf("%s: %zu model%s, no problem found\n", cli.settings.file, server.n_slots,
-                   server.n_slots == 1 ? "" : "s");
-        server_close(&server);
+            printf("%s: %zu model%s, no problem found\n", cli.settings.file, models.n_slots,
+                   models.n_slots == 1 ? "" : "s");
+        models_close(&models);
     }
     cli_close(&cli);
     return code;

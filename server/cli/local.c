@@ -12,15 +12,14 @@
 int local_open(struct local *local, struct cli *cli, const struct command *command)
 {
     size_t scratch_bytes;
-    *local = (struct local){.server = {.settings = &cli->settings}};
-    metrics_init(&local->server.metrics);
-    admission_init(&local->server.admission, 1);
+    *local = (struct local){.worker = {.pool = NULL}};
+    server_init(&local->server, &cli->settings, NULL, 1);
     if (!cli->positional)
         return cli_bad_usage(command, "a MODEL is missing", NULL);
-    local->server.memory.limit = (size_t)cli->settings.max_inflight_bytes;
-    local->server.vec = cli_kernels(&cli->problems);
-    bool good = cli_add_model(cli) && local->server.vec && !cli->problems.all_errors &&
-                server_load(&local->server, &cli->problems, &scratch_bytes);
+    struct models *models = &local->server.models;
+    models->vec = cli_kernels(&cli->problems);
+    bool good = cli_add_model(cli) && models->vec && !cli->problems.all_errors &&
+                models_load(models, &cli->problems, &scratch_bytes);
     if (good && !arena_reserve(&local->worker.arena, scratch_bytes)) {
         problem_error(&cli->problems, (struct place){cli->positional, NULL}, "out of memory");
         good = false;
@@ -37,12 +36,12 @@ static void nothing_waits(struct request *request)
 void local_answer(struct local *local, char *body, size_t bytes)
 {
     struct request *request = &local->request;
-    if (!request_init(request, &local->server, "/predict") || !memory_take(&request->memory, bytes + 1)) {
+    if (!request_init(request, &local->server.services, "/predict") || !memory_take(&request->memory, bytes + 1)) {
         answer_error(request, 413, "body_too_large", "The body does not fit limits.max_inflight_bytes.");
         free(body);
         return;
     }
-    request->model = server_acquire(&local->server, ""); /* the one there is, whatever the request names */
+    request->model = models_acquire(&local->server.models, ""); /* the one there is, whatever the request names */
     request->body = body;
     request->body_bytes = bytes;
     request->body_room = bytes + 1;
@@ -52,7 +51,7 @@ void local_answer(struct local *local, char *body, size_t bytes)
     request->route = route_find("POST", "/predict");
     request->protocol = request->route->protocol;
     snprintf(request->id, sizeof request->id, "local");
-    size_t limit = (size_t)local->server.settings->max_body_bytes;
+    size_t limit = (size_t)local->server.services.settings->max_body_bytes;
     if (bytes > limit)
         answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).",
                      limit);
@@ -62,11 +61,9 @@ void local_answer(struct local *local, char *body, size_t bytes)
 
 void local_close(struct local *local)
 {
-    if (local->request.server)
+    if (local->request.services)
         request_close(&local->request);
     arena_close(&local->worker.arena);
-    metrics_close(&local->server.metrics);
-    admission_close(&local->server.admission);
     server_close(&local->server);
 }
 

@@ -1,7 +1,7 @@
 /* cellserve: the subcommands. */
 #include "cli.h"
 #include "config/files/helper.h"
-#include "server/run/server.h"
+#include "server/base/version.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,10 +1,10 @@
 /* A line for each request whose answer is out, and for each stream that begins. */
 #include "access_log.h"
+#include "config/model.h"
 
 #include "server/api/routes.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
-#include "server/run/server.h"
 #include "server/run/stream.h"
 #include "server/session/siphash.h"
 

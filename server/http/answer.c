@@ -1,7 +1,9 @@
 /* The answers of requests as the library's responses: their heads, texts, and streams. */
 #include "access_log.h"
 #include "exchange.h"
-#include "server/run/server.h"
+#include "server/base/lifecycle.h"
+#include "server/run/services.h"
+#include "server/run/stream.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -87,7 +89,7 @@ static enum MHD_Result answer_stream(struct exchange *x)
     add_header(x, response, "X-Request-Id", request->id);
     add_header(x, response, "Cache-Control", "no-cache");
     add_header(x, response, "X-Accel-Buffering", "no"); /* nginx: pass it on as it comes */
-    if (request->close || request->server->state == SERVER_DRAINING)
+    if (request->close || request->services->lifecycle->state == SERVER_DRAINING)
         add_header(x, response, "Connection", "close");
     connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, UINT64_MAX);
     x->idle = true;
@@ -121,7 +123,7 @@ enum MHD_Result exchange_answer(struct exchange *x)
         add_header(x, response, "Retry-After", "1");
     if (request->prediction)
         add_timing(x, response);
-    if (request->close || request->server->state == SERVER_DRAINING)
+    if (request->close || request->services->lifecycle->state == SERVER_DRAINING)
         add_header(x, response, "Connection", "close");
     connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, request->text_bytes);
     exchange_end_library_timeout(x);

@@ -2,12 +2,15 @@
    worker is suspended: no thread holds it. */
 #include "access_log.h"
 #include "client.h"
+#include "config/settings.h"
 #include "exchange.h"
 #include "server/api/metrics_page.h"
 #include "server/api/routes.h"
 #include "server/base/clock.h"
+#include "server/base/counters.h"
 #include "server/base/cpus.h"
-#include "server/run/server.h"
+#include "server/run/services.h"
+#include "server/run/stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +62,8 @@ static void resume_connection(struct request *request)
 static void complete_exchange(struct exchange *x)
 {
     if (x->answered) {
-        x->http->server->refused += request_was_refused(&x->request);
-        metrics_count_request(&x->http->server->metrics, &x->request);
+        x->http->services->counters->refused += request_was_refused(&x->request);
+        metrics_count_request(x->http->services->metrics, &x->request);
         log_request(&x->request);
     }
     request_close(&x->request);
@@ -124,7 +127,7 @@ void *on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     if (!x)
         return NULL;
     x->http = http;
-    if (!request_init(&x->request, http->server, target)) {
+    if (!request_init(&x->request, http->services, target)) {
         free(x);
         return NULL;
     }
@@ -162,7 +165,7 @@ void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MH
     *context = NULL;
     if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
         connection_stage(&http->connections, x->connection, STAGE_IDLE, 0);
-        MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, http_library_timeout_s(http->server->settings));
+        MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, http_library_timeout_s(http->services->settings));
         if (!x->suspended)
             show_end(x->connection->fd);
     }
@@ -190,7 +193,7 @@ void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
         uint64_t address = connection_address(info ? info->client_addr : NULL);
         info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
         *socket_context = info ? connection_open(&http->connections, info->connect_fd, address) : NULL;
-        http->server->connections++;
+        http->services->counters->connections++;
     } else {
         struct connection *connection = *socket_context;
         if (connection && connection->unread && http->linger)
@@ -198,6 +201,6 @@ void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
         if (*socket_context)
             connection_close(&http->connections, *socket_context);
         *socket_context = NULL;
-        http->server->connections--;
+        http->services->counters->connections--;
     }
 }

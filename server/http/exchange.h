@@ -25,9 +25,12 @@ enum { HTTP_CHUNKS_ARE_STRICT = false };
 /* A kept-alive connection without a request ends after so long; proxies keep theirs for less. */
 enum { HTTP_IDLE_TIMEOUT_MS = 65000 };
 
+struct services;
+struct settings;
+
 struct http {
     struct MHD_Daemon *daemon;
-    struct server *server;
+    const struct services *services;
     struct connections connections;
     struct lingerers *linger;
     char url[128];

@@ -1,6 +1,9 @@
 /* Start and stop of HTTP: libmicrohttpd's epoll thread reads and writes (callbacks.c), workers compute. The reaper
    (connections.c) cuts slow clients. */
 #include "http.h"
+#include "config/settings.h"
+#include "server/run/request.h"
+#include "server/run/services.h"
 
 #include "access_log.h"
 #include "descriptors.h"
@@ -110,20 +113,20 @@ static struct MHD_Daemon *start_daemon(struct http *http, const struct descripto
                             (unsigned)(share->connections + share->spare), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                             (size_t)HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_CONNECTION_TIMEOUT,
-                            http_library_timeout_s(http->server->settings), MHD_OPTION_URI_LOG_CALLBACK, on_target,
+                            http_library_timeout_s(http->services->settings), MHD_OPTION_URI_LOG_CALLBACK, on_target,
                             http, HTTP_STRICTNESS, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
 }
 
-struct http *http_start(struct server *server, char *error, size_t error_size)
+struct http *http_start(const struct services *services, char *error, size_t error_size)
 {
-    const struct settings *settings = server->settings;
+    const struct settings *settings = services->settings;
     struct descriptors share;
     struct http *http = calloc(1, sizeof *http);
     if (!http) {
         snprintf(error, error_size, "out of memory");
         return NULL;
     }
-    http->server = server;
+    http->services = services;
     if (!share_descriptors(settings, &share, error, error_size)) {
         free(http);
         return NULL;

@@ -2,12 +2,13 @@
 #ifndef SERVER_HTTP_HTTP_H
 #define SERVER_HTTP_HTTP_H
 
-#include "server/run/server.h"
+#include <stddef.h>
 
 struct http;
+struct services;
 
 /* Listen on the settings' host and port. NULL with a sentence in error. */
-struct http *http_start(struct server *server, char *error, size_t error_size);
+struct http *http_start(const struct services *services, char *error, size_t error_size);
 
 /* "http://127.0.0.1:8080" */
 const char *http_url(const struct http *http);

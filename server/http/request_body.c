@@ -1,8 +1,9 @@
 /* The body of a request: memory for it, and the session that it names. */
+#include "config/settings.h"
 #include "exchange.h"
 #include "server/api/routes.h"
 #include "server/api/session_find.h"
-#include "server/run/server.h"
+#include "server/run/services.h"
 
 #include <string.h>
 
@@ -58,7 +59,7 @@ static void look_for_session(struct request *request, size_t before)
 enum MHD_Result exchange_take_body(struct exchange *x, const char *data, size_t *bytes)
 {
     struct request *request = &x->request;
-    size_t limit = (size_t)request->server->settings->max_body_bytes, n = *bytes;
+    size_t limit = (size_t)request->services->settings->max_body_bytes, n = *bytes;
     *bytes = 0;
     connection_progress(&x->http->connections, x->connection, n);
     request->body_bytes += n;

@@ -1,7 +1,9 @@
 /* The head of a request: what can be refused before the body is read, and what the head says of the answer. */
+#include "config/settings.h"
 #include "exchange.h"
 #include "server/api/routes.h"
-#include "server/run/server.h"
+#include "server/run/services.h"
+#include "server/run/stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +90,7 @@ static bool may_be_served(struct exchange *x)
 bool exchange_check_head(struct exchange *x, const char *method, const char *version)
 {
     struct request *request = &x->request;
-    struct server *server = request->server;
+    const struct services *services = request->services;
     struct failure failure = {.status = 0};
     struct field_list list = {.n = 0};
     copy_text(request->method, sizeof request->method, method);
@@ -100,7 +102,7 @@ bool exchange_check_head(struct exchange *x, const char *method, const char *ver
         return false;
     }
     struct head head = {method, request->target, version, list.fields, list.n};
-    if (!http_check_head(&head, (uint64_t)server->settings->max_body_bytes, &x->head, &failure)) {
+    if (!http_check_head(&head, (uint64_t)services->settings->max_body_bytes, &x->head, &failure)) {
         request->close = true; /* where the body begins and ends is not certain */
         answer_failure(request, &failure);
         return false;

@@ -1,12 +1,14 @@
 /* Limits of memory, and shares of them. */
 #include "allowance.h"
+#include "server/base/memory.h"
 
 #include "config/settings.h"
-#include "server.h"
 #include "server/base/cgroup.h"
 #include "server/base/clock.h"
 #include "server/base/cpus.h"
 #include "server/base/log.h"
+#include "server/session/session_store.h"
+#include "services.h"
 
 #include <inttypes.h>
 #include <malloc.h>
@@ -125,43 +127,43 @@ static uint64_t scaled(uint64_t bytes, double factor)
     return less < LEAST_BYTES ? LEAST_BYTES : (uint64_t)less;
 }
 
-static void log_allowance(const struct allowance *allowance, const struct server *server)
+static void log_allowance(const struct allowance *allowance, const struct services *services)
 {
     log_line(LOG_INFO,
              "%zu CPU%s (%s), %" PRIu64 " MiB of memory (%s): the program and its models take %" PRIu64
              ", requests at most %zu, one body %" PRIu64 "",
              allowance->cpus, allowance->cpus == 1 ? "" : "s", allowance->cpus_from, allowance->bytes / MIB,
-             allowance->bytes_from, used_now(RESIDENT) / MIB, server->memory.limit / (size_t)MIB,
-             (uint64_t)server->settings->max_body_bytes / MIB);
+             allowance->bytes_from, used_now(RESIDENT) / MIB, services->memory->limit / (size_t)MIB,
+             (uint64_t)services->settings->max_body_bytes / MIB);
 }
 
-void allowance_settle(const struct allowance *allowance, struct server *server, size_t scratch_bytes)
+void allowance_settle(const struct allowance *allowance, const struct services *services, size_t scratch_bytes)
 {
-    const struct settings *settings = server->settings;
-    uint64_t requests = server->memory.limit, sessions = (uint64_t)settings->session_max_bytes;
+    const struct settings *settings = services->settings;
+    uint64_t requests = services->memory->limit, sessions = (uint64_t)settings->session_max_bytes;
     uint64_t taken = used_now(RESIDENT) + scratch_bytes + allowance->bytes / SPARE_SHARE;
     uint64_t left = allowance->bytes > taken ? allowance->bytes - taken : 0;
     double factor = (double)left / (double)(requests + sessions);
     if (factor < 1) {
         if (!settings_given(settings, &settings->max_inflight_bytes))
-            server->memory.limit = scaled(requests, factor);
+            services->memory->limit = scaled(requests, factor);
         if (!settings_given(settings, &settings->session_max_bytes))
-            session_store_limit(server->sessions, scaled(sessions, factor));
+            session_store_limit(services->sessions, scaled(sessions, factor));
         log_line(LOG_WARN,
                  "memory: the program and its models leave %" PRIu64 " MiB of %" PRIu64
                  ", and requests and sessions may hold %" PRIu64 " and %" PRIu64
                  ": what was not set of these is lowered",
                  left / MIB, allowance->bytes / MIB, requests / MIB, sessions / MIB);
     }
-    log_allowance(allowance, server);
+    log_allowance(allowance, services);
 }
 
-void allowance_trim(const struct server *server, size_t session_bytes, int64_t now_ns)
+void allowance_trim(const struct memory *memory, size_t session_bytes, int64_t now_ns)
 {
     static size_t most; /* that was held since the last time */
     static int64_t next_ns;
-    size_t held = server->memory.used + session_bytes;
-    size_t limit = server->memory.limit / 4, worth = limit < TRIM_BYTES ? limit : TRIM_BYTES;
+    size_t held = memory->used + session_bytes;
+    size_t limit = memory->limit / 4, worth = limit < TRIM_BYTES ? limit : TRIM_BYTES;
     if (held > most)
         most = held;
     if (now_ns < next_ns || most - held < worth || held > most / 2)

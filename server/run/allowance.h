@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct server;
+struct memory;
+struct services;
 struct settings;
 
 struct allowance {
@@ -24,9 +25,9 @@ void allowance_share(const struct allowance *allowance, struct settings *setting
 
 /* When the models are loaded: less for requests and sessions where the models have left less. The log says what there is.
    scratch_bytes: of all workers. */
-void allowance_settle(const struct allowance *allowance, struct server *server, size_t scratch_bytes);
+void allowance_settle(const struct allowance *allowance, const struct services *services, size_t scratch_bytes);
 
 /* Often, by one thread: give freed memory back to the system after requests and sessions that held much of it. */
-void allowance_trim(const struct server *server, size_t session_bytes, int64_t now_ns);
+void allowance_trim(const struct memory *memory, size_t session_bytes, int64_t now_ns);
 
 #endif

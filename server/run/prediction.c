@@ -1,10 +1,17 @@
 /* Predictions: from a request that a worker has taken to its answer. */
 #include "prediction.h"
 
+#include "admission.h"
+#include "config/settings.h"
+#include "models.h"
+#include "pool.h"
 #include "prediction_session.h"
-#include "server.h"
 #include "server/base/clock.h"
+#include "server/base/lifecycle.h"
 #include "server/codec/gzip.h"
+#include "server/session/turns.h"
+#include "services.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +21,7 @@ enum { LOOK_EVERY_NS = 2000000 };
 
 struct batch_limits prediction_limits(const struct prediction *p)
 {
-    const struct settings *s = p->request->server->settings;
+    const struct settings *s = p->request->services->settings;
     return (struct batch_limits){(size_t)s->max_rows, (size_t)s->max_timesteps, (size_t)s->max_response_bytes};
 }
 
@@ -23,7 +30,7 @@ static bool expand(struct request *request, struct failure *failure)
     size_t bytes, room;
     if (!request->gzip)
         return true;
-    char *plain = gzip_expand(request->body, request->body_bytes, (size_t)request->server->settings->max_body_bytes,
+    char *plain = gzip_expand(request->body, request->body_bytes, (size_t)request->services->settings->max_body_bytes,
                               &request->memory, &bytes, &room, failure);
     if (!plain)
         return false;
@@ -47,7 +54,7 @@ bool prediction_read(struct prediction *p, const struct body_key *keys, size_t b
     if (request->body)
         request->body[bytes] = behind;
     if (!request->model && (good || strcmp(p->failure.code, "invalid_json")))
-        request->model = server_acquire(request->server, p->model);
+        request->model = models_acquire(request->services->models, p->model);
     if (body.nonfinite_at && !(request->model && request->model->allow_nonfinite) &&
         (good || strcmp(p->failure.code, "invalid_json"))) {
         p->failure = body.nonfinite;
@@ -89,10 +96,10 @@ void prediction_stream(struct prediction *p)
 bool prediction_stops(struct prediction *p)
 {
     struct request *request = p->request;
-    const struct server *server = request->server;
+    const struct services *services = request->services;
     int64_t now = clock_ns();
     bool streams = request->stream && request->stream->begun;
-    if (server->cancel)
+    if (services->lifecycle->cancel)
         return !failure_set(&p->failure, 503, "shutting_down", "", "The server is shutting down.");
     if (now > request->task.deadline_ns)
         return !failure_set(&p->failure, 504, "deadline_exceeded", "", "The answer was not ready within %lld ms (%s).",
@@ -106,7 +113,7 @@ bool prediction_stops(struct prediction *p)
 
 static void hand_back(struct request *request)
 {
-    struct pool *pool = &request->server->pool;
+    struct pool *pool = request->services->pool;
     request->waiting = NULL;
     if (pool->n_workers)
         pool_done(pool);
@@ -128,8 +135,8 @@ static bool admit(struct prediction *p)
         (double)(batch->timesteps + batch->n_rows * batch->rolled) * batch->model->row_step_ns + numbers * ENCODE_NS;
     if (request->stream) /* the others do not wait for it */
         work = 0;
-    int64_t left_ns = streams_leave(&request->server->streams, request->task.deadline_ns - clock_ns());
-    return admission_refine(&request->server->admission, work, left_ns, &request->work_ns) ||
+    int64_t left_ns = streams_leave(request->services->streams, request->task.deadline_ns - clock_ns());
+    return admission_refine(request->services->admission, work, left_ns, &request->work_ns) ||
            failure_too_late(&p->failure);
 }
 
@@ -139,7 +146,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
     request->timing.started = clock_ns();
     request->timing.queue = request->timing.started - request->timing.queued;
     if (!p) {
-        turns_leave(&request->server->turns, &request->turn);
+        turns_leave(request->services->turns, &request->turn);
         answer_overloaded(request);
         hand_back(request);
         return NULL;
@@ -153,7 +160,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
     bool good = !prediction_stops(p) && expand(request, &p->failure) && request->protocol->decode(p) && admit(p);
     request_drop_body(request);
     if (!*p->session.id)
-        turns_leave(&request->server->turns, &request->turn);
+        turns_leave(request->services->turns, &request->turn);
     p->decoded_ns = clock_ns();
     request->timing.decode = p->decoded_ns - request->timing.started;
     if (good && (p->batch.rows || *p->session.id)) {
@@ -288,7 +295,7 @@ void prediction_end(struct prediction *p)
         prediction_answer(p);
     double took = (double)(request->timing.decode + request->timing.encode) + p->cost_ns;
     bool telling = p->finished && !prediction_in_pieces(p); /* how long a roll-out is, its body's size does not say */
-    admission_leave(&request->server->admission, telling ? request->body_bytes : 0, took, &request->work_ns);
+    admission_leave(request->services->admission, telling ? request->body_bytes : 0, took, &request->work_ns);
     drop(p);
     hand_back(request);
 }

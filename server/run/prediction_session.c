@@ -1,11 +1,13 @@
 /* What a prediction does when its session says so. */
 #include "prediction_session.h"
 
-#include "server.h"
+#include "pool.h"
+#include "services.h"
+#include "stream.h"
 
 static void queue_again(struct request *request)
 {
-    pool_add_again(&request->server->pool, &request->task, POOL_QUEUE);
+    pool_add_again(request->services->pool, &request->task, POOL_QUEUE);
 }
 
 void prediction_turn_came(struct turn *turn)
@@ -34,8 +36,8 @@ struct session_use prediction_session(struct prediction *p)
 {
     struct request *request = p->request;
     return (struct session_use){.user = &user,
-                                .store = request->server->sessions,
-                                .turns = &request->server->turns,
+                                .store = request->services->sessions,
+                                .turns = request->services->turns,
                                 .turn = &request->turn,
                                 .memory = &request->memory,
                                 .batch = &p->batch,

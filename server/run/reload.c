@@ -1,6 +1,7 @@
 /* One thread that loads new versions beside the old ones. It looks at watched files once a second, and takes them when
    they have stayed the same between two looks: what is still being copied is left alone. */
 #include "reload.h"
+#include "models.h"
 
 #include "server/base/log.h"
 
@@ -18,7 +19,7 @@ struct seen {
 };
 
 struct reload {
-    struct server *server;
+    struct models *models;
     pthread_t thread;
     pthread_mutex_t lock; /* guards the three below; no other lock is taken under it */
     pthread_cond_t changed;
@@ -42,7 +43,7 @@ static bool load_version(struct reload *reload, struct slot *slot, const char *v
 {
     const char *name = model_entry_name(slot->entry);
     struct problems problems = {.n_errors = 0};
-    bool good = server_reload(reload->server, slot, version, &problems);
+    bool good = models_reload(reload->models, slot, version, &problems);
     reload->trims = 2;
     for (size_t i = 0; i < problems.n_warnings; i++)
         log_line(LOG_WARN, "model %s: %s", name, problems.warnings[i]);
@@ -72,8 +73,8 @@ static void load(struct reload *reload, struct slot *slot)
 /* New files, changed ones, none any more, or files that are nothing to read: each is tried once, which says what it is. */
 static void look(struct reload *reload)
 {
-    for (size_t i = 0; i < reload->server->n_slots; i++) {
-        struct slot *slot = &reload->server->slots[i];
+    for (size_t i = 0; i < reload->models->n_slots; i++) {
+        struct slot *slot = &reload->models->slots[i];
         struct seen *seen = &reload->seen[i];
         char stamp[MODEL_STAMP_BYTES];
         if (!slot->entry->watch)
@@ -116,8 +117,8 @@ static void *run(void *argument)
         bool all = reload->all;
         reload->all = false;
         pthread_mutex_unlock(&reload->lock);
-        for (size_t i = 0; all && i < reload->server->n_slots; i++)
-            load(reload, &reload->server->slots[i]);
+        for (size_t i = 0; all && i < reload->models->n_slots; i++)
+            load(reload, &reload->models->slots[i]);
         look(reload);
         give_memory_back(reload);
         pthread_mutex_lock(&reload->lock);
@@ -129,14 +130,14 @@ static void *run(void *argument)
     return NULL;
 }
 
-struct reload *reload_start(struct server *server)
+struct reload *reload_start(struct models *models)
 {
     struct reload *reload = calloc(1, sizeof *reload);
     pthread_condattr_t monotonic;
     if (!reload)
         return NULL;
-    reload->server = server;
-    reload->seen = calloc(server->n_slots + 1, sizeof *reload->seen);
+    reload->models = models;
+    reload->seen = calloc(models->n_slots + 1, sizeof *reload->seen);
     pthread_mutex_init(&reload->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -2,18 +2,19 @@
 #ifndef SERVER_RUN_RELOAD_H
 #define SERVER_RUN_RELOAD_H
 
-#include "server.h"
+#include <stdbool.h>
 
 struct reload;
+struct models;
 
-/* Start the thread that loads. NULL when it cannot be had. The server is loaded and outlives it. */
-struct reload *reload_start(struct server *server);
+/* Start the thread that loads. NULL when it cannot be had. The models are loaded and outlive it. */
+struct reload *reload_start(struct models *models);
 
 /* Load every model anew, soon. Models that are watched are looked at without being asked. */
 void reload_all(struct reload *reload);
 
 /* End the thread. False when it is in the middle of a load that takes longer than most_ms: it runs on then, and the
-   server must not be closed under it. NULL is fine. */
+   models must not be closed under it. NULL is fine. */
 bool reload_stop(struct reload *reload, int most_ms);
 
 #endif

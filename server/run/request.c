@@ -1,10 +1,13 @@
 /* Requests: their memory, and the answers every handler can give. */
 #include "request.h"
 
-#include "server.h"
+#include "admission.h"
+#include "config/settings.h"
+#include "models.h"
 #include "server/base/clock.h"
 #include "server/base/shared_text.h"
 #include "server/codec/json_reader.h"
+#include "services.h"
 #include "stream.h"
 
 #include <stdarg.h>
@@ -17,14 +20,14 @@ struct request *request_of_task(struct task *task)
     return (struct request *)((char *)task - offsetof(struct request, task));
 }
 
-bool request_init(struct request *request, struct server *server, const char *target)
+bool request_init(struct request *request, const struct services *services, const char *target)
 {
-    *request =
-        (struct request){.server = server, .memory = {&server->memory, 0, false}, .answer_type = "application/json"};
-    request->answer.limit = (size_t)server->settings->max_response_bytes;
+    *request = (struct request){
+        .services = services, .memory = {services->memory, 0, false}, .answer_type = "application/json"};
+    request->answer.limit = (size_t)services->settings->max_response_bytes;
     request->answer.share = &request->memory;
     request->timing.accepted = clock_ns();
-    request->timeout_ms = server->settings->request_timeout_ms;
+    request->timeout_ms = services->settings->request_timeout_ms;
     request->target = strdup(target);
     if (!request->target)
         return false;
@@ -45,8 +48,8 @@ void request_drop_body(struct request *request)
 
 void request_close(struct request *request)
 {
-    admission_leave(&request->server->admission, 0, 0, &request->work_ns);
-    server_release(request->model);
+    admission_leave(request->services->admission, 0, 0, &request->work_ns);
+    model_release(request->model);
     stream_close(request->stream);
     buffer_close(&request->answer);
     shared_text_release(request->shared);
@@ -62,8 +65,8 @@ bool request_was_refused(const struct request *request)
 
 const char *request_timeout_source(const struct request *request)
 {
-    return request->timeout_ms < request->server->settings->request_timeout_ms ? "X-Request-Timeout-Ms"
-                                                                               : "limits.request_timeout_ms";
+    return request->timeout_ms < request->services->settings->request_timeout_ms ? "X-Request-Timeout-Ms"
+                                                                                 : "limits.request_timeout_ms";
 }
 
 void answer_shared(struct request *request, struct shared_text *text, const char *content_type)

@@ -8,7 +8,7 @@
 #include "server/codec/buffer.h"
 #include "server/session/turns.h"
 
-struct server;
+struct services;
 struct prediction;
 struct stream;
 struct model;
@@ -27,7 +27,7 @@ struct request_timing {
  * One request. The I/O thread owns it until it is queued, a worker until it is done, then the I/O thread again.
  */
 struct request {
-    struct server *server;
+    const struct services *services;
     struct task task;
     struct turn turn;                      /* of a request of a session */
     size_t named_at;                       /* where in its body a session may be named, counted from 1; 0: nowhere */
@@ -82,7 +82,7 @@ struct request {
 struct request *request_of_task(struct task *task);
 
 /* Ready for a target; false when out of memory. The caller has set server. */
-bool request_init(struct request *request, struct server *server, const char *target);
+bool request_init(struct request *request, const struct services *services, const char *target);
 void request_close(struct request *request);
 
 /* Free the body, of which nothing but its length is needed any more. */

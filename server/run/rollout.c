@@ -1,7 +1,6 @@
 /* Roll-outs of forecasts and of tokens. Sources: temperature and top-k as in Holtzman et al., "The Curious Case of Neural
    Text Degeneration", ICLR 2020. */
 #include "prediction.h"
-#include "server.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,8 +1,10 @@
 /* Running batches. */
 #include "running_batch.h"
 
-#include "server.h"
+#include "pool.h"
 #include "server/base/clock.h"
+#include "server/base/metrics.h"
+#include "stream.h"
 
 #include <stdlib.h>
 #include <string.h>

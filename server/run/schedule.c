@@ -4,10 +4,13 @@
    half of the time at least. */
 #include "schedule.h"
 
+#include "config/settings.h"
+#include "pool.h"
 #include "prediction_session.h"
 #include "running_batch.h"
-#include "server.h"
 #include "server/base/clock.h"
+#include "services.h"
+#include "stream.h"
 #include "time_share.h"
 
 #include <stdlib.h>
@@ -18,7 +21,7 @@ enum { LEAST_HELD = 64 };
 /* What there is twice is of the lines: streams belong to POOL_TURNS, all others to POOL_QUEUE. */
 struct schedule {
     struct worker *worker;
-    struct server *server;
+    const struct services *services;
     const struct settings *settings;
     struct running_batch *batches[POOL_LINES];
     size_t held[POOL_LINES], most_held;
@@ -218,7 +221,7 @@ static void preempt_for_others(struct schedule *s)
 
 static struct running_batch **advance_one(struct schedule *s, struct running_batch **at)
 {
-    return settle(s, at, running_batch_advance(*at, s->worker, &s->server->metrics));
+    return settle(s, at, running_batch_advance(*at, s->worker, s->services->metrics));
 }
 
 /* Put the first running batch behind the others; returns where it stands then. */
@@ -254,10 +257,10 @@ static void advance_all(struct schedule *s)
 
 static struct schedule schedule_of(struct request *request, struct worker *worker)
 {
-    const struct settings *settings = request->server->settings;
+    const struct settings *settings = request->services->settings;
     size_t rows = (size_t)settings->max_batch_rows;
     return (struct schedule){.worker = worker,
-                             .server = request->server,
+                             .services = request->services,
                              .settings = settings,
                              .most_held = rows > LEAST_HELD ? rows : LEAST_HELD};
 }

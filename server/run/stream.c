@@ -1,9 +1,11 @@
 /* Streams of events: text/event-stream (WHATWG HTML, 9.2) or lines of JSON. */
 #include "stream.h"
 
+#include "config/settings.h"
+#include "pool.h"
 #include "prediction.h"
-#include "server.h"
 #include "server/base/clock.h"
+#include "services.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +27,10 @@ void streams_close(struct streams *streams)
 /* Streams of a server at a time. */
 static bool count_in(struct request *request, struct failure *failure)
 {
-    size_t most = (size_t)request->server->settings->max_streams;
-    if (atomic_fetch_add(&request->server->streams.n, 1) < most)
+    size_t most = (size_t)request->services->settings->max_streams;
+    if (atomic_fetch_add(&request->services->streams->n, 1) < most)
         return true;
-    atomic_fetch_sub(&request->server->streams.n, 1);
+    atomic_fetch_sub(&request->services->streams->n, 1);
     return failure_set(failure, 503, "stream_limit", "",
                        "%zu streams are open already (limits.max_streams); try again, or take the answer as a whole.",
                        most);
@@ -36,7 +38,7 @@ static bool count_in(struct request *request, struct failure *failure)
 
 bool stream_open(struct request *request, enum stream_form form, struct failure *failure)
 {
-    struct streams *all = &request->server->streams;
+    struct streams *all = request->services->streams;
     if (!count_in(request, failure))
         return false;
     struct stream *stream = calloc(1, sizeof *stream);
@@ -113,7 +115,7 @@ static bool writer_may_go(struct stream *stream, bool anyhow)
 
 static void queue_again(struct stream *stream)
 {
-    pool_add_again(&stream->request->server->pool, &stream->request->task, POOL_TURNS);
+    pool_add_again(stream->request->services->pool, &stream->request->task, POOL_TURNS);
 }
 
 void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all)

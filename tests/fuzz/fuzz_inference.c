@@ -6,7 +6,7 @@
 #include "server/api/handlers.h"
 #include "server/api/predict_npy.h"
 #include "server/run/prediction_session.h"
-#include "server/run/server.h"
+#include "server/run/services.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,16 +15,16 @@ int fuzz_inference(const unsigned char *data, size_t size)
 {
     static const struct settings settings = {
         .max_rows = 64, .max_timesteps = 64, .max_response_bytes = 1 << 16, .max_body_bytes = 1 << 16};
-    static struct server server = {.settings = &settings};
+    static struct memory memory = {.limit = 1 << 20};
+    static const struct services services = {.settings = &settings, .memory = &memory};
     const unsigned char kind = size ? data[0] : 0;
     if (size) {
         data++;
         size--;
     }
     struct model *model = (struct model *)(uintptr_t)fuzz_model();
-    struct request request = {.server = &server, .query = "", .model = model};
-    server.memory.limit = 1 << 20;
-    request.memory.memory = &server.memory;
+    struct request request = {.services = &services, .query = "", .model = model};
+    request.memory.memory = &memory;
     request.answer = (struct buffer){.limit = 1 << 16, .share = &request.memory};
     request.body = malloc(size + 1);
     memcpy(request.body, data, size);
@@ -57,7 +57,7 @@ int fuzz_inference(const unsigned char *data, size_t size)
     json_tensor_close(&p.mask, &request.memory);
     buffer_close(&request.answer);
     free(request.body);
-    if (request.memory.bytes || server.memory.used)
+    if (request.memory.bytes || memory.used)
         abort(); /* the account is even */
     return 0;
 }

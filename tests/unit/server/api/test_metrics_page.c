@@ -1,6 +1,7 @@
 /* metrics_page.c: the page without a socket. */
 #include "server/api/metrics_page.h"
 #include "server/api/routes.h"
+#include "server/base/version.h"
 #include "server/run/server.h"
 #include "tests/unit/unit.h"
 
@@ -14,7 +15,7 @@ static struct memory_share share = {.memory = &server.memory};
 static const char *page(struct buffer *out)
 {
     *out = (struct buffer){.limit = 1 << 20, .share = &share};
-    metrics_page_write(&server, out);
+    metrics_page_write(&server.services, out);
     buffer_bytes(out, "", 1);
     return out->text;
 }
@@ -30,7 +31,7 @@ static void requests_are_counted_and_shown(void **state)
     (void)state;
     struct buffer out;
     struct request request;
-    assert_true(request_init(&request, &server, "/v1/models/m:step"));
+    assert_true(request_init(&request, &server.services, "/v1/models/m:step"));
     strcpy(request.method, "POST");
     assert_true(route_request(&request));
     request.status = 200;
@@ -46,9 +47,9 @@ static void requests_are_counted_and_shown(void **state)
     assert_true(s.success == 2 && s.fail == 1 && s.rows == 6 && s.runs == 1 && s.compute_ns == 1400000);
     assert_true(!metrics_model(&server.metrics, "other").success);
     request_close(&request);
-    server.state = SERVER_LOADING; /* no pool, no models in it */
+    server.lifecycle.state = SERVER_LOADING; /* no pool, no models in it */
     page(&out);
-    server.state = SERVER_READY;
+    server.lifecycle.state = SERVER_READY;
     static const char *const lines[] = {
         "\ncellserve_requests_total{route=\"/v1/models/{m}:step\",model=\"m\",status=\"200\"} 2\n",
         "\ncellserve_requests_total{route=\"/v1/models/{m}:step\",model=\"m\",status=\"500\"} 1\n",
@@ -75,7 +76,7 @@ static void refused_requests_are_counted(void **state)
     (void)state;
     struct buffer out;
     struct request request;
-    assert_true(request_init(&request, &server, "/nothing"));
+    assert_true(request_init(&request, &server.services, "/nothing"));
     request.route = route_none();
     strcpy(request.method, "GET");
     assert_false(route_request(&request));
@@ -92,7 +93,7 @@ static void models_and_loads_are_shown(void **state)
     server.pool.lines[POOL_QUEUE].n = 4;
     server.pool.running = 2;
     server.streams.n = 5;
-    server.connections = 7;
+    server.counters.connections = 7;
     slot.reloads = 3;
     page(&out);
     static const char *const lines[] = {"\ncellserve_queue_depth 4\n",
@@ -156,7 +157,7 @@ static void a_page_without_room_is_no_page(void **state)
 {
     (void)state;
     struct buffer out = {.limit = 1000, .share = &share};
-    metrics_page_write(&server, &out);
+    metrics_page_write(&server.services, &out);
     assert_true(out.too_large);
     assert_true(out.used <= 1000);
     buffer_close(&out);
@@ -169,16 +170,13 @@ int main(void)
     models[0] = (struct model){.name = (char *)"m", .load_seconds = 1.5, .users = 1};
     strcpy(models[0].version, "1");
     slot = (struct slot){.entry = &entry, .current = models};
-    server.settings = &settings;
-    server.vec = &vec_c;
-    server.slots = &slot;
-    server.n_slots = 1;
-    server.n_workers = 6;
-    server.state = SERVER_READY;
+    server_init(&server, &settings, &vec_c, 6);
+    server.models.slots = &slot;
+    server.models.n_slots = 1;
+    server.lifecycle.state = SERVER_READY;
     server.memory.limit = 1 << 24;
-    pthread_mutex_init(&server.models_lock, NULL);
+    pthread_mutex_init(&server.models.lock, NULL);
     pthread_mutex_init(&server.pool.lock, NULL);
-    metrics_init(&server.metrics);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_counted_and_shown), cmocka_unit_test(refused_requests_are_counted),
         cmocka_unit_test(models_and_loads_are_shown),     cmocka_unit_test(every_family_has_help_and_type),

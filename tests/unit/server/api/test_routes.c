@@ -11,7 +11,7 @@ static struct server server;
 
 static void route(struct request *request, const char *method, const char *target)
 {
-    assert_true(request_init(request, &server, target));
+    assert_true(request_init(request, &server.services, target));
     request->route = route_none();
     snprintf(request->method, sizeof request->method, "%s", method);
     route_request(request);
@@ -100,7 +100,7 @@ static void error_answers_are_json_whatever_is_in_them(void **state)
 {
     (void)state;
     struct request request;
-    assert_true(request_init(&request, &server, "/"));
+    assert_true(request_init(&request, &server.services, "/"));
     char text[400];
     for (int i = 0; i < 399; i++)
         text[i] = (char)(i % 3 == 0 ? '"' : i % 3 == 1 ? '\\' : 1 + i % 31);
@@ -120,7 +120,7 @@ static void answers_too_large_become_413(void **state)
 {
     (void)state;
     struct request request;
-    assert_true(request_init(&request, &server, "/"));
+    assert_true(request_init(&request, &server.services, "/"));
     request.answer.limit = 1024;
     for (int i = 0; i < 2000; i++)
         buffer_text(&request.answer, "0123456789");
@@ -136,14 +136,13 @@ int main(void)
     settings_init(&settings);
     models[0].name = (char *)"m";
     strcpy(models[0].version, "1");
-    server.settings = &settings;
-    server.vec = &vec_c;
+    server_init(&server, &settings, &vec_c, 1);
     models[0].users = 1;
     slot = (struct slot){.entry = &entry, .current = models};
-    server.slots = &slot;
-    server.n_slots = 1;
-    pthread_mutex_init(&server.models_lock, NULL);
-    server.state = SERVER_READY;
+    server.models.slots = &slot;
+    server.models.n_slots = 1;
+    pthread_mutex_init(&server.models.lock, NULL);
+    server.lifecycle.state = SERVER_READY;
     server.memory.limit = 1 << 24;
     const struct CMUnitTest tests[] = {cmocka_unit_test(targets_find_their_routes),
                                        cmocka_unit_test(error_answers_are_json_whatever_is_in_them),

@@ -37,7 +37,8 @@ WRAP(int, posix_spawn_file_actions_addopen, ENOMEM,
 WRAP(int, posix_spawn_file_actions_addclosefrom_np, ENOMEM, (posix_spawn_file_actions_t * files, int from),
      (files, from))
 
-static struct settings settings = {.max_response_bytes = 1 << 20, .request_timeout_ms = 1000};
+static struct settings settings = {
+    .max_response_bytes = 1 << 20, .max_inflight_bytes = 1 << 20, .request_timeout_ms = 1000};
 
 static void answered(struct request *request)
 {
@@ -47,11 +48,10 @@ static void answered(struct request *request)
 static void a_request_that_cannot_begin_leaves_no_turn(void **state)
 {
     (void)state;
-    static struct server server = {.settings = &settings, .memory = {.limit = 1 << 20}};
+    static struct server server;
     struct request request;
-    admission_init(&server.admission, 1);
-    turns_init(&server.turns);
-    assert_true(request_init(&request, &server, "/predict"));
+    server_init(&server, &settings, NULL, 1);
+    assert_true(request_init(&request, &server.services, "/predict"));
     request.done = answered;
     turns_arrive(&server.turns, &request.turn, "a");
     assert_int_equal(request.turn.stage, TURN_ARRIVED);
@@ -62,20 +62,19 @@ static void a_request_that_cannot_begin_leaves_no_turn(void **state)
     assert_int_equal(request.status, 503);
     assert_non_null(strstr(request.error, "\"overloaded\""));
     request_close(&request);
-    turns_close(&server.turns);
-    admission_close(&server.admission);
+    server_close(&server);
 }
 
 /* The store has answered, and the request's time is over before a worker looks. */
 static void a_record_that_nobody_has_looked_at_is_released(void **state)
 {
     (void)state;
-    static struct server server = {.settings = &settings};
+    static struct server server;
     const struct session_head head = {.rows = 1, .state_floats = 4};
     struct session_record *record = session_record_new(&head);
-    struct request request = {.server = &server};
+    struct request request = {.services = &server.services};
     static struct prediction p;
-    turns_init(&server.turns);
+    server_init(&server, &settings, NULL, 1);
     p.request = &request;
     p.session = prediction_session(&p);
     p.session.op.found = session_record_use(record);
@@ -85,7 +84,7 @@ static void a_record_that_nobody_has_looked_at_is_released(void **state)
     session_close(&p.session); /* once */
     assert_int_equal(record->uses, 1);
     session_record_release(record);
-    turns_close(&server.turns);
+    server_close(&server);
 }
 
 static void json_that_cannot_be_followed_is_not_called_invalid(void **state)

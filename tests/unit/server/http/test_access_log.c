@@ -13,7 +13,7 @@ static struct server server;
 
 static void route(struct request *request, const char *method, const char *target)
 {
-    assert_true(request_init(request, &server, target));
+    assert_true(request_init(request, &server.services, target));
     request->route = route_none();
     snprintf(request->method, sizeof request->method, "%s", method);
     snprintf(request->id, sizeof request->id, "id-1");
@@ -210,10 +210,10 @@ static void ids_of_sessions_are_not_in_the_log(void **state)
 int main(void)
 {
     settings_init(&settings);
-    server.settings = &settings;
-    server.state = SERVER_READY;
+    server_init(&server, &settings, &vec_c, 1);
+    server.lifecycle.state = SERVER_READY;
     server.memory.limit = 1 << 24;
-    pthread_mutex_init(&server.models_lock, NULL);
+    pthread_mutex_init(&server.models.lock, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(log_lines_cannot_be_forged), cmocka_unit_test(a_prediction_has_its_numbers),
         cmocka_unit_test(levels_are_those_of_the_request), cmocka_unit_test(a_stream_is_logged_when_it_begins),

@@ -1,0 +1,152 @@
+/* Models in use. */
+#include "models.h"
+
+#include "server/base/clock.h"
+#include "trial.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Some timesteps: pages are touched, what cannot run is found before clients find it, and it is seen how long they take:
+   the better of two runs, for the first one meets cold caches. False with a problem added. */
+static bool warm(struct model *model, size_t rows, struct place place, struct problems *problems)
+{
+    enum { ROWS = 4, TIMESTEPS = 4 };
+    size_t batch = rows < ROWS ? rows : ROWS;
+    struct trial trial = {.chain = NULL};
+    bool good = rnn_model_scratch(&model->chain, rows, &model->scratch_bytes) &&
+                trial_open(&trial, &model->chain, batch, TIMESTEPS, rows);
+    for (int run = 0; good && run < 2; run++) {
+        int64_t began = clock_ns();
+        trial_run(&trial, NULL);
+        double ns = (double)(clock_ns() - began) / (double)(batch * trial.fresh[0].timesteps);
+        model->row_step_ns = run && model->row_step_ns < ns ? model->row_step_ns : ns;
+    }
+    if (!good) {
+        problem_error(problems, place, "out of memory for %zu rows at a time", rows);
+    } else if (!model->allow_nonfinite && !trial_is_finite(&trial)) {
+        good = false;
+        problem_reason(problems, "a trial of it gives outputs that are not finite");
+        problem_error(problems, place,
+                      "outputs of %zu made-up timesteps (inputs in -1..1) are not finite: its weights may be damaged; "
+                      "\"allow_nonfinite\" in the model's entry serves it all the same",
+                      trial.fresh[0].timesteps);
+    }
+    trial_close(&trial);
+    return good;
+}
+
+/* A model with one user, or NULL with problems added. version: "" is the highest. */
+static struct model *load(const struct models *models, const struct model_entry *entry, const char *version,
+                          struct problems *problems)
+{
+    struct place place = {entry->path, NULL};
+    if (!entry->path)
+        place = (struct place){models->settings->file, entry->where};
+    struct model *model = calloc(1, sizeof *model);
+    if (!model) {
+        problem_error(problems, place, "out of memory");
+        return NULL;
+    }
+    if (model_load_version(entry, version, models->settings->file, models->vec, problems, model)) {
+        if (warm(model, (size_t)models->settings->max_batch_rows, place, problems)) {
+            model->users = 1;
+            return model;
+        }
+        model_close(model);
+    }
+    free(model);
+    return NULL;
+}
+
+bool models_load(struct models *models, struct problems *problems, size_t *scratch_bytes)
+{
+    const struct settings *settings = models->settings;
+    bool good = true;
+    *scratch_bytes = 0;
+    pthread_mutex_init(&models->lock, NULL);
+    models->slots = calloc(settings->n_models + 1, sizeof *models->slots);
+    if (!models->slots) {
+        problem_error(problems, (struct place){settings->file, NULL}, "out of memory");
+        return false;
+    }
+    for (; models->n_slots < settings->n_models; models->n_slots++) {
+        struct slot *slot = &models->slots[models->n_slots];
+        slot->entry = &settings->models[models->n_slots];
+        if (slot->entry->is_default)
+            models->default_slot = models->n_slots;
+        model_stamp(slot->entry, slot->stamp);
+        slot->current = load(models, slot->entry, "", problems);
+        good &= slot->current != NULL;
+        if (slot->current && slot->current->scratch_bytes > *scratch_bytes)
+            *scratch_bytes = slot->current->scratch_bytes;
+    }
+    return good;
+}
+
+/* The number at the beginning of a stamp, or the number itself. */
+static void keep_failure(struct slot *slot, const char *version, const char *reason)
+{
+    slot->failures++;
+    slot->failure = reason ? reason : "it cannot be loaded";
+    snprintf(slot->failed_version, sizeof slot->failed_version, "%.*s", (int)strcspn(version, " "), version);
+}
+
+bool models_reload(struct models *models, struct slot *slot, const char *version, struct problems *problems)
+{
+    char stamp[MODEL_STAMP_BYTES];
+    model_stamp(slot->entry, stamp); /* before: what changes while it is loaded is seen again */
+    struct model *fresh = load(models, slot->entry, version, problems), *old = NULL;
+    pthread_mutex_lock(&models->lock);
+    memcpy(slot->stamp, stamp, sizeof stamp);
+    if (fresh) {
+        old = slot->current;
+        slot->current = fresh;
+        slot->reloads++;
+        models->changes++;
+        if (!*version) /* a lower one does not mend the highest */
+            slot->failure = NULL;
+    } else {
+        keep_failure(slot, *version ? version : stamp, problems->reason);
+    }
+    pthread_mutex_unlock(&models->lock);
+    model_release(old);
+    return fresh != NULL;
+}
+
+struct model *models_acquire(struct models *models, const char *name)
+{
+    size_t i = 0;
+    while (i < models->n_slots && strcmp(model_entry_name(models->slots[i].entry), name))
+        i++;
+    if (i == models->n_slots && (!*name || !strcmp(name, "default")))
+        i = models->default_slot;
+    if (i >= models->n_slots)
+        return NULL;
+    pthread_mutex_lock(&models->lock);
+    struct model *model = models->slots[i].current;
+    if (model)
+        model->users++;
+    pthread_mutex_unlock(&models->lock);
+    return model;
+}
+
+void model_release(struct model *model)
+{
+    if (model && atomic_fetch_sub(&model->users, 1) == 1) {
+        model_close(model);
+        free(model);
+    }
+}
+
+void models_close(struct models *models)
+{
+    for (size_t i = 0; i < models->n_slots; i++)
+        model_release(models->slots[i].current);
+    if (models->slots)
+        pthread_mutex_destroy(&models->lock);
+    free(models->slots);
+    models->slots = NULL;
+    models->n_slots = 0;
+}

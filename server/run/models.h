@@ -1,0 +1,46 @@
+/* The models of a server: loading, sharing, and replacing them while they are in use. */
+#ifndef SERVER_RUN_MODELS_H
+#define SERVER_RUN_MODELS_H
+
+#include "config/model.h"
+#include "config/settings.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* A configured model: the version that is served, and what became of the last attempt to replace it. */
+struct slot {
+    const struct model_entry *entry;
+    struct model *current;         /* the slot's own use of it is one of its users */
+    char stamp[MODEL_STAMP_BYTES]; /* of the files that were last loaded, or failed to load */
+    uint64_t reloads, failures;
+    const char *failure; /* why the last attempt failed, a constant fit for clients; NULL when it did not */
+    char failed_version[MODEL_VERSION_BYTES];
+};
+
+/* All zeros but the settings and the vector routines before models_load. */
+struct models {
+    const struct settings *settings;
+    const struct vec_ops *vec;
+    struct slot *slots; /* one for each model of the settings, in their order; the lock guards what is in them */
+    size_t n_slots, default_slot;
+    atomic_size_t changes; /* versions that have taken another's place */
+    pthread_mutex_t lock;  /* no other lock is taken under it */
+};
+
+/* Load every model of the settings, and run one timestep of each; every problem is added. Then the pool's scratch size
+   is known. models_close in any case. */
+bool models_load(struct models *models, struct problems *problems, size_t *scratch_bytes);
+
+/* Load a slot's files anew and put them in its model's place: those of a version, "" the highest. False with problems
+   added, and the old version serves on, when that fails; the slot says it to clients. Called by one thread at a time. */
+bool models_reload(struct models *models, struct slot *slot, const char *version, struct problems *problems);
+
+/* The model of a name ("" the default one), which the caller now uses until model_release; or NULL. */
+struct model *models_acquire(struct models *models, const char *name);
+/* End a use; NULL is fine. The last one frees the model. */
+void model_release(struct model *model);
+
+void models_close(struct models *models);
+
+#endif

@@ -1,0 +1,28 @@
+/* What requests share. */
+#ifndef SERVER_RUN_SERVICES_H
+#define SERVER_RUN_SERVICES_H
+
+#include <stddef.h>
+
+/**
+ * Pointers, each to a thing that has a header of its own: a file includes the headers of what it uses. struct server
+ * (server.h) owns what is pointed to, and outlives every request; but the settings are the command's (cli/), the pages are
+ * serve's, and the sessions are closed by serve. Constant while there are requests.
+ */
+struct services {
+    const struct settings *settings;
+    struct lifecycle *lifecycle;
+    struct models *models;
+    struct memory *memory;
+    struct pool *pool;
+    size_t n_workers; /* of the pool, also before it is started */
+    struct admission *admission;
+    struct turns *turns;
+    struct streams *streams;
+    struct session_store *sessions; /* NULL outside a server */
+    struct pages *pages;            /* of api/; likewise */
+    struct metrics *metrics;
+    struct counters *counters;
+};
+
+#endif
