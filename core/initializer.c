@@ -43,7 +43,7 @@ const struct initializer_name *initializer_find(const char *name)
 }
 
 /* SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014). */
-static uint64_t next(uint64_t *state)
+static uint64_t next_random(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -52,7 +52,7 @@ static uint64_t next(uint64_t *state)
 }
 
 /* FNV-1a of the path, mixed with the seed. */
-static uint64_t stream(const struct initializer *initializer, uint64_t seed, const char *path)
+static uint64_t random_stream(const struct initializer *initializer, uint64_t seed, const char *path)
 {
     uint64_t state = initializer->seeded ? initializer->seed : seed;
     uint64_t hash = 0xcbf29ce484222325u;
@@ -60,14 +60,14 @@ static uint64_t stream(const struct initializer *initializer, uint64_t seed, con
         for (; *path; path++)
             hash = (hash ^ (unsigned char)*path) * 0x100000001b3u;
     state ^= hash;
-    next(&state);
+    next_random(&state);
     return state;
 }
 
 /* Uniform in the open interval (0, 1), 53 bits. */
-static double uniform(uint64_t *state)
+static double draw_uniform(uint64_t *state)
 {
-    return ((double)(next(state) >> 11) + 0.5) * 0x1p-53;
+    return ((double)(next_random(state) >> 11) + 0.5) * 0x1p-53;
 }
 
 /* Natural logarithm by ln m = 2 atanh((m - 1) / (m + 1)): libm's differs between machines in the last bit. */
@@ -142,10 +142,10 @@ static double normal_quantile(double p)
     return q < 0 ? -x : x;
 }
 
-static double draw(enum initializer_distribution distribution, uint64_t *state)
+static double draw_value(enum initializer_distribution distribution, uint64_t *state)
 {
     static const double below_two = 0.02275013194817920720; /* the normal distribution below -2 */
-    double u = uniform(state);
+    double u = draw_uniform(state);
     switch (distribution) {
     case DIST_UNIFORM:
         return 2 * u - 1;
@@ -161,7 +161,7 @@ static void fill_random(enum initializer_distribution distribution, double mean,
                         size_t n, float *out)
 {
     for (size_t i = 0; i < n; i++)
-        out[i] = (float)(mean + factor * draw(distribution, &state));
+        out[i] = (float)(mean + factor * draw_value(distribution, &state));
 }
 
 /* Keras: fans of the whole fused matrix; a vector counts as both. */
@@ -185,15 +185,15 @@ static void fill_scaled(const struct initializer *in, uint64_t state, size_t row
 }
 
 /* Eight partial sums in a fixed order: the compiler may vectorise them, and every machine adds alike. */
-static double dot(const double *a, const double *b, size_t n)
+static double dot_product(const double *a, const double *b, size_t n)
 {
-    double part[8] = {0}, sum = 0;
+    double partial[8] = {0}, sum = 0;
     size_t i = 0;
     for (; i + 8 <= n; i += 8)
         for (size_t j = 0; j < 8; j++)
-            part[j] += a[i + j] * b[i + j];
+            partial[j] += a[i + j] * b[i + j];
     for (size_t j = 0; j < 8; j++)
-        sum += part[j];
+        sum += partial[j];
     for (; i < n; i++)
         sum += a[i] * b[i];
     return sum;
@@ -210,12 +210,12 @@ static void orthonormalise(double *v, size_t count, size_t length)
         for (size_t j = 0; j < end; j++) {
             double *q = v + j * length;
             if (j >= first) {
-                double norm = sqrt(dot(q, q, length));
+                double norm = sqrt(dot_product(q, q, length));
                 for (size_t i = 0; i < length; i++)
                     q[i] /= norm;
             }
             for (size_t k = j < first ? first : j + 1; k < end; k++) {
-                double *a = v + k * length, along = dot(q, a, length);
+                double *a = v + k * length, along = dot_product(q, a, length);
                 for (size_t i = 0; i < length; i++)
                     a[i] -= along * q[i];
             }
@@ -234,7 +234,7 @@ static enum rnn_status fill_orthogonal(double gain, uint64_t state, size_t rows,
     if (!v)
         return rnn_fail(err, RNN_ENOMEM, "orthogonal initializer: out of memory for [%zu, %zu]", rows, columns);
     for (size_t i = 0; i < n; i++)
-        v[i] = draw(DIST_NORMAL, &state);
+        v[i] = draw_value(DIST_NORMAL, &state);
     orthonormalise(v, count, length);
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < columns; c++)
@@ -246,7 +246,7 @@ static enum rnn_status fill_orthogonal(double gain, uint64_t state, size_t rows,
 enum rnn_status initializer_fill(const struct initializer *in, uint64_t seed, const char *path, size_t rows,
                                  size_t columns, float *out, struct rnn_error *err)
 {
-    uint64_t state = stream(in, seed, path);
+    uint64_t state = random_stream(in, seed, path);
     size_t n = (rows ? rows : 1) * columns;
     switch (in->kind) {
     case INIT_ZEROS:

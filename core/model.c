@@ -221,12 +221,12 @@ static bool add_row(const struct rnn_model *model, size_t last, size_t timesteps
                     size_t *vectors)
 {
     struct layer_shape in = model->input, out;
-    size_t part;
+    size_t size;
     if (in.sequence && timesteps)
         in.timesteps = timesteps;
     for (size_t i = 0; i <= last; i++, in = out) {
         if (layer_output(&model->layers[i], &in, gives_sequences(model, i, sequences), &out, NULL) ||
-            !rnn_size_mul(out.timesteps, out.width, &part) || !rnn_size_add(floats[i], part, &floats[i]) ||
+            !rnn_size_mul(out.timesteps, out.width, &size) || !rnn_size_add(floats[i], size, &floats[i]) ||
             !rnn_size_add(vectors[i], in.timesteps, &vectors[i]))
             return false;
     }
@@ -236,7 +236,7 @@ static bool add_row(const struct rnn_model *model, size_t last, size_t timesteps
 bool rnn_model_work(const struct rnn_model *model, const struct rnn_row *rows, size_t n, bool sequences,
                     struct model_work *work)
 {
-    size_t last = last_computing(model), floats[MODEL_MAX_LAYERS], vectors[MODEL_MAX_LAYERS], total, part;
+    size_t last = last_computing(model), floats[MODEL_MAX_LAYERS], vectors[MODEL_MAX_LAYERS], total, size;
     memset(floats, 0, (last + 1) * sizeof *floats);
     memset(vectors, 0, (last + 1) * sizeof *vectors);
     for (size_t b = 0; b < n; b++)
@@ -249,13 +249,13 @@ bool rnn_model_work(const struct rnn_model *model, const struct rnn_row *rows, s
         if (layer->class->masks == MASKS_MADE)
             raise(&work->masks, vectors[i]);
         if (layer->class->aux_width) {
-            if (!rnn_size_mul(vectors[i], layer->class->aux_width(layer), &part))
+            if (!rnn_size_mul(vectors[i], layer->class->aux_width(layer), &size))
                 return false;
-            raise(&work->aux, part);
+            raise(&work->aux, size);
         }
     }
-    return rnn_size_mul(work->floats, 2 * sizeof(float), &total) && rnn_size_mul(work->aux, sizeof(float), &part) &&
-           rnn_size_add(total, part, &total);
+    return rnn_size_mul(work->floats, 2 * sizeof(float), &total) && rnn_size_mul(work->aux, sizeof(float), &size) &&
+           rnn_size_add(total, size, &total);
 }
 
 /* What goes into a layer and comes out of it for one row; `common` has all but the row's timesteps. */
@@ -272,7 +272,7 @@ static void shapes_of_row(const struct layer *layer, const struct layer_shape *c
 static bool run_layer(const struct layer *layer, bool sequences, const struct model_run *run, struct rnn_row *rows,
                       size_t n, float *out, struct layer_shape *common)
 {
-    struct layer_run turn = {.rows = rows,
+    struct layer_run pass = {.rows = rows,
                              .n = n,
                              .order = run->order,
                              .sequences = sequences,
@@ -285,7 +285,7 @@ static bool run_layer(const struct layer *layer, bool sequences, const struct mo
     struct layer_shape after = *common;
     float *at = out;
     for (size_t b = 0; b < n; b++) {
-        turn.vectors += rows[b].timesteps;
+        pass.vectors += rows[b].timesteps;
         if (!out)
             continue;
         shapes_of_row(layer, common, &rows[b], sequences, &after);
@@ -293,7 +293,7 @@ static bool run_layer(const struct layer *layer, bool sequences, const struct mo
         rows[b].output_stride = (ptrdiff_t)after.width;
         at += after.timesteps * after.width;
     }
-    if (!layer->class->run(layer, &turn))
+    if (!layer->class->run(layer, &pass))
         return false;
     at = out;
     for (size_t b = 0; out && b < n; b++) {
@@ -317,7 +317,7 @@ static void move_states(struct rnn_row *rows, size_t n, ptrdiff_t by)
 
 bool rnn_model_run(const struct rnn_model *model, const struct model_run *run, struct rnn_row *rows, size_t n)
 {
-    size_t last = last_computing(model), turn = 0, states_at = 0;
+    size_t last = last_computing(model), passes = 0, states_at = 0;
     struct layer_shape common = model->input;
     float *final = rows[0].outputs;
     bool whole = true;
@@ -325,8 +325,8 @@ bool rnn_model_run(const struct rnn_model *model, const struct model_run *run, s
         const struct layer *layer = &model->layers[i];
         if (!layer->class->run)
             continue;
-        float *out = i < last ? run->floats + (turn % 2) * run->work.floats : turn ? final : NULL;
-        turn++;
+        float *out = i < last ? run->floats + (passes % 2) * run->work.floats : passes ? final : NULL;
+        passes++;
         move_states(rows, n, (ptrdiff_t)states_at);
         whole = run_layer(layer, gives_sequences(model, i, run->sequences), run, rows, n, out, &common);
         move_states(rows, n, -(ptrdiff_t)states_at);

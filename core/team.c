@@ -85,7 +85,7 @@ void team_meet(struct team_member *me)
 }
 
 /* Everybody who joined does the job as the member that its seat is among those that did. */
-static void work(struct team *team, size_t seat, uint64_t joined)
+static void do_share(struct team *team, size_t seat, uint64_t joined)
 {
     uint64_t seats = joined & (BEGUN - 1);
     struct team_member me = {.index = (size_t)__builtin_popcountll(seats & ((1u << seat) - 1)),
@@ -97,7 +97,7 @@ static void work(struct team *team, size_t seat, uint64_t joined)
 }
 
 /* Between two jobs. */
-static void forgive(struct team *team, double nanoseconds)
+static void forgive_naps(struct team *team, double nanoseconds)
 {
     bool stalled = atomic_load_explicit(&team->stalled, memory_order_relaxed);
     size_t naps = atomic_load_explicit(&team->naps, memory_order_relaxed);
@@ -117,7 +117,7 @@ static size_t helpers_of(struct team *team, double nanoseconds)
 {
     if (!team)
         return 0;
-    forgive(team, nanoseconds);
+    forgive_naps(team, nanoseconds);
     if (atomic_load_explicit(&team->stalled, memory_order_relaxed))
         return 0;
     size_t present = atomic_load_explicit(&team->present, memory_order_relaxed);
@@ -150,11 +150,11 @@ void team_run(struct team *team, double nanoseconds, team_job *job, void *argume
     }
     joined = atomic_fetch_or_explicit(&team->joined, BEGUN, memory_order_acq_rel);
     team->helped |= (joined & (BEGUN - 1)) != 1;
-    work(team, 0, joined);
+    do_share(team, 0, joined);
 }
 
 /* Join job `number`, unless it has begun. Returns the word with which it begins, 0 when it was too late. */
-static uint64_t join(struct team *team, size_t seat, uint64_t number)
+static uint64_t join_job(struct team *team, size_t seat, uint64_t number)
 {
     uint64_t joined = atomic_load_explicit(&team->joined, memory_order_acquire);
     do {
@@ -185,10 +185,10 @@ void team_help(struct team *team, size_t seat)
     for (size_t spins = 0; spins < SPINS_BEFORE_LEAVING; spins++) {
         uint64_t number = atomic_load_explicit(&team->number, memory_order_acquire);
         if (number != seen) {
-            uint64_t joined = join(team, seat, number);
+            uint64_t joined = join_job(team, seat, number);
             seen = number;
             if (joined)
-                work(team, seat, joined);
+                do_share(team, seat, joined);
             spins = 0;
         }
         if (atomic_load_explicit(&team->over, memory_order_acquire) ||

@@ -56,7 +56,7 @@ static void gates_of(const struct rnn_cell *cell, const float *z, float *gates)
 }
 
 /* Normalize n values with the gamma and beta of one of the three. */
-static void norm(const struct rnn_cell *cell, int which, float *x)
+static void normalize_vector(const struct rnn_cell *cell, int which, float *x)
 {
     const struct layer_norm_lstm *own = cell->own;
     size_t n = (which == STATE_NORM ? 1 : 4) * cell->units;
@@ -64,7 +64,8 @@ static void norm(const struct rnn_cell *cell, int which, float *x)
     layer_normalize(n, x, gamma, gamma + n, own->epsilon);
 }
 
-static void combine(const struct rnn_cell *cell, const float *z, const float *q, float *c, float *h, float *scratch)
+static void combine_normalized(const struct rnn_cell *cell, const float *z, const float *q, float *c, float *h,
+                               float *scratch)
 {
     const struct layer_norm_lstm *own = cell->own;
     size_t units = cell->units;
@@ -73,8 +74,8 @@ static void combine(const struct rnn_cell *cell, const float *z, const float *q,
     float *i = gates, *f = i + units, *g = f + units, *o = g + units;
     gates_of(cell, z, gates);
     gates_of(cell, q, recurrent);
-    norm(cell, KERNEL_NORM, gates);
-    norm(cell, RECURRENT_NORM, recurrent);
+    normalize_vector(cell, KERNEL_NORM, gates);
+    normalize_vector(cell, RECURRENT_NORM, recurrent);
     for (size_t k = 0; k < 4 * units; k++)
         gates[k] += recurrent[k] + (bias ? bias[k] : 0);
     for (size_t gate = 0; gate < 4; gate++)
@@ -82,7 +83,7 @@ static void combine(const struct rnn_cell *cell, const float *z, const float *q,
                      gates + gate * units);
     for (size_t u = 0; u < units; u++)
         c[u] = f[u] * c[u] + i[u] * g[u];
-    norm(cell, STATE_NORM, c);
+    normalize_vector(cell, STATE_NORM, c);
     memcpy(h, c, units * sizeof *h);
     vec_activate(cell->vec, &cell->activation, units, h);
     for (size_t u = 0; u < units; u++)
@@ -97,7 +98,7 @@ static void layer_norm_lstm_step(const struct rnn_cell *cell, const struct cell_
     for (size_t r = 0; r < s->rows; r++) {
         memset(q, 0, columns * sizeof *q);
         cell_accumulate(cell, &cell->recurrent, 1, s->h_prev + r * stride, q);
-        combine(cell, s->z + r * columns, q, s->c + r * stride, s->h + r * stride, q + columns);
+        combine_normalized(cell, s->z + r * columns, q, s->c + r * stride, s->h + r * stride, q + columns);
     }
 }
 

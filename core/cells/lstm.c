@@ -15,7 +15,7 @@ static enum rnn_status lstm_init(struct rnn_cell *cell, const struct rnn_cell_sp
 }
 
 /* Any activations: gates of one row side by side in the scratch, then the same combination. */
-static void combine(const struct rnn_cell *cell, const float *z, float *c, float *h, float *gates)
+static void combine_gates(const struct rnn_cell *cell, const float *z, float *c, float *h, float *gates)
 {
     size_t units = cell->units;
     float *i = gates, *f = i + units, *g = f + units, *o = g + units;
@@ -41,7 +41,7 @@ static void lstm_step(const struct rnn_cell *cell, const struct cell_step *s)
     }
     cell_accumulate(cell, &cell->recurrent, s->rows, s->h_prev, s->z);
     for (size_t r = 0; r < s->rows; r++)
-        combine(cell, s->z + r * columns, s->c + r * stride, s->h + r * stride, s->scratch);
+        combine_gates(cell, s->z + r * columns, s->c + r * stride, s->h + r * stride, s->scratch);
 }
 
 const struct cell_class cell_lstm = {

@@ -33,7 +33,7 @@ static enum rnn_status peephole_init(struct rnn_cell *cell, const struct rnn_cel
     return own->weights ? RNN_OK : RNN_ENOMEM;
 }
 
-static void combine(const struct rnn_cell *cell, const float *z, float *c, float *h, float *gates)
+static void combine_with_peepholes(const struct rnn_cell *cell, const float *z, float *c, float *h, float *gates)
 {
     const struct peephole *own = cell->own;
     size_t units = cell->units;
@@ -63,7 +63,7 @@ static void peephole_step(const struct rnn_cell *cell, const struct cell_step *s
     size_t stride = cell->padded_units, columns = packed_columns(&cell->kernel);
     cell_accumulate(cell, &cell->recurrent, s->rows, s->h_prev, s->z);
     for (size_t r = 0; r < s->rows; r++)
-        combine(cell, s->z + r * columns, s->c + r * stride, s->h + r * stride, s->scratch);
+        combine_with_peepholes(cell, s->z + r * columns, s->c + r * stride, s->h + r * stride, s->scratch);
 }
 
 static void peephole_close(void *own)

@@ -5,14 +5,14 @@
 #include <string.h>
 
 /* Step s in the order of processing is timestep … of the request. */
-static size_t timestep(const struct rnn_recurrence *recurrence, const struct rnn_row *row, size_t s)
+static size_t timestep_of_step(const struct rnn_recurrence *recurrence, const struct rnn_row *row, size_t s)
 {
     return recurrence->go_backwards ? row->timesteps - 1 - s : s;
 }
 
-static bool counts(const struct rnn_recurrence *recurrence, const struct rnn_row *row, size_t s)
+static bool counts_timestep(const struct rnn_recurrence *recurrence, const struct rnn_row *row, size_t s)
 {
-    return !row->mask || row->mask[timestep(recurrence, row, s) * row->mask_stride];
+    return !row->mask || row->mask[timestep_of_step(recurrence, row, s) * row->mask_stride];
 }
 
 /* Write what masked steps give, up to step end of the row. */
@@ -38,11 +38,11 @@ static void write_output(const struct rnn_recurrence *recurrence, struct rnn_row
 }
 
 /* Keras zeroes the last output too where the last processed step is masked and zero_output_for_mask is set. */
-static void finish(const struct rnn_recurrence *recurrence, struct rnn_row *row)
+static void finish_row(const struct rnn_recurrence *recurrence, struct rnn_row *row)
 {
     write_masked(recurrence, row, row->timesteps);
     if (!row->sequences && recurrence->zero_output_for_mask && row->timesteps &&
-        !counts(recurrence, row, row->timesteps - 1))
+        !counts_timestep(recurrence, row, row->timesteps - 1))
         memset(row->outputs, 0, recurrence->stack.output_size * sizeof(float));
 }
 
@@ -60,7 +60,7 @@ static void write_beginning(const struct rnn_recurrence *recurrence, struct rnn_
     const struct rnn_stack *stack = &recurrence->stack;
     size_t first = 0;
     row->last_output = row->stepped ? row->states + stack->state_offsets[stack->n_cells - 1] : NULL;
-    while (first < row->timesteps && !counts(recurrence, row, first))
+    while (first < row->timesteps && !counts_timestep(recurrence, row, first))
         first++;
     write_masked(recurrence, row, first);
     if (!row->sequences && row->stepped)
@@ -76,7 +76,7 @@ void rnn_recurrence_begin(const struct rnn_recurrence *recurrence, struct rnn_ro
         struct rnn_row *row = &rows[i];
         row->done = row->written = row->left = 0;
         for (size_t s = 0; s < row->timesteps; s++)
-            row->left += counts(recurrence, row, s);
+            row->left += counts_timestep(recurrence, row, s);
         row->taken = row->left;
         write_beginning(recurrence, row);
         order[i] = row;
@@ -106,8 +106,8 @@ bool rnn_recurrence_scratch(const struct rnn_recurrence *recurrence, size_t rows
 
 /* Copy the inputs of up to `steps` timesteps that count, step by step and row by row; positions [row-steps] keeps
    which step of its row each was. Returns the number of steps. */
-static size_t gather(const struct rnn_recurrence *recurrence, struct rnn_row **order, size_t n, size_t steps,
-                     size_t *active, float *x, size_t *positions)
+static size_t gather_inputs(const struct rnn_recurrence *recurrence, struct rnn_row **order, size_t n, size_t steps,
+                            size_t *active, float *x, size_t *positions)
 {
     size_t features = recurrence->stack.input_size, taken = 0, t = 0;
     for (; t < steps && n && order[0]->left; t++) {
@@ -116,10 +116,10 @@ static size_t gather(const struct rnn_recurrence *recurrence, struct rnn_row **o
         active[t] = n;
         for (size_t r = 0; r < n; r++, taken++) {
             struct rnn_row *row = order[r];
-            while (!counts(recurrence, row, row->done))
+            while (!counts_timestep(recurrence, row, row->done))
                 row->done++;
             positions[taken] = row->done;
-            memcpy(x + taken * features, row->inputs + timestep(recurrence, row, row->done) * row->input_stride,
+            memcpy(x + taken * features, row->inputs + timestep_of_step(recurrence, row, row->done) * row->input_stride,
                    features * sizeof *x);
             row->done++;
             row->left--;
@@ -128,8 +128,8 @@ static size_t gather(const struct rnn_recurrence *recurrence, struct rnn_row **o
     return t;
 }
 
-static size_t advance(const struct rnn_recurrence *recurrence, struct rnn_row **order, size_t n, size_t max_steps,
-                      struct arena *arena, struct team *team)
+static size_t advance_chunk(const struct rnn_recurrence *recurrence, struct rnn_row **order, size_t n, size_t max_steps,
+                            struct arena *arena, struct team *team)
 {
     size_t row_steps = max_steps * n, stride = 0;
     arena_reset(arena);
@@ -137,7 +137,7 @@ static size_t advance(const struct rnn_recurrence *recurrence, struct rnn_row **
     size_t *positions = arena_alloc(arena, row_steps, sizeof *positions);
     float **states = arena_alloc(arena, n, sizeof *states);
     float *x = arena_alloc(arena, row_steps * recurrence->stack.input_size, sizeof *x);
-    size_t steps = gather(recurrence, order, n, max_steps, active, x, positions);
+    size_t steps = gather_inputs(recurrence, order, n, max_steps, active, x, positions);
     if (steps) {
         for (size_t r = 0; r < active[0]; r++)
             states[r] = order[r]->states;
@@ -147,7 +147,7 @@ static size_t advance(const struct rnn_recurrence *recurrence, struct rnn_row **
                 write_output(recurrence, order[r], *positions, out);
     }
     while (n && !order[n - 1]->left) {
-        finish(recurrence, order[n - 1]);
+        finish_row(recurrence, order[n - 1]);
         n--;
     }
     return n;
@@ -156,7 +156,7 @@ static size_t advance(const struct rnn_recurrence *recurrence, struct rnn_row **
 size_t rnn_recurrence_advance(const struct rnn_recurrence *recurrence, struct rnn_row **order, size_t n,
                               struct arena *arena, struct team *team)
 {
-    return advance(recurrence, order, n, rnn_stack_chunk(n ? n : 1), arena, team);
+    return advance_chunk(recurrence, order, n, rnn_stack_chunk(n ? n : 1), arena, team);
 }
 
 /* ---- whole runs ---- */
@@ -172,7 +172,7 @@ struct rows_job {
     atomic_bool stopped;
 };
 
-static bool stops(struct rows_job *job, size_t member)
+static bool job_stops(struct rows_job *job, size_t member)
 {
     if (member == 0 && job->stop && job->stop(job->stop_context))
         atomic_store(&job->stopped, true);
@@ -196,8 +196,8 @@ static void run_rows(void *argument, struct team_member *me)
     for (size_t i = 0; i < mine; i++)
         order[i] = job->order[me->index + i * me->members];
     struct arena rest = {.base = arena.base + arena.used, .size = arena.size - arena.used};
-    for (size_t left = mine; left && !stops(job, me->index);)
-        left = advance(job->recurrence, order, left, job->max_steps, &rest, NULL);
+    for (size_t left = mine; left && !job_stops(job, me->index);)
+        left = advance_chunk(job->recurrence, order, left, job->max_steps, &rest, NULL);
 }
 
 bool rnn_recurrence_run(const struct rnn_recurrence *recurrence, struct rnn_row *rows, size_t n,
@@ -220,7 +220,7 @@ bool rnn_recurrence_run(const struct rnn_recurrence *recurrence, struct rnn_row 
         team_run(means->team, work, run_rows, &job);
         vec_denormals_restore(saved);
     } else {
-        for (size_t left = n; left && !stops(&job, 0);)
+        for (size_t left = n; left && !job_stops(&job, 0);)
             left = rnn_recurrence_advance(recurrence, means->order, left, means->arena, means->team);
     }
     return !job.stopped;

@@ -56,7 +56,7 @@ size_t rnn_stack_chunk(size_t rows)
 
 bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t row_steps, size_t *bytes)
 {
-    size_t floats = 0, part, wave = stack->n_cells ? wave_of(stack) : 1;
+    size_t floats = 0, size, wave = stack->n_cells ? wave_of(stack) : 1;
     const size_t sizes[][2] = {
         {row_steps, stack->max_columns},                     /* z */
         {row_steps, stack->max_units},                       /* outputs of this cell */
@@ -67,8 +67,8 @@ bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t row_st
         {wave > 1 ? wave * slice_rows(wave, rows, row_steps) : 0, stack->max_columns},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (!rnn_size_mul(sizes[i][0], sizes[i][1], &part) || !rnn_size_add(part, RNN_ALIGNMENT, &part) ||
-            !rnn_size_add(floats, part, &floats))
+        if (!rnn_size_mul(sizes[i][0], sizes[i][1], &size) || !rnn_size_add(size, RNN_ALIGNMENT, &size) ||
+            !rnn_size_add(floats, size, &floats))
             return false;
     return rnn_size_mul(floats, sizeof(float), bytes);
 }

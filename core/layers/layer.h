@@ -49,7 +49,7 @@ struct layer_tensor {
     const char *direction; /* "forward", "backward", or "" where the layer has one part */
 };
 
-/* One layer's turn over a group of rows. What rows take in lies one after the other, and so does what they give, but
+/* One pass of a layer over a group of rows. What rows take in lies one after the other, and so does what they give, but
    for a time_major layer, which is alone in its model. */
 struct layer_run {
     struct rnn_row *rows;

@@ -10,13 +10,13 @@
    do at a time, so they take turns. */
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 
-static void enter(void)
+static void enter_blas(void)
 {
     while (!openblas_get_parallel() && atomic_flag_test_and_set_explicit(&busy, memory_order_acquire))
         sched_yield();
 }
 
-static void leave(void)
+static void leave_blas(void)
 {
     atomic_flag_clear_explicit(&busy, memory_order_release);
 }
@@ -29,10 +29,10 @@ enum { TILE = 8, SLICE = 512 };
 static void multiply(size_t rows, size_t columns, size_t depth, const float *x, size_t x_stride, const float *w,
                      size_t w_stride, float *z, size_t z_stride)
 {
-    enter();
+    enter_blas();
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)columns, (int)depth, 1.0f, x, (int)x_stride,
                 w, (int)w_stride, 1.0f, z, (int)z_stride);
-    leave();
+    leave_blas();
 }
 
 /* The last rows < TILE, padded. */
@@ -84,8 +84,8 @@ static float vec_c_sum(size_t n, const float *x)
 }
 
 /* All units are one vector here, so a span has all panels or none. Weights of other formats have no BLAS. */
-static bool begin(const struct packed *w, struct vec_span span, size_t rows, const float *x, size_t x_stride,
-                  const float *from, size_t from_stride, float *z)
+static bool start_sums(const struct packed *w, struct vec_span span, size_t rows, const float *x, size_t x_stride,
+                       const float *from, size_t from_stride, float *z)
 {
     if (w->format != PACKED_FLOAT32) {
         vec_c.product(w, span, rows, x, x_stride, from, from_stride, z);
@@ -99,14 +99,14 @@ static bool begin(const struct packed *w, struct vec_span span, size_t rows, con
 static void product(const struct packed *w, struct vec_span span, size_t rows, const float *x, size_t x_stride,
                     const float *from, size_t from_stride, float *z)
 {
-    if (begin(w, span, rows, x, x_stride, from, from_stride, z))
+    if (start_sums(w, span, rows, x, x_stride, from, from_stride, z))
         accumulate(w, rows, x, x_stride, z);
 }
 
 static void product_rows(const struct packed *w, struct vec_span span, size_t rows, const float *x, size_t x_stride,
                          const float *from, size_t from_stride, float *z)
 {
-    if (begin(w, span, rows, x, x_stride, from, from_stride, z))
+    if (start_sums(w, span, rows, x, x_stride, from, from_stride, z))
         accumulate_rows(w, rows, x, x_stride, z);
 }
 

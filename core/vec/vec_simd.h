@@ -484,7 +484,7 @@ static float simd_sum(size_t n, const float *x)
 {
     vf sums[8] = {vf_set1(0.0f), vf_set1(0.0f), vf_set1(0.0f), vf_set1(0.0f),
                   vf_set1(0.0f), vf_set1(0.0f), vf_set1(0.0f), vf_set1(0.0f)};
-    float parts[vf_lanes], sum = 0;
+    float partial[vf_lanes], sum = 0;
     for (size_t i = 0; i < n; i += 8 * vf_lanes) {
         UNROLL
         for (size_t k = 0; k < 8; k++)
@@ -492,9 +492,9 @@ static float simd_sum(size_t n, const float *x)
     }
     for (size_t k = 1; k < 8; k++)
         sums[0] = vf_add(sums[0], sums[k]);
-    vf_store(parts, sums[0]);
+    vf_store(partial, sums[0]);
     for (size_t i = 0; i < vf_lanes; i++)
-        sum += parts[i];
+        sum += partial[i];
     return sum;
 }
 

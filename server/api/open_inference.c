@@ -230,7 +230,7 @@ static bool bind_state(struct prediction *p, const struct input *input)
             return fail_input(p, input, "wrong_value", "/name", "A sequence has its states; leave \"%.60s\" out.",
                               input->name);
         batch_bind_state(&p->batch, &tensor, input->data.values);
-        p->batch.in_parts = true;
+        p->batch.any_length = true;
         return true;
     }
     return fail_input(p, input, "unknown_input", "/name",
@@ -254,7 +254,7 @@ static bool bind(struct prediction *p)
             return fail_input(p, i, "duplicate_key", "/name", "There are two inputs named \"%.60s\".", i->name);
     p->batch =
         (struct batch){.model = p->request->model, .share = &p->request->memory, .sequences = chain->return_sequences};
-    p->batch.in_parts = *p->session.id || lengths;
+    p->batch.any_length = *p->session.id || lengths;
     const struct json_tensor none = {.present = false};
     snprintf(key, sizeof key, "inputs/%zu", inputs->index);
     if (!batch_bind_inputs(&p->batch, &inputs->data, key, &limits, &p->failure) ||

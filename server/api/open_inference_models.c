@@ -84,7 +84,7 @@ void answer_v2_model(struct request *request)
                                    "platform", "cellserve", "inputs", inputs, "outputs", outputs));
 }
 
-static json_t *part(uint64_t count, uint64_t ns)
+static json_t *statistic(uint64_t count, uint64_t ns)
 {
     return json_pack("{s:I, s:I}", "count", (json_int_t)count, "ns", (json_int_t)ns);
 }
@@ -92,18 +92,18 @@ static json_t *part(uint64_t count, uint64_t ns)
 static json_t *statistics(const struct services *services, const struct model *model)
 {
     const struct model_statistics s = metrics_model(services->metrics, model->name);
-    json_t *parts = json_object();
-    json_object_set_new(parts, "success", part(s.success, s.success_ns));
-    json_object_set_new(parts, "fail", part(s.fail, s.fail_ns));
-    json_object_set_new(parts, "queue", part(s.success, s.queue_ns));
-    json_object_set_new(parts, "compute_input", part(s.success, s.decode_ns));
-    json_object_set_new(parts, "compute_infer", part(s.success, s.compute_ns));
-    json_object_set_new(parts, "compute_output", part(s.success, s.encode_ns));
-    json_object_set_new(parts, "cache_hit", part(0, 0));
-    json_object_set_new(parts, "cache_miss", part(0, 0));
+    json_t *statistics = json_object();
+    json_object_set_new(statistics, "success", statistic(s.success, s.success_ns));
+    json_object_set_new(statistics, "fail", statistic(s.fail, s.fail_ns));
+    json_object_set_new(statistics, "queue", statistic(s.success, s.queue_ns));
+    json_object_set_new(statistics, "compute_input", statistic(s.success, s.decode_ns));
+    json_object_set_new(statistics, "compute_infer", statistic(s.success, s.compute_ns));
+    json_object_set_new(statistics, "compute_output", statistic(s.success, s.encode_ns));
+    json_object_set_new(statistics, "cache_hit", statistic(0, 0));
+    json_object_set_new(statistics, "cache_miss", statistic(0, 0));
     return json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:[]}", "name", model->name, "version", model->version,
                      "last_inference", (json_int_t)s.last_ms, "inference_count", (json_int_t)s.rows, "execution_count",
-                     (json_int_t)s.runs, "inference_stats", parts, "batch_stats");
+                     (json_int_t)s.runs, "inference_stats", statistics, "batch_stats");
 }
 
 /* One model, or all of them where the target names none. */

@@ -43,7 +43,7 @@ static void answer_all(struct task *list)
     }
 }
 
-static void *run(void *argument)
+static void *make_pages(void *argument)
 {
     struct pages *pages = argument;
     struct task *list;
@@ -65,7 +65,7 @@ bool pages_start(struct pages *pages)
     *pages = (struct pages){.last = &pages->first};
     pthread_mutex_init(&pages->lock, NULL);
     pthread_cond_init(&pages->asked, NULL);
-    pages->started = !pthread_create(&pages->thread, NULL, run, pages);
+    pages->started = !pthread_create(&pages->thread, NULL, make_pages, pages);
     return pages->started;
 }
 

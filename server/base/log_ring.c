@@ -119,7 +119,7 @@ static void count_lost(const char *lines, size_t bytes)
     pthread_mutex_unlock(&ring.lock);
 }
 
-static void *run(void *unused)
+static void *write_ring(void *unused)
 {
     char chunk[CHUNK_BYTES];
     size_t bytes;
@@ -143,7 +143,7 @@ void log_ring_start(size_t (*notice)(char *out, uint64_t dropped))
     ring.notice = notice;
     ring.running = true;
     ring.ending = false;
-    if (pthread_create(&thread, NULL, run, NULL))
+    if (pthread_create(&thread, NULL, write_ring, NULL))
         ring.running = false;
     else
         pthread_detach(thread); /* it may hang in a write for ever */

@@ -30,7 +30,7 @@ static void run_once(const struct runner *runner, struct trial *trial)
         team_close(&team);
 }
 
-static bool run(struct runner *runner)
+static bool time_runs(struct runner *runner)
 {
     struct trial trial;
     bool good = trial_open(&trial, &runner->model->chain, runner->batch, runner->timesteps, 0);
@@ -139,7 +139,7 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
                             .seconds = seconds,
                             .microseconds = malloc(MAX_SAMPLES * sizeof(double))};
     bool started = pool_start(&pool, threads - 1, false, 1, 0);
-    if (!runner.microseconds || !started || !run(&runner)) {
+    if (!runner.microseconds || !started || !time_runs(&runner)) {
         fprintf(stderr, "cellserve bench: no memory or threads for this batch\n");
         if (started)
             pool_stop(&pool);

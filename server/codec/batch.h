@@ -24,7 +24,7 @@ struct batch {
     struct rnn_row *rows;
     size_t n_rows, timesteps;  /* of all rows together */
     bool sequences;            /* of the last recurrent layer: outputs of every timestep */
-    bool in_parts;             /* sequences that go on from earlier requests, or that will: of any length */
+    bool any_length;           /* in a session, or with states: whole sequences need not have the model's one length */
     bool single;               /* :step: the inputs are [B][F], and so are the outputs */
     struct layer_shape output; /* what comes out; its timesteps differ from row to row: */
     size_t *steps;             /* [n_rows] of the outputs */

@@ -359,7 +359,7 @@ static bool check_length(const struct batch *batch, size_t b, struct failure *fa
 {
     size_t fixed = batch->model->fixed_timesteps, found = batch->rows[b].timesteps;
     char path[64];
-    if (!fixed || batch->in_parts || found == fixed)
+    if (!fixed || batch->any_length || found == fixed)
         return true;
     return failure_set(failure, 400, "wrong_shape", batch_row_path(batch, b, path, sizeof path),
                        "Expected %zu timesteps, the length that this model was made for, found %zu. A sequence goes in "

@@ -32,7 +32,7 @@ struct lingerers {
 };
 
 /* Under the lock. */
-static void end(struct lingerers *linger, size_t i)
+static void end_lingering(struct lingerers *linger, size_t i)
 {
     close(linger->fds[i]); /* which takes it out of the poller, since nobody else has it any more */
     linger->fds[i] = -1;
@@ -46,7 +46,7 @@ static bool discard(int fd)
     return n > 0;
 }
 
-static void *run(void *argument)
+static void *read_sockets(void *argument)
 {
     struct lingerers *linger = argument;
     for (;;) {
@@ -55,7 +55,7 @@ static void *run(void *argument)
         int64_t now = clock_ns();
         for (size_t i = 0; linger->count && i < MOST; i++)
             if (linger->fds[i] >= 0 && linger->until_ns[i] < now)
-                end(linger, i);
+                end_lingering(linger, i);
         bool some = linger->count > 0, stop = linger->stop;
         pthread_mutex_unlock(&linger->lock);
         if (stop)
@@ -70,7 +70,7 @@ static void *run(void *argument)
             }
             pthread_mutex_lock(&linger->lock);
             if (linger->fds[events[e].data.u32] >= 0 && !discard(linger->fds[events[e].data.u32]))
-                end(linger, events[e].data.u32);
+                end_lingering(linger, events[e].data.u32);
             pthread_mutex_unlock(&linger->lock);
         }
     }
@@ -102,7 +102,7 @@ struct lingerers *linger_start(size_t most)
     linger->poller = epoll_create1(EPOLL_CLOEXEC);
     linger->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (linger->poller >= 0 && linger->news >= 0 && !epoll_ctl(linger->poller, EPOLL_CTL_ADD, linger->news, &event) &&
-        !pthread_create(&linger->thread, NULL, run, linger))
+        !pthread_create(&linger->thread, NULL, read_sockets, linger))
         return linger;
     free_linger(linger);
     return NULL;
@@ -129,7 +129,7 @@ void linger_add(struct lingerers *linger, int fd)
         linger->until_ns[i] = clock_ns() + LAST_MS * (int64_t)NS_PER_MS;
         linger->count++;
         if (epoll_ctl(linger->poller, EPOLL_CTL_ADD, copy, &event))
-            end(linger, i);
+            end_lingering(linger, i);
         else if (linger->count == 1)
             wake(linger);
     }

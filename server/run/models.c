@@ -10,7 +10,7 @@
 
 /* Some timesteps: pages are touched, what cannot run is found before clients find it, and it is seen how long they take:
    the better of two runs, for the first one meets cold caches. False with a problem added. */
-static bool warm(struct model *model, size_t rows, struct place place, struct problems *problems)
+static bool try_model(struct model *model, size_t rows, struct place place, struct problems *problems)
 {
     enum { ROWS = 4, TIMESTEPS = 4 };
     size_t batch = rows < ROWS ? rows : ROWS;
@@ -38,8 +38,8 @@ static bool warm(struct model *model, size_t rows, struct place place, struct pr
 }
 
 /* A model with one user, or NULL with problems added. version: "" is the highest. */
-static struct model *load(const struct models *models, const struct model_entry *entry, const char *version,
-                          struct problems *problems)
+static struct model *load_model(const struct models *models, const struct model_entry *entry, const char *version,
+                                struct problems *problems)
 {
     struct place place = {entry->path, NULL};
     if (!entry->path)
@@ -77,7 +77,7 @@ bool models_load(struct models *models, struct problems *problems, size_t *scrat
         if (slot->entry->is_default)
             models->default_slot = models->n_slots;
         model_stamp(slot->entry, slot->stamp);
-        slot->current = load(models, slot->entry, "", problems);
+        slot->current = load_model(models, slot->entry, "", problems);
         good &= slot->current != NULL;
         if (slot->current && slot->current->scratch_bytes > *scratch_bytes)
             *scratch_bytes = slot->current->scratch_bytes;
@@ -97,7 +97,7 @@ bool models_reload(struct models *models, struct slot *slot, const char *version
 {
     char stamp[MODEL_STAMP_BYTES];
     model_stamp(slot->entry, stamp); /* before: what changes while it is loaded is seen again */
-    struct model *fresh = load(models, slot->entry, version, problems), *old = NULL;
+    struct model *fresh = load_model(models, slot->entry, version, problems), *old = NULL;
     pthread_mutex_lock(&models->lock);
     memcpy(slot->stamp, stamp, sizeof stamp);
     if (fresh) {

@@ -21,7 +21,7 @@ static const int64_t most_alone_ns = 30000000000;
 /* Under the lock. */
 static bool any_waits(const struct pool *pool)
 {
-    return pool->lines[POOL_QUEUE].n || pool->lines[POOL_TURNS].n;
+    return pool->lines[POOL_QUEUE].n || pool->lines[POOL_SLICED].n;
 }
 
 /* Under the lock: the first that may be taken now by a worker that has others, or NULL. */
@@ -45,7 +45,7 @@ static struct task *first_task(struct pool *pool, enum pool_line which, int64_t 
 }
 
 /* Under the lock, which is given back meanwhile. */
-static void help(struct pool *pool)
+static void help_team(struct pool *pool)
 {
     struct team *team = pool->invitation;
     size_t seat = team_enter(team);
@@ -58,7 +58,7 @@ static void help(struct pool *pool)
 }
 
 /* The same, for a while. */
-static void watch(struct pool *pool)
+static void watch_news(struct pool *pool)
 {
     size_t news = atomic_load(&pool->news);
     int64_t end = clock_ns() + WATCH_NS;
@@ -73,17 +73,17 @@ static void watch(struct pool *pool)
     pthread_mutex_lock(&pool->lock);
 }
 
-static struct task *take(struct pool *pool)
+static struct task *wait_for_task(struct pool *pool)
 {
     struct task *task = NULL;
     bool watched = true;
     pthread_mutex_lock(&pool->lock);
     while (!any_waits(pool) && !pool->closing) {
         if (pool->invitation) {
-            help(pool);
+            help_team(pool);
             watched = false;
         } else if (!watched) {
-            watch(pool);
+            watch_news(pool);
             watched = true;
         } else {
             pool->sleeping++;
@@ -92,7 +92,7 @@ static struct task *take(struct pool *pool)
         }
     }
     if (any_waits(pool))
-        task = first_task(pool, pool->lines[POOL_QUEUE].n ? POOL_QUEUE : POOL_TURNS, INT64_MAX);
+        task = first_task(pool, pool->lines[POOL_QUEUE].n ? POOL_QUEUE : POOL_SLICED, INT64_MAX);
     pthread_mutex_unlock(&pool->lock);
     return task;
 }
@@ -148,34 +148,35 @@ static void withdraw(struct team_host *host, struct team *team)
 }
 
 /* Longer and longer, so that the system finds this processor idle and moves the thread here that is waited for. */
-static void relax(struct team_host *host, size_t times)
+static void relax_invitations(struct team_host *host, size_t times)
 {
     (void)host;
     long nap = times < 16 ? RELAX_NS * (long)times : MOST_RELAX_NS;
     nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
 }
 
-static void *work(void *argument)
+static void *work_on_tasks(void *argument)
 {
     struct worker *worker = argument;
     struct pool *pool = worker->pool;
     struct task *task;
     cpus_compute();
-    while ((task = take(pool)))
+    while ((task = wait_for_task(pool)))
         task->run(task, worker);
     return NULL;
 }
 
-static void *work_pinned(void *argument)
+static void *work_on_tasks_pinned(void *argument)
 {
     struct worker *worker = argument;
     cpus_bind(worker->index);
-    return work(worker);
+    return work_on_tasks(worker);
 }
 
 bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, size_t scratch_bytes)
 {
-    *pool = (struct pool){.max_queued = max_queued, .host = {.invite = invite, .withdraw = withdraw, .relax = relax}};
+    *pool = (struct pool){.max_queued = max_queued,
+                          .host = {.invite = invite, .withdraw = withdraw, .relax = relax_invitations}};
     for (size_t i = 0; i < POOL_LINES; i++)
         pool->lines[i].last = &pool->lines[i].first;
     pthread_mutex_init(&pool->lock, NULL);
@@ -191,7 +192,7 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
         worker->index = i;
         if (!arena_reserve(&worker->arena, scratch_bytes))
             break;
-        if (pthread_create(&worker->thread, NULL, pin ? work_pinned : work, worker)) {
+        if (pthread_create(&worker->thread, NULL, pin ? work_on_tasks_pinned : work_on_tasks, worker)) {
             arena_close(&worker->arena);
             break;
         }
@@ -204,7 +205,7 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
 }
 
 /* Under the lock. */
-static void add(struct pool *pool, struct task *task, enum pool_line which)
+static void append_task(struct pool *pool, struct task *task, enum pool_line which)
 {
     struct task_line *line = &pool->lines[which];
     task->next = NULL;
@@ -221,7 +222,7 @@ bool pool_try_add(struct pool *pool, struct task *task)
     pthread_mutex_lock(&pool->lock);
     bool room = pool->lines[POOL_QUEUE].n < pool->max_queued && !pool->closing;
     if (room)
-        add(pool, task, POOL_QUEUE);
+        append_task(pool, task, POOL_QUEUE);
     pthread_mutex_unlock(&pool->lock);
     return room;
 }
@@ -229,7 +230,7 @@ bool pool_try_add(struct pool *pool, struct task *task)
 void pool_add_again(struct pool *pool, struct task *task, enum pool_line line)
 {
     pthread_mutex_lock(&pool->lock);
-    add(pool, task, line);
+    append_task(pool, task, line);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -274,7 +275,7 @@ void pool_done(struct pool *pool)
 }
 
 /* Under the lock: take those past their deadline out of a line. */
-static void expire_line(struct task_line *line, int64_t now_ns, bool all, struct task **expired)
+static void expire_tasks(struct task_line *line, int64_t now_ns, bool all, struct task **expired)
 {
     struct task **at = &line->first, *task;
     while ((task = *at)) {
@@ -295,7 +296,7 @@ void pool_expire(struct pool *pool, int64_t now_ns, bool all)
     struct task *expired = NULL, *task;
     pthread_mutex_lock(&pool->lock);
     for (size_t i = 0; i < POOL_LINES; i++)
-        expire_line(&pool->lines[i], now_ns, all, &expired);
+        expire_tasks(&pool->lines[i], now_ns, all, &expired);
     atomic_store(&pool->host.recall, any_waits(pool));
     pthread_mutex_unlock(&pool->lock);
     while ((task = expired)) {

@@ -1,5 +1,5 @@
 /* A bounded queue of tasks and the workers that run them; knows nothing of HTTP. Workers without a task help those that
-   have a large one. Long tasks that take turns have a line of their own, so that they are in nobody's way. */
+   have a large one. Long tasks run in slices and have a line of their own, so that no other task waits for them. */
 #ifndef SERVER_RUN_POOL_H
 #define SERVER_RUN_POOL_H
 
@@ -31,7 +31,7 @@ struct task {
 };
 
 /* Idle workers take from the first line that has a task; those that run tasks say from which they take more. */
-enum pool_line { POOL_QUEUE, POOL_TURNS, POOL_LINES };
+enum pool_line { POOL_QUEUE, POOL_SLICED, POOL_LINES };
 
 struct task_line {
     struct task *first, **last;
@@ -42,9 +42,9 @@ struct pool {
     pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
     pthread_cond_t waiting;
     struct task_line lines[POOL_LINES];
-    size_t max_queued, running; /* POOL_TURNS is not bounded here */
+    size_t max_queued, running; /* POOL_SLICED is not bounded here */
     bool closing;
-    struct team *invitation; /* a run that has seats for idle workers */
+    struct team *invitation; /* a team that has seats for idle workers */
     int64_t invited_ns;      /* when somebody last wanted help */
     int64_t alone_until_ns;  /* helpers were slowed down by a neighbour: nobody is invited before */
     int64_t alone_ns;        /* how long that was set to last; four times as long the next time */

@@ -72,7 +72,7 @@ bool prediction_bind(struct prediction *p, const char *inputs, const char *state
     p->batch = (struct batch){.model = p->request->model,
                               .share = &p->request->memory,
                               .single = single,
-                              .in_parts = single || *p->session.id || p->states.present || p->rollout.steps >= 0,
+                              .any_length = single || *p->session.id || p->states.present || p->rollout.steps >= 0,
                               .sequences = sequences,
                               .fleeting = p->request->stream && p->session.step < 0};
     return session_check(&p->session, p->request->model, p->states.present) &&

@@ -61,7 +61,7 @@ static bool is_gone(const struct slot *slot)
 }
 
 /* The highest version; where that fails and the one that serves has been removed, the next lower one that can be loaded. */
-static void load(struct reload *reload, struct slot *slot)
+static void load_slot(struct reload *reload, struct slot *slot)
 {
     char version[MODEL_VERSION_BYTES] = "";
     if (load_version(reload, slot, "") || !is_gone(slot) || !model_version_below(slot->entry->path, "", version))
@@ -71,7 +71,7 @@ static void load(struct reload *reload, struct slot *slot)
 }
 
 /* New files, changed ones, none any more, or files that are nothing to read: each is tried once, which says what it is. */
-static void look(struct reload *reload)
+static void look_at_files(struct reload *reload)
 {
     for (size_t i = 0; i < reload->models->n_slots; i++) {
         struct slot *slot = &reload->models->slots[i];
@@ -86,7 +86,7 @@ static void look(struct reload *reload)
         seen->given_up &= gone;
         if (!settled || (!strcmp(stamp, slot->stamp) && (!gone || seen->given_up)))
             continue;
-        load(reload, slot);
+        load_slot(reload, slot);
         seen->given_up = is_gone(slot);
     }
 }
@@ -99,7 +99,7 @@ static void give_memory_back(struct reload *reload)
 }
 
 /* Wait to be asked, or for the next look. */
-static void wait(struct reload *reload)
+static void wait_for_order(struct reload *reload)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
@@ -109,7 +109,7 @@ static void wait(struct reload *reload)
             return;
 }
 
-static void *run(void *argument)
+static void *load_when_asked(void *argument)
 {
     struct reload *reload = argument;
     pthread_mutex_lock(&reload->lock);
@@ -118,11 +118,11 @@ static void *run(void *argument)
         reload->all = false;
         pthread_mutex_unlock(&reload->lock);
         for (size_t i = 0; all && i < reload->models->n_slots; i++)
-            load(reload, &reload->models->slots[i]);
-        look(reload);
+            load_slot(reload, &reload->models->slots[i]);
+        look_at_files(reload);
         give_memory_back(reload);
         pthread_mutex_lock(&reload->lock);
-        wait(reload);
+        wait_for_order(reload);
     }
     reload->ended = true;
     pthread_cond_broadcast(&reload->changed);
@@ -143,7 +143,7 @@ struct reload *reload_start(struct models *models)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&reload->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    if (reload->seen && !pthread_create(&reload->thread, NULL, run, reload))
+    if (reload->seen && !pthread_create(&reload->thread, NULL, load_when_asked, reload))
         return reload;
     free(reload->seen);
     free(reload);

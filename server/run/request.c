@@ -101,7 +101,7 @@ void answer_buffer(struct request *request, int status, const char *content_type
 
 /* Escape text into out as the content of a JSON string; cut before it would not fit. What is no UTF-8 (a name that was
    cut in the middle of a character) becomes '?'. */
-static void escape(const char *text, char *out, size_t size)
+static void escape_json(const char *text, char *out, size_t size)
 {
     size_t n = 0, length;
     for (; *text && n + 7 < size; text += length) {
@@ -125,8 +125,8 @@ static void escape(const char *text, char *out, size_t size)
 size_t request_write_error(struct request *request, const struct failure *failure)
 {
     char text[512], path[256];
-    escape(failure->text, text, sizeof text);
-    escape(failure->path, path, sizeof path);
+    escape_json(failure->text, text, sizeof text);
+    escape_json(failure->path, path, sizeof path);
     int n = snprintf(request->error, sizeof request->error, "{\"error\": \"%s\", \"code\": \"%s\"%s%s%s}\n", text,
                      failure->code, *path ? ", \"path\": \"" : "", path, *path ? "\"" : "");
     request->code = failure->code;

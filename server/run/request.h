@@ -18,7 +18,7 @@ struct shared_text;
 
 enum { REQUEST_ID_BYTES = 129, REQUEST_NAME_BYTES = 256 };
 
-/* Nanoseconds that each part took; the parts of Server-Timing and of the log line. */
+/* Nanoseconds that each stage took, as Server-Timing and the log line tell them. */
 struct request_timing {
     int64_t accepted, queued, started, queue, decode, compute, encode;
 };

@@ -106,7 +106,7 @@ void rollout_close(struct prediction *p)
 /* ---- sampling ---- */
 
 /* Let the root of a heap whose least is first sink to its place. */
-static void sink(float *heap, size_t n)
+static void sink_root(float *heap, size_t n)
 {
     for (size_t i = 0, child; (child = 2 * i + 1) < n; i = child) {
         if (child + 1 < n && heap[child + 1] < heap[child])
@@ -127,25 +127,25 @@ static float kth_largest(const float *values, size_t n, float *heap, size_t k)
     for (size_t i = 0; i < n; i++)
         if (values[i] > heap[0]) {
             heap[0] = values[i];
-            sink(heap, k);
+            sink_root(heap, k);
         }
     return heap[0];
 }
 
 /* In 0..1, of this seed, row and step alone: the same whoever is beside it. */
-static double uniform(uint64_t seed, size_t b, size_t i)
+static double uniform_of_step(uint64_t seed, size_t b, size_t i)
 {
     const uint64_t place[3] = {seed, b, i};
     return (double)(XXH3_64bits(place, sizeof place) >> 11) * 0x1p-53;
 }
 
-static double weight(double probability, double largest, double temperature)
+static double token_weight(double probability, double largest, double temperature)
 {
     return temperature == 1 ? probability : probability > 0 ? exp((log(probability) - log(largest)) / temperature) : 0;
 }
 
 /* A token from n probabilities; n when they are none. */
-static size_t sample(const struct rollout *rollout, size_t b, size_t step, const float *p, size_t n)
+static size_t sample_token(const struct rollout *rollout, size_t b, size_t step, const float *p, size_t n)
 {
     size_t best = 0;
     double total = 0;
@@ -162,11 +162,11 @@ static size_t sample(const struct rollout *rollout, size_t b, size_t step, const
     total = 0;
     for (size_t i = 0; i < n; i++)
         if (p[i] >= least)
-            total += weight((double)p[i], largest, rollout->temperature);
-    double until = uniform(rollout->random, b, step) * total;
+            total += token_weight((double)p[i], largest, rollout->temperature);
+    double until = uniform_of_step(rollout->random, b, step) * total;
     for (size_t i = 0; i < n; i++) {
         if (p[i] >= least)
-            sum += weight((double)p[i], largest, rollout->temperature);
+            sum += token_weight((double)p[i], largest, rollout->temperature);
         if (p[i] >= least && sum > until)
             return i;
     }
@@ -182,7 +182,7 @@ const float *rollout_take(struct prediction *p, size_t b, size_t i, const float 
         memcpy(next, output, width * sizeof *next);
         return next;
     }
-    size_t token = sample(&p->rollout, b, i, output, chain->output.width);
+    size_t token = sample_token(&p->rollout, b, i, output, chain->output.width);
     if (token == chain->output.width) {
         prediction_nonfinite(p, b);
         return NULL;

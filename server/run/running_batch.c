@@ -212,7 +212,7 @@ static size_t slot_steps(const struct row_slot *slot, size_t most)
     return left < most ? left : most;
 }
 
-/* The part of its sequence that a row has in this chunk. */
+/* The timesteps of its sequence that a row has in this chunk. */
 static void cut_sequence(struct row_slot *slot, struct rnn_row *row, size_t most)
 {
     const struct batch *batch = &slot->owner->batch;
@@ -250,12 +250,12 @@ static size_t cut_rows(struct running_batch *running)
             cut_rolling(slot, row);
         else
             cut_sequence(slot, row, most);
-        bool in_pieces = prediction_in_pieces(slot->owner), part = running->in_chunks && batch->output.sequence;
+        bool in_pieces = prediction_in_pieces(slot->owner), by_chunk = running->in_chunks && batch->output.sequence;
         if (in_pieces)
             slot->vectors = running->sequences ? slot->steps : 1;
         else
-            slot->vectors = part ? slot->steps : batch->steps[slot->b];
-        if (part && !in_pieces)
+            slot->vectors = by_chunk ? slot->steps : batch->steps[slot->b];
+        if (by_chunk && !in_pieces)
             row->outputs += (ptrdiff_t)progress->done * row->output_stride;
         copies += (chain->inputs_anywhere ? 0 : slot->steps * chain->input.width) +
                   (chain->outputs_anywhere && !in_pieces ? 0 : slot->vectors * chain->output.width);
@@ -278,7 +278,7 @@ static bool grow_block(struct running_batch *running, void **block, size_t *room
     return true;
 }
 
-static bool make_room(struct running_batch *running, const struct model_work *work, size_t copies)
+static bool grow_scratch(struct running_batch *running, const struct model_work *work, size_t copies)
 {
     size_t floats;
     void *block = running->floats;
@@ -299,7 +299,7 @@ static bool writes_in_place(const struct running_batch *running, const struct ro
 
 /* Rows' inputs one after the other, and room for their outputs, where the model wants it so or where they are taken as they
    come. Returns where the outputs begin. */
-static float *copy_in(struct running_batch *running, float *at)
+static float *copy_inputs(struct running_batch *running, float *at)
 {
     const struct rnn_model *chain = &running->model->chain;
     for (size_t i = 0; !chain->inputs_anywhere && i < running->n; i++) {
@@ -358,7 +358,7 @@ static void take_pieces(const struct running_batch *running, struct row_slot *sl
 }
 
 /* From at, where the outputs begin, to where the requests want them. */
-static void copy_out(struct running_batch *running, const float *at)
+static void copy_outputs(struct running_batch *running, const float *at)
 {
     for (size_t i = 0; i < running->n; i++) {
         struct row_slot *slot = &running->slots[i];
@@ -366,12 +366,12 @@ static void copy_out(struct running_batch *running, const float *at)
         if (writes_in_place(running, slot))
             continue;
         size_t floats = slot->vectors * running->model->chain.output.width;
-        bool part = running->in_chunks && batch->output.sequence;
+        bool by_chunk = running->in_chunks && batch->output.sequence;
         if (prediction_in_pieces(slot->owner))
             take_pieces(running, slot, at);
         else
-            memcpy(batch->rows[slot->b].outputs + (part ? batch->progress[slot->b].done * batch->output.width : 0), at,
-                   floats * sizeof *at);
+            memcpy(batch->rows[slot->b].outputs + (by_chunk ? batch->progress[slot->b].done * batch->output.width : 0),
+                   at, floats * sizeof *at);
         at += floats;
     }
 }
@@ -396,12 +396,12 @@ static bool run_chunk(struct running_batch *running, struct worker *worker, cons
                                   .team = helpers,
                                   .stop = running->in_chunks ? NULL : all_are_stopped,
                                   .stop_context = running};
-    const float *outputs = copy_in(running, copies);
+    const float *outputs = copy_inputs(running, copies);
     bool whole = rnn_model_run(chain, &run, running->rows, running->n);
     if (helpers)
         team_close(helpers);
     if (whole)
-        copy_out(running, outputs);
+        copy_outputs(running, outputs);
     return whole;
 }
 
@@ -451,7 +451,7 @@ struct prediction *running_batch_advance(struct running_batch *running, struct w
     /* the model may have been loaded after the worker was started */
     if (!arena_reserve(&worker->arena, running->model->scratch_bytes) ||
         !rnn_model_work(&running->model->chain, running->rows, running->n, running->sequences, &work) ||
-        !make_room(running, &work, copies))
+        !grow_scratch(running, &work, copies))
         fail_all(running);
     else if (run_chunk(running, worker, &work))
         count_progress(running, clock_ns() - began);

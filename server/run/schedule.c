@@ -1,7 +1,7 @@
 /* A worker's loop while it has requests: between chunks of timesteps the worker takes more of those that wait, so that their
    rows join; several models have their chunks in turn. Streams, which may be endless, are held apart from the others, run
-   in running batches of their own, and take turns: with each other where they are many, and with the others, which have
-   half of the time at least. */
+   in running batches of their own, and share the time: with each other where they are many, and with the others, which
+   have half of the time at least. */
 #include "schedule.h"
 
 #include "config/settings.h"
@@ -18,7 +18,7 @@
 /* Requests that a worker holds at a time, at least: enough for full batches of single rows. */
 enum { LEAST_HELD = 64 };
 
-/* What there is twice is of the lines: streams belong to POOL_TURNS, all others to POOL_QUEUE. */
+/* What there is twice is of the lines: streams belong to POOL_SLICED, all others to POOL_QUEUE. */
 struct schedule {
     struct worker *worker;
     const struct services *services;
@@ -29,15 +29,15 @@ struct schedule {
     struct time_share share;
 };
 
-static enum pool_line line_of(const struct prediction *p)
+static enum pool_line line_of_prediction(const struct prediction *p)
 {
-    return p->request->stream ? POOL_TURNS : POOL_QUEUE;
+    return p->request->stream ? POOL_SLICED : POOL_QUEUE;
 }
 
 /* The running batch that accepts p, a new one if need be. */
 static struct running_batch *find_running_batch(struct schedule *s, const struct prediction *p)
 {
-    struct running_batch **at = &s->batches[line_of(p)];
+    struct running_batch **at = &s->batches[line_of_prediction(p)];
     while (*at && !running_batch_accepts(*at, p))
         at = &(*at)->next;
     if (!*at && (*at = running_batch_open(p, (size_t)s->settings->max_batch_rows)))
@@ -45,9 +45,9 @@ static struct running_batch *find_running_batch(struct schedule *s, const struct
     return *at;
 }
 
-static void finish(struct schedule *s, struct prediction *p)
+static void finish_prediction(struct schedule *s, struct prediction *p)
 {
-    s->held[line_of(p)]--;
+    s->held[line_of_prediction(p)]--;
     prediction_end(p);
 }
 
@@ -58,10 +58,10 @@ static void put_aside(struct schedule *s, enum pool_line line)
     pool_done(s->worker->pool);
 }
 
-/* Others have their turn before it. */
+/* Put p behind the tasks that wait. */
 static void give_way(struct schedule *s, struct prediction *p)
 {
-    enum pool_line line = line_of(p);
+    enum pool_line line = line_of_prediction(p);
     p->behind = true;
     put_aside(s, line);
     pool_add_again(s->worker->pool, &p->request->task, line);
@@ -69,7 +69,7 @@ static void give_way(struct schedule *s, struct prediction *p)
 
 static void join_running_batch(struct schedule *s, struct prediction *p)
 {
-    if (s->held[line_of(p)] > s->most_held) { /* a stream, which nobody knew before it was decoded */
+    if (s->held[line_of_prediction(p)] > s->most_held) { /* a stream, which nobody knew before it was decoded */
         give_way(s, p);
         return;
     }
@@ -79,21 +79,21 @@ static void join_running_batch(struct schedule *s, struct prediction *p)
         running_batch_add(running, p);
     } else {
         failure_overloaded(&p->failure);
-        finish(s, p);
+        finish_prediction(s, p);
     }
 }
 
 /* Put a prediction where it belongs now: into a running batch, aside while its session is busy, or to its end. */
-static void place(struct schedule *s, struct prediction *p)
+static void place_prediction(struct schedule *s, struct prediction *p)
 {
-    enum pool_line line = line_of(p);
+    enum pool_line line = line_of_prediction(p);
     enum session_verdict verdict = *p->session.id ? prediction_proceed(p) : SESSION_RUNS;
     if (verdict == SESSION_WAITS)
         put_aside(s, line);
     else if (verdict == SESSION_RUNS)
         join_running_batch(s, p);
     else
-        finish(s, p);
+        finish_prediction(s, p);
 }
 
 static void take_up(struct schedule *s, struct request *request)
@@ -106,16 +106,16 @@ static void take_up(struct schedule *s, struct request *request)
         p = prediction_begin(request, s->worker);
     if (!p)
         return;
-    s->held[line_of(p)]++;
+    s->held[line_of_prediction(p)]++;
     if (again && p->behind)
         join_running_batch(s, p); /* its rows go on where they were */
     else
-        place(s, p);
+        place_prediction(s, p);
 }
 
 static bool has_rows(const struct schedule *s)
 {
-    return s->batches[POOL_QUEUE] || s->batches[POOL_TURNS];
+    return s->batches[POOL_QUEUE] || s->batches[POOL_SLICED];
 }
 
 /* More of the requests that wait. */
@@ -158,7 +158,7 @@ static void wait_for_rows(struct schedule *s)
             return;
         until = running->starts_ns < until ? running->starts_ns : until;
     }
-    if (s->batches[POOL_QUEUE] && !s->batches[POOL_TURNS])
+    if (s->batches[POOL_QUEUE] && !s->batches[POOL_SLICED])
         pool_wait(s->worker->pool, until);
 }
 
@@ -169,20 +169,21 @@ static void go_on_with(struct schedule *s, struct prediction *p)
         p->admitted = 0;
         p->behind = true;
         if (stream_waits(p->request->stream))
-            put_aside(s, POOL_TURNS);
+            put_aside(s, POOL_SLICED);
         else
             join_running_batch(s, p);
     } else if (!p->failure.status && *p->session.id) {
         p->behind = false;
-        place(s, p);
+        place_prediction(s, p);
     } else {
-        finish(s, p);
+        finish_prediction(s, p);
     }
 }
 
 /* Go on with the predictions that were removed from the running batch at *at, which is closed when it has no others.
    Returns where the next batch is. */
-static struct running_batch **settle(struct schedule *s, struct running_batch **at, struct prediction *removed)
+static struct running_batch **go_on_with_removed(struct schedule *s, struct running_batch **at,
+                                                 struct prediction *removed)
 {
     struct running_batch *running = *at;
     if (running->first) {
@@ -203,7 +204,7 @@ static void remove_stopped(struct schedule *s)
 {
     for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++)
         for (struct running_batch **at = &s->batches[line]; *at;)
-            at = settle(s, at, running_batch_remove_stopped(*at));
+            at = go_on_with_removed(s, at, running_batch_remove_stopped(*at));
 }
 
 /* Where the worker holds as many as it may and others wait in the pool, predictions that have run for a while go behind those. */
@@ -221,7 +222,7 @@ static void preempt_for_others(struct schedule *s)
 
 static struct running_batch **advance_one(struct schedule *s, struct running_batch **at)
 {
-    return settle(s, at, running_batch_advance(*at, s->worker, s->services->metrics));
+    return go_on_with_removed(s, at, running_batch_advance(*at, s->worker, s->services->metrics));
 }
 
 /* Put the first running batch behind the others; returns where it stands then. */
@@ -236,7 +237,7 @@ static struct running_batch **move_back(struct running_batch **first)
     return at;
 }
 
-/* A chunk of every running batch of the others, and of one of streams, if it is their turn. */
+/* A chunk of every running batch of the others, and of one of streams, if their share of the time allows it. */
 static void advance_all(struct schedule *s)
 {
     bool others = false, patient = s->settings->max_queue_delay_us && takes_more(s);
@@ -246,12 +247,12 @@ static void advance_all(struct schedule *s)
         others |= !idle;
         at = idle ? &(*at)->next : advance_one(s, at);
     }
-    if (!s->batches[POOL_TURNS])
+    if (!s->batches[POOL_SLICED])
         return;
     int64_t now = clock_ns();
-    if (!time_share_turn(&s->share, others ? now - began : 0))
+    if (!time_share_allows_streams(&s->share, others ? now - began : 0))
         return;
-    advance_one(s, move_back(&s->batches[POOL_TURNS]));
+    advance_one(s, move_back(&s->batches[POOL_SLICED]));
     time_share_took(&s->share, clock_ns() - now);
 }
 

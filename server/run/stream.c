@@ -115,7 +115,7 @@ static bool writer_may_go(struct stream *stream, bool anyhow)
 
 static void queue_again(struct stream *stream)
 {
-    pool_add_again(stream->request->services->pool, &stream->request->task, POOL_TURNS);
+    pool_add_again(stream->request->services->pool, &stream->request->task, POOL_SLICED);
 }
 
 void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all)

@@ -5,18 +5,18 @@
    is a long chunk of streams. */
 enum { MOST_NS = 20000000 };
 
-static int64_t within(int64_t ns)
+static int64_t within_bounds(int64_t ns)
 {
     return ns > MOST_NS ? MOST_NS : ns < -MOST_NS ? -MOST_NS : ns;
 }
 
-bool time_share_turn(struct time_share *share, int64_t others_ns)
+bool time_share_allows_streams(struct time_share *share, int64_t others_ns)
 {
-    share->credit_ns = others_ns ? within(share->credit_ns + others_ns) : 1;
+    share->credit_ns = others_ns ? within_bounds(share->credit_ns + others_ns) : 1;
     return share->credit_ns > 0;
 }
 
 void time_share_took(struct time_share *share, int64_t streams_ns)
 {
-    share->credit_ns = within(share->credit_ns - streams_ns);
+    share->credit_ns = within_bounds(share->credit_ns - streams_ns);
 }

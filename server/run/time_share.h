@@ -10,10 +10,10 @@ struct time_share {
     int64_t credit_ns; /* time that the others have had more than streams, within bounds */
 };
 
-/* The others have run for others_ns (0: there were none). True: streams have their turn now. */
-bool time_share_turn(struct time_share *share, int64_t others_ns);
+/* The others have run for others_ns (0: there were none). True: streams may run now. */
+bool time_share_allows_streams(struct time_share *share, int64_t others_ns);
 
-/* And have run. */
+/* Streams have run for streams_ns. */
 void time_share_took(struct time_share *share, int64_t streams_ns);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void fill(float *inputs, size_t n, const struct rnn_model *chain)
+static void fill_inputs(float *inputs, size_t n, const struct rnn_model *chain)
 {
     size_t vocabulary = rnn_model_vocabulary(chain);
     unsigned state = 1;
@@ -34,7 +34,7 @@ bool trial_open(struct trial *t, const struct rnn_model *chain, size_t batch, si
     if (!t->inputs || !t->states || !t->outputs || !t->fresh || !t->rows || !t->run.order ||
         !rnn_model_scratch(chain, batch > rows ? batch : rows, &scratch) || !arena_reserve(&t->arena, scratch))
         return false;
-    fill(t->inputs, n_inputs, chain);
+    fill_inputs(t->inputs, n_inputs, chain);
     for (size_t r = 0; r < batch; r++)
         t->fresh[r] = (struct rnn_row){.inputs = t->inputs + r * per_row,
                                        .timesteps = steps,

@@ -23,7 +23,7 @@ enum {
     KEPT_BYTES = 262144, /* of each buffer, between rounds */
 };
 
-static bool fail(struct redis_link *link, enum redis_trouble kind, const char *why)
+static bool link_fails(struct redis_link *link, enum redis_trouble kind, const char *why)
 {
     link->kind = kind;
     snprintf(link->error, sizeof link->error, "%s", why);
@@ -109,7 +109,7 @@ struct redis_link *redis_link_new(size_t most_bytes)
 bool redis_link_connect(struct redis_link *link, const char *address, int port, int connect_ms, int operation_ms)
 {
     link->fd = port ? connect_host(address, port, connect_ms) : connect_path(address, connect_ms);
-    return (link->fd >= 0 && set_up(link->fd, operation_ms)) || fail(link, TROUBLE_CONNECT, strerror(errno));
+    return (link->fd >= 0 && set_up(link->fd, operation_ms)) || link_fails(link, TROUBLE_CONNECT, strerror(errno));
 }
 
 void redis_link_close(struct redis_link *link)
@@ -126,24 +126,24 @@ void redis_link_close(struct redis_link *link)
 /* ---- sending ---- */
 
 /* Room for more bytes behind those in use. */
-static bool grow(struct redis_link *link, char **block, size_t used, size_t *room, size_t more)
+static bool grow_block(struct redis_link *link, char **block, size_t used, size_t *room, size_t more)
 {
     size_t needed, wanted = *room ? *room : 4096;
     if (!rnn_size_add(used, more, &needed) || needed > SIZE_MAX / 2)
-        return fail(link, TROUBLE_MEMORY, "out of memory");
+        return link_fails(link, TROUBLE_MEMORY, "out of memory");
     if (needed <= *room)
         return true;
     while (wanted < needed)
         wanted *= 2;
     char *grown = realloc(*block, wanted);
     if (!grown)
-        return fail(link, TROUBLE_MEMORY, "out of memory");
+        return link_fails(link, TROUBLE_MEMORY, "out of memory");
     *block = grown;
     *room = wanted;
     return true;
 }
 
-static void put(struct redis_link *link, const char *bytes, size_t n)
+static void put_bytes(struct redis_link *link, const char *bytes, size_t n)
 {
     memcpy(link->out + link->out_used, bytes, n);
     link->out_used += n;
@@ -153,7 +153,7 @@ static void put_head(struct redis_link *link, char kind, size_t n)
 {
     char head[HEAD_BYTES];
     int length = snprintf(head, sizeof head, "%c%zu\r\n", kind, n);
-    put(link, head, (size_t)length);
+    put_bytes(link, head, (size_t)length);
 }
 
 bool redis_link_append(struct redis_link *link, size_t n, const char *const *arguments, const size_t *bytes)
@@ -162,15 +162,15 @@ bool redis_link_append(struct redis_link *link, size_t n, const char *const *arg
     for (size_t i = 0; i < n; i++)
         if (!rnn_size_add(total, bytes ? bytes[i] : strlen(arguments[i]), &total) ||
             !rnn_size_add(total, HEAD_BYTES + 2, &total))
-            return fail(link, TROUBLE_MEMORY, "out of memory");
-    if (!grow(link, &link->out, link->out_used, &link->out_room, total))
+            return link_fails(link, TROUBLE_MEMORY, "out of memory");
+    if (!grow_block(link, &link->out, link->out_used, &link->out_room, total))
         return false;
     put_head(link, '*', n);
     for (size_t i = 0; i < n; i++) {
         size_t length = bytes ? bytes[i] : strlen(arguments[i]);
         put_head(link, '$', length);
-        put(link, arguments[i], length);
-        put(link, "\r\n", 2);
+        put_bytes(link, arguments[i], length);
+        put_bytes(link, "\r\n", 2);
     }
     return true;
 }
@@ -180,11 +180,11 @@ bool redis_link_send(struct redis_link *link, int64_t deadline_ns)
     for (size_t sent = 0; sent < link->out_used;) {
         ssize_t n = send(link->fd, link->out + sent, link->out_used - sent, MSG_NOSIGNAL);
         if (n < 0 && errno != EINTR)
-            return errno == EAGAIN ? fail(link, TROUBLE_TIMEOUT, "no answer in time")
-                                   : fail(link, TROUBLE_LOST, strerror(errno));
+            return errno == EAGAIN ? link_fails(link, TROUBLE_TIMEOUT, "no answer in time")
+                                   : link_fails(link, TROUBLE_LOST, strerror(errno));
         sent += n > 0 ? (size_t)n : 0;
         if (clock_ns() > deadline_ns)
-            return fail(link, TROUBLE_TIMEOUT, "no answer in time");
+            return link_fails(link, TROUBLE_TIMEOUT, "no answer in time");
     }
     link->out_used = 0;
     return true;
@@ -193,7 +193,7 @@ bool redis_link_send(struct redis_link *link, int64_t deadline_ns)
 /* ---- replies ---- */
 
 /* More bytes of the reply that begins at in_at. */
-static bool receive(struct redis_link *link, size_t wanted, int64_t deadline_ns)
+static bool receive_bytes(struct redis_link *link, size_t wanted, int64_t deadline_ns)
 {
     if (link->in_at) { /* replies that were taken are not kept */
         memmove(link->in, link->in + link->in_at, link->in_used - link->in_at);
@@ -201,8 +201,9 @@ static bool receive(struct redis_link *link, size_t wanted, int64_t deadline_ns)
         link->in_at = 0;
     }
     if (wanted > link->most_bytes)
-        return fail(link, TROUBLE_PROTOCOL, "an answer that is too large");
-    if (!grow(link, &link->in, link->in_used, &link->in_room, wanted > link->in_used ? wanted - link->in_used : 1))
+        return link_fails(link, TROUBLE_PROTOCOL, "an answer that is too large");
+    if (!grow_block(link, &link->in, link->in_used, &link->in_room,
+                    wanted > link->in_used ? wanted - link->in_used : 1))
         return false;
     for (;;) {
         ssize_t n =
@@ -212,11 +213,11 @@ static bool receive(struct redis_link *link, size_t wanted, int64_t deadline_ns)
             return true;
         }
         if (n == 0)
-            return fail(link, TROUBLE_LOST, "Server closed the connection");
+            return link_fails(link, TROUBLE_LOST, "Server closed the connection");
         if (n == -2 || errno == EAGAIN)
-            return fail(link, TROUBLE_TIMEOUT, "no answer in time");
+            return link_fails(link, TROUBLE_TIMEOUT, "no answer in time");
         if (errno != EINTR)
-            return fail(link, TROUBLE_LOST, strerror(errno));
+            return link_fails(link, TROUBLE_LOST, strerror(errno));
     }
 }
 
@@ -230,12 +231,12 @@ static bool read_line(struct redis_link *link, size_t *length, int64_t deadline_
         if (end) {
             *length = (size_t)(end - start);
             return (*length > 1 && end[-1] == '\r' && (--*length, true)) ||
-                   fail(link, TROUBLE_PROTOCOL, "this is no Redis");
+                   link_fails(link, TROUBLE_PROTOCOL, "this is no Redis");
         }
         looked = there;
         if (there > LINE_BYTES)
-            return fail(link, TROUBLE_PROTOCOL, "this is no Redis");
-        if (!receive(link, there + 1, deadline_ns))
+            return link_fails(link, TROUBLE_PROTOCOL, "this is no Redis");
+        if (!receive_bytes(link, there + 1, deadline_ns))
             return false;
     }
 }
@@ -252,16 +253,16 @@ static bool read_string(struct redis_link *link, size_t length, struct redis_rep
     }
     for (size_t i = 1; i < length; i++) {
         if (line[i] < '0' || line[i] > '9' || n > link->most_bytes)
-            return fail(link, TROUBLE_PROTOCOL, "this is no Redis");
+            return link_fails(link, TROUBLE_PROTOCOL, "this is no Redis");
         n = 10 * n + (size_t)(line[i] - '0');
     }
     size_t whole = length + 2 + n + 2;
     while (link->in_used - link->in_at < whole)
-        if (!receive(link, whole, deadline_ns))
+        if (!receive_bytes(link, whole, deadline_ns))
             return false;
     const char *str = link->in + link->in_at + length + 2;
     if (memcmp(str + n, "\r\n", 2))
-        return fail(link, TROUBLE_PROTOCOL, "this is no Redis");
+        return link_fails(link, TROUBLE_PROTOCOL, "this is no Redis");
     *reply = (struct redis_reply){.type = REDIS_STRING, .str = str, .len = n};
     link->in_at += whole;
     return true;
@@ -290,7 +291,7 @@ bool redis_link_reply(struct redis_link *link, struct redis_reply *reply, int64_
 }
 
 /* A buffer that a large round has made large. */
-static void shrink(char **block, size_t *room)
+static void shrink_block(char **block, size_t *room)
 {
     if (*room <= KEPT_BYTES)
         return;
@@ -306,7 +307,7 @@ bool redis_link_idles(struct redis_link *link)
         (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
         return false;
     link->in_at = link->in_used = 0;
-    shrink(&link->in, &link->in_room);
-    shrink(&link->out, &link->out_room);
+    shrink_block(&link->in, &link->in_room);
+    shrink_block(&link->out, &link->out_room);
     return true;
 }

@@ -12,7 +12,7 @@ enum {
     OPERATION_MS = 100, /* without a byte */
 };
 
-static void drop(struct redis_primary *primary)
+static void drop_link(struct redis_primary *primary)
 {
     redis_link_close(primary->link);
     primary->link = NULL;
@@ -28,7 +28,7 @@ bool redis_primary_fail(struct redis_primary *primary, enum redis_trouble kind, 
     for (char *at = primary->words; *at; at++)
         if ((unsigned char)*at < 0x20 || (unsigned char)*at > 0x7e)
             *at = '?';
-    drop(primary);
+    drop_link(primary);
     return false;
 }
 
@@ -40,13 +40,13 @@ bool redis_primary_fail_link(struct redis_primary *primary)
 bool redis_primary_is_open(struct redis_primary *primary)
 {
     if (primary->link && !redis_link_idles(primary->link))
-        drop(primary);
+        drop_link(primary);
     return primary->link != NULL;
 }
 
 void redis_primary_close(struct redis_primary *primary)
 {
-    drop(primary);
+    drop_link(primary);
     resolve_abandon(primary->lookup);
     primary->lookup = NULL;
 }
@@ -54,8 +54,8 @@ void redis_primary_close(struct redis_primary *primary)
 /* ---- greeting ---- */
 
 /* One command whose reply has to be of a type, and as long (-1: of any length). It is copied to out, if any. */
-static bool ask(struct redis_primary *primary, size_t argc, const char *const *argv, enum redis_type type, long bytes,
-                char *out)
+static bool ask_primary(struct redis_primary *primary, size_t argc, const char *const *argv, enum redis_type type,
+                        long bytes, char *out)
 {
     int64_t deadline = clock_ns() + OPERATION_MS * (int64_t)NS_PER_MS;
     struct redis_link *link = primary->link;
@@ -74,18 +74,19 @@ static bool ask(struct redis_primary *primary, size_t argc, const char *const *a
 
 /* The script deletes a key that is not there: that is a write, which replicas and all those refuse that are not as they
    should be. */
-static bool greet(struct redis_primary *primary)
+static bool greet_primary(struct redis_primary *primary)
 {
     const struct redis_url *url = &primary->url;
     const char *with_user[] = {"AUTH", url->user, url->password}, *without[] = {"AUTH", url->password};
     const char *probe[] = {"EVALSHA", primary->sha, "1", primary->probe_key, "", "", "1", "0"};
-    if (*url->password && !(*url->user ? ask(primary, 3, with_user, REDIS_STATUS, -1, NULL)
-                                       : ask(primary, 2, without, REDIS_STATUS, -1, NULL)))
+    if (*url->password && !(*url->user ? ask_primary(primary, 3, with_user, REDIS_STATUS, -1, NULL)
+                                       : ask_primary(primary, 2, without, REDIS_STATUS, -1, NULL)))
         return false;
-    if (strcmp(url->db, "0") && !ask(primary, 2, (const char *[]){"SELECT", url->db}, REDIS_STATUS, -1, NULL))
+    if (strcmp(url->db, "0") && !ask_primary(primary, 2, (const char *[]){"SELECT", url->db}, REDIS_STATUS, -1, NULL))
         return false;
-    return ask(primary, 3, (const char *[]){"SCRIPT", "LOAD", primary->script}, REDIS_STRING, 40, primary->sha) &&
-           ask(primary, 8, probe, REDIS_STRING, -1, NULL);
+    return ask_primary(primary, 3, (const char *[]){"SCRIPT", "LOAD", primary->script}, REDIS_STRING, 40,
+                       primary->sha) &&
+           ask_primary(primary, 8, probe, REDIS_STRING, -1, NULL);
 }
 
 /* Port 0: the path of a socket. */
@@ -96,14 +97,14 @@ static bool open_at(struct redis_primary *primary, const char *address, int port
         return redis_primary_fail(primary, TROUBLE_MEMORY, "out of memory");
     if (!redis_link_connect(primary->link, address, port, CONNECT_MS, OPERATION_MS))
         return redis_primary_fail_link(primary);
-    return greet(primary);
+    return greet_primary(primary);
 }
 
 bool redis_primary_open(struct redis_primary *primary)
 {
     struct addresses addresses;
     const char *why;
-    drop(primary);
+    drop_link(primary);
     if (*primary->url.path)
         return open_at(primary, primary->url.path, 0);
     switch (resolve(&primary->lookup, primary->url.host, RESOLVE_MS, primary->ending, &addresses, &why)) {

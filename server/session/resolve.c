@@ -18,7 +18,7 @@ struct lookup {
 
 enum { POLL_MS = 5 };
 
-static void release(struct lookup *lookup)
+static void release_lookup(struct lookup *lookup)
 {
     if (atomic_fetch_sub(&lookup->users, 1) == 1)
         free(lookup);
@@ -27,7 +27,7 @@ static void release(struct lookup *lookup)
 void resolve_abandon(struct lookup *pending)
 {
     if (pending)
-        release(pending);
+        release_lookup(pending);
 }
 
 static int look_up(const char *host, int flags, struct addresses *out)
@@ -44,17 +44,17 @@ static int look_up(const char *host, int flags, struct addresses *out)
     return error ? error : out->n ? 0 : EAI_NONAME;
 }
 
-static void *run(void *argument)
+static void *look_up_in_thread(void *argument)
 {
     struct lookup *lookup = argument;
     lookup->error = look_up(lookup->host, 0, &lookup->addresses);
     lookup->done = true;
-    release(lookup);
+    release_lookup(lookup);
     return NULL;
 }
 
 /* NULL when there is no memory or no thread for it. */
-static struct lookup *start(const char *host)
+static struct lookup *start_lookup(const char *host)
 {
     struct lookup *lookup = calloc(1, sizeof *lookup);
     pthread_attr_t detached;
@@ -65,7 +65,7 @@ static struct lookup *start(const char *host)
     lookup->users = 2;
     pthread_attr_init(&detached);
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    bool started = !pthread_create(&thread, &detached, run, lookup);
+    bool started = !pthread_create(&thread, &detached, look_up_in_thread, lookup);
     pthread_attr_destroy(&detached);
     if (started)
         return lookup;
@@ -80,7 +80,7 @@ enum resolve_result resolve(struct lookup **pending, const char *host, int wait_
     int64_t end = clock_ns() + wait_ms * (int64_t)NS_PER_MS;
     if (!look_up(host, AI_NUMERICHOST, out)) /* asks nobody */
         return RESOLVE_DONE;
-    if (!*pending && !(*pending = start(host))) {
+    if (!*pending && !(*pending = start_lookup(host))) {
         *why = "no thread to resolve its name with";
         return RESOLVE_FAILED;
     }
@@ -91,7 +91,7 @@ enum resolve_result resolve(struct lookup **pending, const char *host, int wait_
     }
     int error = (*pending)->error;
     *out = (*pending)->addresses;
-    release(*pending);
+    release_lookup(*pending);
     *pending = NULL;
     *why = error ? gai_strerror(error) : "";
     return error ? RESOLVE_FAILED : RESOLVE_DONE;

@@ -34,8 +34,8 @@ static bool has_room(const struct session_memory *memory, const struct session_e
            table->bytes - less <= memory->max_bytes - cost;
 }
 
-static enum session_result save(struct session_memory *memory, struct session_entry *entry, const struct session_op *op,
-                                int64_t now)
+static enum session_result memory_save(struct session_memory *memory, struct session_entry *entry,
+                                       const struct session_op *op, int64_t now)
 {
     if (!op->record) {
         if (entry)
@@ -48,7 +48,7 @@ static enum session_result save(struct session_memory *memory, struct session_en
     return SESSION_FULL;
 }
 
-static bool submit(struct session_store *store, struct session_op *op)
+static bool memory_submit(struct session_store *store, struct session_op *op)
 {
     struct session_memory *memory = (struct session_memory *)store;
     int64_t now = clock_ns();
@@ -58,7 +58,7 @@ static bool submit(struct session_store *store, struct session_op *op)
     bool expected = op->kind == SESSION_LOAD || (entry ? entry->record->head.tag : 0) == op->expected;
     if (op->kind == SESSION_SAVE && expected) {
         op->found = NULL;
-        op->result = save(memory, entry, op, now);
+        op->result = memory_save(memory, entry, op, now);
     } else {
         op->found = entry ? session_record_use(entry->record) : NULL;
         op->result = expected ? SESSION_DONE : SESSION_CONFLICT;
@@ -67,7 +67,7 @@ static bool submit(struct session_store *store, struct session_op *op)
     return true;
 }
 
-static size_t expire(struct session_store *store)
+static size_t memory_expire(struct session_store *store)
 {
     struct session_memory *memory = (struct session_memory *)store;
     pthread_mutex_lock(&memory->lock);
@@ -77,7 +77,7 @@ static size_t expire(struct session_store *store)
     return bytes;
 }
 
-static void limit(struct session_store *store, size_t bytes)
+static void memory_limit(struct session_store *store, size_t bytes)
 {
     struct session_memory *memory = (struct session_memory *)store;
     pthread_mutex_lock(&memory->lock);
@@ -85,7 +85,7 @@ static void limit(struct session_store *store, size_t bytes)
     pthread_mutex_unlock(&memory->lock);
 }
 
-static void write_metrics(struct session_store *store, struct buffer *out)
+static void memory_metrics(struct session_store *store, struct buffer *out)
 {
     struct session_memory *memory = (struct session_memory *)store;
     pthread_mutex_lock(&memory->lock);
@@ -99,13 +99,13 @@ static void write_metrics(struct session_store *store, struct buffer *out)
     metrics_text_value(out, "sessions_refused_total", "counter", "Steps refused for want of room.", (double)refused);
 }
 
-static const char *no_trouble(struct session_store *store)
+static const char *memory_trouble(struct session_store *store)
 {
     (void)store;
     return NULL;
 }
 
-static void close_memory(struct session_store *store)
+static void memory_close(struct session_store *store)
 {
     struct session_memory *memory = (struct session_memory *)store;
     session_table_close(&memory->table);
@@ -113,7 +113,8 @@ static void close_memory(struct session_store *store)
     free(memory);
 }
 
-static const struct session_store_class class = {submit, expire, limit, write_metrics, no_trouble, NULL, close_memory};
+static const struct session_store_class class = {memory_submit,  memory_expire, memory_limit, memory_metrics,
+                                                 memory_trouble, NULL,          memory_close};
 
 struct session_store *session_memory_open(const struct settings *settings)
 {

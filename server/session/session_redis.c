@@ -55,18 +55,18 @@ struct session_redis {
 
 /* ---- copies, under the lock ---- */
 
-static void forget(struct session_redis *redis, const char *id)
+static void forget_copy(struct session_redis *redis, const char *id)
 {
     struct session_entry *entry = session_table_find(&redis->copies, id);
     if (entry)
         session_table_remove(&redis->copies, entry);
 }
 
-static void remember(struct session_redis *redis, const char *id, struct session_record *record)
+static void remember_copy(struct session_redis *redis, const char *id, struct session_record *record)
 {
     struct session_table *copies = &redis->copies;
     if (!record || !session_table_put(copies, id, record, clock_ns())) {
-        forget(redis, id);
+        forget_copy(redis, id);
         return;
     }
     while (copies->oldest && (copies->count > redis->max_copies || copies->bytes > redis->max_bytes))
@@ -113,7 +113,7 @@ static void range_end(const struct session_redis *redis, const struct session_op
     snprintf(out, 24, "%zu", op->whole ? redis->most_bytes : (size_t)FIRST_BYTES);
 }
 
-static bool append(struct session_redis *redis, const struct session_op *op, bool whole_script)
+static bool append_command(struct session_redis *redis, const struct session_op *op, bool whole_script)
 {
     struct redis_link *link = redis->primary.link;
     char key[KEY_BYTES], end[24];
@@ -230,21 +230,21 @@ static enum next take_reply(struct session_redis *redis, struct session_op *op, 
     return take_stored(redis, op, reply);
 }
 
-static void finish(struct session_redis *redis, struct session_op *op)
+static void finish_operation(struct session_redis *redis, struct session_op *op)
 {
     pthread_mutex_lock(&redis->lock);
     redis->operations++;
     redis->conflicts += op->result == SESSION_CONFLICT;
     if (op->result != SESSION_DONE && op->result != SESSION_CONFLICT)
-        forget(redis, op->id);
+        forget_copy(redis, op->id);
     else
-        remember(redis, op->id, op->kind == SESSION_SAVE && op->result == SESSION_DONE ? op->record : op->found);
+        remember_copy(redis, op->id, op->kind == SESSION_SAVE && op->result == SESSION_DONE ? op->record : op->found);
     pthread_mutex_unlock(&redis->lock);
     op->done(op);
 }
 
 /* The reply to an operation. Where there is none, the connection is dropped. */
-static enum next settle(struct session_redis *redis, struct session_op *op, int64_t deadline, bool whole_script)
+static enum next read_reply(struct session_redis *redis, struct session_op *op, int64_t deadline, bool whole_script)
 {
     struct redis_reply reply;
     enum next next = NEXT_FAILED;
@@ -267,7 +267,7 @@ static bool send_all(struct session_redis *redis, const struct session_op *ops, 
 {
     bool good = true;
     for (const struct session_op *op = ops; good && op; op = op->next)
-        good = append(redis, op, whole_script);
+        good = append_command(redis, op, whole_script);
     if (good && redis_link_send(redis->primary.link, deadline))
         return true;
     redis_primary_fail_link(&redis->primary);
@@ -287,14 +287,14 @@ static struct session_op *run_round(struct session_redis *redis, struct session_
         following = op->next;
         op->result = SESSION_UNAVAILABLE;
         if (good)
-            next = settle(redis, op, deadline, whole_script);
+            next = read_reply(redis, op, deadline, whole_script);
         good = good && next != NEXT_FAILED;
         if (next == NEXT_AGAIN) {
             *again_last = op;
             op->next = NULL;
             again_last = &op->next;
         } else {
-            finish(redis, op);
+            finish_operation(redis, op);
         }
     }
     return again;
@@ -334,7 +334,7 @@ static struct session_op *wait_for_ops(struct session_redis *redis)
     return ops;
 }
 
-static void *run(void *argument)
+static void *run_rounds(void *argument)
 {
     struct session_redis *redis = argument;
     connect_redis(redis);
@@ -356,7 +356,7 @@ static void *run(void *argument)
 
 /* ---- the store ---- */
 
-static bool submit(struct session_store *store, struct session_op *op)
+static bool redis_submit(struct session_store *store, struct session_op *op)
 {
     struct session_redis *redis = (struct session_redis *)store;
     pthread_mutex_lock(&redis->lock);
@@ -379,7 +379,7 @@ static bool submit(struct session_store *store, struct session_op *op)
 }
 
 /* Redis itself drops what has expired; here it is the copies. */
-static size_t expire(struct session_store *store)
+static size_t redis_expire(struct session_store *store)
 {
     struct session_redis *redis = (struct session_redis *)store;
     int64_t now = clock_ns();
@@ -391,7 +391,7 @@ static size_t expire(struct session_store *store)
     return bytes;
 }
 
-static void limit(struct session_store *store, size_t bytes)
+static void redis_limit(struct session_store *store, size_t bytes)
 {
     struct session_redis *redis = (struct session_redis *)store;
     pthread_mutex_lock(&redis->lock);
@@ -399,7 +399,7 @@ static void limit(struct session_store *store, size_t bytes)
     pthread_mutex_unlock(&redis->lock);
 }
 
-static void write_metrics(struct session_store *store, struct buffer *out)
+static void redis_metrics(struct session_store *store, struct buffer *out)
 {
     struct session_redis *redis = (struct session_redis *)store;
     pthread_mutex_lock(&redis->lock);
@@ -420,12 +420,12 @@ static void write_metrics(struct session_store *store, struct buffer *out)
     redis_health_metrics(&redis->health, out);
 }
 
-static const char *trouble(struct session_store *store)
+static const char *redis_trouble_now(struct session_store *store)
 {
     return redis_health_trouble(&((struct session_redis *)store)->health);
 }
 
-static void stop(struct session_store *store)
+static void redis_stop(struct session_store *store)
 {
     struct session_redis *redis = (struct session_redis *)store;
     pthread_mutex_lock(&redis->lock);
@@ -447,13 +447,14 @@ static void free_redis(struct session_redis *redis)
     free(redis);
 }
 
-static void close_redis(struct session_store *store)
+static void redis_close(struct session_store *store)
 {
-    stop(store);
+    redis_stop(store);
     free_redis((struct session_redis *)store);
 }
 
-static const struct session_store_class class = {submit, expire, limit, write_metrics, trouble, stop, close_redis};
+static const struct session_store_class class = {redis_submit,      redis_expire, redis_limit, redis_metrics,
+                                                 redis_trouble_now, redis_stop,   redis_close};
 
 struct session_store *session_redis_open(const struct settings *settings, char *error, size_t error_size)
 {
@@ -483,7 +484,7 @@ struct session_store *session_redis_open(const struct settings *settings, char *
     pthread_condattr_destroy(&monotonic);
     if (!redis_url_read(settings->session_store, &redis->primary.url))
         snprintf(error, error_size, "the address of Redis cannot be read"); /* the settings' check has said so before */
-    else if (session_table_open(&redis->copies) && !pthread_create(&redis->thread, NULL, run, redis))
+    else if (session_table_open(&redis->copies) && !pthread_create(&redis->thread, NULL, run_rounds, redis))
         return &redis->store;
     free_redis(redis);
     return NULL;

@@ -50,7 +50,7 @@ static void link_newest(struct session_table *table, struct session_entry *entry
 }
 
 /* Twice the buckets, as long as there is memory for them. */
-static void grow(struct session_table *table)
+static void grow_table(struct session_table *table)
 {
     struct session_table larger = *table;
     larger.n_buckets *= 2;
@@ -67,7 +67,7 @@ static void grow(struct session_table *table)
 }
 
 /* What malloc takes for a block: a word more, in steps of 16 bytes, 32 at least. */
-static size_t block(size_t bytes)
+static size_t block_bytes(size_t bytes)
 {
     size_t whole = (bytes + sizeof(size_t) + 15) / 16 * 16;
     return whole < 32 ? 32 : whole;
@@ -76,7 +76,7 @@ static size_t block(size_t bytes)
 /* Of buckets there are up to two an entry. */
 size_t session_table_cost(const char *id, const struct session_record *record)
 {
-    return block(sizeof *record + record->bytes) + block(sizeof(struct session_entry) + strlen(id) + 1) +
+    return block_bytes(sizeof *record + record->bytes) + block_bytes(sizeof(struct session_entry) + strlen(id) + 1) +
            2 * sizeof(struct session_entry *);
 }
 
@@ -90,7 +90,7 @@ bool session_table_put(struct session_table *table, const char *id, struct sessi
     } else {
         size_t length = strlen(id) + 1;
         if (table->count == table->n_buckets)
-            grow(table);
+            grow_table(table);
         entry = malloc(sizeof *entry + length);
         if (!entry)
             return false;

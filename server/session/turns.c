@@ -41,7 +41,7 @@ static void add_going(struct turns *turns, struct going *going, struct turn *tur
     going->last = &turn->then;
 }
 
-static struct turn **line_of(struct turns *turns, uint64_t session)
+static struct turn **line_of_session(struct turns *turns, uint64_t session)
 {
     struct turn **line = &turns->lines[session % TURNS_BUCKETS];
     while (*line && (*line)->session != session)
@@ -50,9 +50,9 @@ static struct turn **line_of(struct turns *turns, uint64_t session)
 }
 
 /* At the end of a line. */
-static void join(struct turns *turns, struct turn *turn, uint64_t session)
+static void enter_line(struct turns *turns, struct turn *turn, uint64_t session)
 {
-    struct turn **line = line_of(turns, session), *first = *line;
+    struct turn **line = line_of_session(turns, session), *first = *line;
     turn->session = session;
     turn->next = turn->beside = NULL;
     turn->before = first ? first->last : NULL;
@@ -68,7 +68,7 @@ static void join(struct turns *turns, struct turn *turn, uint64_t session)
 /* The first of a line leaves it; the next may go, if it waits. */
 static void pass_on(struct turns *turns, struct turn *turn, struct going *going)
 {
-    struct turn **line = line_of(turns, turn->session), *next = turn->next;
+    struct turn **line = line_of_session(turns, turn->session), *next = turn->next;
     if (!next) {
         *line = turn->beside;
         return;
@@ -83,7 +83,7 @@ static void pass_on(struct turns *turns, struct turn *turn, struct going *going)
     }
 }
 
-static void leave(struct turns *turns, struct turn *turn, struct going *going)
+static void leave_line(struct turns *turns, struct turn *turn, struct going *going)
 {
     if (!turn->before) {
         pass_on(turns, turn, going);
@@ -92,21 +92,21 @@ static void leave(struct turns *turns, struct turn *turn, struct going *going)
         if (turn->next)
             turn->next->before = turn->before;
         else
-            (*line_of(turns, turn->session))->last = turn->before;
+            (*line_of_session(turns, turn->session))->last = turn->before;
     }
     turn->stage = TURN_NONE;
 }
 
 /* ---- taking it ---- */
 
-static void begin(struct turns *turns, struct going *going)
+static void lock_turns(struct turns *turns, struct going *going)
 {
     *going = (struct going){.first = NULL};
     going->last = &going->first;
     pthread_mutex_lock(&turns->lock);
 }
 
-static void end(struct turns *turns, const struct going *going)
+static void unlock_and_let_go(struct turns *turns, const struct going *going)
 {
     pthread_mutex_unlock(&turns->lock);
     let_go(going);
@@ -120,7 +120,7 @@ static uint64_t session_of(const struct turns *turns, const char *id)
 void turns_arrive(struct turns *turns, struct turn *turn, const char *id)
 {
     pthread_mutex_lock(&turns->lock);
-    join(turns, turn, session_of(turns, id));
+    enter_line(turns, turn, session_of(turns, id));
     turn->stage = TURN_ARRIVED;
     pthread_mutex_unlock(&turns->lock);
 }
@@ -129,15 +129,15 @@ bool turns_take(struct turns *turns, struct turn *turn, const char *id)
 {
     struct going going;
     uint64_t session = session_of(turns, id);
-    begin(turns, &going);
+    lock_turns(turns, &going);
     if (turn->stage == TURN_ARRIVED && turn->session != session)
-        leave(turns, turn, &going);
+        leave_line(turns, turn, &going);
     if (turn->stage == TURN_NONE)
-        join(turns, turn, session);
+        enter_line(turns, turn, session);
     bool now = !turn->before;
     turn->stage = now ? TURN_HELD : TURN_WAITS;
     turns->waiting += !now;
-    end(turns, &going);
+    unlock_and_let_go(turns, &going);
     return now;
 }
 
@@ -146,19 +146,19 @@ void turns_leave(struct turns *turns, struct turn *turn)
     struct going going;
     if (turn->stage == TURN_NONE) /* nobody else changes that */
         return;
-    begin(turns, &going);
-    leave(turns, turn, &going);
-    end(turns, &going);
+    lock_turns(turns, &going);
+    leave_line(turns, turn, &going);
+    unlock_and_let_go(turns, &going);
 }
 
 /* Those of a line that are too late; its first does not wait. */
-static void expire_line(struct turns *turns, struct turn *first, int64_t now_ns, bool all, struct going *going)
+static void expire_turns(struct turns *turns, struct turn *first, int64_t now_ns, bool all, struct going *going)
 {
     for (struct turn *turn = first->next, *next; turn; turn = next) {
         next = turn->next;
         if (turn->stage != TURN_WAITS || (!all && turn->deadline_ns >= now_ns))
             continue;
-        leave(turns, turn, going);
+        leave_line(turns, turn, going);
         add_going(turns, going, turn);
     }
 }
@@ -166,9 +166,9 @@ static void expire_line(struct turns *turns, struct turn *first, int64_t now_ns,
 void turns_expire(struct turns *turns, int64_t now_ns, bool all)
 {
     struct going going;
-    begin(turns, &going);
+    lock_turns(turns, &going);
     for (size_t i = 0; turns->waiting && i < TURNS_BUCKETS; i++)
         for (struct turn *line = turns->lines[i]; line; line = line->beside)
-            expire_line(turns, line, now_ns, all, &going);
-    end(turns, &going);
+            expire_turns(turns, line, now_ns, all, &going);
+    unlock_and_let_go(turns, &going);
 }

@@ -97,7 +97,7 @@ static void lines_are_apart(void **state)
     while (!running)
         nap();
     for (int i = 1; i < 6; i++)
-        pool_add_again(&pool, &jobs[i].task, POOL_TURNS);
+        pool_add_again(&pool, &jobs[i].task, POOL_SLICED);
     for (int i = 6; i < 9; i++)
         assert_true(pool_try_add(&pool, &jobs[i].task));
     pool_load(&pool, &queued, &busy);
@@ -108,7 +108,7 @@ static void lines_are_apart(void **state)
     assert_ptr_equal(taken->next->next, &jobs[1].task);
     assert_null(taken->next->next->next);
     assert_int_equal(waiting[POOL_QUEUE], 1);
-    assert_int_equal(waiting[POOL_TURNS], 4);
+    assert_int_equal(waiting[POOL_SLICED], 4);
     assert_null(pool_take(&pool, (const size_t[POOL_LINES]){0, 0}, waiting, 0));
     pool_expire(&pool, 7, false);
     assert_true(jobs[4].expired == 1 && !jobs[5].expired);

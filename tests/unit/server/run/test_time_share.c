@@ -9,7 +9,7 @@ static int64_t streams_had(struct time_share *share, int rounds, int64_t others_
 {
     int64_t had = 0;
     for (int i = 0; i < rounds; i++)
-        if (time_share_turn(share, others_ns)) {
+        if (time_share_allows_streams(share, others_ns)) {
             time_share_took(share, chunk_ns);
             had += chunk_ns;
         }
@@ -34,15 +34,15 @@ static void alone_streams_have_all(void **state)
     struct time_share share = {0};
     assert_int_equal(streams_had(&share, 1000, 0, 5 * MS), (int64_t)5000 * MS);
     /* a single request comes: it waits for no more than the chunk that runs, and streams go on after it */
-    assert_false(time_share_turn(&share, MS));
-    assert_true(time_share_turn(&share, 0));
+    assert_false(time_share_allows_streams(&share, MS));
+    assert_true(time_share_allows_streams(&share, 0));
 }
 
 static void what_was_long_ago_does_not_count(void **state)
 {
     (void)state;
     struct time_share share = {0};
-    time_share_turn(&share, (int64_t)100000 * MS);
+    time_share_allows_streams(&share, (int64_t)100000 * MS);
     assert_true(streams_had(&share, 1000, 1, 2 * MS) <= 22 * MS);
     time_share_took(&share, (int64_t)100000 * MS);
     assert_int_equal(streams_had(&share, 30, MS, MS), 10 * MS);
