@@ -50,7 +50,7 @@ static struct model *load_model(const struct models *models, const struct model_
         return NULL;
     }
     if (model_load_version(entry, version, models->settings->file, models->vec, problems, model)) {
-        if (warm(model, (size_t)models->settings->max_batch_rows, place, problems)) {
+        if (try_model(model, (size_t)models->settings->max_batch_rows, place, problems)) {
             model->users = 1;
             return model;
         }

@@ -47,19 +47,6 @@ struct session_use prediction_session(struct prediction *p)
                                 .end = -1};
 }
 
-/* The stored answer, event by event. */
-static void stream_stored(struct prediction *p)
-{
-    const struct batch *batch = &p->batch;
-    size_t most = STREAM_EVENT_FLOATS / batch->output.width + 1;
-    prediction_stream(p);
-    for (size_t b = 0; b < batch->n_rows; b++)
-        for (size_t t = 0, n; t < batch->steps[b]; t += n) {
-            n = batch->steps[b] - t < most ? batch->steps[b] - t : most;
-            stream_outputs(p, b, t, batch->rows[b].outputs + t * batch->output.width, n);
-        }
-}
-
 /* Once its rows have run: true where there is an answer, so that their states can be stored. */
 static bool answer(struct prediction *p)
 {
@@ -94,6 +81,6 @@ enum session_verdict prediction_proceed(struct prediction *p)
     if (verdict != SESSION_REPLAYS)
         return verdict;
     if (p->request->stream)
-        stream_stored(p);
+        stream_held_outputs(p);
     return SESSION_OVER;
 }

@@ -199,14 +199,13 @@ static size_t chunk_steps(const struct running_batch *running)
     return steps > least ? steps : least;
 }
 
-/* Of a stream an event's worth; the first is to be there soon. */
+/* Timesteps of a row in this chunk: what is left of them, `most`, and what its stream takes at a time. */
 static size_t slot_steps(const struct row_slot *slot, size_t most)
 {
     const struct batch *batch = &slot->owner->batch;
     size_t left = batch->rows[slot->b].timesteps - batch->progress[slot->b].done;
-    if (slot->owner->request->stream && batch->sequences && !batch->rolled) {
-        size_t event = STREAM_EVENT_FLOATS / batch->output.width + 1;
-        event = !batch->progress[slot->b].given && event > CHUNK_LEAST_ROW_STEPS ? CHUNK_LEAST_ROW_STEPS : event;
+    if (slot->owner->request->stream) {
+        size_t event = stream_event_steps(slot->owner, slot->b);
         most = event < most ? event : most;
     }
     return left < most ? left : most;

@@ -13,6 +13,10 @@
 /* A prediction is put aside when more than HIGH bytes wait for its reader, until fewer than LOW do. */
 enum { HIGH_BYTES = 1 << 18, LOW_BYTES = 1 << 16 };
 
+/* Roughly what is put into one event at most, as numbers. The first event of a row is to go out soon, so it has few
+   timesteps. */
+enum { EVENT_FLOATS = 4096, FIRST_EVENT_STEPS = 16 };
+
 void streams_init(struct streams *streams)
 {
     *streams = (struct streams){.first = NULL};
@@ -176,6 +180,20 @@ static void end_event(struct stream *stream)
     pthread_mutex_unlock(&stream->lock);
 }
 
+static size_t event_steps(const struct batch *batch)
+{
+    return EVENT_FLOATS / batch->output.width + 1;
+}
+
+size_t stream_event_steps(const struct prediction *p, size_t b)
+{
+    const struct batch *batch = &p->batch;
+    if (!batch->sequences || batch->rolled) /* one output, whatever the chunk has */
+        return SIZE_MAX;
+    size_t steps = event_steps(batch);
+    return !batch->progress[b].given && steps > FIRST_EVENT_STEPS ? FIRST_EVENT_STEPS : steps;
+}
+
 void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n)
 {
     struct stream *stream = p->request->stream;
@@ -197,6 +215,18 @@ void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float
     if (p->failure.status) /* nothing of it */
         out->used = begin;
     end_event(stream);
+}
+
+void stream_held_outputs(struct prediction *p)
+{
+    const struct batch *batch = &p->batch;
+    size_t most = event_steps(batch);
+    stream_begin(p->request->stream);
+    for (size_t b = 0; b < batch->n_rows; b++)
+        for (size_t t = 0, n; t < batch->steps[b]; t += n) {
+            n = batch->steps[b] - t < most ? batch->steps[b] - t : most;
+            stream_outputs(p, b, t, batch->rows[b].outputs + t * batch->output.width, n);
+        }
 }
 
 void stream_done(struct prediction *p, void (*write)(struct prediction *p, struct buffer *out))

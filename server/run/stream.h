@@ -14,9 +14,6 @@
 struct prediction;
 struct request;
 
-/* What is put into one event at most, roughly, as numbers. */
-enum { STREAM_EVENT_FLOATS = 4096 };
-
 enum stream_form { STREAM_NONE, STREAM_EVENTS, STREAM_LINES }; /* text/event-stream, application/x-ndjson */
 
 struct stream {
@@ -59,8 +56,13 @@ bool stream_open(struct request *request, enum stream_form form, struct failure 
 /* The head of the answer can go out, if it has not; from now on errors are events. */
 void stream_begin(struct stream *stream);
 
+/* Timesteps of row b that one event may tell of: the most that a chunk should have of that row. */
+size_t stream_event_steps(const struct prediction *p, size_t b);
+
 /* n outputs of row b, from this timestep on, batch->output.width floats each; p->failure is set where they cannot go. */
 void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n);
+/* All outputs of p, which its batch holds already, event by event. */
+void stream_held_outputs(struct prediction *p);
 /* The last event: what write puts into out, an object; or the failure. */
 void stream_done(struct prediction *p, void (*write)(struct prediction *p, struct buffer *out));
 
