@@ -241,7 +241,7 @@ static void whole_sequences_have_the_length_of_the_model(void **state)
     assert_string_equal(f.failure.text, "Expected 2 timesteps, the length that this model was made for, found 1. A "
                                         "sequence goes in parts in a session, or with its states.");
     batch_fixture_clear(&f);
-    f.batch.in_parts = true;
+    f.batch.any_length = true;
     batch_fixture_must_bind(&f, body);
     batch_fixture_close(&f);
 }
