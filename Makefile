@@ -116,6 +116,7 @@ $(BUILD)/tests/unit/test_fuzz_corpus: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tes
 
 $(BUILD)/tests/unit/server/session/test_session_redis $(BUILD)/tests/unit/server/session/test_redis_primary: \
   $(BUILD)/tests/unit/redis_peer.o
+$(addprefix $(BUILD)/tests/unit/server/run/test_,rollout running_batch schedule stream): $(BUILD)/tests/unit/run_server.o
 
 $(E2E): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/e2e/e2e.o | $(BUILD)/cellserve
 	@echo "  link  $@"

@@ -157,6 +157,8 @@ static void rotate_slots(struct running_batch *running, int64_t now)
     while (waiting && waiting->slots_since_ns)
         waiting = waiting->next;
     struct prediction *next, *p = waiting ? preempt(running, now, SIZE_MAX) : NULL;
+    if (!p)
+        return;
     for (; p; p = next) {
         next = p->next;
         running_batch_add(running, p);
