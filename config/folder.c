@@ -59,7 +59,7 @@ static bool is_architecture(int fd, const char *path)
 }
 
 /* Whether there is a model at a path; if not, a warning says why, or an error that it cannot be read. */
-static bool look(const char *path, struct problems *problems)
+static bool holds_model(const char *path, struct problems *problems)
 {
     static const char *const of_weights[] = {".safetensors", ".npz", ".pt", ".pth", ".weights.h5"};
     struct place place = {path, NULL};
@@ -89,7 +89,7 @@ static bool look(const char *path, struct problems *problems)
     return good;
 }
 
-static bool add(struct folder *folder, const char *name, const char *path)
+static bool add_model(struct folder *folder, const char *name, const char *path)
 {
     struct folder_model *grown = realloc(folder->models, (folder->n + 1) * sizeof *grown);
     if (!grown)
@@ -110,7 +110,7 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Every entry of an open folder; false when out of memory. */
-static bool list(struct folder *folder, DIR *dir, const char *path, struct problems *problems)
+static bool list_models(struct folder *folder, DIR *dir, const char *path, struct problems *problems)
 {
     char full[PATH_MAX];
     const struct dirent *entry;
@@ -119,7 +119,7 @@ static bool list(struct folder *folder, DIR *dir, const char *path, struct probl
             continue;
         if (snprintf(full, sizeof full, "%s/%s", path, entry->d_name) >= PATH_MAX)
             problem_warning(problems, (struct place){path, NULL}, "%.60s…: the path is too long", entry->d_name);
-        else if (look(full, problems) && !add(folder, entry->d_name, full))
+        else if (holds_model(full, problems) && !add_model(folder, entry->d_name, full))
             return false;
     }
     return true;
@@ -135,7 +135,7 @@ bool folder_read(struct folder *folder, const char *path, struct problems *probl
         problem_unopened(problems, place, errno);
         return false;
     }
-    bool good = list(folder, dir, path, problems);
+    bool good = list_models(folder, dir, path, problems);
     closedir(dir);
     if (!good) {
         problem_error(problems, place, "out of memory");

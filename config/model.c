@@ -99,7 +99,7 @@ static bool check_finite(const struct tensor_set *set, bool allowed, struct plac
     return good;
 }
 
-static bool build(struct reading *r, const struct vec_ops *vec, struct digest *digest, struct problems *problems)
+static bool build_model(struct reading *r, const struct vec_ops *vec, struct digest *digest, struct problems *problems)
 {
     bool weights = r->files.weights_path[0];
     const struct tensor_set *set = weights ? &r->set : NULL;
@@ -174,7 +174,7 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
     }
     r->entry = entry;
     json_memory_begin();
-    bool good = read_files(r, version, settings_file, problems) && build(r, vec, &model->digest, problems);
+    bool good = read_files(r, version, settings_file, problems) && build_model(r, vec, &model->digest, problems);
     if (good) {
         model->allow_nonfinite = entry->allow_nonfinite;
         model->has_weights_file = r->files.weights_path[0];

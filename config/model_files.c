@@ -144,7 +144,7 @@ static bool scan_folder(const char *folder, struct model_files *files, struct wa
 /* What stands in a folder; numbered folders count where version is not NULL. */
 static bool find_in_folder(const char *path, const char *version, struct model_files *files, struct problems *problems);
 
-static bool find(const char *path, const char *version, struct model_files *files, struct problems *problems)
+static bool find_at(const char *path, const char *version, struct model_files *files, struct problems *problems)
 {
     struct stat info;
     if (stat(path, &info)) {
@@ -177,7 +177,7 @@ static bool find_in_folder(const char *path, const char *version, struct model_f
     }
     if (version && *versions.name) {
         snprintf(files->version, sizeof files->version, "%.23s", digits(versions.name));
-        return join(inner, path, versions.name) && find(inner, NULL, files, problems);
+        return join(inner, path, versions.name) && find_at(inner, NULL, files, problems);
     }
     problem_reason(problems, "no model in this folder");
     problem_error(problems, (struct place){path, NULL},
@@ -188,7 +188,7 @@ static bool find_in_folder(const char *path, const char *version, struct model_f
 bool model_files_find(const char *path, const char *version, struct model_files *files, struct problems *problems)
 {
     *files = (struct model_files){.version = ""};
-    return find(path, version, files, problems);
+    return find_at(path, version, files, problems);
 }
 
 /* ---- stamps ---- */

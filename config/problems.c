@@ -8,7 +8,7 @@
 
 enum { MAX_LINES = 100, MAX_WORD = 64 };
 
-static void add(char ***lines, size_t *n, size_t *all, struct place place, const char *format, va_list args)
+static void add_line(char ***lines, size_t *n, size_t *all, struct place place, const char *format, va_list args)
 {
     char text[1024];
     ++*all;
@@ -29,7 +29,7 @@ void problem_error(struct problems *problems, struct place place, const char *fo
 {
     va_list args;
     va_start(args, format);
-    add(&problems->errors, &problems->n_errors, &problems->all_errors, place, format, args);
+    add_line(&problems->errors, &problems->n_errors, &problems->all_errors, place, format, args);
     va_end(args);
 }
 
@@ -43,7 +43,7 @@ void problem_warning(struct problems *problems, struct place place, const char *
 {
     va_list args;
     va_start(args, format);
-    add(&problems->warnings, &problems->n_warnings, &problems->all_warnings, place, format, args);
+    add_line(&problems->warnings, &problems->n_warnings, &problems->all_warnings, place, format, args);
     va_end(args);
 }
 

@@ -125,8 +125,8 @@ static bool is_beside(const char *name)
     return strstr(name, "seed_generator/") || strstr(name, "/seed_generator_state");
 }
 
-static struct named_tensor *find(struct build *b, size_t layer, const struct layer_tensor *t, size_t i, char *name,
-                                 size_t size)
+static struct named_tensor *find_tensor(struct build *b, size_t layer, const struct layer_tensor *t, size_t i,
+                                        char *name, size_t size)
 {
     full_name(b, layer, t, i, name, size);
     if (!b->set || b->naming != NAMED_BY_POSITION)
@@ -145,7 +145,8 @@ static bool same_shape(const struct named_tensor *found, const struct layer_tens
 }
 
 /* What is wrong with a tensor is added. */
-static void check(struct build *b, const struct named_tensor *found, const struct layer_tensor *t, const char *name)
+static void check_tensor(struct build *b, const struct named_tensor *found, const struct layer_tensor *t,
+                         const char *name)
 {
     char want[64], have[200];
     size_t elements, bytes;
@@ -171,8 +172,8 @@ static void check(struct build *b, const struct named_tensor *found, const struc
 }
 
 /* The numbers of a tensor: in place where they can be, else in *owned. */
-static const float *numbers(struct build *b, const struct named_tensor *found, const struct layer_tensor *t,
-                            const char *name, float **owned)
+static const float *tensor_numbers(struct build *b, const struct named_tensor *found, const struct layer_tensor *t,
+                                   const char *name, float **owned)
 {
     struct rnn_error error = {{0}};
     size_t elements = 0;
@@ -219,15 +220,15 @@ static bool build_layer(struct build *b, size_t index)
     if (!tensors || !owned || !found)
         refuse(b, "out of memory");
     for (size_t i = 0; found && i < n && layer_tensor_at(layer, &in, i, &t); i++) {
-        found[i] = find(b, index, &t, i, name, sizeof name);
+        found[i] = find_tensor(b, index, &t, i, name, sizeof name);
         if (found[i])
             found[i]->used = true;
-        check(b, found[i], &t, name);
+        check_tensor(b, found[i], &t, name);
     }
     for (size_t i = 0; i < n && !b->failed; i++) { /* nothing is allocated before all is checked */
         layer_tensor_at(layer, &in, i, &t);
         full_name(b, index, &t, i, name, sizeof name);
-        tensors[i] = numbers(b, found[i], &t, name, &owned[i]);
+        tensors[i] = tensor_numbers(b, found[i], &t, name, &owned[i]);
         size_t elements;
         if (tensors[i] && layer_tensor_elements(&t, &elements))
             digest_add(b->digest, tensors[i], elements * sizeof *tensors[i]);
@@ -254,7 +255,7 @@ static void find_input_size(struct build *b, size_t input_size)
         char name[NAME_BYTES];
         if (!layer_tensor_at(&model->layers[i], input, 0, &t))
             continue;
-        const struct named_tensor *first = find(b, i, &t, 0, name, sizeof name);
+        const struct named_tensor *first = find_tensor(b, i, &t, 0, name, sizeof name);
         b->position = 0;
         input->width = first && first->rank ? first->shape[0] : 1; /* 1: what is missing is reported */
     }

@@ -56,7 +56,7 @@ static int arrange_signals(posix_spawnattr_t *attributes)
 }
 
 /* The helper, with an empty environment. -1 with the reason in *error. */
-static pid_t start(int fd, int out, int *error)
+static pid_t start_helper(int fd, int out, int *error)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
@@ -189,7 +189,7 @@ bool archive_open(struct tensor_set *set, int fd, const char *path, struct probl
     int error = 0, status = 0;
     *set = (struct tensor_set){0};
     int out = memfd_create("cellserve-weights", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    pid_t pid = out < 0 ? -1 : start(fd, out, &error);
+    pid_t pid = out < 0 ? -1 : start_helper(fd, out, &error);
     if (pid < 0) {
         explain_start(out < 0 ? errno : error, place, problems);
         if (out >= 0)

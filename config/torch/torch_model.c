@@ -211,7 +211,7 @@ static void find_prefix(struct torch *t)
 }
 
 /* A tensor of PyTorch's as floats, or NULL with a problem; the caller frees it. */
-static float *take(const struct torch *t, const char *prefix, const char *name, size_t rank, const size_t *shape)
+static float *read_tensor(const struct torch *t, const char *prefix, const char *name, size_t rank, const size_t *shape)
 {
     char full[NAME_BYTES + 80], want[64], have[200], text[320];
     snprintf(full, sizeof full, "%s%s", prefix, name);
@@ -238,7 +238,7 @@ static float *take(const struct torch *t, const char *prefix, const char *name, 
 }
 
 /* The next tensor of the result. */
-static float *give(struct torch *t, const char *name, size_t rank, size_t rows, size_t columns)
+static float *give_tensor(struct torch *t, const char *name, size_t rank, size_t rows, size_t columns)
 {
     struct named_tensor *tensor = &t->to->tensors[t->to->n++];
     *tensor = (struct named_tensor){.name = strdup(name),
@@ -256,7 +256,7 @@ static float *give(struct torch *t, const char *name, size_t rank, size_t rows, 
 }
 
 /* [gates hidden, width] becomes [width, gates hidden] in Keras's order of gates. */
-static void turn(const struct torch *t, const float *from, size_t width, float *to)
+static void turn_matrix(const struct torch *t, const float *from, size_t width, float *to)
 {
     size_t h = t->hidden_size, gates = t->kind->cell->gates;
     for (size_t g = 0; g < gates; g++)
@@ -291,18 +291,19 @@ static void convert_cell(struct torch *t, size_t layer, const char *direction, c
     bool good = true;
     for (size_t i = 0; i < (t->bias ? 4 : 2); i++) {
         snprintf(name, sizeof name, "%s_l%zu%s", names[i], layer, direction);
-        parts[i] = take(t, t->prefix, name, i < 2 ? 2 : 1, shapes[i]);
+        parts[i] = read_tensor(t, t->prefix, name, i < 2 ? 2 : 1, shapes[i]);
         good &= parts[i] != NULL;
     }
     if (good) {
         snprintf(full, sizeof full, "%s.kernel", path);
-        turn(t, parts[0], width, give(t, full, 2, width, columns));
+        turn_matrix(t, parts[0], width, give_tensor(t, full, 2, width, columns));
         snprintf(full, sizeof full, "%s.recurrent_kernel", path);
-        turn(t, parts[1], h, give(t, full, 2, h, columns));
+        turn_matrix(t, parts[1], h, give_tensor(t, full, 2, h, columns));
         bool rows = t->kind->cell == &cell_gru;
         snprintf(full, sizeof full, "%s.bias", path);
         if (t->bias)
-            join_biases(t, parts[2], parts[3], rows ? give(t, full, 2, 2, columns) : give(t, full, 1, columns, 0));
+            join_biases(t, parts[2], parts[3],
+                        rows ? give_tensor(t, full, 2, 2, columns) : give_tensor(t, full, 1, columns, 0));
     }
     for (size_t i = 0; i < 4; i++)
         free(parts[i]);
@@ -313,18 +314,18 @@ static void convert_head(struct torch *t, size_t layer)
     char name[96], full[NAME_BYTES];
     size_t width = t->hidden_size * (t->bidirectional ? 2 : 1), units = t->head_units;
     snprintf(name, sizeof name, "%s.weight", t->head);
-    float *weight = take(t, "", name, 2, (const size_t[]){units, width});
+    float *weight = read_tensor(t, "", name, 2, (const size_t[]){units, width});
     snprintf(name, sizeof name, "%s.bias", t->head);
-    float *bias = t->head_bias ? take(t, "", name, 1, (const size_t[]){units}) : NULL;
+    float *bias = t->head_bias ? read_tensor(t, "", name, 1, (const size_t[]){units}) : NULL;
     if (weight && (bias || !t->head_bias)) {
         snprintf(full, sizeof full, "layers.%zu.kernel", layer);
-        float *to = give(t, full, 2, width, units);
+        float *to = give_tensor(t, full, 2, width, units);
         for (size_t u = 0; u < units; u++)
             for (size_t i = 0; i < width; i++)
                 to[i * units + u] = weight[u * width + i];
         snprintf(full, sizeof full, "layers.%zu.bias", layer);
         if (bias)
-            memcpy(give(t, full, 1, units, 0), bias, units * sizeof *bias);
+            memcpy(give_tensor(t, full, 1, units, 0), bias, units * sizeof *bias);
     }
     free(weight);
     free(bias);
