@@ -13,8 +13,8 @@ void answer_json(struct request *request, json_t *json)
         answer_error(request, 503, "out_of_memory", "The server has no memory left for this answer.");
         return;
     }
-    buffer_text(&request->answer, text);
-    buffer_text(&request->answer, "\n");
+    buffer_text(&request->answer.buffer, text);
+    buffer_text(&request->answer.buffer, "\n");
     json_memory_free(text);
     answer_buffer(request, 200, "application/json");
 }

@@ -27,9 +27,9 @@ static const char *state_word(const struct services *services)
 
 static void answer_check(struct request *request, bool good, const char *word)
 {
-    buffer_printf(&request->answer, "%s\n", word);
+    buffer_printf(&request->answer.buffer, "%s\n", word);
     answer_buffer(request, good ? 200 : 503, "text/plain; charset=utf-8");
-    request->retry_later = !good;
+    request->answer.retry_later = !good;
 }
 
 void answer_livez(struct request *request)
@@ -46,13 +46,13 @@ void answer_healthz(struct request *request)
 {
     const struct services *services = request->services;
     bool ready = is_ready(services);
-    if (strcmp(request->query, "verbose") && strcmp(request->query, "verbose=true")) {
+    if (strcmp(request->head.query, "verbose") && strcmp(request->head.query, "verbose=true")) {
         answer_check(request, ready, state_word(services));
         return;
     }
-    buffer_text(&request->answer, "[+]live ok\n");
-    buffer_printf(&request->answer, "[%c]ready %s\n", ready ? '+' : '-', state_word(services));
+    buffer_text(&request->answer.buffer, "[+]live ok\n");
+    buffer_printf(&request->answer.buffer, "[%c]ready %s\n", ready ? '+' : '-', state_word(services));
     const char *trouble = services->sessions ? session_store_trouble(services->sessions) : NULL;
-    buffer_printf(&request->answer, "[%c]sessions %s\n", trouble ? '-' : '+', trouble ? trouble : "ok");
+    buffer_printf(&request->answer.buffer, "[%c]sessions %s\n", trouble ? '-' : '+', trouble ? trouble : "ok");
     answer_check(request, ready, ready ? "healthz check passed" : "healthz check failed");
 }

@@ -28,7 +28,7 @@ void metrics_count_request(struct metrics *metrics, const struct request *reques
     metrics_add(metrics, &(struct request_sample){
                              .route = route_index(request->route),
                              .model = request->model ? request->model->name : "",
-                             .status = request->status,
+                             .status = request->answer.status,
                              .prediction = request->prediction,
                              .rows = request->rows,
                              .timesteps = request->timesteps,
@@ -177,6 +177,6 @@ void metrics_page_write(const struct services *services, struct buffer *out)
 
 void answer_metrics(struct request *request)
 {
-    metrics_page_write(request->services, &request->answer);
+    metrics_page_write(request->services, &request->answer.buffer);
     answer_buffer(request, 200, "text/plain; version=0.0.4; charset=utf-8");
 }

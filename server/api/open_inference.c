@@ -353,7 +353,7 @@ static bool check_outputs(struct prediction *p)
 static bool decode(struct prediction *p)
 {
     struct request *request = p->request;
-    size_t bytes = request->has_json_bytes ? request->json_bytes : request->body_bytes;
+    size_t bytes = request->head.has_json_bytes ? request->head.json_bytes : request->body_bytes;
     struct inference *inference = p->own = make(&request->memory, sizeof *inference, &p->failure);
     if (!inference)
         return false;
@@ -363,7 +363,7 @@ static bool decode(struct prediction *p)
     if (bytes > request->body_bytes)
         return failure_set(&p->failure, 400, "bad_request", "",
                            "Inference-Header-Content-Length is larger than the body.");
-    if (request->has_json_bytes && !bytes ? !read_raw(p) : !read_json(p, bytes))
+    if (request->head.has_json_bytes && !bytes ? !read_raw(p) : !read_json(p, bytes))
         return false;
     const char *binary = request->body ? request->body + bytes : "", *end = binary + (request->body_bytes - bytes);
     for (struct input *i = inference->inputs; i; i = i->next)
@@ -426,7 +426,7 @@ static size_t elements_of(const struct prediction *p, const struct batch_tensor 
 static void write_data(struct prediction *p, const struct batch_tensor *tensor, size_t elements)
 {
     struct memory_share *memory = &p->request->memory;
-    struct buffer *out = &p->request->answer;
+    struct buffer *out = &p->request->answer.buffer;
     float *values = memory_realloc(memory, NULL, 0, elements * sizeof *values);
     if (!values) {
         out->exhausted = true;
@@ -443,7 +443,7 @@ static bool write_json(struct prediction *p)
 {
     const struct inference *inference = p->own;
     const struct model *model = p->request->model;
-    struct buffer *out = &p->request->answer;
+    struct buffer *out = &p->request->answer.buffer;
     struct batch_tensor tensor;
     size_t shape[3], rank;
     bool binary, some_binary = false;
@@ -475,15 +475,15 @@ static bool write_json(struct prediction *p)
 static void encode(struct prediction *p)
 {
     struct request *request = p->request;
-    struct buffer *out = &request->answer;
+    struct buffer *out = &request->answer.buffer;
     struct batch_tensor tensor;
     size_t shape[3], rank;
     bool binary;
     if (!write_json(p))
         return;
     buffer_bytes(out, "   ", -out->used % sizeof(float)); /* so that the floats behind are where floats may be */
-    request->answer_json_bytes = out->used;
-    request->answer_type = "application/octet-stream";
+    request->answer.json_bytes = out->used;
+    request->answer.type = "application/octet-stream";
     for (size_t i = 0; wanted_at(p, i, &tensor, &binary); i++) {
         size_t bytes = elements_of(p, &tensor, shape, &rank) * sizeof(float);
         if (!binary)

@@ -35,8 +35,8 @@ void answer_v2_ready(struct request *request)
     bool ready = request->services->lifecycle->state == SERVER_READY;
     answer_json(request, json_pack("{s:b}", "ready", ready));
     if (!ready)
-        request->status = 503;
-    request->retry_later = !ready;
+        request->answer.status = 503;
+    request->answer.retry_later = !ready;
 }
 
 void answer_v2_model_ready(struct request *request)

@@ -15,12 +15,12 @@ static bool alike(const struct request *a, const struct request *b)
 
 static void answer_as(struct request *request, const struct request *made)
 {
-    if (made->status != 200 || made->shared) {
+    if (made->answer.status != 200 || made->answer.shared) {
         route_answer(request);
         return;
     }
-    buffer_bytes(&request->answer, made->text, made->text_bytes);
-    answer_buffer(request, 200, made->answer_type);
+    buffer_bytes(&request->answer.buffer, made->answer.text, made->answer.text_bytes);
+    answer_buffer(request, 200, made->answer.type);
 }
 
 static void answer_all(struct task *list)

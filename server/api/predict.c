@@ -39,7 +39,7 @@ static bool read_predict(struct prediction *p)
         {NULL, BODY_TEXT, NULL},
     };
     p->own = &with_states;
-    if (!strncasecmp(p->request->content_type, "application/x-npy", 17))
+    if (!strncasecmp(p->request->head.content_type, "application/x-npy", 17))
         return predict_npy_read(p);
     if (!prediction_read(p, keys, p->request->body_bytes) || !session_name(&p->session, session))
         return false;
@@ -56,7 +56,7 @@ static bool begin_stream(struct prediction *p)
         return failure_set(&p->failure, 400, "not_streamable", "",
                            "This model gives its outputs at the end alone: it has a layer (Bidirectional, Flatten, "
                            "pooling, …) that needs whole sequences. Accept: application/json will do.");
-    if (!stream_open(p->request, p->request->stream_form, &p->failure))
+    if (!stream_open(p->request, p->request->head.stream_form, &p->failure))
         return false;
     if (p->return_sequences < 0 && p->rollout.steps < 0)
         p->return_sequences = !rnn_model_output(chain, 0, true, &shape, NULL);
@@ -65,7 +65,7 @@ static bool begin_stream(struct prediction *p)
 
 static bool decode_predict(struct prediction *p)
 {
-    if (!read_predict(p) || (p->request->stream_form && !begin_stream(p)))
+    if (!read_predict(p) || (p->request->head.stream_form && !begin_stream(p)))
         return false;
     bool own = p->request->model->chain.return_sequences;
     return prediction_bind(p, "instances", "initial_state", false, p->return_sequences < 0 ? own : p->return_sequences);
@@ -102,10 +102,10 @@ static void write_done(struct prediction *p, struct buffer *out)
 
 static void encode_predict(struct prediction *p)
 {
-    struct buffer *out = &p->request->answer;
+    struct buffer *out = &p->request->answer.buffer;
     if (p->request->stream) {
         stream_done(p, write_done);
-    } else if (p->request->wants_npy) {
+    } else if (p->request->head.wants_npy) {
         predict_npy_write(p);
     } else {
         write_names(p, out);
@@ -140,7 +140,7 @@ static bool decode_step(struct prediction *p)
 
 static void encode_step(struct prediction *p)
 {
-    struct buffer *out = &p->request->answer;
+    struct buffer *out = &p->request->answer.buffer;
     buffer_text(out, "{");
     session_write(&p->session, out);
     buffer_text(out, "\"outputs\": ");
@@ -174,9 +174,9 @@ static bool decode_initial_state(struct prediction *p)
 
 static void encode_initial_state(struct prediction *p)
 {
-    buffer_text(&p->request->answer, "{\"states\": ");
-    batch_write_states(&p->batch, &p->request->answer, &p->finite);
-    buffer_text(&p->request->answer, "}\n");
+    buffer_text(&p->request->answer.buffer, "{\"states\": ");
+    batch_write_states(&p->batch, &p->request->answer.buffer, &p->finite);
+    buffer_text(&p->request->answer.buffer, "}\n");
 }
 
 const struct protocol protocol_initial_state = {decode_initial_state, encode_initial_state, NULL};

@@ -34,9 +34,9 @@ static void query_bool(const char *query, const char *key, int *out)
 static bool read_session(struct prediction *p)
 {
     char id[SESSION_ID_BYTES] = SESSION_UNSAID, value[24], *end;
-    predict_npy_query(p->request->query, "session", id, sizeof id);
-    query_bool(p->request->query, "reset", &p->session.reset);
-    if (predict_npy_query(p->request->query, "step", value, sizeof value)) {
+    predict_npy_query(p->request->head.query, "session", id, sizeof id);
+    query_bool(p->request->head.query, "reset", &p->session.reset);
+    if (predict_npy_query(p->request->head.query, "step", value, sizeof value)) {
         p->session.step = *value >= '0' && *value <= '9' ? strtoll(value, &end, 10) : -1;
         if (p->session.step < 0 || *end)
             return failure_set(&p->failure, 400, "wrong_type", "/step", "Expected a whole number of at least 0.");
@@ -47,11 +47,11 @@ static bool read_session(struct prediction *p)
 static bool read_query(struct prediction *p)
 {
     struct request *request = p->request;
-    predict_npy_query(request->query, "model", p->model, sizeof p->model);
+    predict_npy_query(request->head.query, "model", p->model, sizeof p->model);
     if (!request->model && !(request->model = models_acquire(request->services->models, p->model)))
         return failure_set(&p->failure, 404, "model_not_found", "",
                            "There is no model named \"%.100s\"; GET /v1/models lists them.", p->model);
-    query_bool(request->query, "return_sequences", &p->return_sequences);
+    query_bool(request->head.query, "return_sequences", &p->return_sequences);
     return read_session(p);
 }
 
@@ -113,7 +113,7 @@ bool predict_npy_read(struct prediction *p)
 
 void predict_npy_write(struct prediction *p)
 {
-    struct buffer *out = &p->request->answer;
+    struct buffer *out = &p->request->answer.buffer;
     const struct batch_tensor outputs = {.width = p->batch.output.width};
     size_t shape[3], rank = batch_tensor_shape(&p->batch, &outputs, shape);
     size_t elements = shape[0] * shape[1] * (rank == 3 ? shape[2] : 1);
@@ -127,7 +127,7 @@ void predict_npy_write(struct prediction *p)
     memcpy(head + 10, dictionary, strlen(dictionary));
     head[sizeof head - 1] = '\n';
     buffer_bytes(out, head, sizeof head);
-    p->request->answer_type = "application/x-npy";
+    p->request->answer.type = "application/x-npy";
     if (!buffer_room(out, elements * sizeof(float)))
         return;
     p->finite &= batch_copy_tensor(&p->batch, &outputs, (float *)(void *)(out->text + out->used));

@@ -163,7 +163,7 @@ static bool find_model(struct request *request, const char *name, size_t bytes, 
     else if (version_bytes && !is_version(request->model, version, version_bytes))
         answer_error(request, 404, "version_not_found", "Model \"%s\" is served in version %s alone.", request->name,
                      request->model->version);
-    return !request->status;
+    return !request->answer.status;
 }
 
 /* Whether a model is named as the route's last segment: then the target is the model's page ("/v2/models/stats"). */
@@ -182,10 +182,10 @@ static bool hidden_by_model(const struct request *request, const struct route *r
 static void allow(struct request *request, const struct route *route)
 {
     const char *method = route->method;
-    size_t n = strlen(request->allow);
+    size_t n = strlen(request->answer.allow);
     if (!n)
         request->route = route;
-    snprintf(request->allow + n, sizeof request->allow - n, "%s%s", n ? ", " : "",
+    snprintf(request->answer.allow + n, sizeof request->answer.allow - n, "%s%s", n ? ", " : "",
              strcmp(method, "GET") ? method : "GET, HEAD");
 }
 
@@ -206,7 +206,7 @@ static int unescape(const char *at)
 /* The target becomes its decoded path. */
 static bool decode_path(struct request *request)
 {
-    const char *path = target_path(request->target);
+    const char *path = target_path(request->head.target);
     for (const char *at = path; (at = strchr(at, '%')); at++)
         if (unescape(at) < 0) {
             answer_error(request, 400, "bad_request",
@@ -215,7 +215,7 @@ static bool decode_path(struct request *request)
                          at);
             return false;
         }
-    char *out = request->target;
+    char *out = request->head.target;
     while (*path) {
         bool escaped = *path == '%';
         *out++ = escaped ? (char)unescape(path) : *path;
@@ -229,10 +229,10 @@ bool route_request(struct request *request)
 {
     const char *name = NULL, *version = "";
     size_t bytes = 0, version_bytes = 0;
-    const char *method = strcmp(request->method, "HEAD") ? request->method : "GET";
+    const char *method = strcmp(request->head.method, "HEAD") ? request->head.method : "GET";
     if (!decode_path(request))
         return false;
-    const char *target = platform_target(request->target);
+    const char *target = platform_target(request->head.target);
     for (size_t i = 0; i + 1 < N_ROUTES; i++) {
         const struct route *route = &routes[i];
         if (!matches(route->pattern, target, &name, &bytes, &version, &version_bytes) ||
@@ -242,7 +242,7 @@ bool route_request(struct request *request)
             allow(request, route);
             continue;
         }
-        *request->allow = 0;
+        *request->answer.allow = 0;
         request->route = route;
         request->protocol = route->protocol;
         request->prediction = route->kind == ROUTE_WORKER;
@@ -250,9 +250,9 @@ bool route_request(struct request *request)
             return find_model(request, name, bytes, version, version_bytes);
         return !strstr(route->pattern, "{id}") || keep_name(request, name, bytes);
     }
-    if (!*request->allow)
+    if (!*request->answer.allow)
         return not_found(request);
-    answer_error(request, 405, "method_not_allowed", "This path takes %s.", request->allow);
+    answer_error(request, 405, "method_not_allowed", "This path takes %s.", request->answer.allow);
     return false;
 }
 
@@ -307,7 +307,7 @@ enum { LARGE_BYTES = 1 << 22, LARGE_GZIP_BYTES = 1 << 15, LARGE_WAITS_MS = 100 }
 
 static bool is_large(const struct request *request)
 {
-    return request->body_bytes >= (request->gzip ? LARGE_GZIP_BYTES : LARGE_BYTES);
+    return request->body_bytes >= (request->head.gzip ? LARGE_GZIP_BYTES : LARGE_BYTES);
 }
 
 void route_answer(struct request *request)

@@ -30,7 +30,7 @@ static void write_session(struct prediction *p)
 {
     const struct model *model = p->request->model;
     const struct session_head *head = &p->session.record->head;
-    struct buffer *out = &p->request->answer;
+    struct buffer *out = &p->request->answer.buffer;
     buffer_text(out, "{");
     session_write(&p->session, out);
     buffer_printf(out,
@@ -87,7 +87,7 @@ static bool decode_drop(struct prediction *p)
 
 static void encode_drop(struct prediction *p)
 {
-    buffer_printf(&p->request->answer, "{\"session\": \"%s\", \"deleted\": true}\n", p->session.id);
+    buffer_printf(&p->request->answer.buffer, "{\"session\": \"%s\", \"deleted\": true}\n", p->session.id);
 }
 
 const struct protocol protocol_session_drop = {decode_drop, encode_drop, NULL};

@@ -68,7 +68,7 @@ static bool find_in_body(const struct request *request, char id[SESSION_ID_BYTES
 {
     const char *key = request->route->session_key;
     size_t bytes = request->body_bytes;
-    if (request->gzip) {
+    if (request->head.gzip) {
         char head[SESSION_FIND_GZIP_BYTES];
         return session_find_id(head, gzip_head(request->body, bytes, head, sizeof head), key, id);
     }
@@ -86,7 +86,7 @@ bool session_find(const struct request *request, char id[SESSION_ID_BYTES])
         return false;
     if (!*key)
         return snprintf(id, SESSION_ID_BYTES, "%s", request->name) > 0;
-    if (*request->query && predict_npy_query(request->query, "session", id, SESSION_ID_BYTES))
+    if (*request->head.query && predict_npy_query(request->head.query, "session", id, SESSION_ID_BYTES))
         return true;
     if (!find_in_body(request, found))
         return false;

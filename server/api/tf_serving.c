@@ -61,7 +61,7 @@ static void write_name(struct buffer *out, size_t i, const struct batch_tensor *
 
 static void write_columns(struct prediction *p, bool named)
 {
-    struct buffer *out = &p->request->answer;
+    struct buffer *out = &p->request->answer.buffer;
     struct batch_tensor tensor;
     buffer_text(out, named ? "{" : "");
     for (size_t i = 0; output_at(&p->request->model->chain, i, &tensor); i++) {
@@ -74,7 +74,7 @@ static void write_columns(struct prediction *p, bool named)
 
 static void write_rows(struct prediction *p)
 {
-    struct buffer *out = &p->request->answer;
+    struct buffer *out = &p->request->answer.buffer;
     struct batch_tensor tensor;
     buffer_text(out, "[");
     for (size_t b = 0; b < p->batch.n_rows; b++) {
@@ -93,12 +93,12 @@ static void encode(struct prediction *p)
     struct batch_tensor second;
     bool named = output_at(&p->request->model->chain, 1, &second);
     const struct form *form = p->own;
-    buffer_text(&p->request->answer, form->outputs);
+    buffer_text(&p->request->answer.buffer, form->outputs);
     if (named && form == &row_form)
         write_rows(p);
     else
         write_columns(p, named);
-    buffer_text(&p->request->answer, "}\n");
+    buffer_text(&p->request->answer.buffer, "}\n");
 }
 
 const struct protocol protocol_tf_serving = {decode, encode, NULL};

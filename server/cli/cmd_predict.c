@@ -13,8 +13,8 @@ static int answer_stdin(struct local *local)
         return EXIT_BAD_INPUT;
     }
     local_answer(local, body, bytes);
-    fwrite(local->request.text, 1, local->request.text_bytes, stdout);
-    return local->request.status == 200 && !fflush(stdout) ? EXIT_GOOD : EXIT_BAD_INPUT;
+    fwrite(local->request.answer.text, 1, local->request.answer.text_bytes, stdout);
+    return local->request.answer.status == 200 && !fflush(stdout) ? EXIT_GOOD : EXIT_BAD_INPUT;
 }
 
 int command_predict(const struct command *command, int argc, char **argv)

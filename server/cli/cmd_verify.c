@@ -267,11 +267,11 @@ static int verify(struct local *local, const char *inputs_path, const char *expe
     bool good = false;
     if (text) {
         local_answer(local, text, strlen(text));
-        got = json_memory_load(local->request.text, local->request.text_bytes, 0, NULL);
-        if (local->request.status == 200 && got)
+        got = json_memory_load(local->request.answer.text, local->request.answer.text_bytes, 0, NULL);
+        if (local->request.answer.status == 200 && got)
             good = compare_all(got, expected, tolerance);
         else
-            fprintf(stderr, "%s: %.*s", inputs_path, (int)local->request.text_bytes, local->request.text);
+            fprintf(stderr, "%s: %.*s", inputs_path, (int)local->request.answer.text_bytes, local->request.answer.text);
         printf("%s (rtol %g, atol %g)\n", good ? "within the tolerance" : "OUTSIDE the tolerance", tolerance.relative,
                tolerance.absolute);
     }

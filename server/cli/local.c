@@ -50,7 +50,7 @@ void local_answer(struct local *local, char *body, size_t bytes)
     request->done = nothing_waits;
     request->route = route_find("POST", "/predict");
     request->protocol = request->route->protocol;
-    snprintf(request->id, sizeof request->id, "local");
+    snprintf(request->head.id, sizeof request->head.id, "local");
     size_t limit = (size_t)local->server.services.settings->max_body_bytes;
     if (bytes > limit)
         answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).",

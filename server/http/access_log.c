@@ -25,23 +25,23 @@ void access_log_setup(void)
 static void add_path(struct log_entry *entry, const struct request *request)
 {
     static const char sessions[] = "/sessions/";
-    const char *id = strstr(request->target, sessions);
+    const char *id = strstr(request->head.target, sessions);
     char text[40];
     if (id) {
         id += sizeof sessions - 1;
         snprintf(text, sizeof text, "%s#%016llx", sessions, (unsigned long long)siphash(key, id, strlen(id)));
     }
-    log_add_text(entry, "path", id ? text : request->target);
+    log_add_text(entry, "path", id ? text : request->head.target);
 }
 
 static void begin_request(struct log_entry *entry, enum log_level level, const char *event,
                           const struct request *request)
 {
     log_begin(entry, level, event);
-    log_add_text(entry, "id", request->id);
-    log_add_text(entry, "method", request->method);
+    log_add_text(entry, "id", request->head.id);
+    log_add_text(entry, "method", request->head.method);
     add_path(entry, request);
-    log_add_number(entry, "status", request->status);
+    log_add_number(entry, "status", request->answer.status);
     log_add_number(entry, "bytes_in", (long long)request->body_bytes);
     if (request->model)
         log_add_text(entry, "model", request->model->name);
@@ -66,17 +66,18 @@ void log_stream(const struct request *request)
 void log_request(const struct request *request)
 {
     const struct request_timing *t = &request->timing;
-    bool probe = request->route->kind == ROUTE_PROBE && request->route->answer && request->status / 100 != 4;
+    bool probe = request->route->kind == ROUTE_PROBE && request->route->answer && request->answer.status / 100 != 4;
     struct log_entry entry;
-    enum log_level level = request->status >= 500 ? LOG_WARN : LOG_INFO;
+    enum log_level level = request->answer.status >= 500 ? LOG_WARN : LOG_INFO;
     if (probe || request_was_refused(request)) /* of those there may be very many; they are logged by their number */
         level = LOG_DEBUG;
     if (!log_shows(level))
         return;
     begin_request(&entry, level, "request", request);
-    if (request->code)
-        log_add_text(&entry, "code", request->code);
-    log_add_number(&entry, "bytes_out", (long long)(request->stream ? request->stream->taken : request->text_bytes));
+    if (request->answer.code)
+        log_add_text(&entry, "code", request->answer.code);
+    log_add_number(&entry, "bytes_out",
+                   (long long)(request->stream ? request->stream->taken : request->answer.text_bytes));
     if (request->prediction) {
         log_add_number(&entry, "rows", (long long)request->rows);
         log_add_number(&entry, "timesteps", (long long)request->timesteps);

@@ -43,7 +43,8 @@ static void add_timing(struct exchange *x, struct MHD_Response *response)
 
 static enum MHD_Result queue_answer(struct exchange *x, struct MHD_Response *response)
 {
-    enum MHD_Result result = x->head_lacks ? MHD_NO : MHD_queue_response(x->mhd, (unsigned)x->request.status, response);
+    enum MHD_Result result =
+        x->head_lacks ? MHD_NO : MHD_queue_response(x->mhd, (unsigned)x->request.answer.status, response);
     MHD_destroy_response(response);
     x->answered = result == MHD_YES;
     return result;
@@ -85,11 +86,11 @@ static enum MHD_Result answer_stream(struct exchange *x)
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, x, NULL);
     if (!response)
         return MHD_NO;
-    add_header(x, response, "Content-Type", request->answer_type);
-    add_header(x, response, "X-Request-Id", request->id);
+    add_header(x, response, "Content-Type", request->answer.type);
+    add_header(x, response, "X-Request-Id", request->head.id);
     add_header(x, response, "Cache-Control", "no-cache");
     add_header(x, response, "X-Accel-Buffering", "no"); /* nginx: pass it on as it comes */
-    if (request->close || request->services->lifecycle->state == SERVER_DRAINING)
+    if (request->answer.close || request->services->lifecycle->state == SERVER_DRAINING)
         add_header(x, response, "Connection", "close");
     connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, UINT64_MAX);
     x->idle = true;
@@ -103,29 +104,29 @@ enum MHD_Result exchange_answer(struct exchange *x)
     struct request *request = &x->request;
     if (request->stream)
         return answer_stream(x);
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(request->text_bytes, (void *)(uintptr_t)request->text, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        request->answer.text_bytes, (void *)(uintptr_t)request->answer.text, MHD_RESPMEM_PERSISTENT);
     if (!response)
         return MHD_NO;
-    add_header(x, response, "Content-Type", request->answer_type);
-    add_header(x, response, "X-Request-Id", request->id);
-    add_header(x, response, "Allow", request->allow);
-    if (request->answer_gzip)
+    add_header(x, response, "Content-Type", request->answer.type);
+    add_header(x, response, "X-Request-Id", request->head.id);
+    add_header(x, response, "Allow", request->answer.allow);
+    if (request->answer.gzip)
         add_header(x, response, "Content-Encoding", "gzip");
     if (request->prediction)
         add_header(x, response, "Vary", "Accept-Encoding");
-    if (request->answer_json_bytes) {
+    if (request->answer.json_bytes) {
         char bytes[24];
-        snprintf(bytes, sizeof bytes, "%zu", request->answer_json_bytes);
+        snprintf(bytes, sizeof bytes, "%zu", request->answer.json_bytes);
         add_header(x, response, "Inference-Header-Content-Length", bytes);
     }
-    if (request->retry_later)
+    if (request->answer.retry_later)
         add_header(x, response, "Retry-After", "1");
     if (request->prediction)
         add_timing(x, response);
-    if (request->close || request->services->lifecycle->state == SERVER_DRAINING)
+    if (request->answer.close || request->services->lifecycle->state == SERVER_DRAINING)
         add_header(x, response, "Connection", "close");
-    connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, request->text_bytes);
+    connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, request->answer.text_bytes);
     exchange_end_library_timeout(x);
     return queue_answer(x, response);
 }

@@ -45,8 +45,8 @@ static enum MHD_Result begin_request(struct exchange *x, struct MHD_Connection *
     bool good = exchange_check_head(x, method, version);
     bool small = x->head.has_length ? x->head.length <= SWALLOW_BYTES : !x->head.chunked;
     connection_stage(&x->http->connections, x->connection, STAGE_BODY, 0);
-    if (!good && (x->request.close || !small)) {
-        x->request.close = true;
+    if (!good && (x->request.answer.close || !small)) {
+        x->request.answer.close = true;
         x->connection->unread = x->head.chunked || x->head.has_length;
         return exchange_answer(x); /* on the first call: the connection ends, and the body is not read */
     }
@@ -101,7 +101,7 @@ static enum MHD_Result dispatch_request(struct exchange *x)
     request->done = worker_done;
     request->wake = resume_connection;
     request->gone = is_gone;
-    if (request->status)
+    if (request->answer.status)
         return exchange_answer(x);
     if (!route_waits(request->route)) {
         route_dispatch(request);

@@ -63,10 +63,10 @@ enum MHD_Result exchange_take_body(struct exchange *x, const char *data, size_t 
     *bytes = 0;
     connection_progress(&x->http->connections, x->connection, n);
     request->body_bytes += n;
-    if (request->status)
+    if (request->answer.status)
         return request->body_bytes > 2 * limit ? MHD_NO : MHD_YES;
     if (request->body_bytes > limit) {
-        request->close = true;
+        request->answer.close = true;
         answer_error(request, 413, "body_too_large", "The body is larger than %zu bytes (limits.max_body_bytes).",
                      limit);
     } else if (request->body_bytes + 1 <= request->body_room || grow_body(x, request->body_bytes + 1)) {

@@ -48,13 +48,13 @@ static void set_request_id(struct exchange *x)
     size_t n = own ? strlen(own) : 0;
     while (n && (own[n - 1] == ' ' || own[n - 1] == '\t'))
         n--;
-    bool usable = n > 0 && n < sizeof request->id;
+    bool usable = n > 0 && n < sizeof request->head.id;
     for (size_t i = 0; usable && i < n; i++)
         usable = own[i] > 0x20 && own[i] < 0x7f;
     if (usable)
-        *(char *)mempcpy(request->id, own, n) = 0;
+        *(char *)mempcpy(request->head.id, own, n) = 0;
     else
-        make_id(request->id, x->http->id_seed + x->http->next_id++ * 0x9e3779b97f4a7c15u);
+        make_id(request->head.id, x->http->id_seed + x->http->next_id++ * 0x9e3779b97f4a7c15u);
 }
 
 /* JSON, nothing, or what curl -d says by itself. */
@@ -62,9 +62,9 @@ static bool check_content_type(struct request *request)
 {
     const char *const taken[] = {"", "application/json", "application/x-www-form-urlencoded",
                                  request->route->binary_type ? request->route->binary_type : ""};
-    size_t n = strcspn(request->content_type, "; \t");
+    size_t n = strcspn(request->head.content_type, "; \t");
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
-        if (strlen(taken[i]) == n && !strncasecmp(taken[i], request->content_type, n))
+        if (strlen(taken[i]) == n && !strncasecmp(taken[i], request->head.content_type, n))
             return true;
     answer_error(request, 415, "unsupported_media_type", "Content-Type must be application/json%s%s.",
                  request->route->binary_type ? " or " : "",
@@ -79,12 +79,12 @@ static bool may_be_served(struct exchange *x)
     struct request *request = &x->request;
     if (!connection_is_spare(connections, x->connection))
         return true;
-    request->close = true;
+    request->answer.close = true;
     if (request->route->kind != ROUTE_PROBE)
         answer_error(request, 503, "too_many_connections",
                      "More than %zu connections are open (limits.max_connections); try again.",
                      connections->limits.most);
-    return !request->status;
+    return !request->answer.status;
 }
 
 bool exchange_check_head(struct exchange *x, const char *method, const char *version)
@@ -93,31 +93,31 @@ bool exchange_check_head(struct exchange *x, const char *method, const char *ver
     const struct services *services = request->services;
     struct failure failure = {.status = 0};
     struct field_list list = {.n = 0};
-    copy_text(request->method, sizeof request->method, method);
+    copy_text(request->head.method, sizeof request->head.method, method);
     set_request_id(x);
     int n = MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, add_field, &list);
     if (n >= HEAD_FIELDS) {
-        request->close = true;
+        request->answer.close = true;
         answer_error(request, 431, "too_many_headers", "The request has more than %d header fields.", HEAD_FIELDS - 1);
         return false;
     }
-    struct head head = {method, request->target, version, list.fields, list.n};
+    struct head head = {method, request->head.target, version, list.fields, list.n};
     if (!http_check_head(&head, (uint64_t)services->settings->max_body_bytes, &x->head, &failure)) {
-        request->close = true; /* where the body begins and ends is not certain */
+        request->answer.close = true; /* where the body begins and ends is not certain */
         answer_failure(request, &failure);
         return false;
     }
-    request->close = x->head.chunked && !HTTP_CHUNKS_ARE_STRICT;
-    request->gzip = x->head.gzip;
-    request->has_json_bytes = x->head.has_json_bytes;
-    request->json_bytes = (size_t)x->head.json_bytes;
-    request->accepts_gzip = x->head.accepts_gzip;
-    request->wants_npy = x->head.wants_npy;
-    request->stream_form = x->head.wants_events ? STREAM_EVENTS : x->head.wants_lines ? STREAM_LINES : STREAM_NONE;
+    request->answer.close = x->head.chunked && !HTTP_CHUNKS_ARE_STRICT;
+    request->head.gzip = x->head.gzip;
+    request->head.has_json_bytes = x->head.has_json_bytes;
+    request->head.json_bytes = (size_t)x->head.json_bytes;
+    request->head.accepts_gzip = x->head.accepts_gzip;
+    request->head.wants_npy = x->head.wants_npy;
+    request->head.stream_form = x->head.wants_events ? STREAM_EVENTS : x->head.wants_lines ? STREAM_LINES : STREAM_NONE;
     if (x->head.timeout_ms && x->head.timeout_ms < (uint64_t)request->timeout_ms)
         request->timeout_ms = (int64_t)x->head.timeout_ms;
     const char *type = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "Content-Type");
-    copy_text(request->content_type, sizeof request->content_type, type ? type : "");
+    copy_text(request->head.content_type, sizeof request->head.content_type, type ? type : "");
     if (!route_request(request))
         return false;
     return may_be_served(x) &&

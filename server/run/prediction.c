@@ -28,7 +28,7 @@ struct batch_limits prediction_limits(const struct prediction *p)
 static bool expand(struct request *request, struct failure *failure)
 {
     size_t bytes, room;
-    if (!request->gzip)
+    if (!request->head.gzip)
         return true;
     char *plain = gzip_expand(request->body, request->body_bytes, (size_t)request->services->settings->max_body_bytes,
                               &request->memory, &bytes, &room, failure);
@@ -195,9 +195,9 @@ enum { GZIP_LEAST_BYTES = 4096 };
 
 static void compress(struct request *request)
 {
-    struct buffer *answer = &request->answer;
+    struct buffer *answer = &request->answer.buffer;
     size_t bytes, room;
-    if (!request->accepts_gzip || request->status != 200 || answer->used < GZIP_LEAST_BYTES)
+    if (!request->head.accepts_gzip || request->answer.status != 200 || answer->used < GZIP_LEAST_BYTES)
         return;
     char *packed = gzip_compress(answer->text, answer->used, &request->memory, &bytes, &room);
     if (!packed)
@@ -206,9 +206,9 @@ static void compress(struct request *request)
     answer->text = packed;
     answer->used = bytes;
     answer->room = room;
-    request->text = packed;
-    request->text_bytes = bytes;
-    request->answer_gzip = true;
+    request->answer.text = packed;
+    request->answer.text_bytes = bytes;
+    request->answer.gzip = true;
 }
 
 /* A stream that has not begun comes to nothing: the answer is an ordinary one. */
@@ -228,7 +228,7 @@ void prediction_nonfinite(struct prediction *p, size_t row)
     failure_set(&p->failure, 500, "nonfinite_output", path,
                 "%s has NaN or Infinity, which JSON has not; set allow_nonfinite for this model to get them "
                 "(request %.64s).",
-                *path ? "The answer for this row" : "The answer", p->request->id);
+                *path ? "The answer for this row" : "The answer", p->request->head.id);
 }
 
 /* NaN and Infinity go out only for models that say so. */
@@ -247,7 +247,7 @@ static void answer(struct prediction *p)
     if (p->failure.status)
         answer_failure(request, &p->failure);
     else
-        answer_buffer(request, 200, request->answer_type);
+        answer_buffer(request, 200, request->answer.type);
     compress(request);
 }
 

@@ -41,7 +41,7 @@ struct prediction {
 struct protocol {
     /* Read the body, find the model, bind the rows. False with p->failure set. */
     bool (*decode)(struct prediction *p);
-    /* Write the answer into p->request->answer; of a stream, what is left to be written. */
+    /* Write the answer into p->request->answer.buffer; of a stream, what is left to be written. */
     void (*encode)(struct prediction *p);
     /* Free what decode has made; may be NULL. */
     void (*close)(struct prediction *p);

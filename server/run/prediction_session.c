@@ -57,14 +57,14 @@ static bool answer(struct prediction *p)
     if (p->request->stream)
         return true;
     prediction_answer(p);
-    return p->request->status == 200;
+    return p->request->answer.status == 200;
 }
 
 /* Another replica's step came first, so that an answer is none any more. */
 static void withdraw_answer(struct prediction *p)
 {
     if (p->answered)
-        buffer_close(&p->request->answer);
+        buffer_close(&p->request->answer.buffer);
     p->answered = false;
 }
 

@@ -23,18 +23,18 @@ struct request *request_of_task(struct task *task)
 bool request_init(struct request *request, const struct services *services, const char *target)
 {
     *request = (struct request){
-        .services = services, .memory = {services->memory, 0, false}, .answer_type = "application/json"};
-    request->answer.limit = (size_t)services->settings->max_response_bytes;
-    request->answer.share = &request->memory;
+        .services = services, .memory = {services->memory, 0, false}, .answer = {.type = "application/json"}};
+    request->answer.buffer.limit = (size_t)services->settings->max_response_bytes;
+    request->answer.buffer.share = &request->memory;
     request->timing.accepted = clock_ns();
     request->timeout_ms = services->settings->request_timeout_ms;
-    request->target = strdup(target);
-    if (!request->target)
+    request->head.target = strdup(target);
+    if (!request->head.target)
         return false;
-    char *query = strchr(request->target, '?');
+    char *query = strchr(request->head.target, '?');
     if (query)
         *query++ = 0;
-    request->query = query ? query : "";
+    request->head.query = query ? query : "";
     return true;
 }
 
@@ -51,16 +51,16 @@ void request_close(struct request *request)
     admission_leave(request->services->admission, 0, 0, &request->work_ns);
     model_release(request->model);
     stream_close(request->stream);
-    buffer_close(&request->answer);
-    shared_text_release(request->shared);
+    buffer_close(&request->answer.buffer);
+    shared_text_release(request->answer.shared);
     request_drop_body(request);
-    free(request->target);
+    free(request->head.target);
     *request = (struct request){0};
 }
 
 bool request_was_refused(const struct request *request)
 {
-    return request->prediction && request->status == 503 && !request->timing.started;
+    return request->prediction && request->answer.status == 503 && !request->timing.started;
 }
 
 const char *request_timeout_source(const struct request *request)
@@ -72,17 +72,17 @@ const char *request_timeout_source(const struct request *request)
 void answer_shared(struct request *request, struct shared_text *text, const char *content_type)
 {
     text->users++;
-    request->shared = text;
-    request->status = 200;
-    request->code = NULL;
-    request->answer_type = content_type;
-    request->text = text->text;
-    request->text_bytes = text->bytes;
+    request->answer.shared = text;
+    request->answer.status = 200;
+    request->answer.code = NULL;
+    request->answer.type = content_type;
+    request->answer.text = text->text;
+    request->answer.text_bytes = text->bytes;
 }
 
 void answer_buffer(struct request *request, int status, const char *content_type)
 {
-    struct buffer *answer = &request->answer;
+    struct buffer *answer = &request->answer.buffer;
     if (answer->too_large) {
         answer_error(request, 413, "response_too_large",
                      "The answer would be larger than %zu bytes (limits.max_response_bytes); send fewer or shorter "
@@ -91,11 +91,11 @@ void answer_buffer(struct request *request, int status, const char *content_type
     } else if (answer->exhausted) {
         answer_overloaded(request);
     } else {
-        request->status = status;
-        request->code = NULL;
-        request->answer_type = content_type;
-        request->text = answer->text;
-        request->text_bytes = answer->used;
+        request->answer.status = status;
+        request->answer.code = NULL;
+        request->answer.type = content_type;
+        request->answer.text = answer->text;
+        request->answer.text_bytes = answer->used;
     }
 }
 
@@ -127,21 +127,22 @@ size_t request_write_error(struct request *request, const struct failure *failur
     char text[512], path[256];
     escape_json(failure->text, text, sizeof text);
     escape_json(failure->path, path, sizeof path);
-    int n = snprintf(request->error, sizeof request->error, "{\"error\": \"%s\", \"code\": \"%s\"%s%s%s}\n", text,
-                     failure->code, *path ? ", \"path\": \"" : "", path, *path ? "\"" : "");
-    request->code = failure->code;
+    int n =
+        snprintf(request->answer.error, sizeof request->answer.error, "{\"error\": \"%s\", \"code\": \"%s\"%s%s%s}\n",
+                 text, failure->code, *path ? ", \"path\": \"" : "", path, *path ? "\"" : "");
+    request->answer.code = failure->code;
     return (size_t)n;
 }
 
 void answer_failure(struct request *request, const struct failure *failure)
 {
-    request->text_bytes = request_write_error(request, failure);
-    buffer_close(&request->answer);
-    request->answer_json_bytes = 0;
-    request->status = failure->status;
-    request->answer_type = "application/json";
-    request->text = request->error;
-    request->retry_later = failure->status == 503 || failure->status == 429;
+    request->answer.text_bytes = request_write_error(request, failure);
+    buffer_close(&request->answer.buffer);
+    request->answer.json_bytes = 0;
+    request->answer.status = failure->status;
+    request->answer.type = "application/json";
+    request->answer.text = request->answer.error;
+    request->answer.retry_later = failure->status == 503 || failure->status == 429;
 }
 
 void answer_overloaded(struct request *request)

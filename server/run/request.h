@@ -1,4 +1,5 @@
-/* A request and its answer, as handlers see them: no HTTP library in sight. */
+/* A request in three parts: the head, which http/ has read; what run/ needs for its computation; and the answer, which
+   http/ sends. The connection itself is in http/exchange.h. */
 #ifndef SERVER_RUN_REQUEST_H
 #define SERVER_RUN_REQUEST_H
 
@@ -23,6 +24,37 @@ struct request_timing {
     int64_t accepted, queued, started, queue, decode, compute, encode;
 };
 
+/* What http/ has read of a request before the body; constant from then on, but for the target, which is decoded. */
+struct request_head {
+    char method[16];
+    char *target; /* without the query; as sent until it is routed, then the decoded path */
+    const char *query;
+    char id[REQUEST_ID_BYTES];
+    char content_type[80];
+    bool gzip;           /* Content-Encoding of the body */
+    bool has_json_bytes; /* Inference-Header-Content-Length */
+    size_t json_bytes;
+    bool accepts_gzip, wants_npy;
+    int stream_form; /* enum stream_form, as the client wants it */
+};
+
+/* What goes back to http/. */
+struct answer {
+    int status;
+    const char *text; /* of text_bytes, in buffer, shared, error or static */
+    size_t text_bytes;
+    struct buffer buffer;
+    struct shared_text *shared; /* the answer is a user of this text */
+    char error[1024];           /* errors need no memory of the account */
+    const char *code;           /* of the error, also of one that a stream ends with; or NULL */
+    const char *type;           /* Content-Type */
+    char allow[32];             /* of a 405 */
+    bool retry_later;           /* Retry-After */
+    bool close;                 /* end the connection */
+    bool gzip;                  /* Content-Encoding */
+    size_t json_bytes;          /* Inference-Header-Content-Length, where binary tensors follow the JSON */
+};
+
 /**
  * One request. The I/O thread owns it until it is queued, a worker until it is done, then the I/O thread again.
  */
@@ -36,16 +68,7 @@ struct request {
     void (*wake)(struct request *request); /* of a stream: there is something for the I/O thread to do */
     bool (*gone)(struct request *request); /* whether the client has closed its side */
 
-    char method[16];
-    char *target; /* without the query; as sent until it is routed, then the decoded path */
-    const char *query;
-    char id[REQUEST_ID_BYTES];
-    char content_type[80];
-    bool gzip;
-    bool has_json_bytes; /* Inference-Header-Content-Length */
-    size_t json_bytes;
-    bool accepts_gzip, wants_npy;
-    int stream_form;                 /* enum stream_form, as the client wants it */
+    struct request_head head;
     const struct route *route;       /* set by http/ and api/, and looked at by them alone */
     const struct protocol *protocol; /* of a prediction: the route's */
     char name[REQUEST_NAME_BYTES];   /* of the model, or the session, in the target */
@@ -57,22 +80,8 @@ struct request {
     double work_ns; /* what admission has counted for it */
 
     struct stream *stream; /* the answer goes out while it is made */
-    /* the answer: text of answer_bytes, in `answer`, `shared`, `error` or static */
-    int status;
-    const char *text;
-    size_t text_bytes;
-    struct buffer answer;
-    struct shared_text *shared; /* or this text, of which it is a user */
-    char error[1024];           /* errors need no memory of the account */
-    const char *code;           /* of the error, also of one that a stream ends with; or NULL */
-    const char *answer_type;    /* Content-Type */
-    char allow[32];             /* of a 405 */
-    bool retry_later;           /* Retry-After */
-    bool close;                 /* end the connection */
-    bool prediction;            /* Server-Timing is sent */
-    bool answer_gzip;
-    size_t answer_json_bytes; /* Inference-Header-Content-Length, where binary tensors follow the JSON */
-
+    struct answer answer;
+    bool prediction;        /* Server-Timing is sent */
     size_t rows, timesteps; /* for the log and metrics */
     struct request_timing timing;
     int64_t timeout_ms; /* from when it is queued; the client may have asked for less than the server's */
@@ -81,7 +90,7 @@ struct request {
 /* The request that a task is part of. */
 struct request *request_of_task(struct task *task);
 
-/* Ready for a target; false when out of memory. The caller has set server. */
+/* Ready for a target; false when out of memory. */
 bool request_init(struct request *request, const struct services *services, const char *target);
 void request_close(struct request *request);
 
@@ -94,13 +103,13 @@ bool request_was_refused(const struct request *request);
 /* Where its timeout_ms comes from, for messages. */
 const char *request_timeout_source(const struct request *request);
 
-/* The answer is what has been written into request->answer; 413 or 503 where it did not fit. */
+/* The answer is what has been written into request->answer.buffer; 413 or 503 where it did not fit. */
 void answer_buffer(struct request *request, int status, const char *content_type);
 
 /* The answer, status 200, becomes a use of this text. */
 void answer_shared(struct request *request, struct shared_text *text, const char *content_type);
 
-/* Write a failure into request->error, followed by an end of line. Returns its length. */
+/* Write a failure into answer.error, followed by an end of line. Returns its length. */
 size_t request_write_error(struct request *request, const struct failure *failure);
 
 /* Errors. Each replaces what was begun. */

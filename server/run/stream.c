@@ -150,9 +150,9 @@ void stream_begin(struct stream *stream)
     struct request *request = stream->request;
     if (stream->begun) /* nobody else sets it */
         return;
-    request->status = 200;
+    request->answer.status = 200;
     request->task.deadline_ns = INT64_MAX; /* it has begun to be answered in time */
-    request->answer_type = stream->form == STREAM_EVENTS ? "text/event-stream" : "application/x-ndjson";
+    request->answer.type = stream->form == STREAM_EVENTS ? "text/event-stream" : "application/x-ndjson";
     pthread_mutex_lock(&stream->lock);
     stream->begun = true;
     buffer_room(&stream->text, 8); /* for heartbeats */
@@ -232,7 +232,7 @@ void stream_held_outputs(struct prediction *p)
 void stream_done(struct prediction *p, void (*write)(struct prediction *p, struct buffer *out))
 {
     struct stream *stream = p->request->stream;
-    struct buffer *out = &p->request->answer;
+    struct buffer *out = &p->request->answer.buffer;
     if (!p->failure.status) {
         write(p, out);
         if (!p->finite && !p->request->model->allow_nonfinite)
@@ -243,7 +243,7 @@ void stream_done(struct prediction *p, void (*write)(struct prediction *p, struc
     size_t error_bytes = p->failure.status ? request_write_error(p->request, &p->failure) : 0;
     begin_event(stream, p->failure.status ? "error" : "done");
     if (p->failure.status)
-        buffer_bytes(&stream->text, p->request->error, error_bytes - 1); /* without its end of line */
+        buffer_bytes(&stream->text, p->request->answer.error, error_bytes - 1); /* without its end of line */
     else
         buffer_bytes(&stream->text, out->text, out->used);
     buffer_text(&stream->text, stream->form == STREAM_EVENTS ? "\n\n" : "\n");

@@ -23,15 +23,15 @@ int fuzz_inference(const unsigned char *data, size_t size)
         size--;
     }
     struct model *model = (struct model *)(uintptr_t)fuzz_model();
-    struct request request = {.services = &services, .query = "", .model = model};
+    struct request request = {.services = &services, .head = {.query = ""}, .model = model};
     request.memory.memory = &memory;
-    request.answer = (struct buffer){.limit = 1 << 16, .share = &request.memory};
+    request.answer.buffer = (struct buffer){.limit = 1 << 16, .share = &request.memory};
     request.body = malloc(size + 1);
     memcpy(request.body, data, size);
     request.body[size] = 0;
     request.body_bytes = size;
-    request.has_json_bytes = kind & 4;
-    request.json_bytes = kind >> 3 < 31 ? (size_t)(kind >> 3) * 8 : size;
+    request.head.has_json_bytes = kind & 4;
+    request.head.json_bytes = kind >> 3 < 31 ? (size_t)(kind >> 3) * 8 : size;
     struct prediction p = {.request = &request, .finite = true, .return_sequences = -1};
     p.session = prediction_session(&p);
     const struct protocol *protocol = kind & 1 ? &protocol_tf_serving : &protocol_open_inference;
@@ -55,7 +55,7 @@ int fuzz_inference(const unsigned char *data, size_t size)
     json_tensor_close(&p.inputs, &request.memory);
     json_tensor_close(&p.states, &request.memory);
     json_tensor_close(&p.mask, &request.memory);
-    buffer_close(&request.answer);
+    buffer_close(&request.answer.buffer);
     free(request.body);
     if (request.memory.bytes || memory.used)
         abort(); /* the account is even */

@@ -137,7 +137,7 @@ static bool decode(struct prediction *p)
                                     {NULL, BODY_TEXT, NULL}};
     struct request *request = p->request;
     return prediction_read(p, keys, request->body_bytes) &&
-           (!request->stream_form || stream_open(request, request->stream_form, &p->failure)) &&
+           (!request->head.stream_form || stream_open(request, request->head.stream_form, &p->failure)) &&
            prediction_bind(p, "instances", "initial_state", false, p->return_sequences > 0);
 }
 
@@ -159,7 +159,7 @@ static void encode(struct prediction *p)
     batch_copy_answer(&p->batch, all);
     memcpy(r->outputs, all, (r->n_outputs < RUN_OUTPUTS ? r->n_outputs : RUN_OUTPUTS) * sizeof *all);
     free(all);
-    buffer_text(&p->request->answer, "good");
+    buffer_text(&p->request->answer.buffer, "good");
 }
 
 static const struct protocol protocol = {decode, encode, NULL};
@@ -188,7 +188,7 @@ void run_request_open(struct run_request *r, struct run_server *s, const char *b
     request->protocol = &protocol;
     request->timing.queued = clock_ns();
     request->task.deadline_ns = INT64_MAX;
-    snprintf(request->id, sizeof request->id, "test");
+    snprintf(request->head.id, sizeof request->head.id, "test");
 }
 
 void run_request_close(struct run_request *r)
@@ -200,7 +200,7 @@ struct prediction *run_request_decode(struct run_request *r, struct run_server *
 {
     struct prediction *p = prediction_begin(&r->request, &s->worker);
     if (!p)
-        fail_msg("%d %s", r->request.status, r->request.error);
+        fail_msg("%d %s", r->request.answer.status, r->request.answer.error);
     return p;
 }
 
@@ -223,5 +223,5 @@ char *run_body_of_ones(size_t n, const size_t *lengths, bool sequences)
 
 const char *run_error(const struct run_request *r)
 {
-    return r->request.code ? r->request.code : "";
+    return r->request.answer.code ? r->request.answer.code : "";
 }

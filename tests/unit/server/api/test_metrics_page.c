@@ -32,15 +32,15 @@ static void requests_are_counted_and_shown(void **state)
     struct buffer out;
     struct request request;
     assert_true(request_init(&request, &server.services, "/v1/models/m:step"));
-    strcpy(request.method, "POST");
+    strcpy(request.head.method, "POST");
     assert_true(route_request(&request));
-    request.status = 200;
+    request.answer.status = 200;
     request.rows = 3;
     request.timesteps = 12;
     request.timing.compute = 700000;
     metrics_count_request(&server.metrics, &request);
     metrics_count_request(&server.metrics, &request);
-    request.status = 500;
+    request.answer.status = 500;
     metrics_count_request(&server.metrics, &request);
     metrics_batch(&server.metrics, "m", 3);
     const struct model_statistics s = metrics_model(&server.metrics, "m");
@@ -78,7 +78,7 @@ static void refused_requests_are_counted(void **state)
     struct request request;
     assert_true(request_init(&request, &server.services, "/nothing"));
     request.route = route_none();
-    strcpy(request.method, "GET");
+    strcpy(request.head.method, "GET");
     assert_false(route_request(&request));
     metrics_count_request(&server.metrics, &request);
     request_close(&request);

@@ -13,7 +13,7 @@ static void route(struct request *request, const char *method, const char *targe
 {
     assert_true(request_init(request, &server.services, target));
     request->route = route_none();
-    snprintf(request->method, sizeof request->method, "%s", method);
+    snprintf(request->head.method, sizeof request->head.method, "%s", method);
     route_request(request);
 }
 
@@ -65,8 +65,8 @@ static void targets_find_their_routes(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct request request;
         route(&request, rows[i].method, rows[i].target);
-        if (request.status != rows[i].status || strcmp(request.route->name, rows[i].name))
-            fail_msg("%s %s: %d %s", rows[i].method, rows[i].target, request.status, request.route->name);
+        if (request.answer.status != rows[i].status || strcmp(request.route->name, rows[i].name))
+            fail_msg("%s %s: %d %s", rows[i].method, rows[i].target, request.answer.status, request.route->name);
         request_close(&request);
     }
     static const struct {
@@ -81,8 +81,9 @@ static void targets_find_their_routes(void **state)
     for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
         entry.name = (char *)(uintptr_t)named[i].name;
         route(&request, "GET", named[i].target);
-        if (request.status || strcmp(request.route->name, named[i].found))
-            fail_msg("a model %s, %s: %d %s", named[i].name, named[i].target, request.status, request.route->name);
+        if (request.answer.status || strcmp(request.route->name, named[i].found))
+            fail_msg("a model %s, %s: %d %s", named[i].name, named[i].target, request.answer.status,
+                     request.route->name);
         request_close(&request);
     }
     entry.name = (char *)"m";
@@ -91,7 +92,7 @@ static void targets_find_their_routes(void **state)
     memcpy(longer, "/v1/models/", 11);
     longer[4999] = 0;
     route(&request, "GET", longer);
-    assert_int_equal(request.status, 404);
+    assert_int_equal(request.answer.status, 404);
     request_close(&request);
     free(longer);
 }
@@ -109,7 +110,7 @@ static void error_answers_are_json_whatever_is_in_them(void **state)
     memcpy(failure.text, text, sizeof failure.text - 1);
     memcpy(failure.path, text, sizeof failure.path - 1);
     answer_failure(&request, &failure);
-    json_t *json = json_loadb(request.text, request.text_bytes, 0, NULL);
+    json_t *json = json_loadb(request.answer.text, request.answer.text_bytes, 0, NULL);
     assert_non_null(json);
     assert_string_equal(json_string_value(json_object_get(json, "code")), "odd");
     json_decref(json);
@@ -121,12 +122,12 @@ static void answers_too_large_become_413(void **state)
     (void)state;
     struct request request;
     assert_true(request_init(&request, &server.services, "/"));
-    request.answer.limit = 1024;
+    request.answer.buffer.limit = 1024;
     for (int i = 0; i < 2000; i++)
-        buffer_text(&request.answer, "0123456789");
+        buffer_text(&request.answer.buffer, "0123456789");
     answer_buffer(&request, 200, "application/json");
-    assert_int_equal(request.status, 413);
-    assert_non_null(strstr(request.error, "response_too_large"));
+    assert_int_equal(request.answer.status, 413);
+    assert_non_null(strstr(request.answer.error, "response_too_large"));
     request_close(&request);
     assert_int_equal(server.memory.used, 0);
 }

@@ -59,8 +59,8 @@ static void a_request_that_cannot_begin_leaves_no_turn(void **state)
     assert_null(prediction_begin(&request, NULL));
     assert_int_equal(countdown, 0);
     assert_int_equal(request.turn.stage, TURN_NONE);
-    assert_int_equal(request.status, 503);
-    assert_non_null(strstr(request.error, "\"overloaded\""));
+    assert_int_equal(request.answer.status, 503);
+    assert_non_null(strstr(request.answer.error, "\"overloaded\""));
     request_close(&request);
     server_close(&server);
 }

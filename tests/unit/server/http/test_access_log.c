@@ -15,8 +15,8 @@ static void route(struct request *request, const char *method, const char *targe
 {
     assert_true(request_init(request, &server.services, target));
     request->route = route_none();
-    snprintf(request->method, sizeof request->method, "%s", method);
-    snprintf(request->id, sizeof request->id, "id-1");
+    snprintf(request->head.method, sizeof request->head.method, "%s", method);
+    snprintf(request->head.id, sizeof request->head.id, "id-1");
     route_request(request);
 }
 
@@ -55,8 +55,8 @@ static void log_lines_cannot_be_forged(void **state)
     char text[4096];
     struct request request;
     route(&request, "POST", "/predict");
-    snprintf(request.id, sizeof request.id, "a\"b\nlevel=info forged");
-    request.status = 200;
+    snprintf(request.head.id, sizeof request.head.id, "a\"b\nlevel=info forged");
+    request.answer.status = 200;
     capture("json", "info");
     log_request(&request);
     log_setup("text", "warn");
@@ -91,10 +91,10 @@ static void a_prediction_has_its_numbers(void **state)
     char text[4096];
     struct request request;
     route(&request, "POST", "/predict");
-    request.status = 504;
-    request.code = "deadline_exceeded";
+    request.answer.status = 504;
+    request.answer.code = "deadline_exceeded";
     request.body_bytes = 21;
-    request.text_bytes = 34;
+    request.answer.text_bytes = 34;
     request.rows = 5;
     request.timesteps = 60;
     request.timing.started = 1;
@@ -141,7 +141,7 @@ static void levels_are_those_of_the_request(void **state)
         char text[4096], want[32];
         struct request request;
         route(&request, rows[i].method, rows[i].target);
-        request.status = rows[i].status;
+        request.answer.status = rows[i].status;
         request.timing.started = rows[i].started;
         capture("text", "debug");
         log_request(&request);
@@ -162,7 +162,7 @@ static void a_stream_is_logged_when_it_begins(void **state)
     char text[4096];
     struct request request;
     route(&request, "POST", "/predict");
-    request.status = 200;
+    request.answer.status = 200;
     capture("text", "info");
     log_stream(&request);
     assert_int_equal(captured(text, sizeof text), 1);
@@ -180,7 +180,7 @@ static void logged_path(const char *target, char *path, size_t size)
     char text[4096];
     struct request request;
     route(&request, "GET", target);
-    request.status = 200;
+    request.answer.status = 200;
     capture("text", "info");
     log_request(&request);
     assert_int_equal(captured(text, sizeof text), 1);

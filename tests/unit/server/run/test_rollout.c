@@ -23,7 +23,7 @@ static void outputs_become_inputs(void **state)
     run_server_open(&s);
     run_server_sums(&s, "m", 1, false);
     answer(&r, &s, "{\"instances\": [[[1],[2]], [[5]]], \"rollout\": {\"steps\": 4}}");
-    assert_int_equal(r.request.status, 200);
+    assert_int_equal(r.request.answer.status, 200);
     assert_int_equal(r.n_outputs, 8);
     /* the sum is added to itself from the second on */
     const float want[8] = {3, 6, 12, 24, 5, 10, 20, 40};
@@ -44,7 +44,7 @@ static void without_temperature_the_most_probable_token_comes(void **state)
         char body[160];
         snprintf(body, sizeof body, "{\"instances\": [[0, 2], [3]], \"rollout\": {\"steps\": 5, %s}}", options[i]);
         answer(&r, &s, body);
-        assert_int_equal(r.request.status, 200);
+        assert_int_equal(r.request.answer.status, 200);
         const float want[10] = {3, 0, 1, 2, 3, 0, 1, 2, 3, 0};
         assert_int_equal(r.n_outputs, 10);
         assert_memory_equal(r.outputs, want, sizeof want);
@@ -149,7 +149,7 @@ static void what_cannot_be_rolled_out_is_refused(void **state)
         snprintf(body, sizeof body, "{\"model\": \"%s\", \"instances\": %s, \"rollout\": %s}", cases[i].model,
                  cases[i].instances, cases[i].rollout);
         answer(&r, &s, body);
-        assert_int_equal(r.request.status, cases[i].status);
+        assert_int_equal(r.request.answer.status, cases[i].status);
         assert_string_equal(run_error(&r), cases[i].code);
         run_request_close(&r);
     }
@@ -170,7 +170,7 @@ static void models_must_take_what_they_give(void **state)
     run_server_sums(&s, "backwards", 1, true);
     answer(&r, &s, "{\"model\": \"wide\", \"instances\": [[[1]]], \"rollout\": {\"steps\": 1}}");
     assert_string_equal(run_error(&r), "wrong_shape");
-    assert_non_null(strstr(r.request.error, "The output (2 numbers) cannot be the next input (1 features)."));
+    assert_non_null(strstr(r.request.answer.error, "The output (2 numbers) cannot be the next input (1 features)."));
     run_request_close(&r);
     answer(&r, &s, "{\"model\": \"backwards\", \"instances\": [[[1]]], \"rollout\": {\"steps\": 1}}");
     assert_string_equal(run_error(&r), "not_streamable");
@@ -187,7 +187,7 @@ static void probabilities_that_are_none_end_it(void **state)
     run_server_open(&s);
     run_server_tokens(&s, "m", none);
     answer(&r, &s, "{\"instances\": [[1], [0]], \"rollout\": {\"steps\": 1, \"seed\": 1}}");
-    assert_int_equal(r.request.status, 500);
+    assert_int_equal(r.request.answer.status, 500);
     assert_string_equal(run_error(&r), "nonfinite_output");
     run_request_close(&r);
     run_server_close(&s);

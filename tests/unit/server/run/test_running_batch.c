@@ -27,7 +27,7 @@ static void end_with_sum(struct run_request *r, struct prediction *p, float sum)
 {
     prediction_end(p);
     assert_int_equal(r->done, 1);
-    assert_int_equal(r->request.status, 200);
+    assert_int_equal(r->request.answer.status, 200);
     assert_true(r->outputs[0] == sum);
     run_request_close(r);
 }
@@ -192,7 +192,7 @@ static void a_failure_of_one_leaves_the_others(void **state)
     assert_null(p[1]->next);
     assert_int_equal(running->n, 2);
     prediction_end(p[1]);
-    assert_int_equal(r[1].request.status, 504);
+    assert_int_equal(r[1].request.answer.status, 504);
     assert_string_equal(run_error(&r[1]), "deadline_exceeded");
     run_request_close(&r[1]);
     struct prediction *out = advance(running, &s);
@@ -222,7 +222,7 @@ static void without_memory_all_rows_of_the_chunk_fail(void **state)
     assert_ptr_equal(running_batch_advance(running, &s.worker, &s.server.metrics), p);
     s.server.memory.limit = limit;
     prediction_end(p);
-    assert_int_equal(r.request.status, 503);
+    assert_int_equal(r.request.answer.status, 503);
     assert_string_equal(run_error(&r), "overloaded");
     running_batch_close(running);
     run_request_close(&r);
@@ -269,7 +269,7 @@ static void a_streams_chunks_are_events(void **state)
     run_server_sums(&s, "m", WIDE, false);
     run_request_open(&r, &s, body);
     free(body);
-    r.request.stream_form = STREAM_LINES;
+    r.request.head.stream_form = STREAM_LINES;
     struct prediction *p = run_request_decode(&r, &s);
     struct running_batch *running = running_batch_open(p, 1);
     assert_true(running->streams);

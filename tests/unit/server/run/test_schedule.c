@@ -48,7 +48,7 @@ static void post(struct run_request *r, struct run_server *s, const char *body, 
                  enum stream_form form)
 {
     run_request_open(r, s, body);
-    r->request.stream_form = form;
+    r->request.head.stream_form = form;
     r->request.task.run = schedule_run;
     r->request.task.deadline_ns = deadline_ns;
     assert_true(pool_try_add(&s->server.pool, &r->request.task));
@@ -77,7 +77,7 @@ static void requests_that_wait_run_together(void **state)
     gate_closed = false;
     for (size_t i = 0; i < N; i++) {
         wait_for(&r[i]);
-        assert_int_equal(r[i].request.status, 200);
+        assert_int_equal(r[i].request.answer.status, 200);
         assert_true(r[i].outputs[0] == (float)(i + 1));
         assert_int_equal(r[i].request.rows, 1);
         assert_int_equal(r[i].request.timesteps, i + 1);
@@ -116,7 +116,7 @@ static void what_fails_leaves_the_others(void **state)
     gate_closed = false;
     for (size_t i = 0; i < N; i++) {
         wait_for(&r[i]);
-        assert_int_equal(r[i].request.status, cases[i].status);
+        assert_int_equal(r[i].request.answer.status, cases[i].status);
         assert_string_equal(run_error(&r[i]), cases[i].code);
         assert_true(r[i].outputs[0] == cases[i].output);
         run_request_close(&r[i]);
@@ -202,7 +202,7 @@ static void a_slow_reader_has_the_stream_put_aside(void **state)
         pool_load(&s.server.pool, &queued, &running);
     assert_int_equal(queued + running, 0); /* the worker holds nothing */
     assert_int_equal(stream.done, 0);
-    assert_int_equal(stream.request.status, 200);
+    assert_int_equal(stream.request.answer.status, 200);
     post(&other, &s, "{\"instances\": [[[7]]]}", INT64_MAX, STREAM_NONE);
     wait_for(&other);
     assert_true(other.outputs[0] == 7);

@@ -20,7 +20,7 @@ static bool still_there(struct request *request)
 static struct prediction *open_stream(struct run_request *r, struct run_server *s, enum stream_form form)
 {
     run_request_open(r, s, "{\"instances\": [[[1],[2]]], \"return_sequences\": true}");
-    r->request.stream_form = form;
+    r->request.head.stream_form = form;
     suspended = 0;
     return run_request_decode(r, s);
 }
@@ -64,10 +64,10 @@ static void outputs_are_events_or_lines(void **state)
         struct run_request r;
         open_server(&s);
         struct prediction *p = open_stream(&r, &s, forms[i].form);
-        assert_int_equal(r.request.status, 0);
+        assert_int_equal(r.request.answer.status, 0);
         stream_begin(r.request.stream);
-        assert_int_equal(r.request.status, 200);
-        assert_string_equal(r.request.answer_type, forms[i].type);
+        assert_int_equal(r.request.answer.status, 200);
+        assert_string_equal(r.request.answer.type, forms[i].type);
         assert_int_equal(r.wakes, 1);
         assert_reads(&r, "");
         assert_int_equal(suspended, 1);
@@ -94,7 +94,7 @@ static void an_error_is_the_last_event(void **state)
     stream_begin(r.request.stream);
     failure_set(&p->failure, 503, "shutting_down", "", "The server is shutting down.");
     prediction_end(p);
-    assert_int_equal(r.request.status, 200);
+    assert_int_equal(r.request.answer.status, 200);
     assert_string_equal(run_error(&r), "shutting_down");
     assert_reads(&r,
                  "event: error\ndata: {\"error\": \"The server is shutting down.\", \"code\": \"shutting_down\"}\n\n");
@@ -251,9 +251,9 @@ static void streams_are_counted_and_bounded(void **state)
     struct prediction *p = open_stream(&r[0], &s, STREAM_LINES);
     assert_int_equal(streams_leave(&s.server.streams, 1000), 500);
     run_request_open(&r[1], &s, "{\"instances\": [[[1]]], \"return_sequences\": true}");
-    r[1].request.stream_form = STREAM_LINES;
+    r[1].request.head.stream_form = STREAM_LINES;
     assert_null(prediction_begin(&r[1].request, &s.worker));
-    assert_int_equal(r[1].request.status, 503);
+    assert_int_equal(r[1].request.answer.status, 503);
     assert_string_equal(run_error(&r[1]), "stream_limit");
     run_request_close(&r[1]);
     assert_int_equal(s.server.streams.n, 1);
