@@ -5,6 +5,7 @@
 #include "config/json_memory.h"
 #include "config/settings.h"
 #include "handlers.h"
+#include "openapi_bodies.h"
 #include "pages.h"
 #include "server/base/clock.h"
 #include "server/base/lifecycle.h"
@@ -24,43 +25,55 @@
 #include <string.h>
 
 /* clang-format off */
-#define PROBE(target, handler) {"GET", target, target, ROUTE_PROBE, handler, false, NULL, NULL, NULL}
-#define INLINE(method, target, handler) {method, target, target, ROUTE_INLINE, handler, false, NULL, NULL, NULL}
-#define PAGE(kind, method, target, handler) {method, target, target, kind, handler, true, NULL, NULL, NULL}
-#define WORKER(target, protocol, type) {"POST", target, target, ROUTE_WORKER, NULL, false, protocol, type, NULL}
-#define IN_SESSION(target, protocol, type, key) {"POST", target, target, ROUTE_WORKER, NULL, false, protocol, type, key}
-#define SESSION(method, protocol) {method, "/sessions/{id}", method " /sessions/{id}", ROUTE_WORKER, NULL, false, protocol, NULL, ""}
+#define PROBE(target, handler, summary, answer) \
+    {"GET", target, target, ROUTE_PROBE, handler, false, NULL, NULL, NULL, summary, NULL, answer}
+#define INLINE(method, target, handler, summary) \
+    {method, target, target, ROUTE_INLINE, handler, false, NULL, NULL, NULL, summary, NULL, "Object"}
+#define PAGE(kind, method, target, handler, summary, answer) \
+    {method, target, target, kind, handler, true, NULL, NULL, NULL, summary, NULL, answer}
+#define WORKER(target, protocol, type, summary, body, answer) \
+    {"POST", target, target, ROUTE_WORKER, NULL, false, protocol, type, NULL, summary, body, answer}
+#define IN_SESSION(target, protocol, type, key, summary, body, answer) \
+    {"POST", target, target, ROUTE_WORKER, NULL, false, protocol, type, key, summary, body, answer}
+#define SESSION(method, protocol, summary, body) \
+    {method, "/sessions/{id}", method " /sessions/{id}", ROUTE_WORKER, NULL, false, protocol, NULL, "", summary, body, "Object"}
 /* clang-format on */
 
 static const struct route routes[] = {
-    PROBE("/", answer_root),
-    PROBE("/livez", answer_livez),
-    PROBE("/readyz", answer_readyz),
-    PROBE("/healthz", answer_healthz),
-    PAGE(ROUTE_PROBE, "GET", "/metrics", answer_metrics),
-    IN_SESSION("/predict", &protocol_predict, "application/x-npy", "\"session\""),
-    SESSION("GET", &protocol_session_show),
-    SESSION("PUT", &protocol_session_put),
-    SESSION("DELETE", &protocol_session_drop),
-    PAGE(ROUTE_INLINE, "GET", "/openapi.json", answer_openapi),
-    PAGE(ROUTE_INLINE, "GET", "/v1/models", answer_model_list),
-    PAGE(ROUTE_INLINE, "GET", "/v1/models/{m}", answer_model_status),
-    PAGE(ROUTE_INLINE, "GET", "/v1/models/{m}/metadata", answer_model_metadata),
-    WORKER("/v1/models/{m}:predict", &protocol_tf_serving, NULL),
-    WORKER("/v1/models/{m}:initial_state", &protocol_initial_state, NULL),
-    IN_SESSION("/v1/models/{m}:step", &protocol_step, NULL, "\"session\""),
-    PROBE("/v2", answer_v2_server),
-    PROBE("/v2/health/live", answer_v2_live),
-    PROBE("/v2/health/ready", answer_v2_ready),
-    PAGE(ROUTE_INLINE, "GET", "/v2/models/stats", answer_v2_statistics),
-    PAGE(ROUTE_INLINE, "GET", "/v2/models/{m}", answer_v2_model),
-    INLINE("GET", "/v2/models/{m}/ready", answer_v2_model_ready),
-    PAGE(ROUTE_INLINE, "GET", "/v2/models/{m}/stats", answer_v2_statistics),
-    IN_SESSION("/v2/models/{m}/infer", &protocol_open_inference, "application/octet-stream", "\"sequence_id\""),
-    PAGE(ROUTE_INLINE, "POST", "/v2/repository/index", answer_v2_repository),
-    PROBE("/ping", answer_readyz),                      /* SageMaker */
-    WORKER("/invocations", &protocol_tf_serving, NULL), /* SageMaker */
-    {"", "", "other", ROUTE_PROBE, NULL, false, NULL, NULL, NULL},
+    PROBE("/", answer_root, "Name and liveness, as KServe's first protocol asks for it", "Object"),
+    PROBE("/livez", answer_livez, "Whether the process can serve at all", NULL),
+    PROBE("/readyz", answer_readyz, "Whether every model is loaded", NULL),
+    PROBE("/healthz", answer_healthz, "Both, in words", NULL),
+    PAGE(ROUTE_PROBE, "GET", "/metrics", answer_metrics, "Metrics in Prometheus's text format", NULL),
+    IN_SESSION("/predict", &protocol_predict, "application/x-npy", "\"session\"",
+               "Outputs and the states of every layer", openapi_predict_body, "Prediction"),
+    SESSION("GET", &protocol_session_show, "States and age of a session", NULL),
+    SESSION("PUT", &protocol_session_put, "Set the states of a session", openapi_session_body),
+    SESSION("DELETE", &protocol_session_drop, "End a session", NULL),
+    PAGE(ROUTE_INLINE, "GET", "/openapi.json", answer_openapi, "This description", "Object"),
+    PAGE(ROUTE_INLINE, "GET", "/v1/models", answer_model_list, "Names of the models", "Object"),
+    PAGE(ROUTE_INLINE, "GET", "/v1/models/{m}", answer_model_status, "Versions of a model", "Object"),
+    PAGE(ROUTE_INLINE, "GET", "/v1/models/{m}/metadata", answer_model_metadata,
+         "Signature, sizes and layers of a model", "Object"),
+    WORKER("/v1/models/{m}:predict", &protocol_tf_serving, NULL, "TensorFlow Serving's predict", openapi_tf_body,
+           "Predictions"),
+    WORKER("/v1/models/{m}:initial_state", &protocol_initial_state, NULL, "Zero states", openapi_initial_state_body,
+           "States"),
+    IN_SESSION("/v1/models/{m}:step", &protocol_step, NULL, "\"session\"", "The cells once", openapi_step_body, "Step"),
+    PROBE("/v2", answer_v2_server, "The server, in the Open Inference Protocol", "Object"),
+    PROBE("/v2/health/live", answer_v2_live, "Liveness", "Object"),
+    PROBE("/v2/health/ready", answer_v2_ready, "Readiness", "Object"),
+    PAGE(ROUTE_INLINE, "GET", "/v2/models/stats", answer_v2_statistics, "Statistics of all models", "Object"),
+    PAGE(ROUTE_INLINE, "GET", "/v2/models/{m}", answer_v2_model, "Inputs and outputs of a model", "Object"),
+    INLINE("GET", "/v2/models/{m}/ready", answer_v2_model_ready, "Readiness of a model"),
+    PAGE(ROUTE_INLINE, "GET", "/v2/models/{m}/stats", answer_v2_statistics, "Statistics of a model", "Object"),
+    IN_SESSION("/v2/models/{m}/infer", &protocol_open_inference, "application/octet-stream", "\"sequence_id\"",
+               "Inference in the Open Inference Protocol", openapi_infer_body, "Inference"),
+    PAGE(ROUTE_INLINE, "POST", "/v2/repository/index", answer_v2_repository, "Models and their state", "List"),
+    PROBE("/ping", answer_readyz, "Readiness, for SageMaker", NULL),
+    WORKER("/invocations", &protocol_tf_serving, NULL, "The default model, for SageMaker", openapi_tf_body,
+           "Predictions"), /* SageMaker */
+    {"", "", "other", ROUTE_PROBE, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 _Static_assert(sizeof routes / sizeof *routes <= METRICS_ROUTES + 0u, "a histogram for every route");

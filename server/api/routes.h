@@ -4,7 +4,9 @@
 
 #include "server/run/request.h"
 
+struct json_t;
 struct protocol;
+struct rnn_model;
 
 /* When a handler runs. */
 enum route_kind {
@@ -26,6 +28,10 @@ struct route {
     const char *binary_type;         /* a Content-Type that it takes beside JSON, or NULL */
     const char
         *session_key; /* what a body has that names a session, quoted; "": the target does; NULL: there are none */
+    /* In the OpenAPI document: a sentence; the schema of the body (NULL: none), and the name of the answer's (NULL: text) */
+    const char *summary;
+    struct json_t *(*body)(const struct rnn_model *chain);
+    const char *answer_schema;
 };
 
 /* Whether its requests are answered by another thread than that of I/O. */

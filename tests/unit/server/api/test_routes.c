@@ -97,6 +97,25 @@ static void targets_find_their_routes(void **state)
     free(longer);
 }
 
+/* The OpenAPI document is made of the table, so a row without a description would be one that clients cannot use. */
+static void every_route_is_described(void **state)
+{
+    (void)state;
+    const struct route *r;
+    size_t bodies = 0;
+    for (size_t i = 0; (r = route_at(i)) && r != route_none(); i++) {
+        bool takes_body = !strcmp(r->method, "PUT") || (!strcmp(r->method, "POST") && r->kind == ROUTE_WORKER);
+        if (!r->summary || !*r->summary)
+            fail_msg("%s has no summary", r->name);
+        if (takes_body != (r->body != NULL))
+            fail_msg("%s: body %d", r->name, r->body != NULL);
+        if (r->kind != ROUTE_PROBE && !r->answer_schema)
+            fail_msg("%s has no schema of its answer", r->name);
+        bodies += takes_body;
+    }
+    assert_int_equal(bodies, 7);
+}
+
 static void error_answers_are_json_whatever_is_in_them(void **state)
 {
     (void)state;
@@ -145,9 +164,9 @@ int main(void)
     pthread_mutex_init(&server.models.lock, NULL);
     server.lifecycle.state = SERVER_READY;
     server.memory.limit = 1 << 24;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(targets_find_their_routes),
-                                       cmocka_unit_test(error_answers_are_json_whatever_is_in_them),
-                                       cmocka_unit_test(answers_too_large_become_413)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(targets_find_their_routes), cmocka_unit_test(every_route_is_described),
+        cmocka_unit_test(error_answers_are_json_whatever_is_in_them), cmocka_unit_test(answers_too_large_become_413)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     settings_close(&settings);
     return failed;
