@@ -72,7 +72,7 @@ static const struct route routes[] = {
     PAGE(ROUTE_INLINE, "POST", "/v2/repository/index", answer_v2_repository, "Models and their state", "List"),
     PROBE("/ping", answer_readyz, "Readiness, for SageMaker", NULL),
     WORKER("/invocations", &protocol_tf_serving, NULL, "The default model, for SageMaker", openapi_tf_body,
-           "Predictions"), /* SageMaker */
+           "Predictions"),
     {"", "", "other", ROUTE_PROBE, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
