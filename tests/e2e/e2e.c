@@ -296,6 +296,22 @@ void assert_error(const struct reply *reply, long status, const char *code, cons
                  reply->body ? reply->body : "nothing");
 }
 
+json_t *ok(struct reply reply)
+{
+    if (reply.status != 200)
+        fail_msg("status %ld: %s", reply.status, reply.body ? reply.body : "");
+    json_t *json = json_incref(reply.json);
+    reply_free(&reply);
+    assert_non_null(json);
+    return json;
+}
+
+void assert_same(const json_t *a, const json_t *b)
+{
+    if (!json_equal(a, b))
+        fail_msg("expected the same: %s and %s", json_dumps(a, JSON_ENCODE_ANY), json_dumps(b, JSON_ENCODE_ANY));
+}
+
 void assert_predict_error(const struct daemon *daemon, const char *body, long status, const char *code,
                           const char *path)
 {

@@ -81,6 +81,12 @@ void assert_error(const struct reply *reply, long status, const char *code, cons
 void assert_predict_error(const struct daemon *daemon, const char *body, long status, const char *code,
                           const char *path);
 
+/* Assert status 200; returns the reply's JSON, to be given up with json_decref(), and frees the reply. */
+json_t *ok(struct reply reply);
+
+/* Assert that both are the same JSON. */
+void assert_same(const json_t *a, const json_t *b);
+
 /* A connected socket; its kernel takes about so many bytes before they are read (SO_RCVBUF), 0: as usual. */
 extern int raw_receive_bytes;
 int raw_connect(const struct daemon *daemon);
