@@ -118,6 +118,8 @@ $(BUILD)/tests/unit/server/session/test_session_redis $(BUILD)/tests/unit/server
   $(BUILD)/tests/unit/redis_peer.o
 $(addprefix $(BUILD)/tests/unit/server/run/test_,rollout running_batch schedule stream): $(BUILD)/tests/unit/run_server.o
 
+$(BUILD)/tests/e2e/test_sessions_redis $(BUILD)/tests/e2e/test_sessions_redis_trouble: $(BUILD)/tests/e2e/redis.o
+
 $(E2E): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/e2e/e2e.o | $(BUILD)/cellserve
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -o $@ $^ $(LIBS) $(TEST_LIBS)

@@ -1,0 +1,138 @@
+/* A Redis of the test's own, servers that keep their sessions there, and steps of these sessions. */
+#include "redis.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
+    getsockname(fd, (struct sockaddr *)&address, &size);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+redisContext *redis_connect(const struct redis *redis)
+{
+    const struct timeval timeout = {.tv_sec = 5};
+    for (int i = 0; i < 200; i++) {
+        redisContext *context = redisConnectWithTimeout("127.0.0.1", redis->port, timeout);
+        redisReply *reply = context && !context->err ? redisCommand(context, "PING") : NULL;
+        bool there = reply && reply->type == REDIS_REPLY_STATUS;
+        freeReplyObject(reply);
+        if (there)
+            return context;
+        redisFree(context);
+        sleep_ms(25);
+    }
+    fail_msg("redis-server does not start");
+    return NULL;
+}
+
+void redis_run(struct redis *redis)
+{
+    char port[8], socket_path[100];
+    snprintf(port, sizeof port, "%d", redis->port);
+    snprintf(socket_path, sizeof socket_path, "%s/redis.sock", redis->folder);
+    redis->pid = fork();
+    if (!redis->pid) {
+        end_with_the_test();
+        int log = open("/dev/null", O_WRONLY);
+        dup2(log, 1);
+        dup2(log, 2);
+        execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket", socket_path,
+               "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", redis->folder, (char *)NULL);
+        _exit(127);
+    }
+    redisFree(redis_connect(redis));
+}
+
+void redis_start(struct redis *redis)
+{
+    strcpy(redis->folder, "/tmp/cellserve-test-redis-XXXXXX");
+    assert_non_null(mkdtemp(redis->folder));
+    redis->port = free_port();
+    redis_run(redis);
+}
+
+void redis_kill(struct redis *redis)
+{
+    kill(redis->pid, SIGKILL);
+    waitpid(redis->pid, NULL, 0);
+}
+
+void redis_stop(struct redis *redis)
+{
+    char command[128];
+    redis_kill(redis);
+    snprintf(command, sizeof command, "rm -rf %s", redis->folder);
+    assert_int_equal(system(command), 0);
+}
+
+long command(const struct redis *redis, const char *format, const char *a, const char *b)
+{
+    redisContext *context = redis_connect(redis);
+    redisReply *reply = redisCommand(context, format, a, b);
+    long value = reply && reply->type != REDIS_REPLY_ERROR ? reply->integer : -1;
+    freeReplyObject(reply);
+    redisFree(context);
+    return value;
+}
+
+void replica_start(struct daemon *server, int port)
+{
+    char store[64];
+    snprintf(store, sizeof store, "redis://127.0.0.1:%d/1", port);
+    daemon_start(server, small_config(2, 4, ""), (const char *const[]){"--sessions-store", store, NULL});
+}
+
+struct reply step(const struct daemon *server, const char *session, int n, double value)
+{
+    char body[200];
+    snprintf(body, sizeof body, "{\"session\": \"%s\", \"step\": %d, \"instances\": [[[%g, 1]]]}", session, n, value);
+    return http_post(server, "/predict", body);
+}
+
+void good_step(const struct daemon *server, const char *session, int n, double value)
+{
+    struct reply reply = step(server, session, n, value);
+    if (reply.status != 200 || json_integer_value(json_object_get(reply.json, "step")) != n + 1)
+        fail_msg("%s, step %d: %ld %.300s", session, n, reply.status, reply.body ? reply.body : "");
+    reply_free(&reply);
+}
+
+void assert_undisturbed(const struct daemon *server, const char *session, int n)
+{
+    char name[80], path[100], other[100];
+    snprintf(name, sizeof name, "%s-undisturbed", session);
+    for (int i = 0; i < n; i++)
+        good_step(server, name, i, i);
+    snprintf(path, sizeof path, "/sessions/%s", session);
+    snprintf(other, sizeof other, "/sessions/%s", name);
+    struct reply a = http_get(server, path), b = http_get(server, other);
+    assert_int_equal(a.status, 200);
+    assert_int_equal(json_integer_value(json_object_get(a.json, "step")), n);
+    assert_string_equal(strstr(a.body, "\"states\""), strstr(b.body, "\"states\""));
+    reply_free(&a);
+    reply_free(&b);
+}
+
+void assert_session(const struct daemon *server, const char *method, const char *id, const char *body, long status,
+                    const char *code)
+{
+    char path[80];
+    snprintf(path, sizeof path, "/sessions/%s", id);
+    struct reply reply = http_request(server, method, path, body, NULL);
+    if (code)
+        assert_error(&reply, status, code, status == 404 ? NULL : "/session");
+    else if (reply.status != status)
+        fail_msg("%s %s: %ld %s", method, path, reply.status, reply.body);
+    reply_free(&reply);
+}

@@ -1,0 +1,275 @@
+/* Sessions in Redis when Redis does not do what it should. */
+#include "e2e.h"
+#include "redis.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Send a step until it is applied; returns the milliseconds that took. */
+static double insist(const struct daemon *server, const char *session, int n, double value)
+{
+    double began = now_ms();
+    for (;;) {
+        struct reply reply = step(server, session, n, value);
+        long status = reply.status;
+        reply_free(&reply);
+        if (status == 200)
+            return now_ms() - began;
+        assert_int_equal(status, 503);
+        if (now_ms() - began > 20000)
+            fail_msg("%s, step %d: no answer for 20 s", session, n);
+        sleep_ms(10);
+    }
+}
+
+static void assert_no_state(const struct daemon *server)
+{
+    struct reply reply = http_post(server, "/predict", "{\"instances\": [[[1, 2]]]}");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+}
+
+/* Killed and started again, frozen, without its scripts. */
+static void redis_goes_and_comes_back(void **state)
+{
+    (void)state;
+    struct redis redis;
+    struct daemon server;
+    redis_start(&redis);
+    replica_start(&server, redis.port);
+    for (int n = 0; n < 10; n++)
+        good_step(&server, "a", n, n);
+    redis_kill(&redis);
+    struct reply reply = step(&server, "a", 10, 10);
+    assert_error(&reply, 503, "session_store_unavailable", "/session");
+    assert_non_null(strstr(reply.headers, "Retry-After: 1\r\n"));
+    reply_free(&reply);
+    assert_no_state(&server);
+    reply = http_get(&server, "/healthz?verbose");
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body, "[-]sessions redis: "));
+    reply_free(&reply);
+    redis_run(&redis);
+    assert_true(insist(&server, "a", 10, 10) < 2000);
+    redis_kill(&redis); /* and back before anybody asks: nobody need know */
+    redis_run(&redis);
+    good_step(&server, "idle", 0, 0);
+    kill(redis.pid, SIGSTOP);
+    for (int i = 0; i < 5; i++) {
+        double began = now_ms();
+        reply = step(&server, "a", 11, 11);
+        assert_error(&reply, 503, "session_store_unavailable", "/session");
+        reply_free(&reply);
+        assert_true(now_ms() - began < (SANITIZED ? 2000 : 500));
+        assert_no_state(&server);
+        sleep_ms(200);
+    }
+    kill(redis.pid, SIGCONT);
+    assert_true(insist(&server, "a", 11, 11) < 2000);
+    assert_int_equal(command(&redis, "SCRIPT FLUSH", NULL, NULL), 0);
+    good_step(&server, "a", 12, 12);
+    assert_undisturbed(&server, "a", 13);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    redis_stop(&redis);
+}
+
+static void a_full_redis_changes_nothing(void **state)
+{
+    (void)state;
+    struct redis redis;
+    struct daemon server;
+    redis_start(&redis);
+    replica_start(&server, redis.port);
+    good_step(&server, "a", 0, 0);
+    command(&redis, "CONFIG SET maxmemory-policy %s", "noeviction", NULL);
+    command(&redis, "CONFIG SET maxmemory %s", "1", NULL);
+    struct reply reply = step(&server, "a", 1, 1);
+    assert_error(&reply, 429, "too_many_sessions", "/session");
+    reply_free(&reply);
+    assert_no_state(&server);
+    command(&redis, "CONFIG SET maxmemory %s", "0", NULL);
+    good_step(&server, "a", 1, 1);
+    assert_undisturbed(&server, "a", 2);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    redis_stop(&redis);
+}
+
+/* What stands in Redis under a session's key is not believed; that is this session's trouble alone, and can be mended. */
+static void foreign_bytes_are_no_state(void **state)
+{
+    (void)state;
+    static const char *const damages[] = {
+        "SET cellserve:session:a garbage",       "SET cellserve:session:a cellses2-and-so-on",
+        "LPUSH cellserve:session:a 1",           "APPEND cellserve:session:a x",
+        "SETRANGE cellserve:session:a 200 xxxx", "COPY cellserve:session:b cellserve:session:a"};
+    struct redis redis;
+    struct daemon server;
+    redis_start(&redis);
+    replica_start(&server, redis.port);
+    redisContext *context = redis_connect(&redis);
+    freeReplyObject(redisCommand(context, "SELECT 1"));
+    good_step(&server, "b", 0, 0);
+    for (int i = 0; i < 24; i++) {
+        size_t damage = (size_t)i / 4;
+        const char *code = damage == 1 ? "state_incompatible" : "session_damaged";
+        assert_session(&server, "PUT", "a", "{\"model\": \"m\", \"states\": [[[[0, 0, 0, 0]], [[0, 0, 0, 0]]]]}", 200,
+                       NULL);
+        if (damage < 3 || damage > 4) /* the others change what is there */
+            freeReplyObject(redisCommand(context, "DEL cellserve:session:a"));
+        freeReplyObject(redisCommand(context, damages[damage]));
+        assert_session(&server, "GET", "a", NULL, 409, code);
+        struct reply reply = step(&server, "a", 0, 0);
+        assert_error(&reply, 409, code, "/session");
+        assert_true(damage != 1 || strstr(reply.body, "cellses2"));
+        reply_free(&reply);
+        good_step(&server, "b", i + 1, 0);
+        if (i % 4 == 0) {
+            reply = http_post(&server, "/predict", "{\"session\": \"a\", \"reset\": true, \"instances\": [[[0, 1]]]}");
+            assert_int_equal(reply.status, 200);
+            assert_int_equal(json_integer_value(json_object_get(reply.json, "step")), 1);
+            reply_free(&reply);
+        } else if (i % 4 == 1) {
+            assert_session(&server, "DELETE", "a", NULL, 200, NULL);
+            assert_session(&server, "GET", "a", NULL, 404, "session_not_found");
+        } /* and by the next round's PUT */
+    }
+    assert_true(metric(&server, "cellserve_session_store_errors_total{kind=\"protocol\"}") == 0);
+    assert_true(metric(&server, "cellserve_session_store_damaged_total") >= 48);
+    redisFree(context);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    redis_stop(&redis);
+}
+
+/* Redis answers, but not what it should: down, in health and metrics too, and said once in Redis's own words. */
+static void a_read_only_redis_is_down(void **state)
+{
+    (void)state;
+    struct redis redis;
+    struct daemon server;
+    redis_start(&redis);
+    replica_start(&server, redis.port);
+    good_step(&server, "a", 0, 0);
+    command(&redis, "REPLICAOF 127.0.0.1 1", NULL, NULL);
+    for (int i = 0; i < 3; i++) {
+        struct reply reply = step(&server, "a", 1, 1);
+        assert_error(&reply, 503, "session_store_unavailable", "/session");
+        reply_free(&reply);
+        reply = http_get(&server, "/healthz?verbose");
+        assert_non_null(strstr(reply.body, "[-]sessions redis: readonly\n"));
+        reply_free(&reply);
+        assert_true(metric(&server, "cellserve_session_store_up") == 0);
+        sleep_ms(150);
+    }
+    assert_true(metric(&server, "cellserve_session_store_errors_total{kind=\"readonly\"}") >= 2);
+    command(&redis, "REPLICAOF NO ONE", NULL, NULL);
+    assert_true(insist(&server, "a", 1, 1) < 2000);
+    assert_true(metric(&server, "cellserve_session_store_up") == 1);
+    char *log = daemon_log(&server), *said = strstr(log, "READONLY You can't write against a read only replica");
+    assert_non_null(said);
+    assert_null(strstr(said + 1, "READONLY"));
+    assert_non_null(strstr(said, "redis is there"));
+    free(log);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    redis_stop(&redis);
+}
+
+/* A peer that greets as Redis does and then sends what it likes. */
+struct impostor {
+    int listener, port;
+    const char *answer;
+    size_t bytes;
+    atomic_bool ending;
+};
+
+static void *pretend(void *argument)
+{
+    struct impostor *impostor = argument;
+    static const char greeting[] = "$40\r\n0123456789012345678901234567890123456789\r\n";
+    static char flood[1 << 16];
+    while (!impostor->ending) {
+        struct pollfd poller = {.fd = impostor->listener, .events = POLLIN};
+        if (poll(&poller, 1, 50) < 1)
+            continue;
+        int fd = accept(impostor->listener, NULL, NULL);
+        char request[4096];
+        bool greeted = false;
+        for (ssize_t n; (n = recv(fd, request, sizeof request, 0)) > 0;) {
+            if (!greeted && strstr(request, "SELECT"))
+                send(fd, "+OK\r\n", 5, MSG_NOSIGNAL);
+            else if (!greeted && strstr(request, "SCRIPT"))
+                send(fd, greeting, sizeof greeting - 1, MSG_NOSIGNAL);
+            else if (!greeted)
+                greeted = send(fd, "$0\r\n\r\n", 6, MSG_NOSIGNAL) > 0;
+            else if (impostor->bytes)
+                send(fd, impostor->answer, impostor->bytes, MSG_NOSIGNAL);
+            else
+                for (int i = 0; i < 100 && send(fd, flood, sizeof flood, MSG_NOSIGNAL) > 0; i++)
+                    ;
+            memset(request, 0, sizeof request);
+        }
+        close(fd);
+    }
+    return NULL;
+}
+
+static void garbage_is_no_answer(void **state)
+{
+    (void)state;
+#define ANSWER(text)                                                                                                   \
+    {                                                                                                                  \
+        text, sizeof text - 1                                                                                          \
+    }
+    static const struct {
+        const char *answer;
+        size_t bytes;
+    } answers[] = {ANSWER("garbage\r\n"),
+                   ANSWER(":1\r\n"),
+                   ANSWER("+OK\r\n"),
+                   ANSWER("*1\r\n:1\r\n"),
+                   ANSWER("-ERR nothing\r\n"),
+                   ANSWER("$999999999999\r\n"),
+                   ANSWER("$-1\r\n$-1\r\n$8\r\n01234567\r\n"),
+                   {"", 0}};
+    struct impostor impostor = {.listener = socket(AF_INET, SOCK_STREAM, 0)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    pthread_t thread;
+    struct daemon server;
+    assert_int_equal(bind(impostor.listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(impostor.listener, 8), 0);
+    getsockname(impostor.listener, (struct sockaddr *)&address, &size);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        impostor.answer = answers[i].answer;
+        impostor.bytes = answers[i].bytes;
+        impostor.ending = false;
+        pthread_create(&thread, NULL, pretend, &impostor);
+        replica_start(&server, ntohs(address.sin_port));
+        for (int k = 0; k < 3; k++) {
+            struct reply reply = step(&server, "a", 0, 0);
+            if (reply.status != 503)
+                fail_msg("answer %zu: %ld %s", i, reply.status, reply.body);
+            reply_free(&reply);
+            assert_no_state(&server);
+        }
+        assert_true(daemon_rss_kib(&server) < 400000);
+        assert_int_equal(daemon_stop(&server, SIGINT), 0);
+        impostor.ending = true;
+        pthread_join(thread, NULL);
+    }
+    close(impostor.listener);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(redis_goes_and_comes_back), cmocka_unit_test(a_full_redis_changes_nothing),
+        cmocka_unit_test(foreign_bytes_are_no_state), cmocka_unit_test(a_read_only_redis_is_down),
+        cmocka_unit_test(garbage_is_no_answer)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
