@@ -60,6 +60,19 @@ char *daemon_log(const struct daemon *daemon)
     return text ? text : strdup("");
 }
 
+char *daemon_log_with(const struct daemon *daemon, const char *text)
+{
+    char *log = daemon_log(daemon);
+    for (double end = now_ms() + 20000; !strstr(log, text) && now_ms() < end;) {
+        free(log);
+        sleep_ms(5);
+        log = daemon_log(daemon);
+    }
+    if (!strstr(log, text))
+        fail_msg("no \"%s\" in the log: %s", text, log);
+    return log;
+}
+
 void end_with_the_test(void)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);

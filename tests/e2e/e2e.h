@@ -51,6 +51,8 @@ int daemon_wait(struct daemon *daemon, int seconds);
 
 /* Everything it has logged; free() it. */
 char *daemon_log(const struct daemon *daemon);
+/* The same once this text is in it: a thread writes the log, some milliseconds after what it tells. */
+char *daemon_log_with(const struct daemon *daemon, const char *text);
 
 /* Resident memory in KiB. */
 long daemon_rss_kib(const struct daemon *daemon);

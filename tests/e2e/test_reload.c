@@ -113,8 +113,7 @@ static void watched_folders_are_followed(void **state)
                                        "lies beyond the end of the file\"} 1\n"));
     assert_null(strstr(reply.body, folder));
     reply_free(&reply);
-    char *log = daemon_log(&server);
-    assert_non_null(strstr(log, "model m: version 10 cannot be loaded, version 2 serves on: "));
+    char *log = daemon_log_with(&server, "model m: version 10 cannot be loaded, version 2 serves on: ");
     assert_non_null(strstr(log, "data lies beyond the end of the file"));
     assert_non_null(strstr(log, folder));
     free(log);
