@@ -150,7 +150,7 @@ bool metrics_copy(struct metrics *metrics, struct metrics *copy)
     copy->models = NULL;
     copy->n_models = 0;
     copy->requests = malloc(bytes + 1);
-    if (copy->requests)
+    if (copy->requests && bytes)
         memcpy(copy->requests, metrics->requests, bytes);
     pthread_mutex_unlock(&metrics->lock);
     return copy->requests;
