@@ -148,10 +148,13 @@ static void a_request_past_its_deadline_is_504(void **state)
     start(&server, ", \"limits\": {\"request_timeout_ms\": 100}", (const char *const[]){"--workers", "1", NULL});
     double began = now_ms();
     int fd = post_raw(&server, body), waiting = post_raw(&server, body);
-    assert_int_equal(status_of(fd, 20000, answer, sizeof answer), 504);
-    assert_non_null(strstr(answer, "\"deadline_exceeded\""));
-    int status =
-        status_of(waiting, 20000, answer, sizeof answer); /* expired in the queue, or seen to be too late before */
+    int status = status_of(fd, 20000, answer, sizeof answer);
+    if (SANITIZED && status == 503) /* decoding alone took so long that the rest was seen to be too late */
+        assert_non_null(strstr(answer, "\"too_late\""));
+    else
+        assert_true(status == 504 && strstr(answer, "\"deadline_exceeded\""));
+    /* expired in the queue, or seen to be too late before */
+    status = status_of(waiting, 20000, answer, sizeof answer);
     assert_true(status == 504 || (status == 503 && strstr(answer, "\"too_late\"")));
     assert_true(now_ms() - began < (SANITIZED ? 10000 : 2000));
     free(body);
