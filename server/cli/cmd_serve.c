@@ -142,8 +142,10 @@ static bool bring_up(struct server *server, struct http *http, const struct allo
         return false;
     }
     while (!loading.done) {
-        if (wait_signal(&ends, LOADING_MS))
+        if (wait_signal(&ends, LOADING_MS)) {
+            pthread_detach(thread);
             leave_a_load();
+        }
         http_reap(http);
     }
     pthread_join(thread, NULL);
