@@ -56,10 +56,16 @@ static void handovers_pass(void **state)
     replay("handover", fuzz_handover);
 }
 
+static void protobufs_pass(void **state)
+{
+    (void)state;
+    replay("protobuf", fuzz_protobuf);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_pass), cmocka_unit_test(inferences_pass),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_pass),      cmocka_unit_test(inferences_pass),
                                        cmocka_unit_test(safetensors_pass), cmocka_unit_test(configurations_pass),
-                                       cmocka_unit_test(handovers_pass)};
+                                       cmocka_unit_test(handovers_pass),   cmocka_unit_test(protobufs_pass)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
