@@ -144,14 +144,14 @@ static double seconds_now(void)
    Sequential ones take it where their layers do. */
 static size_t fixed_timesteps(const struct model *model)
 {
-    const struct rnn_model *chain = &model->chain;
-    const size_t declared = chain->input.timesteps, others[] = {declared + 1, 2 * declared};
+    const struct graph *graph = &model->graph;
+    const size_t declared = graph->input.timesteps, others[] = {declared + 1, 2 * declared};
     struct layer_shape out;
     bool others_fit = false;
-    if (!chain->input.sequence || !declared)
+    if (!graph->input.sequence || !declared)
         return 0;
     for (size_t i = 0; i < 2; i++)
-        others_fit |= !rnn_model_output(chain, others[i], chain->return_sequences, &out, NULL);
+        others_fit |= !graph_output(graph, others[i], graph->return_sequences, &out, NULL);
     bool lenient = model->keras_major >= 3 && !strcmp(model->class_name, "Sequential");
     return lenient && others_fit ? 0 : declared;
 }
@@ -183,8 +183,8 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
         memcpy(model->class_name, r->config.class_name, sizeof model->class_name);
         memcpy(model->layer_name, r->config.name, sizeof model->layer_name);
         model->keras_major = r->config.keras_major;
-        model->chain = r->config.model;
-        r->config.model = (struct rnn_model){.n_layers = 0};
+        model->graph = r->config.model;
+        r->config.model = (struct graph){.n_layers = 0};
         model->fixed_timesteps = fixed_timesteps(model);
         model->load_seconds = seconds_now() - started;
     }
@@ -202,7 +202,7 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
 
 void model_close(struct model *model)
 {
-    rnn_model_close(&model->chain);
+    graph_close(&model->graph);
     *model = (struct model){.name = NULL};
 }
 

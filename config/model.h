@@ -15,7 +15,7 @@ struct model {
     bool numbered;                     /* from such a folder */
     char class_name[32], layer_name[64];
     struct digest digest; /* of configuration, weights and precision: states belong to these */
-    struct rnn_model chain;
+    struct graph graph;
     bool allow_nonfinite;
     bool has_weights_file;
     size_t fixed_timesteps; /* the one length that whole sequences may have; 0: any */

@@ -194,13 +194,13 @@ static const float *tensor_numbers(struct build *b, const struct named_tensor *f
 /* False when the layer does not take what comes before it, so that later ones have no shapes either. */
 static bool build_layer(struct build *b, size_t index)
 {
-    struct rnn_model *model = &b->config->model;
+    struct graph *model = &b->config->model;
     struct layer *layer = &model->layers[index];
     struct layer_shape in, out;
     struct layer_tensor t;
     struct rnn_error error = {{0}};
     size_t n = 0;
-    if (rnn_model_shape_before(model, index, &in, &error) || rnn_model_shape_before(model, index + 1, &out, &error)) {
+    if (graph_shape_before(model, index, &in, &error) || graph_shape_before(model, index + 1, &out, &error)) {
         refuse(b, "%s", error.text);
         return false;
     }
@@ -248,7 +248,7 @@ static bool build_layer(struct build *b, size_t index)
 /* The number of features: of the configuration, of the first weights, of the entry; they must agree. */
 static void find_input_size(struct build *b, size_t input_size)
 {
-    struct rnn_model *model = &b->config->model;
+    struct graph *model = &b->config->model;
     struct layer_shape *input = &model->input;
     struct layer_tensor t;
     for (size_t i = 0; !input->width && b->set && i < model->n_layers; i++) {
@@ -294,7 +294,7 @@ bool weights_build(struct keras_model *config, const struct tensor_set *set, enu
         if (!left->used && !is_beside(left->name))
             refuse(&b, "tensor \"%.200s\" %s belongs to no layer of the configuration", left->name, have);
     }
-    if (!b.failed && rnn_model_finish(&config->model, &error))
+    if (!b.failed && graph_finish(&config->model, &error))
         refuse(&b, "%s", error.text);
     return !b.failed;
 }

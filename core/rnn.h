@@ -50,8 +50,8 @@
 #include "core/layers/recurrent.h"
 #include "core/layers/reshape.h"
 #include "core/vec/vec.h"
+#include "graph.h"
 #include "initializer.h"
-#include "model.h"
 #include "status.h"
 
 #endif

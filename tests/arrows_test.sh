@@ -22,7 +22,7 @@ try() { # folder, header of a folder above it, the check that has to fail
 try core server/base/clock.h core_includes_no_other_room
 try core/vec core/layers/layer.h core_vec_includes_numbers_alone
 try core/cells core/layers/layer.h core_cells_includes_no_layers
-try core/layers core/model.h core_layers_includes_no_model
+try core/layers core/graph.h core_layers_includes_no_model
 try config server/base/clock.h config_includes_no_server
 try config/files config/model.h config_files_includes_no_models
 try config/keras config/weights.h config_keras_includes_no_files

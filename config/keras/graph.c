@@ -20,7 +20,7 @@ struct node {
     const char *argument; /* of its call, beside those: one that would change what it computes; or NULL */
 };
 
-struct graph {
+struct functional {
     struct keras_reader *reader;
     const json_t *layers;
     const char *path;
@@ -34,17 +34,17 @@ static const char *layer_name(const json_t *layer)
     return name ? name : json_string_value(json_object_get(json_object_get(layer, "config"), "name"));
 }
 
-static struct node *find_node(const struct graph *graph, const char *name)
+static struct node *find_node(const struct functional *model, const char *name)
 {
-    for (size_t i = 0; name && i < graph->n; i++)
-        if (graph->nodes[i].name && !strcmp(graph->nodes[i].name, name))
-            return &graph->nodes[i];
+    for (size_t i = 0; name && i < model->n; i++)
+        if (model->nodes[i].name && !strcmp(model->nodes[i].name, name))
+            return &model->nodes[i];
     return NULL;
 }
 
-static const json_t *json_of(const struct graph *graph, const struct node *node)
+static const json_t *json_of(const struct functional *model, const struct node *node)
 {
-    return json_array_get(graph->layers, (size_t)(node - graph->nodes));
+    return json_array_get(model->layers, (size_t)(node - model->nodes));
 }
 
 /* The layer of a reference [name, node, tensor, …] or a __keras_tensor__, or NULL; *tensor is which of its outputs. */
@@ -133,105 +133,105 @@ static void read_node(struct node *node, const json_t *layer)
     }
 }
 
-static bool is_class(const struct graph *graph, const struct node *node, const char *name)
+static bool is_class(const struct functional *model, const struct node *node, const char *name)
 {
-    const char *class_name = node ? keras_class_name(json_of(graph, node)) : NULL;
+    const char *class_name = node ? keras_class_name(json_of(model, node)) : NULL;
     return class_name && !strcmp(class_name, name);
 }
 
 /* Keras 3 writes the mask of a Masking or an Embedding out as layers of its own: NotEqual, and for Masking Any behind
    it. True when `name` is the mask of such a layer of the chain, whose work they then are. */
-static bool is_mask_of(const struct graph *graph, const char *name)
+static bool is_mask_of(const struct functional *model, const char *name)
 {
-    const struct node *mask = find_node(graph, name);
-    bool any = is_class(graph, mask, "Any");
+    const struct node *mask = find_node(model, name);
+    bool any = is_class(model, mask, "Any");
     if (any)
-        mask = find_node(graph, mask->main);
-    if (!is_class(graph, mask, "NotEqual") || !mask->main)
+        mask = find_node(model, mask->main);
+    if (!is_class(model, mask, "NotEqual") || !mask->main)
         return false;
-    for (size_t i = 0; i < graph->n; i++) {
-        const struct node *node = &graph->nodes[i];
-        const json_t *config = json_object_get(json_of(graph, node), "config");
+    for (size_t i = 0; i < model->n; i++) {
+        const struct node *node = &model->nodes[i];
+        const json_t *config = json_object_get(json_of(model, node), "config");
         if (!node->main || strcmp(node->main, mask->main))
             continue;
-        if (any ? is_class(graph, node, "Masking")
-                : is_class(graph, node, "Embedding") && json_is_true(json_object_get(config, "mask_zero")))
+        if (any ? is_class(model, node, "Masking")
+                : is_class(model, node, "Embedding") && json_is_true(json_object_get(config, "mask_zero")))
             return true;
     }
     return false;
 }
 
-static bool refuse(const struct graph *graph, const struct node *node, const char *what, const char *other)
+static bool refuse(const struct functional *model, const struct node *node, const char *what, const char *other)
 {
     char index[24];
-    snprintf(index, sizeof index, "%zu", (size_t)(node - graph->nodes));
-    keras_error(graph->reader, keras_path(graph->path, index).text,
+    snprintf(index, sizeof index, "%zu", (size_t)(node - model->nodes));
+    keras_error(model->reader, keras_path(model->path, index).text,
                 "layer \"%.60s\" %s%.60s; a Functional model is served where it is a plain chain of layers",
                 node->name ? node->name : "", what, other ? other : "");
     return false;
 }
 
 /* Masks and initial states may come from inputs of the model: requests give them under names of their own. */
-static bool check_sides(const struct graph *graph, const struct node *node)
+static bool check_sides(const struct functional *model, const struct node *node)
 {
     for (size_t i = 0; i < node->n_masks; i++) {
-        if (is_class(graph, find_node(graph, node->masks[i]), "InputLayer"))
-            keras_warning(graph->reader, graph->path, "the input \"%.60s\" is a mask: requests give it as \"mask\"",
+        if (is_class(model, find_node(model, node->masks[i]), "InputLayer"))
+            keras_warning(model->reader, model->path, "the input \"%.60s\" is a mask: requests give it as \"mask\"",
                           node->masks[i]);
-        else if (!is_mask_of(graph, node->masks[i]))
-            return refuse(graph, node, "takes as its mask what comes from ", node->masks[i]);
+        else if (!is_mask_of(model, node->masks[i]))
+            return refuse(model, node, "takes as its mask what comes from ", node->masks[i]);
     }
     for (size_t i = 0; i < node->n_states; i++) {
-        const struct node *from = find_node(graph, node->states[i]);
-        const char *class_name = keras_class_name(json_of(graph, node));
+        const struct node *from = find_node(model, node->states[i]);
+        const char *class_name = keras_class_name(json_of(model, node));
         bool recurrent = class_name && (cell_class_find(class_name, NULL) || !strcmp(class_name, "RNN") ||
                                         !strcmp(class_name, "Bidirectional"));
-        if (!recurrent || !is_class(graph, from, "InputLayer"))
-            return refuse(graph, node, "takes more than one tensor, also that of ", node->states[i]);
-        keras_warning(graph->reader, graph->path,
+        if (!recurrent || !is_class(model, from, "InputLayer"))
+            return refuse(model, node, "takes more than one tensor, also that of ", node->states[i]);
+        keras_warning(model->reader, model->path,
                       "the input \"%.60s\" is an initial state: requests give it in \"initial_state\"",
                       node->states[i]);
     }
     if (node->argument)
-        return refuse(graph, node, "is called with an argument that is not served: ", node->argument);
+        return refuse(model, node, "is called with an argument that is not served: ", node->argument);
     if (node->shared)
-        return refuse(graph, node, "is used more than once", NULL);
-    return !node->odd || refuse(graph, node, "takes a state of the layer before it", NULL);
+        return refuse(model, node, "is used more than once", NULL);
+    return !node->odd || refuse(model, node, "takes a state of the layer before it", NULL);
 }
 
 /* The layers that the outputs name; the first is where the chain ends. */
-static const char *output_layer(const struct graph *graph, const json_t *outputs)
+static const char *output_layer(const struct functional *model, const json_t *outputs)
 {
     json_int_t tensor = 0;
     const char *name = reference(outputs, &tensor);
     for (size_t i = 0; !name && i < json_array_size(outputs); i++)
         if (json_is_array(json_array_get(outputs, i)) || json_is_object(json_array_get(outputs, i)))
-            name = output_layer(graph, json_array_get(outputs, i));
+            name = output_layer(model, json_array_get(outputs, i));
     return name;
 }
 
 /* Every output beside the first is a state of a layer in the chain. */
-static bool check_outputs(const struct graph *graph, const json_t *outputs, const char *last, const bool *in_chain,
+static bool check_outputs(const struct functional *model, const json_t *outputs, const char *last, const bool *in_chain,
                           bool first)
 {
     json_int_t tensor = 0;
     const char *name = reference(outputs, &tensor);
-    const struct node *node = find_node(graph, name);
-    if (name && (!node || !in_chain[node - graph->nodes] || (!tensor && strcmp(name, last)))) {
-        keras_error(graph->reader, graph->path,
+    const struct node *node = find_node(model, name);
+    if (name && (!node || !in_chain[node - model->nodes] || (!tensor && strcmp(name, last)))) {
+        keras_error(model->reader, model->path,
                     "the model has several outputs, also \"%.60s\"; a Functional model is served where it is a plain "
                     "chain of layers",
                     name);
         return false;
     }
     if (name && first && tensor)
-        keras_warning(graph->reader, graph->path,
+        keras_warning(model->reader, model->path,
                       "the model gives a state of \"%.60s\" alone; answers have the "
                       "outputs of the layer, and its states beside them",
                       name);
     for (size_t i = 0; !name && i < json_array_size(outputs); i++)
         if ((json_is_array(json_array_get(outputs, i)) || json_is_object(json_array_get(outputs, i))) &&
-            !check_outputs(graph, json_array_get(outputs, i), last, in_chain, first && !i))
+            !check_outputs(model, json_array_get(outputs, i), last, in_chain, first && !i))
             return false;
     return true;
 }
@@ -243,61 +243,61 @@ struct chain {
 };
 
 /* Whatever leads to the masks and initial states of a layer is accounted for. */
-static void mark_sides(const struct graph *graph, const struct node *node, struct chain *chain)
+static void mark_sides(const struct functional *model, const struct node *node, struct chain *chain)
 {
     for (size_t k = 0; k < node->n_masks + node->n_states; k++) {
         const char *name = k < node->n_masks ? node->masks[k] : node->states[k - node->n_masks];
-        for (const struct node *side = find_node(graph, name); side && !chain->beside[side - graph->nodes];
-             side = find_node(graph, side->main))
-            chain->beside[side - graph->nodes] = true;
+        for (const struct node *side = find_node(model, name); side && !chain->beside[side - model->nodes];
+             side = find_node(model, side->main))
+            chain->beside[side - model->nodes] = true;
     }
 }
 
 /* From the layer of the output back to an input, which is the last of the order. */
-static bool walk_back(const struct graph *graph, const struct node *node, struct chain *chain)
+static bool walk_back(const struct functional *model, const struct node *node, struct chain *chain)
 {
-    for (; node; node = find_node(graph, node->main)) {
-        size_t i = (size_t)(node - graph->nodes);
+    for (; node; node = find_node(model, node->main)) {
+        size_t i = (size_t)(node - model->nodes);
         if (chain->on_way[i])
-            return refuse(graph, node, "is part of a circle", NULL);
+            return refuse(model, node, "is part of a circle", NULL);
         chain->on_way[i] = true;
         chain->order[chain->length++] = i;
-        if (is_class(graph, node, "InputLayer"))
+        if (is_class(model, node, "InputLayer"))
             return true;
-        mark_sides(graph, node, chain);
-        if (!check_sides(graph, node))
+        mark_sides(model, node, chain);
+        if (!check_sides(model, node))
             return false;
-        if (!find_node(graph, node->main))
-            return refuse(graph, node, "takes its input from no layer of the model", NULL);
+        if (!find_node(model, node->main))
+            return refuse(model, node, "takes its input from no layer of the model", NULL);
     }
     return true;
 }
 
 /* No layer may stand beside the way but those that make masks and states. */
-static bool check_rest(const struct graph *graph, const struct chain *chain)
+static bool check_rest(const struct functional *model, const struct chain *chain)
 {
-    for (size_t i = 0; i < graph->n; i++)
-        if (!chain->on_way[i] && !chain->beside[i] && !is_mask_of(graph, graph->nodes[i].name) &&
-            !is_class(graph, &graph->nodes[i], "NotEqual"))
-            return refuse(graph, &graph->nodes[i], "stands beside the way from the input to the output", NULL);
+    for (size_t i = 0; i < model->n; i++)
+        if (!chain->on_way[i] && !chain->beside[i] && !is_mask_of(model, model->nodes[i].name) &&
+            !is_class(model, &model->nodes[i], "NotEqual"))
+            return refuse(model, &model->nodes[i], "stands beside the way from the input to the output", NULL);
     return true;
 }
 
 /* The order from the output to the input, in memory of its own. */
-static size_t *find_chain(struct graph *graph, const json_t *outputs, size_t *length)
+static size_t *find_chain(struct functional *model, const json_t *outputs, size_t *length)
 {
-    const char *last = output_layer(graph, outputs);
-    const struct node *node = find_node(graph, last);
-    struct chain chain = {.order = calloc(graph->n + 1, sizeof *chain.order),
-                          .on_way = calloc(graph->n + 1, sizeof *chain.on_way),
-                          .beside = calloc(graph->n + 1, sizeof *chain.beside)};
+    const char *last = output_layer(model, outputs);
+    const struct node *node = find_node(model, last);
+    struct chain chain = {.order = calloc(model->n + 1, sizeof *chain.order),
+                          .on_way = calloc(model->n + 1, sizeof *chain.on_way),
+                          .beside = calloc(model->n + 1, sizeof *chain.beside)};
     bool memory = chain.order && chain.on_way && chain.beside;
     if (!memory)
-        keras_error(graph->reader, graph->path, "out of memory");
+        keras_error(model->reader, model->path, "out of memory");
     else if (!node)
-        keras_error(graph->reader, graph->path, "output_layers names no layer of the model");
-    bool good = memory && node && walk_back(graph, node, &chain) && check_rest(graph, &chain) &&
-                check_outputs(graph, outputs, last, chain.on_way, true);
+        keras_error(model->reader, model->path, "output_layers names no layer of the model");
+    bool good = memory && node && walk_back(model, node, &chain) && check_rest(model, &chain) &&
+                check_outputs(model, outputs, last, chain.on_way, true);
     free(chain.on_way);
     free(chain.beside);
     *length = chain.length;
@@ -309,21 +309,21 @@ static size_t *find_chain(struct graph *graph, const json_t *outputs, size_t *le
 
 size_t *keras_graph_chain(struct keras_reader *reader, const json_t *config, const char *path, size_t *length)
 {
-    struct graph graph = {.reader = reader, .layers = json_object_get(config, "layers"), .path = path};
-    graph.n = json_array_size(graph.layers);
-    if (!graph.n || graph.n > MAX_NODES) {
+    struct functional model = {.reader = reader, .layers = json_object_get(config, "layers"), .path = path};
+    model.n = json_array_size(model.layers);
+    if (!model.n || model.n > MAX_NODES) {
         keras_error(reader, path, "expected a list of 1 to %d layers", MAX_NODES);
         return NULL;
     }
-    graph.nodes = calloc(graph.n, sizeof *graph.nodes);
-    if (!graph.nodes) {
+    model.nodes = calloc(model.n, sizeof *model.nodes);
+    if (!model.nodes) {
         keras_error(reader, path, "out of memory");
         return NULL;
     }
-    for (size_t i = 0; i < graph.n; i++)
-        read_node(&graph.nodes[i], json_array_get(graph.layers, i));
-    size_t *order = find_chain(&graph, json_object_get(config, "output_layers"), length);
-    free(graph.nodes);
+    for (size_t i = 0; i < model.n; i++)
+        read_node(&model.nodes[i], json_array_get(model.layers, i));
+    size_t *order = find_chain(&model, json_object_get(config, "output_layers"), length);
+    free(model.nodes);
     for (size_t i = 0; order && i < *length / 2; i++) { /* from the input on */
         size_t other = order[i];
         order[i] = order[*length - 1 - i];

@@ -164,9 +164,9 @@ static bool add_layer(struct keras_reader *reader, const json_t *layers, size_t 
         keras_error(reader, where.text, "a model within a model is not served; add its layers one by one");
         return false;
     }
-    struct layer *layer = rnn_model_add(&out->model);
+    struct layer *layer = graph_add(&out->model);
     if (!layer) {
-        keras_error(reader, path, "expected at most %d layers", MODEL_MAX_LAYERS);
+        keras_error(reader, path, "expected at most %d layers", GRAPH_MAX_LAYERS);
         return false;
     }
     size_t at = out->model.n_layers - 1;
@@ -231,7 +231,7 @@ static void read_functional(struct keras_reader *reader, const json_t *json, con
 static void read_lone_layer(struct keras_reader *reader, const json_t *json, const char *path,
                             struct input_shape *shape, struct keras_model *out)
 {
-    struct layer *layer = rnn_model_add(&out->model);
+    struct layer *layer = graph_add(&out->model);
     if (!layer) {
         keras_error(reader, path, "out of memory");
         return;
@@ -256,7 +256,7 @@ bool keras_model_read(const json_t *json, const char *file, const char *path, co
     snprintf(out->class_name, sizeof out->class_name, "%s", class_name ? class_name : "");
     bool sequential = class_name && !strcmp(class_name, "Sequential");
     out->is_chain = sequential || (class_name && (!strcmp(class_name, "Functional") || !strcmp(class_name, "Model")));
-    out->groups = calloc(MODEL_MAX_LAYERS, sizeof *out->groups);
+    out->groups = calloc(GRAPH_MAX_LAYERS, sizeof *out->groups);
     if (!out->groups) {
         keras_error(&reader, path, "out of memory");
     } else if (!out->is_chain) {
@@ -277,7 +277,7 @@ bool keras_model_read(const json_t *json, const char *file, const char *path, co
 
 void keras_model_close(struct keras_model *model)
 {
-    rnn_model_close(&model->model);
+    graph_close(&model->model);
     free(model->groups);
     *model = (struct keras_model){.is_chain = false};
 }

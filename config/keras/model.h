@@ -6,8 +6,8 @@
 
 /* What a configuration says. */
 struct keras_model {
-    struct rnn_model model; /* owned; its layers are configured, not built */
-    bool is_chain;          /* Sequential or Functional: tensors' names have "layers.N." before them */
+    struct graph model; /* owned; its layers are configured, not built */
+    bool is_chain;      /* Sequential or Functional: tensors' names have "layers.N." before them */
     int keras_major;
     char class_name[32], name[64];
     /* Of a chain: each layer's group in Keras 3's weight files, "lstm_1". */

@@ -142,16 +142,16 @@ static bool configure_recurrent(struct torch *t, struct layer *layer, size_t fir
     return true;
 }
 
-static bool configure_head(struct torch *t, struct rnn_model *model)
+static bool configure_head(struct torch *t, struct graph *model)
 {
     if (t->bidirectional) {
-        struct layer *step = rnn_model_add(model);
+        struct layer *step = graph_add(model);
         if (!step || layer_open(step, &layer_last_timestep, NULL))
             return false;
         snprintf(step->class_name, sizeof step->class_name, "LastTimestep");
         snprintf(step->name, sizeof step->name, "last_timestep");
     }
-    struct layer *head = rnn_model_add(model);
+    struct layer *head = graph_add(model);
     if (!head || layer_open(head, &layer_dense, NULL))
         return false;
     struct dense *own = head->own;
@@ -171,7 +171,7 @@ static bool configure(struct torch *t, struct keras_model *out)
     snprintf(out->name, sizeof out->name, "%s", t->kind->keras_name);
     out->model.input = (struct layer_shape){.sequence = true, .width = t->input_size};
     for (size_t i = 0; i < layers; i++) {
-        struct layer *layer = rnn_model_add(&out->model);
+        struct layer *layer = graph_add(&out->model);
         if (!layer || !configure_recurrent(t, layer, i, i + 1 == layers))
             return false;
     }

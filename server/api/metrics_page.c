@@ -92,7 +92,7 @@ static void write_models(const struct services *services, struct buffer *out)
             const struct slot *slot = &services->models->slots[i];
             pthread_mutex_lock(&services->models->lock);
             const struct model *model = slot->current;
-            const double values[] = {model->load_seconds, (double)rnn_model_bytes(&model->chain), (double)slot->reloads,
+            const double values[] = {model->load_seconds, (double)graph_bytes(&model->graph), (double)slot->reloads,
                                      (double)slot->failures, slot->failure ? 1 : 0};
             buffer_printf(out, "cellserve_%s{model=\"%s\"", rows[r].name, model->name);
             if (r < 2)

@@ -29,11 +29,11 @@ static json_t *state_size(const struct rnn_cell_spec *spec)
 }
 
 /* One entry for each cell of the model, as in states. */
-static json_t *state_sizes(const struct rnn_model *chain)
+static json_t *state_sizes(const struct graph *graph)
 {
     json_t *list = json_array();
-    for (size_t p = 0; p < chain->n_parts; p++) {
-        const struct rnn_cell_spec *spec = chain->parts[p].layer->stack.spec;
+    for (size_t p = 0; p < graph->n_parts; p++) {
+        const struct rnn_cell_spec *spec = graph->parts[p].layer->stack.spec;
         json_t *sizes = state_size(spec);
         if (spec->class) /* a bare cell counts as a stack of one */
             json_array_append_new(list, sizes);
@@ -46,12 +46,12 @@ static json_t *state_sizes(const struct rnn_model *chain)
 }
 
 /* The cells of recurrent layers, and the other layers as they are. */
-static json_t *layer_table(const struct rnn_model *chain)
+static json_t *layer_table(const struct graph *graph)
 {
     json_t *table = json_array();
     char path[256];
-    for (size_t l = 0; l < chain->n_layers; l++) {
-        const struct layer *layer = &chain->layers[l];
+    for (size_t l = 0; l < graph->n_layers; l++) {
+        const struct layer *layer = &graph->layers[l];
         size_t n_parts = layer_parts(layer);
         for (size_t p = 0; p < n_parts; p++) {
             const struct rnn_stack *stack = &layer_part(layer, p)->stack;
@@ -117,7 +117,7 @@ void answer_model_status(struct request *request)
 /* The length that the input layer declares (null: none), and whether whole sequences may have others. */
 static json_t *timesteps_of(const struct model *model)
 {
-    const struct layer_shape *input = &model->chain.input;
+    const struct layer_shape *input = &model->graph.input;
     size_t declared = input->sequence ? input->timesteps : 0;
     return json_pack("{s:o, s:b}", "declared", declared ? json_integer((json_int_t)declared) : json_null(), "fixed",
                      model->fixed_timesteps != 0);
@@ -126,15 +126,15 @@ static json_t *timesteps_of(const struct model *model)
 void answer_model_metadata(struct request *request)
 {
     const struct model *model = request->model;
-    const struct rnn_model *chain = &model->chain;
+    const struct graph *graph = &model->graph;
     json_t *signature = json_pack(
-        "{s:{s:o}, s:{s:o}, s:s}", "inputs", "inputs", tensor_info(&chain->input, model->fixed_timesteps, "inputs"),
-        "outputs", "outputs", tensor_info(&chain->output, 0, "outputs"), "method_name", "tensorflow/serving/predict");
+        "{s:{s:o}, s:{s:o}, s:s}", "inputs", "inputs", tensor_info(&graph->input, model->fixed_timesteps, "inputs"),
+        "outputs", "outputs", tensor_info(&graph->output, 0, "outputs"), "method_name", "tensorflow/serving/predict");
     answer_json(request, json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:{s:o}}}, s:o, s:I, s:I, s:o, s:s, s:b, s:b, s:o}",
                                    "model_spec", "name", model->name, "signature_name", "", "version", model->version,
                                    "metadata", "signature_def", "signature_def", "serving_default", signature,
-                                   "state_size", state_sizes(chain), "output_size", (json_int_t)chain->output.width,
-                                   "input_size", (json_int_t)chain->input.width, "timesteps", timesteps_of(model),
-                                   "class_name", model->class_name, "return_sequences", chain->return_sequences,
-                                   "time_major", chain->time_major, "layers", layer_table(chain)));
+                                   "state_size", state_sizes(graph), "output_size", (json_int_t)graph->output.width,
+                                   "input_size", (json_int_t)graph->input.width, "timesteps", timesteps_of(model),
+                                   "class_name", model->class_name, "return_sequences", graph->return_sequences,
+                                   "time_major", graph->time_major, "layers", layer_table(graph)));
 }

@@ -202,7 +202,7 @@ static struct input *find_input(const struct inference *inference, const char *n
 static bool bind_lengths(struct prediction *p, const struct input *input)
 {
     struct batch *batch = &p->batch;
-    if (batch->model->chain.time_major || !batch->model->chain.input.sequence)
+    if (batch->model->graph.time_major || !batch->model->graph.input.sequence)
         return fail_input(p, input, "wrong_shape", "", "This model takes no sequence_length%s.", "");
     if (input->data.n_values != batch->n_rows)
         return fail_input(p, input, "wrong_shape", "/shape", "Expected one length for each sequence%s.", "");
@@ -221,7 +221,7 @@ static bool bind_lengths(struct prediction *p, const struct input *input)
 static bool bind_state(struct prediction *p, const struct input *input)
 {
     struct batch_tensor tensor;
-    for (size_t i = 0; batch_tensor_at(&p->batch.model->chain, i, &tensor); i++) {
+    for (size_t i = 0; batch_tensor_at(&p->batch.model->graph, i, &tensor); i++) {
         if (!tensor.state || strcmp(tensor.name, input->name))
             continue;
         if (input->shape.n != 2 || input->shape.values[0] != p->batch.n_rows || input->shape.values[1] != tensor.width)
@@ -240,7 +240,7 @@ static bool bind_state(struct prediction *p, const struct input *input)
 static bool bind(struct prediction *p)
 {
     const struct inference *inference = p->own;
-    const struct rnn_model *chain = &p->request->model->chain;
+    const struct graph *graph = &p->request->model->graph;
     const struct batch_limits limits = prediction_limits(p);
     struct input *inputs = find_input(inference, "inputs"), *mask = find_input(inference, "mask");
     const struct input *lengths = find_input(inference, "sequence_length");
@@ -253,7 +253,7 @@ static bool bind(struct prediction *p)
         if (find_input(inference, i->name) != i)
             return fail_input(p, i, "duplicate_key", "/name", "There are two inputs named \"%.60s\".", i->name);
     p->batch =
-        (struct batch){.model = p->request->model, .share = &p->request->memory, .sequences = chain->return_sequences};
+        (struct batch){.model = p->request->model, .share = &p->request->memory, .sequences = graph->return_sequences};
     p->batch.any_length = *p->session.id || lengths;
     const struct json_tensor none = {.present = false};
     snprintf(key, sizeof key, "inputs/%zu", inputs->index);
@@ -271,7 +271,7 @@ static bool bind(struct prediction *p)
 static bool read_raw(struct prediction *p)
 {
     const struct request *request = p->request;
-    const struct layer_shape *shape = &request->model->chain.input;
+    const struct layer_shape *shape = &request->model->graph.input;
     struct inference *inference = p->own;
     next_input(inference, 0, &p->failure);
     struct input *input = inference->inputs;
@@ -338,9 +338,9 @@ static bool check_outputs(struct prediction *p)
     size_t at = 0;
     for (const struct output *o = inference->outputs; o; o = o->next, at++) {
         size_t i = 0;
-        while (batch_tensor_at(&p->request->model->chain, i, &tensor) && strcmp(tensor.name, o->name))
+        while (batch_tensor_at(&p->request->model->graph, i, &tensor) && strcmp(tensor.name, o->name))
             i++;
-        if (!batch_tensor_at(&p->request->model->chain, i, &tensor)) {
+        if (!batch_tensor_at(&p->request->model->graph, i, &tensor)) {
             char path[64];
             snprintf(path, sizeof path, "/outputs/%zu/name", at);
             return failure_set(&p->failure, 400, "unknown_output", path,
@@ -402,17 +402,17 @@ static void close_inference(struct prediction *p)
 static bool wanted_at(const struct prediction *p, size_t i, struct batch_tensor *tensor, bool *binary)
 {
     const struct inference *inference = p->own;
-    const struct rnn_model *chain = &p->request->model->chain;
+    const struct graph *graph = &p->request->model->graph;
     const struct output *o = inference->outputs;
     *binary = inference->binary_outputs == 1;
     if (!o)
-        return batch_tensor_at(chain, i, tensor) && !tensor->state;
+        return batch_tensor_at(graph, i, tensor) && !tensor->state;
     for (; o && i; i--)
         o = o->next;
     if (!o)
         return false;
     *binary = o->binary < 0 ? *binary : o->binary == 1;
-    for (size_t k = 0; batch_tensor_at(chain, k, tensor) && strcmp(tensor->name, o->name); k++)
+    for (size_t k = 0; batch_tensor_at(graph, k, tensor) && strcmp(tensor->name, o->name); k++)
         ;
     return true;
 }

@@ -65,20 +65,20 @@ static json_t *shaped(const char *name, const struct layer_shape *shape, size_t 
 void answer_v2_model(struct request *request)
 {
     const struct model *model = request->model;
-    const struct rnn_model *chain = &model->chain;
+    const struct graph *graph = &model->graph;
     const long long any[] = {-1, -1};
     json_t *inputs = json_array(), *outputs = json_array();
     struct batch_tensor t;
-    json_array_append_new(inputs, shaped("inputs", &chain->input, model->fixed_timesteps, chain->input.width));
-    if (chain->input.sequence && !chain->time_major)
+    json_array_append_new(inputs, shaped("inputs", &graph->input, model->fixed_timesteps, graph->input.width));
+    if (graph->input.sequence && !graph->time_major)
         json_array_append_new(inputs, tensor("sequence_length", "INT32", 1, any));
-    if (chain->input.sequence)
+    if (graph->input.sequence)
         json_array_append_new(inputs, tensor("mask", "BOOL", 2, any));
-    for (size_t i = 0; batch_tensor_at(chain, i, &t); i++) {
+    for (size_t i = 0; batch_tensor_at(graph, i, &t); i++) {
         const struct layer_shape vector = {.width = t.width};
         if (t.state)
             json_array_append_new(inputs, shaped(t.name, &vector, 0, t.width));
-        json_array_append_new(outputs, shaped(t.name, t.state ? &vector : &chain->output, 0, t.width));
+        json_array_append_new(outputs, shaped(t.name, t.state ? &vector : &graph->output, 0, t.width));
     }
     answer_json(request, json_pack("{s:s, s:[s], s:s, s:o, s:o}", "name", model->name, "versions", model->version,
                                    "platform", "cellserve", "inputs", inputs, "outputs", outputs));

@@ -54,7 +54,7 @@ static json_t *answers(const struct route *route)
     return all;
 }
 
-static json_t *operation(const struct route *route, const struct rnn_model *chain)
+static json_t *operation(const struct route *route, const struct graph *graph)
 {
     json_t *op = json_pack("{s:s, s:o}", "summary", route->summary, "responses", answers(route));
     if (strstr(route->pattern, "{id}"))
@@ -64,11 +64,11 @@ static json_t *operation(const struct route *route, const struct rnn_model *chai
     if (route->body)
         json_object_set_new(op, "requestBody",
                             json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema",
-                                      route->body(chain)));
+                                      route->body(graph)));
     return op;
 }
 
-static void add_path(json_t *paths, const char *path, const struct route *route, const struct rnn_model *chain)
+static void add_path(json_t *paths, const char *path, const struct route *route, const struct graph *graph)
 {
     static const char *const methods[][2] = {{"GET", "get"}, {"POST", "post"}, {"PUT", "put"}, {"DELETE", "delete"}};
     json_t *at = json_object_get(paths, path);
@@ -76,7 +76,7 @@ static void add_path(json_t *paths, const char *path, const struct route *route,
         json_object_set_new(paths, path, at = json_object());
     for (size_t k = 0; k < sizeof methods / sizeof *methods; k++)
         if (!strcmp(methods[k][0], route->method))
-            json_object_set_new(at, methods[k][1], operation(route, chain));
+            json_object_set_new(at, methods[k][1], operation(route, graph));
 }
 
 /* A path for each model where the target names one. */
@@ -90,11 +90,11 @@ static void add_route(json_t *paths, const struct services *services, const stru
         if (!model)
             continue;
         snprintf(path, sizeof path, "%.*s%s%s", (int)(place - route->pattern), route->pattern, model->name, place + 3);
-        add_path(paths, path, route, &model->chain);
+        add_path(paths, path, route, &model->graph);
         model_release(model);
     }
     if (!place && first)
-        add_path(paths, route->pattern, route, &first->chain);
+        add_path(paths, route->pattern, route, &first->graph);
     model_release(first);
 }
 

@@ -36,9 +36,9 @@ static json_t *row_schema(const struct layer_shape *shape, size_t vocabulary)
     return shape->sequence ? list_of(vector, 0) : vector;
 }
 
-static json_t *rows_schema(const struct rnn_model *chain)
+static json_t *rows_schema(const struct graph *graph)
 {
-    return list_of(row_schema(&chain->input, rnn_model_vocabulary(chain)), 0);
+    return list_of(row_schema(&graph->input, graph_vocabulary(graph)), 0);
 }
 
 /* An object with these properties (taken), those named required. */
@@ -83,45 +83,45 @@ static json_t *rollout(void)
                   "steps");
 }
 
-json_t *openapi_predict_body(const struct rnn_model *chain)
+json_t *openapi_predict_body(const struct graph *graph)
 {
-    json_t *properties = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "instances", rows_schema(chain), "initial_state",
+    json_t *properties = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "instances", rows_schema(graph), "initial_state",
                                    nested(), "mask", nested(), "return_sequences", typed("boolean"), "return_state",
                                    typed("boolean"), "rollout", rollout());
     return object(in_session(properties), "instances");
 }
 
-json_t *openapi_session_body(const struct rnn_model *chain)
+json_t *openapi_session_body(const struct graph *graph)
 {
-    (void)chain;
+    (void)graph;
     return object(json_pack("{s:o, s:o, s:o}", "states", nested(), "model", typed("string"), "step", count()),
                   "states");
 }
 
-json_t *openapi_tf_body(const struct rnn_model *chain)
+json_t *openapi_tf_body(const struct graph *graph)
 {
-    return object(json_pack("{s:o, s:{s:s, s:[s]}}", "instances", rows_schema(chain), "signature_name", "type",
+    return object(json_pack("{s:o, s:{s:s, s:[s]}}", "instances", rows_schema(graph), "signature_name", "type",
                             "string", "enum", "serving_default"),
                   "instances");
 }
 
-json_t *openapi_step_body(const struct rnn_model *chain)
+json_t *openapi_step_body(const struct graph *graph)
 {
-    return object(in_session(json_pack("{s:o, s:o}", "inputs", list_of(list_of(number(), chain->input.width), 0),
+    return object(in_session(json_pack("{s:o, s:o}", "inputs", list_of(list_of(number(), graph->input.width), 0),
                                        "states", nested())),
                   "inputs");
 }
 
-json_t *openapi_initial_state_body(const struct rnn_model *chain)
+json_t *openapi_initial_state_body(const struct graph *graph)
 {
-    (void)chain;
+    (void)graph;
     return object(json_pack("{s:{s:s, s:i, s:i}}", "batch_size", "type", "integer", "minimum", 1, "maximum", 64),
                   "batch_size");
 }
 
-json_t *openapi_infer_body(const struct rnn_model *chain)
+json_t *openapi_infer_body(const struct graph *graph)
 {
-    (void)chain;
+    (void)graph;
     json_t *input = json_pack(
         "{s:s, s:{s:{s:s}, s:{s:s, s:{s:s, s:i}}, s:{s:s, s:[s, s, s, s, s, s, s]}, s:{s:s, s:{}}}, s:[s, s, s, s]}",
         "type", "object", "properties", "name", "type", "string", "shape", "type", "array", "items", "type", "integer",

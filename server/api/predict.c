@@ -50,16 +50,16 @@ static bool read_predict(struct prediction *p)
 /* An answer that goes out as it is made: every output is one, if the model has them. */
 static bool begin_stream(struct prediction *p)
 {
-    const struct rnn_model *chain = &p->request->model->chain;
+    const struct graph *graph = &p->request->model->graph;
     struct layer_shape shape;
-    if (!chain->divisible || !chain->input.sequence)
+    if (!graph->divisible || !graph->input.sequence)
         return failure_set(&p->failure, 400, "not_streamable", "",
                            "This model gives its outputs at the end alone: it has a layer (Bidirectional, Flatten, "
                            "pooling, …) that needs whole sequences. Accept: application/json will do.");
     if (!stream_open(p->request, p->request->head.stream_form, &p->failure))
         return false;
     if (p->return_sequences < 0 && p->rollout.steps < 0)
-        p->return_sequences = !rnn_model_output(chain, 0, true, &shape, NULL);
+        p->return_sequences = !graph_output(graph, 0, true, &shape, NULL);
     return true;
 }
 
@@ -67,7 +67,7 @@ static bool decode_predict(struct prediction *p)
 {
     if (!read_predict(p) || (p->request->head.stream_form && !begin_stream(p)))
         return false;
-    bool own = p->request->model->chain.return_sequences;
+    bool own = p->request->model->graph.return_sequences;
     return prediction_bind(p, "instances", "initial_state", false, p->return_sequences < 0 ? own : p->return_sequences);
 }
 
@@ -85,7 +85,7 @@ static void write_states(struct prediction *p, struct buffer *out)
         return;
     buffer_text(out, ", \"states\": ");
     batch_write_states(&p->batch, out, &p->finite);
-    if (p->request->model->chain.n_parts > 1) {
+    if (p->request->model->graph.n_parts > 1) {
         buffer_text(out, ", \"state_layers\": ");
         batch_write_state_layers(&p->batch, out);
     }
@@ -131,11 +131,11 @@ static bool decode_step(struct prediction *p)
     };
     if (!prediction_read(p, keys, p->request->body_bytes) || !session_name(&p->session, session))
         return false;
-    if (!p->request->model->chain.streamable)
+    if (!p->request->model->graph.streamable)
         return failure_set(&p->failure, 400, "not_streamable", "",
                            "This model cannot go one timestep at a time: it has a layer (Bidirectional, Flatten, "
                            "pooling, …) that needs whole sequences.");
-    return prediction_bind(p, "inputs", "states", true, p->request->model->chain.return_sequences);
+    return prediction_bind(p, "inputs", "states", true, p->request->model->graph.return_sequences);
 }
 
 static void encode_step(struct prediction *p)

@@ -6,7 +6,7 @@
 
 struct json_t;
 struct protocol;
-struct rnn_model;
+struct graph;
 
 /* When a handler runs. */
 enum route_kind {
@@ -30,7 +30,7 @@ struct route {
         *session_key; /* what a body has that names a session, quoted; "": the target does; NULL: there are none */
     /* In the OpenAPI document: a sentence; the schema of the body (NULL: none), and the name of the answer's (NULL: text) */
     const char *summary;
-    struct json_t *(*body)(const struct rnn_model *chain);
+    struct json_t *(*body)(const struct graph *graph);
     const char *answer_schema;
 };
 

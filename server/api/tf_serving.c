@@ -40,18 +40,18 @@ static bool decode(struct prediction *p)
         json_tensor_close(&p->inputs, &p->request->memory);
         p->inputs = columns;
     }
-    return good && prediction_bind(p, form->inputs, "", false, p->request->model->chain.return_sequences);
+    return good && prediction_bind(p, form->inputs, "", false, p->request->model->graph.return_sequences);
 }
 
 /* A layer with return_state has its states as further outputs, which gives all of them names. */
-static bool has_states(const struct rnn_model *chain)
+static bool has_states(const struct graph *graph)
 {
-    return chain->n_parts && chain->parts[chain->n_parts - 1].layer->return_state;
+    return graph->n_parts && graph->parts[graph->n_parts - 1].layer->return_state;
 }
 
-static bool output_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out)
+static bool output_at(const struct graph *graph, size_t i, struct batch_tensor *out)
 {
-    return batch_tensor_at(chain, i, out) && (!out->state || has_states(chain));
+    return batch_tensor_at(graph, i, out) && (!out->state || has_states(graph));
 }
 
 static void write_name(struct buffer *out, size_t i, const struct batch_tensor *tensor)
@@ -64,7 +64,7 @@ static void write_columns(struct prediction *p, bool named)
     struct buffer *out = &p->request->answer.buffer;
     struct batch_tensor tensor;
     buffer_text(out, named ? "{" : "");
-    for (size_t i = 0; output_at(&p->request->model->chain, i, &tensor); i++) {
+    for (size_t i = 0; output_at(&p->request->model->graph, i, &tensor); i++) {
         if (named)
             write_name(out, i, &tensor);
         batch_write_tensor(&p->batch, &tensor, out, &p->finite);
@@ -79,7 +79,7 @@ static void write_rows(struct prediction *p)
     buffer_text(out, "[");
     for (size_t b = 0; b < p->batch.n_rows; b++) {
         buffer_text(out, b ? ",{" : "{");
-        for (size_t i = 0; output_at(&p->request->model->chain, i, &tensor); i++) {
+        for (size_t i = 0; output_at(&p->request->model->graph, i, &tensor); i++) {
             write_name(out, i, &tensor);
             batch_write_row(&p->batch, &tensor, b, out, &p->finite);
         }
@@ -91,7 +91,7 @@ static void write_rows(struct prediction *p)
 static void encode(struct prediction *p)
 {
     struct batch_tensor second;
-    bool named = output_at(&p->request->model->chain, 1, &second);
+    bool named = output_at(&p->request->model->graph, 1, &second);
     const struct form *form = p->own;
     buffer_text(&p->request->answer.buffer, form->outputs);
     if (named && form == &row_form)

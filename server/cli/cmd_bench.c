@@ -33,7 +33,7 @@ static void run_once(const struct runner *runner, struct trial *trial)
 static bool time_runs(struct runner *runner)
 {
     struct trial trial;
-    bool good = trial_open(&trial, &runner->model->chain, runner->batch, runner->timesteps, 0);
+    bool good = trial_open(&trial, &runner->model->graph, runner->batch, runner->timesteps, 0);
     runner->timesteps = trial.timesteps;
     if (good) {
         for (int warm = 0; warm < 3; warm++)
@@ -50,26 +50,26 @@ static bool time_runs(struct runner *runner)
 }
 
 /* How many timesteps reach a part when so many go into the model: layers before it may make others of them. */
-static double part_timesteps(const struct rnn_model *chain, size_t part, size_t timesteps)
+static double part_timesteps(const struct graph *graph, size_t part, size_t timesteps)
 {
-    struct rnn_model shapes = *chain; /* only to ask for them */
+    struct graph shapes = *graph; /* only to ask for them */
     struct layer_shape in = {.timesteps = timesteps};
-    size_t layer = 0, parts = layer_parts(&chain->layers[0]);
+    size_t layer = 0, parts = layer_parts(&graph->layers[0]);
     while (parts <= part)
-        parts += layer_parts(&chain->layers[++layer]);
+        parts += layer_parts(&graph->layers[++layer]);
     shapes.input.timesteps = timesteps;
-    rnn_model_shape_before(&shapes, layer, &in, NULL);
+    graph_shape_before(&shapes, layer, &in, NULL);
     return (double)in.timesteps;
 }
 
 /* Of one row in the recurrent layers: multiplications in matrix products, and bytes of weights that they read, once a
    timestep. */
-static void count_work(const struct rnn_model *chain, size_t timesteps, double *macs, double *weights)
+static void count_work(const struct graph *graph, size_t timesteps, double *macs, double *weights)
 {
     *macs = *weights = 0;
-    for (size_t p = 0; p < chain->n_parts; p++) {
-        const struct rnn_stack *stack = &chain->parts[p].layer->stack;
-        double steps = part_timesteps(chain, p, timesteps);
+    for (size_t p = 0; p < graph->n_parts; p++) {
+        const struct rnn_stack *stack = &graph->parts[p].layer->stack;
+        double steps = part_timesteps(graph, p, timesteps);
         for (size_t i = 0; i < stack->n_cells; i++) {
             const struct rnn_cell *cell = &stack->cells[i];
             *macs += steps * (double)(cell->input_size + cell->units) * (double)(cell->gates * cell->units);
@@ -87,19 +87,19 @@ static int ascending(const void *a, const void *b)
 /* What the limits allow for a batch on so many threads, in microseconds: input products at the rate of multiply-add; for
    every step the longer of the recurrent arithmetic and of reading the recurrent weights from where they fit. The
    functions of the gates come on top. */
-static double limit_us(const struct rnn_model *chain, double rows, size_t timesteps, double gflops, size_t threads)
+static double limit_us(const struct graph *graph, double rows, size_t timesteps, double gflops, size_t threads)
 {
     double us = 0;
-    for (size_t p = 0; p < chain->n_parts; p++) {
-        const struct rnn_stack *stack = &chain->parts[p].layer->stack;
-        double steps = part_timesteps(chain, p, timesteps);
+    for (size_t p = 0; p < graph->n_parts; p++) {
+        const struct rnn_stack *stack = &graph->parts[p].layer->stack;
+        double steps = part_timesteps(graph, p, timesteps);
         for (size_t i = 0; i < stack->n_cells; i++) {
             const struct rnn_cell *cell = &stack->cells[i];
             double columns = (double)(cell->gates * cell->units), n = (double)threads;
             size_t bytes = rnn_cell_bytes(cell) - packed_bytes(&cell->kernel);
             double input = 2 * (double)cell->input_size * columns * rows / gflops / n * 1e-3;
             double step = 2 * (double)cell->units * columns * rows / gflops / n * 1e-3;
-            double rate = limits_read_gbs(cell->vec, steps == 1 ? rnn_model_bytes(chain) : bytes, threads);
+            double rate = limits_read_gbs(cell->vec, steps == 1 ? graph_bytes(graph) : bytes, threads);
             double read = (double)bytes / rate * 1e-3;
             if (steps == 1)
                 input = fmax(input,
@@ -128,7 +128,7 @@ static void print_limits(const struct vec_ops *vec, size_t threads)
 
 static bool measure(const struct model *model, size_t batch, size_t timesteps, size_t threads, size_t seconds)
 {
-    const struct vec_ops *vec = model->chain.layers[0].vec;
+    const struct vec_ops *vec = model->graph.layers[0].vec;
     char cpu[128];
     struct pool pool;
     struct runner runner = {.model = model,
@@ -150,20 +150,20 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
     double *times = runner.microseconds, peak = limits_gflops(vec) * (double)threads, macs, weights;
     qsort(times, runner.samples, sizeof *times, ascending);
     timesteps = runner.timesteps;
-    count_work(&model->chain, timesteps, &macs, &weights);
+    count_work(&model->graph, timesteps, &macs, &weights);
     double median = times[runner.samples / 2], row_steps = (double)batch * (double)timesteps;
     double gflops = 2 * macs * (double)batch / median * 1e-3;
     limits_cpu(cpu, sizeof cpu);
     printf("%s, %s kernels, %s weights, %zu thread%s, batch %zu, %zu timesteps, %zu features\n", cpu, vec->name,
-           packed_format_name(model->chain.layers[0].format), threads, threads == 1 ? "" : "s", batch, timesteps,
-           model->chain.input.width);
+           packed_format_name(model->graph.layers[0].format), threads, threads == 1 ? "" : "s", batch, timesteps,
+           model->graph.input.width);
     printf("latency    median %.1f us, least %.1f us, 90%% %.1f us, 99%% %.1f us (%zu runs)\n", median, times[0],
            times[runner.samples * 9 / 10], times[runner.samples * 99 / 100], runner.samples);
     printf("throughput %.0f batches/s, %.0f timesteps/s of a sequence\n", 1e6 / median, row_steps * 1e6 / median);
     printf("arithmetic %.1f GFLOP/s, %.0f %% of this machine's %.1f (its own product from the L1 cache%s)\n", gflops,
            100 * gflops / peak, peak, threads > 1 ? ", times the threads" : "");
     printf("weights    %.1f GB/s if read once a timestep\n", weights / median * 1e-3);
-    double limit = limit_us(&model->chain, (double)batch, timesteps, peak / (double)threads, threads);
+    double limit = limit_us(&model->graph, (double)batch, timesteps, peak / (double)threads, threads);
     printf("limit      %.1f us for the recurrent layers, without the functions of the gates: median / limit %.2f\n",
            limit, median / limit);
     free(times);

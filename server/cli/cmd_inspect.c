@@ -48,14 +48,14 @@ static void print_cells(const struct rnn_recurrence *part, const char *side)
     }
 }
 
-static void print_layer(const struct rnn_model *chain, size_t i)
+static void print_layer(const struct graph *graph, size_t i)
 {
     static const char *const sides[] = {"forward.", "backward."};
-    const struct layer *layer = &chain->layers[i];
+    const struct layer *layer = &graph->layers[i];
     const struct rnn_recurrence *options = layer_part(layer, 0);
     struct layer_shape in, out = {.width = 0};
     char shape[64];
-    rnn_model_shape_before(chain, i, &in, NULL);
+    graph_shape_before(graph, i, &in, NULL);
     layer_output(layer, &in, options && options->return_sequences, &out, NULL);
     shape_of(&out, shape, sizeof shape);
     printf("%-28s %-22s %-18s %-12s %10zu %10zu\n", layer->name, layer->class_name, shape, "", layer_parameters(layer),
@@ -74,23 +74,23 @@ static void print_layer(const struct rnn_model *chain, size_t i)
 
 static void print(const struct model *model)
 {
-    const struct rnn_model *chain = &model->chain;
+    const struct graph *graph = &model->graph;
     char input[64], output[64];
     size_t one = 0, many = 0;
-    shape_of(&chain->input, input, sizeof input);
-    shape_of(&chain->output, output, sizeof output);
+    shape_of(&graph->input, input, sizeof input);
+    shape_of(&graph->output, output, sizeof output);
     printf("Model: %s (%s), version %s, Keras %d, weights from %s\n%s\n", model->layer_name, model->class_name,
            model->version, model->keras_major, model->has_weights_file ? "its file" : "initializers", rule);
     printf("%-28s %-22s %-18s %-12s %10s %10s\n%s\n", "layer, cell", "class", "output", "states", "parameters", "bytes",
            rule);
-    for (size_t i = 0; i < chain->n_layers; i++)
-        print_layer(chain, i);
-    rnn_model_scratch(chain, 1, &one);
-    rnn_model_scratch(chain, 64, &many);
-    printf("%s\ninput %s%s, output %s, parameters %zu\n", rule, input, chain->input.ids ? " of whole numbers" : "",
-           output, rnn_model_parameters(chain));
+    for (size_t i = 0; i < graph->n_layers; i++)
+        print_layer(graph, i);
+    graph_scratch(graph, 1, &one);
+    graph_scratch(graph, 64, &many);
+    printf("%s\ninput %s%s, output %s, parameters %zu\n", rule, input, graph->input.ids ? " of whole numbers" : "",
+           output, graph_parameters(graph));
     printf("weights as they lie in memory for %s: %zu bytes; a worker's scratch: %zu bytes for 1 row, %zu for 64\n",
-           chain->layers[0].vec->name, rnn_model_bytes(chain), one, many);
+           graph->layers[0].vec->name, graph_bytes(graph), one, many);
 }
 
 /* What smaller weights cost: the outputs of made-up batches against those of the same model in float32. */
@@ -103,10 +103,10 @@ static bool print_precision(const struct cli *cli, const struct model *model, st
     struct trial got, want;
     double squares = 0, errors = 0, largest = 0;
     plain.precision = PACKED_FLOAT32;
-    if (!model_load(&plain, NULL, model->chain.layers[0].vec, problems, &reference))
+    if (!model_load(&plain, NULL, model->graph.layers[0].vec, problems, &reference))
         return false;
-    bool good = trial_open(&got, &model->chain, BATCH, TIMESTEPS, 0);
-    good = trial_open(&want, &reference.chain, BATCH, TIMESTEPS, 0) && good;
+    bool good = trial_open(&got, &model->graph, BATCH, TIMESTEPS, 0);
+    good = trial_open(&want, &reference.graph, BATCH, TIMESTEPS, 0) && good;
     if (good) {
         trial_run(&got, NULL);
         trial_run(&want, NULL);

@@ -29,7 +29,7 @@ void batch_give(struct batch *batch, void *block, size_t count, size_t size)
 
 void batch_close(struct batch *batch)
 {
-    size_t state_floats = batch->model ? batch->n_rows * batch->model->chain.state_elems : 0;
+    size_t state_floats = batch->model ? batch->n_rows * batch->model->graph.state_elems : 0;
     batch_give(batch, batch->rows, batch->n_rows, sizeof *batch->rows);
     batch_give(batch, batch->mask, batch->mask_bytes, 1);
     batch_give(batch, batch->states, state_floats, sizeof *batch->states);
@@ -43,7 +43,7 @@ bool batch_zero_states(struct batch *batch, size_t n, struct failure *failure)
 {
     size_t floats;
     batch->n_rows = n;
-    if (!rnn_size_mul(n, batch->model->chain.state_elems, &floats))
+    if (!rnn_size_mul(n, batch->model->graph.state_elems, &floats))
         return failure_set(failure, 413, "too_many_rows", "", "Too many rows.");
     batch->states = batch_take(batch, floats, sizeof *batch->states, failure);
     if (!batch->states)
@@ -121,13 +121,13 @@ static bool all_finite(const float *values, size_t n)
 
 bool batch_is_finite(const struct batch *batch)
 {
-    return all_finite(batch->states, batch->n_rows * batch->model->chain.state_elems) &&
+    return all_finite(batch->states, batch->n_rows * batch->model->graph.state_elems) &&
            all_finite(batch->outputs, batch->outputs_floats);
 }
 
 static bool row_is_finite(const struct batch *batch, size_t b)
 {
-    size_t elems = batch->model->chain.state_elems;
+    size_t elems = batch->model->graph.state_elems;
     bool finite = all_finite(batch->states + b * elems, elems);
     for (size_t t = 0; finite && batch->outputs && t < batch->steps[b]; t++)
         finite = all_finite(batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride, batch->output.width);
@@ -144,7 +144,7 @@ size_t batch_nonfinite_row(const struct batch *batch)
 
 const char *batch_row_path(const struct batch *batch, size_t b, char *out, size_t size)
 {
-    bool time_first = batch->model && batch->model->chain.time_major && !batch->single;
+    bool time_first = batch->model && batch->model->graph.time_major && !batch->single;
     *out = 0;
     if (*batch->key)
         snprintf(out, size, "/%s%s/%zu", batch->key, time_first ? "/0" : "", b);

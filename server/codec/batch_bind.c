@@ -39,14 +39,14 @@ static bool empty_input(struct failure *failure, const struct location *location
 /* Whether a row of the input is one list of numbers: a vector, a single timestep, or ids. */
 static bool is_flat(const struct batch *batch)
 {
-    return batch->single || batch->model->chain.input.ids || !batch->model->chain.input.sequence;
+    return batch->single || batch->model->graph.input.ids || !batch->model->graph.input.sequence;
 }
 
 /* The innermost list of the features of one timestep. */
 static bool check_features(const struct batch *batch, const struct json_list *list, const struct location *location,
                            struct failure *failure)
 {
-    size_t features = batch->model->chain.input.width;
+    size_t features = batch->model->graph.input.width;
     if (list->length == features && list->holds == LIST_OF_NUMBERS)
         return true;
     if (list->holds == LIST_OF_LISTS)
@@ -72,7 +72,7 @@ static bool check_lists(const struct batch *batch, const struct json_tensor *inp
                         struct failure *failure)
 {
     const struct json_list *list = inputs->lists;
-    bool time_major = batch->model->chain.time_major && !batch->single, ids = batch->model->chain.input.ids;
+    bool time_major = batch->model->graph.time_major && !batch->single, ids = batch->model->graph.input.ids;
     size_t outer = list++->length;
     for (size_t i = 0; i < outer; i++) {
         const struct location location = {.key = key, .depth = 1, .at = {i}};
@@ -89,7 +89,7 @@ static bool check_lists(const struct batch *batch, const struct json_tensor *inp
         if (inner->holds != LIST_OF_LISTS)
             return wrong_shape(failure, &location,
                                "Expected a list of timesteps, each a list of %zu features; found numbers.",
-                               batch->model->chain.input.width, 0);
+                               batch->model->graph.input.width, 0);
         if (time_major && inner->length != inputs->lists[1].length)
             return wrong_shape(failure, &location, "Expected %zu sequences as at the first timestep, found %zu.",
                                inputs->lists[1].length, inner->length);
@@ -119,7 +119,7 @@ static bool check_limits(size_t rows, size_t longest, size_t longest_at, const c
 static bool check_vocabulary(const struct batch *batch, const struct json_tensor *inputs, const char *key,
                              struct failure *failure)
 {
-    size_t vocabulary = rnn_model_vocabulary(&batch->model->chain), at = 0;
+    size_t vocabulary = graph_vocabulary(&batch->model->graph), at = 0;
     for (size_t b = 0; b < batch->n_rows; b++)
         for (size_t t = 0; t < batch->rows[b].timesteps; t++) {
             double id = (double)inputs->values[at++];
@@ -137,9 +137,9 @@ static bool check_vocabulary(const struct batch *batch, const struct json_tensor
 bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, const char *key,
                        const struct batch_limits *limits, struct failure *failure)
 {
-    const struct layer_shape *input = &batch->model->chain.input;
+    const struct layer_shape *input = &batch->model->graph.input;
     size_t features = input->width;
-    bool time_major = batch->model->chain.time_major && !batch->single, flat = is_flat(batch);
+    bool time_major = batch->model->graph.time_major && !batch->single, flat = is_flat(batch);
     snprintf(batch->key, sizeof batch->key, "%s", key);
     if (!inputs->present)
         return failure_set(failure, 400, "missing_key", "", "The body needs \"%s\".", key);
@@ -182,10 +182,10 @@ bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, co
 
 bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct failure *failure)
 {
-    bool time_major = batch->model->chain.time_major;
+    bool time_major = batch->model->graph.time_major;
     if (!mask->present)
         return true;
-    if (!batch->model->chain.input.sequence)
+    if (!batch->model->graph.input.sequence)
         return failure_set(failure, 400, "wrong_shape", "/mask", "This model takes vectors, which have no timesteps.");
     size_t outer = time_major ? batch->rows[0].timesteps : batch->n_rows;
     if (mask->lists[0].length != outer || mask->lists[0].holds != LIST_OF_LISTS)
@@ -222,7 +222,7 @@ struct states_walk {
     struct batch *batch;
     const struct json_tensor *tensor;
     const char *key;
-    const struct model_part *part;
+    const struct graph_part *part;
     size_t list, value, leaf; /* next in preorder; the leaf within its part */
     struct failure *failure;
 };
@@ -232,7 +232,7 @@ static bool bind_state(struct states_walk *w, const char *indices, size_t units,
 {
     struct batch *batch = w->batch;
     const struct json_list *lists = w->tensor->lists;
-    size_t elems = batch->model->chain.state_elems;
+    size_t elems = batch->model->graph.state_elems;
     const struct json_list *head = &lists[w->list++];
     if (head->length != batch->n_rows || head->holds != LIST_OF_LISTS)
         return wrong_shape(w->failure, &(struct location){.key = w->key, .indices = indices},
@@ -301,16 +301,16 @@ static bool bind_cells(struct states_walk *w, const struct rnn_cell_spec *spec, 
 /* One list for the whole model: the entries of its parts one after the other. */
 static bool bind_parts(struct states_walk *w)
 {
-    const struct rnn_model *chain = &w->batch->model->chain;
+    const struct graph *graph = &w->batch->model->graph;
     const struct json_list *head = &w->tensor->lists[w->list++];
     size_t entries = 0, first = 0;
-    for (size_t p = 0; p < chain->n_parts; p++)
-        entries += batch_part_entries(&chain->parts[p]);
+    for (size_t p = 0; p < graph->n_parts; p++)
+        entries += batch_part_entries(&graph->parts[p]);
     if (head->length != entries || (entries && head->holds != LIST_OF_LISTS))
         return wrong_shape(w->failure, &(struct location){.key = w->key},
                            "Expected a list of %zu entries, one for each cell, found %zu.", entries, head->length);
-    for (size_t p = 0; p < chain->n_parts; p++) {
-        w->part = &chain->parts[p];
+    for (size_t p = 0; p < graph->n_parts; p++) {
+        w->part = &graph->parts[p];
         w->leaf = 0;
         if (!bind_cells(w, w->part->layer->stack.spec, "", first))
             return false;
@@ -325,13 +325,13 @@ bool batch_bind_states(struct batch *batch, const struct json_tensor *states, co
     if (!batch_zero_states(batch, batch->n_rows, failure))
         return false;
     for (size_t b = 0; batch->rows && b < batch->n_rows; b++)
-        batch->rows[b].states = batch->states + b * batch->model->chain.state_elems;
+        batch->rows[b].states = batch->states + b * batch->model->graph.state_elems;
     return !states->present || bind_parts(&walk);
 }
 
 void batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, const float *values)
 {
-    size_t elems = batch->model->chain.state_elems;
+    size_t elems = batch->model->graph.state_elems;
     for (size_t b = 0; b < batch->n_rows; b++, values += tensor->width)
         memcpy(batch->states + b * elems + tensor->offset, values, tensor->width * sizeof *values);
 }
@@ -370,16 +370,16 @@ static bool check_length(const struct batch *batch, size_t b, struct failure *fa
 /* What comes out of every row, and how many numbers that is in all. */
 static bool size_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
 {
-    const struct rnn_model *chain = &batch->model->chain;
+    const struct graph *graph = &batch->model->graph;
     struct rnn_error error = {{0}};
     size_t floats = 0, part;
     char path[64];
     for (size_t b = 0; b < batch->n_rows; b++) {
         if (!check_length(batch, b, failure))
             return false;
-        if (rnn_model_output(chain, batch->rows[b].timesteps, batch->sequences, &batch->output, &error))
+        if (graph_output(graph, batch->rows[b].timesteps, batch->sequences, &batch->output, &error))
             return failure_set(failure, 400, "wrong_shape",
-                               batch->sequences == chain->return_sequences ? batch_row_path(batch, b, path, sizeof path)
+                               batch->sequences == graph->return_sequences ? batch_row_path(batch, b, path, sizeof path)
                                                                            : "/return_sequences",
                                "This model does not take that: %s.", error.text);
         if (batch->rolled)
@@ -403,5 +403,5 @@ bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, 
         return false;
     batch_rewind(batch);
     return batch->fleeting ||
-           batch_place_outputs(batch, batch->output.sequence && batch->model->chain.time_major, failure);
+           batch_place_outputs(batch, batch->output.sequence && batch->model->graph.time_major, failure);
 }

@@ -12,7 +12,7 @@ void batch_give(struct batch *batch, void *block, size_t count, size_t size);
 bool batch_place_outputs(struct batch *batch, bool interleaved, struct failure *failure);
 
 /* Entries of a part in the list of states: a bare cell counts as a stack of one. */
-static inline size_t batch_part_entries(const struct model_part *part)
+static inline size_t batch_part_entries(const struct graph_part *part)
 {
     const struct rnn_cell_spec *spec = part->layer->stack.spec;
     return spec->class ? 1 : spec->n_cells;

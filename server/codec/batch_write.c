@@ -12,7 +12,7 @@
 /* A walk over the states of a part: the number of those still to be passed. */
 struct state_search {
     size_t left;
-    const struct model_part *part;
+    const struct graph_part *part;
     size_t leaf;
 };
 
@@ -39,24 +39,24 @@ static bool find_state(const struct rnn_cell_spec *spec, const char *path, struc
     return false;
 }
 
-static size_t outputs_of(const struct rnn_model *chain)
+static size_t outputs_of(const struct graph *graph)
 {
-    return chain->two_outputs ? 2 : 1;
+    return graph->two_outputs ? 2 : 1;
 }
 
-bool batch_tensor_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out)
+bool batch_tensor_at(const struct graph *graph, size_t i, struct batch_tensor *out)
 {
-    size_t width = chain->output.width, outputs = outputs_of(chain), entry = 0;
+    size_t width = graph->output.width, outputs = outputs_of(graph), entry = 0;
     if (i < outputs) {
-        size_t forward = chain->two_outputs ? chain->parts[chain->n_parts - 2].layer->stack.output_size : width;
+        size_t forward = graph->two_outputs ? graph->parts[graph->n_parts - 2].layer->stack.output_size : width;
         *out = (struct batch_tensor){.offset = i ? forward : 0, .width = i ? width - forward : forward};
         snprintf(out->name, sizeof out->name, i ? "outputs_%zu" : "outputs", i);
         return true;
     }
     struct state_search search = {.left = i - outputs};
-    for (size_t p = 0; p < chain->n_parts; p++) {
-        const struct rnn_cell_spec *spec = chain->parts[p].layer->stack.spec;
-        search.part = &chain->parts[p];
+    for (size_t p = 0; p < graph->n_parts; p++) {
+        const struct rnn_cell_spec *spec = graph->parts[p].layer->stack.spec;
+        search.part = &graph->parts[p];
         search.leaf = 0;
         for (size_t k = 0; k < batch_part_entries(search.part); k++, entry++) {
             char path[24];
@@ -72,7 +72,7 @@ bool batch_tensor_at(const struct rnn_model *chain, size_t i, struct batch_tenso
 static const float *vector_at(const struct batch *batch, const struct batch_tensor *tensor, size_t b, size_t t)
 {
     if (tensor->state)
-        return batch->states + b * batch->model->chain.state_elems + tensor->offset;
+        return batch->states + b * batch->model->graph.state_elems + tensor->offset;
     return batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride + tensor->offset;
 }
 
@@ -84,7 +84,7 @@ static bool has_timesteps(const struct batch *batch, const struct batch_tensor *
 
 static bool timesteps_first(const struct batch *batch, const struct batch_tensor *tensor)
 {
-    return has_timesteps(batch, tensor) && batch->model->chain.time_major;
+    return has_timesteps(batch, tensor) && batch->model->graph.time_major;
 }
 
 size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[3])
@@ -240,7 +240,7 @@ static void write_tokens(const struct batch *batch, struct buffer *out)
 /* A Bidirectional that does not merge has two outputs, as in Keras. */
 void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite)
 {
-    const struct rnn_model *chain = &batch->model->chain;
+    const struct graph *graph = &batch->model->graph;
     struct batch_tensor tensor;
     if (batch->tokens) {
         buffer_text(out, "[");
@@ -248,19 +248,19 @@ void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *fi
         buffer_text(out, "]");
         return;
     }
-    if (chain->two_outputs)
+    if (graph->two_outputs)
         buffer_text(out, "[");
-    for (size_t i = 0; i < outputs_of(chain) && batch_tensor_at(chain, i, &tensor); i++) {
+    for (size_t i = 0; i < outputs_of(graph) && batch_tensor_at(graph, i, &tensor); i++) {
         comma(out, i);
         batch_write_tensor(batch, &tensor, out, finite);
     }
-    if (chain->two_outputs)
+    if (graph->two_outputs)
         buffer_text(out, "]");
 }
 
 /* Where the next leaf cell's states stand. */
 struct leaf_walk {
-    const struct model_part *part;
+    const struct graph_part *part;
     size_t leaf;
 };
 
@@ -296,10 +296,10 @@ static void write_cells(const struct batch *batch, const struct rnn_cell_spec *s
 
 void batch_write_states(const struct batch *batch, struct buffer *out, bool *finite)
 {
-    const struct rnn_model *chain = &batch->model->chain;
+    const struct graph *graph = &batch->model->graph;
     buffer_text(out, "[");
-    for (size_t p = 0; p < chain->n_parts; p++) {
-        struct leaf_walk walk = {&chain->parts[p], 0};
+    for (size_t p = 0; p < graph->n_parts; p++) {
+        struct leaf_walk walk = {&graph->parts[p], 0};
         comma(out, p);
         write_cells(batch, walk.part->layer->stack.spec, &walk, out, finite);
     }
@@ -309,14 +309,14 @@ void batch_write_states(const struct batch *batch, struct buffer *out, bool *fin
 /* "a", "b": a part's name for each of its entries. */
 void batch_write_state_layers(const struct batch *batch, struct buffer *out)
 {
-    const struct rnn_model *chain = &batch->model->chain;
+    const struct graph *graph = &batch->model->graph;
     size_t n = 0;
     buffer_text(out, "[");
-    for (size_t p = 0; p < chain->n_parts; p++)
-        for (size_t i = 0; i < batch_part_entries(&chain->parts[p]); i++) {
+    for (size_t p = 0; p < graph->n_parts; p++)
+        for (size_t i = 0; i < batch_part_entries(&graph->parts[p]); i++) {
             comma(out, n++);
             buffer_text(out, "\"");
-            buffer_escaped(out, chain->parts[p].name);
+            buffer_escaped(out, graph->parts[p].name);
             buffer_text(out, "\"");
         }
     buffer_text(out, "]");

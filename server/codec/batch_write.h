@@ -6,7 +6,7 @@
 #include "buffer.h"
 
 /* The i-th tensor of a model, outputs first; false past the last. */
-bool batch_tensor_at(const struct rnn_model *chain, size_t i, struct batch_tensor *out);
+bool batch_tensor_at(const struct graph *graph, size_t i, struct batch_tensor *out);
 
 /* The shape of a tensor of the answer as a full array, [rows, (timesteps,) width]; returns its rank. */
 size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[3]);

@@ -14,9 +14,9 @@ static bool try_model(struct model *model, size_t rows, struct place place, stru
 {
     enum { ROWS = 4, TIMESTEPS = 4 };
     size_t batch = rows < ROWS ? rows : ROWS;
-    struct trial trial = {.chain = NULL};
-    bool good = rnn_model_scratch(&model->chain, rows, &model->scratch_bytes) &&
-                trial_open(&trial, &model->chain, batch, TIMESTEPS, rows);
+    struct trial trial = {.graph = NULL};
+    bool good = graph_scratch(&model->graph, rows, &model->scratch_bytes) &&
+                trial_open(&trial, &model->graph, batch, TIMESTEPS, rows);
     for (int run = 0; good && run < 2; run++) {
         int64_t began = clock_ns();
         trial_run(&trial, NULL);

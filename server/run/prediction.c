@@ -130,7 +130,7 @@ static bool admit(struct prediction *p)
     const struct batch *batch = &p->batch;
     if (!batch->rows)
         return true;
-    double numbers = (double)batch->outputs_floats + (double)(batch->n_rows * batch->model->chain.state_elems);
+    double numbers = (double)batch->outputs_floats + (double)(batch->n_rows * batch->model->graph.state_elems);
     double work =
         (double)(batch->timesteps + batch->n_rows * batch->rolled) * batch->model->row_step_ns + numbers * ENCODE_NS;
     if (request->stream) /* the others do not wait for it */

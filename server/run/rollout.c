@@ -7,10 +7,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-static bool ends_in_softmax(const struct rnn_model *chain)
+static bool ends_in_softmax(const struct graph *graph)
 {
-    const struct layer *last = &chain->layers[chain->n_layers - 1];
-    while (last > chain->layers && !last->class->run)
+    const struct layer *last = &graph->layers[graph->n_layers - 1];
+    while (last > graph->layers && !last->class->run)
         last--;
     const struct activation *activation = layer_activation_of(last);
     return activation && activation->kind == ACT_SOFTMAX;
@@ -19,23 +19,23 @@ static bool ends_in_softmax(const struct rnn_model *chain)
 static bool check_model(struct prediction *p)
 {
     const struct rollout *rollout = &p->rollout;
-    const struct rnn_model *chain = &p->request->model->chain;
-    if (!chain->divisible || !chain->input.sequence || !chain->n_parts)
+    const struct graph *graph = &p->request->model->graph;
+    if (!graph->divisible || !graph->input.sequence || !graph->n_parts)
         return failure_set(
             &p->failure, 400, "not_streamable", "/rollout",
             "This model cannot go one timestep at a time: it has no recurrent layer, or one (Bidirectional, "
             "Flatten, pooling, …) that needs whole sequences.");
     if (rollout->tokens) {
-        if (ends_in_softmax(chain) && chain->output.width == rnn_model_vocabulary(chain))
+        if (ends_in_softmax(graph) && graph->output.width == graph_vocabulary(graph))
             return true;
         return failure_set(&p->failure, 400, "wrong_shape", "/rollout",
                            "The output cannot be the next input: a model of tokens has to end in a softmax over the "
                            "vocabulary of its Embedding.");
     }
-    if (chain->output.width != chain->input.width)
+    if (graph->output.width != graph->input.width)
         return failure_set(&p->failure, 400, "wrong_shape", "/rollout",
-                           "The output (%zu numbers) cannot be the next input (%zu features).", chain->output.width,
-                           chain->input.width);
+                           "The output (%zu numbers) cannot be the next input (%zu features).", graph->output.width,
+                           graph->input.width);
     if (rollout->temperature >= 0 || rollout->top_k >= 0 || rollout->seed >= 0)
         return failure_set(
             &p->failure, 400, "wrong_value", "/rollout",
@@ -67,21 +67,21 @@ static bool check_values(struct prediction *p)
 bool rollout_bind(struct prediction *p)
 {
     struct rollout *rollout = &p->rollout;
-    const struct rnn_model *chain = &p->request->model->chain;
+    const struct graph *graph = &p->request->model->graph;
     if (rollout->steps < 0) {
         if (rollout->temperature < 0 && rollout->top_k < 0 && rollout->seed < 0)
             return true;
         return failure_set(&p->failure, 400, "missing_key", "/rollout", "A roll-out needs its \"steps\".");
     }
-    rollout->tokens = chain->input.ids;
+    rollout->tokens = graph->input.ids;
     if (!check_values(p) || !check_model(p))
         return false;
     if (rollout->temperature < 0)
         rollout->temperature = 1;
-    if (rollout->top_k > (int64_t)chain->output.width)
+    if (rollout->top_k > (int64_t)graph->output.width)
         rollout->top_k = -1; /* all of them */
     rollout->random = rollout->seed < 0 ? session_tag() : (uint64_t)rollout->seed;
-    size_t width = chain->input.width, largest = rollout->top_k < 0 ? 0 : (size_t)rollout->top_k;
+    size_t width = graph->input.width, largest = rollout->top_k < 0 ? 0 : (size_t)rollout->top_k;
     size_t floats, bytes;
     if (rnn_size_mul(p->batch.n_rows, width, &floats) && rnn_size_add(floats, largest, &floats) &&
         rnn_size_mul(floats, sizeof(float), &bytes))
@@ -175,15 +175,15 @@ static size_t sample_token(const struct rollout *rollout, size_t b, size_t step,
 
 const float *rollout_take(struct prediction *p, size_t b, size_t i, const float *output)
 {
-    const struct rnn_model *chain = &p->request->model->chain;
-    size_t width = chain->input.width;
+    const struct graph *graph = &p->request->model->graph;
+    size_t width = graph->input.width;
     float *next = p->rollout.feedback + b * width;
     if (!p->rollout.tokens) {
         memcpy(next, output, width * sizeof *next);
         return next;
     }
-    size_t token = sample_token(&p->rollout, b, i, output, chain->output.width);
-    if (token == chain->output.width) {
+    size_t token = sample_token(&p->rollout, b, i, output, graph->output.width);
+    if (token == graph->output.width) {
         prediction_nonfinite(p, b);
         return NULL;
     }

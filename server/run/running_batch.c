@@ -33,7 +33,7 @@ struct running_batch *running_batch_open(const struct prediction *p, size_t room
         return NULL;
     *running = (struct running_batch){.model = p->batch.model,
                                       .sequences = p->batch.sequences,
-                                      .in_chunks = p->batch.model->chain.divisible,
+                                      .in_chunks = p->batch.model->graph.divisible,
                                       .streams = p->request->stream,
                                       .room = room,
                                       .share = {.memory = p->request->memory.memory}};
@@ -171,7 +171,7 @@ static bool is_stopped(struct prediction *p)
     return p->failure.status || prediction_stops(p);
 }
 
-/* rnn_model_run asks this while rows run to their end. */
+/* graph_run asks this while rows run to their end. */
 static bool all_are_stopped(void *context)
 {
     const struct running_batch *running = context;
@@ -193,7 +193,7 @@ static bool rolls(const struct row_slot *slot)
 /* Timesteps of a chunk, the same for all rows. Rows that take their own output as input have one in a chunk. */
 static size_t chunk_steps(const struct running_batch *running)
 {
-    double ns = rnn_model_step_ns(&running->model->chain, running->n) + 1;
+    double ns = graph_step_ns(&running->model->graph, running->n) + 1;
     size_t least = (CHUNK_LEAST_ROW_STEPS + running->n - 1) / running->n, steps = (size_t)(CHUNK_NS / ns);
     for (size_t i = 0; i < running->n; i++)
         if (rolls(&running->slots[i]))
@@ -228,7 +228,7 @@ static void cut_sequence(struct row_slot *slot, struct rnn_row *row, size_t most
 static void cut_rolling(struct row_slot *slot, struct rnn_row *row)
 {
     const struct rollout *rollout = &slot->owner->rollout;
-    size_t width = slot->owner->batch.model->chain.input.width;
+    size_t width = slot->owner->batch.model->graph.input.width;
     row->inputs = rollout->feedback + slot->b * width;
     row->input_stride = width;
     row->mask = NULL;
@@ -238,7 +238,7 @@ static void cut_rolling(struct row_slot *slot, struct rnn_row *row)
 /* The rows of this chunk; returns the floats of those inputs and outputs that do not stay where they are. */
 static size_t cut_rows(struct running_batch *running)
 {
-    const struct rnn_model *chain = &running->model->chain;
+    const struct graph *graph = &running->model->graph;
     size_t most = running->in_chunks ? chunk_steps(running) : SIZE_MAX, copies = 0;
     for (size_t i = 0; i < running->n; i++) {
         struct row_slot *slot = &running->slots[i];
@@ -258,8 +258,8 @@ static size_t cut_rows(struct running_batch *running)
             slot->vectors = by_chunk ? slot->steps : batch->steps[slot->b];
         if (by_chunk && !in_pieces)
             row->outputs += (ptrdiff_t)progress->done * row->output_stride;
-        copies += (chain->inputs_anywhere ? 0 : slot->steps * chain->input.width) +
-                  (chain->outputs_anywhere && !in_pieces ? 0 : slot->vectors * chain->output.width);
+        copies += (graph->inputs_anywhere ? 0 : slot->steps * graph->input.width) +
+                  (graph->outputs_anywhere && !in_pieces ? 0 : slot->vectors * graph->output.width);
     }
     return copies;
 }
@@ -279,7 +279,7 @@ static bool grow_block(struct running_batch *running, void **block, size_t *room
     return true;
 }
 
-static bool grow_scratch(struct running_batch *running, const struct model_work *work, size_t copies)
+static bool grow_scratch(struct running_batch *running, const struct graph_work *work, size_t copies)
 {
     size_t floats;
     void *block = running->floats;
@@ -295,17 +295,17 @@ static bool grow_scratch(struct running_batch *running, const struct model_work 
 /* Whether a row's outputs are written where the request wants them. */
 static bool writes_in_place(const struct running_batch *running, const struct row_slot *slot)
 {
-    return running->model->chain.outputs_anywhere && !prediction_in_pieces(slot->owner);
+    return running->model->graph.outputs_anywhere && !prediction_in_pieces(slot->owner);
 }
 
 /* Rows' inputs one after the other, and room for their outputs, where the model wants it so or where they are taken as they
    come. Returns where the outputs begin. */
 static float *copy_inputs(struct running_batch *running, float *at)
 {
-    const struct rnn_model *chain = &running->model->chain;
-    for (size_t i = 0; !chain->inputs_anywhere && i < running->n; i++) {
+    const struct graph *graph = &running->model->graph;
+    for (size_t i = 0; !graph->inputs_anywhere && i < running->n; i++) {
         struct rnn_row *row = &running->rows[i];
-        size_t floats = row->timesteps * chain->input.width;
+        size_t floats = row->timesteps * graph->input.width;
         memcpy(at, row->inputs, floats * sizeof *at);
         row->inputs = at;
         at += floats;
@@ -316,8 +316,8 @@ static float *copy_inputs(struct running_batch *running, float *at)
             continue;
         running->rows[i].outputs = at;
         if (prediction_in_pieces(running->slots[i].owner))
-            running->rows[i].output_stride = (ptrdiff_t)chain->output.width;
-        at += running->slots[i].vectors * chain->output.width;
+            running->rows[i].output_stride = (ptrdiff_t)graph->output.width;
+        at += running->slots[i].vectors * graph->output.width;
     }
     return outputs;
 }
@@ -344,7 +344,7 @@ static void take_pieces(const struct running_batch *running, struct row_slot *sl
     struct prediction *p = slot->owner;
     const struct batch *batch = &p->batch;
     const struct row_progress *progress = &batch->progress[slot->b];
-    const float *last = vectors + (slot->vectors - 1) * running->model->chain.output.width;
+    const float *last = vectors + (slot->vectors - 1) * running->model->graph.output.width;
     size_t first = progress->done;
     bool whole = rolls(slot) || first + slot->steps == batch->rows[slot->b].timesteps;
     if (batch->rolled) {
@@ -366,7 +366,7 @@ static void copy_outputs(struct running_batch *running, const float *at)
         const struct batch *batch = &slot->owner->batch;
         if (writes_in_place(running, slot))
             continue;
-        size_t floats = slot->vectors * running->model->chain.output.width;
+        size_t floats = slot->vectors * running->model->graph.output.width;
         bool by_chunk = running->in_chunks && batch->output.sequence;
         if (prediction_in_pieces(slot->owner))
             take_pieces(running, slot, at);
@@ -378,9 +378,9 @@ static void copy_outputs(struct running_batch *running, const float *at)
 }
 
 /* False when the rows were told to stop. */
-static bool run_chunk(struct running_batch *running, struct worker *worker, const struct model_work *work)
+static bool run_chunk(struct running_batch *running, struct worker *worker, const struct graph_work *work)
 {
-    const struct rnn_model *chain = &running->model->chain;
+    const struct graph *graph = &running->model->graph;
     struct pool *pool = worker->pool;
     struct team team, *helpers = NULL;
     float *copies = running->floats + 2 * work->floats + work->aux;
@@ -388,7 +388,7 @@ static bool run_chunk(struct running_batch *running, struct worker *worker, cons
         team_open(&team, &pool->host, pool->n_workers);
         helpers = &team;
     }
-    const struct model_run run = {.sequences = running->sequences,
+    const struct graph_run run = {.sequences = running->sequences,
                                   .work = *work,
                                   .floats = running->floats,
                                   .masks = running->masks,
@@ -398,7 +398,7 @@ static bool run_chunk(struct running_batch *running, struct worker *worker, cons
                                   .stop = running->in_chunks ? NULL : all_are_stopped,
                                   .stop_context = running};
     const float *outputs = copy_inputs(running, copies);
-    bool whole = rnn_model_run(chain, &run, running->rows, running->n);
+    bool whole = graph_run(graph, &run, running->rows, running->n);
     if (helpers)
         team_close(helpers);
     if (whole)
@@ -441,7 +441,7 @@ struct prediction *running_batch_remove_stopped(struct running_batch *running)
 
 struct prediction *running_batch_advance(struct running_batch *running, struct worker *worker, struct metrics *metrics)
 {
-    struct model_work work = {.floats = 0};
+    struct graph_work work = {.floats = 0};
     int64_t began = clock_ns();
     admit_rows(running, began);
     rotate_slots(running, began);
@@ -451,7 +451,7 @@ struct prediction *running_batch_advance(struct running_batch *running, struct w
     size_t copies = cut_rows(running);
     /* the model may have been loaded after the worker was started */
     if (!arena_reserve(&worker->arena, running->model->scratch_bytes) ||
-        !rnn_model_work(&running->model->chain, running->rows, running->n, running->sequences, &work) ||
+        !graph_work(&running->model->graph, running->rows, running->n, running->sequences, &work) ||
         !grow_scratch(running, &work, copies))
         fail_all(running);
     else if (run_chunk(running, worker, &work))

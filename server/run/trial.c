@@ -5,24 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void fill_inputs(float *inputs, size_t n, const struct rnn_model *chain)
+static void fill_inputs(float *inputs, size_t n, const struct graph *graph)
 {
-    size_t vocabulary = rnn_model_vocabulary(chain);
+    size_t vocabulary = graph_vocabulary(graph);
     unsigned state = 1;
     for (size_t i = 0; i < n; i++) {
         state = state * 1664525u + 1013904223u;
-        inputs[i] = chain->input.ids ? (float)((state >> 8) % vocabulary) : (float)(state >> 8) * 0x1p-23f - 1.0f;
+        inputs[i] = graph->input.ids ? (float)((state >> 8) % vocabulary) : (float)(state >> 8) * 0x1p-23f - 1.0f;
     }
 }
 
-bool trial_open(struct trial *t, const struct rnn_model *chain, size_t batch, size_t timesteps, size_t rows)
+bool trial_open(struct trial *t, const struct graph *graph, size_t batch, size_t timesteps, size_t rows)
 {
-    size_t scratch, steps = chain->input.timesteps ? chain->input.timesteps : timesteps, width = chain->input.width;
+    size_t scratch, steps = graph->input.timesteps ? graph->input.timesteps : timesteps, width = graph->input.width;
     size_t per_row, n_inputs, n_states;
     struct layer_shape out;
-    *t = (struct trial){.chain = chain, .batch = batch, .timesteps = steps};
-    if (rnn_model_output(chain, steps, chain->return_sequences, &out, NULL) || !rnn_size_mul(steps, width, &per_row) ||
-        !rnn_size_mul(batch, per_row, &n_inputs) || !rnn_size_mul(batch, chain->state_elems, &n_states) ||
+    *t = (struct trial){.graph = graph, .batch = batch, .timesteps = steps};
+    if (graph_output(graph, steps, graph->return_sequences, &out, NULL) || !rnn_size_mul(steps, width, &per_row) ||
+        !rnn_size_mul(batch, per_row, &n_inputs) || !rnn_size_mul(batch, graph->state_elems, &n_states) ||
         !rnn_size_mul(out.timesteps, out.width, &t->n_outputs) || !rnn_size_mul(batch, t->n_outputs, &t->n_outputs))
         return false;
     t->inputs = rnn_alloc(n_inputs, sizeof(float));
@@ -32,19 +32,19 @@ bool trial_open(struct trial *t, const struct rnn_model *chain, size_t batch, si
     t->rows = calloc(batch, sizeof *t->rows);
     t->run.order = calloc(batch, sizeof(struct rnn_row *));
     if (!t->inputs || !t->states || !t->outputs || !t->fresh || !t->rows || !t->run.order ||
-        !rnn_model_scratch(chain, batch > rows ? batch : rows, &scratch) || !arena_reserve(&t->arena, scratch))
+        !graph_scratch(graph, batch > rows ? batch : rows, &scratch) || !arena_reserve(&t->arena, scratch))
         return false;
-    fill_inputs(t->inputs, n_inputs, chain);
+    fill_inputs(t->inputs, n_inputs, graph);
     for (size_t r = 0; r < batch; r++)
         t->fresh[r] = (struct rnn_row){.inputs = t->inputs + r * per_row,
                                        .timesteps = steps,
                                        .input_stride = width,
-                                       .states = t->states + r * chain->state_elems,
+                                       .states = t->states + r * graph->state_elems,
                                        .outputs = t->outputs + r * (t->n_outputs / batch),
                                        .output_stride = (ptrdiff_t)out.width};
-    t->run.sequences = chain->return_sequences;
+    t->run.sequences = graph->return_sequences;
     t->run.arena = &t->arena;
-    if (!rnn_model_work(chain, t->fresh, batch, t->run.sequences, &t->run.work))
+    if (!graph_work(graph, t->fresh, batch, t->run.sequences, &t->run.work))
         return false;
     t->run.floats = t->floats = rnn_alloc(2 * t->run.work.floats + t->run.work.aux, sizeof(float));
     t->run.masks = t->masks = rnn_alloc(t->run.work.masks, 1);
@@ -53,10 +53,10 @@ bool trial_open(struct trial *t, const struct rnn_model *chain, size_t batch, si
 
 void trial_run(struct trial *t, struct team *team)
 {
-    memset(t->states, 0, t->batch * t->chain->state_elems * sizeof *t->states);
+    memset(t->states, 0, t->batch * t->graph->state_elems * sizeof *t->states);
     memcpy(t->rows, t->fresh, t->batch * sizeof *t->rows);
     t->run.team = team;
-    rnn_model_run(t->chain, &t->run, t->rows, t->batch);
+    graph_run(t->graph, &t->run, t->rows, t->batch);
 }
 
 bool trial_is_finite(const struct trial *t)

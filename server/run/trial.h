@@ -2,22 +2,22 @@
 #ifndef SERVER_RUN_TRIAL_H
 #define SERVER_RUN_TRIAL_H
 
-#include "core/model.h"
+#include "core/graph.h"
 
 struct trial {
-    const struct rnn_model *chain;
+    const struct graph *graph;
     size_t batch, timesteps; /* of each row: the model's own, where it has some */
     size_t n_outputs;        /* floats in all */
     float *inputs, *states, *outputs, *floats;
     unsigned char *masks;
     struct rnn_row *fresh, *rows; /* rows are used up by a run */
     struct arena arena;
-    struct model_run run;
+    struct graph_run run;
 };
 
 /* Inputs in -1..1 (or ids), the same for every model of the same input; an arena for `rows` rows at least. timesteps is
    ignored where the model has its own. False when out of memory; trial_close either way. */
-bool trial_open(struct trial *trial, const struct rnn_model *chain, size_t batch, size_t timesteps, size_t rows);
+bool trial_open(struct trial *trial, const struct graph *graph, size_t batch, size_t timesteps, size_t rows);
 
 /* From zero states to outputs; team may be NULL. */
 void trial_run(struct trial *trial, struct team *team);

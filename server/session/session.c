@@ -40,7 +40,7 @@ bool session_check(struct session_use *session, const struct model *model, bool 
     if (!session->store)
         return failure_set(session->failure, 400, "unsupported_key", "/session",
                            "There are sessions in a server alone.");
-    if (!model->chain.divisible)
+    if (!model->graph.divisible)
         return failure_set(session->failure, 400, "not_streamable", "/session",
                            "This model cannot go on from stored states: it has a layer (Bidirectional, go_backwards, "
                            "Flatten, pooling, …) that needs whole sequences.");
@@ -110,7 +110,7 @@ static bool keep_found(struct session_use *session)
 static bool has_digest(const struct session_record *record, const struct model *model)
 {
     return !memcmp(&record->head.digest, &model->digest, sizeof record->head.digest) &&
-           record->head.state_floats == model->chain.state_elems;
+           record->head.state_floats == model->graph.state_elems;
 }
 
 static bool incompatible(struct session_use *session)
@@ -153,7 +153,7 @@ static bool check_step(struct session_use *session, bool *again)
 static void bind_states(struct session_use *session, struct session_record *record)
 {
     struct batch *batch = session->batch;
-    size_t floats = batch->n_rows * batch->model->chain.state_elems;
+    size_t floats = batch->n_rows * batch->model->graph.state_elems;
     if (record)
         memcpy(batch->states, session_record_states(record), floats * sizeof *batch->states);
     else
@@ -219,7 +219,7 @@ static struct session_record *record_of(struct session_use *session, const struc
                                 .used_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000,
                                 .digest = batch->model->digest,
                                 .rows = batch->n_rows,
-                                .state_floats = batch->model->chain.state_elems,
+                                .state_floats = batch->model->graph.state_elems,
                                 .has_answer = answer,
                                 .answer_form =
                                     (batch->output.sequence ? FORM_SEQUENCE : 0) | (batch->tokens ? FORM_TOKENS : 0),

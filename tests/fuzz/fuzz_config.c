@@ -16,7 +16,7 @@ int fuzz_config(const unsigned char *data, size_t size)
         struct layer_shape shape;
         for (size_t i = 0; i < config.model.n_layers; i++) {
             struct layer_tensor tensor;
-            if (rnn_model_shape_before(&config.model, i, &shape, NULL))
+            if (graph_shape_before(&config.model, i, &shape, NULL))
                 break;
             for (size_t t = 0; layer_tensor_at(&config.model.layers[i], &shape, t, &tensor); t++)
                 if (!tensor.rank || !tensor.name[0])

@@ -27,11 +27,11 @@ void run_server_close(struct run_server *s)
     settings_close(&s->settings);
 }
 
-static void add_layer(struct rnn_model *chain, const struct layer_class *class, struct layer_shape *in,
+static void add_layer(struct graph *graph, const struct layer_class *class, struct layer_shape *in,
                       void (*set)(struct layer *layer, size_t units), size_t units, const float *const *tensors)
 {
     struct rnn_error error = {{0}};
-    struct layer *layer = rnn_model_add(chain);
+    struct layer *layer = graph_add(graph);
     assert_int_equal(layer_open(layer, class, &error), RNN_OK);
     set(layer, units);
     if (layer_build(layer, in, tensors, &vec_c, &error))
@@ -76,9 +76,9 @@ static struct model *serve(struct run_server *s, const char *name, struct model 
     struct rnn_error error = {{0}};
     size_t i = s->server.models.n_slots++;
     assert_true(i < RUN_MODELS);
-    if (rnn_model_finish(&model->chain, &error))
+    if (graph_finish(&model->graph, &error))
         fail_msg("%s", error.text);
-    assert_true(rnn_model_scratch(&model->chain, (size_t)s->settings.max_batch_rows, &model->scratch_bytes));
+    assert_true(graph_scratch(&model->graph, (size_t)s->settings.max_batch_rows, &model->scratch_bytes));
     s->entries[i].name = (char *)name;
     model->name = name;
     model->users = 1;
@@ -95,8 +95,8 @@ struct model *run_server_sums(struct run_server *s, const char *name, size_t uni
     for (size_t i = 0; i < units; i++)
         ones[i] = same[i * units + i] = 1;
     const float *tensors[] = {ones, same, zeros};
-    model->chain.input = shape;
-    add_layer(&model->chain, &layer_recurrent, &shape, backwards ? set_backwards : set_recurrent, units, tensors);
+    model->graph.input = shape;
+    add_layer(&model->graph, &layer_recurrent, &shape, backwards ? set_backwards : set_recurrent, units, tensors);
     free(ones);
     free(same);
     free(zeros);
@@ -109,10 +109,10 @@ struct model *run_server_tokens(struct run_server *s, const char *name, const fl
     struct model *model = calloc(1, sizeof *model);
     struct layer_shape shape = {.sequence = true, .ids = true, .width = 1};
     const float *embedding[] = {same}, *recurrent[] = {same, zeros, zeros}, *dense[] = {&scores[0][0], zeros};
-    model->chain.input = shape;
-    add_layer(&model->chain, &layer_embedding, &shape, set_embedding, 4, embedding);
-    add_layer(&model->chain, &layer_recurrent, &shape, set_sequences, 4, recurrent);
-    add_layer(&model->chain, &layer_dense, &shape, set_dense, 4, dense);
+    model->graph.input = shape;
+    add_layer(&model->graph, &layer_embedding, &shape, set_embedding, 4, embedding);
+    add_layer(&model->graph, &layer_recurrent, &shape, set_sequences, 4, recurrent);
+    add_layer(&model->graph, &layer_dense, &shape, set_dense, 4, dense);
     return serve(s, name, model);
 }
 

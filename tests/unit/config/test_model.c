@@ -57,7 +57,7 @@ static void tensors_must_match_the_configuration(void **state)
                   12);
     if (!model_load(&entry, NULL, &vec_c, &problems, &model))
         fail_msg("%s", problems.errors[0]);
-    assert_int_equal(model.chain.input.width, 3);
+    assert_int_equal(model.graph.input.width, 3);
     assert_true(model.has_weights_file);
     assert_string_equal(model.version, "1");
     model_close(&model);
@@ -168,9 +168,9 @@ static void initializers_give_the_same_model_for_a_seed(void **state)
     assert_true(model_load(&entry, "c.json", &vec_c, &problems, &b));
     entry.seed = 6;
     assert_true(model_load(&entry, "c.json", &vec_c, &problems, &c));
-    const struct packed *ka = &layer_part(&a.chain.layers[0], 0)->stack.cells[0].kernel,
-                        *kb = &layer_part(&b.chain.layers[0], 0)->stack.cells[0].kernel,
-                        *kc = &layer_part(&c.chain.layers[0], 0)->stack.cells[0].kernel;
+    const struct packed *ka = &layer_part(&a.graph.layers[0], 0)->stack.cells[0].kernel,
+                        *kb = &layer_part(&b.graph.layers[0], 0)->stack.cells[0].kernel,
+                        *kc = &layer_part(&c.graph.layers[0], 0)->stack.cells[0].kernel;
     assert_memory_equal(ka->data, kb->data, packed_bytes(ka));
     assert_memory_not_equal(ka->data, kc->data, packed_bytes(ka));
     assert_false(a.has_weights_file);

@@ -155,7 +155,7 @@ static void normalizations_start_from_their_initializers(void **state)
                                                                                "9"))),
               &model))
         fail_msg("%s", problems.errors[0]);
-    const float *weights = ((const struct normalization *)model.chain.layers[0].own)->weights;
+    const float *weights = ((const struct normalization *)model.graph.layers[0].own)->weights;
     for (size_t i = 0; i < 4; i++) {
         assert_true(weights[i] == 2);     /* 6 / sqrt(9) */
         assert_true(weights[4 + i] == 1); /* 5 - 2 * 2 */
@@ -165,7 +165,7 @@ static void normalizations_start_from_their_initializers(void **state)
                              ", \"gamma_initializer\": \"zeros\", \"beta_initializer\": " CONSTANT("3"))),
               &model))
         fail_msg("%s", problems.errors[0]);
-    weights = ((const struct normalization *)model.chain.layers[0].own)->weights;
+    weights = ((const struct normalization *)model.graph.layers[0].own)->weights;
     assert_true(weights[0] == 0 && weights[4] == 3);
     model_close(&model);
 }

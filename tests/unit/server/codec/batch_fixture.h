@@ -70,7 +70,7 @@ static inline void batch_fixture_open(struct batch_fixture *f, const char *text,
     if (!model_load(&f->entry, NULL, &vec_c, &problems, &f->model))
         fail_msg("%s", problems.errors[0]);
     problems_close(&problems);
-    f->batch.sequences = f->model.chain.return_sequences;
+    f->batch.sequences = f->model.graph.return_sequences;
 }
 
 /* Forget the body; everything that it took has been given back. */
@@ -81,7 +81,7 @@ static inline void batch_fixture_clear(struct batch_fixture *f)
     json_tensor_close(&f->mask, &f->share);
     json_tensor_close(&f->states, &f->share);
     assert_int_equal(f->share.bytes, 0);
-    f->batch.sequences = f->model.chain.return_sequences;
+    f->batch.sequences = f->model.graph.return_sequences;
     f->failure = (struct failure){.status = 0};
 }
 

@@ -312,7 +312,7 @@ static void states_nest_as_cells_do(void **state)
         struct batch_fixture f;
         batch_fixture_open(&f, NESTED, 2);
         batch_fixture_must_bind(&f, bodies[i]);
-        assert_int_equal(f.model.chain.state_elems, 6);
+        assert_int_equal(f.model.graph.state_elems, 6);
         assert_int_equal(batch_rows_of_states(&f.states), 2);
         for (size_t b = 0; b < 2; b++)
             for (size_t k = 0; k < 6; k++)
@@ -332,7 +332,7 @@ static void layers_and_directions_have_entries_one_after_the_other(void **state)
     /* one state of all rows, by its name */
     struct batch_tensor tensor;
     static const float value[] = {9};
-    assert_true(batch_tensor_at(&f.model.chain, 4, &tensor));
+    assert_true(batch_tensor_at(&f.model.graph, 4, &tensor));
     assert_string_equal(tensor.name, "state.1.c");
     batch_bind_state(&f.batch, &tensor, value);
     for (size_t k = 0; k < 6; k++)

@@ -11,7 +11,7 @@
 /* Outputs and states that say where they stand: 100 b + 10 t + k, and 1000 + 100 b + k. */
 static void fill(struct batch *batch)
 {
-    size_t elems = batch->model->chain.state_elems;
+    size_t elems = batch->model->graph.state_elems;
     for (size_t b = 0; b < batch->n_rows; b++) {
         struct rnn_row *row = &batch->rows[b];
         for (size_t t = 0; t < batch->steps[b]; t++)
@@ -91,7 +91,7 @@ static void tensors_have_names_and_places(void **state)
         struct batch_tensor tensor;
         size_t n = 0;
         batch_fixture_open(&f, cases[i].model, cases[i].features);
-        for (; batch_tensor_at(&f.model.chain, n, &tensor); n++) {
+        for (; batch_tensor_at(&f.model.graph, n, &tensor); n++) {
             const struct batch_tensor *want = &cases[i].tensors[n];
             assert_string_equal(tensor.name, want->name);
             assert_true(tensor.state == want->state && tensor.offset == want->offset && tensor.width == want->width);
@@ -112,7 +112,7 @@ static void sequences_keep_their_own_lengths(void **state)
     struct batch_tensor outputs, h;
     struct buffer buffer = buffer_of(&f);
     bool finite = true;
-    assert_true(batch_tensor_at(&f.model.chain, 0, &outputs) && batch_tensor_at(&f.model.chain, 1, &h));
+    assert_true(batch_tensor_at(&f.model.graph, 0, &outputs) && batch_tensor_at(&f.model.graph, 1, &h));
     batch_write_row(&f.batch, &outputs, 2, &buffer, &finite);
     batch_write_row(&f.batch, &h, 1, &buffer, &finite);
     must_have(&buffer, "[[200.0,201.0],[210.0,211.0]][1100.0,1101.0]");
@@ -147,7 +147,7 @@ static void one_vector_a_row_without_sequences(void **state)
     outputs_must_be(&f, "[[0.0,1.0],[100.0,101.0]]");
     struct batch_tensor outputs;
     size_t shape[3];
-    assert_true(batch_tensor_at(&f.model.chain, 0, &outputs));
+    assert_true(batch_tensor_at(&f.model.graph, 0, &outputs));
     assert_int_equal(batch_tensor_shape(&f.batch, &outputs, shape), 2);
     assert_true(shape[0] == 2 && shape[1] == 2);
     batch_fixture_close(&f);
@@ -163,7 +163,7 @@ static void time_comes_first_where_the_layer_says_so(void **state)
     size_t shape[3];
     float full[12];
     static const float want[] = {0, 1, 100, 101, 10, 11, 110, 111, 20, 21, 120, 121};
-    assert_true(batch_tensor_at(&f.model.chain, 0, &outputs));
+    assert_true(batch_tensor_at(&f.model.graph, 0, &outputs));
     assert_int_equal(batch_tensor_shape(&f.batch, &outputs, shape), 3);
     assert_true(shape[0] == 3 && shape[1] == 2 && shape[2] == 2);
     assert_true(batch_copy_tensor(&f.batch, &outputs, full));
@@ -228,7 +228,7 @@ static void nonfinite_numbers_are_found_in_their_row(void **state)
     f.batch.rows[1].states[3] = NAN;
     assert_int_equal(batch_nonfinite_row(&f.batch), 1);
     assert_string_equal(batch_row_path(&f.batch, 1, path, sizeof path), "/instances/1");
-    assert_true(batch_tensor_at(&f.model.chain, 0, &outputs));
+    assert_true(batch_tensor_at(&f.model.graph, 0, &outputs));
     float *wide = calloc(3 * 3 * 2, sizeof *wide);
     assert_false(batch_copy_tensor(&f.batch, &outputs, wide));
     free(wide);

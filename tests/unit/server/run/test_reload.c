@@ -86,7 +86,7 @@ static void assert_is_version(const struct model *model, int v)
     char version[16];
     snprintf(version, sizeof version, "%d", v);
     assert_string_equal(model->version, version);
-    assert_true(trial_open(&trial, &model->chain, 1, 1, 1));
+    assert_true(trial_open(&trial, &model->graph, 1, 1, 1));
     trial_run(&trial, NULL);
     assert_true(trial.outputs[0] == (float)v * trial.inputs[0]);
     trial_close(&trial);

@@ -1,59 +1,59 @@
 /* A chain of layers: shapes, states, and the run of a group of rows. */
-#include "model.h"
+#include "graph.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct layer *rnn_model_add(struct rnn_model *model)
+struct layer *graph_add(struct graph *graph)
 {
-    if (model->n_layers == MODEL_MAX_LAYERS)
+    if (graph->n_layers == GRAPH_MAX_LAYERS)
         return NULL;
-    if (!model->layers && !(model->layers = calloc(MODEL_MAX_LAYERS, sizeof *model->layers)))
+    if (!graph->layers && !(graph->layers = calloc(GRAPH_MAX_LAYERS, sizeof *graph->layers)))
         return NULL;
-    struct layer *layer = &model->layers[model->n_layers++];
+    struct layer *layer = &graph->layers[graph->n_layers++];
     layer->class = &layer_identity;
     return layer;
 }
 
-void rnn_model_close(struct rnn_model *model)
+void graph_close(struct graph *graph)
 {
-    for (size_t i = 0; i < model->n_layers; i++)
-        layer_close(&model->layers[i]);
-    free(model->layers);
-    free(model->parts);
-    *model = (struct rnn_model){.n_layers = 0};
+    for (size_t i = 0; i < graph->n_layers; i++)
+        layer_close(&graph->layers[i]);
+    free(graph->layers);
+    free(graph->parts);
+    *graph = (struct graph){.n_layers = 0};
 }
 
-size_t rnn_model_parameters(const struct rnn_model *model)
+size_t graph_parameters(const struct graph *graph)
 {
     size_t count = 0;
-    for (size_t i = 0; i < model->n_layers; i++)
-        count += layer_parameters(&model->layers[i]);
+    for (size_t i = 0; i < graph->n_layers; i++)
+        count += layer_parameters(&graph->layers[i]);
     return count;
 }
 
-size_t rnn_model_bytes(const struct rnn_model *model)
+size_t graph_bytes(const struct graph *graph)
 {
     size_t bytes = 0;
-    for (size_t i = 0; i < model->n_layers; i++)
-        bytes += layer_bytes(&model->layers[i]);
+    for (size_t i = 0; i < graph->n_layers; i++)
+        bytes += layer_bytes(&graph->layers[i]);
     return bytes;
 }
 
-double rnn_model_step_ns(const struct rnn_model *model, size_t rows)
+double graph_step_ns(const struct graph *graph, size_t rows)
 {
     double ns = 0;
-    for (size_t i = 0; i < model->n_parts; i++)
-        ns += rnn_stack_step_ns(&model->parts[i].layer->stack, rows);
+    for (size_t i = 0; i < graph->n_parts; i++)
+        ns += rnn_stack_step_ns(&graph->parts[i].layer->stack, rows);
     return ns;
 }
 
-size_t rnn_model_vocabulary(const struct rnn_model *model)
+size_t graph_vocabulary(const struct graph *graph)
 {
-    for (size_t i = 0; model->input.ids && i < model->n_layers; i++)
-        if (layer_takes_ids(&model->layers[i]))
-            return model->layers[i].class->vocabulary(&model->layers[i]);
+    for (size_t i = 0; graph->input.ids && i < graph->n_layers; i++)
+        if (layer_takes_ids(&graph->layers[i]))
+            return graph->layers[i].class->vocabulary(&graph->layers[i]);
     return 0;
 }
 
@@ -61,143 +61,142 @@ size_t rnn_model_vocabulary(const struct rnn_model *model)
 
 /* The option of layer i: of the last recurrent layer it may be asked for (once it is known which that is), of the others
    it is their own. */
-static bool gives_sequences(const struct rnn_model *model, size_t i, bool sequences)
+static bool gives_sequences(const struct graph *graph, size_t i, bool sequences)
 {
-    const struct rnn_recurrence *part = layer_part(&model->layers[i], 0);
-    return model->parts && i == model->last_recurrent ? sequences : part && part->return_sequences;
+    const struct rnn_recurrence *part = layer_part(&graph->layers[i], 0);
+    return graph->parts && i == graph->last_recurrent ? sequences : part && part->return_sequences;
 }
 
-static enum rnn_status walk(const struct rnn_model *model, size_t end, size_t timesteps, bool sequences,
+static enum rnn_status walk(const struct graph *graph, size_t end, size_t timesteps, bool sequences,
                             struct layer_shape *out, struct rnn_error *err)
 {
-    struct layer_shape in = model->input;
+    struct layer_shape in = graph->input;
     if (in.sequence && timesteps)
         in.timesteps = timesteps;
     *out = in;
     for (size_t i = 0; i < end; i++, in = *out) {
-        enum rnn_status status = layer_output(&model->layers[i], &in, gives_sequences(model, i, sequences), out, err);
+        enum rnn_status status = layer_output(&graph->layers[i], &in, gives_sequences(graph, i, sequences), out, err);
         if (status)
             return status;
     }
     return RNN_OK;
 }
 
-enum rnn_status rnn_model_output(const struct rnn_model *model, size_t timesteps, bool sequences,
-                                 struct layer_shape *out, struct rnn_error *err)
+enum rnn_status graph_output(const struct graph *graph, size_t timesteps, bool sequences, struct layer_shape *out,
+                             struct rnn_error *err)
 {
-    enum rnn_status status = walk(model, model->n_layers, timesteps, sequences, out, err);
-    if (!status && out->width != model->output.width)
+    enum rnn_status status = walk(graph, graph->n_layers, timesteps, sequences, out, err);
+    if (!status && out->width != graph->output.width)
         return rnn_fail(err, RNN_ESHAPE, "expected %zu timesteps, for which the model was made",
-                        model->input.timesteps);
+                        graph->input.timesteps);
     return status;
 }
 
-enum rnn_status rnn_model_shape_before(const struct rnn_model *model, size_t i, struct layer_shape *out,
-                                       struct rnn_error *err)
+enum rnn_status graph_shape_before(const struct graph *graph, size_t i, struct layer_shape *out, struct rnn_error *err)
 {
-    return walk(model, i, 0, model->return_sequences, out, err);
+    return walk(graph, i, 0, graph->return_sequences, out, err);
 }
 
 /* ---- the whole ---- */
 
-static enum rnn_status find_parts(struct rnn_model *model, struct rnn_error *err)
+static enum rnn_status find_parts(struct graph *graph, struct rnn_error *err)
 {
     static const char *const directions[] = {"/forward", "/backward"};
-    model->parts = calloc(model->n_layers * LAYER_MAX_PARTS + 1, sizeof *model->parts);
-    if (!model->parts)
+    graph->parts = calloc(graph->n_layers * LAYER_MAX_PARTS + 1, sizeof *graph->parts);
+    if (!graph->parts)
         return rnn_fail(err, RNN_ENOMEM, "out of memory");
-    model->last_recurrent = model->n_layers;
-    for (size_t i = 0; i < model->n_layers; i++) {
-        const struct layer *layer = &model->layers[i];
+    graph->last_recurrent = graph->n_layers;
+    for (size_t i = 0; i < graph->n_layers; i++) {
+        const struct layer *layer = &graph->layers[i];
         size_t n = layer_parts(layer);
         for (size_t p = 0; p < n; p++) {
-            struct model_part *part = &model->parts[model->n_parts++];
+            struct graph_part *part = &graph->parts[graph->n_parts++];
             part->layer = layer_part(layer, p);
-            part->state_offset = model->state_elems;
+            part->state_offset = graph->state_elems;
             snprintf(part->name, sizeof part->name, "%s%s", layer->name, n > 1 ? directions[p] : "");
-            model->state_elems += part->layer->stack.state_elems;
-            model->last_recurrent = i;
+            graph->state_elems += part->layer->stack.state_elems;
+            graph->last_recurrent = i;
         }
     }
     return RNN_OK;
 }
 
 /* What only some models can be: a layer with time first, a Bidirectional with two outputs. */
-static enum rnn_status check_alone(struct rnn_model *model, struct rnn_error *err)
+static enum rnn_status check_alone(struct graph *graph, struct rnn_error *err)
 {
     size_t computing = 0;
-    model->streamable = true;
-    for (size_t i = 0; i < model->n_layers; i++) {
-        const struct layer *layer = &model->layers[i];
+    graph->streamable = true;
+    for (size_t i = 0; i < graph->n_layers; i++) {
+        const struct layer *layer = &graph->layers[i];
         size_t n_parts = layer_parts(layer);
         computing += layer->class->run != NULL;
-        model->streamable &= layer->class->pointwise || n_parts == 1;
-        model->time_major |= n_parts && layer_part(layer, 0)->time_major;
+        graph->streamable &= layer->class->pointwise || n_parts == 1;
+        graph->time_major |= n_parts && layer_part(layer, 0)->time_major;
         bool two = layer->class->two_outputs && layer->class->two_outputs(layer);
-        if (model->two_outputs && layer->class->run)
+        if (graph->two_outputs && layer->class->run)
             return rnn_fail(err, RNN_ESHAPE,
                             "layer \"%s\" comes after a Bidirectional with merge_mode null, which has "
                             "two outputs",
                             layer->name);
-        model->two_outputs |= two;
+        graph->two_outputs |= two;
         if (two && layer_part(layer, 0)->time_major)
             return rnn_fail(err, RNN_EINVAL, "layer \"%s\": time_major is served in a lone RNN layer", layer->name);
     }
     if (!computing)
         return rnn_fail(err, RNN_EINVAL, "there is no layer that computes anything");
-    if (model->time_major && (computing > 1 || model->n_parts != 1))
+    if (graph->time_major && (computing > 1 || graph->n_parts != 1))
         return rnn_fail(err, RNN_EINVAL, "time_major is served only in a model of one RNN layer; transpose the data");
     return RNN_OK;
 }
 
-static size_t last_computing(const struct rnn_model *model)
+static size_t last_computing(const struct graph *graph)
 {
-    size_t last = model->n_layers - 1;
-    while (!model->layers[last].class->run)
+    size_t last = graph->n_layers - 1;
+    while (!graph->layers[last].class->run)
         last--;
     return last;
 }
 
 /* How rows may be cut and where their data may lie: recurrent layers go row by row, others take all rows as one. */
-static void find_freedom(struct rnn_model *model)
+static void find_freedom(struct graph *graph)
 {
-    const struct layer *first = model->layers;
+    const struct layer *first = graph->layers;
     size_t computing = 0;
     while (!first->class->run)
         first++;
-    model->divisible = model->streamable;
-    for (size_t i = 0; i < model->n_layers; i++) {
-        const struct layer *layer = &model->layers[i];
+    graph->divisible = graph->streamable;
+    for (size_t i = 0; i < graph->n_layers; i++) {
+        const struct layer *layer = &graph->layers[i];
         computing += layer->class->run != NULL;
-        model->divisible &= !(layer_part(layer, 0) && layer_part(layer, 0)->go_backwards);
+        graph->divisible &= !(layer_part(layer, 0) && layer_part(layer, 0)->go_backwards);
     }
-    model->inputs_anywhere = first->class->inputs_anywhere;
-    model->outputs_anywhere = computing == 1 && layer_parts(first) == 1;
+    graph->inputs_anywhere = first->class->inputs_anywhere;
+    graph->outputs_anywhere = computing == 1 && layer_parts(first) == 1;
 }
 
-enum rnn_status rnn_model_finish(struct rnn_model *model, struct rnn_error *err)
+enum rnn_status graph_finish(struct graph *graph, struct rnn_error *err)
 {
-    enum rnn_status status = find_parts(model, err);
+    enum rnn_status status = find_parts(graph, err);
     if (!status)
-        status = check_alone(model, err);
+        status = check_alone(graph, err);
     if (status)
         return status;
-    if (model->last_recurrent < model->n_layers)
-        model->return_sequences = layer_part(&model->layers[model->last_recurrent], 0)->return_sequences;
-    find_freedom(model);
-    status = walk(model, model->n_layers, 0, model->return_sequences, &model->output, err);
-    if (!status && !model->output.width)
+    if (graph->last_recurrent < graph->n_layers)
+        graph->return_sequences = layer_part(&graph->layers[graph->last_recurrent], 0)->return_sequences;
+    find_freedom(graph);
+    status = walk(graph, graph->n_layers, 0, graph->return_sequences, &graph->output, err);
+    if (!status && !graph->output.width)
         return rnn_fail(err, RNN_ESHAPE,
                         "the number of timesteps is not known, and with it the size of the output; give the input "
                         "layer a shape with timesteps");
     return status;
 }
 
-bool rnn_model_scratch(const struct rnn_model *model, size_t rows, size_t *bytes)
+bool graph_scratch(const struct graph *graph, size_t rows, size_t *bytes)
 {
     size_t most = 0, own;
-    for (size_t i = 0; i < model->n_layers; i++) {
-        const struct layer *layer = &model->layers[i];
+    for (size_t i = 0; i < graph->n_layers; i++) {
+        const struct layer *layer = &graph->layers[i];
         if (!layer->class->scratch)
             continue;
         if (!layer->class->scratch(layer, rows, &own))
@@ -217,15 +216,15 @@ static void raise(size_t *most, size_t value)
 }
 
 /* What one row adds to the floats that come out of each layer, and to the timesteps that go into it. */
-static bool add_row(const struct rnn_model *model, size_t last, size_t timesteps, bool sequences, size_t *floats,
+static bool add_row(const struct graph *graph, size_t last, size_t timesteps, bool sequences, size_t *floats,
                     size_t *vectors)
 {
-    struct layer_shape in = model->input, out;
+    struct layer_shape in = graph->input, out;
     size_t size;
     if (in.sequence && timesteps)
         in.timesteps = timesteps;
     for (size_t i = 0; i <= last; i++, in = out) {
-        if (layer_output(&model->layers[i], &in, gives_sequences(model, i, sequences), &out, NULL) ||
+        if (layer_output(&graph->layers[i], &in, gives_sequences(graph, i, sequences), &out, NULL) ||
             !rnn_size_mul(out.timesteps, out.width, &size) || !rnn_size_add(floats[i], size, &floats[i]) ||
             !rnn_size_add(vectors[i], in.timesteps, &vectors[i]))
             return false;
@@ -233,17 +232,17 @@ static bool add_row(const struct rnn_model *model, size_t last, size_t timesteps
     return true;
 }
 
-bool rnn_model_work(const struct rnn_model *model, const struct rnn_row *rows, size_t n, bool sequences,
-                    struct model_work *work)
+bool graph_work(const struct graph *graph, const struct rnn_row *rows, size_t n, bool sequences,
+                struct graph_work *work)
 {
-    size_t last = last_computing(model), floats[MODEL_MAX_LAYERS], vectors[MODEL_MAX_LAYERS], total, size;
+    size_t last = last_computing(graph), floats[GRAPH_MAX_LAYERS], vectors[GRAPH_MAX_LAYERS], total, size;
     memset(floats, 0, (last + 1) * sizeof *floats);
     memset(vectors, 0, (last + 1) * sizeof *vectors);
     for (size_t b = 0; b < n; b++)
-        if (!add_row(model, last, rows[b].timesteps, sequences, floats, vectors))
+        if (!add_row(graph, last, rows[b].timesteps, sequences, floats, vectors))
             return false;
     for (size_t i = 0; i <= last; i++) {
-        const struct layer *layer = &model->layers[i];
+        const struct layer *layer = &graph->layers[i];
         if (i < last && layer->class->run)
             raise(&work->floats, floats[i]);
         if (layer->class->masks == MASKS_MADE)
@@ -269,7 +268,7 @@ static void shapes_of_row(const struct layer *layer, const struct layer_shape *c
 
 /* One layer over all rows. out NULL: to where every row says, and nothing follows. common is what goes in, and becomes
    what has come out. */
-static bool run_layer(const struct layer *layer, bool sequences, const struct model_run *run, struct rnn_row *rows,
+static bool run_layer(const struct layer *layer, bool sequences, const struct graph_run *run, struct rnn_row *rows,
                       size_t n, float *out, struct layer_shape *common)
 {
     struct layer_run pass = {.rows = rows,
@@ -315,20 +314,20 @@ static void move_states(struct rnn_row *rows, size_t n, ptrdiff_t by)
         rows[b].states += by;
 }
 
-bool rnn_model_run(const struct rnn_model *model, const struct model_run *run, struct rnn_row *rows, size_t n)
+bool graph_run(const struct graph *graph, const struct graph_run *run, struct rnn_row *rows, size_t n)
 {
-    size_t last = last_computing(model), passes = 0, states_at = 0;
-    struct layer_shape common = model->input;
+    size_t last = last_computing(graph), passes = 0, states_at = 0;
+    struct layer_shape common = graph->input;
     float *final = rows[0].outputs;
     bool whole = true;
     for (size_t i = 0; whole && i <= last; i++) {
-        const struct layer *layer = &model->layers[i];
+        const struct layer *layer = &graph->layers[i];
         if (!layer->class->run)
             continue;
         float *out = i < last ? run->floats + (passes % 2) * run->work.floats : passes ? final : NULL;
         passes++;
         move_states(rows, n, (ptrdiff_t)states_at);
-        whole = run_layer(layer, gives_sequences(model, i, run->sequences), run, rows, n, out, &common);
+        whole = run_layer(layer, gives_sequences(graph, i, run->sequences), run, rows, n, out, &common);
         move_states(rows, n, -(ptrdiff_t)states_at);
         for (size_t p = 0; layer_part(layer, p); p++)
             states_at += layer_part(layer, p)->stack.state_elems;

@@ -3,14 +3,14 @@
 enum { ROWS = 7, FEATURES = 3, OUT = 2, MAX_STEPS = 9 };
 
 /* Weights for all tensors of a layer, one running index: 0.5 sin(n). */
-static void build(struct rnn_model *model, struct layer *layer, const struct vec_ops *vec)
+static void build(struct graph *model, struct layer *layer, const struct vec_ops *vec)
 {
     static unsigned n;
     struct layer_shape in;
     struct layer_tensor tensor;
     float *tensors[32];
     size_t count = 0;
-    assert_int_equal(rnn_model_shape_before(model, (size_t)(layer - model->layers), &in, NULL), RNN_OK);
+    assert_int_equal(graph_shape_before(model, (size_t)(layer - model->layers), &in, NULL), RNN_OK);
     for (; layer_tensor_at(layer, &in, count, &tensor); count++) {
         size_t elements;
         assert_true(layer_tensor_elements(&tensor, &elements));
@@ -23,24 +23,24 @@ static void build(struct rnn_model *model, struct layer *layer, const struct vec
         free(tensors[i]);
 }
 
-static struct layer *add(struct rnn_model *model, const struct layer_class *class)
+static struct layer *add(struct graph *model, const struct layer_class *class)
 {
-    struct layer *layer = rnn_model_add(model);
+    struct layer *layer = graph_add(model);
     assert_int_equal(layer_open(layer, class, NULL), RNN_OK);
     snprintf(layer->name, sizeof layer->name, "layer_%zu", model->n_layers);
     return layer;
 }
 
-static void add_dense(struct rnn_model *model)
+static void add_dense(struct graph *model)
 {
     struct dense *dense = add(model, &layer_dense)->own;
     dense->units = OUT;
 }
 
 /* LSTM, LayerNormalization, Dropout, Bidirectional(GRU) summed, Dense. */
-static void make_chain(struct rnn_model *model, const struct vec_ops *vec, bool sequences)
+static void make_chain(struct graph *model, const struct vec_ops *vec, bool sequences)
 {
-    *model = (struct rnn_model){.input = {.sequence = true, .width = FEATURES}};
+    *model = (struct graph){.input = {.sequence = true, .width = FEATURES}};
     struct recurrent *lstm = recurrent_of(add(model, &layer_recurrent));
     lstm->cells[0] = unit_leaf(&cell_lstm, 5);
     lstm->n_parts = 1;
@@ -58,27 +58,27 @@ static void make_chain(struct rnn_model *model, const struct vec_ops *vec, bool 
     add_dense(model);
     for (size_t i = 0; i < model->n_layers; i++)
         build(model, &model->layers[i], vec);
-    assert_int_equal(rnn_model_finish(model, NULL), RNN_OK);
+    assert_int_equal(graph_finish(model, NULL), RNN_OK);
 }
 
 /* Run n rows; states and outputs as they come. */
-static void run(const struct rnn_model *model, struct rnn_row *rows, size_t n)
+static void run(const struct graph *model, struct rnn_row *rows, size_t n)
 {
-    struct model_work work = {.floats = 0};
+    struct graph_work work = {.floats = 0};
     struct arena arena = {0};
     struct rnn_row *order[ROWS];
     size_t scratch;
-    assert_true(rnn_model_scratch(model, n, &scratch) && arena_reserve(&arena, scratch));
-    assert_true(rnn_model_work(model, rows, n, model->return_sequences, &work));
+    assert_true(graph_scratch(model, n, &scratch) && arena_reserve(&arena, scratch));
+    assert_true(graph_work(model, rows, n, model->return_sequences, &work));
     float *floats = rnn_alloc(2 * work.floats + work.aux, sizeof *floats);
     unsigned char *masks = rnn_alloc(work.masks, 1);
-    const struct model_run settings = {.sequences = model->return_sequences,
+    const struct graph_run settings = {.sequences = model->return_sequences,
                                        .work = work,
                                        .floats = floats,
                                        .masks = masks,
                                        .order = order,
                                        .arena = &arena};
-    assert_true(rnn_model_run(model, &settings, rows, n));
+    assert_true(graph_run(model, &settings, rows, n));
     free(floats);
     free(masks);
     arena_close(&arena);
@@ -90,7 +90,7 @@ static void rows_have_the_same_bits_alone_and_together(void **state)
     const struct vec_ops *vec;
     for (size_t v = 0; (vec = vec_available(v)); v++)
         for (int sequences = 0; sequences < 2; sequences++) {
-            struct rnn_model model;
+            struct graph model;
             float inputs[ROWS * MAX_STEPS * FEATURES], together[ROWS * MAX_STEPS * OUT] = {0}, alone[MAX_STEPS * OUT];
             float states[2][ROWS * 32] = {{0}};
             struct rnn_row rows[ROWS];
@@ -124,7 +124,7 @@ static void rows_have_the_same_bits_alone_and_together(void **state)
                 assert_memory_equal(alone, together + starts[b], floats * sizeof *alone);
             }
             assert_memory_equal(states[0], states[1], sizeof states[0]);
-            rnn_model_close(&model);
+            graph_close(&model);
         }
 }
 
@@ -132,7 +132,7 @@ static void layers_that_do_not_fit_are_named(void **state)
 {
     (void)state;
     struct rnn_error error = {{0}};
-    struct rnn_model model = {.input = {.sequence = true, .timesteps = 4, .width = FEATURES}};
+    struct graph model = {.input = {.sequence = true, .timesteps = 4, .width = FEATURES}};
     struct layer_shape out;
     struct reshape *flat = add(&model, &layer_reshape)->own;
     flat->rank = 1;
@@ -140,22 +140,22 @@ static void layers_that_do_not_fit_are_named(void **state)
     add_dense(&model);
     for (size_t i = 0; i < 2; i++)
         build(&model, &model.layers[i], &vec_c);
-    assert_int_equal(rnn_model_finish(&model, &error), RNN_OK);
-    assert_int_equal(rnn_model_output(&model, 4, false, &out, &error), RNN_OK);
+    assert_int_equal(graph_finish(&model, &error), RNN_OK);
+    assert_int_equal(graph_output(&model, 4, false, &out, &error), RNN_OK);
     assert_int_equal(out.width, OUT);
     assert_false(out.sequence);
-    assert_int_equal(rnn_model_output(&model, 5, false, &out, &error), RNN_ESHAPE);
+    assert_int_equal(graph_output(&model, 5, false, &out, &error), RNN_ESHAPE);
     assert_string_equal(error.text, "layer \"layer_2\": expected 12 features, found 15");
-    rnn_model_close(&model);
-    model = (struct rnn_model){.input = {.sequence = true, .width = FEATURES}};
+    graph_close(&model);
+    model = (struct graph){.input = {.sequence = true, .width = FEATURES}};
     struct layer *repeat = add(&model, &layer_repeat_vector);
     ((struct repeat_vector *)repeat->own)->n = 3;
     repeat->built = true;
     model.layers[0].input_size = FEATURES;
     error.text[0] = 0;
-    assert_int_equal(rnn_model_finish(&model, &error), RNN_ESHAPE);
+    assert_int_equal(graph_finish(&model, &error), RNN_ESHAPE);
     assert_non_null(strstr(error.text, "takes one vector, not a sequence"));
-    rnn_model_close(&model);
+    graph_close(&model);
 }
 
 int main(void)
