@@ -11,6 +11,7 @@ int fuzz_safetensors(const unsigned char *data, size_t size);
 int fuzz_config(const unsigned char *data, size_t size);
 int fuzz_handover(const unsigned char *data, size_t size);
 int fuzz_protobuf(const unsigned char *data, size_t size);
+int fuzz_pickle(const unsigned char *data, size_t size);
 
 #ifdef FUZZING
 #define FUZZ_TARGET(function)                                                                                          \

@@ -62,10 +62,17 @@ static void protobufs_pass(void **state)
     replay("protobuf", fuzz_protobuf);
 }
 
+static void pickles_pass(void **state)
+{
+    (void)state;
+    replay("pickle", fuzz_pickle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_pass),      cmocka_unit_test(inferences_pass),
                                        cmocka_unit_test(safetensors_pass), cmocka_unit_test(configurations_pass),
-                                       cmocka_unit_test(handovers_pass),   cmocka_unit_test(protobufs_pass)};
+                                       cmocka_unit_test(handovers_pass),   cmocka_unit_test(protobufs_pass),
+                                       cmocka_unit_test(pickles_pass)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
