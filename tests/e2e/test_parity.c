@@ -123,7 +123,7 @@ static int start(void **state)
     DIR *dir = opendir(folder);
     assert_non_null(dir);
     for (const struct dirent *entry = readdir(dir); entry && n_cases < MAX_CASES; entry = readdir(dir))
-        if (entry->d_name[0] != '.')
+        if (entry->d_name[0] != '.' && strcmp(entry->d_name, "graph")) /* cases of graphs: tests/graph/check.py */
             cases[n_cases++] = strdup(entry->d_name);
     closedir(dir);
     at += sprintf(at, "{\"models\": [");

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Compare a cellserve binary with the golden cases of graphs (tests/fixtures/graph), which real Keras wrote.
+
+  check.py BINARY [PART …] [--serve] [--far] [--cases DIR] [-q]
+
+PART is a part of a case's name (conv1d, keras3_, masks_…) or of a layer's class name in its meta.json, such as =Attention.
+Each file of a case is run by `BINARY predict FILE < request.json`; with --serve by one server, POST /predict.
+A line a file: ok, WRONG (the answer differs), refused (the model does not load, or the request is an error), CRASH.
+`x1.3` is the largest error as a multiple of the larger of Keras's own float32 error and half a unit of the largest
+number's last place; both errors are against float64. More than 2 is marked "far" (a failure with --far).
+A case passes when every number is within its tolerance. Only Python's standard library is used. Exit 0 when all pass.
+"""
+import argparse, json, math, os, re, struct, subprocess, sys, tempfile, time, urllib.error, urllib.request
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+
+
+def load(*path):
+    with open(os.path.join(*path)) as f:
+        return json.load(f)
+
+
+def single(x):
+    return struct.unpack("f", struct.pack("f", x))[0]
+
+
+def shape(x):
+    """The lengths along the first elements, for messages."""
+    lengths = []
+    while isinstance(x, list):
+        lengths.append(len(x))
+        x = x[0] if x else None
+    return lengths
+
+
+def pairs(got, want, where):
+    """All numbers of an answer beside the expected ones; ValueError where the lists differ."""
+    if isinstance(want, dict):
+        if not isinstance(got, dict) or list(got) != list(want):
+            raise ValueError(f"{where}: {list(got) if isinstance(got, dict) else shape(got)}, expected an object of {list(want)}")
+        for name in want:
+            yield from pairs(got[name], want[name], f"{where}.{name}")
+    elif isinstance(want, list):
+        if not isinstance(got, list) or len(got) != len(want):
+            raise ValueError(f"{where}: the shape {shape(got)}, expected {shape(want)}")
+        for i, (g, w) in enumerate(zip(got, want)):
+            yield from pairs(g, w, f"{where}[{i}]")
+    elif isinstance(want, bool) or isinstance(got, bool):
+        if got != want:
+            raise ValueError(f"{where}: {got}, expected {want}")
+    elif not isinstance(got, (int, float)):
+        raise ValueError(f"{where}: {got!r} is no number")
+    else:
+        yield where, single(got), want
+
+
+def compare(got, expected, meta):
+    """(ok, text): the answer beside Keras's in float64."""
+    if "outputs" not in got:
+        return False, f"no outputs in the answer: {list(got)}"
+    worst, far, first = 0.0, 0.0, None
+    rtol, atol = meta["tolerance"]["rtol"], meta["tolerance"]["atol"]
+    try:
+        for where, a, b in pairs(got["outputs"], expected["outputs_f64"], "outputs"):
+            d = abs(a - b) if math.isfinite(a) else math.inf
+            worst = max(worst, d)
+            if d > atol + rtol * abs(b) and d > far:
+                far, first = d, f"{where} is {a:.9g}, expected {b:.9g}"
+    except ValueError as e:
+        return False, str(e)
+    floor = meta["largest"] * 2.0 ** -24
+    ratio = worst / max(meta["error_vs_float64"]["max_abs"], floor, 1e-30)
+    if first:
+        return False, f"error {worst:.2e}, tolerance {atol:.1e}: {first}"
+    return True, f"x{ratio:.1f}"
+
+
+def answer_json(text):
+    def no(token):
+        raise ValueError(f"{token} is not JSON")
+    return json.loads(text, parse_constant=no)
+
+
+def predict(binary, path, request):
+    """(kind, answer or text) of one process."""
+    try:
+        p = subprocess.run([binary, "predict", path], input=request, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        return "CRASH", "no answer within 60 s"
+    if p.returncode == 0:
+        return "ok", answer_json(p.stdout)
+    if p.returncode not in (1, 2):
+        return "CRASH", f"exit {p.returncode} {p.stderr.strip()[-300:]}"
+    text = (p.stderr.strip() + " " + p.stdout.strip()).strip()
+    return "refused", re.sub(re.escape(path), os.path.basename(path), text)[:240].replace("\n", " | ")
+
+
+class Server:
+    """One server with a file as its model, for the way over HTTP."""
+    def __init__(self, binary, path):
+        self.log = tempfile.TemporaryFile("w+")
+        self.p = subprocess.Popen([binary, "serve", path, "--name", "m", "--port", "0"], stdout=subprocess.DEVNULL, stderr=self.log)
+        self.url, end = None, time.time() + 60
+        while not self.url and time.time() < end and self.p.poll() is None:
+            time.sleep(0.01)
+            found = re.search(r"https?://[\w.\[\]:-]+:\d+", self.text())
+            self.url = found and found.group(0)
+
+    def text(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def post(self, body):
+        request = urllib.request.Request(self.url + "/predict", body.encode(), {"Content-Type": "application/json"})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        end = time.time() + 30
+        while True:
+            try:
+                with opener.open(request, timeout=30) as r:
+                    return "ok", answer_json(r.read())
+            except urllib.error.HTTPError as e:
+                text = e.read().decode("utf-8", "replace")
+                if e.code != 503 or time.time() > end:  # 503: not ready yet
+                    return "refused", f"{e.code} {text[:300]}"
+                time.sleep(0.02)
+
+    def stop(self):
+        if self.p.poll() is None:
+            self.p.send_signal(2)
+        return self.p.wait(30)
+
+
+def serve(binary, path, request):
+    server = Server(binary, path)
+    try:
+        if not server.url:
+            return "refused" if server.p.poll() in (1, 2) else "CRASH", server.text().strip()[-400:].replace("\n", " | ")
+        return server.post(request)
+    finally:
+        if server.stop() not in (0, 1):
+            print(f"CRASH at the end of {path}: exit {server.p.returncode}")
+
+
+def cases(folder, parts):
+    for name in sorted(os.listdir(folder)):
+        if not os.path.exists(os.path.join(folder, name, "meta.json")):
+            continue
+        meta = load(folder, name, "meta.json")
+        layers = {f"={layer}" for layer in meta["layers"]}
+        if not parts or any(p in layers if p[0] == "=" else p in name for p in parts):
+            yield name, meta
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binary")
+    parser.add_argument("parts", nargs="*")
+    parser.add_argument("--cases", default=os.path.join(ROOT, "tests", "fixtures", "graph"))
+    parser.add_argument("--serve", action="store_true")
+    parser.add_argument("--far", action="store_true", help="more than 2 times Keras's own error fails")
+    parser.add_argument("-q", action="store_true", help="only the failures and the counts")
+    a = parser.parse_args()
+    count = {}
+    for name, meta in cases(a.cases, a.parts):
+        with open(os.path.join(a.cases, name, "request.json")) as f:
+            request = f.read()
+        expected = load(a.cases, name, "expected.json")
+        for file in [meta["model"], *meta["also"]]:
+            try:
+                kind, got = (serve if a.serve else predict)(a.binary, os.path.join(a.cases, name, file), request)
+            except (ValueError, OSError) as e:
+                kind, got = "CRASH", f"{type(e).__name__}: {e}"
+            if kind == "ok":
+                ok, got = compare(got, expected, meta)
+                kind = "ok" if ok else "WRONG"
+                if ok and float(got[1:]) > 2:
+                    got += " far"
+                    kind = "far" if a.far else kind
+            count[kind] = count.get(kind, 0) + 1
+            if kind != "ok" or not a.q:
+                print(f"{kind:8}{name}/{file}  {got}", flush=True)
+    print(", ".join(f"{n} {k}" for k, n in sorted(count.items())) or "no such case")
+    return 0 if set(count) == {"ok"} else 1
+
+
+sys.exit(main())

@@ -1,0 +1,122 @@
+"""Attention, AdditiveAttention and MultiHeadAttention; with masks from Embedding and Masking."""
+from golden import L, MAJOR, case, graph, keras
+
+H5 = (".keras", ".h5")
+QV = dict(q=(4, 3), v=(5, 3))
+IDS = dict(q=((4,), "int32"), v=((5,), "int32"))
+
+
+def qv(n):
+    return {"q": n(2, 4, 3), "v": n(2, 5, 3)}
+
+
+def qvk(n):
+    return {"q": n(2, 4, 3), "v": n(2, 5, 2), "k": n(2, 5, 3)}
+
+
+def ids(n):
+    return {"q": n.ids(3, 4), "v": n.ids(3, 5)}
+
+
+def dots(kind, options):
+    """Attention or AdditiveAttention with every option."""
+    make = lambda **k: getattr(L, kind)(**dict(options, **k))
+    name = kind.lower().replace("attention", "_attention").lstrip("_")
+    embed = lambda x, **k: L.Embedding(9, 3, **k)(x)
+    case(name, graph(lambda q, v: make()([q, v]), **QV), qv, H5)
+    case(name + "_key", graph(lambda q, v, k: make()([q, v, k]), q=(4, 3), v=(5, 2), k=(5, 3)), qvk, H5)
+    case(name + "_use_scale", graph(lambda q, v: make(use_scale=True)([q, v]), **QV), qv, H5)
+    case(name + "_no_scale", graph(lambda q, v: make(use_scale=False)([q, v]), **QV), qv)
+    case(name + "_causal", graph(lambda x: make()([x, x], use_causal_mask=True), x=(5, 3)), lambda n: n(2, 5, 3), H5)
+    case(name + "_causal_lengths", graph(lambda q, v: make()([q, v], use_causal_mask=True), **QV), qv)
+    case(name + "_scores", graph(lambda q, v: list(make(name="a")([q, v], return_attention_scores=True)), **QV), qv)
+    case(name + "_masked", graph(lambda q, v: make()([embed(q, mask_zero=True), embed(v, mask_zero=True)]), **IDS), ids, H5)
+    case(name + "_masked_value", graph(lambda q, v: make()([embed(q), embed(v, mask_zero=True)]), **IDS), ids)
+    case(name + "_masked_query", graph(lambda q, v: make()([embed(q, mask_zero=True), embed(v)]), **IDS), ids)
+    case(name + "_masked_then_lstm", graph(lambda q, v: L.LSTM(3)(make()([embed(q, mask_zero=True), embed(v, mask_zero=True)])), **IDS), ids)
+    case(name + "_masked_then_pooling", graph(lambda q, v: L.GlobalAveragePooling1D()(make()([embed(q, mask_zero=True), embed(v, mask_zero=True)])), **IDS), ids)
+    case(name + "_masked_causal", graph(lambda x: (lambda e: make()([e, e], use_causal_mask=True))(embed(x, mask_zero=True)), x=((5,), "int32")), lambda n: n.ids(3, 5))
+    case(name + "_open_length", graph(lambda q, v: make()([q, v]), q=(None, 3), v=(None, 3)),
+         lambda n: {"q": [n(4, 3), n(2, 3)], "v": [n(3, 3), n(5, 3)]})
+    case(name + "_lstm", graph(lambda x: (lambda h: L.Dense(2)(L.GlobalAveragePooling1D()(make()([h, h]))))(L.LSTM(4, return_sequences=True)(x)),
+         x=(5, 3)), lambda n: n(2, 5, 3), H5)
+    case(name + "_seq2seq", graph(lambda a, b: seq2seq(make, a, b), a=(5, 3), b=(4, 2)), lambda n: {"a": n(2, 5, 3), "b": n(2, 4, 2)}, H5)
+
+
+def seq2seq(make, a, b):
+    encoded, h, c = L.LSTM(4, return_sequences=True, return_state=True)(a)
+    decoded = L.LSTM(4, return_sequences=True)(b, initial_state=[h, c])
+    return L.Dense(3, activation="softmax")(L.Concatenate()([decoded, make()([decoded, encoded])]))
+
+
+def bidirectional(x):
+    """C10 of the benchmarks, small."""
+    h = L.Bidirectional(L.LSTM(4, return_sequences=True))(x)
+    a = L.Attention()([h, h])
+    return L.Dense(1)(L.Concatenate()([L.GlobalAveragePooling1D()(h), L.GlobalAveragePooling1D()(a)]))
+
+
+def weighted_sum(x):
+    """Attention as it is written by hand in many models: a score for each timestep, softmax over time, weighted sum."""
+    h = L.LSTM(4, return_sequences=True)(x)
+    score = L.Softmax(axis=1)(L.Dense(1, activation="tanh")(h))
+    return L.Dense(1)(L.Flatten()(L.Dot(axes=1)([score, h])))
+
+
+def permuted(x):
+    """Another: Flatten, softmax, RepeatVector, Permute, Multiply."""
+    h = L.LSTM(4, return_sequences=True)(x)
+    score = L.Activation("softmax")(L.Flatten()(L.Dense(1, activation="tanh")(h)))
+    return L.GlobalMaxPooling1D()(L.Multiply()([h, L.Permute([2, 1])(L.RepeatVector(4)(score))]))
+
+
+def block(x, heads=2):
+    """An encoder block of a transformer after an RNN."""
+    h = L.GRU(4, return_sequences=True)(x)
+    h = L.LayerNormalization(epsilon=1e-6)(L.Add()([h, L.Dropout(0.1)(L.MultiHeadAttention(heads, 3, dropout=0.1)(h, h))]))
+    f = L.Dense(4)(L.Dense(8, activation="relu")(h))
+    return L.GlobalAveragePooling1D()(L.LayerNormalization(epsilon=1e-6)(L.Add()([h, f])))
+
+
+def heads():
+    make = lambda **k: L.MultiHeadAttention(**dict(dict(num_heads=2, key_dim=3), **k))
+    embed = lambda x, **k: L.Embedding(9, 4, **k)(x)
+    self2 = lambda n: n(2, 5, 4)
+    name = "multi_head_attention"
+    case(name, graph(lambda x: make()(x, x), x=(5, 4)), self2, H5 + (".weights.h5",))
+    case(name + "_two", graph(lambda q, v: make()(q, v), q=(4, 3), v=(5, 2)), lambda n: {"q": n(2, 4, 3), "v": n(2, 5, 2)}, H5)
+    case(name + "_key", graph(lambda q, v, k: make()(q, v, k), q=(4, 3), v=(5, 2), k=(5, 4)),
+         lambda n: {"q": n(2, 4, 3), "v": n(2, 5, 2), "k": n(2, 5, 4)}, H5)
+    case(name + "_key_by_name", graph(lambda q, v, k: make()(q, value=v, key=k), q=(4, 3), v=(5, 2), k=(5, 4)),
+         lambda n: {"q": n(2, 4, 3), "v": n(2, 5, 2), "k": n(2, 5, 4)})
+    case(name + "_value_dim", graph(lambda x: make(num_heads=3, value_dim=2)(x, x), x=(5, 4)), self2, H5)
+    case(name + "_output_shape", graph(lambda x: make(output_shape=6)(x, x), x=(5, 4)), self2, H5)
+    case(name + "_no_bias", graph(lambda x: make(use_bias=False)(x, x), x=(5, 4)), self2)
+    case(name + "_one_head", graph(lambda x: make(num_heads=1, key_dim=4)(x, x), x=(5, 4)), self2)
+    case(name + "_causal", graph(lambda x: make()(x, x, use_causal_mask=True), x=(None, 4)), lambda n: [n(5, 4), n(3, 4)], H5)
+    case(name + "_scores", graph(lambda x: list(make(name="m")(x, x, return_attention_scores=True)), x=(5, 4)), self2)
+    case(name + "_attention_mask", graph(lambda x, m: make()(x, x, attention_mask=m), x=(4, 4), m=((4, 4), "bool")),
+         lambda n: {"x": n(2, 4, 4), "m": n(2, 4, 4) > -0.7})
+    case(name + "_masked", graph(lambda x: (lambda e: make()(e, e))(embed(x, mask_zero=True)), x=((5,), "int32")), lambda n: n.ids(3, 5), H5)
+    case(name + "_masked_two", graph(lambda q, v: make()(embed(q, mask_zero=True), embed(v, mask_zero=True)), **IDS), ids, H5)
+    case(name + "_masked_value", graph(lambda q, v: make()(embed(q), embed(v, mask_zero=True)), **IDS), ids)
+    case(name + "_masked_causal", graph(lambda x: (lambda e: make()(e, e, use_causal_mask=True))(embed(x, mask_zero=True)), x=((5,), "int32")),
+         lambda n: n.ids(3, 5))
+    case(name + "_masked_then_lstm", graph(lambda x: (lambda e: L.LSTM(3)(make()(e, e)))(embed(x, mask_zero=True)), x=((5,), "int32")), lambda n: n.ids(3, 5))
+    case(name + "_masked_then_pooling", graph(lambda x: (lambda e: L.GlobalAveragePooling1D()(make()(e, e)))(embed(x, mask_zero=True)),
+         x=((5,), "int32")), lambda n: n.ids(3, 5))
+    case(name + "_masking_lstm", graph(lambda x: (lambda h: make()(h, h))(L.LSTM(4, return_sequences=True)(L.Masking()(x))), x=(5, 3)),
+         lambda n: n.masked(3, 5, 3))
+    case(name + "_frames", graph(lambda x: make(attention_axes=(2,))(x, x), x=(2, 3, 4)), lambda n: n(2, 2, 3, 4))
+    case("transformer_block", graph(block, x=(5, 3)), lambda n: n(2, 5, 3), H5)
+
+
+def cases():
+    dots("Attention", {})
+    case("attention_concat", graph(lambda q, v: L.Attention(score_mode="concat")([q, v]), **QV), qv, H5)
+    case("attention_concat_scale", graph(lambda q, v: L.Attention(score_mode="concat", use_scale=True)([q, v]), **QV), qv)
+    dots("AdditiveAttention", {})
+    case("attention_bidirectional", graph(bidirectional, x=(6, 3)), lambda n: n(2, 6, 3), H5 + (".weights.h5",))
+    case("attention_weighted_sum", graph(weighted_sum, x=(6, 3)), lambda n: n(2, 6, 3), H5)
+    case("attention_permuted", graph(permuted, x=(6, 3)), lambda n: n(2, 6, 3), H5)
+    heads()
