@@ -207,16 +207,21 @@ static bool check_size(struct session_use *session)
 
 /* ---- what is to be stored ---- */
 
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /* A record of the batch's states, after one more step than `before`. */
 static struct session_record *record_of(struct session_use *session, const struct session_record *before, uint64_t step)
 {
     const struct batch *batch = session->batch;
     bool answer = session->action == SESSION_PREDICT && session->step >= 0;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     struct session_head head = {.tag = session_tag(),
                                 .step = step,
-                                .used_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000,
+                                .used_ms = now_ms(),
                                 .digest = batch->model->digest,
                                 .rows = batch->n_rows,
                                 .state_floats = batch->model->graph.state_elems,
@@ -273,6 +278,21 @@ static enum session_verdict keep(struct session_use *session)
         return save(session);
     session->phase = SESSION_ANSWERED;
     return SESSION_ANSWERS; /* an error is not kept */
+}
+
+/* A repeated step is a use of the session: store its record again, with the time of this use. The tag stays, since the
+   states do, so a step that another replica computes from them is no conflict. The answer is good whatever becomes of it. */
+static enum session_verdict renew(struct session_use *session)
+{
+    struct session_record *renewed = session_record_used(session->record, now_ms(), session->id);
+    if (!renewed)
+        return SESSION_REPLAYS;
+    session->op.kind = SESSION_SAVE;
+    session->op.expected = tag_of(renewed);
+    session->op.record = renewed;
+    if (!keep_record(session, renewed))
+        return SESSION_OVER;
+    return submit(session, SESSION_RENEWED) ? session_proceed(session) : SESSION_WAITS;
 }
 
 /* ---- the way of a request ---- */
@@ -340,7 +360,7 @@ static enum session_verdict start(struct session_use *session)
         session->op.fresh = true;
         return take(session);
     }
-    return again && answer_again(session) ? SESSION_REPLAYS : SESSION_OVER;
+    return again && answer_again(session) ? renew(session) : SESSION_OVER;
 }
 
 /* It is known what is stored. */
@@ -377,6 +397,8 @@ enum session_verdict session_proceed(struct session_use *session)
         return keep(session);
     case SESSION_ANSWERED:
         return save(session);
+    case SESSION_RENEWED:
+        return SESSION_REPLAYS;
     case SESSION_KEPT:
         if (session->op.result == SESSION_DONE)
             return SESSION_OVER;

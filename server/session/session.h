@@ -41,7 +41,15 @@ struct session_use {
     int end;         /* 1: it is over with this request */
 
     /* how far it is */
-    enum { SESSION_COMES, SESSION_IN_TURN, SESSION_TAKEN, SESSION_RAN, SESSION_ANSWERED, SESSION_KEPT } phase;
+    enum {
+        SESSION_COMES,
+        SESSION_IN_TURN,
+        SESSION_TAKEN,
+        SESSION_RAN,
+        SESSION_ANSWERED,
+        SESSION_KEPT,
+        SESSION_RENEWED
+    } phase;
     struct session_record *record; /* what was stored before; once it is kept, what is now; a use */
     size_t held;                   /* bytes of it, of the request's share of memory */
     struct session_op op;

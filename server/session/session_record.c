@@ -92,6 +92,17 @@ void session_record_seal(struct session_record *record, const char *id)
     record->head.checksum = checksum(record, id);
 }
 
+struct session_record *session_record_used(const struct session_record *record, int64_t used_ms, const char *id)
+{
+    struct session_record *copy = session_record_new(&record->head);
+    if (!copy)
+        return NULL;
+    memcpy(copy->data, record->data, record->bytes - sizeof record->head);
+    copy->head.used_ms = used_ms;
+    session_record_seal(copy, id);
+    return copy;
+}
+
 struct session_record *session_record_use(struct session_record *record)
 {
     atomic_fetch_add(&record->uses, 1);

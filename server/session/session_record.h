@@ -50,6 +50,9 @@ size_t session_record_bytes(const void *start, size_t n);
 /* Once it is filled: ready to be stored and shared. */
 void session_record_seal(struct session_record *record, const char *id);
 
+/* A sealed copy that was used at another time; NULL when out of memory. */
+struct session_record *session_record_used(const struct session_record *record, int64_t used_ms, const char *id);
+
 struct session_record *session_record_use(struct session_record *record);
 void session_record_release(struct session_record *record); /* NULL is fine */
 

@@ -373,6 +373,35 @@ static void there_is_room_for_so_many(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
+/* b, used once, is over while a's last step is only repeated. */
+static void a_repeated_step_keeps_a_session(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, ", \"sessions\": {\"ttl_s\": 2}");
+    free(good_step(&server, "\"session\": \"a\", \"step\": 0", 1));
+    char *second = good_step(&server, "\"session\": \"a\", \"step\": 1", 2);
+    free(good_step(&server, "\"session\": \"b\", \"step\": 0", 1));
+    double end = now_ms() + 20000, sent = 0;
+    while (metric(&server, "cellserve_sessions_expired_total") < 1 && now_ms() < end) {
+        sleep_ms(50);
+        sent = now_ms();
+        char *again = good_step(&server, "\"session\": \"a\", \"step\": 1", 2);
+        assert_string_equal(again, second);
+        free(again);
+    }
+    assert_int_equal(metric(&server, "cellserve_sessions"), 1);
+    json_t *shown = ok(http_get(&server, "/sessions/a"));
+    double idle = 1000 * json_real_value(json_object_get(shown, "idle_s")), since = now_ms() - sent;
+    if (idle > since + 2)
+        fail_msg("idle for %g ms, %g ms after the last use", idle, since);
+    assert_true(json_real_value(json_object_get(shown, "age_s")) >= 2);
+    json_decref(shown);
+    free(good_step(&server, "\"session\": \"a\", \"step\": 2", 3));
+    free(second);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_step_is_applied_once),
@@ -384,6 +413,7 @@ int main(void)
                                        cmocka_unit_test(sessions_are_shown_set_and_deleted),
                                        cmocka_unit_test(the_cells_once_are_a_step_too),
                                        cmocka_unit_test(sequences_have_tritons_rules),
-                                       cmocka_unit_test(there_is_room_for_so_many)};
+                                       cmocka_unit_test(there_is_room_for_so_many),
+                                       cmocka_unit_test(a_repeated_step_keeps_a_session)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,6 +88,46 @@ static void a_sequence_of_one_request_leaves_nothing(void **state)
     redis_stop(&redis);
 }
 
+/* A command about the record of session a, which stands in database 1: its integer. */
+static long about_record(redisContext *context, const char *command_and_key)
+{
+    redisReply *reply = redisCommand(context, command_and_key);
+    assert_true(reply && reply->type == REDIS_REPLY_INTEGER);
+    long value = reply->integer;
+    freeReplyObject(reply);
+    return value;
+}
+
+/* The time that Redis keeps a session begins anew when its last step is repeated, at any replica; its states stay. */
+static void a_repeated_step_keeps_a_session(void **state)
+{
+    (void)state;
+    struct redis redis;
+    struct daemon replicas[2];
+    redis_start(&redis);
+    replica_start(&replicas[0], redis.port);
+    replica_start(&replicas[1], redis.port);
+    redisContext *context = redis_connect(&redis);
+    freeReplyObject(redisCommand(context, "SELECT 1"));
+    good_step(&replicas[0], "a", 0, 0);
+    good_step(&replicas[0], "a", 1, 1);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(about_record(context, "PEXPIRE cellserve:session:a 60000"), 1);
+        good_step(&replicas[i], "a", 1, 1);
+        long left = about_record(context, "PTTL cellserve:session:a");
+        if (left < 800000 || left > 900000)
+            fail_msg("%ld ms are left of 900 s", left);
+    }
+    assert_true(metric(&replicas[1], "cellserve_session_store_conflicts_total") == 0);
+    good_step(&replicas[0], "a", 2, 2); /* goes on from the first replica's copy */
+    assert_true(metric(&replicas[0], "cellserve_session_store_conflicts_total") == 0);
+    assert_undisturbed(&replicas[1], "a", 3);
+    redisFree(context);
+    assert_int_equal(daemon_stop(&replicas[0], SIGINT), 0);
+    assert_int_equal(daemon_stop(&replicas[1], SIGINT), 0);
+    redis_stop(&redis);
+}
+
 static void a_password_and_a_socket_will_do(void **state)
 {
     (void)state;
@@ -119,6 +159,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_replica_answers), cmocka_unit_test(steps_at_two_replicas_are_applied_once_each),
-        cmocka_unit_test(a_sequence_of_one_request_leaves_nothing), cmocka_unit_test(a_password_and_a_socket_will_do)};
+        cmocka_unit_test(a_sequence_of_one_request_leaves_nothing), cmocka_unit_test(a_repeated_step_keeps_a_session),
+        cmocka_unit_test(a_password_and_a_socket_will_do)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

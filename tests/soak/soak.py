@@ -193,11 +193,11 @@ class Client(threading.Thread):
         else:
             status, text = self.ask("POST", "/predict", {"session": name, "step": n, "instances": inputs})
             outputs = json.loads(text).get("outputs")
-        expired = time.monotonic() - last > TTL_S - 0.1  # since the last one that was applied was sent
+        expired = time.monotonic() - last > TTL_S - 0.1  # since the last one was sent
         if status == 200:
             streamed = again and n % 3 == 2  # its answer was kept as a stream has it, with timesteps
             check(outputs == ([[STEPS[n]]] if streamed else [STEPS[n]]), "a session's step", f"{name} {n}: {outputs}, not {STEPS[n]}")
-            self.session = (name, n + 1, last if again else began)  # a repeated one leaves the age as it is
+            self.session = (name, n + 1, began)
         else:
             check(expired, "a session's step", f"{name} {n}: {status} {text[:300]}, {time.monotonic() - last:.2f} s after the last one was sent, {time.monotonic() - began:.2f} s after this one")
         if status != 200 or n + 1 == SESSION_STEPS or self.random.random() < 0.02:  # some are left to expire
