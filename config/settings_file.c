@@ -49,7 +49,11 @@ static void read_section(struct settings *settings, const char *section, json_t 
         bool is_section = false;
         for (size_t i = 0; !*section && section_names[i]; i++)
             is_section |= !strcmp(section_names[i], key);
-        if (row->key)
+        if (row->key && !*section && strchr(key, '.'))
+            problem_error(problems, (struct place){settings->file, path},
+                          "a setting of a section stands in the section's object: \"%.*s\": {\"%s\": …}",
+                          (int)strcspn(key, "."), key, strchr(key, '.') + 1);
+        else if (row->key)
             settings_set_json(settings, row, value, (struct place){settings->file, path}, problems);
         else if (!is_section)
             unknown_key(settings->file, section, key, problems);
