@@ -23,35 +23,64 @@ void log_setup(const char *format, const char *level)
             setup.level = (enum log_level)i;
 }
 
-static void add(struct log_entry *entry, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void add(struct log_entry *entry, const char *format, ...)
+static const char dots[] = "..."; /* end a text that was cut */
+
+/* Kept for the end of a line: a quote, a brace, a line break, and vsnprintf's NUL. */
+enum { END_BYTES = 4 };
+
+/* Bytes that may still be added. */
+static size_t room_in(const struct log_entry *entry)
 {
+    size_t most = sizeof entry->text - END_BYTES;
+    return entry->used < most ? most - entry->used : 0;
+}
+
+/* The whole of it, or nothing where it does not fit: half a key or number would not be JSON. */
+static bool add(struct log_entry *entry, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool add(struct log_entry *entry, const char *format, ...)
+{
+    size_t room = room_in(entry);
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(entry->text + entry->used, sizeof entry->text - entry->used, format, args);
+    int n = vsnprintf(entry->text + entry->used, room + 1, format, args);
     va_end(args);
-    entry->used += n > 0 ? (size_t)n : 0;
-    if (entry->used > sizeof entry->text - 4)
-        entry->used = sizeof entry->text - 4;
+    if (n < 0 || (size_t)n > room)
+        return false;
+    entry->used += (size_t)n;
+    return true;
 }
 
 static void add_char(struct log_entry *entry, char c)
 {
-    if (entry->used < sizeof entry->text - 4)
+    if (room_in(entry))
         entry->text[entry->used++] = c;
 }
 
-/* Content of a JSON string; in text lines too, so that nothing a client sends can forge a line. */
-static void add_escaped(struct log_entry *entry, const char *text)
+/* One that closes: there is always room for it. */
+static void add_end(struct log_entry *entry, char c)
+{
+    entry->text[entry->used++] = c;
+}
+
+/* Content of a JSON string; in text lines too, so that nothing a client sends can forge a line. What takes more than so
+   many bytes is cut between two characters and ends with dots. */
+static void add_escaped(struct log_entry *entry, const char *text, size_t most)
 {
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
-            add(entry, "\\%c", c);
-        else if (c < 0x20 || c >= 0x7f)
+        bool quoted = c == '"' || c == '\\', coded = c < 0x20 || c >= 0x7f;
+        size_t bytes = quoted ? 2 : coded ? 6 : 1;
+        if (bytes + strlen(dots) > most) {
+            add(entry, "%.*s", (int)most, dots);
+            return;
+        }
+        if (quoted)
+            add_char(entry, '\\');
+        if (coded)
             add(entry, "\\u%04x", c);
         else
             add_char(entry, *text);
+        most -= bytes;
     }
 }
 
@@ -78,8 +107,8 @@ static void begin_entry(struct log_entry *entry, enum log_level level)
 static void end_entry(struct log_entry *entry)
 {
     if (setup.json)
-        entry->text[entry->used++] = '}';
-    entry->text[entry->used++] = '\n';
+        add_end(entry, '}');
+    add_end(entry, '\n');
 }
 
 /* A whole line with a sentence. */
@@ -88,8 +117,8 @@ static void compose(struct log_entry *entry, enum log_level level, const char *t
     begin_entry(entry, level);
     add(entry, setup.json ? ", \"message\": \"" : " ");
     if (setup.json) {
-        add_escaped(entry, text);
-        add(entry, "\"");
+        add_escaped(entry, text, room_in(entry));
+        add_end(entry, '"');
     } else {
         add_printable(entry, text);
     }
@@ -104,7 +133,8 @@ void log_line(enum log_level level, const char *format, ...)
         return;
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    if (vsnprintf(text, sizeof text, format, args) >= (int)sizeof text)
+        memcpy(text + sizeof text - sizeof dots, dots, sizeof dots);
     va_end(args);
     compose(&entry, level, text);
     log_ring_line(entry.text, entry.used);
@@ -174,10 +204,11 @@ void log_begin(struct log_entry *entry, enum log_level level, const char *event)
 void log_add_text(struct log_entry *entry, const char *key, const char *value)
 {
     bool quote = setup.json || value[strcspn(value, " \"\\=")] || !*value;
-    add(entry, setup.json ? ", \"%s\": " : " %s=", key);
-    add(entry, "%s", quote ? "\"" : "");
-    add_escaped(entry, value);
-    add(entry, "%s", quote ? "\"" : "");
+    if (!add(entry, setup.json ? ", \"%s\": %s" : " %s=%s", key, quote ? "\"" : ""))
+        return;
+    add_escaped(entry, value, room_in(entry) / 4 * 3); /* what follows has room, too */
+    if (quote)
+        add_end(entry, '"');
 }
 
 void log_add_number(struct log_entry *entry, const char *key, long long value)

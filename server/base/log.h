@@ -23,8 +23,9 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 /* A line for each problem; as text they look as `check` prints them. */
 void log_problems(const struct problems *problems);
 
-/* A line of an event and of keys with values, while it is put together. What does not fit is cut. Text values are escaped
-   as in JSON strings, also in a log of text, so that nothing a client sends can forge a line. */
+/* A line of an event and of keys with values, while it is put together. A long text is cut
+   and ends with dots; a key and its value that do not fit are left out. Text values are escaped as in JSON strings, also in
+   a log of text, so that nothing a client sends can forge a line. */
 struct log_entry {
     char text[LOG_LINE_BYTES];
     size_t used;

@@ -251,6 +251,49 @@ static void levels_hide_what_is_below_them(void **state)
     }
 }
 
+/* What takes more than a line is cut, wherever the end of the room falls, and stays JSON; what follows a long text is
+   there. */
+static void long_entries_are_cut_and_stay_json(void **state)
+{
+    (void)state;
+    static const char *const pieces[] = {"x", "\\", "\"", "\n", "ab\x7f"};
+    for (size_t length = 1; length < 3000; length += length < 1300 ? 97 : 1) {
+        char text[3000];
+        struct log_entry entry;
+        const char *piece = pieces[length % 5];
+        for (size_t i = 0; i < length; i++)
+            text[i] = piece[i % strlen(piece)];
+        text[length] = 0;
+        redirect();
+        log_setup("json", "info");
+        log_begin(&entry, LOG_INFO, "request");
+        log_add_text(&entry, "path", text);
+        log_add_number(&entry, "n", 1234567);
+        log_write(&entry);
+        log_begin(&entry, LOG_INFO, "texts alone");
+        for (size_t i = 0; i < 40; i++)
+            log_add_text(&entry, "text", text), log_add_number(&entry, "n", (long long)i);
+        log_write(&entry);
+        log_line(LOG_INFO, "%s", text);
+        char *all = written(), *at = all;
+        for (size_t i = 0; i < 3; i++) {
+            assert_true(strcspn(at, "\n") < LOG_LINE_BYTES);
+            json_t *json = parse_line(&at);
+            const char *value = string_of(json, i == 2 ? "message" : "path");
+            if (i == 0)
+                assert_int_equal(json_integer_value(json_object_get(json, "n")), 1234567);
+            if (i != 1 && length < 250)
+                assert_string_equal(value, text);
+            if (i != 1 && length > 2048)
+                assert_string_equal(value + strlen(value) - 3, "...");
+            if (i != 1)
+                assert_memory_equal(value, text, strlen(value) < 3 ? strlen(value) : strlen(value) - 3);
+            json_decref(json);
+        }
+        free(all);
+    }
+}
+
 static void long_entries_are_cut_at_the_size_of_a_line(void **state)
 {
     (void)state;
@@ -261,12 +304,17 @@ static void long_entries_are_cut_at_the_size_of_a_line(void **state)
     redirect();
     log_setup("text", "info");
     log_begin(&entry, LOG_INFO, "request");
+    for (size_t i = 0; i < 8; i++)
+        log_add_text(&entry, "path", text);
+    log_write(&entry);
+    log_begin(&entry, LOG_INFO, "request");
     log_add_text(&entry, "path", text);
     log_add_number(&entry, "n", 1234567);
     log_write(&entry);
     char *all = written();
     size_t n = (size_t)(strchr(all, '\n') - all) + 1;
-    assert_true(n <= LOG_LINE_BYTES && n > LOG_LINE_BYTES - 8);
+    assert_true(n <= LOG_LINE_BYTES && n > LOG_LINE_BYTES - 40);
+    assert_non_null(strstr(all + n, "xxx... n=1234567\n"));
     assert_non_null(strstr(all + n, "the end"));
     free(all);
 }
@@ -325,6 +373,7 @@ int main(void)
         cmocka_unit_test(lines_are_json_whatever_is_in_them),
         cmocka_unit_test(text_values_are_quoted_where_needed),
         cmocka_unit_test(levels_hide_what_is_below_them),
+        cmocka_unit_test(long_entries_are_cut_and_stay_json),
         cmocka_unit_test(long_entries_are_cut_at_the_size_of_a_line),
         cmocka_unit_test(problems_have_a_line_each),
         cmocka_unit_test(unread_lines_are_dropped_and_counted),
