@@ -13,7 +13,6 @@
 #include "server/session/session_store.h"
 
 #include <jansson.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -114,7 +113,7 @@ static void *load_models(void *argument)
 {
     struct loading *loading = argument;
     loading->good = models_load(&loading->server->models, loading->problems, &loading->scratch_bytes);
-    malloc_trim(0); /* configurations and files that have been read */
+    allowance_give_back(); /* configurations and files that have been read */
     loading->done = true;
     return NULL;
 }
@@ -128,8 +127,7 @@ static _Noreturn void leave_a_load(void)
 }
 
 /* Load the models and start the workers. Does not return where a signal asks for the end meanwhile. */
-static bool bring_up(struct server *server, struct http *http, const struct allowance *allowance,
-                     struct problems *problems)
+static bool bring_up(struct server *server, struct http *http, struct allowance *allowance, struct problems *problems)
 {
     struct loading loading = {.server = server, .problems = problems};
     sigset_t ends;
@@ -157,9 +155,22 @@ static bool bring_up(struct server *server, struct http *http, const struct allo
                       server->services.n_workers, loading.scratch_bytes);
         return false;
     }
-    allowance_settle(allowance, &server->services, server->services.n_workers * loading.scratch_bytes);
+    allowance_settle(allowance, &server->services);
     server->lifecycle.state = SERVER_READY;
     return true;
+}
+
+/* The memory that is left when other versions of models serve. */
+struct remainder {
+    struct allowance *allowance;
+    const struct services *services;
+};
+
+static void settle_again(void *context)
+{
+    const struct remainder *remainder = context;
+    allowance_give_back(); /* what loading took */
+    allowance_settle(remainder->allowance, remainder->services);
 }
 
 static void block_signals(sigset_t *signals)
@@ -182,7 +193,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     block_signals(&signals); /* before any thread, which would inherit the default */
     log_start();
     json_object_seed(0);
-    const struct allowance allowance = allowance_find("", (size_t)cli->settings.workers);
+    struct allowance allowance = allowance_find("", (size_t)cli->settings.workers);
     allowance_share(&allowance, &cli->settings);
     server_init(&server, &cli->settings, kernels,
                 cli->settings.workers ? (size_t)cli->settings.workers : allowance.cpus);
@@ -202,7 +213,8 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
             log_line(LOG_READY, "cellserve %s is ready at %s (%zu model%s, %zu worker%s, %s)", CELLSERVE_VERSION,
                      http_url(http), server.models.n_slots, server.models.n_slots == 1 ? "" : "s", services->n_workers,
                      services->n_workers == 1 ? "" : "s", kernels->name);
-            struct reload *reload = reload_start(&server.models);
+            struct reload *reload =
+                reload_start(&server.models, settle_again, &(struct remainder){&allowance, services});
             if (!reload)
                 log_line(LOG_ERROR, "no thread to load new versions with: SIGHUP and watch do nothing");
             while (!(signal = tick(&server, http, reload, &signals)))

@@ -3,6 +3,7 @@
 #include "server/base/memory.h"
 
 #include "config/settings.h"
+#include "models.h"
 #include "server/base/cgroup.h"
 #include "server/base/clock.h"
 #include "server/base/cpus.h"
@@ -137,25 +138,44 @@ static void log_allowance(const struct allowance *allowance, const struct servic
              (uint64_t)services->settings->max_body_bytes / MIB);
 }
 
-void allowance_settle(const struct allowance *allowance, const struct services *services, size_t scratch_bytes)
+/* What the program, its models and the workers' scratch take, and some to spare. */
+static uint64_t taken_bytes(struct allowance *allowance, const struct services *services)
+{
+    size_t models, scratch;
+    models_memory(services->models, &models, &scratch);
+    if (!allowance->program_bytes) {
+        uint64_t resident = used_now(RESIDENT);
+        allowance->program_bytes = resident > models ? resident - models : 1;
+    }
+    return allowance->program_bytes + models + services->n_workers * scratch + allowance->bytes / SPARE_SHARE;
+}
+
+void allowance_settle(struct allowance *allowance, const struct services *services)
 {
     const struct settings *settings = services->settings;
-    uint64_t requests = services->memory->limit, sessions = (uint64_t)settings->session_max_bytes;
-    uint64_t taken = used_now(RESIDENT) + scratch_bytes + allowance->bytes / SPARE_SHARE;
+    uint64_t requests = (uint64_t)settings->max_inflight_bytes, sessions = (uint64_t)settings->session_max_bytes;
+    uint64_t taken = taken_bytes(allowance, services);
     uint64_t left = allowance->bytes > taken ? allowance->bytes - taken : 0;
-    double factor = (double)left / (double)(requests + sessions);
-    if (factor < 1) {
-        if (!settings_given(settings, &settings->max_inflight_bytes))
-            services->memory->limit = scaled(requests, factor);
-        if (!settings_given(settings, &settings->session_max_bytes))
-            session_store_limit(services->sessions, scaled(sessions, factor));
+    double fits = (double)left / (double)(requests + sessions), before = allowance->fits;
+    allowance->fits = fits < 1 ? fits : 1;
+    if (allowance->fits == before)
+        return;
+    if (!settings_given(settings, &settings->max_inflight_bytes))
+        services->memory->limit = fits < 1 ? scaled(requests, fits) : requests;
+    if (!settings_given(settings, &settings->session_max_bytes))
+        session_store_limit(services->sessions, fits < 1 ? scaled(sessions, fits) : sessions);
+    if (fits < 1)
         log_line(LOG_WARN,
                  "memory: the program and its models leave %" PRIu64 " MiB of %" PRIu64
                  ", and requests and sessions may hold %" PRIu64 " and %" PRIu64
                  ": what was not set of these is lowered",
                  left / MIB, allowance->bytes / MIB, requests / MIB, sessions / MIB);
-    }
     log_allowance(allowance, services);
+}
+
+void allowance_give_back(void)
+{
+    malloc_trim(0);
 }
 
 void allowance_trim(const struct memory *memory, size_t session_bytes, int64_t now_ns)
@@ -170,5 +190,5 @@ void allowance_trim(const struct memory *memory, size_t session_bytes, int64_t n
         return;
     next_ns = now_ns + TRIM_MS * (int64_t)NS_PER_MS;
     most = held;
-    malloc_trim(0);
+    allowance_give_back();
 }

@@ -140,6 +140,18 @@ void model_release(struct model *model)
     }
 }
 
+void models_memory(struct models *models, size_t *weights, size_t *scratch)
+{
+    *weights = *scratch = 0;
+    pthread_mutex_lock(&models->lock);
+    for (size_t i = 0; i < models->n_slots; i++) {
+        const struct model *model = models->slots[i].current;
+        *weights += graph_bytes(&model->graph);
+        *scratch = model->scratch_bytes > *scratch ? model->scratch_bytes : *scratch;
+    }
+    pthread_mutex_unlock(&models->lock);
+}
+
 void models_close(struct models *models)
 {
     for (size_t i = 0; i < models->n_slots; i++)

@@ -41,6 +41,9 @@ struct model *models_acquire(struct models *models, const char *name);
 /* End a use; NULL is fine. The last one frees the model. */
 void model_release(struct model *model);
 
+/* Bytes of the weights of all versions that serve, and of the largest scratch that one of them needs of a worker. */
+void models_memory(struct models *models, size_t *weights, size_t *scratch);
+
 void models_close(struct models *models);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "server/base/log.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -25,7 +24,9 @@ struct reload {
     pthread_cond_t changed;
     bool all, ending, ended;
     struct seen *seen; /* of each slot */
-    int trims;         /* times that memory is to be given back */
+    void (*loaded)(void *context);
+    void *context;
+    int calls; /* of loaded that are due */
 };
 
 static void log_failure(const struct slot *slot, const struct problems *problems)
@@ -44,7 +45,7 @@ static bool load_version(struct reload *reload, struct slot *slot, const char *v
     const char *name = model_entry_name(slot->entry);
     struct problems problems = {.n_errors = 0};
     bool good = models_reload(reload->models, slot, version, &problems);
-    reload->trims = 2;
+    reload->calls = reload->loaded ? 2 : 0;
     for (size_t i = 0; i < problems.n_warnings; i++)
         log_line(LOG_WARN, "model %s: %s", name, problems.warnings[i]);
     if (good)
@@ -91,13 +92,6 @@ static void look_at_files(struct reload *reload)
     }
 }
 
-/* What loading took and no longer needs. At the next look once more: requests may have held the version before. */
-static void give_memory_back(struct reload *reload)
-{
-    if (reload->trims && reload->trims--)
-        malloc_trim(0);
-}
-
 /* Wait to be asked, or for the next look. */
 static void wait_for_order(struct reload *reload)
 {
@@ -120,7 +114,8 @@ static void *load_when_asked(void *argument)
         for (size_t i = 0; all && i < reload->models->n_slots; i++)
             load_slot(reload, &reload->models->slots[i]);
         look_at_files(reload);
-        give_memory_back(reload);
+        if (reload->calls && reload->calls--)
+            reload->loaded(reload->context);
         pthread_mutex_lock(&reload->lock);
         wait_for_order(reload);
     }
@@ -130,13 +125,15 @@ static void *load_when_asked(void *argument)
     return NULL;
 }
 
-struct reload *reload_start(struct models *models)
+struct reload *reload_start(struct models *models, void (*loaded)(void *context), void *context)
 {
     struct reload *reload = calloc(1, sizeof *reload);
     pthread_condattr_t monotonic;
     if (!reload)
         return NULL;
     reload->models = models;
+    reload->loaded = loaded;
+    reload->context = context;
     reload->seen = calloc(models->n_slots + 1, sizeof *reload->seen);
     pthread_mutex_init(&reload->lock, NULL);
     pthread_condattr_init(&monotonic);

@@ -7,8 +7,9 @@
 struct reload;
 struct models;
 
-/* Start the thread that loads. NULL when it cannot be had. The models are loaded and outlive it. */
-struct reload *reload_start(struct models *models);
+/* Start the thread that loads. NULL when it cannot be had. The models are loaded and outlive it. loaded: called by this
+   thread after loads, and at its next look once more, when requests have let go of the versions before; may be NULL. */
+struct reload *reload_start(struct models *models, void (*loaded)(void *context), void *context);
 
 /* Load every model anew, soon. Models that are watched are looked at without being asked. */
 void reload_all(struct reload *reload);

@@ -24,12 +24,15 @@ static void drop_expired(struct session_memory *memory, int64_t now)
         session_table_remove(table, table->oldest);
 }
 
-/* Under the lock: whether there is room for a record in the place of entry (NULL: a new one). */
+/* Under the lock: whether there is room for a record in the place of entry (NULL: a new one). A session that does not grow
+   goes on, also where max_bytes has been lowered below what there is. */
 static bool has_room(const struct session_memory *memory, const struct session_entry *entry,
                      const struct session_op *op)
 {
     const struct session_table *table = &memory->table;
     size_t less = entry ? session_table_cost(op->id, entry->record) : 0, cost = session_table_cost(op->id, op->record);
+    if (entry && cost <= less)
+        return true;
     return (entry || table->count < memory->max_sessions) && cost <= memory->max_bytes &&
            table->bytes - less <= memory->max_bytes - cost;
 }

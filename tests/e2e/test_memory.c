@@ -263,10 +263,67 @@ static void freed_memory_goes_back(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
+static void write_lstm(const char *path, int units)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file,
+            "{\"class_name\": \"LSTM\", \"config\": {\"units\": %d, \"recurrent_initializer\": \"zeros\", "
+            "\"kernel_initializer\": \"zeros\"}}",
+            units);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* Load a model of so many units and wait until it serves and memory is shared out; what requests may hold then. */
+static double limit_beside(const struct daemon *server, const char *path, int units, double before)
+{
+    double weights = 4.0 * units * (2 + units + 1) * sizeof(float), end = now_ms() + 30000, limit = before;
+    write_lstm(path, units);
+    kill(server->pid, SIGHUP);
+    while (
+        (metric(server, "cellserve_model_weight_bytes{model=\"m\",version=\"1\"}") < weights / 2 || limit == before) &&
+        now_ms() < end) {
+        sleep_ms(10);
+        limit = metric(server, "cellserve_inflight_limit_bytes");
+    }
+    return limit;
+}
+
+/* A model of 23 MB takes the place of a small one, and the other way round. */
+static void memory_is_shared_anew_when_models_change(void **state)
+{
+    (void)state;
+    struct daemon server;
+    struct rlimit before, limit;
+    char path[] = "/tmp/cellserve-test-model-XXXXXX", config[256];
+    if (SANITIZED)
+        skip();
+    assert_true(mkstemp(path) >= 0);
+    write_lstm(path, 8);
+    snprintf(
+        config, sizeof config,
+        "{\"workers\": 1, \"sessions\": {\"max_bytes\": 100000000}, \"models\": [{\"name\": \"m\", \"path\": \"%s\", "
+        "\"input_size\": 2}]}",
+        path);
+    getrlimit(RLIMIT_AS, &before);
+    limit = (struct rlimit){320 << 20, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+    daemon_start(&server, config, NULL);
+    setrlimit(RLIMIT_AS, &before);
+    double most = metric(&server, "cellserve_inflight_limit_bytes"), less = limit_beside(&server, path, 1200, most);
+    if (less > most - 4e6 || less < 1 << 20)
+        fail_msg("requests may hold %.0f bytes beside a small model, %.0f beside a large one", most, less);
+    assert_true(limit_beside(&server, path, 8, less) == most);
+    char *log = daemon_log_with(&server, "was not set of these is lowered");
+    free(log);
+    unlink(path);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_small_container_is_seen),
-                                       cmocka_unit_test(an_address_space_limit_is_seen),
-                                       cmocka_unit_test(freed_memory_goes_back)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_container_is_seen), cmocka_unit_test(an_address_space_limit_is_seen),
+        cmocka_unit_test(memory_is_shared_anew_when_models_change), cmocka_unit_test(freed_memory_goes_back)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

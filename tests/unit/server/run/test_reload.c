@@ -155,7 +155,7 @@ static void the_thread_loads_when_asked(void **state)
     (void)state;
     struct served s;
     open_served(&s);
-    struct reload *reload = reload_start(&s.models);
+    struct reload *reload = reload_start(&s.models, NULL, NULL);
     assert_non_null(reload);
     publish(&s, 2, false);
     reload_all(reload);

@@ -126,9 +126,11 @@ static void bytes_are_bounded(void **state)
     assert_int_equal(save(store, "a", 3, 1000, &a), SESSION_FULL);
     assert_int_equal(load(store, "a", &step, &found), SESSION_DONE); /* nothing was changed */
     assert_int_equal(step, 2);
-    session_store_limit(store, 1000); /* what is there stays, and nothing of its size comes any more */
-    assert_int_equal(save(store, "a", 3, 100, &a), SESSION_FULL);
-    assert_int_equal(save(store, "a", 3, 1, &a), SESSION_DONE);
+    session_store_limit(store, 1000); /* what is there goes on, but does not grow, and nothing new comes */
+    assert_int_equal(save(store, "a", 3, 101, &a), SESSION_FULL);
+    assert_int_equal(save(store, "b", 1, 1, &b), SESSION_FULL);
+    assert_int_equal(save(store, "a", 3, 100, &a), SESSION_DONE);
+    assert_int_equal(save(store, "a", 4, 1, &a), SESSION_DONE);
     assert_true(value_of(store, "session_bytes") < 1000);
     session_store_close(store);
 }
