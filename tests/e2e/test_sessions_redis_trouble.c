@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 /* Send a step until it is applied; returns the milliseconds that took. */
 static double insist(const struct daemon *server, const char *session, int n, double value)
@@ -265,12 +266,115 @@ static void garbage_is_no_answer(void **state)
     close(impostor.listener);
 }
 
+/* ---- the deadline passes between Redis's reply and a worker's look at it ---- */
+
+/* A body of long rows, as gzip of some 100 KB: a worker decodes it for a third of a second at least, then refuses it. */
+static char *slow_body(size_t *bytes)
+{
+    static const char row[] = "[1,2],";
+    size_t n = SANITIZED ? 2000000 : 10000000, room = 1 << 20;
+    char *plain = malloc(n * (sizeof row - 1) + 64), *packed = malloc(room), *at = plain;
+    assert_true(plain && packed);
+    at = stpcpy(at, "{\"instances\": [[");
+    for (size_t i = 0; i < n; i++, at += sizeof row - 1)
+        memcpy(at, row, sizeof row - 1);
+    at = stpcpy(at, "[1,2]]]}");
+    z_stream z = {.next_in = (unsigned char *)plain,
+                  .avail_in = (uInt)(at - plain),
+                  .next_out = (unsigned char *)packed,
+                  .avail_out = (uInt)room};
+    assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+    *bytes = z.total_out;
+    deflateEnd(&z);
+    free(plain);
+    return packed;
+}
+
+/* A session whose kept answer makes its record one of 960 KB. */
+static void large_step(const struct daemon *server, const char *session)
+{
+    enum { TIMESTEPS = 60000 };
+    char *body = malloc(TIMESTEPS * 6 + 200), *at = body;
+    at += sprintf(at, "{\"session\": \"%s\", \"step\": 0, \"return_sequences\": true, \"instances\": [[", session);
+    for (int t = 0; t < TIMESTEPS; t++)
+        at = stpcpy(at, t ? ",[1,2]" : "[1,2]");
+    strcpy(at, "]]}");
+    struct reply reply = http_post(server, "/predict", body);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    free(body);
+}
+
+/* While Redis stands still, a request waits for its session; then the worker gets work, and Redis goes on: the reply is
+   there while the worker is busy. Whether the request expired in the queue; the machine's load decides. */
+static bool expires_with_its_record(const struct daemon *server, const struct redis *redis, const char *slow,
+                                    size_t slow_bytes)
+{
+    static const char ask[] = "GET /sessions/large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                              "X-Request-Timeout-Ms: 150\r\n\r\n";
+    char head[200], answer[4096];
+    int fd = raw_connect(server), busy = raw_connect(server);
+    kill(redis->pid, SIGSTOP);
+    raw_send(fd, ask, sizeof ask - 1);
+    raw_send(busy, head,
+             (size_t)sprintf(head,
+                             "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Encoding: gzip\r\n"
+                             "Content-Length: %zu\r\n\r\n",
+                             slow_bytes));
+    raw_send(busy, slow, slow_bytes);
+    for (double end = now_ms() + 100; metric(server, "cellserve_running_requests") < 1 && now_ms() < end;)
+        ;
+    kill(redis->pid, SIGCONT);
+    raw_read(fd, answer, sizeof answer, 30000);
+    close(fd);
+    bool expired = strstr(answer, "The request was not begun within 150 ms");
+    raw_read(busy, answer, sizeof answer, 30000);
+    if (!strstr(answer, "\"too_many_timesteps\""))
+        fail_msg("%.300s", answer);
+    close(busy);
+    return expired;
+}
+
+/* The record that Redis had sent goes with the request. */
+static void an_expired_request_leaves_no_record(void **state)
+{
+    (void)state;
+    enum { TIMES = 4 };
+    struct redis redis;
+    struct daemon server;
+    char store[64];
+    size_t slow_bytes;
+    char *slow = slow_body(&slow_bytes);
+    redis_start(&redis);
+    snprintf(store, sizeof store, "redis://127.0.0.1:%d/1", redis.port);
+    daemon_start(&server, small_config(2, 4, ", \"workers\": 1"),
+                 (const char *const[]){"--sessions-store", store, NULL});
+    large_step(&server, "large");
+    expires_with_its_record(&server, &redis, slow, slow_bytes);
+    long before = daemon_rss_kib(&server);
+    double end = now_ms() + 60000;
+    for (int n = 0; n < TIMES && now_ms() < end;)
+        n += expires_with_its_record(&server, &redis, slow, slow_bytes);
+    if (now_ms() >= end)
+        fail_msg("the request did not expire in the queue %d times within a minute", (int)TIMES);
+    long after = daemon_rss_kib(&server);
+    if (!SANITIZED && after - before > TIMES * 1024 / 2)
+        fail_msg("%ld KiB before %d expired requests with a record of 960 KB each, %ld after them", before, (int)TIMES,
+                 after);
+    assert_session(&server, "GET", "large", NULL, 200, NULL); /* its turn was given back */
+    good_step(&server, "other", 0, 0);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    redis_stop(&redis);
+    free(slow);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(redis_goes_and_comes_back), cmocka_unit_test(a_full_redis_changes_nothing),
-        cmocka_unit_test(foreign_bytes_are_no_state), cmocka_unit_test(a_read_only_redis_is_down),
-        cmocka_unit_test(garbage_is_no_answer)};
+        cmocka_unit_test(redis_goes_and_comes_back),           cmocka_unit_test(a_full_redis_changes_nothing),
+        cmocka_unit_test(foreign_bytes_are_no_state),          cmocka_unit_test(a_read_only_redis_is_down),
+        cmocka_unit_test(an_expired_request_leaves_no_record), cmocka_unit_test(garbage_is_no_answer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
