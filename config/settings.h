@@ -26,7 +26,7 @@ struct model_entry {
 struct settings {
     char *file; /* the configuration file, or NULL */
     char *host;
-    int64_t port, workers;
+    int64_t port, workers, io_threads;
     bool pin;
     int64_t max_batch_rows, max_queue_delay_us;
     int64_t max_body_bytes, max_rows, max_timesteps, max_queue, max_connections;

@@ -15,9 +15,10 @@
 
 /* clang-format off */
 const struct setting settings_table[] = {
-    TEXT("host", host, "127.0.0.1", NULL, "address to listen on"),
+    TEXT("host", host, "127.0.0.1", NULL, "address to listen on, or unix:/path/of/socket"),
     INT("port", port, 0, 65535, "8080", "TCP port; 0 picks a free one"),
     INT("workers", workers, 0, 1024, "0", "compute threads; 0: one per CPU this process may use"),
+    INT("io_threads", io_threads, 0, 256, "0", "threads that read and write connections; 0: one for each four CPUs this process may use"),
     {"pin", SETTING_BOOL, offsetof(struct settings, pin), 0, 1, "false", NULL, "bind each worker to a CPU"},
     INT("batching.max_batch_rows", max_batch_rows, 1, 4096, "64", "sequences that a worker runs side by side"),
     INT("batching.max_queue_delay_us", max_queue_delay_us, 0, 1000000, "0",

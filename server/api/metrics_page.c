@@ -74,6 +74,21 @@ static void gauge(struct buffer *out, const char *name, const char *help, double
     metrics_text_value(out, name, "gauge", help, value);
 }
 
+/* Connections in all, and what each I/O thread has. */
+static void write_io(const struct counters *counters, struct buffer *out)
+{
+    size_t connections = 0;
+    for (size_t i = 0; i < counters->n_io; i++)
+        connections += counters->io[i].connections;
+    gauge(out, "connections", "Open connections.", (double)connections);
+    metrics_text_head(out, "io_connections", "gauge", "Open connections of an I/O thread.");
+    for (size_t i = 0; i < counters->n_io; i++)
+        buffer_printf(out, "cellserve_io_connections{thread=\"%zu\"} %zu\n", i, counters->io[i].connections);
+    metrics_text_head(out, "io_requests_total", "counter", "Requests that an I/O thread has read and answered.");
+    for (size_t i = 0; i < counters->n_io; i++)
+        buffer_printf(out, "cellserve_io_requests_total{thread=\"%zu\"} %zu\n", i, counters->io[i].requests);
+}
+
 static void write_models(const struct services *services, struct buffer *out)
 {
     static const struct {
@@ -161,7 +176,7 @@ void metrics_page_write(const struct services *services, struct buffer *out)
     gauge(out, "queue_depth", "Requests that wait for a worker.", (double)queued);
     gauge(out, "streams", "Streams that are open.", (double)services->streams->n);
     gauge(out, "running_requests", "Requests that a worker is computing.", (double)running);
-    gauge(out, "connections", "Open connections.", (double)services->counters->connections);
+    write_io(services->counters, out);
     gauge(out, "inflight_bytes", "Memory that requests hold.", (double)services->memory->used);
     gauge(out, "inflight_limit_bytes", "Memory that requests may hold.", (double)services->memory->limit);
     if (services->sessions)

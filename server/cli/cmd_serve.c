@@ -183,6 +183,14 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* One I/O thread feeds some four CPUs of workers with small requests, more of them with large ones. */
+static size_t io_threads(const struct settings *settings, size_t cpus)
+{
+    enum { CPUS_OF_A_THREAD = 4 };
+    size_t n = settings->io_threads ? (size_t)settings->io_threads : cpus / CPUS_OF_A_THREAD;
+    return n ? n : 1;
+}
+
 static int serve(struct cli *cli, const struct vec_ops *kernels)
 {
     struct server server;
@@ -197,6 +205,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     allowance_share(&allowance, &cli->settings);
     server_init(&server, &cli->settings, kernels,
                 cli->settings.workers ? (size_t)cli->settings.workers : allowance.cpus);
+    server.services.n_io_threads = io_threads(&cli->settings, allowance.cpus);
     const struct services *services = &server.services;
     server.services.pages = &pages;
     server.services.sessions = session_store_open(&cli->settings, error, sizeof error);

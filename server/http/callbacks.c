@@ -12,6 +12,8 @@
 #include "server/run/services.h"
 #include "server/run/stream.h"
 
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -119,7 +121,8 @@ static enum MHD_Result dispatch_request(struct exchange *x)
 
 void *on_target(void *cls, const char *target, struct MHD_Connection *mhd)
 {
-    struct http *http = cls;
+    struct io_thread *io = cls;
+    struct http *http = io->http;
     struct exchange *x = calloc(1, sizeof *x);
     struct connection *connection = connection_of(mhd);
     if (connection)
@@ -127,6 +130,7 @@ void *on_target(void *cls, const char *target, struct MHD_Connection *mhd)
     if (!x)
         return NULL;
     x->http = http;
+    x->io = io;
     if (!request_init(&x->request, http->services, target)) {
         free(x);
         return NULL;
@@ -158,11 +162,13 @@ static void show_end(int fd)
 
 void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_RequestTerminationCode code)
 {
-    struct http *http = cls;
+    const struct io_thread *io = cls;
+    struct http *http = io->http;
     struct exchange *x = *context;
     if (!x)
         return;
     *context = NULL;
+    atomic_fetch_add_explicit(&io->counters->requests, 1, memory_order_relaxed);
     if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
         connection_stage(&http->connections, x->connection, STAGE_IDLE, 0);
         MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, http_library_timeout_s(http->services->settings));
@@ -174,26 +180,32 @@ void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MH
 }
 
 /* The library's thread is met here first. It has little to do and much that waits for it: probes, refusals, answers. */
-static void tune_thread(void)
+static void tune_thread(const struct io_thread *io)
 {
     static _Thread_local bool tuned;
-    if (!tuned)
-        cpus_wake_soon();
+    char name[16];
+    if (tuned)
+        return;
     tuned = true;
+    cpus_wake_soon();
+    snprintf(name, sizeof name, "io-%zu", io->index);
+    pthread_setname_np(pthread_self(), name);
 }
 
 void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
                    enum MHD_ConnectionNotificationCode code)
 {
-    struct http *http = cls;
-    tune_thread();
+    struct io_thread *io = cls;
+    struct http *http = io->http;
+    tune_thread(io);
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         /* one after the other: libmicrohttpd 1.0 has one place for all that it tells of a connection */
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
         uint64_t address = connection_address(info ? info->client_addr : NULL);
         info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
-        *socket_context = info ? connection_open(&http->connections, info->connect_fd, address) : NULL;
-        http->services->counters->connections++;
+        *socket_context = info ? connection_open(&http->connections, io->index, info->connect_fd, address) : NULL;
+        atomic_fetch_add_explicit(&io->counters->connections, 1, memory_order_relaxed);
+        io_thread_arrived(io);
     } else {
         struct connection *connection = *socket_context;
         if (connection && connection->unread && http->linger)
@@ -201,6 +213,6 @@ void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
         if (*socket_context)
             connection_close(&http->connections, *socket_context);
         *socket_context = NULL;
-        http->services->counters->connections--;
+        atomic_fetch_sub_explicit(&io->counters->connections, 1, memory_order_relaxed);
     }
 }

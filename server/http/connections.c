@@ -1,6 +1,7 @@
-/* The table of sockets and the reaper. */
+/* The tables of sockets and the reaper. */
 #include "connections.h"
 
+#include "deadlines.h"
 #include "server/base/clock.h"
 
 #include <linux/sockios.h>
@@ -15,19 +16,31 @@
 /* Grace for a connection whose client may be sending just as the drain begins, or just when the table is full. */
 #define GRACE_NS (1000 * (int64_t)NS_PER_MS)
 
-void connections_init(struct connections *all, const struct connection_limits *limits)
+bool connections_init(struct connections *all, size_t n_tables, const struct connection_limits *limits)
 {
-    *all = (struct connections){.limits = *limits, .read_timeout_ns = limits->read_timeout_ms * NS_PER_MS};
-    pthread_mutex_init(&all->lock, NULL);
+    *all = (struct connections){
+        .n_tables = n_tables, .limits = *limits, .read_timeout_ns = limits->read_timeout_ms * NS_PER_MS};
+    all->tables = aligned_alloc(_Alignof(struct connection_table), n_tables * sizeof *all->tables);
+    for (size_t i = 0; all->tables && i < n_tables; i++) {
+        all->tables[i] = (struct connection_table){.count = 0};
+        pthread_mutex_init(&all->tables[i].lock, NULL);
+    }
+    return all->tables;
 }
 
 void connections_close(struct connections *all)
 {
-    struct connection_queue *const queues[] = {&all->fresh, &all->idle, &all->busy, &all->cut};
-    for (size_t i = 0; i < sizeof queues / sizeof *queues; i++)
-        while (queues[i]->first)
-            connection_close(all, queues[i]->first);
-    pthread_mutex_destroy(&all->lock);
+    for (size_t t = 0; all->tables && t < all->n_tables; t++) {
+        struct connection_table *table = &all->tables[t];
+        struct connection_queue *const queues[] = {&table->fresh, &table->idle, &table->busy, &table->cut};
+        for (size_t i = 0; i < sizeof queues / sizeof *queues; i++)
+            while (queues[i]->first)
+                connection_close(all, queues[i]->first);
+        free(table->heap);
+        pthread_mutex_destroy(&table->lock);
+    }
+    free(all->tables);
+    *all = (struct connections){.n_tables = 0};
 }
 
 uint64_t connection_address(const void *address)
@@ -48,22 +61,22 @@ uint64_t connection_address(const void *address)
 
 /* ---- queues, all under the lock ---- */
 
-static struct connection_queue *queue_of(struct connections *all, enum connection_stage stage)
+static struct connection_queue *queue_of(struct connection_table *table, enum connection_stage stage)
 {
     switch (stage) {
     case STAGE_NEW:
     case STAGE_HEAD:
-        return &all->fresh;
+        return &table->fresh;
     case STAGE_IDLE:
-        return &all->idle;
+        return &table->idle;
     case STAGE_CUT:
-        return &all->cut;
+        return &table->cut;
     case STAGE_BODY:
     case STAGE_WAIT:
     case STAGE_ANSWER:
         break;
     }
-    return &all->busy;
+    return &table->busy;
 }
 
 static void append(struct connection_queue *queue, struct connection *connection)
@@ -80,15 +93,40 @@ static void take_out(struct connection_queue *queue, struct connection *connecti
     *(connection->next ? &connection->next->before : &queue->last) = connection->before;
 }
 
-static void set_stage(struct connections *all, struct connection *connection, enum connection_stage stage)
+static void set_stage(struct connection *connection, enum connection_stage stage)
 {
-    struct connection_queue *from = queue_of(all, connection->stage), *to = queue_of(all, stage);
+    struct connection_queue *from = queue_of(connection->table, connection->stage);
+    struct connection_queue *to = queue_of(connection->table, stage);
     connection->stage = stage;
     connection->body_bytes = 0;
     if (from != to) {
         take_out(from, connection);
         append(to, connection);
     }
+}
+
+/* ---- deadlines, all under the lock ---- */
+
+/* When the connection is to be looked at: not after its deadline. */
+static int64_t next_look(const struct connections *all, const struct connection *connection)
+{
+    int64_t until = connection->until_ns, end = INT64_MAX;
+    if (connection->stage == STAGE_WAIT)
+        return INT64_MAX;
+    if (connection->stage == STAGE_IDLE)
+        end = connection->began_ns + all->limits.idle_timeout_ms * NS_PER_MS;
+    if (connection->table->draining && (connection->stage == STAGE_IDLE || connection->stage == STAGE_NEW))
+        end = connection->began_ns + GRACE_NS;
+    return until < end ? until : end;
+}
+
+/* Deadlines mostly move away from now, and then the heap stays as it is: the connection is looked at too early once, and
+   gets its place then. So a request on its way costs the heap nothing. */
+static void set_look(const struct connections *all, struct connection *connection)
+{
+    int64_t look = next_look(all, connection);
+    if (connection->heap_at != SIZE_MAX && look < connection->look_ns)
+        deadlines_move(connection->table, connection, look);
 }
 
 /* ---- what the kernel knows ---- */
@@ -106,17 +144,33 @@ static int unacked_bytes(const struct connection *connection)
     return ioctl(connection->fd, SIOCOUTQ, &bytes) ? 0 : bytes;
 }
 
-/* Bytes that the client has acknowledged since this was last looked at. Not all systems count them (Linux does); that there
-   are fewer in the kernel shows some. */
-static uint64_t look(struct connection *connection)
+/* What the kernel says of an answer on its way. */
+struct taken {
+    uint64_t acked;
+    int unacked;
+    bool tcp;
+};
+
+static struct taken look_at(const struct connection *connection)
 {
     struct tcp_info info = {.tcpi_bytes_acked = 0};
     socklen_t size = sizeof info;
-    int unacked = unacked_bytes(connection), fewer = connection->unacked - unacked;
-    getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &size);
-    uint64_t acked = info.tcpi_bytes_acked, more = acked > connection->acked ? acked - connection->acked : 0;
-    connection->acked = acked;
-    connection->unacked = unacked;
+    struct taken taken = {.unacked = unacked_bytes(connection)};
+    taken.tcp = !getsockopt(connection->fd, IPPROTO_TCP, TCP_INFO, &info, &size);
+    taken.acked = info.tcpi_bytes_acked;
+    return taken;
+}
+
+/* Bytes that the client has acknowledged since this was last looked at. Not all systems count them (Linux does); that there
+   are fewer in the kernel shows some. A UNIX socket is never acknowledged: that its reader takes some is seen alone. */
+static uint64_t bytes_taken(struct connection *connection, struct taken taken)
+{
+    int fewer = connection->unacked - taken.unacked;
+    uint64_t more = taken.acked > connection->acked ? taken.acked - connection->acked : 0;
+    connection->acked = taken.acked;
+    connection->unacked = taken.unacked;
+    if (!taken.tcp && fewer)
+        return CONNECTION_SMALL_ANSWER;
     return fewer > 0 && (uint64_t)fewer > more ? (uint64_t)fewer : more;
 }
 
@@ -137,38 +191,45 @@ static int64_t time_of(uint64_t bytes)
 void connection_stage(struct connections *all, struct connection *connection, enum connection_stage stage,
                       uint64_t bytes)
 {
+    /* of small answers, nothing is measured: that would cost each of them a microsecond */
+    bool measured = stage == STAGE_ANSWER && bytes > CONNECTION_SMALL_ANSWER;
+    struct taken taken = {.acked = 0};
+    if (measured)
+        taken = look_at(connection);
     int64_t now = clock_ns();
-    pthread_mutex_lock(&all->lock);
+    pthread_mutex_lock(&connection->table->lock);
     if (connection->stage != STAGE_CUT) {
         bool was_answer = connection->stage == STAGE_ANSWER;
-        set_stage(all, connection, stage);
+        set_stage(connection, stage);
         connection->began_ns = now;
-        if (stage == STAGE_ANSWER && bytes > CONNECTION_SMALL_ANSWER)
-            look(connection); /* of small answers, nothing is measured: that would cost each of them a microsecond */
+        if (measured)
+            bytes_taken(connection, taken);
         else if (stage == STAGE_ANSWER)
             now += time_of(bytes);
         if (stage != STAGE_IDLE || !was_answer)
             connection->until_ns = now + all->read_timeout_ns;
+        set_look(all, connection);
     }
-    pthread_mutex_unlock(&all->lock);
+    pthread_mutex_unlock(&connection->table->lock);
 }
 
 /* Bytes earn time, but never more than the time-out: a body cannot be sent fast at first and then be left to lie. */
 void connection_progress(struct connections *all, struct connection *connection, uint64_t bytes)
 {
     int64_t most = clock_ns() + all->read_timeout_ns;
-    pthread_mutex_lock(&all->lock);
+    pthread_mutex_lock(&connection->table->lock);
     connection->until_ns += time_of(bytes);
     if (connection->until_ns > most)
         connection->until_ns = most;
-    pthread_mutex_unlock(&all->lock);
+    set_look(all, connection);
+    pthread_mutex_unlock(&connection->table->lock);
 }
 
 /* Under the lock, past its deadline: the client may have earned time. */
 static bool has_read(const struct connections *all, struct connection *connection, int64_t now_ns)
 {
     int64_t most = now_ns + all->read_timeout_ns + time_of(CONNECTION_BURST_BYTES);
-    uint64_t bytes = look(connection);
+    uint64_t bytes = bytes_taken(connection, look_at(connection));
     connection->until_ns = bytes > CONNECTION_BURST_BYTES ? most : connection->until_ns + time_of(bytes);
     if (connection->until_ns > most)
         connection->until_ns = most;
@@ -188,19 +249,23 @@ bool connection_may_hold(struct connections *all, const struct connection *conne
     size_t half = memory->limit / 2, others = 0;
     if (bytes <= connection_small_body(all, memory) || (bytes <= half && memory->used <= half - bytes))
         return true;
-    pthread_mutex_lock(&all->lock);
-    for (const struct connection *other = all->busy.first; other; other = other->next)
-        if (other != connection && other->address == connection->address)
-            others += other->body_bytes;
-    pthread_mutex_unlock(&all->lock);
+    for (size_t t = 0; t < all->n_tables; t++) {
+        struct connection_table *table = &all->tables[t];
+        pthread_mutex_lock(&table->lock);
+        for (const struct connection *other = table->busy.first; other; other = other->next)
+            if (other != connection && other->address == connection->address)
+                others += other->body_bytes;
+        pthread_mutex_unlock(&table->lock);
+    }
     return !others || (others <= half && bytes <= half - others);
 }
 
 void connection_holds(struct connections *all, struct connection *connection, size_t bytes)
 {
-    pthread_mutex_lock(&all->lock);
+    (void)all;
+    pthread_mutex_lock(&connection->table->lock);
     connection->body_bytes = bytes;
-    pthread_mutex_unlock(&all->lock);
+    pthread_mutex_unlock(&connection->table->lock);
 }
 
 /* ---- cutting ---- */
@@ -221,8 +286,9 @@ static void send_error(int fd, const char *status, const char *code, const char 
 static void cut(struct connections *all, struct connection *connection)
 {
     shutdown(connection->fd, SHUT_RDWR);
-    set_stage(all, connection, STAGE_CUT);
-    all->n_cut++;
+    set_stage(connection, STAGE_CUT);
+    deadlines_remove(connection->table, connection);
+    all->open--;
 }
 
 /* Under the lock: the oldest of a queue that began before some time; requests that are on their way are spared. */
@@ -236,53 +302,94 @@ static struct connection *oldest(const struct connection_queue *queue, int64_t b
     return NULL;
 }
 
-/* Under the lock: while more are open than are served, end those without a request: first those that are kept alive, then
-   those that have sent no whole head, which have a second for that, or less when nearly all spare places are taken. */
+/* Cut the oldest of all tables that began in this stage's queue before some time. False: there is none. The tables are
+   looked at one after the other, no two locks are held. */
+static bool cut_oldest(struct connections *all, enum connection_stage stage, int64_t before_ns)
+{
+    struct connection_table *best = NULL;
+    int64_t best_ns = INT64_MAX;
+    for (size_t t = 0; t < all->n_tables; t++) {
+        struct connection_table *table = &all->tables[t];
+        pthread_mutex_lock(&table->lock);
+        const struct connection *first = oldest(queue_of(table, stage), before_ns);
+        if (first && first->began_ns < best_ns) {
+            best = table;
+            best_ns = first->began_ns;
+        }
+        pthread_mutex_unlock(&table->lock);
+    }
+    if (!best)
+        return false;
+    pthread_mutex_lock(&best->lock);
+    struct connection *victim = oldest(queue_of(best, stage), before_ns); /* the same, or the next one */
+    if (victim && victim->stage == STAGE_HEAD)
+        send_error(victim->fd, "503 Service Unavailable", "too_many_connections",
+                   "Too many connections are open (limits.max_connections); try again.");
+    if (victim)
+        cut(all, victim);
+    pthread_mutex_unlock(&best->lock);
+    return true;
+}
+
+/* While more are open than are served, end those without a request: first those that are kept alive, then those that have
+   sent no whole head, which have a second for that, or less when nearly all spare places are taken. */
 static void make_room(struct connections *all, int64_t now_ns)
 {
     size_t most = all->limits.most, crowded = most + all->limits.spare * 3 / 4;
-    for (size_t open = all->count - all->n_cut; open > most; open--) {
-        struct connection *victim = oldest(&all->idle, now_ns);
-        if (!victim)
-            victim = oldest(&all->fresh, open > crowded ? now_ns - 1 : now_ns - GRACE_NS);
-        if (!victim)
+    for (size_t open = all->open; open > most; open--)
+        if (!cut_oldest(all, STAGE_IDLE, now_ns) &&
+            !cut_oldest(all, STAGE_NEW, open > crowded ? now_ns - 1 : now_ns - GRACE_NS))
             return;
-        if (victim->stage == STAGE_HEAD)
-            send_error(victim->fd, "503 Service Unavailable", "too_many_connections",
-                       "Too many connections are open (limits.max_connections); try again.");
-        cut(all, victim);
-    }
 }
 
 static bool is_full(const struct connections *all)
 {
-    return all->count - all->n_cut > all->limits.most;
+    return all->open > all->limits.most;
 }
 
-struct connection *connection_open(struct connections *all, int fd, uint64_t address)
+struct connection *connection_open(struct connections *all, size_t table, int fd, uint64_t address)
 {
+    struct connection_table *own = &all->tables[table];
     struct connection *connection = malloc(sizeof *connection);
     int64_t now = clock_ns();
     if (!connection)
         return NULL;
-    *connection = (struct connection){
-        .fd = fd, .address = address, .stage = STAGE_NEW, .began_ns = now, .until_ns = now + all->read_timeout_ns};
-    pthread_mutex_lock(&all->lock);
+    *connection = (struct connection){.table = own,
+                                      .fd = fd,
+                                      .address = address,
+                                      .stage = STAGE_NEW,
+                                      .began_ns = now,
+                                      .until_ns = now + all->read_timeout_ns};
     all->count++;
+    all->open++;
     make_room(all, now); /* before it is one of them */
-    append(&all->fresh, connection);
     connection->spare = is_full(all);
-    pthread_mutex_unlock(&all->lock);
-    return connection;
+    pthread_mutex_lock(&own->lock);
+    bool good = deadlines_add(own, connection, next_look(all, connection));
+    if (good) {
+        append(&own->fresh, connection);
+        own->count++;
+    }
+    pthread_mutex_unlock(&own->lock);
+    if (good)
+        return connection;
+    all->count--;
+    all->open--;
+    free(connection);
+    return NULL;
 }
 
 void connection_close(struct connections *all, struct connection *connection)
 {
-    pthread_mutex_lock(&all->lock);
-    take_out(queue_of(all, connection->stage), connection);
-    all->n_cut -= connection->stage == STAGE_CUT;
+    struct connection_table *table = connection->table;
+    pthread_mutex_lock(&table->lock);
+    bool was_cut = connection->stage == STAGE_CUT;
+    take_out(queue_of(table, connection->stage), connection);
+    deadlines_remove(table, connection);
+    table->count--;
+    pthread_mutex_unlock(&table->lock);
+    all->open -= !was_cut;
     all->count--;
-    pthread_mutex_unlock(&all->lock);
     free(connection);
 }
 
@@ -290,7 +397,7 @@ void connection_close(struct connections *all, struct connection *connection)
 static bool idle_is_over(const struct connections *all, struct connection *connection, int64_t now_ns)
 {
     int64_t idle_ns = all->limits.idle_timeout_ms * NS_PER_MS;
-    if (all->draining && now_ns > connection->began_ns + GRACE_NS)
+    if (connection->table->draining && now_ns > connection->began_ns + GRACE_NS)
         return true;
     if (now_ns <= connection->until_ns && now_ns <= connection->began_ns + idle_ns)
         return false;
@@ -309,7 +416,7 @@ static bool is_over(const struct connections *all, struct connection *connection
 {
     if (connection->stage == STAGE_IDLE)
         return idle_is_over(all, connection, now_ns);
-    if (all->draining && connection->stage == STAGE_NEW && now_ns > connection->began_ns + GRACE_NS)
+    if (connection->table->draining && connection->stage == STAGE_NEW && now_ns > connection->began_ns + GRACE_NS)
         return true;
     if (connection->stage == STAGE_WAIT || now_ns <= connection->until_ns)
         return false;
@@ -321,13 +428,17 @@ static bool is_over(const struct connections *all, struct connection *connection
     return true;
 }
 
-static size_t reap_queue(struct connections *all, struct connection_queue *queue, int64_t now_ns)
+/* Under the lock. */
+static size_t reap_table(struct connections *all, struct connection_table *table, int64_t now_ns)
 {
     size_t n = 0;
-    for (struct connection *connection = queue->first, *next; connection; connection = next) {
-        next = connection->next;
-        if (!is_over(all, connection, now_ns))
+    while (table->n_heap && table->heap[0]->look_ns < now_ns) {
+        struct connection *connection = table->heap[0];
+        if (!is_over(all, connection, now_ns)) {
+            int64_t look = next_look(all, connection);
+            deadlines_move(table, connection, look < now_ns ? now_ns : look);
             continue;
+        }
         if (connection->stage != STAGE_IDLE && connection->stage != STAGE_ANSWER)
             send_error(connection->fd, "408 Request Timeout", "request_timeout",
                        "The request was not received in time.");
@@ -339,35 +450,36 @@ static size_t reap_queue(struct connections *all, struct connection_queue *queue
 
 size_t connections_reap(struct connections *all, int64_t now_ns)
 {
-    pthread_mutex_lock(&all->lock);
-    size_t n = reap_queue(all, &all->fresh, now_ns);
-    n += reap_queue(all, &all->idle, now_ns);
-    n += reap_queue(all, &all->busy, now_ns);
-    pthread_mutex_unlock(&all->lock);
+    size_t n = 0;
+    for (size_t t = 0; t < all->n_tables; t++) {
+        pthread_mutex_lock(&all->tables[t].lock);
+        n += reap_table(all, &all->tables[t], now_ns);
+        pthread_mutex_unlock(&all->tables[t].lock);
+    }
     return n;
 }
 
 void connections_drain(struct connections *all)
 {
-    pthread_mutex_lock(&all->lock);
-    all->draining = true;
-    pthread_mutex_unlock(&all->lock);
+    for (size_t t = 0; t < all->n_tables; t++) {
+        struct connection_table *table = &all->tables[t];
+        pthread_mutex_lock(&table->lock);
+        table->draining = true;
+        struct connection_queue *const queues[] = {&table->fresh, &table->idle};
+        for (size_t q = 0; q < sizeof queues / sizeof *queues; q++)
+            for (struct connection *connection = queues[q]->first; connection; connection = connection->next)
+                set_look(all, connection);
+        pthread_mutex_unlock(&table->lock);
+    }
 }
 
-size_t connections_count(struct connections *all)
+size_t connections_count(const struct connections *all)
 {
-    pthread_mutex_lock(&all->lock);
-    size_t count = all->count;
-    pthread_mutex_unlock(&all->lock);
-    return count;
+    return all->count;
 }
 
 bool connection_is_spare(struct connections *all, struct connection *connection)
 {
-    if (connection->spare) {
-        pthread_mutex_lock(&all->lock);
-        connection->spare = is_full(all);
-        pthread_mutex_unlock(&all->lock);
-    }
+    connection->spare = connection->spare && is_full(all);
     return connection->spare;
 }

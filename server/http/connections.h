@@ -1,11 +1,13 @@
-/* Open sockets and their deadlines: a client that sends or reads too slowly is cut, however steadily it drips. When the
-   table is full, a new connection takes the place of the oldest one that has no request. */
+/* Open sockets and their deadlines: a client that sends or reads too slowly is cut, however steadily it drips. Each I/O
+   thread has a table of its own. The limits hold over all tables together: when they are full, a new connection takes the
+   place of the oldest one that has no request. */
 #ifndef SERVER_HTTP_CONNECTIONS_H
 #define SERVER_HTTP_CONNECTIONS_H
 
 #include "server/base/memory.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,8 +27,13 @@ struct connection_queue {
     struct connection *first, *last;
 };
 
+struct connection_table;
+
 struct connection {
+    struct connection_table *table;   /* of the I/O thread that has it */
     struct connection *next, *before; /* in its queue */
+    int64_t look_ns;                  /* not after its deadline; the heap of its table is ordered by this time */
+    size_t heap_at;                   /* its place in the heap; SIZE_MAX: it was cut, and has none */
     int fd;
     enum connection_stage stage;
     uint64_t address; /* of the client; see connection_address */
@@ -46,13 +53,23 @@ struct connection_limits {
     size_t spare; /* beyond them, for probes and refusals */
 };
 
-struct connections {
-    pthread_mutex_t lock; /* guards all below and the connections; no other lock is taken under it */
+/* The connections of one I/O thread. Other threads take the lock seldom: for deadlines, and when the tables are full. */
+struct connection_table {
+    _Alignas(64) pthread_mutex_t lock; /* guards all below and the connections; no other lock is taken under it */
     struct connection_queue fresh, idle, busy, cut;
-    size_t count, n_cut;
+    struct connection **heap; /* by look_ns: the earliest first */
+    size_t n_heap, heap_room; /* room for all connections of the table */
+    size_t count;             /* connections, those that were cut among them */
+    bool draining;            /* idle connections are cut at once */
+};
+
+struct connections {
+    struct connection_table *tables;
+    size_t n_tables;
     struct connection_limits limits;
     int64_t read_timeout_ns;
-    bool draining; /* idle connections are cut at once */
+    atomic_size_t count; /* connections of all tables, */
+    atomic_size_t open;  /* and those that were not cut */
 };
 
 enum {
@@ -65,15 +82,17 @@ enum {
     CONNECTION_SMALL_ANSWER = 1 << 16,
 };
 
-void connections_init(struct connections *all, const struct connection_limits *limits);
+/* False when out of memory. */
+bool connections_init(struct connections *all, size_t n_tables, const struct connection_limits *limits);
 void connections_close(struct connections *all);
 
 /* Who a socket address (struct sockaddr) belongs to: an IPv4 address, or the first 64 bits of an IPv6 one, which a single
    host may have all addresses of. 0: unknown. */
 uint64_t connection_address(const void *address);
 
-/* A socket was opened; NULL when out of memory. When more are open than `most`, the oldest that has no request is cut. */
-struct connection *connection_open(struct connections *all, int fd, uint64_t address);
+/* The I/O thread of a table has a new socket; NULL when out of memory. When more are open than `most`, the oldest of all
+   tables that has no request is cut. */
+struct connection *connection_open(struct connections *all, size_t table, int fd, uint64_t address);
 /* It is about to be closed (its fd is open still). */
 void connection_close(struct connections *all, struct connection *connection);
 
@@ -94,15 +113,15 @@ void connection_holds(struct connections *all, struct connection *connection, si
 /* The client does not read: when the socket is closed, what it has not taken is thrown away, and the kernel keeps nothing. */
 void connection_give_up(const struct connection *connection);
 
-/* Shut down every socket whose stage is past its deadline; a client that was sending a request gets a 408 before.
+/* Shut down every socket whose stage is past its deadline (only those are looked at); a client that was sending a request gets a 408 before.
    Returns how many. Whoever owns the sockets sees them end and closes them. */
 size_t connections_reap(struct connections *all, int64_t now_ns);
 
 /* From now on idle connections are cut. */
 void connections_drain(struct connections *all);
 
-/* How many are open. */
-size_t connections_count(struct connections *all);
+/* How many there are in all tables. */
+size_t connections_count(const struct connections *all);
 
 /* Whether this one came when more than `most` were open, without those that were cut, and there is no place for it yet. For
    the thread that opens connections. */

@@ -19,15 +19,18 @@ bool descriptors_share(size_t limit, size_t connections, struct descriptors *out
     return room >= DESCRIPTORS_LEAST;
 }
 
-bool descriptors_raise(size_t connections, struct descriptors *out)
+bool descriptors_raise(size_t connections, size_t others, struct descriptors *out)
 {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)connections + DESCRIPTORS_SPARE + LINGER_MOST + DESCRIPTORS_RESERVE;
+    rlim_t wanted = (rlim_t)connections + DESCRIPTORS_SPARE + LINGER_MOST + DESCRIPTORS_RESERVE + others;
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur >= wanted)
-        return descriptors_share((size_t)wanted, connections, out);
+        return descriptors_share((size_t)wanted - others, connections, out);
     rlim_t before = limit.rlim_cur;
     limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ? wanted : limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit))
         limit.rlim_cur = before;
-    return descriptors_share((size_t)limit.rlim_cur, connections, out);
+    others = others < limit.rlim_cur ? others : (size_t)limit.rlim_cur;
+    bool good = descriptors_share((size_t)limit.rlim_cur - others, connections, out);
+    out->limit = (size_t)limit.rlim_cur;
+    return good;
 }

@@ -20,7 +20,7 @@ struct descriptors {
 /* Share out a limit; false when too little is left for connections. */
 bool descriptors_share(size_t limit, size_t connections, struct descriptors *out);
 
-/* Raise the process's limit as far as that is useful and allowed, and share it out. */
-bool descriptors_raise(size_t connections, struct descriptors *out);
+/* Raise the process's limit as far as that is useful and allowed, and share it out. others: so many files are kept besides. */
+bool descriptors_raise(size_t connections, size_t others, struct descriptors *out);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef SERVER_HTTP_EXCHANGE_H
 #define SERVER_HTTP_EXCHANGE_H
 
+#include "acceptor.h"
 #include "connections.h"
 #include "http.h"
 #include "http_check.h"
@@ -25,25 +26,48 @@ enum { HTTP_CHUNKS_ARE_STRICT = false };
 /* A kept-alive connection without a request ends after so long; proxies keep theirs for less. */
 enum { HTTP_IDLE_TIMEOUT_MS = 65000 };
 
+struct io_counters;
 struct services;
 struct settings;
 
-struct http {
+/* One thread of libmicrohttpd, and its connections. */
+struct io_thread {
+    _Alignas(64) struct http *http;
     struct MHD_Daemon *daemon;
+    size_t index; /* of its table in the connections, too */
+    struct io_counters *counters;
+    uint64_t next_id;    /* only the thread itself counts */
+    atomic_size_t given; /* by the acceptor, and not met by the thread yet */
+};
+
+struct http {
     const struct services *services;
     struct connections connections;
     struct lingerers *linger;
     char url[128];
     int listener;
-    bool quiesced; /* the library has handed the listening socket back */
-    _Atomic uint64_t next_id;
+    bool quiesced; /* the listening socket is ours, and nobody accepts any more */
     uint64_t id_seed;
+    struct io_thread *io;
+    struct io_counters *counters;
+    size_t n_io;
+    struct acceptor_target target;
+    struct acceptor *acceptor; /* NULL with one I/O thread */
 };
+
+/* A connection that was given to an I/O thread has come there, or is lost. */
+static inline void io_thread_arrived(struct io_thread *io)
+{
+    size_t given = io->given;
+    while (given && !atomic_compare_exchange_weak(&io->given, &given, given - 1))
+        ;
+}
 
 /* One request on its connection. */
 struct exchange {
     struct request request;
     struct http *http;
+    struct io_thread *io;
     struct MHD_Connection *mhd;
     struct connection *connection;
     struct head_body head;
@@ -80,7 +104,7 @@ enum MHD_Result exchange_answer(struct exchange *x);
    a connection whose client has closed its side. */
 void exchange_end_library_timeout(struct exchange *x);
 
-/* callbacks.c: what the library calls. cls is the struct http. */
+/* callbacks.c: what the library calls. cls is the struct io_thread. */
 void *on_target(void *cls, const char *target, struct MHD_Connection *mhd);
 enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method,
                            const char *version, const char *upload, size_t *upload_bytes, void **context);

@@ -1,5 +1,5 @@
-/* Start and stop of HTTP: libmicrohttpd's epoll thread reads and writes (callbacks.c), workers compute. The reaper
-   (connections.c) cuts slow clients. */
+/* Start and stop of HTTP: libmicrohttpd's epoll threads read and write (callbacks.c), workers compute. The reaper
+   (connections.c) cuts slow clients. One I/O thread accepts its connections itself; several get theirs from the acceptor. */
 #include "http.h"
 #include "config/settings.h"
 #include "server/run/request.h"
@@ -8,22 +8,21 @@
 #include "access_log.h"
 #include "descriptors.h"
 #include "exchange.h"
+#include "listener.h"
 #include "server/base/clock.h"
+#include "server/base/counters.h"
 #include "server/base/log.h"
 
-#include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
     HEAD_BYTES = 32768,     /* most of a request's head */
-    UNSENT_BYTES = 1 << 18, /* of an answer, most that lie in the kernel and were not sent */
+    FILES_OF_A_THREAD = 3,  /* of each I/O thread but the first: its poller and how it is woken */
+    ARRIVAL_MOST_MS = 1000, /* from the acceptor to an I/O thread */
+    SETTLE_MS = 100,        /* when no new connection is let in, for the last packet of those that were begun */
 };
 
 static void on_log(void *cls, const char *format, va_list args)
@@ -44,54 +43,12 @@ static void on_panic(void *cls, const char *file, unsigned line, const char *rea
     abort();
 }
 
-static int listen_on(const char *host, int64_t port, char *error, size_t error_size)
-{
-    char service[8], plain[256];
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
-    snprintf(service, sizeof service, "%d", (int)port);
-    settings_plain_host(host, plain, sizeof plain);
-    int status = getaddrinfo(plain, service, &hints, &found), fd = -1, one = 1, unsent = UNSENT_BYTES;
-    if (status) {
-        snprintf(error, error_size, "host %s: %s", host, gai_strerror(status));
-        return -1;
-    }
-    for (const struct addrinfo *a = found; a && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-            continue;
-        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent); /* connections inherit it */
-        if (bind(fd, a->ai_addr, a->ai_addrlen) || listen(fd, 1024)) {
-            int saved = errno;
-            close(fd);
-            errno = saved;
-            fd = -1;
-        }
-    }
-    if (fd < 0)
-        snprintf(error, error_size, "cannot listen on %s port %lld: %s", host, (long long)port, strerror(errno));
-    freeaddrinfo(found);
-    return fd;
-}
-
-static void name_url(struct http *http)
-{
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    char host[64] = "", service[16] = "";
-    if (!getsockname(http->listener, (struct sockaddr *)&address, &size))
-        getnameinfo((struct sockaddr *)&address, size, host, sizeof host, service, sizeof service,
-                    NI_NUMERICHOST | NI_NUMERICSERV);
-    const char *format = strchr(host, ':') ? "http://[%s]:%s" : "http://%s:%s";
-    snprintf(http->url, sizeof http->url, format, host, service);
-}
-
 /* What the limit of open files allows. */
-static bool share_descriptors(const struct settings *settings, struct descriptors *share, char *error,
+static bool share_descriptors(const struct services *services, struct descriptors *share, char *error,
                               size_t error_size)
 {
-    size_t wanted = (size_t)settings->max_connections;
-    if (!descriptors_raise(wanted, share)) {
+    size_t wanted = (size_t)services->settings->max_connections;
+    if (!descriptors_raise(wanted, FILES_OF_A_THREAD * (services->n_io_threads - 1), share)) {
         snprintf(error, error_size, "the limit of open files (ulimit -n) is %zu; at least %d are needed", share->limit,
                  DESCRIPTORS_RESERVE + DESCRIPTORS_LEAST);
         return false;
@@ -105,21 +62,99 @@ static bool share_descriptors(const struct settings *settings, struct descriptor
     return true;
 }
 
-static struct MHD_Daemon *start_daemon(struct http *http, const struct descriptors *share)
+/* listener: -1 where the acceptor gives the connections. */
+static struct MHD_Daemon *start_daemon(struct io_thread *io, int listener, const struct descriptors *share)
 {
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME,
-                            0, NULL, NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-                            MHD_OPTION_LISTEN_SOCKET, http->listener, MHD_OPTION_CONNECTION_LIMIT,
+    const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME;
+    return MHD_start_daemon(listener < 0 ? flags | MHD_USE_NO_LISTEN_SOCKET : flags, 0, NULL, NULL, on_request, io,
+                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
                             (unsigned)(share->connections + share->spare), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, http,
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_CONNECTION_TIMEOUT,
-                            http_library_timeout_s(http->services->settings), MHD_OPTION_URI_LOG_CALLBACK, on_target,
-                            http, HTTP_STRICTNESS, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+                            (size_t)HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, io,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, io, MHD_OPTION_CONNECTION_TIMEOUT,
+                            http_library_timeout_s(io->http->services->settings), MHD_OPTION_URI_LOG_CALLBACK,
+                            on_target, io, HTTP_STRICTNESS, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+                            listener < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_END);
+}
+
+/* ---- connections of several I/O threads ---- */
+
+/* Connections that an I/O thread has or is about to have. */
+static size_t load_of(const struct io_thread *io)
+{
+    return atomic_load_explicit(&io->counters->connections, memory_order_relaxed) + io->given;
+}
+
+static bool has_room(void *cls, int waited_ms)
+{
+    struct http *http = cls;
+    size_t n = 0;
+    for (size_t i = 0; i < http->n_io; i++) {
+        if (waited_ms >= ARRIVAL_MOST_MS) /* what has not arrived by now was lost for want of memory */
+            http->io[i].given = 0;
+        n += load_of(&http->io[i]);
+    }
+    return n < http->connections.limits.most + http->connections.limits.spare;
+}
+
+/* The I/O thread that has the fewest gets the connection. */
+static void give_connection(void *cls, int fd, const struct sockaddr *address, socklen_t size)
+{
+    struct http *http = cls;
+    struct io_thread *least = http->io;
+    for (size_t i = 1; i < http->n_io; i++)
+        if (load_of(&http->io[i]) < load_of(least))
+            least = &http->io[i];
+    if (http->n_io > 1)
+        least->given++;
+    if (MHD_add_connection(least->daemon, fd, address, size) != MHD_YES)
+        io_thread_arrived(least); /* the library has closed it */
+}
+
+/* ---- start and end ---- */
+
+static bool start_threads(struct http *http, const struct descriptors *share)
+{
+    bool one = http->n_io == 1;
+    for (size_t i = 0; i < http->n_io; i++) {
+        http->io[i].daemon = start_daemon(&http->io[i], one ? http->listener : -1, share);
+        if (!http->io[i].daemon)
+            return false;
+    }
+    http->acceptor = one ? NULL : acceptor_start(http->listener, &http->target);
+    return one || http->acceptor;
+}
+
+/* The parts that need no thread; false with a sentence in error. */
+static bool prepare(struct http *http, const struct descriptors *share, char *error, size_t error_size)
+{
+    const struct services *services = http->services;
+    const struct settings *settings = services->settings;
+    size_t n = services->n_io_threads;
+    http->io = aligned_alloc(_Alignof(struct io_thread), n * sizeof *http->io);
+    http->counters = aligned_alloc(_Alignof(struct io_counters), n * sizeof *http->counters);
+    const struct connection_limits limits = {settings->read_timeout_ms, HTTP_IDLE_TIMEOUT_MS, share->connections,
+                                             share->spare};
+    if (!connections_init(&http->connections, n, &limits) || !http->io || !http->counters) {
+        snprintf(error, error_size, "out of memory");
+        return false;
+    }
+    http->n_io = n;
+    for (size_t i = 0; i < n; i++) {
+        http->counters[i] = (struct io_counters){.connections = 0};
+        http->io[i] = (struct io_thread){.http = http, .index = i, .counters = &http->counters[i]};
+    }
+    http->listener = listener_open(settings->host, settings->port, error, error_size);
+    if (http->listener < 0)
+        return false;
+    listener_url(http->listener, http->url, sizeof http->url);
+    http->target = (struct acceptor_target){http, has_room, give_connection};
+    http->linger = linger_start(share->lingering);
+    http->id_seed = (uint64_t)clock_ns() * 0xbf58476d1ce4e5b9u ^ (uint64_t)getpid() << 40;
+    return true;
 }
 
 struct http *http_start(const struct services *services, char *error, size_t error_size)
 {
-    const struct settings *settings = services->settings;
     struct descriptors share;
     struct http *http = calloc(1, sizeof *http);
     if (!http) {
@@ -127,32 +162,21 @@ struct http *http_start(const struct services *services, char *error, size_t err
         return NULL;
     }
     http->services = services;
-    if (!share_descriptors(settings, &share, error, error_size)) {
-        free(http);
-        return NULL;
+    http->listener = -1;
+    bool good = share_descriptors(services, &share, error, error_size) && prepare(http, &share, error, error_size);
+    if (good) {
+        access_log_setup();
+        MHD_set_panic_func(on_panic, NULL);
+        services->counters->io = http->counters;
+        services->counters->n_io = http->n_io;
+        good = start_threads(http, &share);
+        if (!good)
+            snprintf(error, error_size, "libmicrohttpd does not start (out of memory, files or threads?)");
     }
-    http->id_seed = (uint64_t)clock_ns() * 0xbf58476d1ce4e5b9u ^ (uint64_t)getpid() << 40;
-    http->listener = listen_on(settings->host, settings->port, error, error_size);
-    if (http->listener < 0) {
-        free(http);
-        return NULL;
-    }
-    name_url(http);
-    http->linger = linger_start(share.lingering);
-    connections_init(&http->connections, &(struct connection_limits){settings->read_timeout_ms, HTTP_IDLE_TIMEOUT_MS,
-                                                                     share.connections, share.spare});
-    access_log_setup();
-    MHD_set_panic_func(on_panic, NULL);
-    http->daemon = start_daemon(http, &share);
-    if (!http->daemon) {
-        snprintf(error, error_size, "libmicrohttpd does not start (out of memory, files or threads?)");
-        close(http->listener);
-        connections_close(&http->connections);
-        linger_stop(http->linger);
-        free(http);
-        return NULL;
-    }
-    return http;
+    if (good)
+        return http;
+    http_stop(http);
+    return NULL;
 }
 
 const char *http_url(const struct http *http)
@@ -170,20 +194,14 @@ void http_reap(struct http *http)
 void http_drain(struct http *http)
 {
     connections_drain(&http->connections);
-    int listener = MHD_quiesce_daemon(http->daemon);
-    if (listener == MHD_INVALID_SOCKET)
+    if (http->quiesced || (http->n_io == 1 && MHD_quiesce_daemon(http->io[0].daemon) == MHD_INVALID_SOCKET))
         return;
+    acceptor_stop(http->acceptor);
+    http->acceptor = NULL;
     http->quiesced = true;
-    for (;;) {
-        struct sockaddr_storage address;
-        socklen_t size = sizeof address;
-        int fd = accept4(listener, (struct sockaddr *)&address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (fd < 0)
-            break;
-        if (MHD_add_connection(http->daemon, fd, (struct sockaddr *)&address, size) != MHD_YES)
-            break; /* the library has closed it */
-    }
-    shutdown(listener, SHUT_RDWR);
+    listener_refuse_new(http->listener, http->services->settings->host);
+    acceptor_take_all(http->listener, &http->target, SETTLE_MS);
+    shutdown(http->listener, SHUT_RDWR);
 }
 
 size_t http_connections(struct http *http)
@@ -193,10 +211,22 @@ size_t http_connections(struct http *http)
 
 void http_stop(struct http *http)
 {
-    MHD_stop_daemon(http->daemon); /* closes a listening socket that was not quiesced */
-    if (http->quiesced)
+    bool librarys = http->n_io == 1 && http->io[0].daemon && !http->quiesced;
+    if (!http->quiesced) {
+        acceptor_stop(http->acceptor);
+        if (http->listener >= 0)
+            listener_unlink(http->services->settings->host);
+    }
+    for (size_t i = 0; i < http->n_io; i++)
+        if (http->io[i].daemon)
+            MHD_stop_daemon(http->io[i].daemon); /* closes a listening socket of its own that was not quiesced */
+    if (http->listener >= 0 && !librarys)
         close(http->listener);
+    http->services->counters->io = NULL;
+    http->services->counters->n_io = 0;
     connections_close(&http->connections);
     linger_stop(http->linger);
+    free(http->io);
+    free(http->counters);
     free(http);
 }

@@ -54,7 +54,8 @@ static void set_request_id(struct exchange *x)
     if (usable)
         *(char *)mempcpy(request->head.id, own, n) = 0;
     else
-        make_id(request->head.id, x->http->id_seed + x->http->next_id++ * 0x9e3779b97f4a7c15u);
+        make_id(request->head.id,
+                x->http->id_seed + (x->io->next_id++ * x->http->n_io + x->io->index) * 0x9e3779b97f4a7c15u);
 }
 
 /* JSON, nothing, or what curl -d says by itself. */

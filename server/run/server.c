@@ -11,6 +11,7 @@ void server_init(struct server *server, const struct settings *settings, const s
                                          .memory = &server->memory,
                                          .pool = &server->pool,
                                          .n_workers = n_workers,
+                                         .n_io_threads = 1,
                                          .admission = &server->admission,
                                          .turns = &server->turns,
                                          .streams = &server->streams,

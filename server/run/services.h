@@ -15,7 +15,8 @@ struct services {
     struct models *models;
     struct memory *memory;
     struct pool *pool;
-    size_t n_workers; /* of the pool, also before it is started */
+    size_t n_workers;    /* of the pool, also before it is started */
+    size_t n_io_threads; /* of http/ */
     struct admission *admission;
     struct turns *turns;
     struct streams *streams;

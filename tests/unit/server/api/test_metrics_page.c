@@ -93,13 +93,18 @@ static void models_and_loads_are_shown(void **state)
     server.pool.lines[POOL_QUEUE].n = 4;
     server.pool.running = 2;
     server.streams.n = 5;
-    server.counters.connections = 7;
+    static struct io_counters io[] = {{.connections = 3, .requests = 11}, {.connections = 4, .requests = 12}};
+    server.counters.io = io;
+    server.counters.n_io = 2;
     slot.reloads = 3;
     page(&out);
     static const char *const lines[] = {"\ncellserve_queue_depth 4\n",
                                         "\ncellserve_running_requests 2\n",
                                         "\ncellserve_streams 5\n",
                                         "\ncellserve_connections 7\n",
+                                        "\ncellserve_io_connections{thread=\"0\"} 3\n",
+                                        "\ncellserve_io_connections{thread=\"1\"} 4\n",
+                                        "\ncellserve_io_requests_total{thread=\"1\"} 12\n",
                                         "\ncellserve_workers 6\n",
                                         "\ncellserve_inflight_limit_bytes 16777216\n",
                                         "\ncellserve_build_info{version=\"" CELLSERVE_VERSION "\",isa=\"c\"} 1\n",
@@ -149,7 +154,7 @@ static void every_family_has_help_and_type(void **state)
             fail_msg("\"%s\" stands below the type of %s", line, family);
         }
     }
-    assert_int_equal(families, 27); /* without a store of sessions */
+    assert_int_equal(families, 29); /* without a store of sessions */
     buffer_close(&out);
 }
 

@@ -17,7 +17,7 @@ static int ends[2]; /* the server's, the client's */
 
 static void begin(int64_t read_timeout_ms, size_t most, size_t spare)
 {
-    connections_init(&all, &(struct connection_limits){read_timeout_ms, 65000, most, spare});
+    assert_true(connections_init(&all, 2, &(struct connection_limits){read_timeout_ms, 65000, most, spare}));
 }
 
 /* Two ends of a TCP connection; the client's kernel takes some kilobytes. */
@@ -40,7 +40,7 @@ static void connect_ends(void)
 static struct connection *fresh(void)
 {
     connect_ends();
-    return connection_open(&all, ends[0], 1);
+    return connection_open(&all, all.count % 2, ends[0], 1);
 }
 
 /* Whether something comes in time for this end to read. */
@@ -274,7 +274,7 @@ static void bodies_share_the_account(void **state)
     static const uint64_t addresses[] = {1, 1, 2, 1};
     begin(1000, 10, 2);
     for (int i = 0; i < 4; i++) {
-        them[i] = connection_open(&all, -1, addresses[i]);
+        them[i] = connection_open(&all, (size_t)i % 2, -1, addresses[i]);
         connection_stage(&all, them[i], STAGE_BODY, 0);
     }
     assert_int_equal(connection_small_body(&all, &memory), 400);
@@ -383,6 +383,42 @@ static void files_are_shared_out(void **state)
     }
 }
 
+/* Whatever the order in which deadlines are set, moved and removed, each connection is cut in its turn. */
+static void deadlines_come_in_order(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    struct connection *them[N];
+    unsigned seed = 7;
+    begin(1000, N, 2);
+    int64_t began = clock_ns(), last = 0;
+    for (int i = 0; i < N; i++)
+        them[i] = connection_open(&all, 0, -1, 1);
+    for (int i = 0; i < N; i++) {
+        seed = seed * 1103515245 + 12345;
+        them[i]->until_ns = began + (int64_t)(seed >> 16) % 900 * NS_PER_MS;
+        connection_progress(&all, them[i], 0);
+    }
+    for (int i = 0; i < N; i += 3)
+        connection_close(&all, them[i]);
+    for (int i = 1; i < N; i += 3) /* later than any other: the heap finds out when it looks */
+        connection_stage(&all, them[i], STAGE_BODY, 0);
+    for (int ms = 0; ms <= 900; ms++) {
+        connections_reap(&all, began + ms * (int64_t)NS_PER_MS);
+        for (int i = 2; i < N; i += 3)
+            assert_int_equal(them[i]->stage == STAGE_CUT, them[i]->until_ns < began + ms * (int64_t)NS_PER_MS);
+        for (int i = 1; i < N; i += 3) {
+            assert_int_equal(them[i]->stage, STAGE_BODY);
+            last = them[i]->until_ns > last ? them[i]->until_ns : last;
+        }
+    }
+    connections_reap(&all, last + 1);
+    for (int i = 1; i < N; i += 3)
+        assert_int_equal(them[i]->stage, STAGE_CUT);
+    assert_int_equal(all.open, 0);
+    connections_close(&all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +433,7 @@ int main(void)
         cmocka_unit_test(addresses_are_hosts),
         cmocka_unit_test(half_closed_is_not_gone),
         cmocka_unit_test(files_are_shared_out),
+        cmocka_unit_test(deadlines_come_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,95 @@
+/* The thread that accepts. */
+#include "acceptor.h"
+
+#include "server/base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* How long until the next try, where there is no room, or no file or memory for a connection. */
+enum { PAUSE_MS = 10 };
+
+struct acceptor {
+    int listener, end; /* end: an eventfd that is read by nobody */
+    struct acceptor_target target;
+    pthread_t thread;
+};
+
+/* The first that waits; -1 with errno: there is none. */
+static int take_one(int listener, const struct acceptor_target *target)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t size = sizeof address;
+    int fd = accept4(listener, (struct sockaddr *)&address, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd >= 0)
+        target->take(target->cls, fd, (struct sockaddr *)&address, size);
+    return fd;
+}
+
+void acceptor_take_all(int listener, const struct acceptor_target *target, int most_ms)
+{
+    int64_t end = clock_ns() + most_ms * (int64_t)NS_PER_MS;
+    struct pollfd poller = {.fd = listener, .events = POLLIN};
+    do {
+        while (take_one(listener, target) >= 0 || errno == ECONNABORTED)
+            ;
+        most_ms = (int)((end - clock_ns()) / NS_PER_MS);
+    } while (most_ms > 0 && poll(&poller, 1, most_ms) > 0);
+}
+
+/* False when the end has come. */
+static bool wait_for(const struct acceptor *acceptor, bool connections, int most_ms)
+{
+    struct pollfd fds[] = {{.fd = acceptor->end, .events = POLLIN},
+                           {.fd = connections ? acceptor->listener : -1, .events = POLLIN}};
+    poll(fds, 2, most_ms);
+    return !fds[0].revents;
+}
+
+static void *accept_connections(void *argument)
+{
+    struct acceptor *acceptor = argument;
+    const struct acceptor_target *target = &acceptor->target;
+    bool pause = false;
+    for (int waited_ms = 0; wait_for(acceptor, !pause, pause ? PAUSE_MS : -1);) {
+        waited_ms = pause ? waited_ms + PAUSE_MS : 0;
+        pause = false;
+        while (!pause && (pause = !target->has_room(target->cls, waited_ms)) == false)
+            if (take_one(acceptor->listener, target) < 0) {
+                pause = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+                break;
+            }
+    }
+    return NULL;
+}
+
+struct acceptor *acceptor_start(int listener, const struct acceptor_target *target)
+{
+    struct acceptor *acceptor = malloc(sizeof *acceptor);
+    if (!acceptor)
+        return NULL;
+    *acceptor = (struct acceptor){listener, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), *target, 0};
+    if (acceptor->end >= 0 && !pthread_create(&acceptor->thread, NULL, accept_connections, acceptor))
+        return acceptor;
+    if (acceptor->end >= 0)
+        close(acceptor->end);
+    free(acceptor);
+    return NULL;
+}
+
+void acceptor_stop(struct acceptor *acceptor)
+{
+    const uint64_t one = 1;
+    if (!acceptor)
+        return;
+    ssize_t written = write(acceptor->end, &one, sizeof one);
+    (void)written; /* an empty counter takes it */
+    pthread_join(acceptor->thread, NULL);
+    close(acceptor->end);
+    free(acceptor);
+}

@@ -1,0 +1,258 @@
+/* Several I/O threads: they share connections evenly, the limits hold over all of them, and a drain loses nothing. */
+#include "e2e.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char config[] =
+    "{\"models\": [{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": "
+    "{\"units\": "
+    "1}}}], \"workers\": 2, \"limits\": {\"drain_delay_ms\": 0, \"max_connections\": %d}, \"io_threads\": %d}";
+
+static void start(struct daemon *server, int io_threads, int connections)
+{
+    char text[1024];
+    snprintf(text, sizeof text, config, connections, io_threads);
+    daemon_start(server, text, NULL);
+}
+
+#define BODY "{\"instances\": [[[1]]]}"
+static const char kept[] = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 22\r\n\r\n" BODY;
+_Static_assert(sizeof BODY == 23, "Content-Length of the requests");
+
+/* Read one answer: its status, 0 when the connection ended before it was whole. more: the connection goes on. */
+static int read_answer(int fd, bool *more)
+{
+    char text[4096];
+    size_t have = 0;
+    for (;;) {
+        ssize_t n = recv(fd, text + have, sizeof text - 1 - have, 0);
+        if (n <= 0)
+            return 0;
+        have += (size_t)n;
+        text[have] = 0;
+        const char *body = strstr(text, "\r\n\r\n"), *length = strcasestr(text, "\r\nContent-Length: ");
+        if (body && length && have >= (size_t)(body + 4 - text) + (size_t)atoi(length + 18)) {
+            *more = !strcasestr(text, "\r\nConnection: close");
+            return atoi(text + 9);
+        }
+    }
+}
+
+static double of_thread(const struct daemon *server, const char *name, int thread)
+{
+    char line[96];
+    snprintf(line, sizeof line, "cellserve_io_%s{thread=\"%d\"}", name, thread);
+    return metric(server, line);
+}
+
+/* 64 connections, each with the same number of requests: by their addresses, the threads would get 64 of them by chance. */
+static void connections_are_shared_evenly(void **state)
+{
+    (void)state;
+    enum { CONNECTIONS = 64, REQUESTS = 20, THREADS = 4 };
+    for (int threads = 2; threads <= THREADS; threads += 2) {
+        struct daemon server;
+        int fds[CONNECTIONS];
+        bool more;
+        start(&server, threads, 1024);
+        for (int i = 0; i < CONNECTIONS; i++)
+            fds[i] = raw_connect(&server);
+        for (int r = 0; r < REQUESTS; r++) {
+            for (int i = 0; i < CONNECTIONS; i++)
+                raw_send(fds[i], kept, sizeof kept - 1);
+            for (int i = 0; i < CONNECTIONS; i++)
+                assert_int_equal(read_answer(fds[i], &more), 200);
+        }
+        double least = 1e9, most = 0, all = 0;
+        for (int i = 0; i < threads; i++) {
+            double n = of_thread(&server, "requests_total", i);
+            least = n < least ? n : least;
+            most = n > most ? n : most;
+            all += of_thread(&server, "connections", i);
+        }
+        assert_true(least >= 0.8 * most);
+        assert_in_range(least + most, 2 * CONNECTIONS * REQUESTS / threads - 80,
+                        2 * CONNECTIONS * REQUESTS / threads + 80);
+        assert_in_range(all, CONNECTIONS, CONNECTIONS + 1); /* and that which asks for metrics */
+        assert_int_equal(metric(&server, "cellserve_connections"), CONNECTIONS + 1);
+        for (int i = 0; i < CONNECTIONS; i++)
+            close(fds[i]);
+        assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    }
+}
+
+/* The limit is that of the process: the oldest idle connection of any thread makes room. */
+static void limits_hold_over_all_threads(void **state)
+{
+    (void)state;
+    enum { MOST = 8 };
+    struct daemon server;
+    int fds[MOST + 1];
+    bool more;
+    start(&server, 4, MOST);
+    for (int i = 0; i <= MOST; i++) {
+        fds[i] = raw_connect(&server);
+        raw_send(fds[i], kept, sizeof kept - 1);
+        assert_int_equal(read_answer(fds[i], &more), 200);
+    }
+    char byte;
+    assert_int_equal(recv(fds[0], &byte, 1, 0), 0); /* the first one was cut, of whichever thread it was */
+    for (int i = 1; i <= MOST; i++) {
+        raw_send(fds[i], kept, sizeof kept - 1);
+        assert_int_equal(read_answer(fds[i], &more), 200);
+    }
+    for (int i = 0; i <= MOST; i++)
+        close(fds[i]);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* ---- a drain under load ---- */
+
+static struct load {
+    const struct daemon *server;
+    atomic_bool over; /* the server has refused somebody */
+    atomic_long answered, lost;
+} load;
+
+static int try_connect(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof address))
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* Requests on new connections, and some of them on one that is kept. What was accepted must be answered. */
+static void *send_requests(void *argument)
+{
+    int per_connection = *(const int *)argument, fd;
+    while (!load.over && (fd = try_connect(load.server->port)) >= 0) {
+        bool more = true;
+        for (int i = 0; more && i < per_connection; i++) {
+            bool sent = send(fd, kept, sizeof kept - 1, MSG_NOSIGNAL) == sizeof kept - 1;
+            if (sent && read_answer(fd, &more) == 200) {
+                load.answered++;
+            } else {
+                load.lost++;
+                more = false;
+            }
+        }
+        close(fd);
+    }
+    load.over = true;
+    return NULL;
+}
+
+static void drain_once(int io_threads)
+{
+    enum { CLIENTS = 8 };
+    static const int per_connection[] = {1, 1, 1, 100};
+    struct daemon server;
+    pthread_t threads[CLIENTS];
+    start(&server, io_threads, 1024);
+    load.server = &server;
+    load.over = false;
+    load.answered = load.lost = 0;
+    for (int i = 0; i < CLIENTS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, send_requests, (void *)(uintptr_t)&per_connection[i % 4]),
+                         0);
+    for (double end = now_ms() + 20000; load.answered < 200 && now_ms() < end;)
+        sleep_ms(1);
+    assert_int_equal(daemon_stop(&server, SIGTERM), 0);
+    for (int i = 0; i < CLIENTS; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(load.answered >= 200);
+    assert_int_equal(load.lost, 0);
+}
+
+/* CELLSERVE_TEST_DRAINS=200 is the longer form. */
+static void a_drain_under_load_loses_nothing(void **state)
+{
+    (void)state;
+    const char *times = getenv("CELLSERVE_TEST_DRAINS");
+    for (int i = 0; i < (times ? atoi(times) : 3); i++)
+        drain_once(i % 3 ? 4 : 1);
+}
+
+/* ---- a UNIX socket ---- */
+
+static int unix_connect(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && !connect(fd, (struct sockaddr *)&address, sizeof address))
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static pid_t serve_unix(const char *path, const char *io_threads)
+{
+    char host[128];
+    const char *binary = getenv("CELLSERVE_BINARY");
+    snprintf(host, sizeof host, "unix:%s", path);
+    pid_t pid = fork();
+    if (!pid) {
+        end_with_the_test();
+        execl(binary ? binary : BINARY, "cellserve", "serve", SOURCE_DIR "/tests/fixtures/depth_1", "--host", host,
+              "--io-threads", io_threads, "--log-level", "error", "--limits-drain-delay-ms", "0", (char *)NULL);
+        _exit(127);
+    }
+    return pid;
+}
+
+static void a_unix_socket_is_served(void **state)
+{
+    (void)state;
+    static const char request[] = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
+    char path[64];
+    bool more;
+    snprintf(path, sizeof path, "/tmp/cellserve-test-%d.sock", (int)getpid());
+    for (int threads = 1; threads <= 2; threads++) {
+        pid_t pid = serve_unix(path, threads == 1 ? "1" : "2");
+        int fd = -1, status;
+        for (double end = now_ms() + 20000; fd < 0 && now_ms() < end; sleep_ms(5))
+            fd = unix_connect(path);
+        assert_true(fd >= 0);
+        for (int i = 0; i < 3; i++) {
+            raw_send(fd, request, sizeof request - 1);
+            assert_int_equal(read_answer(fd, &more), 200);
+        }
+        close(fd);
+        if (threads == 1) { /* it is left behind, and the next server replaces it */
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+            assert_int_equal(access(path, F_OK), 0);
+        } else {
+            kill(pid, SIGTERM);
+            waitpid(pid, &status, 0);
+            assert_true(WIFEXITED(status) && !WEXITSTATUS(status));
+            assert_int_not_equal(access(path, F_OK), 0);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(connections_are_shared_evenly),
+        cmocka_unit_test(limits_hold_over_all_threads),
+        cmocka_unit_test(a_drain_under_load_loses_nothing),
+        cmocka_unit_test(a_unix_socket_is_served),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
