@@ -145,13 +145,13 @@ static double seconds_now(void)
 static size_t fixed_timesteps(const struct model *model)
 {
     const struct graph *graph = &model->graph;
-    const size_t declared = graph->input.timesteps, others[] = {declared + 1, 2 * declared};
-    struct layer_shape out;
+    const size_t declared = graph->inputs[0].shape.timesteps, others[] = {declared + 1, 2 * declared};
+    struct layer_shape out[GRAPH_MAX_INPUTS];
     bool others_fit = false;
-    if (!graph->input.sequence || !declared)
+    if (!graph->inputs[0].shape.sequence || !declared || graph->n_inputs > 1)
         return 0;
     for (size_t i = 0; i < 2; i++)
-        others_fit |= !graph_output(graph, others[i], graph->return_sequences, &out, NULL);
+        others_fit |= !graph_output_shapes(graph, &others[i], graph->return_sequences, out, NULL);
     bool lenient = model->keras_major >= 3 && !strcmp(model->class_name, "Sequential");
     return lenient && others_fit ? 0 : declared;
 }

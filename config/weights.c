@@ -196,17 +196,17 @@ static bool build_layer(struct build *b, size_t index)
 {
     struct graph *model = &b->config->model;
     struct layer *layer = &model->layers[index];
-    struct layer_shape in, out;
+    struct layer_shape in[GRAPH_MAX_INPUTS], out;
     struct layer_tensor t;
     struct rnn_error error = {{0}};
     size_t n = 0;
-    if (graph_shape_before(model, index, &in, &error) || graph_shape_before(model, index + 1, &out, &error)) {
+    if (graph_node_shapes(model, graph_node_of(model, index), NULL, in, &out, &error)) {
         refuse(b, "%s", error.text);
         return false;
     }
-    while (layer_tensor_at(layer, &in, n, &t))
+    while (layer_tensor_at(layer, in, n, &t))
         n++;
-    if (n && !in.width) {
+    if (n && !in->width) {
         refuse(b,
                "layer \"%s\": the number of its features depends on the number of timesteps, which is not "
                "known; give the input layer a shape with timesteps",
@@ -219,21 +219,21 @@ static bool build_layer(struct build *b, size_t index)
     char name[NAME_BYTES];
     if (!tensors || !owned || !found)
         refuse(b, "out of memory");
-    for (size_t i = 0; found && i < n && layer_tensor_at(layer, &in, i, &t); i++) {
+    for (size_t i = 0; found && i < n && layer_tensor_at(layer, in, i, &t); i++) {
         found[i] = find_tensor(b, index, &t, i, name, sizeof name);
         if (found[i])
             found[i]->used = true;
         check_tensor(b, found[i], &t, name);
     }
     for (size_t i = 0; i < n && !b->failed; i++) { /* nothing is allocated before all is checked */
-        layer_tensor_at(layer, &in, i, &t);
+        layer_tensor_at(layer, in, i, &t);
         full_name(b, index, &t, i, name, sizeof name);
         tensors[i] = tensor_numbers(b, found[i], &t, name, &owned[i]);
         size_t elements;
         if (tensors[i] && layer_tensor_elements(&t, &elements))
             digest_add(b->digest, tensors[i], elements * sizeof *tensors[i]);
     }
-    if (!b->failed && layer_build(layer, &in, tensors, b->vec, &error))
+    if (!b->failed && layer_build(layer, in, tensors, b->vec, &error))
         refuse(b, "%s", error.text);
     for (size_t i = 0; owned && i < n; i++)
         free(owned[i]);
@@ -249,7 +249,7 @@ static bool build_layer(struct build *b, size_t index)
 static void find_input_size(struct build *b, size_t input_size)
 {
     struct graph *model = &b->config->model;
-    struct layer_shape *input = &model->input;
+    struct layer_shape *input = &model->inputs[0].shape;
     struct layer_tensor t;
     for (size_t i = 0; !input->width && b->set && i < model->n_layers; i++) {
         char name[NAME_BYTES];

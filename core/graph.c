@@ -1,29 +1,133 @@
-/* A chain of layers: shapes, states, and the run of a group of rows. */
-#include "graph.h"
+/* A graph of layers: how it is put together, its shapes, and how it depends on time. graph_run.c runs it. */
+#include "graph_plan.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_NODES = 4096, MAX_NODE_INPUTS = 64, FIRST_ROOM = 8 };
+
+/* ---- making one ---- */
+
+/* Room for one more in an array of *n; blocks double. */
+static void *grow(void *block, size_t n, size_t size)
+{
+    if (n && (n < FIRST_ROOM || (n & (n - 1))))
+        return block;
+    return realloc(block, (n < FIRST_ROOM ? FIRST_ROOM : 2 * n) * size);
+}
+
+static size_t add_value(struct graph *graph, struct graph_value value)
+{
+    struct graph_value *values = grow(graph->values, graph->n_values, sizeof *values);
+    if (!values)
+        return GRAPH_NONE;
+    graph->values = values;
+    value.base = graph->n_values;
+    value.place = value.output = GRAPH_NONE;
+    values[graph->n_values] = value;
+    return graph->n_values++;
+}
+
+static bool add_port(struct graph_port **ports, size_t *n, const char *name, const struct layer_shape *shape,
+                     size_t value)
+{
+    struct graph_port *grown = *n < GRAPH_MAX_INPUTS ? grow(*ports, *n, sizeof *grown) : NULL;
+    if (!grown)
+        return false;
+    *ports = grown;
+    grown[*n] = (struct graph_port){.shape = *shape, .value = value};
+    snprintf(grown[(*n)++].name, sizeof grown->name, "%s", name);
+    return true;
+}
+
+size_t graph_input(struct graph *graph, const char *name, const struct layer_shape *shape)
+{
+    size_t value = add_value(graph, (struct graph_value){.node = GRAPH_NONE, .input = graph->n_inputs});
+    if (value == GRAPH_NONE || !add_port(&graph->inputs, &graph->n_inputs, name, shape, value))
+        return GRAPH_NONE;
+    return value;
+}
+
+bool graph_output(struct graph *graph, const char *name, size_t value)
+{
+    return add_port(&graph->outputs, &graph->n_outputs, name, &(struct layer_shape){0}, value);
+}
+
+struct layer *graph_layer(struct graph *graph)
+{
+    struct layer *layers =
+        graph->n_layers < GRAPH_MAX_LAYERS ? grow(graph->layers, graph->n_layers, sizeof *layers) : NULL;
+    if (!layers)
+        return NULL;
+    graph->layers = layers;
+    layers[graph->n_layers] = (struct layer){.class = &layer_identity};
+    return &layers[graph->n_layers++];
+}
+
+size_t graph_node(struct graph *graph, size_t layer, const size_t *inputs, size_t n)
+{
+    struct graph_node *nodes =
+        graph->n_nodes < MAX_NODES && n <= MAX_NODE_INPUTS ? grow(graph->nodes, graph->n_nodes, sizeof *nodes) : NULL;
+    size_t *taken = calloc(n + 1, sizeof *taken);
+    size_t output = nodes && taken ? add_value(graph, (struct graph_value){.node = graph->n_nodes}) : GRAPH_NONE;
+    if (nodes)
+        graph->nodes = nodes;
+    if (output == GRAPH_NONE) {
+        free(taken);
+        return GRAPH_NONE;
+    }
+    memcpy(taken, inputs, n * sizeof *taken);
+    nodes[graph->n_nodes++] = (struct graph_node){.layer = layer,
+                                                  .inputs = taken,
+                                                  .n_inputs = n,
+                                                  .initial = GRAPH_NONE,
+                                                  .output = output,
+                                                  .states = GRAPH_NONE,
+                                                  .state_offset = GRAPH_NONE};
+    return output;
+}
+
+size_t graph_states(struct graph *graph, size_t output)
+{
+    size_t node = graph->values[output].node;
+    if (graph->nodes[node].states == GRAPH_NONE)
+        graph->nodes[node].states = add_value(graph, (struct graph_value){.node = node, .states = true});
+    return graph->nodes[node].states;
+}
+
+void graph_initial(struct graph *graph, size_t output, size_t states)
+{
+    graph->nodes[graph->values[output].node].initial = states;
+}
+
 struct layer *graph_add(struct graph *graph)
 {
-    if (graph->n_layers == GRAPH_MAX_LAYERS)
+    const struct layer_shape any = {.sequence = true};
+    if (!graph->n_inputs && graph_input(graph, "inputs", &any) == GRAPH_NONE)
         return NULL;
-    if (!graph->layers && !(graph->layers = calloc(GRAPH_MAX_LAYERS, sizeof *graph->layers)))
+    size_t last = graph->n_nodes ? graph->nodes[graph->n_nodes - 1].output : graph->inputs[0].value;
+    if (!graph_layer(graph) || graph_node(graph, graph->n_layers - 1, &last, 1) == GRAPH_NONE)
         return NULL;
-    struct layer *layer = &graph->layers[graph->n_layers++];
-    layer->class = &layer_identity;
-    return layer;
+    return &graph->layers[graph->n_layers - 1];
 }
 
 void graph_close(struct graph *graph)
 {
     for (size_t i = 0; i < graph->n_layers; i++)
         layer_close(&graph->layers[i]);
+    for (size_t i = 0; i < graph->n_nodes; i++)
+        free(graph->nodes[i].inputs);
     free(graph->layers);
+    free(graph->values);
+    free(graph->nodes);
+    free(graph->inputs);
+    free(graph->outputs);
     free(graph->parts);
     *graph = (struct graph){.n_layers = 0};
 }
+
+/* ---- what it says of itself ---- */
 
 size_t graph_parameters(const struct graph *graph)
 {
@@ -45,292 +149,343 @@ double graph_step_ns(const struct graph *graph, size_t rows)
 {
     double ns = 0;
     for (size_t i = 0; i < graph->n_parts; i++)
-        ns += rnn_stack_step_ns(&graph->parts[i].layer->stack, rows);
+        if (graph->parts[i].states.recurrence)
+            ns += rnn_stack_step_ns(&graph->parts[i].states.recurrence->stack, rows);
     return ns;
 }
 
-size_t graph_vocabulary(const struct graph *graph)
+size_t graph_vocabulary(const struct graph *graph, size_t input)
 {
-    for (size_t i = 0; graph->input.ids && i < graph->n_layers; i++)
-        if (layer_takes_ids(&graph->layers[i]))
-            return graph->layers[i].class->vocabulary(&graph->layers[i]);
+    for (size_t i = 0; graph->inputs[input].shape.ids && i < graph->n_nodes; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        const struct layer *layer = &graph->layers[node->layer];
+        if (layer_takes_ids(layer) && graph->values[node->inputs[0]].base == graph->inputs[input].value)
+            return layer->class->vocabulary(layer);
+    }
     return 0;
+}
+
+const struct layer *graph_last_layer(const struct graph *graph, size_t output)
+{
+    const struct graph_value *value = &graph->values[graph->outputs[output].value];
+    while (value->node != GRAPH_NONE && !graph->layers[graph->nodes[value->node].layer].class->run)
+        value = &graph->values[graph->nodes[value->node].inputs[0]];
+    return value->node == GRAPH_NONE ? &graph->layers[0] : &graph->layers[graph->nodes[value->node].layer];
+}
+
+size_t graph_node_of(const struct graph *graph, size_t layer)
+{
+    size_t i = 0;
+    while (i < graph->n_nodes && graph->nodes[i].layer != layer)
+        i++;
+    return i;
 }
 
 /* ---- shapes ---- */
 
-/* The option of layer i: of the last recurrent layer it may be asked for (once it is known which that is), of the others
+/* The option of node i: of the last recurrent layer it may be asked for (once it is known which that is), of the others
    it is their own. */
-static bool gives_sequences(const struct graph *graph, size_t i, bool sequences)
+bool graph_gives_sequences(const struct graph *graph, size_t i, bool sequences)
 {
-    const struct rnn_recurrence *part = layer_part(&graph->layers[i], 0);
+    const struct rnn_recurrence *part = layer_part(&graph->layers[graph->nodes[i].layer], 0);
     return graph->parts && i == graph->last_recurrent ? sequences : part && part->return_sequences;
 }
 
-static enum rnn_status walk(const struct graph *graph, size_t end, size_t timesteps, bool sequences,
-                            struct layer_shape *out, struct rnn_error *err)
+static enum rnn_status node_shape(const struct graph *graph, size_t i, bool sequences, struct layer_shape *shapes,
+                                  struct rnn_error *err)
 {
-    struct layer_shape in = graph->input;
-    if (in.sequence && timesteps)
-        in.timesteps = timesteps;
-    *out = in;
-    for (size_t i = 0; i < end; i++, in = *out) {
-        enum rnn_status status = layer_output(&graph->layers[i], &in, gives_sequences(graph, i, sequences), out, err);
-        if (status)
-            return status;
-    }
-    return RNN_OK;
+    const struct graph_node *node = &graph->nodes[i];
+    const struct layer *layer = &graph->layers[node->layer];
+    struct layer_shape in[MAX_NODE_INPUTS];
+    size_t most = layer->class->most_inputs ? layer->class->most_inputs : 1, elems = layer_state_elems(layer);
+    if (node->n_inputs < 1 || node->n_inputs > most)
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s) takes %zu inputs, expected %s%zu", layer->name,
+                        layer->class_name, node->n_inputs, most > 1 ? "1 to " : "", most);
+    for (size_t k = 0; k < node->n_inputs; k++)
+        in[k] = shapes[node->inputs[k]];
+    if (node->initial != GRAPH_NONE && (shapes[node->initial].sequence || shapes[node->initial].width != elems))
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its initial states have %zu numbers, expected %zu", layer->name,
+                        shapes[node->initial].width, elems);
+    if (node->states != GRAPH_NONE)
+        shapes[node->states] = (struct layer_shape){.timesteps = 1, .width = elems};
+    return layer_output(layer, in, graph_gives_sequences(graph, i, sequences), &shapes[node->output], err);
 }
 
-enum rnn_status graph_output(const struct graph *graph, size_t timesteps, bool sequences, struct layer_shape *out,
-                             struct rnn_error *err)
+enum rnn_status graph_shapes(const struct graph *graph, const size_t *timesteps, bool sequences, size_t end,
+                             struct layer_shape *shapes, struct rnn_error *err)
 {
-    enum rnn_status status = walk(graph, graph->n_layers, timesteps, sequences, out, err);
-    if (!status && out->width != graph->output.width)
-        return rnn_fail(err, RNN_ESHAPE, "expected %zu timesteps, for which the model was made",
-                        graph->input.timesteps);
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        const struct graph_port *input = &graph->inputs[i];
+        shapes[input->value] = input->shape;
+        if (input->shape.sequence && timesteps && timesteps[i])
+            shapes[input->value].timesteps = timesteps[i];
+    }
+    enum rnn_status status = RNN_OK;
+    for (size_t i = 0; i < end && !status; i++)
+        status = node_shape(graph, i, sequences, shapes, err);
     return status;
 }
 
-enum rnn_status graph_shape_before(const struct graph *graph, size_t i, struct layer_shape *out, struct rnn_error *err)
+static struct layer_shape *shapes_new(const struct graph *graph, struct rnn_error *err)
 {
-    return walk(graph, i, 0, graph->return_sequences, out, err);
+    struct layer_shape *shapes = calloc(graph->n_values + 1, sizeof *shapes);
+    if (!shapes)
+        rnn_fail(err, RNN_ENOMEM, "out of memory");
+    return shapes;
+}
+
+static bool width_differs(const struct graph *graph, size_t o, const struct layer_shape *shape)
+{
+    return graph->outputs[o].shape.width && shape->width != graph->outputs[o].shape.width;
+}
+
+enum rnn_status graph_output_shapes(const struct graph *graph, const size_t *timesteps, bool sequences,
+                                    struct layer_shape *out, struct rnn_error *err)
+{
+    struct layer_shape *shapes = shapes_new(graph, err);
+    if (!shapes)
+        return RNN_ENOMEM;
+    enum rnn_status status = graph_shapes(graph, timesteps, sequences, graph->n_nodes, shapes, err);
+    for (size_t o = 0; o < graph->n_outputs && !status; o++) {
+        out[o] = shapes[graph->outputs[o].value];
+        if (width_differs(graph, o, &out[o]))
+            status = rnn_fail(err, RNN_ESHAPE, "expected %zu timesteps, for which the model was made",
+                              graph->inputs[0].shape.timesteps);
+    }
+    free(shapes);
+    return status;
+}
+
+enum rnn_status graph_node_shapes(const struct graph *graph, size_t i, const size_t *timesteps, struct layer_shape *in,
+                                  struct layer_shape *out, struct rnn_error *err)
+{
+    struct layer_shape *shapes = shapes_new(graph, err);
+    if (!shapes)
+        return RNN_ENOMEM;
+    enum rnn_status status = graph_shapes(graph, timesteps, graph->return_sequences, i + (out != NULL), shapes, err);
+    for (size_t k = 0; !status && k < graph->nodes[i].n_inputs; k++)
+        in[k] = shapes[graph->nodes[i].inputs[k]];
+    if (!status && out)
+        *out = shapes[graph->nodes[i].output];
+    free(shapes);
+    return status;
+}
+
+/* ---- states ---- */
+
+static void name_part(const struct graph *graph, struct graph_part *part, size_t direction, bool two)
+{
+    static const char *const directions[] = {"/forward", "/backward"};
+    const struct graph_node *node = &graph->nodes[part->node];
+    size_t again = 0;
+    char number[24] = "";
+    for (size_t i = 0; i < part->node; i++)
+        again += graph->nodes[i].layer == node->layer;
+    if (again)
+        snprintf(number, sizeof number, ":%zu", again);
+    snprintf(part->name, sizeof part->name, "%.60s%.4s%s", graph->layers[node->layer].name, number,
+             two ? directions[direction] : "");
+}
+
+/* Add the parts of node i. Its states lie together, so that a layer finds its second part behind its first. */
+static void add_parts(struct graph *graph, size_t i)
+{
+    struct graph_node *node = &graph->nodes[i];
+    const struct layer *layer = &graph->layers[node->layer];
+    struct layer_states states, second;
+    bool two = layer_states_at(layer, 1, &second);
+    node->state_offset = graph->state_elems;
+    for (size_t p = 0; layer_states_at(layer, p, &states); p++) {
+        struct graph_part *part = &graph->parts[graph->n_parts++];
+        *part = (struct graph_part){.states = states, .node = i, .state_offset = graph->state_elems};
+        name_part(graph, part, p, two);
+        graph->state_elems += states.elems;
+    }
+}
+
+static bool is_recurrent(const struct graph *graph, size_t i)
+{
+    return layer_part(&graph->layers[graph->nodes[i].layer], 0) != NULL;
+}
+
+/* Whether node i has states that go with a row: not those that come from another layer. */
+static bool has_own_states(const struct graph *graph, size_t i)
+{
+    struct layer_states states;
+    return graph->nodes[i].initial == GRAPH_NONE && layer_states_at(&graph->layers[graph->nodes[i].layer], 0, &states);
+}
+
+/* Recurrent layers first. The last inputs of convolutions are states where rows may be cut. */
+static enum rnn_status find_parts(struct graph *graph, struct rnn_error *err)
+{
+    graph->parts = calloc(graph->n_nodes * LAYER_MAX_PARTS + 1, sizeof *graph->parts);
+    if (!graph->parts)
+        return rnn_fail(err, RNN_ENOMEM, "out of memory");
+    for (size_t i = 0; i < graph->n_nodes; i++)
+        if (is_recurrent(graph, i) && has_own_states(graph, i))
+            add_parts(graph, i);
+    for (size_t i = 0; graph->divisible && i < graph->n_nodes; i++)
+        if (!is_recurrent(graph, i) && has_own_states(graph, i))
+            add_parts(graph, i);
+    return RNN_OK;
+}
+
+/* The one recurrent node from which the first output comes through others that are not; n_nodes when there are none or
+   several. led [n_values] is work space, zeros. */
+static size_t last_recurrent(const struct graph *graph, bool *led)
+{
+    size_t found = graph->n_nodes, n_found = 0;
+    led[graph->outputs[0].value] = true;
+    for (size_t i = graph->n_nodes; i-- > 0;) {
+        const struct graph_node *node = &graph->nodes[i];
+        bool leads = led[node->output] || (node->states != GRAPH_NONE && led[node->states]);
+        if (leads && is_recurrent(graph, i)) {
+            found = i;
+            n_found++;
+        }
+        for (size_t k = 0; leads && !is_recurrent(graph, i) && k < node->n_inputs; k++)
+            led[node->inputs[k]] = true;
+    }
+    return n_found == 1 && graph->n_outputs == 1 ? found : graph->n_nodes;
+}
+
+static enum rnn_status find_last_recurrent(struct graph *graph, struct rnn_error *err)
+{
+    bool *led = calloc(graph->n_values, sizeof *led);
+    if (!led)
+        return rnn_fail(err, RNN_ENOMEM, "out of memory");
+    graph->last_recurrent = last_recurrent(graph, led);
+    free(led);
+    if (graph->last_recurrent < graph->n_nodes)
+        graph->return_sequences =
+            layer_part(&graph->layers[graph->nodes[graph->last_recurrent].layer], 0)->return_sequences;
+    return RNN_OK;
+}
+
+/* ---- time ---- */
+
+static bool goes_backwards(const struct graph *graph, size_t i)
+{
+    const struct rnn_recurrence *part = layer_part(&graph->layers[graph->nodes[i].layer], 0);
+    return part && part->go_backwards;
+}
+
+/* How what node i gives depends on time. Backward layers count as forward ones: they differ for whole sequences alone. */
+static enum graph_flow flow_of(const struct graph *graph, size_t i)
+{
+    const struct graph_node *node = &graph->nodes[i];
+    enum layer_time time = layer_time_of(&graph->layers[node->layer]);
+    size_t seen[FLOW_WHOLE + 1] = {0};
+    for (size_t k = 0; k < node->n_inputs; k++)
+        seen[graph->values[node->inputs[k]].flow]++;
+    if (node->initial != GRAPH_NONE || seen[FLOW_WHOLE])
+        return FLOW_WHOLE;
+    if (seen[FLOW_STATIC] == node->n_inputs)
+        return is_recurrent(graph, i) ? FLOW_WHOLE : FLOW_STATIC;
+    if (time == TIME_POINTWISE && !seen[FLOW_TIMED])
+        return FLOW_LAST;
+    if (time == TIME_WHOLE || seen[FLOW_TIMED] < node->n_inputs)
+        return FLOW_WHOLE;
+    bool last = is_recurrent(graph, i) && !graph_gives_sequences(graph, i, graph->return_sequences);
+    return time == TIME_LAST || last ? FLOW_LAST : FLOW_TIMED;
+}
+
+static void find_flow(struct graph *graph)
+{
+    size_t sequences = 0;
+    for (size_t i = 0; i < graph->n_inputs; i++)
+        sequences += graph->inputs[i].shape.sequence;
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        bool timed = graph->inputs[i].shape.sequence || graph->n_inputs == 1;
+        graph->values[graph->inputs[i].value].flow = !timed ? FLOW_STATIC : sequences > 1 ? FLOW_WHOLE : FLOW_TIMED;
+    }
+    graph->streamable = graph->divisible = true;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        enum graph_flow flow = flow_of(graph, i);
+        graph->values[node->output].flow = flow;
+        if (node->states != GRAPH_NONE)
+            graph->values[node->states].flow = flow == FLOW_WHOLE ? FLOW_WHOLE : FLOW_LAST;
+        graph->streamable &= flow != FLOW_WHOLE;
+        graph->divisible &= flow != FLOW_WHOLE && !goes_backwards(graph, i);
+    }
 }
 
 /* ---- the whole ---- */
 
-static enum rnn_status find_parts(struct graph *graph, struct rnn_error *err)
-{
-    static const char *const directions[] = {"/forward", "/backward"};
-    graph->parts = calloc(graph->n_layers * LAYER_MAX_PARTS + 1, sizeof *graph->parts);
-    if (!graph->parts)
-        return rnn_fail(err, RNN_ENOMEM, "out of memory");
-    graph->last_recurrent = graph->n_layers;
-    for (size_t i = 0; i < graph->n_layers; i++) {
-        const struct layer *layer = &graph->layers[i];
-        size_t n = layer_parts(layer);
-        for (size_t p = 0; p < n; p++) {
-            struct graph_part *part = &graph->parts[graph->n_parts++];
-            part->layer = layer_part(layer, p);
-            part->state_offset = graph->state_elems;
-            snprintf(part->name, sizeof part->name, "%s%s", layer->name, n > 1 ? directions[p] : "");
-            graph->state_elems += part->layer->stack.state_elems;
-            graph->last_recurrent = i;
-        }
-    }
-    return RNN_OK;
-}
-
-/* What only some models can be: a layer with time first, a Bidirectional with two outputs. */
+/* What only some graphs can be: a layer with time first, a Bidirectional with two outputs. */
 static enum rnn_status check_alone(struct graph *graph, struct rnn_error *err)
 {
-    size_t computing = 0;
-    graph->streamable = true;
-    for (size_t i = 0; i < graph->n_layers; i++) {
-        const struct layer *layer = &graph->layers[i];
-        size_t n_parts = layer_parts(layer);
-        computing += layer->class->run != NULL;
-        graph->streamable &= layer->class->pointwise || n_parts == 1;
-        graph->time_major |= n_parts && layer_part(layer, 0)->time_major;
-        bool two = layer->class->two_outputs && layer->class->two_outputs(layer);
-        if (graph->two_outputs && layer->class->run)
-            return rnn_fail(err, RNN_ESHAPE,
-                            "layer \"%s\" comes after a Bidirectional with merge_mode null, which has "
-                            "two outputs",
-                            layer->name);
-        graph->two_outputs |= two;
-        if (two && layer_part(layer, 0)->time_major)
-            return rnn_fail(err, RNN_EINVAL, "layer \"%s\": time_major is served in a lone RNN layer", layer->name);
+    size_t computing = 0, recurrent = 0;
+    const struct layer *two = NULL;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const struct layer *layer = &graph->layers[graph->nodes[i].layer];
+        computing += layer->class->run != NULL || layer->class->view;
+        recurrent += is_recurrent(graph, i);
+        graph->time_major |= is_recurrent(graph, i) && layer_part(layer, 0)->time_major;
+        if (layer->class->two_outputs && layer->class->two_outputs(layer)) {
+            two = layer;
+            if (layer_part(layer, 0)->time_major)
+                return rnn_fail(err, RNN_EINVAL, "layer \"%s\": time_major is served in a lone RNN layer", layer->name);
+        }
     }
     if (!computing)
         return rnn_fail(err, RNN_EINVAL, "there is no layer that computes anything");
-    if (graph->time_major && (computing > 1 || graph->n_parts != 1))
+    if (graph->time_major && (computing > 1 || recurrent != 1))
         return rnn_fail(err, RNN_EINVAL, "time_major is served only in a model of one RNN layer; transpose the data");
+    graph->two_outputs = two && graph->n_outputs == 1 && graph_last_layer(graph, 0) == two;
     return RNN_OK;
 }
 
-static size_t last_computing(const struct graph *graph)
+/* A layer after a Bidirectional with two outputs has to say which of them it takes: see layer_slice. */
+static enum rnn_status check_two_outputs(const struct graph *graph, struct rnn_error *err)
 {
-    size_t last = graph->n_layers - 1;
-    while (!graph->layers[last].class->run)
-        last--;
-    return last;
-}
-
-/* How rows may be cut and where their data may lie: recurrent layers go row by row, others take all rows as one. */
-static void find_freedom(struct graph *graph)
-{
-    const struct layer *first = graph->layers;
-    size_t computing = 0;
-    while (!first->class->run)
-        first++;
-    graph->divisible = graph->streamable;
-    for (size_t i = 0; i < graph->n_layers; i++) {
-        const struct layer *layer = &graph->layers[i];
-        computing += layer->class->run != NULL;
-        graph->divisible &= !(layer_part(layer, 0) && layer_part(layer, 0)->go_backwards);
-    }
-    graph->inputs_anywhere = first->class->inputs_anywhere;
-    graph->outputs_anywhere = computing == 1 && layer_parts(first) == 1;
+    for (size_t i = 0; i < graph->n_nodes; i++)
+        for (size_t k = 0; k < graph->nodes[i].n_inputs; k++) {
+            size_t from = graph->values[graph->nodes[i].inputs[k]].node;
+            if (from == GRAPH_NONE || graph->values[graph->nodes[i].inputs[k]].states)
+                continue;
+            const struct layer *layer = &graph->layers[graph->nodes[i].layer],
+                               *before = &graph->layers[graph->nodes[from].layer];
+            if (before->class->two_outputs && before->class->two_outputs(before) && layer->class->run &&
+                !layer->class->takes_parts)
+                return rnn_fail(err, RNN_ESHAPE,
+                                "layer \"%s\" comes after a Bidirectional with merge_mode null, which has "
+                                "two outputs",
+                                layer->name);
+        }
+    return RNN_OK;
 }
 
 enum rnn_status graph_finish(struct graph *graph, struct rnn_error *err)
 {
-    enum rnn_status status = find_parts(graph, err);
-    if (!status)
-        status = check_alone(graph, err);
+    size_t last = graph->n_nodes ? graph->nodes[graph->n_nodes - 1].output : GRAPH_NONE;
+    if (last == GRAPH_NONE)
+        return rnn_fail(err, RNN_EINVAL, "there is no layer that computes anything");
+    if (!graph->n_outputs && !graph_output(graph, graph->layers[graph->n_layers - 1].name, last))
+        return rnn_fail(err, RNN_ENOMEM, "out of memory");
+    enum rnn_status status = find_last_recurrent(graph, err);
     if (status)
         return status;
-    if (graph->last_recurrent < graph->n_layers)
-        graph->return_sequences = layer_part(&graph->layers[graph->last_recurrent], 0)->return_sequences;
-    find_freedom(graph);
-    status = walk(graph, graph->n_layers, 0, graph->return_sequences, &graph->output, err);
-    if (!status && !graph->output.width)
-        return rnn_fail(err, RNN_ESHAPE,
-                        "the number of timesteps is not known, and with it the size of the output; give the input "
-                        "layer a shape with timesteps");
-    return status;
-}
-
-bool graph_scratch(const struct graph *graph, size_t rows, size_t *bytes)
-{
-    size_t most = 0, own;
-    for (size_t i = 0; i < graph->n_layers; i++) {
-        const struct layer *layer = &graph->layers[i];
-        if (!layer->class->scratch)
-            continue;
-        if (!layer->class->scratch(layer, rows, &own))
-            return false;
-        most = own > most ? own : most;
+    find_flow(graph);
+    status = find_parts(graph, err);
+    if (!status)
+        status = check_alone(graph, err);
+    if (!status)
+        status = check_two_outputs(graph, err);
+    if (status)
+        return status;
+    struct layer_shape *shapes = shapes_new(graph, err);
+    if (!shapes)
+        return RNN_ENOMEM;
+    status = graph_shapes(graph, NULL, graph->return_sequences, graph->n_nodes, shapes, err);
+    for (size_t o = 0; o < graph->n_outputs && !status; o++) {
+        graph->outputs[o].shape = shapes[graph->outputs[o].value];
+        if (!graph->outputs[o].shape.width)
+            status = rnn_fail(err, RNN_ESHAPE,
+                              "the number of timesteps is not known, and with it the size of the output; give the "
+                              "input layer a shape with timesteps");
     }
-    *bytes = most;
-    return true;
-}
-
-/* ---- running ---- */
-
-static void raise(size_t *most, size_t value)
-{
-    if (value > *most)
-        *most = value;
-}
-
-/* What one row adds to the floats that come out of each layer, and to the timesteps that go into it. */
-static bool add_row(const struct graph *graph, size_t last, size_t timesteps, bool sequences, size_t *floats,
-                    size_t *vectors)
-{
-    struct layer_shape in = graph->input, out;
-    size_t size;
-    if (in.sequence && timesteps)
-        in.timesteps = timesteps;
-    for (size_t i = 0; i <= last; i++, in = out) {
-        if (layer_output(&graph->layers[i], &in, gives_sequences(graph, i, sequences), &out, NULL) ||
-            !rnn_size_mul(out.timesteps, out.width, &size) || !rnn_size_add(floats[i], size, &floats[i]) ||
-            !rnn_size_add(vectors[i], in.timesteps, &vectors[i]))
-            return false;
-    }
-    return true;
-}
-
-bool graph_work(const struct graph *graph, const struct rnn_row *rows, size_t n, bool sequences,
-                struct graph_work *work)
-{
-    size_t last = last_computing(graph), floats[GRAPH_MAX_LAYERS], vectors[GRAPH_MAX_LAYERS], total, size;
-    memset(floats, 0, (last + 1) * sizeof *floats);
-    memset(vectors, 0, (last + 1) * sizeof *vectors);
-    for (size_t b = 0; b < n; b++)
-        if (!add_row(graph, last, rows[b].timesteps, sequences, floats, vectors))
-            return false;
-    for (size_t i = 0; i <= last; i++) {
-        const struct layer *layer = &graph->layers[i];
-        if (i < last && layer->class->run)
-            raise(&work->floats, floats[i]);
-        if (layer->class->masks == MASKS_MADE)
-            raise(&work->masks, vectors[i]);
-        if (layer->class->aux_width) {
-            if (!rnn_size_mul(vectors[i], layer->class->aux_width(layer), &size))
-                return false;
-            raise(&work->aux, size);
-        }
-    }
-    return rnn_size_mul(work->floats, 2 * sizeof(float), &total) && rnn_size_mul(work->aux, sizeof(float), &size) &&
-           rnn_size_add(total, size, &total);
-}
-
-/* What goes into a layer and comes out of it for one row; `common` has all but the row's timesteps. */
-static void shapes_of_row(const struct layer *layer, const struct layer_shape *common, const struct rnn_row *row,
-                          bool sequences, struct layer_shape *out)
-{
-    struct layer_shape in = *common;
-    in.timesteps = row->timesteps;
-    layer_output(layer, &in, sequences, out, NULL); /* has been checked for this number of timesteps */
-}
-
-/* One layer over all rows. out NULL: to where every row says, and nothing follows. common is what goes in, and becomes
-   what has come out. */
-static bool run_layer(const struct layer *layer, bool sequences, const struct graph_run *run, struct rnn_row *rows,
-                      size_t n, float *out, struct layer_shape *common)
-{
-    struct layer_run pass = {.rows = rows,
-                             .n = n,
-                             .order = run->order,
-                             .sequences = sequences,
-                             .masks = run->masks,
-                             .aux = run->floats + 2 * run->work.floats,
-                             .arena = run->arena,
-                             .team = run->team,
-                             .stop = run->stop,
-                             .stop_context = run->stop_context};
-    struct layer_shape after = *common;
-    float *at = out;
-    for (size_t b = 0; b < n; b++) {
-        pass.vectors += rows[b].timesteps;
-        if (!out)
-            continue;
-        shapes_of_row(layer, common, &rows[b], sequences, &after);
-        rows[b].outputs = at;
-        rows[b].output_stride = (ptrdiff_t)after.width;
-        at += after.timesteps * after.width;
-    }
-    if (!layer->class->run(layer, &pass))
-        return false;
-    at = out;
-    for (size_t b = 0; out && b < n; b++) {
-        shapes_of_row(layer, common, &rows[b], sequences, &after);
-        rows[b].inputs = at;
-        rows[b].input_stride = after.width;
-        rows[b].timesteps = after.timesteps;
-        if (layer->class->masks == MASKS_STOP || !after.sequence)
-            rows[b].mask = NULL;
-        at += after.timesteps * after.width;
-    }
-    *common = after;
-    return true;
-}
-
-static void move_states(struct rnn_row *rows, size_t n, ptrdiff_t by)
-{
-    for (size_t b = 0; by && b < n; b++)
-        rows[b].states += by;
-}
-
-bool graph_run(const struct graph *graph, const struct graph_run *run, struct rnn_row *rows, size_t n)
-{
-    size_t last = last_computing(graph), passes = 0, states_at = 0;
-    struct layer_shape common = graph->input;
-    float *final = rows[0].outputs;
-    bool whole = true;
-    for (size_t i = 0; whole && i <= last; i++) {
-        const struct layer *layer = &graph->layers[i];
-        if (!layer->class->run)
-            continue;
-        float *out = i < last ? run->floats + (passes % 2) * run->work.floats : passes ? final : NULL;
-        passes++;
-        move_states(rows, n, (ptrdiff_t)states_at);
-        whole = run_layer(layer, gives_sequences(graph, i, run->sequences), run, rows, n, out, &common);
-        move_states(rows, n, -(ptrdiff_t)states_at);
-        for (size_t p = 0; layer_part(layer, p); p++)
-            states_at += layer_part(layer, p)->stack.state_elems;
-    }
-    return whole;
+    free(shapes);
+    return status ? status : graph_plan(graph, err);
 }

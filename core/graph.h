@@ -1,94 +1,166 @@
-/* A model: a chain of layers, as a Sequential model has them; a lone RNN layer or stack is a chain of one. */
+/* A model is a graph: layers that take values and give values. A chain of layers is the graph with one path. */
 #ifndef RNN_GRAPH_H
 #define RNN_GRAPH_H
 
 #include "core/layers/layer.h"
 
-enum { GRAPH_MAX_LAYERS = 256 };
+enum { GRAPH_MAX_LAYERS = 1024, GRAPH_MAX_INPUTS = 64, GRAPH_NAME_BYTES = 64 };
 
-/* One direction of one recurrent layer, in model order; whose states stand at state_offset of a row's states. */
+/* No value, node or place. */
+#define GRAPH_NONE SIZE_MAX
+
+/* How a value depends on the timesteps of the one sequence that goes in. */
+enum graph_flow {
+    FLOW_STATIC, /* not at all */
+    FLOW_TIMED,  /* its timestep t on the timesteps up to t */
+    FLOW_LAST,   /* on all timesteps so far: the last output of a recurrent layer */
+    FLOW_WHOLE,  /* in another way, so that it needs whole sequences */
+};
+
+/* What flows from one node to others: an input of the model, the output of a node, or the final states of a node. */
+struct graph_value {
+    size_t node;   /* that gives it; GRAPH_NONE: an input */
+    size_t input;  /* which input it is */
+    bool states;   /* the final states of the node, one vector [state_elems of its layer] */
+    size_t base;   /* the value whose numbers it shows in another shape; itself where it has numbers of its own */
+    size_t place;  /* of a base: which buffer holds its numbers, by liveness; GRAPH_NONE: those of an input or output */
+    size_t output; /* of a base: the output whose memory it is written to; GRAPH_NONE */
+    enum graph_flow flow;
+};
+
+/* A layer at work on values. Nodes stand in topological order. */
+struct graph_node {
+    size_t layer; /* which; several nodes may share one */
+    size_t *inputs, n_inputs;
+    size_t initial;        /* a value with the initial states [state_elems]; GRAPH_NONE: those of the row */
+    size_t output, states; /* values that it gives; states: GRAPH_NONE where nothing takes them */
+    size_t state_offset;   /* within the states of a row; GRAPH_NONE: its states belong to the run alone */
+};
+
+/* An input or an output of the model, under its own name. */
+struct graph_port {
+    char name[GRAPH_NAME_BYTES];
+    struct layer_shape shape; /* of an output: with the model's own return_sequences */
+    size_t value;
+};
+
+/* States that requests give and answers show: those of one direction of a recurrent layer, or the last inputs of a
+   causal convolution. Recurrent ones come first, in the order of the nodes. */
 struct graph_part {
-    const struct rnn_recurrence *layer;
-    size_t state_offset;
-    char name[LAYER_NAME_BYTES + 12]; /* "lstm", "bidirectional/forward" */
+    struct layer_states states;
+    size_t node, state_offset;
+    char name[LAYER_NAME_BYTES + 16]; /* "lstm", "bidirectional/forward", "lstm:1" the second time it is used */
 };
 
 /**
- * A chain of layers with weights. Read-only once graph_finish has said RNN_OK; threads share it.
+ * Layers with weights, and how they are joined. Read-only once graph_finish has said RNN_OK; threads share it.
  *
- * The states of one row are state_elems floats, part after part, in a part as rnn_stack says.
+ * The states of one row are state_elems floats, part after part.
  */
 struct graph {
-    struct layer_shape input;
     struct layer *layers;
-    size_t n_layers;
+    struct graph_value *values;
+    struct graph_node *nodes;
+    struct graph_port *inputs, *outputs;
+    size_t n_layers, n_values, n_nodes, n_inputs, n_outputs;
 
     /* set by graph_finish */
     struct graph_part *parts;
     size_t n_parts, state_elems;
-    size_t last_recurrent;     /* index of the last recurrent layer; n_layers when there is none */
-    struct layer_shape output; /* with the model's own return_sequences */
-    bool return_sequences;     /* of the last recurrent layer */
-    bool time_major;           /* [T][B][F]; a model of one RNN layer alone */
-    bool two_outputs;          /* a Bidirectional whose directions are not merged: output.width is both */
-    bool streamable;           /* one timestep at a time gives the same; see :step */
-    bool divisible;            /* so do rows that are run in parts, with their states carried over, and `stepped` */
-    bool inputs_anywhere;      /* rows' inputs need not lie one after the other, */
-    bool outputs_anywhere;     /* rows' outputs need not either */
+    size_t places;         /* buffers that values take in turns */
+    size_t last_recurrent; /* the node that return_sequences of a request acts on; n_nodes when there is none */
+    bool return_sequences; /* its own */
+    bool time_major;       /* [T][B][F]; a model of one RNN layer alone */
+    bool two_outputs;      /* a Bidirectional whose directions are not merged: outputs[0] is both, side by side */
+    bool streamable;       /* one timestep at a time gives the same; see :step */
+    bool divisible;        /* so do rows that are run in parts, with their states carried over, and `stepped` */
+    bool inputs_anywhere;  /* rows' inputs need not lie one after the other, */
+    bool outputs_anywhere; /* rows' outputs need not either */
 };
 
-/* The next layer of the graph, empty; NULL when there are GRAPH_MAX_LAYERS or memory is short. input is set before the
-   layers are built. */
+/* ---- making one: inputs, then layers with their nodes in topological order, then outputs. Each returns GRAPH_NONE or
+   NULL when memory is short or there are too many. ---- */
+
+/* An input; its value. Its shape may be completed before the layers are built. */
+size_t graph_input(struct graph *graph, const char *name, const struct layer_shape *shape);
+
+/* A new layer, empty, without a node. The pointer holds until the next layer is added. */
+struct layer *graph_layer(struct graph *graph);
+
+/* A node of layer `layer` that takes n values; the value of its output. */
+size_t graph_node(struct graph *graph, size_t layer, const size_t *inputs, size_t n);
+
+/* The value of the final states of the node that gives `output`; and that node's initial states from a value. */
+size_t graph_states(struct graph *graph, size_t output);
+void graph_initial(struct graph *graph, size_t output, size_t states);
+
+bool graph_output(struct graph *graph, const char *name, size_t value);
+
+/* The next layer of a chain, empty, with a node that takes what the last one gives, or the first input. */
 struct layer *graph_add(struct graph *graph);
 
-/* When every layer is built: offsets, options, what comes out. RNN_ESHAPE for layers that do not fit together. */
+/* When every layer is built: offsets, options, what comes out (without outputs, what the last node gives).
+   RNN_ESHAPE for layers that do not fit together. */
 enum rnn_status graph_finish(struct graph *graph, struct rnn_error *err);
 
-/* What comes out for `timesteps` (0: any number), when the last recurrent layer gives sequences or not. RNN_ESHAPE with
-   a sentence where a later layer does not take that. */
-enum rnn_status graph_output(const struct graph *graph, size_t timesteps, bool sequences, struct layer_shape *out,
-                             struct rnn_error *err);
+/* ---- shapes ---- */
 
-/* What goes into layer i; also before the model is finished. */
-enum rnn_status graph_shape_before(const struct graph *graph, size_t i, struct layer_shape *out, struct rnn_error *err);
+/* What comes out for inputs of these timesteps [n_inputs] (NULL, or 0: as declared), when the last recurrent layer gives
+   sequences or not; out [n_outputs]. RNN_ESHAPE with a sentence where a layer does not take that. */
+enum rnn_status graph_output_shapes(const struct graph *graph, const size_t *timesteps, bool sequences,
+                                    struct layer_shape *out, struct rnn_error *err);
+
+/* What goes into node i, in [n_inputs of the node], and comes out of it, with the model's own return_sequences; out may be
+   NULL. Also before the graph is finished. */
+enum rnn_status graph_node_shapes(const struct graph *graph, size_t i, const size_t *timesteps, struct layer_shape *in,
+                                  struct layer_shape *out, struct rnn_error *err);
+
+/* The first node of a layer. */
+size_t graph_node_of(const struct graph *graph, size_t layer);
+
+/* ---- running ---- */
 
 /* Bytes of arena for groups of up to rows rows; false when that does not fit. */
 bool graph_scratch(const struct graph *graph, size_t rows, size_t *bytes);
 
-/* Memory for what flows between the layers, for one group of rows; none for a model of one layer. */
+/* Memory for what flows between the nodes, for one group of rows. */
 struct graph_work {
-    size_t floats; /* of each of the two buffers that layers write in turn */
-    size_t aux;    /* floats */
-    size_t masks;  /* bytes */
+    size_t floats, masks, views; /* floats; bytes; structs layer_view */
 };
 
-/* Raise *work to what these rows need; false when that does not fit. */
-bool graph_work(const struct graph *graph, const struct rnn_row *rows, size_t n, bool sequences,
-                struct graph_work *work);
-
-/* One run. buffers and order are the caller's. */
+/* One run. What is pointed to is the caller's. */
 struct graph_run {
     bool sequences; /* of the last recurrent layer */
     struct graph_work work;
-    float *floats;          /* [2 work.floats + work.aux] */
-    unsigned char *masks;   /* [work.masks] */
-    struct rnn_row **order; /* [n] */
+    float *floats;                        /* [work.floats] */
+    unsigned char *masks;                 /* [work.masks] */
+    struct layer_view *views;             /* [work.views] */
+    struct rnn_row **order;               /* [n] */
+    const struct layer_view *more_inputs; /* [n_inputs - 1][n]: of the inputs after the first */
+    float *const *more_outputs;           /* [n_outputs - 1][n]: where those after the first go */
     struct arena *arena;
     struct team *team;           /* or NULL */
     bool (*stop)(void *context); /* asked between chunks of timesteps; may be NULL */
     void *stop_context;
 };
 
+/* Raise *work to what these rows need; more_inputs as in graph_run. False when that does not fit. */
+bool graph_work(const struct graph *graph, const struct rnn_row *rows, const struct layer_view *more_inputs, size_t n,
+                bool sequences, struct graph_work *work);
+
 /**
- * Take a group of rows through the model.
+ * Take a group of rows through the graph.
  *
- * rows  inputs, timesteps, mask, states and outputs are set; for the rest of their meaning see rnn_row. Inputs of the
- *       rows lie one after the other unless inputs_anywhere, outputs unless outputs_anywhere. Ids are within the
- *       vocabulary. The rows are used up: afterwards only states, outputs and taken mean anything.
+ * rows  inputs (of the first input), timesteps, mask, states and outputs (of the first output) are set; for the rest of
+ *       their meaning see rnn_row. Inputs of the rows lie one after the other unless inputs_anywhere, outputs unless
+ *       outputs_anywhere. Ids are within the vocabulary. The rows are used up: afterwards only states, outputs and taken
+ *       mean anything.
  *
  * A row's result has the same bits whatever the other rows are. False when told to stop.
  */
 bool graph_run(const struct graph *graph, const struct graph_run *run, struct rnn_row *rows, size_t n);
+
+/* ---- what it says of itself ---- */
 
 /* Roughly, how many nanoseconds one timestep of so many rows takes one thread. */
 double graph_step_ns(const struct graph *graph, size_t rows);
@@ -96,8 +168,11 @@ double graph_step_ns(const struct graph *graph, size_t rows);
 size_t graph_parameters(const struct graph *graph);
 size_t graph_bytes(const struct graph *graph);
 
-/* The vocabulary of a model that takes ids. */
-size_t graph_vocabulary(const struct graph *graph);
+/* The vocabulary of an input that takes ids; 0: it takes none. */
+size_t graph_vocabulary(const struct graph *graph, size_t input);
+
+/* The layer whose numbers an output shows. */
+const struct layer *graph_last_layer(const struct graph *graph, size_t output);
 
 void graph_close(struct graph *graph);
 

@@ -94,9 +94,9 @@ static void read_shapes(const struct keras_reader *reader, const json_t *json, c
 static void set_input(struct keras_model *out, const struct input_shape *shape)
 {
     const struct layer *first = NULL;
-    struct layer_shape *input = &out->model.input;
+    struct layer_shape *input = &out->model.inputs[0].shape;
     for (size_t i = 0; !first && i < out->model.n_layers; i++)
-        if (out->model.layers[i].class->run)
+        if (out->model.layers[i].class->run || out->model.layers[i].class->view)
             first = &out->model.layers[i];
     bool ids = first && layer_takes_ids(first) && (!shape->known || shape->rank == 1);
     bool cell = first && layer_part(first, 0) && shape->rank == 1; /* built for single timesteps */

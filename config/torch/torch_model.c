@@ -169,7 +169,9 @@ static bool configure(struct torch *t, struct keras_model *out)
     out->keras_major = 2;
     snprintf(out->class_name, sizeof out->class_name, "%s", t->kind->class_name);
     snprintf(out->name, sizeof out->name, "%s", t->kind->keras_name);
-    out->model.input = (struct layer_shape){.sequence = true, .width = t->input_size};
+    const struct layer_shape shape = {.sequence = true, .width = t->input_size};
+    if (graph_input(&out->model, "inputs", &shape) == GRAPH_NONE)
+        return false;
     for (size_t i = 0; i < layers; i++) {
         struct layer *layer = graph_add(&out->model);
         if (!layer || !configure_recurrent(t, layer, i, i + 1 == layers))

@@ -7,8 +7,8 @@ static bool activation_run(const struct layer *layer, struct layer_run *run)
 {
     const struct activation *activation = layer->own;
     size_t width = layer->input_size;
-    float *out = run->rows[0].outputs;
-    memcpy(out, run->rows[0].inputs, run->vectors * width * sizeof *out);
+    float *out = run->out[0].at;
+    memcpy(out, run->in[0][0].at, run->vectors * width * sizeof *out);
     for (size_t i = 0; i < run->vectors; i++)
         vec_activate(layer->vec, activation, width, out + i * width);
     return true;

@@ -14,10 +14,12 @@ static bool dense_tensor(const struct layer *layer, const struct layer_shape *in
         return false;
     if (i)
         *out = (struct layer_tensor){
-            .name = "bias", .rank = 1, .shape = {dense->units, 0}, .initializer = &dense->bias_initializer};
+            .name = "bias", .rank = 1, .shape = {dense->units}, .initializer = &dense->bias_initializer};
     else
-        *out = (struct layer_tensor){
-            .name = "kernel", .rank = 2, .shape = {in->width, dense->units}, .initializer = &dense->kernel_initializer};
+        *out = (struct layer_tensor){.name = "kernel",
+                                     .rank = 2,
+                                     .shape = {layer_features(in), dense->units},
+                                     .initializer = &dense->kernel_initializer};
     return true;
 }
 
@@ -25,13 +27,16 @@ static enum rnn_status dense_shape(const struct layer *layer, const struct layer
                                    struct layer_shape *out, struct rnn_error *err)
 {
     const struct dense *dense = layer->own;
-    (void)in, (void)sequences, (void)err;
-    out->width = dense->units;
-    return RNN_OK;
+    (void)in, (void)sequences;
+    if (layer_set_features(out, dense->units))
+        return RNN_OK;
+    return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
 }
 
-static enum rnn_status dense_build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
+static enum rnn_status dense_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
+                                   struct rnn_error *err)
 {
+    (void)in;
     struct dense *dense = layer->own;
     enum rnn_status status = packed_init(&dense->kernel, tensors[0], layer->input_size, dense->units, 0, 1,
                                          dense->units, layer->vec->lanes, layer->format, err);
@@ -53,8 +58,8 @@ static bool dense_run(const struct layer *layer, struct layer_run *run)
 {
     const struct dense *dense = layer->own;
     size_t columns = packed_columns(&dense->kernel), units = dense->units;
-    const float *x = run->rows[0].inputs;
-    float *out = run->rows[0].outputs;
+    const float *x = run->in[0][0].at;
+    float *out = run->out[0].at;
     arena_reset(run->arena);
     float *z = arena_alloc(run->arena, CHUNK * columns, sizeof *z);
     for (size_t left = run->vectors; left;) {

@@ -23,14 +23,16 @@ static enum rnn_status embedding_shape(const struct layer *layer, const struct l
     const struct embedding *embedding = layer->own;
     (void)sequences;
     if (!in->ids)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": an Embedding is served only as the first layer", layer->name);
-    out->ids = false;
-    out->width = embedding->output_dim;
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": an Embedding takes whole numbers, which only an input gives",
+                        layer->name);
+    *out = (struct layer_shape){.sequence = in->sequence, .timesteps = in->timesteps, .width = embedding->output_dim};
     return RNN_OK;
 }
 
-static enum rnn_status embedding_build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
+static enum rnn_status embedding_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
+                                       struct rnn_error *err)
 {
+    (void)in;
     struct embedding *embedding = layer->own;
     size_t floats;
     if (rnn_size_mul(embedding->input_dim, embedding->output_dim, &floats))
@@ -47,19 +49,19 @@ static bool embedding_run(const struct layer *layer, struct layer_run *run)
 {
     const struct embedding *embedding = layer->own;
     size_t width = embedding->output_dim;
-    float *out = run->rows[0].outputs;
+    float *out = run->out[0].at;
     unsigned char *made = run->masks;
     for (size_t b = 0; b < run->n; b++) {
-        struct rnn_row *row = &run->rows[b];
+        const struct layer_view *row = &run->in[0][b];
         for (size_t t = 0; t < row->timesteps; t++, out += width) {
-            float id = row->inputs[t * row->input_stride];
+            float id = row->at[t * row->stride];
             memcpy(out, embedding->table + (size_t)id * width, width * sizeof *out);
             if (embedding->mask_zero)
                 made[t] = id != 0 && (!row->mask || row->mask[t * row->mask_stride]);
         }
         if (embedding->mask_zero) {
-            row->mask = made;
-            row->mask_stride = 1;
+            run->out[b].mask = made;
+            run->out[b].mask_stride = 1;
         }
         made += row->timesteps;
     }

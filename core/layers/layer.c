@@ -11,6 +11,7 @@ enum rnn_status layer_open(struct layer *layer, const struct layer_class *class,
     if (class->size && !(layer->own = calloc(1, class->size)))
         return rnn_fail(err, RNN_ENOMEM, "out of memory for a layer");
     layer->class = class;
+    layer->masks = class->masks;
     if (class->defaults)
         class->defaults(layer->own);
     return RNN_OK;
@@ -39,6 +40,80 @@ const struct activation *layer_activation_of(const struct layer *layer)
     return layer->class->activation ? layer->class->activation(layer) : NULL;
 }
 
+enum layer_time layer_time_of(const struct layer *layer)
+{
+    if (layer->class->pointwise || !layer->class->run)
+        return layer->class->view ? TIME_WHOLE : TIME_POINTWISE;
+    return layer->class->time ? layer->class->time(layer) : TIME_WHOLE;
+}
+
+bool layer_states_at(const struct layer *layer, size_t p, struct layer_states *out)
+{
+    return layer->class->states && layer->class->states(layer, p, out);
+}
+
+size_t layer_state_elems(const struct layer *layer)
+{
+    struct layer_states states;
+    size_t elems = 0;
+    for (size_t p = 0; layer_states_at(layer, p, &states); p++)
+        elems += states.elems;
+    return elems;
+}
+
+/* ---- shapes ---- */
+
+size_t layer_axes(const struct layer_shape *shape, size_t axes[LAYER_MAX_AXES])
+{
+    size_t n = 0;
+    if (shape->sequence)
+        axes[n++] = shape->timesteps;
+    if (shape->rank > 1) {
+        for (size_t i = 0; i < shape->rank; i++)
+            axes[n++] = shape->dims[i];
+    } else if (!shape->scalar) {
+        axes[n++] = shape->width;
+    }
+    return n;
+}
+
+bool layer_shape_of(size_t n, const size_t *axes, struct layer_shape *out)
+{
+    size_t total;
+    if (n > LAYER_MAX_AXES)
+        return false;
+    *out = (struct layer_shape){.sequence = n > 1, .timesteps = n > 1 ? axes[0] : 1, .width = 1, .scalar = !n};
+    for (size_t i = n > 1; i < n; i++) {
+        if (!rnn_size_mul(out->width, axes[i], &out->width))
+            return false;
+        out->dims[out->rank++] = axes[i];
+    }
+    return rnn_size_mul(out->width, out->timesteps, &total);
+}
+
+size_t layer_features(const struct layer_shape *shape)
+{
+    return shape->rank > 1 ? shape->dims[shape->rank - 1] : shape->width;
+}
+
+bool layer_set_features(struct layer_shape *shape, size_t features)
+{
+    if (shape->rank < 2) {
+        shape->width = features;
+        shape->rank = 1;
+        shape->dims[0] = features;
+        return true;
+    }
+    shape->dims[shape->rank - 1] = features;
+    shape->width = 1;
+    for (size_t i = 0; i < shape->rank; i++)
+        if (!rnn_size_mul(shape->width, shape->dims[i], &shape->width))
+            return false;
+    return true;
+}
+
+/* ---- tensors ---- */
+
 bool layer_tensor_at(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
 {
     *out = (struct layer_tensor){.rank = 0};
@@ -47,7 +122,11 @@ bool layer_tensor_at(const struct layer *layer, const struct layer_shape *in, si
 
 bool layer_tensor_elements(const struct layer_tensor *tensor, size_t *elements)
 {
-    return rnn_size_mul(tensor->shape[0], tensor->rank == 2 ? tensor->shape[1] : 1, elements);
+    *elements = 1;
+    for (size_t i = 0; i < tensor->rank; i++)
+        if (!rnn_size_mul(*elements, tensor->shape[i], elements))
+            return false;
+    return true;
 }
 
 enum rnn_status layer_tensor_initialize(const struct layer_tensor *tensor, uint64_t seed, const char *path, float *out,
@@ -55,17 +134,21 @@ enum rnn_status layer_tensor_initialize(const struct layer_tensor *tensor, uint6
 {
     if (tensor->cell)
         return cell_tensor_initialize(tensor->cell, &tensor->of_cell, seed, path, out, err);
-    bool matrix = tensor->rank == 2;
-    return initializer_fill(tensor->initializer, seed, path, matrix ? tensor->shape[0] : 0, tensor->shape[matrix], out,
-                            err);
+    /* As Keras's variance scaling counts: the last axis is what comes out, those before it what goes in. */
+    size_t rows = 1;
+    for (size_t i = 0; i + 1 < tensor->rank; i++)
+        rows *= tensor->shape[i];
+    return initializer_fill(tensor->initializer, seed, path, tensor->rank > 1 ? rows : 0,
+                            tensor->rank ? tensor->shape[tensor->rank - 1] : 1, out, err);
 }
 
 enum rnn_status layer_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
                             const struct vec_ops *vec, struct rnn_error *err)
 {
-    layer->input_size = in->width;
+    layer->input_size = layer_features(in);
+    layer->input = *in;
     layer->vec = vec;
-    enum rnn_status status = layer->class->build ? layer->class->build(layer, tensors, err) : RNN_OK;
+    enum rnn_status status = layer->class->build ? layer->class->build(layer, in, tensors, err) : RNN_OK;
     layer->built = !status;
     if (status)
         layer_close(layer);
@@ -75,16 +158,17 @@ enum rnn_status layer_build(struct layer *layer, const struct layer_shape *in, c
 enum rnn_status layer_output(const struct layer *layer, const struct layer_shape *in, bool sequences,
                              struct layer_shape *out, struct rnn_error *err)
 {
+    size_t axes[LAYER_MAX_AXES], last = layer_axes(in, axes);
     if (in->ids && !layer_takes_ids(layer) && layer->class->run)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": sequences of numbers without features are for an Embedding",
                         layer->name);
-    if (layer->built && layer->class->run && in->width != layer->input_size)
+    if (layer->built && layer->class->run && layer_features(in) != layer->input_size)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": expected %zu features, found %zu", layer->name,
-                        layer->input_size, in->width);
+                        layer->input_size, layer_features(in));
     if (layer->only_sequences && !in->sequence)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (TimeDistributed) takes a sequence, not one vector",
                         layer->name);
-    size_t last = in->sequence && !layer->only_sequences ? 2 : 1; /* TimeDistributed's layer sees single timesteps */
+    last -= layer->only_sequences; /* TimeDistributed's layer sees single timesteps */
     if (layer->axis && layer->axis != last)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): axis %zu is not the last of its input, which is %zu or -1",
                         layer->name, layer->class_name, layer->axis, last);
@@ -94,10 +178,9 @@ enum rnn_status layer_output(const struct layer *layer, const struct layer_shape
 
 size_t layer_parameters(const struct layer *layer)
 {
-    const struct layer_shape in = {.width = layer->input_size};
     struct layer_tensor tensor;
     size_t count = 0, elements;
-    for (size_t i = 0; layer_tensor_at(layer, &in, i, &tensor); i++) {
+    for (size_t i = 0; layer_tensor_at(layer, &layer->input, i, &tensor); i++) {
         layer_tensor_elements(&tensor, &elements);
         count += elements;
     }

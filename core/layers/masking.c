@@ -5,12 +5,12 @@
 static bool masking_run(const struct layer *layer, struct layer_run *run)
 {
     const struct masking *masking = layer->own;
-    const float *x = run->rows[0].inputs;
-    float *out = run->rows[0].outputs;
+    const float *x = run->in[0][0].at;
+    float *out = run->out[0].at;
     unsigned char *made = run->masks;
     size_t width = layer->input_size;
     for (size_t b = 0; b < run->n; b++) {
-        struct rnn_row *row = &run->rows[b];
+        const struct layer_view *row = &run->in[0][b];
         for (size_t t = 0; t < row->timesteps; t++, x += width, out += width) {
             bool any = false;
             for (size_t f = 0; f < width; f++)
@@ -19,16 +19,26 @@ static bool masking_run(const struct layer *layer, struct layer_run *run)
                 out[f] = any ? x[f] : 0;
             made[t] = any && (!row->mask || row->mask[t * row->mask_stride]);
         }
-        row->mask = made;
-        row->mask_stride = 1;
+        run->out[b].mask = made;
+        run->out[b].mask_stride = 1;
         made += row->timesteps;
     }
     return true;
+}
+
+static enum rnn_status masking_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
+                                     struct layer_shape *out, struct rnn_error *err)
+{
+    (void)sequences, (void)out;
+    if (in->rank > 1)
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (Masking) is served for sequences of vectors", layer->name);
+    return RNN_OK;
 }
 
 const struct layer_class layer_masking = {
     .size = sizeof(struct masking),
     .masks = MASKS_MADE,
     .pointwise = true,
+    .shape = masking_shape,
     .run = masking_run,
 };

@@ -24,7 +24,8 @@ static bool tensor_of(const struct layer *layer, const struct layer_shape *in, s
     for (size_t k = 0; k < 4; k++) {
         if (!all[k].has || i--)
             continue;
-        *out = (struct layer_tensor){.rank = 1, .shape = {in->width, 0}, .initializer = all[k].initializer};
+        *out = (struct layer_tensor){
+            .rank = 1, .shape = {layer_features(in)}, .frozen = k > 1, .initializer = all[k].initializer};
         memcpy(out->name, all[k].name, strlen(all[k].name) + 1);
         return true;
     }
@@ -52,11 +53,13 @@ static enum rnn_status make_room(struct layer *layer, struct rnn_error *err)
 }
 
 /* scale = gamma / sqrt(variance + epsilon), shift = beta - mean scale */
-static enum rnn_status batch_build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
+static enum rnn_status batch_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
+                                   struct rnn_error *err)
 {
     struct normalization *own = layer->own;
     size_t n = layer->input_size;
     enum rnn_status status = make_room(layer, err);
+    (void)in;
     if (status)
         return status;
     const float *gamma = own->scale ? *tensors++ : NULL, *beta = own->center ? *tensors++ : NULL;
@@ -73,8 +76,8 @@ static bool batch_run(const struct layer *layer, struct layer_run *run)
 {
     const struct normalization *own = layer->own;
     size_t n = layer->input_size;
-    const float *x = run->rows[0].inputs, *scale = own->weights, *shift = scale + n;
-    float *out = run->rows[0].outputs;
+    const float *x = run->in[0][0].at, *scale = own->weights, *shift = scale + n;
+    float *out = run->out[0].at;
     for (size_t i = 0; i < run->vectors; i++, x += n, out += n)
         for (size_t f = 0; f < n; f++)
             out[f] = (float)((double)x[f] * (double)scale[f] + (double)shift[f]);
@@ -82,11 +85,13 @@ static bool batch_run(const struct layer *layer, struct layer_run *run)
 }
 
 /* gamma then beta; ones and zeros where the layer has none */
-static enum rnn_status layer_norm_build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
+static enum rnn_status layer_norm_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
+                                        struct rnn_error *err)
 {
     struct normalization *own = layer->own;
     size_t n = layer->input_size;
     enum rnn_status status = make_room(layer, err);
+    (void)in;
     if (status)
         return status;
     const float *gamma = own->scale ? *tensors++ : NULL, *beta = own->center ? *tensors : NULL;
@@ -101,8 +106,8 @@ static bool layer_norm_run(const struct layer *layer, struct layer_run *run)
 {
     const struct normalization *own = layer->own;
     size_t n = layer->input_size;
-    float *out = run->rows[0].outputs;
-    memcpy(out, run->rows[0].inputs, run->vectors * n * sizeof *out);
+    float *out = run->out[0].at;
+    memcpy(out, run->in[0][0].at, run->vectors * n * sizeof *out);
     for (size_t i = 0; i < run->vectors; i++)
         layer_normalize(n, out + i * n, own->weights, own->weights + n, own->epsilon);
     return true;

@@ -10,8 +10,8 @@ static enum rnn_status pooling_shape(const struct layer *layer, const struct lay
 {
     const struct pooling *pooling = layer->own;
     (void)sequences;
-    if (!in->sequence)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" takes a sequence, not one vector", layer->name);
+    if (!in->sequence || in->rank > 1)
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" takes a sequence of vectors [timesteps, features]", layer->name);
     *out = (struct layer_shape){.sequence = pooling->keepdims, .timesteps = 1, .width = in->width};
     return RNN_OK;
 }
@@ -19,10 +19,10 @@ static enum rnn_status pooling_shape(const struct layer *layer, const struct lay
 static bool average_run(const struct layer *layer, struct layer_run *run)
 {
     size_t width = layer->input_size;
-    const float *x = run->rows[0].inputs;
-    float *out = run->rows[0].outputs;
+    const float *x = run->in[0][0].at;
+    float *out = run->out[0].at;
     for (size_t b = 0; b < run->n; b++, out += width) {
-        const struct rnn_row *row = &run->rows[b];
+        const struct layer_view *row = &run->in[0][b];
         for (size_t f = 0; f < width; f++) {
             double sum = 0, count = 0;
             for (size_t t = 0; t < row->timesteps; t++) {
@@ -41,12 +41,12 @@ static bool average_run(const struct layer *layer, struct layer_run *run)
 static bool maximum_run(const struct layer *layer, struct layer_run *run)
 {
     size_t width = layer->input_size;
-    const float *x = run->rows[0].inputs;
-    float *out = run->rows[0].outputs;
+    const float *x = run->in[0][0].at;
+    float *out = run->out[0].at;
     for (size_t b = 0; b < run->n; b++, out += width) {
         memcpy(out, x, width * sizeof *out);
         x += width;
-        for (size_t t = 1; t < run->rows[b].timesteps; t++, x += width)
+        for (size_t t = 1; t < run->in[0][b].timesteps; t++, x += width)
             for (size_t f = 0; f < width; f++)
                 out[f] = x[f] > out[f] || x[f] != x[f] ? x[f] : out[f];
     }
@@ -56,10 +56,10 @@ static bool maximum_run(const struct layer *layer, struct layer_run *run)
 static bool last_run(const struct layer *layer, struct layer_run *run)
 {
     size_t width = layer->input_size;
-    const float *x = run->rows[0].inputs;
-    float *out = run->rows[0].outputs;
+    const float *x = run->in[0][0].at;
+    float *out = run->out[0].at;
     for (size_t b = 0; b < run->n; b++, out += width) {
-        const struct rnn_row *row = &run->rows[b];
+        const struct layer_view *row = &run->in[0][b];
         size_t t = row->timesteps - 1;
         while (t && row->mask && !row->mask[t * row->mask_stride])
             t--;
@@ -69,9 +69,15 @@ static bool last_run(const struct layer *layer, struct layer_run *run)
     return true;
 }
 
+static enum layer_time last_time(const struct layer *layer)
+{
+    (void)layer;
+    return TIME_LAST;
+}
+
 const struct layer_class layer_average_pooling = {
     .size = sizeof(struct pooling), .masks = MASKS_STOP, .shape = pooling_shape, .run = average_run};
 const struct layer_class layer_max_pooling = {
     .size = sizeof(struct pooling), .masks = MASKS_STOP, .shape = pooling_shape, .run = maximum_run};
 const struct layer_class layer_last_timestep = {
-    .size = sizeof(struct pooling), .masks = MASKS_STOP, .shape = pooling_shape, .run = last_run};
+    .size = sizeof(struct pooling), .masks = MASKS_STOP, .shape = pooling_shape, .run = last_run, .time = last_time};

@@ -77,6 +77,8 @@ static enum rnn_status recurrent_shape(const struct layer *layer, const struct l
                         "layer \"%s\" takes a sequence, but what comes before it gives one vector (return_sequences "
                         "of the recurrent layer before?)",
                         layer->name);
+    if (in->rank > 1 || in->scalar)
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" takes a sequence of vectors [timesteps, features]", layer->name);
     if (second && !side_by_side(own) && second != width)
         return rnn_fail(err, RNN_ESHAPE,
                         "layer \"%s\": its directions give %zu and %zu numbers, which cannot be merged", layer->name,
@@ -87,16 +89,16 @@ static enum rnn_status recurrent_shape(const struct layer *layer, const struct l
     return RNN_OK;
 }
 
-static enum rnn_status recurrent_build(struct layer *layer, const float *const *tensors, struct rnn_error *err)
+static enum rnn_status recurrent_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
+                                       struct rnn_error *err)
 {
     struct recurrent *own = layer->own;
-    const struct layer_shape in = {.width = layer->input_size};
     const float *(*slots)[CELL_MAX_TENSORS] = calloc(STACK_MAX_CELLS * LAYER_MAX_PARTS, sizeof *slots);
     struct layer_tensor t;
     enum rnn_status status = RNN_OK;
     if (!slots)
         return rnn_fail(err, RNN_ENOMEM, "out of memory");
-    for (size_t i = 0; recurrent_tensor(layer, &in, i, &t); i++)
+    for (size_t i = 0; recurrent_tensor(layer, in, i, &t); i++)
         slots[t.part * STACK_MAX_CELLS + t.leaf][t.of_cell.slot] = tensors[i];
     for (size_t part = 0; part < own->n_parts && !status; part++) {
         const float *const(*mine)[CELL_MAX_TENSORS] =
@@ -122,16 +124,33 @@ static bool recurrent_scratch(const struct layer *layer, size_t rows, size_t *by
     return true;
 }
 
-static size_t recurrent_aux_width(const struct layer *layer)
+/* The backward outputs, before they are merged. */
+static bool recurrent_aux(const struct layer *layer, const struct layer_shape *in, struct layer_aux *aux)
 {
     const struct recurrent *own = layer->own;
-    return own->n_parts > 1 && !side_by_side(own) ? own->parts[1].stack.output_size : 0;
+    return own->n_parts < 2 || side_by_side(own) ||
+           rnn_size_mul(in->timesteps, own->parts[1].stack.output_size, &aux->row);
 }
 
 static bool run_part(const struct rnn_recurrence *part, struct layer_run *run)
 {
     const struct rnn_recurrence_means means = {run->order, run->arena, run->team, run->stop, run->stop_context};
     return rnn_recurrence_run(part, run->rows, run->n, &means);
+}
+
+/* The inputs of all rows. */
+static void take_inputs(struct layer_run *run)
+{
+    for (size_t b = 0; b < run->n; b++) {
+        const struct layer_view *in = &run->in[0][b];
+        struct rnn_row *row = &run->rows[b];
+        row->inputs = in->at;
+        row->input_stride = in->stride;
+        row->timesteps = in->timesteps;
+        row->mask = in->mask;
+        row->mask_stride = in->mask_stride;
+        row->sequences = run->sequences;
+    }
 }
 
 /* Both directions force zero outputs at masked steps of sequences. The backward one writes from its last timestep to
@@ -175,7 +194,7 @@ static void merge(enum merge_mode mode, size_t n, float *x, const float *y)
 static bool run_both(const struct recurrent *own, struct layer_run *run)
 {
     size_t width = own->parts[0].stack.output_size, second = own->parts[1].stack.output_size;
-    float *out = run->rows[0].outputs;
+    float *out = run->out[0].at;
     if (side_by_side(own))
         return run_direction(own, 0, run, out, width + second) &&
                run_direction(own, 1, run, out + width, width + second);
@@ -185,12 +204,38 @@ static bool run_both(const struct recurrent *own, struct layer_run *run)
     return true;
 }
 
-static bool recurrent_run(const struct layer *layer, struct layer_run *r)
+static bool recurrent_run(const struct layer *layer, struct layer_run *run)
 {
     const struct recurrent *own = layer->own;
-    for (size_t b = 0; b < r->n; b++)
-        r->rows[b].sequences = r->sequences;
-    return own->n_parts > 1 ? run_both(own, r) : run_part(&own->parts[0], r);
+    take_inputs(run);
+    if (own->n_parts > 1)
+        return run_both(own, run);
+    for (size_t b = 0; b < run->n; b++) {
+        run->rows[b].outputs = run->out[b].at;
+        run->rows[b].output_stride = (ptrdiff_t)run->out[b].stride;
+    }
+    return run_part(&own->parts[0], run);
+}
+
+static enum layer_time recurrent_time(const struct layer *layer)
+{
+    const struct recurrent *own = layer->own;
+    return own->n_parts == 1 ? TIME_CARRIED : TIME_WHOLE;
+}
+
+static bool recurrent_states(const struct layer *layer, size_t p, struct layer_states *out)
+{
+    const struct recurrent *own = layer->own;
+    const struct rnn_cell_spec *cell;
+    if (p >= own->n_parts)
+        return false;
+    const struct rnn_stack *stack = &own->parts[p].stack;
+    *out = (struct layer_states){.spec = stack->spec ? stack->spec : own->cells[p],
+                                 .leaf_offsets = stack->state_offsets,
+                                 .recurrence = &own->parts[p]};
+    for (size_t k = 0; (cell = rnn_cell_spec_leaf(out->spec, k, NULL, 0)); k++)
+        out->elems += cell->units * cell->class->states;
+    return true;
 }
 
 static void recurrent_close(void *own)
@@ -240,6 +285,8 @@ const struct layer_class layer_recurrent = {
     .shape = recurrent_shape,
     .build = recurrent_build,
     .scratch = recurrent_scratch,
-    .aux_width = recurrent_aux_width,
+    .aux = recurrent_aux,
+    .time = recurrent_time,
+    .states = recurrent_states,
     .run = recurrent_run,
 };

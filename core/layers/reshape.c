@@ -10,29 +10,24 @@ static enum rnn_status reshape_shape(const struct layer *layer, const struct lay
 {
     (void)sequences;
     const struct reshape *reshape = layer->own;
-    size_t total, fixed = 1, sizes[2] = {reshape->target[0], reshape->target[1]}, open = reshape->rank;
-    if (!rnn_size_mul(in->timesteps, in->width, &total))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+    size_t total, fixed = 1, sizes[LAYER_MAX_AXES], open = reshape->rank;
+    bool good = rnn_size_mul(in->timesteps, in->width, &total);
     for (size_t i = 0; i < reshape->rank; i++) {
+        sizes[i] = reshape->target[i];
         if (sizes[i] == SIZE_MAX)
             open = i;
-        else if (!rnn_size_mul(fixed, sizes[i], &fixed))
-            return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        else
+            good = good && rnn_size_mul(fixed, sizes[i], &fixed);
     }
     if (open < reshape->rank)
         sizes[open] = total / fixed;
-    if (total && (open < reshape->rank ? total % fixed || !sizes[open] : total != fixed))
+    if (good && total && (open < reshape->rank ? total % fixed || !sizes[open] : total != fixed))
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" cannot turn %zu timesteps of %zu numbers into its target_shape",
                         layer->name, in->timesteps, in->width);
-    bool rows = reshape->rank == 2;
-    *out = (struct layer_shape){.sequence = rows, .timesteps = rows ? sizes[0] : 1, .width = sizes[rows]};
+    if (!good || !layer_shape_of(reshape->rank, sizes, out))
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+    out->ids = in->ids;
     return RNN_OK;
-}
-
-static bool reshape_run(const struct layer *layer, struct layer_run *run)
-{
-    memcpy(run->rows[0].outputs, run->rows[0].inputs, run->vectors * layer->input_size * sizeof(float));
-    return true;
 }
 
 static enum rnn_status repeat_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
@@ -50,8 +45,8 @@ static bool repeat_run(const struct layer *layer, struct layer_run *run)
 {
     const struct repeat_vector *repeat = layer->own;
     size_t width = layer->input_size;
-    const float *x = run->rows[0].inputs;
-    float *out = run->rows[0].outputs;
+    const float *x = run->in[0][0].at;
+    float *out = run->out[0].at;
     for (size_t b = 0; b < run->n; b++, x += width)
         for (size_t i = 0; i < repeat->n; i++, out += width)
             memcpy(out, x, width * sizeof *out);
@@ -59,6 +54,6 @@ static bool repeat_run(const struct layer *layer, struct layer_run *run)
 }
 
 const struct layer_class layer_reshape = {
-    .size = sizeof(struct reshape), .masks = MASKS_STOP, .shape = reshape_shape, .run = reshape_run};
+    .size = sizeof(struct reshape), .masks = MASKS_STOP, .view = true, .shape = reshape_shape};
 const struct layer_class layer_repeat_vector = {
     .size = sizeof(struct repeat_vector), .masks = MASKS_STOP, .shape = repeat_shape, .run = repeat_run};

@@ -4,9 +4,9 @@
 
 #include "layer.h"
 
-/* The own struct of layer_reshape: [width] or [timesteps, width]; SIZE_MAX stands for -1. */
+/* The own struct of layer_reshape: the axes after the batch; SIZE_MAX stands for -1. */
 struct reshape {
-    size_t rank, target[2];
+    size_t rank, target[LAYER_MAX_AXES];
 };
 
 /* The own struct of layer_repeat_vector. */

@@ -33,7 +33,7 @@ static json_t *state_sizes(const struct graph *graph)
 {
     json_t *list = json_array();
     for (size_t p = 0; p < graph->n_parts; p++) {
-        const struct rnn_cell_spec *spec = graph->parts[p].layer->stack.spec;
+        const struct rnn_cell_spec *spec = graph->parts[p].states.spec;
         json_t *sizes = state_size(spec);
         if (spec->class) /* a bare cell counts as a stack of one */
             json_array_append_new(list, sizes);
@@ -117,7 +117,7 @@ void answer_model_status(struct request *request)
 /* The length that the input layer declares (null: none), and whether whole sequences may have others. */
 static json_t *timesteps_of(const struct model *model)
 {
-    const struct layer_shape *input = &model->graph.input;
+    const struct layer_shape *input = &model->graph.inputs[0].shape;
     size_t declared = input->sequence ? input->timesteps : 0;
     return json_pack("{s:o, s:b}", "declared", declared ? json_integer((json_int_t)declared) : json_null(), "fixed",
                      model->fixed_timesteps != 0);
@@ -127,14 +127,16 @@ void answer_model_metadata(struct request *request)
 {
     const struct model *model = request->model;
     const struct graph *graph = &model->graph;
-    json_t *signature = json_pack(
-        "{s:{s:o}, s:{s:o}, s:s}", "inputs", "inputs", tensor_info(&graph->input, model->fixed_timesteps, "inputs"),
-        "outputs", "outputs", tensor_info(&graph->output, 0, "outputs"), "method_name", "tensorflow/serving/predict");
-    answer_json(request, json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:{s:o}}}, s:o, s:I, s:I, s:o, s:s, s:b, s:b, s:o}",
-                                   "model_spec", "name", model->name, "signature_name", "", "version", model->version,
-                                   "metadata", "signature_def", "signature_def", "serving_default", signature,
-                                   "state_size", state_sizes(graph), "output_size", (json_int_t)graph->output.width,
-                                   "input_size", (json_int_t)graph->input.width, "timesteps", timesteps_of(model),
-                                   "class_name", model->class_name, "return_sequences", graph->return_sequences,
-                                   "time_major", graph->time_major, "layers", layer_table(graph)));
+    json_t *signature =
+        json_pack("{s:{s:o}, s:{s:o}, s:s}", "inputs", "inputs",
+                  tensor_info(&graph->inputs[0].shape, model->fixed_timesteps, "inputs"), "outputs", "outputs",
+                  tensor_info(&graph->outputs[0].shape, 0, "outputs"), "method_name", "tensorflow/serving/predict");
+    answer_json(request,
+                json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:{s:o}}}, s:o, s:I, s:I, s:o, s:s, s:b, s:b, s:o}", "model_spec",
+                          "name", model->name, "signature_name", "", "version", model->version, "metadata",
+                          "signature_def", "signature_def", "serving_default", signature, "state_size",
+                          state_sizes(graph), "output_size", (json_int_t)graph->outputs[0].shape.width, "input_size",
+                          (json_int_t)graph->inputs[0].shape.width, "timesteps", timesteps_of(model), "class_name",
+                          model->class_name, "return_sequences", graph->return_sequences, "time_major",
+                          graph->time_major, "layers", layer_table(graph)));
 }

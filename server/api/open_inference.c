@@ -202,7 +202,7 @@ static struct input *find_input(const struct inference *inference, const char *n
 static bool bind_lengths(struct prediction *p, const struct input *input)
 {
     struct batch *batch = &p->batch;
-    if (batch->model->graph.time_major || !batch->model->graph.input.sequence)
+    if (batch->model->graph.time_major || !batch->model->graph.inputs[0].shape.sequence)
         return fail_input(p, input, "wrong_shape", "", "This model takes no sequence_length%s.", "");
     if (input->data.n_values != batch->n_rows)
         return fail_input(p, input, "wrong_shape", "/shape", "Expected one length for each sequence%s.", "");
@@ -271,7 +271,7 @@ static bool bind(struct prediction *p)
 static bool read_raw(struct prediction *p)
 {
     const struct request *request = p->request;
-    const struct layer_shape *shape = &request->model->graph.input;
+    const struct layer_shape *shape = &request->model->graph.inputs[0].shape;
     struct inference *inference = p->own;
     next_input(inference, 0, &p->failure);
     struct input *input = inference->inputs;

@@ -69,16 +69,17 @@ void answer_v2_model(struct request *request)
     const long long any[] = {-1, -1};
     json_t *inputs = json_array(), *outputs = json_array();
     struct batch_tensor t;
-    json_array_append_new(inputs, shaped("inputs", &graph->input, model->fixed_timesteps, graph->input.width));
-    if (graph->input.sequence && !graph->time_major)
+    json_array_append_new(
+        inputs, shaped("inputs", &graph->inputs[0].shape, model->fixed_timesteps, graph->inputs[0].shape.width));
+    if (graph->inputs[0].shape.sequence && !graph->time_major)
         json_array_append_new(inputs, tensor("sequence_length", "INT32", 1, any));
-    if (graph->input.sequence)
+    if (graph->inputs[0].shape.sequence)
         json_array_append_new(inputs, tensor("mask", "BOOL", 2, any));
     for (size_t i = 0; batch_tensor_at(graph, i, &t); i++) {
         const struct layer_shape vector = {.width = t.width};
         if (t.state)
             json_array_append_new(inputs, shaped(t.name, &vector, 0, t.width));
-        json_array_append_new(outputs, shaped(t.name, t.state ? &vector : &graph->output, 0, t.width));
+        json_array_append_new(outputs, shaped(t.name, t.state ? &vector : &graph->outputs[0].shape, 0, t.width));
     }
     answer_json(request, json_pack("{s:s, s:[s], s:s, s:o, s:o}", "name", model->name, "versions", model->version,
                                    "platform", "cellserve", "inputs", inputs, "outputs", outputs));

@@ -38,7 +38,7 @@ static json_t *row_schema(const struct layer_shape *shape, size_t vocabulary)
 
 static json_t *rows_schema(const struct graph *graph)
 {
-    return list_of(row_schema(&graph->input, graph_vocabulary(graph)), 0);
+    return list_of(row_schema(&graph->inputs[0].shape, graph_vocabulary(graph, 0)), 0);
 }
 
 /* An object with these properties (taken), those named required. */
@@ -107,9 +107,10 @@ json_t *openapi_tf_body(const struct graph *graph)
 
 json_t *openapi_step_body(const struct graph *graph)
 {
-    return object(in_session(json_pack("{s:o, s:o}", "inputs", list_of(list_of(number(), graph->input.width), 0),
-                                       "states", nested())),
-                  "inputs");
+    return object(
+        in_session(json_pack("{s:o, s:o}", "inputs", list_of(list_of(number(), graph->inputs[0].shape.width), 0),
+                             "states", nested())),
+        "inputs");
 }
 
 json_t *openapi_initial_state_body(const struct graph *graph)

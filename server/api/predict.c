@@ -51,15 +51,15 @@ static bool read_predict(struct prediction *p)
 static bool begin_stream(struct prediction *p)
 {
     const struct graph *graph = &p->request->model->graph;
-    struct layer_shape shape;
-    if (!graph->divisible || !graph->input.sequence)
+    struct layer_shape shapes[GRAPH_MAX_INPUTS];
+    if (!graph->divisible || !graph->inputs[0].shape.sequence)
         return failure_set(&p->failure, 400, "not_streamable", "",
                            "This model gives its outputs at the end alone: it has a layer (Bidirectional, Flatten, "
                            "pooling, …) that needs whole sequences. Accept: application/json will do.");
     if (!stream_open(p->request, p->request->head.stream_form, &p->failure))
         return false;
     if (p->return_sequences < 0 && p->rollout.steps < 0)
-        p->return_sequences = !graph_output(graph, 0, true, &shape, NULL);
+        p->return_sequences = !graph_output_shapes(graph, NULL, true, shapes, NULL);
     return true;
 }
 

@@ -52,14 +52,9 @@ static bool time_runs(struct runner *runner)
 /* How many timesteps reach a part when so many go into the model: layers before it may make others of them. */
 static double part_timesteps(const struct graph *graph, size_t part, size_t timesteps)
 {
-    struct graph shapes = *graph; /* only to ask for them */
-    struct layer_shape in = {.timesteps = timesteps};
-    size_t layer = 0, parts = layer_parts(&graph->layers[0]);
-    while (parts <= part)
-        parts += layer_parts(&graph->layers[++layer]);
-    shapes.input.timesteps = timesteps;
-    graph_shape_before(&shapes, layer, &in, NULL);
-    return (double)in.timesteps;
+    struct layer_shape in[GRAPH_MAX_INPUTS] = {{.timesteps = timesteps}};
+    graph_node_shapes(graph, graph->parts[part].node, &timesteps, in, NULL, NULL);
+    return (double)in[0].timesteps;
 }
 
 /* Of one row in the recurrent layers: multiplications in matrix products, and bytes of weights that they read, once a
@@ -68,7 +63,9 @@ static void count_work(const struct graph *graph, size_t timesteps, double *macs
 {
     *macs = *weights = 0;
     for (size_t p = 0; p < graph->n_parts; p++) {
-        const struct rnn_stack *stack = &graph->parts[p].layer->stack;
+        if (!graph->parts[p].states.recurrence)
+            continue;
+        const struct rnn_stack *stack = &graph->parts[p].states.recurrence->stack;
         double steps = part_timesteps(graph, p, timesteps);
         for (size_t i = 0; i < stack->n_cells; i++) {
             const struct rnn_cell *cell = &stack->cells[i];
@@ -91,7 +88,9 @@ static double limit_us(const struct graph *graph, double rows, size_t timesteps,
 {
     double us = 0;
     for (size_t p = 0; p < graph->n_parts; p++) {
-        const struct rnn_stack *stack = &graph->parts[p].layer->stack;
+        if (!graph->parts[p].states.recurrence)
+            continue;
+        const struct rnn_stack *stack = &graph->parts[p].states.recurrence->stack;
         double steps = part_timesteps(graph, p, timesteps);
         for (size_t i = 0; i < stack->n_cells; i++) {
             const struct rnn_cell *cell = &stack->cells[i];
@@ -156,7 +155,7 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
     limits_cpu(cpu, sizeof cpu);
     printf("%s, %s kernels, %s weights, %zu thread%s, batch %zu, %zu timesteps, %zu features\n", cpu, vec->name,
            packed_format_name(model->graph.layers[0].format), threads, threads == 1 ? "" : "s", batch, timesteps,
-           model->graph.input.width);
+           model->graph.inputs[0].shape.width);
     printf("latency    median %.1f us, least %.1f us, 90%% %.1f us, 99%% %.1f us (%zu runs)\n", median, times[0],
            times[runner.samples * 9 / 10], times[runner.samples * 99 / 100], runner.samples);
     printf("throughput %.0f batches/s, %.0f timesteps/s of a sequence\n", 1e6 / median, row_steps * 1e6 / median);

@@ -53,10 +53,9 @@ static void print_layer(const struct graph *graph, size_t i)
     static const char *const sides[] = {"forward.", "backward."};
     const struct layer *layer = &graph->layers[i];
     const struct rnn_recurrence *options = layer_part(layer, 0);
-    struct layer_shape in, out = {.width = 0};
+    struct layer_shape in[GRAPH_MAX_INPUTS], out = {.width = 0};
     char shape[64];
-    graph_shape_before(graph, i, &in, NULL);
-    layer_output(layer, &in, options && options->return_sequences, &out, NULL);
+    graph_node_shapes(graph, graph_node_of(graph, i), NULL, in, &out, NULL);
     shape_of(&out, shape, sizeof shape);
     printf("%-28s %-22s %-18s %-12s %10zu %10zu\n", layer->name, layer->class_name, shape, "", layer_parameters(layer),
            layer_bytes(layer));
@@ -77,8 +76,8 @@ static void print(const struct model *model)
     const struct graph *graph = &model->graph;
     char input[64], output[64];
     size_t one = 0, many = 0;
-    shape_of(&graph->input, input, sizeof input);
-    shape_of(&graph->output, output, sizeof output);
+    shape_of(&graph->inputs[0].shape, input, sizeof input);
+    shape_of(&graph->outputs[0].shape, output, sizeof output);
     printf("Model: %s (%s), version %s, Keras %d, weights from %s\n%s\n", model->layer_name, model->class_name,
            model->version, model->keras_major, model->has_weights_file ? "its file" : "initializers", rule);
     printf("%-28s %-22s %-18s %-12s %10s %10s\n%s\n", "layer, cell", "class", "output", "states", "parameters", "bytes",
@@ -87,8 +86,8 @@ static void print(const struct model *model)
         print_layer(graph, i);
     graph_scratch(graph, 1, &one);
     graph_scratch(graph, 64, &many);
-    printf("%s\ninput %s%s, output %s, parameters %zu\n", rule, input, graph->input.ids ? " of whole numbers" : "",
-           output, graph_parameters(graph));
+    printf("%s\ninput %s%s, output %s, parameters %zu\n", rule, input,
+           graph->inputs[0].shape.ids ? " of whole numbers" : "", output, graph_parameters(graph));
     printf("weights as they lie in memory for %s: %zu bytes; a worker's scratch: %zu bytes for 1 row, %zu for 64\n",
            graph->layers[0].vec->name, graph_bytes(graph), one, many);
 }

@@ -39,14 +39,14 @@ static bool empty_input(struct failure *failure, const struct location *location
 /* Whether a row of the input is one list of numbers: a vector, a single timestep, or ids. */
 static bool is_flat(const struct batch *batch)
 {
-    return batch->single || batch->model->graph.input.ids || !batch->model->graph.input.sequence;
+    return batch->single || batch->model->graph.inputs[0].shape.ids || !batch->model->graph.inputs[0].shape.sequence;
 }
 
 /* The innermost list of the features of one timestep. */
 static bool check_features(const struct batch *batch, const struct json_list *list, const struct location *location,
                            struct failure *failure)
 {
-    size_t features = batch->model->graph.input.width;
+    size_t features = batch->model->graph.inputs[0].shape.width;
     if (list->length == features && list->holds == LIST_OF_NUMBERS)
         return true;
     if (list->holds == LIST_OF_LISTS)
@@ -72,7 +72,7 @@ static bool check_lists(const struct batch *batch, const struct json_tensor *inp
                         struct failure *failure)
 {
     const struct json_list *list = inputs->lists;
-    bool time_major = batch->model->graph.time_major && !batch->single, ids = batch->model->graph.input.ids;
+    bool time_major = batch->model->graph.time_major && !batch->single, ids = batch->model->graph.inputs[0].shape.ids;
     size_t outer = list++->length;
     for (size_t i = 0; i < outer; i++) {
         const struct location location = {.key = key, .depth = 1, .at = {i}};
@@ -89,7 +89,7 @@ static bool check_lists(const struct batch *batch, const struct json_tensor *inp
         if (inner->holds != LIST_OF_LISTS)
             return wrong_shape(failure, &location,
                                "Expected a list of timesteps, each a list of %zu features; found numbers.",
-                               batch->model->graph.input.width, 0);
+                               batch->model->graph.inputs[0].shape.width, 0);
         if (time_major && inner->length != inputs->lists[1].length)
             return wrong_shape(failure, &location, "Expected %zu sequences as at the first timestep, found %zu.",
                                inputs->lists[1].length, inner->length);
@@ -119,7 +119,7 @@ static bool check_limits(size_t rows, size_t longest, size_t longest_at, const c
 static bool check_vocabulary(const struct batch *batch, const struct json_tensor *inputs, const char *key,
                              struct failure *failure)
 {
-    size_t vocabulary = graph_vocabulary(&batch->model->graph), at = 0;
+    size_t vocabulary = graph_vocabulary(&batch->model->graph, 0), at = 0;
     for (size_t b = 0; b < batch->n_rows; b++)
         for (size_t t = 0; t < batch->rows[b].timesteps; t++) {
             double id = (double)inputs->values[at++];
@@ -137,7 +137,7 @@ static bool check_vocabulary(const struct batch *batch, const struct json_tensor
 bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, const char *key,
                        const struct batch_limits *limits, struct failure *failure)
 {
-    const struct layer_shape *input = &batch->model->graph.input;
+    const struct layer_shape *input = &batch->model->graph.inputs[0].shape;
     size_t features = input->width;
     bool time_major = batch->model->graph.time_major && !batch->single, flat = is_flat(batch);
     snprintf(batch->key, sizeof batch->key, "%s", key);
@@ -185,7 +185,7 @@ bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct
     bool time_major = batch->model->graph.time_major;
     if (!mask->present)
         return true;
-    if (!batch->model->graph.input.sequence)
+    if (!batch->model->graph.inputs[0].shape.sequence)
         return failure_set(failure, 400, "wrong_shape", "/mask", "This model takes vectors, which have no timesteps.");
     size_t outer = time_major ? batch->rows[0].timesteps : batch->n_rows;
     if (mask->lists[0].length != outer || mask->lists[0].holds != LIST_OF_LISTS)
@@ -254,7 +254,7 @@ static bool bind_leaf(struct states_walk *w, const struct rnn_cell_spec *spec, c
 {
     const struct json_list *lists = w->tensor->lists, *entry = &lists[w->list];
     size_t states = spec->class->states;
-    size_t offset = w->part->state_offset + w->part->layer->stack.state_offsets[w->leaf++];
+    size_t offset = w->part->state_offset + w->part->states.leaf_offsets[w->leaf++];
     bool bare = states == 1 && entry->holds == LIST_OF_LISTS && entry->length && entry[1].holds == LIST_OF_NUMBERS;
     if (bare)
         return bind_state(w, indices, spec->units, offset);
@@ -312,7 +312,7 @@ static bool bind_parts(struct states_walk *w)
     for (size_t p = 0; p < graph->n_parts; p++) {
         w->part = &graph->parts[p];
         w->leaf = 0;
-        if (!bind_cells(w, w->part->layer->stack.spec, "", first))
+        if (!bind_cells(w, w->part->states.spec, "", first))
             return false;
         first += batch_part_entries(w->part);
     }
@@ -372,16 +372,19 @@ static bool size_outputs(struct batch *batch, const struct batch_limits *limits,
 {
     const struct graph *graph = &batch->model->graph;
     struct rnn_error error = {{0}};
+    struct layer_shape own = {.width = 0};
     size_t floats = 0, part;
     char path[64];
     for (size_t b = 0; b < batch->n_rows; b++) {
         if (!check_length(batch, b, failure))
             return false;
-        if (graph_output(graph, batch->rows[b].timesteps, batch->sequences, &batch->output, &error))
+        if ((!b || batch->rows[b].timesteps != batch->rows[b - 1].timesteps) &&
+            graph_output_shapes(graph, &batch->rows[b].timesteps, batch->sequences, &own, &error))
             return failure_set(failure, 400, "wrong_shape",
                                batch->sequences == graph->return_sequences ? batch_row_path(batch, b, path, sizeof path)
                                                                            : "/return_sequences",
                                "This model does not take that: %s.", error.text);
+        batch->output = own;
         if (batch->rolled)
             batch->output = (struct layer_shape){
                 .sequence = true, .timesteps = batch->rolled, .width = batch->tokens ? 1 : batch->output.width};

@@ -14,7 +14,7 @@ bool batch_place_outputs(struct batch *batch, bool interleaved, struct failure *
 /* Entries of a part in the list of states: a bare cell counts as a stack of one. */
 static inline size_t batch_part_entries(const struct graph_part *part)
 {
-    const struct rnn_cell_spec *spec = part->layer->stack.spec;
+    const struct rnn_cell_spec *spec = part->states.spec;
     return spec->class ? 1 : spec->n_cells;
 }
 

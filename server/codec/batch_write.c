@@ -20,7 +20,7 @@ static bool find_state(const struct rnn_cell_spec *spec, const char *path, struc
                        struct batch_tensor *out)
 {
     if (spec->class) {
-        size_t s = search->left, offset = search->part->layer->stack.state_offsets[search->leaf++];
+        size_t s = search->left, offset = search->part->states.leaf_offsets[search->leaf++];
         if (s >= spec->class->states) {
             search->left -= spec->class->states;
             return false;
@@ -46,16 +46,17 @@ static size_t outputs_of(const struct graph *graph)
 
 bool batch_tensor_at(const struct graph *graph, size_t i, struct batch_tensor *out)
 {
-    size_t width = graph->output.width, outputs = outputs_of(graph), entry = 0;
+    size_t width = graph->outputs[0].shape.width, outputs = outputs_of(graph), entry = 0;
     if (i < outputs) {
-        size_t forward = graph->two_outputs ? graph->parts[graph->n_parts - 2].layer->stack.output_size : width;
+        size_t forward =
+            graph->two_outputs ? graph->parts[graph->n_parts - 2].states.recurrence->stack.output_size : width;
         *out = (struct batch_tensor){.offset = i ? forward : 0, .width = i ? width - forward : forward};
         snprintf(out->name, sizeof out->name, i ? "outputs_%zu" : "outputs", i);
         return true;
     }
     struct state_search search = {.left = i - outputs};
     for (size_t p = 0; p < graph->n_parts; p++) {
-        const struct rnn_cell_spec *spec = graph->parts[p].layer->stack.spec;
+        const struct rnn_cell_spec *spec = graph->parts[p].states.spec;
         search.part = &graph->parts[p];
         search.leaf = 0;
         for (size_t k = 0; k < batch_part_entries(search.part); k++, entry++) {
@@ -268,7 +269,7 @@ static void write_leaf(const struct batch *batch, const struct rnn_cell_spec *sp
                        struct buffer *out, bool *finite)
 {
     struct batch_tensor tensor = {.state = true, .width = spec->units};
-    tensor.offset = walk->part->state_offset + walk->part->layer->stack.state_offsets[walk->leaf++];
+    tensor.offset = walk->part->state_offset + walk->part->states.leaf_offsets[walk->leaf++];
     buffer_text(out, "[");
     for (size_t s = 0; s < spec->class->states; s++, tensor.offset += spec->units) {
         comma(out, s);
@@ -301,7 +302,7 @@ void batch_write_states(const struct batch *batch, struct buffer *out, bool *fin
     for (size_t p = 0; p < graph->n_parts; p++) {
         struct leaf_walk walk = {&graph->parts[p], 0};
         comma(out, p);
-        write_cells(batch, walk.part->layer->stack.spec, &walk, out, finite);
+        write_cells(batch, walk.part->states.spec, &walk, out, finite);
     }
     buffer_text(out, "]");
 }

@@ -9,10 +9,7 @@
 
 static bool ends_in_softmax(const struct graph *graph)
 {
-    const struct layer *last = &graph->layers[graph->n_layers - 1];
-    while (last > graph->layers && !last->class->run)
-        last--;
-    const struct activation *activation = layer_activation_of(last);
+    const struct activation *activation = layer_activation_of(graph_last_layer(graph, 0));
     return activation && activation->kind == ACT_SOFTMAX;
 }
 
@@ -20,22 +17,22 @@ static bool check_model(struct prediction *p)
 {
     const struct rollout *rollout = &p->rollout;
     const struct graph *graph = &p->request->model->graph;
-    if (!graph->divisible || !graph->input.sequence || !graph->n_parts)
+    if (!graph->divisible || !graph->inputs[0].shape.sequence || !graph->n_parts)
         return failure_set(
             &p->failure, 400, "not_streamable", "/rollout",
             "This model cannot go one timestep at a time: it has no recurrent layer, or one (Bidirectional, "
             "Flatten, pooling, …) that needs whole sequences.");
     if (rollout->tokens) {
-        if (ends_in_softmax(graph) && graph->output.width == graph_vocabulary(graph))
+        if (ends_in_softmax(graph) && graph->outputs[0].shape.width == graph_vocabulary(graph, 0))
             return true;
         return failure_set(&p->failure, 400, "wrong_shape", "/rollout",
                            "The output cannot be the next input: a model of tokens has to end in a softmax over the "
                            "vocabulary of its Embedding.");
     }
-    if (graph->output.width != graph->input.width)
+    if (graph->outputs[0].shape.width != graph->inputs[0].shape.width)
         return failure_set(&p->failure, 400, "wrong_shape", "/rollout",
-                           "The output (%zu numbers) cannot be the next input (%zu features).", graph->output.width,
-                           graph->input.width);
+                           "The output (%zu numbers) cannot be the next input (%zu features).",
+                           graph->outputs[0].shape.width, graph->inputs[0].shape.width);
     if (rollout->temperature >= 0 || rollout->top_k >= 0 || rollout->seed >= 0)
         return failure_set(
             &p->failure, 400, "wrong_value", "/rollout",
@@ -73,15 +70,15 @@ bool rollout_bind(struct prediction *p)
             return true;
         return failure_set(&p->failure, 400, "missing_key", "/rollout", "A roll-out needs its \"steps\".");
     }
-    rollout->tokens = graph->input.ids;
+    rollout->tokens = graph->inputs[0].shape.ids;
     if (!check_values(p) || !check_model(p))
         return false;
     if (rollout->temperature < 0)
         rollout->temperature = 1;
-    if (rollout->top_k > (int64_t)graph->output.width)
+    if (rollout->top_k > (int64_t)graph->outputs[0].shape.width)
         rollout->top_k = -1; /* all of them */
     rollout->random = rollout->seed < 0 ? session_tag() : (uint64_t)rollout->seed;
-    size_t width = graph->input.width, largest = rollout->top_k < 0 ? 0 : (size_t)rollout->top_k;
+    size_t width = graph->inputs[0].shape.width, largest = rollout->top_k < 0 ? 0 : (size_t)rollout->top_k;
     size_t floats, bytes;
     if (rnn_size_mul(p->batch.n_rows, width, &floats) && rnn_size_add(floats, largest, &floats) &&
         rnn_size_mul(floats, sizeof(float), &bytes))
@@ -176,14 +173,14 @@ static size_t sample_token(const struct rollout *rollout, size_t b, size_t step,
 const float *rollout_take(struct prediction *p, size_t b, size_t i, const float *output)
 {
     const struct graph *graph = &p->request->model->graph;
-    size_t width = graph->input.width;
+    size_t width = graph->inputs[0].shape.width;
     float *next = p->rollout.feedback + b * width;
     if (!p->rollout.tokens) {
         memcpy(next, output, width * sizeof *next);
         return next;
     }
-    size_t token = sample_token(&p->rollout, b, i, output, graph->output.width);
-    if (token == graph->output.width) {
+    size_t token = sample_token(&p->rollout, b, i, output, graph->outputs[0].shape.width);
+    if (token == graph->outputs[0].shape.width) {
         prediction_nonfinite(p, b);
         return NULL;
     }

@@ -54,6 +54,7 @@ void running_batch_close(struct running_batch *running)
     free(running->order);
     free(running->floats);
     free(running->masks);
+    free(running->views);
     memory_give(&running->share, running->share.bytes);
     free(running);
 }
@@ -228,7 +229,7 @@ static void cut_sequence(struct row_slot *slot, struct rnn_row *row, size_t most
 static void cut_rolling(struct row_slot *slot, struct rnn_row *row)
 {
     const struct rollout *rollout = &slot->owner->rollout;
-    size_t width = slot->owner->batch.model->graph.input.width;
+    size_t width = slot->owner->batch.model->graph.inputs[0].shape.width;
     row->inputs = rollout->feedback + slot->b * width;
     row->input_stride = width;
     row->mask = NULL;
@@ -258,8 +259,8 @@ static size_t cut_rows(struct running_batch *running)
             slot->vectors = by_chunk ? slot->steps : batch->steps[slot->b];
         if (by_chunk && !in_pieces)
             row->outputs += (ptrdiff_t)progress->done * row->output_stride;
-        copies += (graph->inputs_anywhere ? 0 : slot->steps * graph->input.width) +
-                  (graph->outputs_anywhere && !in_pieces ? 0 : slot->vectors * graph->output.width);
+        copies += (graph->inputs_anywhere ? 0 : slot->steps * graph->inputs[0].shape.width) +
+                  (graph->outputs_anywhere && !in_pieces ? 0 : slot->vectors * graph->outputs[0].shape.width);
     }
     return copies;
 }
@@ -283,12 +284,15 @@ static bool grow_scratch(struct running_batch *running, const struct graph_work 
 {
     size_t floats;
     void *block = running->floats;
-    bool good = rnn_size_add(2 * work->floats + work->aux, copies, &floats) &&
+    bool good = rnn_size_add(work->floats, copies, &floats) &&
                 grow_block(running, &block, &running->floats_room, floats, sizeof *running->floats);
     running->floats = block;
     block = running->masks;
     good = good && grow_block(running, &block, &running->masks_room, work->masks, 1);
     running->masks = block;
+    block = running->views;
+    good = good && grow_block(running, &block, &running->views_room, work->views, sizeof *running->views);
+    running->views = block;
     return good;
 }
 
@@ -305,7 +309,7 @@ static float *copy_inputs(struct running_batch *running, float *at)
     const struct graph *graph = &running->model->graph;
     for (size_t i = 0; !graph->inputs_anywhere && i < running->n; i++) {
         struct rnn_row *row = &running->rows[i];
-        size_t floats = row->timesteps * graph->input.width;
+        size_t floats = row->timesteps * graph->inputs[0].shape.width;
         memcpy(at, row->inputs, floats * sizeof *at);
         row->inputs = at;
         at += floats;
@@ -316,8 +320,8 @@ static float *copy_inputs(struct running_batch *running, float *at)
             continue;
         running->rows[i].outputs = at;
         if (prediction_in_pieces(running->slots[i].owner))
-            running->rows[i].output_stride = (ptrdiff_t)graph->output.width;
-        at += running->slots[i].vectors * graph->output.width;
+            running->rows[i].output_stride = (ptrdiff_t)graph->outputs[0].shape.width;
+        at += running->slots[i].vectors * graph->outputs[0].shape.width;
     }
     return outputs;
 }
@@ -344,7 +348,7 @@ static void take_pieces(const struct running_batch *running, struct row_slot *sl
     struct prediction *p = slot->owner;
     const struct batch *batch = &p->batch;
     const struct row_progress *progress = &batch->progress[slot->b];
-    const float *last = vectors + (slot->vectors - 1) * running->model->graph.output.width;
+    const float *last = vectors + (slot->vectors - 1) * running->model->graph.outputs[0].shape.width;
     size_t first = progress->done;
     bool whole = rolls(slot) || first + slot->steps == batch->rows[slot->b].timesteps;
     if (batch->rolled) {
@@ -366,7 +370,7 @@ static void copy_outputs(struct running_batch *running, const float *at)
         const struct batch *batch = &slot->owner->batch;
         if (writes_in_place(running, slot))
             continue;
-        size_t floats = slot->vectors * running->model->graph.output.width;
+        size_t floats = slot->vectors * running->model->graph.outputs[0].shape.width;
         bool by_chunk = running->in_chunks && batch->output.sequence;
         if (prediction_in_pieces(slot->owner))
             take_pieces(running, slot, at);
@@ -383,7 +387,7 @@ static bool run_chunk(struct running_batch *running, struct worker *worker, cons
     const struct graph *graph = &running->model->graph;
     struct pool *pool = worker->pool;
     struct team team, *helpers = NULL;
-    float *copies = running->floats + 2 * work->floats + work->aux;
+    float *copies = running->floats + work->floats;
     if (pool && pool->n_workers > 1) {
         team_open(&team, &pool->host, pool->n_workers);
         helpers = &team;
@@ -392,6 +396,7 @@ static bool run_chunk(struct running_batch *running, struct worker *worker, cons
                                   .work = *work,
                                   .floats = running->floats,
                                   .masks = running->masks,
+                                  .views = running->views,
                                   .order = running->order,
                                   .arena = &worker->arena,
                                   .team = helpers,
@@ -451,7 +456,7 @@ struct prediction *running_batch_advance(struct running_batch *running, struct w
     size_t copies = cut_rows(running);
     /* the model may have been loaded after the worker was started */
     if (!arena_reserve(&worker->arena, running->model->scratch_bytes) ||
-        !graph_work(&running->model->graph, running->rows, running->n, running->sequences, &work) ||
+        !graph_work(&running->model->graph, running->rows, NULL, running->n, running->sequences, &work) ||
         !grow_scratch(running, &work, copies))
         fail_all(running);
     else if (run_chunk(running, worker, &work))

@@ -31,7 +31,8 @@ struct running_batch {
     struct memory_share share;
     float *floats;
     unsigned char *masks;
-    size_t floats_room, masks_room;
+    struct layer_view *views;
+    size_t floats_room, masks_room, views_room;
 };
 
 /* Whether a prediction's rows can run in this batch. */

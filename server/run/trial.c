@@ -7,23 +7,26 @@
 
 static void fill_inputs(float *inputs, size_t n, const struct graph *graph)
 {
-    size_t vocabulary = graph_vocabulary(graph);
+    size_t vocabulary = graph_vocabulary(graph, 0);
     unsigned state = 1;
     for (size_t i = 0; i < n; i++) {
         state = state * 1664525u + 1013904223u;
-        inputs[i] = graph->input.ids ? (float)((state >> 8) % vocabulary) : (float)(state >> 8) * 0x1p-23f - 1.0f;
+        inputs[i] =
+            graph->inputs[0].shape.ids ? (float)((state >> 8) % vocabulary) : (float)(state >> 8) * 0x1p-23f - 1.0f;
     }
 }
 
 bool trial_open(struct trial *t, const struct graph *graph, size_t batch, size_t timesteps, size_t rows)
 {
-    size_t scratch, steps = graph->input.timesteps ? graph->input.timesteps : timesteps, width = graph->input.width;
+    size_t scratch, steps = graph->inputs[0].shape.timesteps ? graph->inputs[0].shape.timesteps : timesteps,
+                    width = graph->inputs[0].shape.width;
     size_t per_row, n_inputs, n_states;
     struct layer_shape out;
     *t = (struct trial){.graph = graph, .batch = batch, .timesteps = steps};
-    if (graph_output(graph, steps, graph->return_sequences, &out, NULL) || !rnn_size_mul(steps, width, &per_row) ||
-        !rnn_size_mul(batch, per_row, &n_inputs) || !rnn_size_mul(batch, graph->state_elems, &n_states) ||
-        !rnn_size_mul(out.timesteps, out.width, &t->n_outputs) || !rnn_size_mul(batch, t->n_outputs, &t->n_outputs))
+    if (graph_output_shapes(graph, &(size_t){steps}, graph->return_sequences, &out, NULL) ||
+        !rnn_size_mul(steps, width, &per_row) || !rnn_size_mul(batch, per_row, &n_inputs) ||
+        !rnn_size_mul(batch, graph->state_elems, &n_states) || !rnn_size_mul(out.timesteps, out.width, &t->n_outputs) ||
+        !rnn_size_mul(batch, t->n_outputs, &t->n_outputs))
         return false;
     t->inputs = rnn_alloc(n_inputs, sizeof(float));
     t->states = rnn_alloc(n_states, sizeof(float));
@@ -44,11 +47,12 @@ bool trial_open(struct trial *t, const struct graph *graph, size_t batch, size_t
                                        .output_stride = (ptrdiff_t)out.width};
     t->run.sequences = graph->return_sequences;
     t->run.arena = &t->arena;
-    if (!graph_work(graph, t->fresh, batch, t->run.sequences, &t->run.work))
+    if (!graph_work(graph, t->fresh, NULL, batch, t->run.sequences, &t->run.work))
         return false;
-    t->run.floats = t->floats = rnn_alloc(2 * t->run.work.floats + t->run.work.aux, sizeof(float));
+    t->run.floats = t->floats = rnn_alloc(t->run.work.floats, sizeof(float));
     t->run.masks = t->masks = rnn_alloc(t->run.work.masks, 1);
-    return t->floats && t->masks;
+    t->run.views = t->views = rnn_alloc(t->run.work.views, sizeof *t->views);
+    return t->floats && t->masks && t->views;
 }
 
 void trial_run(struct trial *t, struct team *team)
@@ -77,5 +81,6 @@ void trial_close(struct trial *t)
     free(t->run.order);
     free(t->floats);
     free(t->masks);
+    free(t->views);
     arena_close(&t->arena);
 }

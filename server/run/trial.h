@@ -10,6 +10,7 @@ struct trial {
     size_t n_outputs;        /* floats in all */
     float *inputs, *states, *outputs, *floats;
     unsigned char *masks;
+    struct layer_view *views;
     struct rnn_row *fresh, *rows; /* rows are used up by a run */
     struct arena arena;
     struct graph_run run;

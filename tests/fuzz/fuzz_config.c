@@ -13,12 +13,12 @@ int fuzz_config(const unsigned char *data, size_t size)
     if (json && keras_model_read(json, "f", "", NULL, &problems, &config)) {
         if (!config.model.n_layers)
             abort();
-        struct layer_shape shape;
+        struct layer_shape shapes[GRAPH_MAX_INPUTS];
         for (size_t i = 0; i < config.model.n_layers; i++) {
             struct layer_tensor tensor;
-            if (graph_shape_before(&config.model, i, &shape, NULL))
+            if (graph_node_shapes(&config.model, graph_node_of(&config.model, i), NULL, shapes, NULL, NULL))
                 break;
-            for (size_t t = 0; layer_tensor_at(&config.model.layers[i], &shape, t, &tensor); t++)
+            for (size_t t = 0; layer_tensor_at(&config.model.layers[i], shapes, t, &tensor); t++)
                 if (!tensor.rank || !tensor.name[0])
                     abort();
         }

@@ -18,7 +18,7 @@ static void build(struct tensor_set *set, const json_t *json, struct problems *p
     if (good) {
         good = weights_build(&config, torch ? &converted : set, torch ? NAMED_BY_PATH : tensor_naming_of(set), 0, 0,
                              &vec_c, &digest, (struct place){"f", NULL}, problems);
-        if (good && (!config.model.output.width || graph_parameters(&config.model) > 1 << 24))
+        if (good && (!config.model.outputs[0].shape.width || graph_parameters(&config.model) > 1 << 24))
             abort(); /* more weights than the file can hold */
         keras_model_close(&config);
     }

@@ -30,14 +30,15 @@ const struct model *fuzz_model(void)
     for (size_t i = 0; i < 9; i++)
         tensors[i] = zeros;
     if (!model.name) {
+        const struct layer_shape shape = {.sequence = true, .width = 2};
+        graph_input(&model.graph, "inputs", &shape);
         struct layer *layer = graph_add(&model.graph);
         model.name = "m";
-        model.graph.input = (struct layer_shape){.sequence = true, .width = 2};
         if (layer_open(layer, &layer_recurrent, NULL))
             abort();
         recurrent_of(layer)->cells[0] = spec();
         recurrent_of(layer)->n_parts = 1;
-        if (layer_build(layer, &model.graph.input, tensors, &vec_c, NULL) || graph_finish(&model.graph, NULL))
+        if (layer_build(layer, &shape, tensors, &vec_c, NULL) || graph_finish(&model.graph, NULL))
             abort();
     }
     return &model;

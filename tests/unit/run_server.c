@@ -95,7 +95,7 @@ struct model *run_server_sums(struct run_server *s, const char *name, size_t uni
     for (size_t i = 0; i < units; i++)
         ones[i] = same[i * units + i] = 1;
     const float *tensors[] = {ones, same, zeros};
-    model->graph.input = shape;
+    graph_input(&model->graph, "inputs", &shape);
     add_layer(&model->graph, &layer_recurrent, &shape, backwards ? set_backwards : set_recurrent, units, tensors);
     free(ones);
     free(same);
@@ -109,7 +109,7 @@ struct model *run_server_tokens(struct run_server *s, const char *name, const fl
     struct model *model = calloc(1, sizeof *model);
     struct layer_shape shape = {.sequence = true, .ids = true, .width = 1};
     const float *embedding[] = {same}, *recurrent[] = {same, zeros, zeros}, *dense[] = {&scores[0][0], zeros};
-    model->graph.input = shape;
+    graph_input(&model->graph, "inputs", &shape);
     add_layer(&model->graph, &layer_embedding, &shape, set_embedding, 4, embedding);
     add_layer(&model->graph, &layer_recurrent, &shape, set_sequences, 4, recurrent);
     add_layer(&model->graph, &layer_dense, &shape, set_dense, 4, dense);

@@ -57,7 +57,7 @@ static void tensors_must_match_the_configuration(void **state)
                   12);
     if (!model_load(&entry, NULL, &vec_c, &problems, &model))
         fail_msg("%s", problems.errors[0]);
-    assert_int_equal(model.graph.input.width, 3);
+    assert_int_equal(model.graph.inputs[0].shape.width, 3);
     assert_true(model.has_weights_file);
     assert_string_equal(model.version, "1");
     model_close(&model);

@@ -10,7 +10,7 @@ static void build(struct graph *model, struct layer *layer, const struct vec_ops
     struct layer_tensor tensor;
     float *tensors[32];
     size_t count = 0;
-    assert_int_equal(graph_shape_before(model, (size_t)(layer - model->layers), &in, NULL), RNN_OK);
+    assert_int_equal(graph_node_shapes(model, (size_t)(layer - model->layers), NULL, &in, NULL, NULL), RNN_OK);
     for (; layer_tensor_at(layer, &in, count, &tensor); count++) {
         size_t elements;
         assert_true(layer_tensor_elements(&tensor, &elements));
@@ -40,7 +40,9 @@ static void add_dense(struct graph *model)
 /* LSTM, LayerNormalization, Dropout, Bidirectional(GRU) summed, Dense. */
 static void make_chain(struct graph *model, const struct vec_ops *vec, bool sequences)
 {
-    *model = (struct graph){.input = {.sequence = true, .width = FEATURES}};
+    const struct layer_shape input = {.sequence = true, .width = FEATURES};
+    *model = (struct graph){.n_layers = 0};
+    graph_input(model, "inputs", &input);
     struct recurrent *lstm = recurrent_of(add(model, &layer_recurrent));
     lstm->cells[0] = unit_leaf(&cell_lstm, 5);
     lstm->n_parts = 1;
@@ -69,18 +71,21 @@ static void run(const struct graph *model, struct rnn_row *rows, size_t n)
     struct rnn_row *order[ROWS];
     size_t scratch;
     assert_true(graph_scratch(model, n, &scratch) && arena_reserve(&arena, scratch));
-    assert_true(graph_work(model, rows, n, model->return_sequences, &work));
-    float *floats = rnn_alloc(2 * work.floats + work.aux, sizeof *floats);
+    assert_true(graph_work(model, rows, NULL, n, model->return_sequences, &work));
+    float *floats = rnn_alloc(work.floats, sizeof *floats);
+    struct layer_view *views = rnn_alloc(work.views, sizeof *views);
     unsigned char *masks = rnn_alloc(work.masks, 1);
     const struct graph_run settings = {.sequences = model->return_sequences,
                                        .work = work,
                                        .floats = floats,
                                        .masks = masks,
+                                       .views = views,
                                        .order = order,
                                        .arena = &arena};
     assert_true(graph_run(model, &settings, rows, n));
     free(floats);
     free(masks);
+    free(views);
     arena_close(&arena);
 }
 
@@ -132,7 +137,10 @@ static void layers_that_do_not_fit_are_named(void **state)
 {
     (void)state;
     struct rnn_error error = {{0}};
-    struct graph model = {.input = {.sequence = true, .timesteps = 4, .width = FEATURES}};
+    const struct layer_shape four = {.sequence = true, .timesteps = 4, .width = FEATURES},
+                             any = {.sequence = true, .width = FEATURES};
+    struct graph model = {.n_layers = 0};
+    graph_input(&model, "inputs", &four);
     struct layer_shape out;
     struct reshape *flat = add(&model, &layer_reshape)->own;
     flat->rank = 1;
@@ -141,13 +149,13 @@ static void layers_that_do_not_fit_are_named(void **state)
     for (size_t i = 0; i < 2; i++)
         build(&model, &model.layers[i], &vec_c);
     assert_int_equal(graph_finish(&model, &error), RNN_OK);
-    assert_int_equal(graph_output(&model, 4, false, &out, &error), RNN_OK);
+    assert_int_equal(graph_output_shapes(&model, &(size_t){4}, false, &out, &error), RNN_OK);
     assert_int_equal(out.width, OUT);
     assert_false(out.sequence);
-    assert_int_equal(graph_output(&model, 5, false, &out, &error), RNN_ESHAPE);
+    assert_int_equal(graph_output_shapes(&model, &(size_t){5}, false, &out, &error), RNN_ESHAPE);
     assert_string_equal(error.text, "layer \"layer_2\": expected 12 features, found 15");
     graph_close(&model);
-    model = (struct graph){.input = {.sequence = true, .width = FEATURES}};
+    graph_input(&model, "inputs", &any);
     struct layer *repeat = add(&model, &layer_repeat_vector);
     ((struct repeat_vector *)repeat->own)->n = 3;
     repeat->built = true;

@@ -35,7 +35,7 @@ static void left_out_keys_take_keras_defaults(void **state)
     assert_int_equal(recurrent_of(&layer.model.layers[0])->cells[0]->recurrent_activation.kind, ACT_SIGMOID);
     assert_int_equal(recurrent_of(&layer.model.layers[0])->cells[0]->recurrent_initializer.kind, INIT_ORTHOGONAL);
     assert_false(recurrent_of(&layer.model.layers[0])->parts[0].return_sequences);
-    assert_int_equal(layer.model.input.width, 0);
+    assert_int_equal(layer.model.inputs[0].shape.width, 0);
     assert_int_equal(layer.keras_major, 2);
     keras_model_close(&layer);
 }
@@ -83,7 +83,7 @@ static void features_come_from_shapes(void **state)
     for (size_t i = 0; i < 4; i++) {
         struct keras_model layer;
         assert_true(read_layer(texts[i], &layer));
-        assert_int_equal(layer.model.input.width, 7);
+        assert_int_equal(layer.model.inputs[0].shape.width, 7);
         keras_model_close(&layer);
     }
 }
@@ -187,8 +187,8 @@ static void plain_chains_are_taken_from_graphs(void **state)
     assert_int_equal(model.model.n_layers, 2);
     assert_string_equal(model.model.layers[0].name, "l");
     assert_string_equal(model.groups[1], "dense");
-    assert_int_equal(model.model.input.width, 2);
-    assert_int_equal(model.model.input.timesteps, 5);
+    assert_int_equal(model.model.inputs[0].shape.width, 2);
+    assert_int_equal(model.model.inputs[0].shape.timesteps, 5);
     keras_model_close(&model);
     assert_true(read_layer(
         FUNCTIONAL(INPUT("x") "," INPUT("h") "," INPUT("c") "," INPUT("m") "," LSTM(

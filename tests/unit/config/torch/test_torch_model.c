@@ -94,7 +94,7 @@ static void gates_of_an_lstm_keep_their_order(void **state)
     const struct recurrent *own = recurrent_of(&t.config.model.layers[0]);
     assert_ptr_equal(own->cells[0]->cells[0]->class, &cell_lstm);
     assert_true(own->parts[0].return_sequences);
-    assert_int_equal(t.config.model.input.width, 3);
+    assert_int_equal(t.config.model.inputs[0].shape.width, 3);
     assert_false(t.config.is_chain);
     assert_int_equal(problems.all_warnings, 0);
     close_torch(&t);

@@ -1,0 +1,99 @@
+/* Where the values of a graph lie while it runs: values that show others' numbers, outputs, and buffers that values take
+   in turns. */
+#include "graph_plan.h"
+
+#include <stdlib.h>
+
+/* Layers that compute nothing give what they take, perhaps in another shape. */
+static void find_bases(struct graph *graph)
+{
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        if (!graph->layers[node->layer].class->run)
+            graph->values[node->output].base = graph->values[node->inputs[0]].base;
+    }
+}
+
+/* An output is computed in its place, but for what an input, a state or another output shows already. */
+static void place_outputs(struct graph *graph)
+{
+    for (size_t o = 0; o < graph->n_outputs; o++) {
+        struct graph_value *base = &graph->values[graph->values[graph->outputs[o].value].base];
+        if (base->node != GRAPH_NONE && !base->states && base->output == GRAPH_NONE)
+            base->output = o;
+    }
+}
+
+/* The last node that reads each base; n_nodes for those that are read at the end. */
+static void find_last_uses(const struct graph *graph, size_t *last)
+{
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        for (size_t k = 0; k < node->n_inputs; k++)
+            last[graph->values[node->inputs[k]].base] = i;
+        if (node->initial != GRAPH_NONE)
+            last[graph->values[node->initial].base] = i;
+    }
+    for (size_t o = 0; o < graph->n_outputs; o++)
+        last[graph->values[graph->outputs[o].value].base] = graph->n_nodes;
+}
+
+/* The first place that no value needs from node i on; busy [places] is the last node that needs each. */
+static void take_place(struct graph *graph, size_t value, size_t i, const size_t *last, size_t *busy)
+{
+    size_t place = 0;
+    while (place < graph->places && busy[place] >= i)
+        place++;
+    if (place == graph->places)
+        graph->places++;
+    graph->values[value].place = place;
+    busy[place] = last[value] > i ? last[value] : i;
+}
+
+static void share_places(struct graph *graph, const size_t *last, size_t *busy)
+{
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        const struct graph_value *output = &graph->values[node->output];
+        if (output->base == node->output && output->output == GRAPH_NONE)
+            take_place(graph, node->output, i, last, busy);
+        if (node->states != GRAPH_NONE)
+            take_place(graph, node->states, i, last, busy);
+    }
+}
+
+/* Recurrent layers go row by row; others take all rows as one. */
+static void find_freedom(struct graph *graph)
+{
+    size_t computing = 0;
+    bool lone = false;
+    graph->inputs_anywhere = true;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        const struct layer_class *class = graph->layers[node->layer].class;
+        if (!class->run)
+            continue;
+        computing++;
+        lone = layer_parts(&graph->layers[node->layer]) == 1;
+        for (size_t k = 0; k < node->n_inputs; k++)
+            if (graph->values[graph->values[node->inputs[k]].base].node == GRAPH_NONE)
+                graph->inputs_anywhere &= class->inputs_anywhere;
+    }
+    graph->outputs_anywhere = computing == 1 && lone && graph->n_outputs == 1;
+}
+
+enum rnn_status graph_plan(struct graph *graph, struct rnn_error *err)
+{
+    size_t *last = calloc(graph->n_values, sizeof *last), *busy = calloc(graph->n_values, sizeof *busy);
+    if (last && busy) {
+        find_bases(graph);
+        place_outputs(graph);
+        find_last_uses(graph, last);
+        share_places(graph, last, busy);
+        find_freedom(graph);
+    }
+    enum rnn_status status = last && busy ? RNN_OK : rnn_fail(err, RNN_ENOMEM, "out of memory");
+    free(last);
+    free(busy);
+    return status;
+}

@@ -1,0 +1,401 @@
+/* The run of a graph: what the rows of a group need, and the nodes one after the other. */
+#include "graph_plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool graph_scratch(const struct graph *graph, size_t rows, size_t *bytes)
+{
+    size_t most = 0, own;
+    for (size_t i = 0; i < graph->n_layers; i++) {
+        const struct layer *layer = &graph->layers[i];
+        if (!layer->class->scratch)
+            continue;
+        if (!layer->class->scratch(layer, rows, &own))
+            return false;
+        most = own > most ? own : most;
+    }
+    *bytes = most;
+    return true;
+}
+
+/* ---- what a group of rows needs ---- */
+
+/* Graphs of few values need no memory of their own to be measured. */
+enum { FEW_VALUES = 24 };
+
+struct sizes {
+    struct layer_shape *shapes; /* [n_values] of the row that was measured last */
+    size_t *totals;             /* [n_values] floats of all rows; [n_nodes] behind them: bytes of masks */
+    size_t *places;             /* [places] floats */
+    size_t aux, states;         /* floats: work space of a node, and states that belong to the run */
+    struct layer_shape few_shapes[FEW_VALUES];
+    size_t few_sizes[4 * FEW_VALUES];
+};
+
+static size_t *masks_of(const struct graph *graph, const struct sizes *sizes)
+{
+    return sizes->totals + graph->n_values;
+}
+
+static bool sizes_open(const struct graph *graph, struct sizes *sizes)
+{
+    size_t n = graph->n_values + graph->n_nodes + graph->places;
+    bool few = graph->n_values <= FEW_VALUES && n <= 4 * FEW_VALUES;
+    sizes->shapes = few ? sizes->few_shapes : malloc((graph->n_values + 1) * sizeof *sizes->shapes);
+    sizes->totals = few ? sizes->few_sizes : malloc((n + 1) * sizeof *sizes->totals);
+    sizes->aux = sizes->states = 0;
+    if (!sizes->shapes || !sizes->totals)
+        return false;
+    memset(sizes->totals, 0, n * sizeof *sizes->totals);
+    sizes->places = masks_of(graph, sizes) + graph->n_nodes;
+    return true;
+}
+
+static void sizes_close(struct sizes *sizes)
+{
+    if (sizes->shapes != sizes->few_shapes)
+        free(sizes->shapes);
+    if (sizes->totals != sizes->few_sizes)
+        free(sizes->totals);
+}
+
+static void raise(size_t *most, size_t value)
+{
+    if (value > *most)
+        *most = value;
+}
+
+static bool add_product(size_t *sum, size_t a, size_t b)
+{
+    size_t product;
+    return rnn_size_mul(a, b, &product) && rnn_size_add(*sum, product, sum);
+}
+
+/* What one row adds. */
+static bool add_row(const struct graph *graph, struct sizes *sizes)
+{
+    for (size_t v = 0; v < graph->n_values; v++)
+        if (!add_product(&sizes->totals[v], sizes->shapes[v].timesteps, sizes->shapes[v].width))
+            return false;
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        size_t in = sizes->shapes[node->inputs[0]].timesteps, out = sizes->shapes[node->output].timesteps;
+        if (graph->layers[node->layer].masks == MASKS_MADE &&
+            !rnn_size_add(masks_of(graph, sizes)[i], in > out ? in : out, &masks_of(graph, sizes)[i]))
+            return false;
+    }
+    return true;
+}
+
+/* The work space of node i for n rows like the one that was measured last, into *floats. */
+static bool node_aux(const struct graph *graph, const struct sizes *sizes, size_t i, struct layer_aux *aux)
+{
+    const struct graph_node *node = &graph->nodes[i];
+    const struct layer *layer = &graph->layers[node->layer];
+    struct layer_shape in[GRAPH_MAX_INPUTS];
+    *aux = (struct layer_aux){0};
+    if (!layer->class->aux)
+        return true;
+    for (size_t k = 0; k < node->n_inputs; k++)
+        in[k] = sizes->shapes[node->inputs[k]];
+    return layer->class->aux(layer, in, aux);
+}
+
+/* The most that a row asks for, times the rows: rows of one group are much alike. */
+static bool add_aux(const struct graph *graph, struct sizes *sizes, size_t rows)
+{
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        struct layer_aux aux;
+        size_t floats;
+        if (!node_aux(graph, sizes, i, &aux) || !rnn_size_mul(aux.row, rows, &floats) ||
+            !rnn_size_add(floats, aux.once, &floats))
+            return false;
+        raise(&sizes->aux, floats);
+    }
+    return true;
+}
+
+/* The timesteps of the inputs of row b; whether they are those before. */
+static bool same_timesteps(const struct graph *graph, const struct rnn_row *rows, const struct layer_view *more,
+                           size_t n, size_t b, size_t *timesteps)
+{
+    bool same = b > 0;
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        size_t steps = i ? more[(i - 1) * n + b].timesteps : rows[b].timesteps;
+        same &= steps == timesteps[i];
+        timesteps[i] = steps;
+    }
+    return same;
+}
+
+/* Measure all rows. views (or NULL) get the timesteps and strides of every value. */
+static bool measure(const struct graph *graph, const struct rnn_row *rows, const struct layer_view *more, size_t n,
+                    bool sequences, struct sizes *sizes, struct layer_view *views)
+{
+    size_t timesteps[GRAPH_MAX_INPUTS] = {0};
+    for (size_t b = 0; b < n; b++) {
+        if (!same_timesteps(graph, rows, more, n, b, timesteps) &&
+            (graph_shapes(graph, timesteps, sequences, graph->n_nodes, sizes->shapes, NULL) ||
+             !add_aux(graph, sizes, n)))
+            return false;
+        if (!add_row(graph, sizes))
+            return false;
+        for (size_t v = 0; views && v < graph->n_values; v++)
+            views[v * n + b] =
+                (struct layer_view){.timesteps = sizes->shapes[v].timesteps, .stride = sizes->shapes[v].width};
+    }
+    for (size_t v = 0; v < graph->n_values; v++)
+        if (graph->values[v].place != GRAPH_NONE)
+            raise(&sizes->places[graph->values[v].place], sizes->totals[v]);
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        size_t floats, elems = layer_state_elems(&graph->layers[graph->nodes[i].layer]);
+        if (graph->nodes[i].initial == GRAPH_NONE)
+            continue;
+        if (!rnn_size_mul(n, elems, &floats))
+            return false;
+        raise(&sizes->states, floats);
+    }
+    return true;
+}
+
+bool graph_work(const struct graph *graph, const struct rnn_row *rows, const struct layer_view *more_inputs, size_t n,
+                bool sequences, struct graph_work *work)
+{
+    struct sizes sizes;
+    size_t floats = 0, masks = 0, views = 0, bytes;
+    bool good = sizes_open(graph, &sizes) && measure(graph, rows, more_inputs, n, sequences, &sizes, NULL) &&
+                rnn_size_add(sizes.aux, sizes.states, &floats) && rnn_size_mul(graph->n_values + 1, n, &views) &&
+                rnn_size_mul(views, sizeof(struct layer_view), &bytes);
+    for (size_t p = 0; good && p < graph->places; p++)
+        good = rnn_size_add(floats, sizes.places[p], &floats);
+    for (size_t i = 0; good && i < graph->n_nodes; i++)
+        good = rnn_size_add(masks, masks_of(graph, &sizes)[i], &masks);
+    good = good && rnn_size_mul(floats, sizeof(float), &bytes);
+    sizes_close(&sizes);
+    if (!good)
+        return false;
+    raise(&work->floats, floats);
+    raise(&work->masks, masks);
+    raise(&work->views, views);
+    return true;
+}
+
+/* ---- where the values lie ---- */
+
+/* What nodes change in a row while they run. */
+struct kept_row {
+    float *states, *outputs;
+    bool stepped;
+};
+/* They lie behind the views of the values. */
+_Static_assert(sizeof(struct kept_row) <= sizeof(struct layer_view), "a view has room for a kept row");
+
+/* A run of n rows. */
+struct pass {
+    const struct graph *graph;
+    const struct graph_run *run;
+    struct rnn_row *rows;
+    size_t n;
+    struct sizes sizes;
+    float *aux, *states;
+    unsigned char *masks;
+    struct kept_row *kept; /* [n] */
+};
+
+static struct layer_view *views_of(const struct pass *pass, size_t value)
+{
+    return pass->run->views + value * pass->n;
+}
+
+static void place_input(struct pass *pass, size_t i)
+{
+    struct layer_view *views = views_of(pass, pass->graph->inputs[i].value);
+    for (size_t b = 0; b < pass->n; b++) {
+        const struct rnn_row *row = &pass->rows[b];
+        if (i)
+            views[b] = pass->run->more_inputs[(i - 1) * pass->n + b];
+        else
+            views[b] = (struct layer_view){.at = (float *)row->inputs,
+                                           .timesteps = row->timesteps,
+                                           .stride = row->input_stride,
+                                           .mask = row->mask,
+                                           .mask_stride = row->mask_stride};
+    }
+}
+
+static void place_rows(struct pass *pass, size_t value, float *at)
+{
+    struct layer_view *views = views_of(pass, value);
+    for (size_t b = 0; b < pass->n; b++) {
+        views[b].at = at;
+        at += views[b].timesteps * views[b].stride;
+    }
+}
+
+static void place_output(struct pass *pass, size_t value, size_t o)
+{
+    struct layer_view *views = views_of(pass, value);
+    for (size_t b = 0; b < pass->n; b++) {
+        views[b].at = o ? pass->run->more_outputs[(o - 1) * pass->n + b] : pass->rows[b].outputs;
+        if (pass->graph->time_major)
+            views[b].stride = (size_t)pass->rows[b].output_stride;
+    }
+}
+
+/* Buffers one after the other, then the work space of a node, then states that belong to the run. */
+static void place_values(struct pass *pass)
+{
+    const struct graph *graph = pass->graph;
+    float *at = pass->run->floats;
+    for (size_t i = 0; i < graph->n_inputs; i++)
+        place_input(pass, i);
+    for (size_t p = 0; p < graph->places; p++) {
+        for (size_t v = 0; v < graph->n_values; v++)
+            if (graph->values[v].place == p)
+                place_rows(pass, v, at);
+        at += pass->sizes.places[p];
+    }
+    for (size_t v = 0; v < graph->n_values; v++)
+        if (graph->values[v].output != GRAPH_NONE)
+            place_output(pass, v, graph->values[v].output);
+    pass->aux = at;
+    pass->states = at + pass->sizes.aux;
+    pass->masks = pass->run->masks;
+}
+
+/* ---- nodes ---- */
+
+/* The masks of what a node gives, before it runs. */
+static void pass_masks(struct pass *pass, const struct graph_node *node)
+{
+    const struct layer *layer = &pass->graph->layers[node->layer];
+    const struct layer_view *in = views_of(pass, node->inputs[0]);
+    struct layer_view *out = views_of(pass, node->output);
+    bool sequence = pass->sizes.shapes[node->output].sequence;
+    for (size_t b = 0; b < pass->n; b++) {
+        bool passes = layer->masks != MASKS_STOP && sequence && in[b].timesteps == out[b].timesteps;
+        out[b].mask = passes ? in[b].mask : NULL;
+        out[b].mask_stride = in[b].mask_stride;
+    }
+}
+
+/* The same numbers; of rows that are kept as they are, also the same stride. */
+static void show(struct pass *pass, const struct graph_node *node)
+{
+    const struct layer_view *in = views_of(pass, node->inputs[0]);
+    struct layer_view *out = views_of(pass, node->output);
+    bool view = pass->graph->layers[node->layer].class->view;
+    for (size_t b = 0; b < pass->n; b++) {
+        out[b].at = in[b].at;
+        out[b].stride = view ? out[b].stride : in[b].stride;
+    }
+    pass_masks(pass, node);
+}
+
+/* States that come from a value are copied, so that the value keeps its own. */
+static void begin_states(struct pass *pass, const struct graph_node *node)
+{
+    size_t elems = layer_state_elems(&pass->graph->layers[node->layer]);
+    for (size_t b = 0; b < pass->n; b++) {
+        struct rnn_row *row = &pass->rows[b];
+        if (node->initial != GRAPH_NONE) {
+            row->states = pass->states + b * elems;
+            row->stepped = false;
+            memcpy(row->states, views_of(pass, node->initial)[b].at, elems * sizeof(float));
+        } else {
+            row->states = node->state_offset == GRAPH_NONE ? NULL : row->states + node->state_offset;
+        }
+    }
+}
+
+static void end_states(struct pass *pass, const struct graph_node *node)
+{
+    size_t elems = layer_state_elems(&pass->graph->layers[node->layer]);
+    for (size_t b = 0; b < pass->n; b++) {
+        struct rnn_row *row = &pass->rows[b];
+        if (node->states != GRAPH_NONE)
+            memcpy(views_of(pass, node->states)[b].at, row->states, elems * sizeof(float));
+        row->states = pass->kept[b].states;
+        row->stepped = pass->kept[b].stepped;
+    }
+}
+
+static bool run_node(struct pass *pass, size_t i)
+{
+    const struct graph *graph = pass->graph;
+    const struct graph_node *node = &graph->nodes[i];
+    const struct layer *layer = &graph->layers[node->layer];
+    const struct layer_view *in[GRAPH_MAX_INPUTS];
+    struct layer_shape shapes[GRAPH_MAX_INPUTS];
+    struct layer_run run = {.in = in,
+                            .in_shapes = shapes,
+                            .out = views_of(pass, node->output),
+                            .out_shape = &pass->sizes.shapes[node->output],
+                            .n_inputs = node->n_inputs,
+                            .n = pass->n,
+                            .rows = pass->rows,
+                            .order = pass->run->order,
+                            .sequences = graph_gives_sequences(graph, i, pass->run->sequences),
+                            .masks = pass->masks,
+                            .aux = pass->aux,
+                            .arena = pass->run->arena,
+                            .team = pass->run->team,
+                            .stop = pass->run->stop,
+                            .stop_context = pass->run->stop_context};
+    for (size_t k = 0; k < node->n_inputs; k++) {
+        in[k] = views_of(pass, node->inputs[k]);
+        shapes[k] = pass->sizes.shapes[node->inputs[k]];
+    }
+    for (size_t b = 0; b < pass->n; b++)
+        run.vectors += in[0][b].timesteps;
+    run.vectors *= shapes[0].width / layer_features(&shapes[0]);
+    pass_masks(pass, node);
+    bool stateful = layer->class->states != NULL;
+    if (stateful)
+        begin_states(pass, node);
+    bool whole = layer->class->run(layer, &run);
+    if (stateful)
+        end_states(pass, node);
+    pass->masks += masks_of(graph, &pass->sizes)[i];
+    return whole;
+}
+
+/* Outputs that show what lies elsewhere. */
+static void copy_outputs(const struct pass *pass)
+{
+    const struct graph *graph = pass->graph;
+    for (size_t o = 0; o < graph->n_outputs; o++) {
+        size_t value = graph->outputs[o].value;
+        if (graph->values[graph->values[value].base].output == o)
+            continue;
+        const struct layer_view *views = views_of(pass, value);
+        for (size_t b = 0; b < pass->n; b++) {
+            float *to = o ? pass->run->more_outputs[(o - 1) * pass->n + b] : pass->kept[b].outputs;
+            memcpy(to, views[b].at, views[b].timesteps * pass->sizes.shapes[value].width * sizeof *to);
+        }
+    }
+}
+
+bool graph_run(const struct graph *graph, const struct graph_run *run, struct rnn_row *rows, size_t n)
+{
+    struct pass pass = {.graph = graph, .run = run, .rows = rows, .n = n};
+    bool whole = sizes_open(graph, &pass.sizes) &&
+                 measure(graph, rows, run->more_inputs, n, run->sequences, &pass.sizes, run->views);
+    if (whole) {
+        pass.kept = (struct kept_row *)(run->views + graph->n_values * n);
+        for (size_t b = 0; b < n; b++)
+            pass.kept[b] = (struct kept_row){rows[b].states, rows[b].outputs, rows[b].stepped};
+        place_values(&pass);
+    }
+    for (size_t i = 0; whole && i < graph->n_nodes; i++) {
+        if (graph->layers[graph->nodes[i].layer].class->run)
+            whole = run_node(&pass, i);
+        else
+            show(&pass, &graph->nodes[i]);
+    }
+    if (whole)
+        copy_outputs(&pass);
+    sizes_close(&pass.sizes);
+    return whole;
+}
