@@ -29,6 +29,14 @@ static json_t *read_json(const char *path, struct problems *problems)
 static json_t *config_of(const struct tensor_set *set, const char *path, struct problems *problems)
 {
     const char *text = tensor_set_text(set, "config");
+    if (tensor_set_text(set, "torch")) {
+        problem_error(
+            problems, (struct place){path, NULL},
+            "it holds the weights of a PyTorch model, and not how its modules are joined; run \"cellserve "
+            "describe %.200s\" for a first model.json, complete it, put it beside the file, and name the folder",
+            path);
+        return NULL;
+    }
     if (text)
         return json_file_parse(text, strlen(text), "its configuration, ", (struct place){path, NULL}, problems);
     problem_error(problems, (struct place){path, NULL},
@@ -107,7 +115,8 @@ static bool build_model(struct reading *r, const struct vec_ops *vec, struct dig
     struct place place = {weights ? r->files.weights_path : r->file, r->layer_path};
     if (torch_is(r->json)) {
         if (!weights)
-            problem_error(problems, place, "a PyTorch model needs its weights: a *.safetensors file in its folder");
+            problem_error(problems, place,
+                          "a PyTorch model needs its weights: a *.pt, *.pth or *.safetensors file in its folder");
         else if (torch_model_read(r->json, r->file, &r->set, place.file, problems, &r->config, &r->converted))
             set = &r->converted;
         if (set != &r->converted)

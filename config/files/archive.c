@@ -3,6 +3,7 @@
 
 #include "hdf5_file.h"
 #include "helper.h"
+#include "torch_file.h"
 #include "zip_file.h"
 
 #include <errno.h>
@@ -29,7 +30,7 @@ void archive_set_program(const char *path)
 
 bool archive_is(const unsigned char *bytes, size_t n)
 {
-    return hdf5_is(bytes, n) || zip_is(bytes, n);
+    return hdf5_is(bytes, n) || zip_is(bytes, n) || torch_stream_is(bytes, n);
 }
 
 /* Only the file, the memory file, and a /dev/null for what libraries print. Every step may want memory: without one of

@@ -3,6 +3,7 @@
 
 #include "confine.h"
 #include "hdf5_file.h"
+#include "torch_file.h"
 #include "zip_file.h"
 
 #include <signal.h>
@@ -53,6 +54,8 @@ _Noreturn void helper_main(void)
     bool zip = zip_is(bytes, n), good = handover_text(&out, "unconfined", missing, strlen(missing));
     if (hdf5_is(bytes, n))
         good = good && hdf5_read(&out, bytes, n);
+    else if (torch_stream_is(bytes, n))
+        good = good && torch_stream_read(&out, bytes, n);
     else
         good = good &&
                (zip ? zip_read(&out, bytes, n) : handover_fail(&out, "it is neither an HDF5 file nor a zip archive"));

@@ -204,7 +204,7 @@ static bool op_call_marked(struct machine *m, size_t named)
     return push_members(m, PICKLE_TUPLE, marked, n) && machine_push(m, pickle_call(m->pickle, called, machine_pop(m)));
 }
 
-/* PERSID's line or BINPERSID's value. */
+/* PERSID's line or BINPERSID's value. PyTorch before 1.6 writes ("module", class, file, source) in the place of a class. */
 static bool op_persistent(struct machine *m, size_t is_line)
 {
     struct pickle_value *id = NULL, *value;
@@ -215,9 +215,13 @@ static bool op_persistent(struct machine *m, size_t is_line)
     } else {
         id = machine_pop(m);
     }
+    if (pickle_is(pickle_at(id, 0), "module") && id->n > 1 && id->members[1]->kind == PICKLE_NAME)
+        return machine_push(m, id->members[1]);
     if (!id || !(value = pickle_new(m->pickle, PICKLE_PERSISTENT)))
         return false;
     value->args = id;
+    value->items = m->pickle->persistent;
+    m->pickle->persistent = value;
     return machine_push(m, value);
 }
 

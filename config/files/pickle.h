@@ -35,7 +35,7 @@ enum pickle_kind {
     PICKLE_DICT,
     PICKLE_NAME,
     PICKLE_OBJECT,
-    PICKLE_PERSISTENT, /* a persistent id, which is in args: PyTorch's storages */
+    PICKLE_PERSISTENT, /* a persistent id, which is in args: PyTorch's storages. In items: the one before it */
 };
 
 /* A value. Values may be shared and may form cycles: whoever walks through them bounds depth and number of steps. */
@@ -60,8 +60,8 @@ struct pickle_chunk;
 
 /* A pickle that has been read. */
 struct pickle {
-    struct pickle_value *value;
-    size_t used; /* bytes of the pickle; something else may follow in the file */
+    struct pickle_value *value, *persistent; /* the last persistent id: the first of a list through items */
+    size_t used;                             /* bytes of the pickle; something else may follow in the file */
     struct pickle_chunk *chunks;
     size_t memory, values, opcodes;
     char error[320]; /* a sentence about the file: "its pickle …" */

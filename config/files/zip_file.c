@@ -5,6 +5,7 @@
 #include "hdf5_file.h"
 #include "json_file.h"
 #include "npy.h"
+#include "torch_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,8 +19,7 @@ bool zip_is(const unsigned char *bytes, size_t n)
     return n >= 4 && !memcmp(bytes, "PK\3\4", 4);
 }
 
-/* All bytes of an entry in malloc memory, or NULL. Its checksum is checked. */
-static unsigned char *extract(struct handover *out, zip_t *zip, zip_uint64_t index, size_t limit, size_t *bytes)
+unsigned char *zip_extract(struct handover *out, struct zip *zip, size_t index, size_t limit, size_t *bytes)
 {
     zip_stat_t info;
     const zip_uint64_t needed =
@@ -62,7 +62,7 @@ static unsigned char *extract_name(struct handover *out, zip_t *zip, const char 
         handover_fail(out, "the archive has no %s", name);
         return NULL;
     }
-    return extract(out, zip, (zip_uint64_t)index, limit, bytes);
+    return zip_extract(out, zip, (size_t)index, limit, bytes);
 }
 
 /* ---- .keras ---- */
@@ -146,7 +146,7 @@ static bool read_npz(struct handover *out, zip_t *zip, zip_uint64_t n)
         if (length < 5 || strcmp(name + length - 4, ".npy"))
             return handover_fail(out, "its entry %.100s is no array; expected a .keras or .npz archive", name);
         name[length - 4] = 0;
-        unsigned char *data = extract(out, zip, (zip_uint64_t)index, out->limit - out->bytes + 65536, &bytes);
+        unsigned char *data = zip_extract(out, zip, (size_t)index, out->limit - out->bytes + 65536, &bytes);
         if (!data || !add_array(out, name, data, bytes)) /* data is read from until the process ends */
             return false;
     }
@@ -169,8 +169,7 @@ bool zip_read(struct handover *out, const unsigned char *bytes, size_t n)
         if (!name)
             return handover_fail(out, "an entry of the archive has no name");
         if (slash && !strcmp(slash, "/data.pkl"))
-            return handover_fail(out, "this is a file of torch.save, whose pickles can hold code; save "
-                                      "model.state_dict() with safetensors.torch.save_file");
+            return torch_zip_read(out, zip, (size_t)i);
     }
     return zip_name_locate(zip, "config.json", 0) >= 0 ? read_keras(out, zip)
                                                        : read_npz(out, zip, (zip_uint64_t)entries);
