@@ -4,7 +4,7 @@ VARIANT ?= release
 BUILD := build/$(VARIANT)
 CC := gcc
 AR := ar
-NEEDED := libmicrohttpd jansson openblas zlib hdf5 libzip libseccomp libxxhash
+NEEDED := libmicrohttpd gnutls jansson openblas zlib hdf5 libzip libseccomp libxxhash
 CFLAGS_common := -std=c11 -D_GNU_SOURCE -I. -g -Wall -Wextra $(WERROR) -Wshadow -Wconversion -Wno-sign-conversion \
   -ffp-contract=off -fno-math-errno -fstack-protector-strong -fPIE -fvisibility=hidden -fcf-protection \
   -Wformat -Wformat-security -pthread
@@ -120,9 +120,13 @@ $(addprefix $(BUILD)/tests/unit/server/run/test_,rollout running_batch schedule 
 
 $(BUILD)/tests/e2e/test_sessions_redis $(BUILD)/tests/e2e/test_sessions_redis_trouble: $(BUILD)/tests/e2e/redis.o
 
+# Where the table of routes is looked at.
+$(BUILD)/tests/e2e/test_access: $(BUILD)/tests/e2e/access.o $(BUILD)/libcellserve_server.a \
+  $(BUILD)/libcellserve_config.a $(BUILD)/libcellserve_core.a
+
 $(E2E): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/e2e/e2e.o | $(BUILD)/cellserve
 	@echo "  link  $@"
-	$(Q)$(CC) $(LDFLAGS_all) -o $@ $^ $(LIBS) $(TEST_LIBS)
+	$(Q)$(CC) $(LDFLAGS_all) -o $@ -Wl,--start-group $(filter %.o %.a,$^) -Wl,--end-group $(LIBS) $(TEST_LIBS)
 
 unit: $(UNIT)
 	@tests/run.sh $(UNIT)
@@ -164,7 +168,7 @@ tsan: ## every test under ThreadSanitizer
 	@$(MAKE) --no-print-directory VARIANT=tsan tests
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= -1
-FUZZ_TARGETS := body inference safetensors config handover protobuf pickle
+FUZZ_TARGETS := body inference safetensors config handover protobuf pickle keys
 faults: ## fail every allocation and system call of a server, one after the other (AddressSanitizer; an hour)
 	@tools/install.sh sanitize
 	@$(MAKE) --no-print-directory VARIANT=asan build/asan/cellserve build/asan/tests/faults/fault.so

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_VARIABLES = 64, VARIABLE_BYTES = 64, PREFIX_BYTES = sizeof "CELLSERVE_" - 1 };
+enum { MAX_VARIABLES = 192, VARIABLE_BYTES = 64, PREFIX_BYTES = sizeof "CELLSERVE_" - 1 };
 
 static bool ends_with(const char *text, const char *end)
 {
@@ -78,7 +78,7 @@ static void check_names(struct problems *problems)
     size_t n = 0;
     for (const struct setting *row = settings_table; row->key && n + 1 < MAX_VARIABLES; row++) {
         settings_variable(row, known[n++], VARIABLE_BYTES);
-        if (row->type == SETTING_TEXT) {
+        if (row->type == SETTING_TEXT) { /* a path or a list is no secret */
             settings_variable(row, known[n], VARIABLE_BYTES - 5);
             memcpy(known[n] + strlen(known[n]), "_FILE", 6);
             n++;

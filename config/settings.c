@@ -3,6 +3,7 @@
 
 #include "json_type.h"
 #include "redis_url.h"
+#include "settings_access.h"
 #include "settings_models.h"
 
 #include <ctype.h>
@@ -40,6 +41,32 @@ static void set_text(struct settings *settings, const struct setting *setting, c
     }
 }
 
+bool setting_is_text(const struct setting *setting)
+{
+    return setting->type == SETTING_TEXT || setting->type == SETTING_PATH || setting->type == SETTING_LIST;
+}
+
+char *settings_path_beside(const char *file, const char *path)
+{
+    const char *slash = file ? strrchr(file, '/') : NULL;
+    if (*path == '/' || !slash)
+        return strdup(path);
+    size_t folder = (size_t)(slash - file) + 1, size = folder + strlen(path) + 1;
+    char *full = malloc(size);
+    if (full)
+        snprintf(full, size, "%.*s%s", (int)folder, file, path);
+    return full;
+}
+
+const char *settings_list_next(const char **at, size_t *bytes)
+{
+    *at += strspn(*at, ", ");
+    const char *item = *at;
+    *bytes = strcspn(item, ", ");
+    *at += *bytes;
+    return *bytes ? item : NULL;
+}
+
 static void set_int(struct settings *settings, const struct setting *setting, int64_t value, struct place place,
                     struct problems *problems)
 {
@@ -74,6 +101,8 @@ static void set_from_text(struct settings *settings, const struct setting *setti
             problem_error(problems, place, "expected true or false, found \"%.60s\"", value);
         break;
     case SETTING_TEXT:
+    case SETTING_PATH:
+    case SETTING_LIST:
         set_text(settings, setting, value, place, problems);
         break;
     }
@@ -96,6 +125,45 @@ const char *settings_no_text(const json_t *value)
     return json_is_string(value) ? "a text with a NUL character in it" : json_type_name(value);
 }
 
+/* A list of JSON as the one text that it is kept as. */
+static void set_list(struct settings *settings, const struct setting *setting, const json_t *list, struct place place,
+                     struct problems *problems)
+{
+    char joined[4096] = "";
+    for (size_t i = 0, used = 0; i < json_array_size(list); i++) {
+        const char *item = settings_text_of(json_array_get(list, i));
+        if (!item || !*item || strpbrk(item, ", ")) {
+            problem_error(problems, place, "expected a list of texts without commas and blanks");
+            return;
+        }
+        used += (size_t)snprintf(joined + used, sizeof joined - used, "%s%s", i ? "," : "", item);
+        if (used >= sizeof joined) {
+            problem_error(problems, place, "the list is longer than %zu characters", sizeof joined - 1);
+            return;
+        }
+    }
+    set_text(settings, setting, joined, place, problems);
+}
+
+static void set_path(struct settings *settings, const struct setting *setting, const char *path, struct place place,
+                     struct problems *problems)
+{
+    char *full = *path ? settings_path_beside(settings->file, path) : strdup("");
+    if (full)
+        set_text(settings, setting, full, place, problems);
+    free(full);
+}
+
+static const char *wanted_type(const struct setting *setting)
+{
+    static const char *const words[] = {[SETTING_INT] = "a whole number",
+                                        [SETTING_BOOL] = "true or false",
+                                        [SETTING_TEXT] = "a text",
+                                        [SETTING_PATH] = "a path",
+                                        [SETTING_LIST] = "a list of texts"};
+    return words[setting->type];
+}
+
 void settings_set_json(struct settings *settings, const struct setting *setting, const json_t *value,
                        struct place place, struct problems *problems)
 {
@@ -105,12 +173,14 @@ void settings_set_json(struct settings *settings, const struct setting *setting,
         *(bool *)field(settings, setting) = json_is_true(value);
     else if (setting->type == SETTING_TEXT && settings_text_of(value))
         set_text(settings, setting, settings_text_of(value), place, problems);
+    else if (setting->type == SETTING_PATH && (settings_text_of(value) || json_is_null(value)))
+        set_path(settings, setting, json_is_null(value) ? "" : settings_text_of(value), place, problems);
+    else if (setting->type == SETTING_LIST && json_is_array(value))
+        set_list(settings, setting, value, place, problems);
     else
-        problem_error(problems, place, "expected %s, found %s",
-                      setting->type == SETTING_INT    ? "a whole number"
-                      : setting->type == SETTING_BOOL ? "true or false"
-                                                      : "a text",
-                      setting->type == SETTING_TEXT ? settings_no_text(value) : json_type_name(value));
+        problem_error(problems, place, "expected %s, found %s", wanted_type(setting),
+                      setting->type == SETTING_TEXT || setting->type == SETTING_PATH ? settings_no_text(value)
+                                                                                     : json_type_name(value));
 }
 
 void settings_init(struct settings *settings)
@@ -154,6 +224,7 @@ void settings_plain_host(const char *host, char *out, size_t size)
 void settings_check(struct settings *settings, struct problems *problems)
 {
     settings_check_models(settings, problems);
+    settings_check_access(settings, problems);
     struct redis_url url;
     if (strcmp(settings->session_store, "memory") && !redis_url_read(settings->session_store, &url))
         problem_error(
@@ -172,6 +243,8 @@ void settings_show(const struct settings *settings, const struct setting *settin
         snprintf(out, size, "%s", *(const bool *)at ? "true" : "false");
         break;
     case SETTING_TEXT:
+    case SETTING_PATH:
+    case SETTING_LIST:
         snprintf(out, size, "%s", *(char *const *)(const void *)at);
         break;
     }
@@ -180,7 +253,7 @@ void settings_show(const struct settings *settings, const struct setting *settin
 void settings_close(struct settings *settings)
 {
     for (const struct setting *row = settings_table; row->key; row++)
-        if (row->type == SETTING_TEXT)
+        if (setting_is_text(row))
             free(*(char **)field(settings, row));
     settings_close_models(settings);
     free(settings->file);

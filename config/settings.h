@@ -35,12 +35,19 @@ struct settings {
     char *session_store;
     int64_t session_ttl_s, session_max, session_max_bytes;
     char *log_format, *log_level;
+    char *tls_certificate, *tls_key, *tls_client_ca; /* files; "": none */
+    char *auth_keys, *auth_open;                     /* a file; targets that need no key */
+    int64_t rate_per_s, rate_burst;
+    char *admin_host, *admin_socket;
+    int64_t admin_port;
+    char *cors_origins, *hosts;
     struct model_entry *models;
     size_t n_models;
     uint64_t given; /* a bit for each row of the table: by the file, the environment or a flag */
 };
 
-enum setting_type { SETTING_INT, SETTING_BOOL, SETTING_TEXT };
+/* A path of the file is taken from the file's folder; a list is kept as one text, its items with commas between. */
+enum setting_type { SETTING_INT, SETTING_BOOL, SETTING_TEXT, SETTING_PATH, SETTING_LIST };
 
 struct setting {
     const char *key; /* "limits.max_rows" */
@@ -70,6 +77,15 @@ void settings_variable(const struct setting *setting, char *out, size_t size);
 /* The setting that a flag ("--limits-max-rows", "--log") stands for, or NULL. */
 const struct setting *settings_flag(const char *flag);
 
+/* Whether it is kept as a text of its own. */
+bool setting_is_text(const struct setting *setting);
+
+/* The next item of a list, of *bytes; NULL at its end. *at begins with the list. */
+const char *settings_list_next(const char **at, size_t *bytes);
+
+/* A path relative to the folder of the configuration file; free() it. */
+char *settings_path_beside(const char *file, const char *path);
+
 /* Set one setting from text; where names the place in a message. */
 void settings_set(struct settings *settings, const struct setting *setting, const char *value, const char *where,
                   struct problems *problems);
@@ -84,11 +100,14 @@ const char *settings_text_of(const json_t *value);
 /* What such a value is in place of a text, for messages. */
 const char *settings_no_text(const json_t *value);
 
-/* Whether a number, one of the settings' fields, was given, and is no default. */
+/* Whether a number, one of the settings' fields, was given, and is no default. Texts that are "" were not. */
 bool settings_given(const struct settings *settings, const int64_t *number);
 
 /* Lower a default to what suits the machine, but not below what may be set. What was given stays. */
 void settings_lower(struct settings *settings, int64_t *number, int64_t most);
+
+/* Whether there is an admin listener. */
+bool settings_have_admin(const struct settings *settings);
 
 /* What only the whole can show: combinations, and what this version does not do. */
 void settings_check(struct settings *settings, struct problems *problems);

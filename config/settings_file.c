@@ -11,27 +11,45 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const section_names[] = {"models", "batching", "limits", "sessions", "log", NULL};
+/* Whether a key of a section ("" the top level, else with its dot) is a section itself: some setting's name goes on. */
+static bool is_section(const char *name)
+{
+    size_t n = strlen(name);
+    for (const struct setting *row = settings_table; row->key; row++)
+        if (!strncmp(row->key, name, n) && row->key[n] == '.')
+            return true;
+    return false;
+}
+
+/* The JSON pointer of a setting's name: "/auth/rate" of "auth.rate". */
+static void point(const char *name, char *out, size_t size)
+{
+    snprintf(out, size, "/%s", name);
+    for (char *dot = out; (dot = strchr(dot, '.'));)
+        *dot = '/';
+}
 
 /* Say that a key is not known, and which known one is near: those of a section ("limits.") or of the top level. */
 static void unknown_key(const char *file, const char *section, const char *key, struct problems *problems)
 {
-    const char *names[64];
+    enum { MOST = 64, NAME = 32 };
+    char known[MOST][NAME], path[160], hint[100];
+    const char *names[MOST + 2];
     size_t n = 0, prefix = strlen(section);
-    for (const struct setting *row = settings_table; row->key && n < 50; row++)
-        if (!strncmp(row->key, section, prefix) && !strchr(row->key + prefix, '.'))
-            names[n++] = row->key + prefix;
+    for (const struct setting *row = settings_table; row->key && n < MOST; row++)
+        if (!strncmp(row->key, section, prefix)) {
+            snprintf(known[n], NAME, "%.*s", (int)strcspn(row->key + prefix, "."), row->key + prefix);
+            names[n] = known[n];
+            n++;
+        }
     if (!prefix)
-        for (size_t i = 0; section_names[i]; i++)
-            names[n++] = section_names[i];
+        names[n++] = "models";
     names[n] = NULL;
-    char path[160], hint[100];
-    snprintf(path, sizeof path, "/%.*s%s%.64s", prefix ? (int)prefix - 1 : 0, section, prefix ? "/" : "", key);
-    if (!prefix && (!strcmp(key, "auth") || !strcmp(key, "tls")))
-        problem_error(problems, (struct place){file, path}, "\"%s\" is not available yet; remove it", key);
-    else
-        problem_error(problems, (struct place){file, path}, "unknown key%s",
-                      nearest_hint(key, names, hint, sizeof hint));
+    int parent = snprintf(path, sizeof path, "/%s", section);
+    for (int i = 1; i < parent; i++)
+        path[i] = path[i] == '.' ? '/' : path[i];
+    snprintf(path + parent, sizeof path - (size_t)parent, "%.64s", key);
+    problem_error(problems, (struct place){file, path}, "unknown key%s", nearest_hint(key, names, hint, sizeof hint));
 }
 
 static void read_section(struct settings *settings, const char *section, json_t *object, struct problems *problems)
@@ -41,22 +59,31 @@ static void read_section(struct settings *settings, const char *section, json_t 
     json_object_foreach(object, key, value) {
         char name[128], path[128];
         snprintf(name, sizeof name, "%s%.64s", section, key);
-        snprintf(path, sizeof path, "/%.*s%s%.64s", *section ? (int)strlen(section) - 1 : 0, section,
-                 *section ? "/" : "", key);
         const struct setting *row = settings_table;
         while (row->key && strcmp(row->key, name))
             row++;
-        bool is_section = false;
-        for (size_t i = 0; !*section && section_names[i]; i++)
-            is_section |= !strcmp(section_names[i], key);
-        if (row->key && !*section && strchr(key, '.'))
+        if (row->key && strchr(key, '.')) {
+            snprintf(path, sizeof path, "/%.100s", name);
             problem_error(problems, (struct place){settings->file, path},
                           "a setting of a section stands in the section's object: \"%.*s\": {\"%s\": …}",
                           (int)strcspn(key, "."), key, strchr(key, '.') + 1);
-        else if (row->key)
+            continue;
+        }
+        if (strchr(key, '.') || (!row->key && !is_section(name))) {
+            if (*section || strcmp(key, "models"))
+                unknown_key(settings->file, section, key, problems);
+            continue;
+        }
+        point(name, path, sizeof path);
+        if (row->key) {
             settings_set_json(settings, row, value, (struct place){settings->file, path}, problems);
-        else if (!is_section)
-            unknown_key(settings->file, section, key, problems);
+        } else if (json_is_object(value)) {
+            strcat(name, ".");
+            read_section(settings, name, value, problems);
+        } else {
+            problem_error(problems, (struct place){settings->file, path}, "expected an object, found %s",
+                          json_type_name(value));
+        }
     }
 }
 
@@ -76,17 +103,6 @@ void settings_read_file(struct settings *settings, const char *path, struct prob
         problem_error(problems, (struct place){path, NULL}, "expected an object, found %s", json_type_name(root));
     } else {
         read_section(settings, "", root, problems);
-        for (size_t i = 1; section_names[i]; i++) {
-            json_t *section = json_object_get(root, section_names[i]);
-            char prefix[16], where[16];
-            snprintf(prefix, sizeof prefix, "%s.", section_names[i]);
-            snprintf(where, sizeof where, "/%s", section_names[i]);
-            if (json_is_object(section))
-                read_section(settings, prefix, section, problems);
-            else if (section)
-                problem_error(problems, (struct place){path, where}, "expected an object, found %s",
-                              json_type_name(section));
-        }
         settings_read_models(settings, json_object_get(root, "models"), problems);
     }
     json_decref(root);

@@ -16,19 +16,6 @@ static bool is_model_name(const char *name)
     return n > 0 && n <= 100 && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
 }
 
-/* path relative to the folder of the configuration file. */
-static char *path_beside(const char *file, const char *path)
-{
-    const char *slash = strrchr(file, '/');
-    if (*path == '/' || !slash)
-        return strdup(path);
-    size_t folder = (size_t)(slash - file) + 1, size = folder + strlen(path) + 1;
-    char *full = malloc(size);
-    if (full)
-        snprintf(full, size, "%.*s%s", (int)folder, file, path);
-    return full;
-}
-
 static void read_model_value(struct settings *settings, struct model_entry *entry, const char *key, json_t *value,
                              struct place place, struct problems *problems)
 {
@@ -40,7 +27,7 @@ static void read_model_value(struct settings *settings, struct model_entry *entr
             problem_error(problems, place, "expected 1 to 100 letters, digits, '.', '_' or '-'");
     } else if (!strcmp(key, "path")) {
         if (text && *text)
-            entry->path = path_beside(settings->file, text);
+            entry->path = settings_path_beside(settings->file, text);
         else
             problem_error(problems, place, "expected a path, found %s",
                           text ? "an empty text" : settings_no_text(value));

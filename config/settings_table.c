@@ -13,6 +13,15 @@
         k, SETTING_TEXT, offsetof(struct settings, field), 0, 0, value, options, text                                  \
     }
 
+#define PATH(k, field, text)                                                                                           \
+    {                                                                                                                  \
+        k, SETTING_PATH, offsetof(struct settings, field), 0, 0, "", NULL, text                                        \
+    }
+#define LIST(k, field, text)                                                                                           \
+    {                                                                                                                  \
+        k, SETTING_LIST, offsetof(struct settings, field), 0, 0, "", NULL, text                                        \
+    }
+
 /* clang-format off */
 const struct setting settings_table[] = {
     TEXT("host", host, "127.0.0.1", NULL, "address to listen on, or unix:/path/of/socket"),
@@ -49,6 +58,18 @@ const struct setting settings_table[] = {
     INT("sessions.max_bytes", session_max_bytes, 1024, INT64_C(1) << 40, "1073741824", "memory of all sessions, or of their copies beside Redis; at most a quarter where it is not set"),
     TEXT("log.format", log_format, "text", "text|json", "form of log lines (also --log)"),
     TEXT("log.level", log_level, "info", "debug|info|warn|error", "least level that is logged"),
+    PATH("tls.certificate", tls_certificate, "file of the certificate and its chain (PEM): HTTPS alone is spoken"),
+    PATH("tls.key", tls_key, "file of the certificate's private key (PEM)"),
+    PATH("tls.client_ca", tls_client_ca, "file of certificates (PEM): clients need a certificate signed by one of them"),
+    PATH("auth.keys", auth_keys, "file of keys, a line each as \"cellserve key\" prints it: all but health needs a key"),
+    LIST("auth.open", auth_open, "paths that need no key: /metrics"),
+    INT("auth.rate.requests_per_s", rate_per_s, 0, 1000000, "0", "requests a second that each key may send; 0: any number"),
+    INT("auth.rate.burst", rate_burst, 0, 1000000, "0", "and so many at once; 0: twice those of a second"),
+    TEXT("admin.host", admin_host, "", NULL, "address of the admin listener, where /metrics and /debug answer then"),
+    INT("admin.port", admin_port, 0, 65535, "8081", "its TCP port; 0 picks a free one"),
+    PATH("admin.socket", admin_socket, "or the path of its UNIX socket"),
+    LIST("cors.origins", cors_origins, "origins of web pages that may use the server: https://app.example, or *"),
+    LIST("hosts", hosts, "names that the Host of a request may have; * is any; default: any, on a loopback address those of this machine"),
     {NULL, SETTING_INT, 0, 0, 0, NULL, NULL, NULL},
 };
 /* clang-format on */

@@ -2,7 +2,7 @@
 # Every header compiles by itself, with gcc and, where there is one, clang. Not those that the kernels of an instruction set
 # include, which has to be defined before.
 cd "$(dirname "$0")/.." || exit 1
-flags="-std=c11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -fsyntax-only $(pkg-config --cflags libmicrohttpd jansson hdf5 libzip zlib)"
+flags="-std=c11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -fsyntax-only $(pkg-config --cflags libmicrohttpd gnutls jansson hdf5 libzip zlib)"
 headers=$(ls core/*.h core/*/*.h config/*.h config/*/*.h server/*/*.h | grep -vE '^core/vec/vec_(simd|math)\.h$')
 bad=0
 for cc in gcc clang; do

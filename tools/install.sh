@@ -2,7 +2,7 @@
 # Install the Debian packages that a goal needs and that are missing: install.sh build|run|test|coverage|promtool|lint|neon|sanitize|clients|deploy|debian13|chaos|bench-serving.
 # Says what it installs before it does. Works as root, or through sudo.
 set -eu
-build="gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libopenblas-serial-dev zlib1g-dev libhdf5-dev libzip-dev libseccomp-dev libxxhash-dev linux-libc-dev"
+build="gcc libc6-dev make pkg-config libmicrohttpd-dev libgnutls28-dev libjansson-dev libopenblas-serial-dev zlib1g-dev libhdf5-dev libzip-dev libseccomp-dev libxxhash-dev linux-libc-dev"
 case "${1:-build}" in
 build) wanted="$build" ;;
 run) wanted="$build curl ca-certificates" ;;

@@ -179,6 +179,8 @@ void metrics_page_write(const struct services *services, struct buffer *out)
     write_io(services->counters, out);
     gauge(out, "inflight_bytes", "Memory that requests hold.", (double)services->memory->used);
     gauge(out, "inflight_limit_bytes", "Memory that requests may hold.", (double)services->memory->limit);
+    if (services->access)
+        access_metrics(services->access, out);
     if (services->sessions)
         session_store_metrics(services->sessions, out);
     metrics_text_value(out, "log_lines_dropped_total", "counter", "Lines of the log that found no reader in time.",

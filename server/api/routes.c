@@ -25,55 +25,60 @@
 #include <string.h>
 
 /* clang-format off */
-#define PROBE(target, handler, summary, answer) \
-    {"GET", target, target, ROUTE_PROBE, handler, false, NULL, NULL, NULL, summary, NULL, answer}
-#define INLINE(method, target, handler, summary) \
-    {method, target, target, ROUTE_INLINE, handler, false, NULL, NULL, NULL, summary, NULL, "Object"}
-#define PAGE(kind, method, target, handler, summary, answer) \
-    {method, target, target, kind, handler, true, NULL, NULL, NULL, summary, NULL, answer}
+/* The first argument is the scope that a key needs. */
+#define PROBE(scope, target, handler, summary, answer) \
+    {"GET", target, target, ROUTE_PROBE, scope, handler, false, NULL, NULL, NULL, summary, NULL, answer}
+#define INLINE(scope, method, target, handler, summary) \
+    {method, target, target, ROUTE_INLINE, scope, handler, false, NULL, NULL, NULL, summary, NULL, "Object"}
+#define PAGE(scope, kind, method, target, handler, summary, answer) \
+    {method, target, target, kind, scope, handler, true, NULL, NULL, NULL, summary, NULL, answer}
 #define WORKER(target, protocol, type, summary, body, answer) \
-    {"POST", target, target, ROUTE_WORKER, NULL, false, protocol, type, NULL, summary, body, answer}
+    {"POST", target, target, ROUTE_WORKER, SCOPE_PREDICT, NULL, false, protocol, type, NULL, summary, body, answer}
 #define IN_SESSION(target, protocol, type, key, summary, body, answer) \
-    {"POST", target, target, ROUTE_WORKER, NULL, false, protocol, type, key, summary, body, answer}
+    {"POST", target, target, ROUTE_WORKER, SCOPE_PREDICT, NULL, false, protocol, type, key, summary, body, answer}
 #define SESSION(method, protocol, summary, body) \
-    {method, "/sessions/{id}", method " /sessions/{id}", ROUTE_WORKER, NULL, false, protocol, NULL, "", summary, body, "Object"}
+    {method, "/sessions/{id}", method " /sessions/{id}", ROUTE_WORKER, SCOPE_SESSIONS, NULL, false, protocol, NULL, "", summary, body, "Object"}
 /* clang-format on */
 
 static const struct route routes[] = {
-    PROBE("/", answer_root, "Name and liveness, as KServe's first protocol asks for it", "Object"),
-    PROBE("/livez", answer_livez, "Whether the process can serve at all", NULL),
-    PROBE("/readyz", answer_readyz, "Whether every model is loaded", NULL),
-    PROBE("/healthz", answer_healthz, "Both, in words", NULL),
-    PAGE(ROUTE_PROBE, "GET", "/metrics", answer_metrics, "Metrics in Prometheus's text format", NULL),
+    PROBE(ACCESS_ANY, "/", answer_root, "Name and liveness, as KServe's first protocol asks for it", "Object"),
+    PROBE(ACCESS_OPEN, "/livez", answer_livez, "Whether the process can serve at all", NULL),
+    PROBE(ACCESS_OPEN, "/readyz", answer_readyz, "Whether every model is loaded", NULL),
+    PROBE(SCOPE_METRICS, "/healthz", answer_healthz, "Both, in words", NULL),
+    PAGE(SCOPE_METRICS, ROUTE_PROBE, "GET", "/metrics", answer_metrics, "Metrics in Prometheus's text format", NULL),
     IN_SESSION("/predict", &protocol_predict, "application/x-npy", "\"session\"",
                "Outputs and the states of every layer", openapi_predict_body, "Prediction"),
     SESSION("GET", &protocol_session_show, "States and age of a session", NULL),
     SESSION("PUT", &protocol_session_put, "Set the states of a session", openapi_session_body),
     SESSION("DELETE", &protocol_session_drop, "End a session", NULL),
-    PAGE(ROUTE_INLINE, "GET", "/openapi.json", answer_openapi, "This description", "Object"),
-    PAGE(ROUTE_INLINE, "GET", "/v1/models", answer_model_list, "Names of the models", "Object"),
-    PAGE(ROUTE_INLINE, "GET", "/v1/models/{m}", answer_model_status, "Versions of a model", "Object"),
-    PAGE(ROUTE_INLINE, "GET", "/v1/models/{m}/metadata", answer_model_metadata,
+    PAGE(ACCESS_ANY, ROUTE_INLINE, "GET", "/openapi.json", answer_openapi, "This description", "Object"),
+    PAGE(SCOPE_PREDICT, ROUTE_INLINE, "GET", "/v1/models", answer_model_list, "Names of the models", "Object"),
+    PAGE(SCOPE_PREDICT, ROUTE_INLINE, "GET", "/v1/models/{m}", answer_model_status, "Versions of a model", "Object"),
+    PAGE(SCOPE_PREDICT, ROUTE_INLINE, "GET", "/v1/models/{m}/metadata", answer_model_metadata,
          "Signature, sizes and layers of a model", "Object"),
     WORKER("/v1/models/{m}:predict", &protocol_tf_serving, NULL, "TensorFlow Serving's predict", openapi_tf_body,
            "Predictions"),
     WORKER("/v1/models/{m}:initial_state", &protocol_initial_state, NULL, "Zero states", openapi_initial_state_body,
            "States"),
     IN_SESSION("/v1/models/{m}:step", &protocol_step, NULL, "\"session\"", "The cells once", openapi_step_body, "Step"),
-    PROBE("/v2", answer_v2_server, "The server, in the Open Inference Protocol", "Object"),
-    PROBE("/v2/health/live", answer_v2_live, "Liveness", "Object"),
-    PROBE("/v2/health/ready", answer_v2_ready, "Readiness", "Object"),
-    PAGE(ROUTE_INLINE, "GET", "/v2/models/stats", answer_v2_statistics, "Statistics of all models", "Object"),
-    PAGE(ROUTE_INLINE, "GET", "/v2/models/{m}", answer_v2_model, "Inputs and outputs of a model", "Object"),
-    INLINE("GET", "/v2/models/{m}/ready", answer_v2_model_ready, "Readiness of a model"),
-    PAGE(ROUTE_INLINE, "GET", "/v2/models/{m}/stats", answer_v2_statistics, "Statistics of a model", "Object"),
+    PROBE(ACCESS_ANY, "/v2", answer_v2_server, "The server, in the Open Inference Protocol", "Object"),
+    PROBE(ACCESS_OPEN, "/v2/health/live", answer_v2_live, "Liveness", "Object"),
+    PROBE(ACCESS_OPEN, "/v2/health/ready", answer_v2_ready, "Readiness", "Object"),
+    PAGE(SCOPE_METRICS, ROUTE_INLINE, "GET", "/v2/models/stats", answer_v2_statistics, "Statistics of all models",
+         "Object"),
+    PAGE(SCOPE_PREDICT, ROUTE_INLINE, "GET", "/v2/models/{m}", answer_v2_model, "Inputs and outputs of a model",
+         "Object"),
+    INLINE(SCOPE_PREDICT, "GET", "/v2/models/{m}/ready", answer_v2_model_ready, "Readiness of a model"),
+    PAGE(SCOPE_METRICS, ROUTE_INLINE, "GET", "/v2/models/{m}/stats", answer_v2_statistics, "Statistics of a model",
+         "Object"),
     IN_SESSION("/v2/models/{m}/infer", &protocol_open_inference, "application/octet-stream", "\"sequence_id\"",
                "Inference in the Open Inference Protocol", openapi_infer_body, "Inference"),
-    PAGE(ROUTE_INLINE, "POST", "/v2/repository/index", answer_v2_repository, "Models and their state", "List"),
-    PROBE("/ping", answer_readyz, "Readiness, for SageMaker", NULL),
+    PAGE(SCOPE_PREDICT, ROUTE_INLINE, "POST", "/v2/repository/index", answer_v2_repository, "Models and their state",
+         "List"),
+    PROBE(ACCESS_OPEN, "/ping", answer_readyz, "Readiness, for SageMaker", NULL),
     WORKER("/invocations", &protocol_tf_serving, NULL, "The default model, for SageMaker", openapi_tf_body,
            "Predictions"),
-    {"", "", "other", ROUTE_PROBE, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL},
+    {"", "", "other", ROUTE_PROBE, ACCESS_ANY, NULL, false, NULL, NULL, NULL, NULL, NULL, NULL},
 };
 enum { N_ROUTES = sizeof routes / sizeof *routes };
 _Static_assert(sizeof routes / sizeof *routes <= METRICS_ROUTES + 0u, "a histogram for every route");
@@ -165,6 +170,7 @@ static bool is_version(const struct model *model, const char *version, size_t by
 static bool find_model(struct request *request, const char *name, size_t bytes, const char *version,
                        size_t version_bytes)
 {
+    struct failure failure = {.status = 0};
     if (!keep_name(request, name, bytes))
         return false;
     if (request->services->lifecycle->state == SERVER_LOADING)
@@ -173,6 +179,8 @@ static bool find_model(struct request *request, const char *name, size_t bytes, 
     if (!request->model)
         answer_error(request, 404, "model_not_found", "There is no model named \"%s\"; GET /v1/models lists them.",
                      request->name);
+    else if (!access_permits_model(request, request->model->name, &failure))
+        answer_failure(request, &failure);
     else if (version_bytes && !is_version(request->model, version, version_bytes))
         answer_error(request, 404, "version_not_found", "Model \"%s\" is served in version %s alone.", request->name,
                      request->model->version);
@@ -259,9 +267,15 @@ bool route_request(struct request *request)
         request->route = route;
         request->protocol = route->protocol;
         request->prediction = route->kind == ROUTE_WORKER;
+        if (!access_permits(request, route->scope, target))
+            return false;
         if (strstr(route->pattern, "{m}"))
             return find_model(request, name, bytes, version, version_bytes);
         return !strstr(route->pattern, "{id}") || keep_name(request, name, bytes);
+    }
+    if (!access_permits(request, route_none()->scope, target)) {
+        *request->answer.allow = 0;
+        return false;
     }
     if (!*request->answer.allow)
         return not_found(request);
@@ -333,11 +347,13 @@ void route_answer(struct request *request)
 /* If it shows which session it is of, it comes before those of that session which follow. */
 static void arrive_at_session(struct request *request)
 {
-    char id[SESSION_ID_BYTES];
+    char id[SESSION_ID_BYTES], stored[SESSION_STORED_BYTES];
     request->turn.go = prediction_turn_came;
     request->turn.deadline_ns = request->task.deadline_ns;
-    if (session_find(request, id))
-        turns_arrive(request->services->turns, &request->turn, id);
+    if (!session_find(request, id))
+        return;
+    session_stored_id(access_name(request), id, stored);
+    turns_arrive(request->services->turns, &request->turn, stored);
 }
 
 bool route_dispatch(struct request *request)

@@ -22,6 +22,7 @@ struct route {
                             end for a session */
     const char *name; /* in metrics and logs */
     enum route_kind kind;
+    unsigned scope; /* that its key needs: see access.h; 0, of a row that forgets it, is admin */
     void (*answer)(struct request *request); /* probe, inline */
     bool page; /* in the thread of pages (pages.h), since its answer grows with the models; else in the I/O thread */
     const struct protocol *protocol; /* worker */

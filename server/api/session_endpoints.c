@@ -47,6 +47,8 @@ static void encode_show(struct prediction *p)
 {
     struct request *request = p->request;
     request->model = models_acquire(request->services->models, p->session.record->head.model);
+    if (request->model && !access_permits_model(request, request->model->name, &p->failure))
+        return;
     if (session_show(&p->session, request->model))
         write_session(p);
 }

@@ -33,6 +33,7 @@ int command_inspect(const struct command *command, int argc, char **argv);
 int command_predict(const struct command *command, int argc, char **argv);
 int command_verify(const struct command *command, int argc, char **argv);
 int command_bench(const struct command *command, int argc, char **argv);
+int command_key(const struct command *command, int argc, char **argv);
 int command_health(const struct command *command, int argc, char **argv);
 
 /**

@@ -1,6 +1,7 @@
 /* serve and check: the life of the process, from start to drained end. */
 #include "cli.h"
 #include "config/folder.h"
+#include "serve_access.h"
 #include "server/api/pages.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
@@ -59,6 +60,8 @@ static int tick(struct server *server, struct http *http, struct reload *reload,
                  server->lifecycle.cancel);
     if (signal == SIGHUP && reload)
         reload_all(reload);
+    if (signal == SIGHUP)
+        serve_access_again();
     return signal == SIGTERM || signal == SIGINT ? signal : 0;
 }
 
@@ -208,6 +211,13 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     server.services.n_io_threads = io_threads(&cli->settings, allowance.cpus);
     const struct services *services = &server.services;
     server.services.pages = &pages;
+    if (!serve_access_open(&server.services, &cli->problems)) {
+        log_problems(&cli->problems);
+        serve_access_close(&server.services);
+        server_close(&server);
+        log_stop();
+        return EXIT_BAD_INPUT;
+    }
     server.services.sessions = session_store_open(&cli->settings, error, sizeof error);
     if (services->sessions && !pages_start(&pages))
         snprintf(error, sizeof error, "cannot start a thread");
@@ -241,6 +251,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
         code = up ? EXIT_GOOD : EXIT_BAD_INPUT;
     }
     pages_stop(&pages);
+    serve_access_close(&server.services);
     session_store_close(services->sessions);
     server_close(&server);
     log_stop();

@@ -37,6 +37,10 @@ static const struct command commands[] = {
      false, command_bench},
     {"health", "[URL]", "Exit 0 when the server at URL (http://127.0.0.1:8080, or of CELLSERVE_PORT) is ready, else 1.",
      false, command_health},
+    {"key", "NAME SCOPES [--models M,N] [--rate REQUESTS_PER_S/BURST]",
+     "Make a key: print the key and, on a second line, the line for the file of auth.keys, which holds no key but its\n"
+     "SHA-256. SCOPES: predict, sessions, metrics, admin, with commas between.",
+     false, command_key},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

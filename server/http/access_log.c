@@ -45,6 +45,8 @@ static void begin_request(struct log_entry *entry, enum log_level level, const c
     log_add_number(entry, "bytes_in", (long long)request->body_bytes);
     if (request->model)
         log_add_text(entry, "model", request->model->name);
+    if (request->access.key)
+        log_add_text(entry, "key", request->access.key->name);
 }
 
 /* The end of a request's line, which goes out. */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* A head without one of its fields would say something else of the body: such an answer does not go out. */
-static void add_header(struct exchange *x, struct MHD_Response *response, const char *name, const char *value)
+void exchange_add_header(struct exchange *x, struct MHD_Response *response, const char *name, const char *value)
 {
     if (value && *value && MHD_add_response_header(response, name, value) != MHD_YES)
         x->head_lacks = true;
@@ -38,7 +38,7 @@ static void add_timing(struct exchange *x, struct MHD_Response *response)
     out = put_timing(stpcpy(out, ", "), "compute", t->compute);
     out = put_timing(stpcpy(out, ", "), "encode", t->encode);
     *out = 0;
-    add_header(x, response, "Server-Timing", text);
+    exchange_add_header(x, response, "Server-Timing", text);
 }
 
 static enum MHD_Result queue_answer(struct exchange *x, struct MHD_Response *response)
@@ -86,16 +86,17 @@ static enum MHD_Result answer_stream(struct exchange *x)
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, x, NULL);
     if (!response)
         return MHD_NO;
-    add_header(x, response, "Content-Type", request->answer.type);
-    add_header(x, response, "X-Request-Id", request->head.id);
-    add_header(x, response, "Cache-Control", "no-cache");
-    add_header(x, response, "X-Accel-Buffering", "no"); /* nginx: pass it on as it comes */
+    exchange_add_header(x, response, "Content-Type", request->answer.type);
+    exchange_add_header(x, response, "X-Request-Id", request->head.id);
+    exchange_add_header(x, response, "Cache-Control", "no-cache");
+    exchange_add_header(x, response, "X-Accel-Buffering", "no"); /* nginx: pass it on as it comes */
     if (request->answer.close || request->services->lifecycle->state == SERVER_DRAINING)
-        add_header(x, response, "Connection", "close");
+        exchange_add_header(x, response, "Connection", "close");
     connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, UINT64_MAX);
     x->idle = true;
     exchange_end_library_timeout(x);
     log_stream(request);
+    exchange_add_access(x, response);
     return queue_answer(x, response);
 }
 
@@ -108,25 +109,26 @@ enum MHD_Result exchange_answer(struct exchange *x)
         request->answer.text_bytes, (void *)(uintptr_t)request->answer.text, MHD_RESPMEM_PERSISTENT);
     if (!response)
         return MHD_NO;
-    add_header(x, response, "Content-Type", request->answer.type);
-    add_header(x, response, "X-Request-Id", request->head.id);
-    add_header(x, response, "Allow", request->answer.allow);
+    exchange_add_header(x, response, "Content-Type", request->answer.type);
+    exchange_add_header(x, response, "X-Request-Id", request->head.id);
+    exchange_add_header(x, response, "Allow", request->answer.allow);
     if (request->answer.gzip)
-        add_header(x, response, "Content-Encoding", "gzip");
+        exchange_add_header(x, response, "Content-Encoding", "gzip");
     if (request->prediction)
-        add_header(x, response, "Vary", "Accept-Encoding");
+        exchange_add_header(x, response, "Vary", "Accept-Encoding");
     if (request->answer.json_bytes) {
         char bytes[24];
         snprintf(bytes, sizeof bytes, "%zu", request->answer.json_bytes);
-        add_header(x, response, "Inference-Header-Content-Length", bytes);
+        exchange_add_header(x, response, "Inference-Header-Content-Length", bytes);
     }
-    if (request->answer.retry_later)
-        add_header(x, response, "Retry-After", "1");
+    if (request->answer.retry_later && !request->access.retry_s)
+        exchange_add_header(x, response, "Retry-After", "1");
     if (request->prediction)
         add_timing(x, response);
     if (request->answer.close || request->services->lifecycle->state == SERVER_DRAINING)
-        add_header(x, response, "Connection", "close");
+        exchange_add_header(x, response, "Connection", "close");
     connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, request->answer.text_bytes);
     exchange_end_library_timeout(x);
+    exchange_add_access(x, response);
     return queue_answer(x, response);
 }

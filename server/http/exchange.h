@@ -99,6 +99,9 @@ enum MHD_Result exchange_take_body(struct exchange *x, const char *data, size_t 
 /* answer.c: hand the answer to the library, or a stream's head. The text lives in the request until the library has
    sent all of it. */
 enum MHD_Result exchange_answer(struct exchange *x);
+void exchange_add_header(struct exchange *x, struct MHD_Response *response, const char *name, const char *value);
+/* answer_access.c: fields that tell of keys, their rates, origins and traces. */
+void exchange_add_access(struct exchange *x, struct MHD_Response *response);
 /* From here on the reaper alone cuts: the library does not see what a slow reader takes out of the kernel. And when a
    connection without a timeout is resumed, the library asks for the answer before it reads, so that it does not close
    a connection whose client has closed its side. */

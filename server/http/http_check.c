@@ -111,7 +111,7 @@ static bool lists(const struct head_field *field, const char *element)
     return false;
 }
 
-static bool check_field(const struct head_field *sent, uint64_t max_body_bytes, struct head_body *body, bool *has_host,
+static bool check_field(const struct head_field *sent, uint64_t max_body_bytes, struct head_body *body,
                         struct failure *failure)
 {
     const struct head_field whole = trimmed(*sent), *field = &whole;
@@ -121,11 +121,7 @@ static bool check_field(const struct head_field *sent, uint64_t max_body_bytes, 
         return refuse(failure, "A header value has control characters.");
     if (named(field, "Content-Length"))
         return check_length(field, max_body_bytes, body, failure);
-    if (named(field, "Host")) {
-        if (*has_host)
-            return refuse(failure, "The request has more than one Host.");
-        *has_host = true;
-    } else if (named(field, "Transfer-Encoding")) {
+    if (named(field, "Transfer-Encoding")) {
         if (body->chunked || !has_value(sent, "chunked")) /* as the library compares the value */
             return refuse(failure, "Transfer-Encoding must be chunked, once.");
         body->chunked = true;
@@ -149,13 +145,16 @@ static bool check_field(const struct head_field *sent, uint64_t max_body_bytes, 
         body->wants_npy = lists(field, "application/x-npy");
         body->wants_events = lists(field, "text/event-stream");
         body->wants_lines = lists(field, "application/x-ndjson");
+    } else {
+        const struct head_text value = {field->value, field->value_bytes};
+        return head_access_keep(field->name, field->name_bytes, value, &body->access, failure);
     }
     return true;
 }
 
 bool http_check_head(const struct head *head, uint64_t max_body_bytes, struct head_body *body, struct failure *failure)
 {
-    bool version11 = !strcmp(head->version, "HTTP/1.1"), has_host = false;
+    bool version11 = !strcmp(head->version, "HTTP/1.1");
     *body = (struct head_body){.length = 0};
     if (!version11 && strcmp(head->version, "HTTP/1.0"))
         return refuse(failure, "The HTTP version must be 1.0 or 1.1.");
@@ -164,9 +163,9 @@ bool http_check_head(const struct head *head, uint64_t max_body_bytes, struct he
     if (!is_target(head->target))
         return refuse(failure, "The target must be a path, or an http URL, of visible ASCII characters.");
     for (size_t i = 0; i < head->n_fields; i++)
-        if (!check_field(&head->fields[i], max_body_bytes, body, &has_host, failure))
+        if (!check_field(&head->fields[i], max_body_bytes, body, failure))
             return false;
-    if (version11 && !has_host)
+    if (version11 && !body->access.host.text)
         return refuse(failure, "An HTTP/1.1 request needs a Host.");
     if (body->chunked && body->has_length)
         return refuse(failure, "The request has both Content-Length and Transfer-Encoding.");

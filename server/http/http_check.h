@@ -2,6 +2,7 @@
 #ifndef SERVER_HTTP_HTTP_CHECK_H
 #define SERVER_HTTP_HTTP_CHECK_H
 
+#include "head_access.h"
 #include "server/base/failure.h"
 
 #include <stddef.h>
@@ -27,6 +28,7 @@ struct head_body {
     bool has_json_bytes; /* Inference-Header-Content-Length: the JSON before binary tensors */
     uint64_t json_bytes;
     bool accepts_gzip, wants_npy, wants_events, wants_lines; /* Accept-Encoding, Accept */
+    struct head_access access;
 };
 
 /* Check a head; false with *failure set: 400 bad_request, 411, 413, 415 or 417. max_body_bytes bounds Content-Length. */

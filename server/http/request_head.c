@@ -88,6 +88,15 @@ static bool may_be_served(struct exchange *x)
     return !request->answer.status;
 }
 
+/* Whose request it is, where keys are needed. */
+static void find_key(struct exchange *x)
+{
+    struct access *access = x->request.services->access;
+    struct head_text key = access ? head_access_key(&x->head.access) : (struct head_text){NULL, 0};
+    if (key.text)
+        access_find(access, key.text, key.bytes, &x->request.access);
+}
+
 bool exchange_check_head(struct exchange *x, const char *method, const char *version)
 {
     struct request *request = &x->request;
@@ -119,6 +128,7 @@ bool exchange_check_head(struct exchange *x, const char *method, const char *ver
         request->timeout_ms = (int64_t)x->head.timeout_ms;
     const char *type = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "Content-Type");
     copy_text(request->head.content_type, sizeof request->head.content_type, type ? type : "");
+    find_key(x);
     if (!route_request(request))
         return false;
     return may_be_served(x) &&

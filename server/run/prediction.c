@@ -140,6 +140,17 @@ static bool admit(struct prediction *p)
            failure_too_late(&p->failure);
 }
 
+/* A key of other models learns nothing of this one, not even what is wrong with the body. */
+static bool permitted(struct prediction *p, bool decoded)
+{
+    struct failure failure = {.status = 0};
+    const struct model *model = p->request->model;
+    if (!model || access_permits_model(p->request, model->name, &failure))
+        return decoded;
+    p->failure = failure;
+    return false;
+}
+
 struct prediction *prediction_begin(struct request *request, struct worker *worker)
 {
     struct prediction *p = calloc(1, sizeof *p);
@@ -157,7 +168,8 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
                              .return_sequences = -1,
                              .rollout = {.steps = -1, .temperature = -1, .top_k = -1, .seed = -1}};
     p->session = prediction_session(p);
-    bool good = !prediction_stops(p) && expand(request, &p->failure) && request->protocol->decode(p) && admit(p);
+    bool good =
+        !prediction_stops(p) && expand(request, &p->failure) && permitted(p, request->protocol->decode(p)) && admit(p);
     request_drop_body(request);
     if (!*p->session.id)
         turns_leave(request->services->turns, &request->turn);

@@ -38,6 +38,8 @@ struct session_use prediction_session(struct prediction *p)
     return (struct session_use){.user = &user,
                                 .store = request->services->sessions,
                                 .turns = request->services->turns,
+                                .owner = access_name(request),
+                                .forbidden = !access_has(request, SCOPE_SESSIONS),
                                 .turn = &request->turn,
                                 .memory = &request->memory,
                                 .batch = &p->batch,

@@ -50,6 +50,7 @@ void request_close(struct request *request)
 {
     admission_leave(request->services->admission, 0, 0, &request->work_ns);
     model_release(request->model);
+    access_release(&request->access);
     stream_close(request->stream);
     buffer_close(&request->answer.buffer);
     shared_text_release(request->answer.shared);

@@ -3,6 +3,7 @@
 #ifndef SERVER_RUN_REQUEST_H
 #define SERVER_RUN_REQUEST_H
 
+#include "access.h"
 #include "pool.h"
 #include "server/base/failure.h"
 #include "server/base/memory.h"
@@ -49,6 +50,7 @@ struct answer {
     const char *code;           /* of the error, also of one that a stream ends with; or NULL */
     const char *type;           /* Content-Type */
     char allow[32];             /* of a 405 */
+    const char *authenticate;   /* WWW-Authenticate of a 401 */
     bool retry_later;           /* Retry-After */
     bool close;                 /* end the connection */
     bool gzip;                  /* Content-Encoding */
@@ -72,6 +74,7 @@ struct request {
     const struct route *route;       /* set by http/ and api/, and looked at by them alone */
     const struct protocol *protocol; /* of a prediction: the route's */
     char name[REQUEST_NAME_BYTES];   /* of the model, or the session, in the target */
+    struct access_use access;        /* its key */
     struct model *model;             /* once known: the request's own use of it, which request_close ends */
 
     char *body; /* followed by a NUL byte */

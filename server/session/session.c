@@ -19,11 +19,26 @@ static bool id_is_good(const char *id)
 
 /* ---- the request's side ---- */
 
+void session_stored_id(const char *owner, const char *id, char out[SESSION_STORED_BYTES])
+{
+    snprintf(out, SESSION_STORED_BYTES, "%.63s%s%.255s", owner, *owner ? ":" : "", id);
+}
+
+static const char *stored_id(const struct session_use *session)
+{
+    return *session->stored ? session->stored : session->id;
+}
+
 bool session_name(struct session_use *session, const char *id)
 {
     if (!strcmp(id, SESSION_UNSAID))
         return true;
     snprintf(session->id, sizeof session->id, "%s", id);
+    if (session->owner && *session->owner)
+        session_stored_id(session->owner, session->id, session->stored);
+    if (session->forbidden)
+        return failure_set(session->failure, 403, "forbidden", "/session",
+                           "This needs a key with the scope sessions; \"%s\" has not.", session->owner);
     return id_is_good(id) || failure_set(session->failure, 400, "invalid_session", "/session",
                                          "A session's id has 1 to 255 letters, digits, '.', '_', '~', ':' and '-'.");
 }
@@ -71,7 +86,7 @@ static void op_done(struct session_op *op)
 static bool submit(struct session_use *session, int phase)
 {
     session->phase = phase;
-    session->op.id = session->id;
+    session->op.id = stored_id(session);
     session->op.done = op_done;
     session->op.found = NULL;
     return session_submit(session->store, &session->op);
@@ -242,7 +257,7 @@ static struct session_record *record_of(struct session_use *session, const struc
     }
     if (answer)
         batch_copy_answer(batch, session_record_answer(record));
-    session_record_seal(record, session->id);
+    session_record_seal(record, stored_id(session));
     return record;
 }
 
@@ -385,7 +400,7 @@ enum session_verdict session_proceed(struct session_use *session)
     case SESSION_COMES:
         session->op.fresh = session->action != SESSION_PREDICT;
         session->phase = SESSION_IN_TURN;
-        return turns_take(session->turns, session->turn, session->id) ? take(session) : SESSION_WAITS;
+        return turns_take(session->turns, session->turn, stored_id(session)) ? take(session) : SESSION_WAITS;
     case SESSION_IN_TURN:
         return session->user->stops(session) ? SESSION_OVER : take(session);
     case SESSION_TAKEN:

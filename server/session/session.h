@@ -31,9 +31,12 @@ struct session_use {
     struct memory_share *memory;
     struct batch *batch;
     struct failure *failure;
-    bool streams; /* the answer goes out as it is made: it cannot be taken back */
+    const char *owner; /* name of the request's key, whose sessions are its own; "": there are no keys */
+    bool forbidden;    /* that key may have no sessions */
+    bool streams;      /* the answer goes out as it is made: it cannot be taken back */
 
-    char id[SESSION_ID_BYTES]; /* "": none */
+    char id[SESSION_ID_BYTES];         /* "": none */
+    char stored[SESSION_STORED_BYTES]; /* where there is an owner: the id for the store and for turns */
     enum { SESSION_PREDICT, SESSION_SHOW, SESSION_PUT, SESSION_DROP } action;
     int reset;       /* 1: start again from zeros */
     int64_t step;    /* requests that the client knows to be applied; -1: it does not say */
@@ -70,6 +73,9 @@ enum session_verdict session_proceed(struct session_use *session);
 
 /* The prediction is over, whatever has become of it. */
 void session_close(struct session_use *session);
+
+/* The id that the store and turns know a session by: with its owner's name before it. */
+void session_stored_id(const char *owner, const char *id, char out[SESSION_STORED_BYTES]);
 
 /* For protocols. What stands where "session" will be read to, a char[SESSION_ID_BYTES]; then what has been read there. */
 #define SESSION_UNSAID "\1"

@@ -7,7 +7,8 @@
 
 #include <stdatomic.h>
 
-enum { SESSION_ID_BYTES = 256, SESSION_MODEL_BYTES = 104 };
+/* STORED: an id with the name of the key that it belongs to before it. */
+enum { SESSION_ID_BYTES = 256, SESSION_STORED_BYTES = SESSION_ID_BYTES + 64, SESSION_MODEL_BYTES = 104 };
 
 /* The first bytes of a record, as they are stored (little-endian). */
 struct session_head {

@@ -98,7 +98,7 @@ static bool is_connected(struct session_redis *redis)
 
 /* ---- operations ---- */
 
-enum { KEY_BYTES = SESSION_ID_BYTES + sizeof KEY_PREFIX };
+enum { KEY_BYTES = SESSION_STORED_BYTES + sizeof KEY_PREFIX };
 
 /* What a save compares with. */
 static const char *expected_of(const struct session_op *op, size_t *bytes)

@@ -124,7 +124,7 @@ static void check_finds_every_problem(void **state)
 {
     (void)state;
     char out[65536];
-    int code = run("cd $(mktemp -d) && echo '{\"prot\": 1, \"port\": 70000, \"limits\": {\"max_row\": 1}, \"tls\": {}, "
+    int code = run("cd $(mktemp -d) && echo '{\"prot\": 1, \"port\": 70000, \"limits\": {\"max_row\": 1}, \"tsl\": {}, "
                    "\"log\": {\"format\": \"xml\"}, "
                    "\"models\": [{\"name\": \"a b\", \"path\": \"x\"}, {\"name\": \"c\"}, {\"name\": \"d\", \"path\": "
                    "\"absent\", \"sed\": 3}]}' "
@@ -134,7 +134,7 @@ static void check_finds_every_problem(void **state)
     static const char *const lines[] = {"c.json: /prot: unknown key; did you mean \"port\"?\n",
                                         "c.json: /port: expected a whole number from 0 to 65535, found 70000\n",
                                         "c.json: /limits/max_row: unknown key; did you mean \"max_rows\"?\n",
-                                        "c.json: /tls: \"tls\" is not available yet; remove it\n",
+                                        "c.json: /tsl: unknown key; did you mean \"tls\"?\n",
                                         "c.json: /log/format: expected one of text|json, found \"xml\"\n",
                                         "c.json: /models/0/name: expected 1 to 100 letters",
                                         "c.json: /models/1: a model needs either a \"path\" or an inline \"layer\"\n",

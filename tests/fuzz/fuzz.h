@@ -9,6 +9,7 @@ int fuzz_inference(const unsigned char *data, size_t size);
 int fuzz_body(const unsigned char *data, size_t size);
 int fuzz_safetensors(const unsigned char *data, size_t size);
 int fuzz_config(const unsigned char *data, size_t size);
+int fuzz_keys(const unsigned char *data, size_t size);
 int fuzz_handover(const unsigned char *data, size_t size);
 int fuzz_protobuf(const unsigned char *data, size_t size);
 int fuzz_pickle(const unsigned char *data, size_t size);

@@ -68,11 +68,17 @@ static void pickles_pass(void **state)
     replay("pickle", fuzz_pickle);
 }
 
+static void key_files_pass(void **state)
+{
+    (void)state;
+    replay("keys", fuzz_keys);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_pass),      cmocka_unit_test(inferences_pass),
                                        cmocka_unit_test(safetensors_pass), cmocka_unit_test(configurations_pass),
                                        cmocka_unit_test(handovers_pass),   cmocka_unit_test(protobufs_pass),
-                                       cmocka_unit_test(pickles_pass)};
+                                       cmocka_unit_test(pickles_pass),     cmocka_unit_test(key_files_pass)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,46 @@ static void files_are_read(void **state)
     settings_close(&s);
 }
 
+static void access_is_read(void **state)
+{
+    (void)state;
+    struct problems problems;
+    struct settings s = read_text(
+        "{\"host\": \"0.0.0.0\", \"tls\": {\"certificate\": \"a/b.crt\", \"key\": \"/c.key\", \"client_ca\": null}, "
+        "\"auth\": {\"keys\": \"keys.txt\", \"open\": [\"/metrics\", \"/v2\"], \"rate\": {\"requests_per_s\": 50}}, "
+        "\"admin\": {\"port\": 0}, \"cors\": {\"origins\": [\"https://app.example\", \"*\"]}, "
+        "\"hosts\": [\"example.com\"], \"models\": [{\"name\": \"a\", \"path\": \"x\"}]}",
+        &problems);
+    settings_check(&s, &problems);
+    assert_int_equal(problems.all_errors, 0);
+    assert_int_equal(problems.all_warnings, 0);
+    assert_string_equal(s.tls_certificate, "/tmp/a/b.crt"); /* relative to the file */
+    assert_string_equal(s.tls_key, "/c.key");
+    assert_string_equal(s.tls_client_ca, "");
+    assert_string_equal(s.auth_keys, "/tmp/keys.txt");
+    assert_string_equal(s.auth_open, "/metrics,/v2");
+    assert_int_equal(s.rate_per_s, 50);
+    assert_int_equal(s.rate_burst, 0);
+    assert_true(settings_have_admin(&s));
+    assert_string_equal(s.cors_origins, "https://app.example,*");
+    assert_string_equal(s.hosts, "example.com");
+    const char *at = s.auth_open;
+    size_t bytes;
+    assert_memory_equal(settings_list_next(&at, &bytes), "/metrics", 8);
+    assert_int_equal(bytes, 8);
+    assert_memory_equal(settings_list_next(&at, &bytes), "/v2", 3);
+    assert_null(settings_list_next(&at, &bytes));
+    settings_close(&s);
+    s = read_text(
+        "{\"host\": \"10.0.0.1\", \"auth\": {\"keys\": \"k\"}, \"models\": [{\"name\": \"a\", \"path\": \"x\"}]}",
+        &problems);
+    settings_check(&s, &problems);
+    assert_false(settings_have_admin(&s));
+    unit_has_warning(&problems, "keys without TLS", "/auth/keys: keys go over the network in the clear");
+    problems_close(&problems);
+    settings_close(&s);
+}
+
 static void wrong_values_are_placed(void **state)
 {
     (void)state;
@@ -71,7 +111,21 @@ static void wrong_values_are_placed(void **state)
          "/limits.max_rows: a setting of a section stands in the section's object: \"limits\": {\"max_rows\": …}"},
         {"{\"limits.max_row\": 1}", "/limits.max_row: unknown key"},
         {"{\"limits\": {\"limits.max_rows\": 1}}", "/limits/limits.max_rows: unknown key"},
-        {"{\"auth\": {}}", "/auth: \"auth\" is not available yet; remove it"},
+        {"{\"auth\": []}", "/auth: expected an object, found a list"},
+        {"{\"auth\": {\"rate\": 50}}", "/auth/rate: expected an object, found a number"},
+        {"{\"auth\": {\"rate\": {\"burst\": -1}}}", "/auth/rate/burst: expected a whole number from 0"},
+        {"{\"auth\": {\"rate\": {\"burst\": 5}}}", "/auth/rate/burst: needs \"requests_per_s\""},
+        {"{\"auth\": {\"keys\": 5}}", "/auth/keys: expected a path, found a number"},
+        {"{\"auth\": {\"open\": [\"metrics\"]}}", "/auth/open: expected paths (\"/metrics\"), found \"metrics\""},
+        {"{\"auth\": {\"open\": [5]}}", "/auth/open: expected a list of texts"},
+        {"{\"auth\": {\"open\": \"/metrics\"}}", "/auth/open: expected a list of texts, found a text"},
+        {"{\"tls\": {\"key\": \"a\"}}", "/tls: \"certificate\" and \"key\" go together"},
+        {"{\"tls\": {\"client_ca\": \"a\"}}", "/tls/client_ca: clients' certificates need"},
+        {"{\"admin\": {\"port\": 1, \"socket\": \"a\"}}", "/admin: expected either a host and port or a socket"},
+        {"{\"admin\": {\"host\": \"0.0.0.0\"}}", "/admin/host: without auth.keys the admin listener must be on"},
+        {"{\"cors\": {\"origins\": [\"app.example\"]}}", "/cors/origins: expected origins as browsers send them"},
+        {"{\"cors\": {\"origins\": [\"https://a/b\"]}}", "/cors/origins: expected origins as browsers send them"},
+        {"{\"hosts\": [\"http://a\"]}", "/hosts: expected names as they stand in Host"},
         {"{\"models\": {}}", "/models: expected a list, found an object"},
         {"{\"models\": [3]}", "/models/0: expected an object, found a number"},
         {"{\"models\": [{\"name\": \"a\", \"path\": \"b\", \"layer\": {}}]}",
@@ -166,7 +220,10 @@ static void unknown_keys_are_named(void **state)
         {"{\"prot\": 1}", "/prot: unknown key; did you mean \"port\"?"},
         {"{\"limit\": {}}", "/limit: unknown key; did you mean \"limits\"?"},
         {"{\"limits\": {\"max_row\": 1}}", "/limits/max_row: unknown key; did you mean \"max_rows\"?"},
-        {"{\"tls\": {}}", "/tls: \"tls\" is not available yet; remove it"},
+        {"{\"tsl\": {}}", "/tsl: unknown key; did you mean \"tls\"?"},
+        {"{\"tls\": {\"cert\": \"a\"}}", "/tls/cert: unknown key"},
+        {"{\"auth\": {\"rate\": {\"brust\": 1}}}", "/auth/rate/brust: unknown key; did you mean \"burst\"?"},
+        {"{\"auth.rate.brust\": 1}", "/auth.rate.brust: unknown key"},
         {"{\"limits\": {\"tls\": 1}}", "/limits/tls: unknown key"},
         {"{\"host\": \"a\\u0000b\"}", "/host: expected a text, found a text with a NUL character in it"},
         {"{\"models\": [{\"path\": \"a\\u0000b\"}]}", "/models/0/path: expected a path, found a text with a NUL"},
@@ -295,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_the_table),
         cmocka_unit_test(files_are_read),
+        cmocka_unit_test(access_is_read),
         cmocka_unit_test(wrong_values_are_placed),
         cmocka_unit_test(brackets_of_hosts_are_taken_off),
         cmocka_unit_test(values_of_other_kinds_are_refused),

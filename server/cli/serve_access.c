@@ -1,0 +1,44 @@
+/* What serve opens before it listens, so that nobody is let in too early. */
+#include "serve_access.h"
+
+#include "config/settings.h"
+#include "server/base/watch.h"
+#include "server/run/access.h"
+#include "server/run/services.h"
+
+static struct watch *files;
+
+bool serve_access_open(struct services *services, struct problems *problems)
+{
+    const struct settings *settings = services->settings;
+    files = watch_new();
+    if (!files) {
+        problem_error(problems, (struct place){NULL, NULL}, "out of memory");
+        return false;
+    }
+    if (*settings->tls_certificate || settings_have_admin(settings) || *settings->cors_origins || *settings->hosts)
+        problem_error(problems, (struct place){settings->file, NULL},
+                      "tls, admin, cors and hosts are not available yet");
+    if (*settings->auth_keys) {
+        services->access = access_open(settings, problems);
+        if (!services->access)
+            return false;
+        watch_files(files, (const char *const[WATCH_PATHS]){settings->auth_keys}, access_reload, services->access);
+    }
+    if (!watch_start(files))
+        problem_error(problems, (struct place){NULL, NULL}, "cannot start a thread");
+    return !problems->all_errors;
+}
+
+void serve_access_again(void)
+{
+    watch_now(files);
+}
+
+void serve_access_close(struct services *services)
+{
+    watch_stop(files);
+    files = NULL;
+    access_close(services->access);
+    services->access = NULL;
+}

@@ -1,0 +1,415 @@
+/* Keys: what each route needs, models, rates, sessions apart, and files that change. */
+#include "access.h"
+#include "server/api/routes.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PUT_BODY "{\"model\": \"m\", \"states\": [[[[0.1, 0.2, 0.3]], [[0, 0, 0]]]]}"
+#define INSTANCES "{\"instances\": [[[0.5, -0.25]]]}"
+
+/* Two models, m and n, of two features. */
+static const char *config_of(const struct key_file *keys, const char *more)
+{
+    static char text[2048];
+    snprintf(text, sizeof text,
+             "{\"models\": [{\"name\": \"m\", \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 3}}, "
+             "\"input_size\": 2}, {\"name\": \"n\", \"layer\": {\"class_name\": \"GRU\", \"config\": {\"units\": 2}}, "
+             "\"input_size\": 2}], \"auth\": {\"keys\": \"%s\"%s}}",
+             keys->path, more);
+    return text;
+}
+
+static void assert_status(const char *what, const struct reply *reply, long status)
+{
+    if (reply->status != status)
+        fail_msg("%s: expected %ld, found %ld: %s", what, status, reply->status, reply->body ? reply->body : "");
+}
+
+/* ---- every route ---- */
+
+enum { KEY_NONE, KEY_WRONG, KEY_UNSCOPED, KEY_OTHER_MODEL, KEY_RIGHT, KEY_STATES };
+
+static const char *const state_keys[KEY_STATES] = {NULL, "wrong", "unscoped", "other", "right"};
+
+/* A body that a route takes where the key is right. */
+static const char *body_of(const struct route *route)
+{
+    if (!strcmp(route->method, "PUT"))
+        return PUT_BODY;
+    if (strcmp(route->method, "POST"))
+        return NULL;
+    if (strstr(route->pattern, ":initial_state"))
+        return "{\"batch_size\": 1}";
+    if (strstr(route->pattern, ":step"))
+        return "{\"inputs\": [[0.5, -0.25]]}";
+    if (strstr(route->pattern, "/infer"))
+        return "{\"inputs\": [{\"name\": \"inputs\", \"datatype\": \"FP32\", \"shape\": [1, 1, 2], \"data\": [0.5, "
+               "1]}]}";
+    return strstr(route->pattern, "repository") ? "{}" : INSTANCES;
+}
+
+/* The target, with the model m and a session. */
+static const char *target_of(const struct route *route)
+{
+    static char target[128];
+    const char *place = strchr(route->pattern, '{');
+    if (!place)
+        return route->pattern;
+    bool model = !strncmp(place, "{m}", 3);
+    snprintf(target, sizeof target, "%.*s%s%s", (int)(place - route->pattern), route->pattern, model ? "m" : "s1",
+             strchr(place, '}') + 1);
+    return target;
+}
+
+/* Whether a key of another model may not even ask. Sessions are those of the key, so there it finds none. */
+static bool is_of_one_model(const struct route *route)
+{
+    return strstr(route->pattern, "{m}") || (route->kind == ROUTE_WORKER && !strstr(route->pattern, "{id}")) ||
+           !strcmp(route->method, "PUT");
+}
+
+static void check_state(const struct daemon *daemon, const struct route *route, int state)
+{
+    char what[160];
+    if (strstr(route->pattern, "{id}") && state == KEY_RIGHT)
+        json_decref(ok(ask_with_key(daemon, "right", "PUT", target_of(route), PUT_BODY)));
+    struct reply reply = ask_with_key(daemon, state_keys[state], route->method, target_of(route), body_of(route));
+    snprintf(what, sizeof what, "%s %s with the key \"%s\"", route->method, route->pattern,
+             state_keys[state] ? state_keys[state] : "");
+    bool scoped = !(route->scope & (ACCESS_OPEN | ACCESS_ANY));
+    if (!(route->scope & ACCESS_OPEN) && state <= KEY_WRONG) {
+        assert_status(what, &reply, 401);
+        assert_non_null(strstr(reply.headers, "WWW-Authenticate: Bearer realm=\"cellserve\""));
+        assert_string_equal(json_string_value(json_object_get(reply.json, "code")), "unauthorized");
+    } else if ((state == KEY_UNSCOPED && scoped) || (state == KEY_OTHER_MODEL && is_of_one_model(route))) {
+        assert_status(what, &reply, 403);
+        assert_string_equal(json_string_value(json_object_get(reply.json, "code")), "forbidden");
+    } else if (strstr(route->pattern, "{id}") && state == KEY_OTHER_MODEL) {
+        assert_status(what, &reply, 404);
+    } else if (state == KEY_RIGHT || !scoped) {
+        assert_status(what, &reply, 200);
+    }
+    reply_free(&reply);
+}
+
+/* A key with every scope but those that the route needs, and keys with those. */
+static void write_keys(const struct key_file *file, unsigned scopes)
+{
+    static const char *const names[] = {"predict", "sessions", "metrics", "admin"};
+    char has[64] = "", others[64] = "", text[2048];
+    for (size_t i = 0; i < 4; i++) {
+        char *list = scopes >> i & 1 ? has : others;
+        strcat(strcat(list, *list ? "," : ""), names[i]);
+    }
+    snprintf(text, sizeof text, "# made by a test\n\n%s%s%s", key_line("u", others, "unscoped", "  # all the others"),
+             key_line("o", *has ? has : "predict", "other", ":n"),
+             key_line("r", *has ? has : "predict", "right", ":m"));
+    key_file_write(file, text);
+}
+
+/* The n-th since the start. */
+static void wait_for_reload(const struct daemon *daemon, int n)
+{
+    static const char text[] = "is read anew";
+    kill(daemon->pid, SIGHUP);
+    for (double end = now_ms() + 20000; now_ms() < end; sleep_ms(2)) {
+        char *log = daemon_log(daemon);
+        int found = 0;
+        for (const char *at = log; (at = strstr(at, text)); at++)
+            found++;
+        free(log);
+        if (found >= n)
+            return;
+    }
+    fail_msg("the keys are not read anew");
+}
+
+static void every_route_needs_what_the_table_says(void **state)
+{
+    (void)state;
+    struct key_file keys = key_file_new("");
+    struct daemon daemon;
+    unsigned kinds[] = {SCOPE_PREDICT, SCOPE_SESSIONS, SCOPE_METRICS, ACCESS_ANY, ACCESS_OPEN};
+    size_t checked = 0, routes = 0;
+    write_keys(&keys, SCOPE_PREDICT);
+    daemon_start(&daemon, config_of(&keys, ""), NULL);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        write_keys(&keys, kinds[k] & 15);
+        wait_for_reload(&daemon, (int)k + 1);
+        for (size_t i = 0; route_at(i) && route_at(i) != route_none(); i++)
+            for (int s = 0; route_at(i)->scope == kinds[k] && s < KEY_STATES; s++, checked++)
+                check_state(&daemon, route_at(i), s);
+    }
+    for (size_t i = 0; route_at(i) && route_at(i) != route_none(); i++) {
+        assert_int_not_equal(route_at(i)->scope, 0); /* a row says what it needs */
+        routes += route_at(i)->scope != SCOPE_ADMIN;
+    }
+    assert_int_equal(checked, KEY_STATES * routes);
+    struct reply reply = ask_with_key(&daemon, NULL, "GET", "/nothing", NULL);
+    assert_error(&reply, 401, "unauthorized", NULL); /* what there is, a stranger does not learn */
+    reply_free(&reply);
+    reply = ask_with_key(&daemon, NULL, "PATCH", "/predict", NULL);
+    assert_error(&reply, 401, "unauthorized", NULL);
+    assert_null(strstr(reply.headers, "Allow:"));
+    reply_free(&reply);
+    reply = ask_with_key(&daemon, NULL, "GET", "/v2/models/absent", NULL);
+    assert_error(&reply, 401, "unauthorized", NULL);
+    reply_free(&reply);
+    reply = ask_with_key(&daemon, "right", "GET", "/nothing", NULL);
+    assert_error(&reply, 404, "not_found", NULL);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    key_file_remove(&keys);
+}
+
+/* ---- keys in their fields ---- */
+
+static long status_with(const struct daemon *daemon, const char *const *headers, const char *body)
+{
+    struct reply reply = http_request(daemon, body ? "POST" : "GET", body ? "/predict" : "/v1/models", body, headers);
+    long status = reply.status;
+    reply_free(&reply);
+    return status;
+}
+
+static void keys_are_read_from_two_fields(void **state)
+{
+    (void)state;
+    struct key_file keys = key_file_new(key_line("a", "predict", "secret-a", ":m"));
+    struct daemon daemon;
+    daemon_start(&daemon, config_of(&keys, ", \"open\": [\"/metrics\", \"/v1/models/n\"]"), NULL);
+    static const struct {
+        const char *headers[3];
+        long status;
+    } rows[] = {
+        {{"Authorization: Bearer secret-a", NULL}, 200},
+        {{"authorization:   bearer   secret-a  ", NULL}, 200},
+        {{"X-API-Key: secret-a", NULL}, 200},
+        {{"Authorization: Basic c2VjcmV0LWE=", "X-API-Key: secret-a", NULL}, 200}, /* a proxy's own */
+        {{"Authorization: Bearer secret-b", "X-API-Key: secret-a", NULL}, 401},
+        {{"Authorization: secret-a", NULL}, 401},
+        {{"Authorization: Bearer secret-", NULL}, 401},
+        {{"Authorization: Bearer secret-a, Bearer secret-a", NULL}, 401},
+        {{"X-API-Key: SECRET-A", NULL}, 401},
+        {{"X-API-Key;", NULL}, 401}, /* curl: an empty one */
+        {{"X-API-Key: secret-a", "X-API-Key: secret-a", NULL}, 400},
+        {{"Authorization: Bearer secret-a", "Authorization: Bearer secret-a", NULL}, 400},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        long status = status_with(&daemon, rows[i].headers, NULL);
+        if (status != rows[i].status)
+            fail_msg("%s: expected %ld, found %ld", rows[i].headers[0], rows[i].status, status);
+    }
+    struct reply reply = http_get(&daemon, "/v1/models?key=secret-a"); /* never a key in a URL */
+    assert_error(&reply, 401, "unauthorized", NULL);
+    reply_free(&reply);
+    char *metrics = http_get(&daemon, "/metrics").body; /* it was opened */
+    assert_non_null(strstr(metrics, "\ncellserve_unauthorized_total 7\n"));
+    assert_non_null(strstr(metrics, "\ncellserve_key_requests_total{key=\"a\",result=\"taken\"} 4\n"));
+    assert_null(strstr(metrics, "secret-a"));
+    free(metrics);
+    reply = http_get(&daemon, "/v1/models/n");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    key_file_remove(&keys);
+}
+
+/* The model of the body, the default one, and what a wrong body would tell of another's model. */
+static void models_of_bodies_are_checked(void **state)
+{
+    (void)state;
+    char text[1024];
+    snprintf(text, sizeof text, "%s%s", key_line("a", "predict,sessions", "a-key", ":n,x"),
+             key_line("b", "predict", "b-key", ""));
+    struct key_file keys = key_file_new(text);
+    struct daemon daemon;
+    daemon_start(&daemon, config_of(&keys, ""), NULL);
+    static const struct {
+        const char *path, *body;
+        long status;
+    } rows[] = {
+        {"/predict", "{\"model\": \"n\", \"instances\": [[[0.5, 1]]]}", 200},
+        {"/predict", "{\"model\": \"m\", \"instances\": [[[0.5, 1]]]}", 403},
+        {"/predict", "{\"model\": \"m\", \"instances\": [[[0.5]]]}", 403},
+        {"/predict", "{\"model\": \"n\", \"instances\": [[[0.5]]]}", 400},
+        {"/predict", INSTANCES, 403}, /* m is the default one */
+        {"/predict?model=n", "{\"instances\": [[[0.5, 1]]]}", 403},
+        {"/invocations", INSTANCES, 403},
+        {"/v1/models/n:predict", INSTANCES, 200},
+        {"/v1/models/n/versions/7:predict", INSTANCES, 404},
+        {"/v1/models/m/versions/7:predict", INSTANCES, 403},
+        {"/predict", "{\"model\": \"absent\", \"instances\": [[[0.5, 1]]]}", 404},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct reply reply = ask_with_key(&daemon, "a-key", "POST", rows[i].path, rows[i].body);
+        assert_status(rows[i].body, &reply, rows[i].status);
+        reply_free(&reply);
+    }
+    struct reply reply = ask_with_key(&daemon, "b-key", "POST", "/predict", INSTANCES);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    reply = ask_with_key(&daemon, "b-key", "POST", "/predict", "{\"session\": \"s\", \"instances\": [[[0.5, 1]]]}");
+    assert_error(&reply, 403, "forbidden", "/session"); /* sessions are a scope of their own */
+    reply_free(&reply);
+    char *log = daemon_log_with(&daemon, "key=b");
+    assert_non_null(strstr(log, "key=a"));
+    assert_null(strstr(log, "a-key"));
+    assert_null(strstr(log, "b-key"));
+    free(log);
+    assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    key_file_remove(&keys);
+}
+
+/* ---- sessions ---- */
+
+static json_t *step_session(const struct daemon *daemon, const char *key, const char *id)
+{
+    char body[128];
+    snprintf(body, sizeof body, "{\"session\": \"%s\", \"instances\": [[[0.5, 1]]]}", id);
+    return ok(ask_with_key(daemon, key, "POST", "/predict", body));
+}
+
+static void sessions_of_two_keys_are_two(void **state)
+{
+    (void)state;
+    char text[1024];
+    snprintf(text, sizeof text, "%s%s", key_line("a", "predict,sessions", "a-key", ""),
+             key_line("b", "predict,sessions", "b-key", ""));
+    struct key_file keys = key_file_new(text);
+    struct daemon daemon;
+    daemon_start(&daemon, config_of(&keys, ""), NULL);
+    json_t *first = step_session(&daemon, "a-key", "same"), *second = step_session(&daemon, "a-key", "same");
+    json_t *other = step_session(&daemon, "b-key", "same");
+    assert_int_equal(json_integer_value(json_object_get(second, "step")), 2);
+    assert_int_equal(json_integer_value(json_object_get(other, "step")), 1);
+    assert_string_equal(json_string_value(json_object_get(other, "session")), "same");
+    assert_same(json_object_get(first, "outputs"), json_object_get(other, "outputs"));
+    json_decref(first);
+    json_decref(second);
+    json_decref(other);
+    /* the name of another's session as it is stored is none */
+    struct reply reply = ask_with_key(&daemon, "b-key", "GET", "/sessions/a:same", NULL);
+    assert_error(&reply, 404, "session_not_found", NULL);
+    reply_free(&reply);
+    json_decref(ok(ask_with_key(&daemon, "b-key", "DELETE", "/sessions/same", NULL)));
+    json_t *left = ok(ask_with_key(&daemon, "a-key", "GET", "/sessions/same", NULL));
+    assert_int_equal(json_integer_value(json_object_get(left, "step")), 2);
+    json_decref(left);
+    assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    key_file_remove(&keys);
+}
+
+/* ---- rates ---- */
+
+static void a_key_over_its_rate_is_told(void **state)
+{
+    (void)state;
+    char text[1024];
+    snprintf(text, sizeof text, "%s%s", key_line("slow", "predict", "slow-key", ":rate=0.01/2"),
+             key_line("free", "predict", "free-key", ""));
+    struct key_file keys = key_file_new(text);
+    struct daemon daemon;
+    daemon_start(&daemon, config_of(&keys, ", \"rate\": {\"requests_per_s\": 1000, \"burst\": 5000}"), NULL);
+    struct reply reply = ask_with_key(&daemon, "slow-key", "POST", "/predict", INSTANCES);
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.headers, "RateLimit-Policy: \"key\";q=2;w=200\r\n"));
+    assert_non_null(strstr(reply.headers, "RateLimit: \"key\";r=1;t="));
+    reply_free(&reply);
+    reply = ask_with_key(&daemon, "slow-key", "GET", "/v1/models", NULL);
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    reply = ask_with_key(&daemon, "slow-key", "POST", "/predict", INSTANCES);
+    assert_error(&reply, 429, "rate_limited", NULL);
+    const char *again = strstr(reply.headers, "Retry-After: ");
+    assert_non_null(again);
+    assert_in_range(atoi(again + 13), 90, 100);
+    assert_non_null(strstr(reply.headers, "RateLimit: \"key\";r=0;t="));
+    reply_free(&reply);
+    reply = ask_with_key(&daemon, "slow-key", "GET", "/readyz", NULL); /* health is open */
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
+    for (int i = 0; i < 20; i++) {
+        reply = ask_with_key(&daemon, "free-key", "GET", "/v1/models", NULL);
+        assert_int_equal(reply.status, 200);
+        assert_non_null(strstr(reply.headers, "RateLimit-Policy: \"key\";q=5000;w=5\r\n"));
+        reply_free(&reply);
+    }
+    /* a new file does not fill the bucket */
+    key_file_write(&keys, text);
+    wait_for_reload(&daemon, 1);
+    reply = ask_with_key(&daemon, "slow-key", "GET", "/v1/models", NULL);
+    assert_error(&reply, 429, "rate_limited", NULL);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    key_file_remove(&keys);
+}
+
+/* ---- files ---- */
+
+static long models_status(const struct daemon *daemon, const char *key)
+{
+    struct reply reply = ask_with_key(daemon, key, "GET", "/v1/models", NULL);
+    long status = reply.status;
+    reply_free(&reply);
+    return status;
+}
+
+static void files_are_read_when_they_change(void **state)
+{
+    (void)state;
+    struct key_file keys = key_file_new(key_line("a", "predict", "a-key", ""));
+    struct daemon daemon;
+    daemon_start(&daemon, config_of(&keys, ", \"open\": [\"/metrics\"]"), NULL);
+    assert_int_equal(models_status(&daemon, "a-key"), 200);
+    assert_int_equal(models_status(&daemon, "b-key"), 401);
+    key_file_write(&keys, key_line("b", "predict", "b-key", ""));
+    double end = now_ms() + 20000; /* without a signal */
+    while (models_status(&daemon, "b-key") != 200 && now_ms() < end)
+        sleep_ms(20);
+    assert_int_equal(models_status(&daemon, "b-key"), 200);
+    assert_int_equal(models_status(&daemon, "a-key"), 401);
+    key_file_write(&keys, "b:predict:0123\n");
+    while (metric(&daemon, "cellserve_key_reload_failed") != 1 && now_ms() < end)
+        sleep_ms(20);
+    assert_true(metric(&daemon, "cellserve_key_reload_failed") == 1);
+    assert_int_equal(models_status(&daemon, "b-key"), 200);
+    char *log = daemon_log_with(&daemon, "keys: the old ones stay in force");
+    assert_non_null(strstr(log, "line 1: expected the SHA-256 of the key of b in 64 hexadecimal digits"));
+    free(log);
+    key_file_write(&keys, "# nobody\n"); /* the last key is taken away */
+    while (models_status(&daemon, "b-key") != 401 && now_ms() < end)
+        sleep_ms(20);
+    assert_int_equal(models_status(&daemon, "b-key"), 401);
+    assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    key_file_remove(&keys);
+}
+
+static void a_broken_file_is_an_error_at_the_start(void **state)
+{
+    (void)state;
+    struct key_file keys = key_file_new("a:predict:00\nb:fly:00\n");
+    struct daemon daemon;
+    daemon_spawn(&daemon, config_of(&keys, ""), NULL, NULL);
+    char *log = daemon_log_with(&daemon, "line 2: expected scopes");
+    assert_non_null(strstr(log, "line 1: expected the SHA-256"));
+    free(log);
+    assert_int_equal(daemon_wait(&daemon, 20), 1);
+    key_file_remove(&keys);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_route_needs_what_the_table_says),
+        cmocka_unit_test(keys_are_read_from_two_fields),
+        cmocka_unit_test(models_of_bodies_are_checked),
+        cmocka_unit_test(sessions_of_two_keys_are_two),
+        cmocka_unit_test(a_key_over_its_rate_is_told),
+        cmocka_unit_test(files_are_read_when_they_change),
+        cmocka_unit_test(a_broken_file_is_an_error_at_the_start),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
