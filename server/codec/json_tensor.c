@@ -221,9 +221,11 @@ static bool unwrap(struct json_reader *r, const struct json_tensor *tensor, cons
     return true;
 }
 
-static bool end_wrapped(struct json_reader *r, const struct json_tensor *tensor, const struct open_lists *open)
+static bool end_wrapped(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open)
 {
     json_skip_space(r);
+    if (*r->at == ',' && open->depth)
+        tensor->lists[open->at[0]].length--; /* the element that is wrong has been counted */
     if (*r->at == ',')
         return tensor_failure(r, tensor, open, "unknown_key", "Expected an object with the one key \"%s\".",
                               tensor->unwrap);
