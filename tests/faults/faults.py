@@ -118,6 +118,17 @@ def step(server):
     return status, named(body + again, name)
 
 
+def repeat(server):
+    """A step that is repeated: its answer again, whatever becomes of the session's age."""
+    name = f"r{next(COUNT)}"
+    request = ("POST", "/predict", {"session": name, "step": 0, "instances": [[[1, 2]]]})
+    status, body = server.ask(*request)
+    if status != 200:
+        return status, body
+    status, again = server.ask(*request)
+    return status, named(body + again, name)
+
+
 def session(server):
     name = f"p{next(COUNT)}"
     status, states = server.ask("POST", "/v1/models/m:initial_state", {"batch_size": 1})
@@ -181,6 +192,7 @@ OPERATIONS = {
     "infer-binary": lambda server: server.ask("POST", "/v2/models/m/infer", *infer_binary()),
     "whole": post("/predict", {"model": "both", "instances": ROWS, "return_sequences": True}),
     "step": step,
+    "repeat": repeat,
     "session": session,
     "stream": post("/predict", dict(LONG, instances=LONG["instances"][:2]), EVENTS),
     "rollout": post("/predict", ROLL),
@@ -412,7 +424,7 @@ def main():
     if names:
         Walk("operations", config, ["predict"] + [name for name in names if name != "predict"], SECONDS * share["operations"]).run()
     if not WANTED or "redis" in WANTED:
-        with_redis(lambda url: write_config("redis", sessions={"store": url}), lambda path: Walk("redis", path, ["predict", "step", "session"], SECONDS * share["redis"]).run())
+        with_redis(lambda url: write_config("redis", sessions={"store": url}), lambda path: Walk("redis", path, ["predict", "step", "repeat", "session"], SECONDS * share["redis"]).run())
     if not WANTED or "start" in WANTED:
         starts("start", "serve", small, SECONDS * share["start"])
     if not WANTED or "check" in WANTED:
