@@ -24,7 +24,7 @@ static struct {
     size_t (*notice)(char *out, uint64_t dropped);
     bool running, ending;
     bool writable;            /* the last write went well */
-    size_t put, taken;        /* bytes since the start; at most RING_BYTES apart */
+    size_t put, taken;        /* bytes since the ring was empty; at most RING_BYTES apart */
     uint64_t dropped, unsaid; /* lines; those that no notice has told of yet */
     char bytes[RING_BYTES];
 } ring = {.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -70,6 +70,8 @@ static size_t take_lines(char *chunk)
     const char *last = memrchr(chunk, '\n', bytes);
     bytes = last ? (size_t)(last + 1 - chunk) : bytes;
     ring.taken += bytes;
+    if (ring.taken == ring.put)
+        ring.taken = ring.put = 0; /* pages of the ring that no line has needed stay untouched */
     return bytes;
 }
 

@@ -11,6 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { SANITIZED = 1 };
+#else
+enum { SANITIZED = 0 };
+#endif
+
 /* Standard error is a pipe while a test runs. */
 static int reader, saved;
 
@@ -76,6 +82,45 @@ static size_t count_lines(char *all)
         n++;
     }
     return n;
+}
+
+static long resident_kib(void)
+{
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%*d %ld", &pages), 1);
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* A megabyte of lines that are read as they come. The first of the tests: others fill the ring. */
+static void lines_that_are_read_need_little_of_the_ring(void **state)
+{
+    (void)state;
+    long before = 0;
+    if (SANITIZED)
+        skip(); /* sanitizers keep what was freed */
+    redirect();
+    log_setup("text", "info");
+    log_start();
+    for (int round = 0; round < 120; round++) {
+        char end[32];
+        snprintf(end, sizeof end, "end of %d.\n", round);
+        fill(40); /* 11 KB */
+        log_line(LOG_INFO, "end of %d.", round);
+        char *all = read_until(end);
+        bool there = strstr(all, end);
+        free(all);
+        assert_true(there);
+        if (round == 10)
+            before = resident_kib();
+    }
+    long after = resident_kib();
+    log_stop();
+    restore();
+    if (after - before > 400)
+        fail_msg("%ld KiB are resident after 110 KB of lines, %ld KiB after 1.3 MB", before, after);
 }
 
 enum { LINES = 8000 };
@@ -369,6 +414,7 @@ int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_that_are_read_need_little_of_the_ring),
         cmocka_unit_test(siphash_gives_the_known_vectors),
         cmocka_unit_test(lines_are_json_whatever_is_in_them),
         cmocka_unit_test(text_values_are_quoted_where_needed),
