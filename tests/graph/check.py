@@ -1,23 +1,19 @@
 #!/usr/bin/env python3
 """Compare a cellserve binary with the golden cases of graphs (tests/fixtures/graph), which real Keras wrote.
 
-  check.py BINARY [PART …] [--serve] [--far] [--cases DIR] [-q]
+  check.py BINARY [PART …] [--serve] [--far] [--cases DIR] [-q] [--unpack DIR]
 
-PART is a part of a case's name (conv1d, keras3_, masks_…) or of a layer's class name in its meta.json, such as =Attention.
-Each file of a case is run by `BINARY predict FILE < request.json`; with --serve by one server, POST /predict.
+PART is a part of a case's name (conv1d, keras3_, masks_…) or the class name of a layer in the model, such as =Attention.
+Each file of a case is run by `BINARY predict FILE < request`; with --serve by a server of its own, POST /predict.
+--unpack writes request.json and expected.json of each case to DIR, for `cellserve verify` and curl.
 A line a file: ok, WRONG (the answer differs), refused (the model does not load, or the request is an error), CRASH.
 `x1.3` is the largest error as a multiple of the larger of Keras's own float32 error and half a unit of the largest
 number's last place; both errors are against float64. More than 2 is marked "far" (a failure with --far).
 A case passes when every number is within its tolerance. Only Python's standard library is used. Exit 0 when all pass.
 """
-import argparse, json, math, os, re, struct, subprocess, sys, tempfile, time, urllib.error, urllib.request
+import argparse, glob, json, math, os, re, struct, subprocess, sys, tempfile, time, urllib.error, urllib.request
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
-
-
-def load(*path):
-    with open(os.path.join(*path)) as f:
-        return json.load(f)
 
 
 def single(x):
@@ -54,22 +50,22 @@ def pairs(got, want, where):
         yield where, single(got), want
 
 
-def compare(got, expected, meta):
+def compare(got, case):
     """(ok, text): the answer beside Keras's in float64."""
     if "outputs" not in got:
         return False, f"no outputs in the answer: {list(got)}"
     worst, far, first = 0.0, 0.0, None
-    rtol, atol = meta["tolerance"]["rtol"], meta["tolerance"]["atol"]
+    rtol, atol = case["tolerance"]["rtol"], case["tolerance"]["atol"]
     try:
-        for where, a, b in pairs(got["outputs"], expected["outputs_f64"], "outputs"):
+        for where, a, b in pairs(got["outputs"], case["outputs_f64"], "outputs"):
             d = abs(a - b) if math.isfinite(a) else math.inf
             worst = max(worst, d)
             if d > atol + rtol * abs(b) and d > far:
                 far, first = d, f"{where} is {a:.9g}, expected {b:.9g}"
     except ValueError as e:
         return False, str(e)
-    floor = meta["largest"] * 2.0 ** -24
-    ratio = worst / max(meta["error_vs_float64"]["max_abs"], floor, 1e-30)
+    floor = case["largest"] * 2.0 ** -24
+    ratio = worst / max(case["error_vs_float64"]["max_abs"], floor, 1e-30)
     if first:
         return False, f"error {worst:.2e}, tolerance {atol:.1e}: {first}"
     return True, f"x{ratio:.1f}"
@@ -142,13 +138,34 @@ def serve(binary, path, request):
 
 
 def cases(folder, parts):
-    for name in sorted(os.listdir(folder)):
-        if not os.path.exists(os.path.join(folder, name, "meta.json")):
-            continue
-        meta = load(folder, name, "meta.json")
-        layers = {f"={layer}" for layer in meta["layers"]}
+    for path in sorted(glob.glob(os.path.join(folder, "*.json"))):
+        with open(path) as f:
+            case = json.load(f)
+        name, layers = os.path.basename(path)[:-5], {f"={layer}" for layer in case["layers"]}
         if not parts or any(p in layers if p[0] == "=" else p in name for p in parts):
-            yield name, meta
+            yield name, case
+
+
+def run(a, name, case, file):
+    """(kind, text) of one file of a case."""
+    try:
+        kind, got = (serve if a.serve else predict)(a.binary, os.path.join(a.cases, file), json.dumps(case["request"]))
+    except (ValueError, OSError) as e:
+        return "CRASH", f"{type(e).__name__}: {e}"
+    if kind != "ok":
+        return kind, got
+    ok, text = compare(got, case)
+    if not ok:
+        return "WRONG", text
+    far = float(text[1:]) > 2
+    return "far" if far and a.far else "ok", text + " far" * far
+
+
+def unpack(folder, name, case):
+    os.makedirs(os.path.join(folder, name), exist_ok=True)
+    for part, value in ("request", case["request"]), ("expected", {"outputs": case["outputs_f64"]}):
+        with open(os.path.join(folder, name, part + ".json"), "w") as f:
+            json.dump(value, f)
 
 
 def main():
@@ -159,26 +176,17 @@ def main():
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--far", action="store_true", help="more than 2 times Keras's own error fails")
     parser.add_argument("-q", action="store_true", help="only the failures and the counts")
+    parser.add_argument("--unpack", metavar="DIR")
     a = parser.parse_args()
     count = {}
-    for name, meta in cases(a.cases, a.parts):
-        with open(os.path.join(a.cases, name, "request.json")) as f:
-            request = f.read()
-        expected = load(a.cases, name, "expected.json")
-        for file in [meta["model"], *meta["also"]]:
-            try:
-                kind, got = (serve if a.serve else predict)(a.binary, os.path.join(a.cases, name, file), request)
-            except (ValueError, OSError) as e:
-                kind, got = "CRASH", f"{type(e).__name__}: {e}"
-            if kind == "ok":
-                ok, got = compare(got, expected, meta)
-                kind = "ok" if ok else "WRONG"
-                if ok and float(got[1:]) > 2:
-                    got += " far"
-                    kind = "far" if a.far else kind
+    for name, case in cases(a.cases, a.parts):
+        if a.unpack:
+            unpack(a.unpack, name, case)
+        for file in [case["model"], *case["also"]]:
+            kind, text = run(a, name, case, file)
             count[kind] = count.get(kind, 0) + 1
             if kind != "ok" or not a.q:
-                print(f"{kind:8}{name}/{file}  {got}", flush=True)
+                print(f"{kind:8}{file}  {text}", flush=True)
     print(", ".join(f"{n} {k}" for k, n in sorted(count.items())) or "no such case")
     return 0 if set(count) == {"ok"} else 1
 

@@ -1,7 +1,7 @@
 """CuDNNLSTM and CuDNNGRU as old Keras files hold them: an .h5 of the LSTM or GRU is rewritten by hand."""
-import json, os
+import json
 import h5py, numpy as np
-from golden import L, MAJOR, case, sequential, graph, keras
+from golden import L, MAJOR, case, keras, sequential
 
 
 def kernels(w, gates):
@@ -37,13 +37,11 @@ def old_layer(layer):
         layer.pop(key, None)
 
 
-def old_h5(model, folder):
+def old_h5(model, stem):
     """What standalone Keras 2.2 wrote for the model with CuDNN layers in the place of LSTM and GRU."""
-    model.save("/tmp/cudnn.h5")
-    with h5py.File("/tmp/cudnn.h5") as a:
-        config = json.loads(a.attrs["model_config"])
+    config = json.loads(model.to_json())
     old_layer(config)
-    path = os.path.join(folder, "model.h5")
+    path = stem + ".h5"
     with h5py.File(path, "w") as f:
         f.attrs["model_config"] = np.bytes_(json.dumps(config))
         f.attrs["keras_version"], f.attrs["backend"] = np.bytes_("2.2.4"), np.bytes_("tensorflow")
@@ -60,7 +58,7 @@ def old_h5(model, folder):
             for name, value in zip(names, values):
                 group.create_dataset(name, data=value)
     check(path, model, config)
-    return "model.h5"
+    return path
 
 
 def check(path, model, config):

@@ -1,17 +1,19 @@
 """What the golden cases of graphs have in common: a case is a model of real Keras with random weights, its files, a
 request, and Keras's answer in float64 and in float32. make.py runs the families of cases (conv1d.py, merging.py, …).
 
-Each case is a folder of tests/fixtures/graph: keras2_NAME or keras3_NAME with meta.json, request.json, expected.json and
-the model's files. `model` in meta.json is the file to load, `also` lists further files of the same model. The zip
-archives are deflated, since the HDF5 in them is mostly zeros.
+A case has files keras2_NAME or keras3_NAME: .json (what the case is, the request, Keras's answer in float64 and the error
+of Keras's own float32), and the models: .keras, .h5, or a folder of model.json beside the weights. `model` in the .json is
+the one to load, `also` lists further ones of the same model. The zip archives are deflated, since the HDF5 in them is
+mostly zeros.
 """
-import json, os, shutil, sys, warnings, zipfile, zlib
+import json, os, warnings, zipfile, zlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 warnings.filterwarnings("ignore")
 import numpy as np
@@ -23,9 +25,10 @@ if MAJOR == 2:
     from absl import logging
     logging.set_verbosity("error")
 L = keras.layers
-OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests", "fixtures", "graph")
-TMP = os.environ.get("GOLDEN_TMP", "/tmp/golden.%d" % os.getpid())
+OUT = None  # the folder of the cases
 ONLY = None  # a part of a case's name
+MISSING = False  # make only the cases that are not there
+RELOAD = False  # check that Keras loads each file and gives the same answer
 report = {"made": 0, "refused": []}
 COUNTERS = (np.dtype("int64"), np.dtype("int32"), np.dtype("uint32"), np.dtype("uint64"))
 
@@ -142,9 +145,8 @@ def call(model, inputs, dtype, **kwargs):
     return flat(model(values[0] if len(values) == 1 else values, training=False, **kwargs))
 
 
-def answers(build, weights, inputs, dtype, mask):
+def answers(model, inputs, dtype, mask):
     """The outputs in one precision; rows of different length are computed one by one."""
-    model = set_weights(build_as(build, dtype), weights)
     kwargs = {}
     if mask is not None:
         kwargs["mask"] = np.asarray(mask) if not isinstance(mask, dict) else [np.asarray(mask[n]) for n in input_names(model)]
@@ -166,12 +168,6 @@ def shortest(x):
     return x.astype("U32").astype("float64").tolist() if x.dtype == np.float32 else x.tolist()
 
 
-def write(folder, part, value):
-    with open(os.path.join(folder, part + ".json"), "w") as f:
-        json.dump(value, f, separators=(",", ":") if part != "meta" else None)
-        f.write("\n")
-
-
 def deflate(path):
     with zipfile.ZipFile(path) as a:
         entries = [(n, a.read(n)) for n in a.namelist()]
@@ -182,23 +178,22 @@ def deflate(path):
             b.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, compresslevel=9)
 
 
-def save(model, folder, kind):
+def save(model, stem, kind):
     """kind: .keras, .h5, or a weights-only file beside model.json: .weights.h5, legacy.h5 (Keras 2), npz."""
     if kind in (".keras", ".h5"):
-        path = os.path.join(folder, "model" + kind)
-        model.save(path)
+        model.save(stem + kind)
         if kind == ".keras":
-            deflate(path)
-        return "model" + kind
-    name = {".weights.h5": "weights", "legacy.h5": "legacy", "npz": "npz"}[kind]
-    os.makedirs(os.path.join(folder, name), exist_ok=True)
-    with open(os.path.join(folder, name, "model.json"), "w") as f:
+            deflate(stem + kind)
+        return stem + kind
+    folder = stem + {".weights.h5": ".weights", "legacy.h5": ".legacy", "npz": ".npz"}[kind]
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "model.json"), "w") as f:
         f.write(model.to_json())
     if kind == "npz":
-        np.savez_compressed(os.path.join(folder, name, "weights.npz"), *model.get_weights())
+        np.savez_compressed(os.path.join(folder, "weights.npz"), *model.get_weights())
     else:
-        model.save_weights(os.path.join(folder, name, "model.weights.h5" if kind == ".weights.h5" else "weights_legacy.h5"))
-    return name
+        model.save_weights(os.path.join(folder, "model.weights.h5" if kind == ".weights.h5" else "weights_legacy.h5"))
+    return folder
 
 
 def reload_problem(path, inputs, y32, mask):
@@ -233,45 +228,41 @@ def case(name, build, inputs, files=(".keras",), mask=None, only=None, notes="",
     if only not in (None, MAJOR) or (ONLY and ONLY not in full):
         return
     numbers = Numbers(name)
-    folder = os.path.join(TMP, full)
+    stem = os.path.join(OUT, full)
+    if MISSING and os.path.exists(stem + ".json"):
+        return
     try:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
         inputs = inputs(numbers) if callable(inputs) else inputs
         model = build_as(build, "float32")
-        names = input_names(model)
+        names, outputs = input_names(model), output_names(model)
         inputs = inputs if isinstance(inputs, dict) else {names[0]: inputs}
         w = weights(model, numbers) if weights else random_weights(model, numbers, scale)
         set_weights(model, w)
-        saved = [f(model, folder) if callable(f) else save(model, folder, f) for f in files]
-        y32, y64 = (answers(build, w, inputs, d, mask) for d in ("float32", "float64"))
+        saved = [(f(model, stem) if callable(f) else save(model, stem, f)) for f in files]
+        y32 = answers(model, inputs, "float32", mask)
+        layers = sorted({type(x).__name__ for x in layers_of(model)})
+        y64 = answers(set_weights(build_as(build, "float64"), w), inputs, "float64", mask)
         error = measure(y32, y64)
-        problems = [p for p in (reload_problem(os.path.join(folder, f), inputs, y32, mask) for f in saved) if p]
+        problems = [p for p in (reload_problem(f, inputs, y32, mask) for f in saved[1:] or saved) if p] if RELOAD else []
     except Exception as e:
         report["refused"].append((full, f"{type(e).__name__}: {str(e).strip()[:300]}"))
         print(f"refused {full}: {type(e).__name__}: {str(e).strip()[:300]}", flush=True)
         if os.environ.get("GOLDEN_TRACE"):
             raise
         return
-    outputs = output_names(model)
     body = {"instances": shortest(inputs[names[0]])} if len(inputs) == 1 else {"inputs": {n: shortest(inputs[n]) for n in names}}
     if mask is not None:
         body["mask"] = mask
-    as_answer = lambda y: shortest(y[0]) if len(y) == 1 else {n: shortest(t) for n, t in zip(outputs, y)}
-    write(folder, "request", body)
-    write(folder, "expected", {"outputs": as_answer(y32), "outputs_f64": as_answer(y64)})
     largest = error.pop("largest")
-    meta = {"kind": "graph", "model": saved[0], "also": saved[1:], "requests": 1, "notes": notes or name.replace("_", " "),
-            "versions": {"keras": keras.__version__}, "layers": sorted({type(x).__name__ for x in layers_of(model)}),
-            "error_vs_float64": error, "largest": largest,
-            "tolerance": {"rtol": 1e-5, "atol": max(1e-6, 6 * error["max_abs"])}}
+    files = [os.path.basename(f) for f in saved]
+    meta = {"notes": notes or name.replace("_", " "), "keras": keras.__version__, "layers": layers, "model": files[0], "also": files[1:],
+            "error_vs_float64": error, "largest": largest, "tolerance": {"rtol": 1e-5, "atol": max(1e-6, 6 * error["max_abs"])},
+            "request": body, "outputs_f64": shortest(y64[0]) if len(y64) == 1 else {n: shortest(t) for n, t in zip(outputs, y64)}}
     if problems:
         meta["reload"] = problems
-    write(folder, "meta", meta)
-    final = os.path.join(OUT, full)
-    shutil.rmtree(final, ignore_errors=True)
-    os.makedirs(OUT, exist_ok=True)
-    shutil.move(folder, final)
+    with open(stem + ".json", "w") as f:
+        json.dump(meta, f, separators=(",", ":"))
+        f.write("\n")
     report["made"] += 1
     print(full, f"{error['max_abs']:.1e} of {largest:.3g}", *problems, flush=True)
 
