@@ -177,7 +177,7 @@ def main():
     parser.add_argument("--far", action="store_true", help="more than 2 times Keras's own error fails")
     parser.add_argument("-q", action="store_true", help="only the failures and the counts")
     parser.add_argument("--unpack", metavar="DIR")
-    a = parser.parse_args()
+    a = parser.parse_intermixed_args()
     count = {}
     for name, case in cases(a.cases, a.parts):
         if a.unpack:
