@@ -10,8 +10,8 @@ def qv(n):
     return {"q": n(2, 4, 3), "v": n(2, 5, 3)}
 
 
-def qvk(n):
-    return {"q": n(2, 4, 3), "v": n(2, 5, 2), "k": n(2, 5, 3)}
+def qvk(n, wide):
+    return {"q": n(2, 4, 3), "v": n(2, 5, wide), "k": n(2, 5, 3)}
 
 
 def ids(n):
@@ -24,7 +24,8 @@ def dots(kind, options):
     name = kind.lower().replace("attention", "_attention").lstrip("_")
     embed = lambda x, **k: L.Embedding(9, 3, **k)(x)
     case(name, graph(lambda q, v: make()([q, v]), **QV), qv, H5)
-    case(name + "_key", graph(lambda q, v, k: make()([q, v, k]), q=(4, 3), v=(5, 2), k=(5, 3)), qvk, H5)
+    wide = 2 if kind == "Attention" else 3  # AdditiveAttention wants values as wide as keys
+    case(name + "_key", graph(lambda q, v, k: make()([q, v, k]), q=(4, 3), v=(5, wide), k=(5, 3)), lambda n: qvk(n, wide), H5)
     case(name + "_use_scale", graph(lambda q, v: make(use_scale=True)([q, v]), **QV), qv, H5)
     case(name + "_no_scale", graph(lambda q, v: make(use_scale=False)([q, v]), **QV), qv)
     case(name + "_causal", graph(lambda x: make()([x, x], use_causal_mask=True), x=(5, 3)), lambda n: n(2, 5, 3), H5)

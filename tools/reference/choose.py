@@ -3,12 +3,12 @@
 
   choose.py FROM [TO]     TO: tests/fixtures/graph
 
-Each case is taken from one version, by its name; those about operations and masks, and cases in several formats, from
-both. An .h5 or a folder of weights is taken from that one version alone.
+Each case is taken from one version, by its name; those of operations, masks and seq2seq, in which the versions differ,
+from both. An .h5 or a folder of weights is taken for every fourth case, from that one version.
 """
 import glob, json, os, shutil, sys, zlib
 
-BOTH = ("op_", "masks_", "seq2seq_", "conv_lstm", "nested_")
+BOTH = ("op_", "masks_", "seq2seq_")
 source = sys.argv[1]
 target = sys.argv[2] if len(sys.argv) > 2 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests", "fixtures", "graph")
 
@@ -29,7 +29,7 @@ for path in sorted(glob.glob(os.path.join(source, "*.json"))):
     mine = not os.path.exists(other) or version == ("keras2", "keras3")[zlib.crc32(name.encode()) % 2]
     if not mine and not name.startswith(BOTH):
         continue
-    if not mine or zlib.crc32(name.encode()) // 2 % 3:
+    if not mine or zlib.crc32(name.encode()) // 2 % 4:
         case["also"] = []
     for file in [case["model"], *case["also"]]:
         copy(file)

@@ -34,7 +34,7 @@ def pooling():
     for kind, make in (("max", lambda **k: L.MaxPooling2D(**k)), ("average", lambda **k: L.AveragePooling2D(**k))):
         def pool(name, files=(".keras",), **options):
             case(f"{kind}_pooling2d_{name}", chain((5, 7, 2), lambda: make(**options)), lambda n: n(2, 5, 7, 2), files)
-        pool("2", files=H5)
+        pool("2", pool_size=2, files=H5)
         pool("same", pool_size=(3, 2), padding="same")
         pool("strides", pool_size=(2, 3), strides=(1, 2))
         pool("same_strides_1", pool_size=3, strides=1, padding="same")

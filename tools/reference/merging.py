@@ -56,7 +56,7 @@ def cases():
     case("scalar_input", graph(lambda history, hour: L.Dense(1)(L.Concatenate()([L.LSTM(3)(history), hour])), history=(5, 3), hour=(1,)),
          lambda n: {"history": n(2, 5, 3), "hour": n(2, 1)})
     case("embedding_input", graph(lambda word, history: L.Dense(1)(L.Concatenate()([L.LSTM(3)(history), L.Flatten()(L.Embedding(9, 2)(word))])),
-         word=((1,), "int32"), history=(5, 3)), lambda n: {"word": n.ids(2, 1) + 1, "history": n(2, 5, 3)}, H5)
+         word=((1,), "int32"), history=(5, 3)), lambda n: {"word": n.ids(2, 1, most=8) + 1, "history": n(2, 5, 3)}, H5)
     case("output_is_hidden_value", graph(lambda x: (lambda h: [h, L.Dense(2, name="d")(h)])(L.LSTM(3, name="h")(x)), x=(5, 3)), lambda n: n(2, 5, 3))
     case("shared_layer", graph(lambda a, b: (lambda s: L.Dense(1)(L.Subtract()([s(a), s(b)])))(L.LSTM(4, name="twin")), a=(5, 3), b=(5, 3)), two, H5 + (".weights.h5",))
     case("shared_dense_lengths", graph(lambda a, b: (lambda d: L.Concatenate(axis=1)([d(a), d(b)]))(L.Dense(3)), a=(5, 3), b=(2, 3)),

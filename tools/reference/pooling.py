@@ -8,7 +8,7 @@ def cases():
     for kind, layer in (("max", lambda **k: L.MaxPooling1D(**k)), ("average", lambda **k: L.AveragePooling1D(**k))):
         def pool(name, steps=7, files=(".keras",), **options):
             case(f"{kind}_pooling1d_{name}", chain((steps, 3), lambda: layer(**options)), lambda n: n(2, steps, 3), files)
-        pool("2", files=H5)
+        pool("2", pool_size=2, files=H5)
         pool("same", pool_size=3, padding="same")
         pool("same_strides_1", pool_size=3, strides=1, padding="same")
         pool("same_strides_2", steps=8, pool_size=4, strides=2, padding="same")

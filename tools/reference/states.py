@@ -81,7 +81,7 @@ def sequence_to_sequence(kind, make):
     def parts(embed):
         if embed:
             x, y = keras.Input((None,), name="x", dtype="int32"), keras.Input((None,), name="y", dtype="int32")
-            a, b = L.Embedding(9, 3, mask_zero=True)(x), L.Embedding(8, 3, mask_zero=True)(y)
+            a, b = L.Embedding(9, 3, mask_zero=True)(x), L.Embedding(9, 3, mask_zero=True)(y)
         else:
             a = x = keras.Input((None, 3), name="x")
             b = y = keras.Input((None, 2), name="y")
