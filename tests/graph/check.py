@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Compare a cellserve binary with the golden cases of graphs (tests/fixtures/graph), which real Keras wrote.
 
-  check.py BINARY [PART …] [--serve] [--far] [--cases DIR] [-q] [--unpack DIR]
+  check.py BINARY [PART …] [--serve] [--far] [--cases DIR] [-q] [--unpack DIR] [--list FILE]
 
 PART is a part of a case's name (conv1d, keras3_, masks_…) or the class name of a layer in the model, such as =Attention.
 Each file of a case is run by `BINARY predict FILE < request`; with --serve by a server of its own, POST /predict.
 --unpack writes request.json and expected.json of each case to DIR, for `cellserve verify` and curl.
+--list writes the names of the files that are ok: tests/graph/served.txt, which tests/e2e/test_graphs.c serves.
 A line a file: ok, WRONG (the answer differs), refused (the model does not load, or the request is an error), CRASH.
 `x1.3` is the largest error as a multiple of the larger of Keras's own float32 error and half a unit of the largest
 number's last place; both errors are against float64. More than 2 is marked "far" (a failure with --far).
@@ -194,16 +195,22 @@ def main():
     parser.add_argument("--far", action="store_true", help="more than 2 times Keras's own error fails")
     parser.add_argument("-q", action="store_true", help="only the failures and the counts")
     parser.add_argument("--unpack", metavar="DIR")
+    parser.add_argument("--list", metavar="FILE")
     a = parser.parse_intermixed_args()
-    count = {}
+    count, good = {}, []
     for name, case in cases(a.cases, a.parts):
         if a.unpack:
             unpack(a.unpack, name, case)
         for file in [case["model"], *case["also"]]:
             kind, text = run(a, name, case, file)
             count[kind] = count.get(kind, 0) + 1
+            if kind == "ok":
+                good.append(file)
             if kind != "ok" or not a.q:
                 print(f"{kind:8}{file}  {text}", flush=True)
+    if a.list:
+        with open(a.list, "w") as f:
+            f.writelines(file + "\n" for file in good)
     print(", ".join(f"{n} {k}" for k, n in sorted(count.items())) or "no such case")
     return 0 if set(count) == {"ok"} else 1
 

@@ -11,7 +11,8 @@ configuration as it was found. What Keras refuses is written to refused2.txt and
 import glob, json, os, sys, zipfile
 import h5py, numpy as np
 import golden
-from golden import L, MAJOR, keras
+from golden import MAJOR, keras
+from cudnn import to_cudnn
 
 
 def replaced(x, old, new):
@@ -22,10 +23,36 @@ def replaced(x, old, new):
     return new if isinstance(x, str) and x == old else x
 
 
+def without_cudnn(config):
+    """CuDNN layers as the LSTM and GRU that compute the same: Keras 2.15 has no others."""
+    if isinstance(config, list):
+        return [without_cudnn(x) for x in config]
+    if not isinstance(config, dict):
+        return config
+    config = {k: without_cudnn(v) for k, v in config.items()}
+    if str(config.get("class_name", "")).startswith("CuDNN"):
+        config["class_name"] = config["class_name"][5:]
+        config["config"].update({"reset_after": True} if config["class_name"] == "GRU" else {}, recurrent_activation="sigmoid")
+    return config
+
+
+def cudnn_weights(f, config):
+    """The weights of an .h5 as CuDNN layers keep them."""
+    for layer in config["config"]["layers"] if isinstance(config["config"], dict) else config["config"]:
+        if layer["class_name"].startswith("CuDNN"):
+            group = f["model_weights"][layer["config"]["name"]]
+            names = [n.decode() if isinstance(n, bytes) else n for n in group.attrs["weight_names"]]
+            values = to_cudnn([group[n][()] for n in names], layer["class_name"][5:])
+            for n, v in zip(names, values):
+                del group[n]
+                group[n] = v
+
+
 def build(config, dtype):
     golden.fresh_names()
     golden.policy(dtype)
     try:
+        config = without_cudnn(config)
         config = replaced(config, "float32", dtype) if dtype != "float32" else config
         if MAJOR == 3 and "module" not in config:  # of an .h5
             from keras.src.legacy.saving import saving_utils
@@ -94,6 +121,7 @@ def original(found, config, stem, model):
         with h5py.File(path, "a") as f:
             del f.attrs["model_config"]
             f.attrs["model_config"] = json.dumps(config)
+            cudnn_weights(f, config)
             for group in (f, f["model_weights"]):
                 group.attrs["keras_version"] = version
         return path
