@@ -13,6 +13,8 @@ CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2
 CFLAGS_clang := -O2 -D_FORTIFY_SOURCE=2
 CFLAGS_asan := -O1 -Wno-format-truncation -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -Wno-format-truncation -fsanitize=thread -fno-omit-frame-pointer
+# Mutexes are counted (tests/locks).
+CFLAGS_locks := -O2 -include tests/locks/lock_count.h
 CFLAGS_coverage := -O0 -DCOVERAGE --coverage -Wno-format-truncation
 LDFLAGS_coverage := --coverage
 CFLAGS_fuzz := -O1 -DFUZZING -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
@@ -57,7 +59,7 @@ all: $(BUILD)/cellserve $(if $(filter release,$(VARIANT)),build/cellserve) ## bu
 build/cellserve: $(BUILD)/cellserve
 	$(Q)ln -sf $(VARIANT)/cellserve $@
 
-$(BUILD)/cellserve: $(call objects,$(SERVER)) $(BUILD)/libcellserve_config.a $(BUILD)/libcellserve_core.a
+$(BUILD)/cellserve: $(call objects,$(SERVER) $(if $(filter locks,$(VARIANT)),tests/locks/lock_count.c)) $(BUILD)/libcellserve_config.a $(BUILD)/libcellserve_core.a
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -o $@ $^ $(LIBS)
 
@@ -206,6 +208,9 @@ deploy-files: all ## check the files of docker/: Kubernetes' schemas, HAProxy's 
 	@tests/deploy/run.sh build/cellserve
 debian13: ## every test in a fresh root of Debian 13 (debootstrap, as root; 4 minutes)
 	@tests/debian13/run.sh
+locks: ## how often requests take locks that all share, and how long they hold them
+	@$(MAKE) --no-print-directory VARIANT=locks build/locks/cellserve
+	@tests/locks/locks.py build/locks/cellserve --check
 chaos: all ## two replicas behind HAProxy, killed and confused in every way, for some minutes
 	@tools/install.sh chaos
 	@tests/chaos/chaos.py build/cellserve
@@ -231,4 +236,4 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all help unit unit-programs e2e coverage arrows run test tests clients deploy-files debian13 chaos bench bench-serving faults soak growth shapes asan tsan fuzz lint format docker clean
+.PHONY: all help unit unit-programs e2e coverage arrows run test tests clients deploy-files debian13 chaos locks bench bench-serving faults soak growth shapes asan tsan fuzz lint format docker clean

@@ -35,7 +35,7 @@ void metrics_count_request(struct metrics *metrics, const struct request *reques
                              .durations = {clock_ns() - t->accepted, t->queue, t->decode, t->compute, t->encode}});
 }
 
-static void write_requests(const struct metrics *metrics, struct buffer *out)
+static void write_requests(const struct metrics_counts *metrics, struct buffer *out)
 {
     metrics_text_head(out, "requests_total", "counter", "Requests by route, model and status.");
     for (size_t i = 0; i < metrics->n_requests; i++) {
@@ -162,8 +162,9 @@ static void write_process(const struct metrics *metrics, struct buffer *out)
 
 void metrics_page_write(const struct services *services, struct buffer *out)
 {
-    struct metrics *metrics = services->metrics, counts;
-    out->exhausted = !metrics_copy(metrics, &counts);
+    struct metrics *metrics = services->metrics;
+    struct metrics_counts counts;
+    out->exhausted = !metrics_sum(metrics, &counts);
     if (out->exhausted)
         return;
     write_requests(&counts, out);

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -12,22 +13,67 @@ static const double duration_bounds[METRICS_BUCKETS] = {50e-6, 100e-6, 250e-6, 5
 static const double row_bounds[METRICS_BUCKETS] = {1,   2,   4,    8,    16,   32,   64,    128,
                                                    256, 512, 1024, 2048, 4096, 8192, 16384, 32768};
 
-void metrics_init(struct metrics *metrics)
+static void set_bounds(struct metrics_counts *counts)
 {
-    *metrics = (struct metrics){.started = (double)time(NULL), .batch_rows.bounds = row_bounds};
-    struct histogram *const parts[] = {&metrics->queue_wait, &metrics->decode, &metrics->compute, &metrics->encode};
+    struct histogram *const parts[] = {&counts->queue_wait, &counts->decode, &counts->compute, &counts->encode};
+    counts->batch_rows.bounds = row_bounds;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         parts[i]->bounds = duration_bounds;
     for (size_t i = 0; i < METRICS_ROUTES; i++)
-        metrics->durations[i].bounds = duration_bounds;
-    pthread_mutex_init(&metrics->lock, NULL);
+        counts->durations[i].bounds = duration_bounds;
+}
+
+static void part_init(struct metrics_part *part)
+{
+    *part = (struct metrics_part){.counts = {.rows = 0}};
+    set_bounds(&part->counts);
+    pthread_mutex_init(&part->lock, NULL);
+}
+
+static void part_close(struct metrics_part *part)
+{
+    free(part->counts.requests);
+    free(part->counts.models);
+    pthread_mutex_destroy(&part->lock);
+}
+
+void metrics_init(struct metrics *metrics)
+{
+    metrics->started = (double)time(NULL);
+    part_init(&metrics->first);
+    for (size_t i = 0; i < METRICS_PARTS; i++)
+        metrics->parts[i] = i ? NULL : &metrics->first;
 }
 
 void metrics_close(struct metrics *metrics)
 {
-    free(metrics->requests);
-    free(metrics->models);
-    pthread_mutex_destroy(&metrics->lock);
+    part_close(&metrics->first);
+    for (size_t i = 1; i < METRICS_PARTS; i++)
+        if (metrics->parts[i]) {
+            part_close(metrics->parts[i]);
+            free(metrics->parts[i]);
+        }
+}
+
+/* The part of the calling thread. Threads take parts in turn. */
+static struct metrics_part *own_part(struct metrics *metrics)
+{
+    static atomic_size_t threads;
+    static _Thread_local size_t own = SIZE_MAX;
+    if (own == SIZE_MAX)
+        own = threads++ % METRICS_PARTS;
+    struct metrics_part *part = metrics->parts[own], *none = NULL;
+    if (part)
+        return part;
+    part = aligned_alloc(_Alignof(struct metrics_part), sizeof *part);
+    if (!part)
+        return &metrics->first;
+    part_init(part);
+    if (atomic_compare_exchange_strong(&metrics->parts[own], &none, part))
+        return part;
+    part_close(part);
+    free(part);
+    return none;
 }
 
 static void observe(struct histogram *histogram, double value)
@@ -40,45 +86,66 @@ static void observe(struct histogram *histogram, double value)
 }
 
 /* A request of which there is no memory to count it is left out. */
-static void count_answer(struct metrics *metrics, size_t route, const char *model, int status)
+static bool count_answers(struct metrics_counts *counts, size_t route, const char *model, int status, uint64_t n)
 {
-    for (size_t i = 0; i < metrics->n_requests; i++) {
-        struct request_count *row = &metrics->requests[i];
+    for (size_t i = 0; i < counts->n_requests; i++) {
+        struct request_count *row = &counts->requests[i];
         if (row->route == route && row->status == status && !strcmp(row->model, model)) {
-            row->count++;
-            return;
+            row->count += n;
+            return true;
         }
     }
-    struct request_count *grown = realloc(metrics->requests, (metrics->n_requests + 1) * sizeof *grown);
+    struct request_count *grown = realloc(counts->requests, (counts->n_requests + 1) * sizeof *grown);
     if (!grown)
-        return;
-    metrics->requests = grown;
-    grown[metrics->n_requests++] = (struct request_count){route, model, status, 1};
+        return false;
+    counts->requests = grown;
+    grown[counts->n_requests++] = (struct request_count){route, model, status, n};
+    return true;
 }
 
 /* NULL when out of memory. */
-static struct model_statistics *statistics_of(struct metrics *metrics, const char *model)
+static struct model_statistics *statistics_of(struct metrics_counts *counts, const char *model)
 {
-    for (size_t i = 0; i < metrics->n_models; i++)
-        if (!strcmp(metrics->models[i].model, model))
-            return &metrics->models[i];
-    struct model_statistics *grown = realloc(metrics->models, (metrics->n_models + 1) * sizeof *grown);
+    for (size_t i = 0; i < counts->n_models; i++)
+        if (!strcmp(counts->models[i].model, model))
+            return &counts->models[i];
+    struct model_statistics *grown = realloc(counts->models, (counts->n_models + 1) * sizeof *grown);
     if (!grown)
         return NULL;
-    metrics->models = grown;
-    grown[metrics->n_models] = (struct model_statistics){.model = model};
-    return &grown[metrics->n_models++];
+    counts->models = grown;
+    grown[counts->n_models] = (struct model_statistics){.model = model};
+    return &grown[counts->n_models++];
+}
+
+static void sum_statistics(struct model_statistics *to, const struct model_statistics *from)
+{
+    to->success += from->success;
+    to->fail += from->fail;
+    to->rows += from->rows;
+    to->runs += from->runs;
+    to->success_ns += from->success_ns;
+    to->fail_ns += from->fail_ns;
+    to->queue_ns += from->queue_ns;
+    to->decode_ns += from->decode_ns;
+    to->compute_ns += from->compute_ns;
+    to->encode_ns += from->encode_ns;
+    to->last_ms = from->last_ms > to->last_ms ? from->last_ms : to->last_ms;
 }
 
 struct model_statistics metrics_model(struct metrics *metrics, const char *model)
 {
-    struct model_statistics copy = {.model = model};
-    pthread_mutex_lock(&metrics->lock);
-    const struct model_statistics *found = statistics_of(metrics, model);
-    if (found)
-        copy = *found;
-    pthread_mutex_unlock(&metrics->lock);
-    return copy;
+    struct model_statistics sum = {.model = model};
+    for (size_t p = 0; p < METRICS_PARTS; p++) {
+        struct metrics_part *part = metrics->parts[p];
+        if (!part)
+            continue;
+        pthread_mutex_lock(&part->lock);
+        for (size_t i = 0; i < part->counts.n_models; i++)
+            if (!strcmp(part->counts.models[i].model, model))
+                sum_statistics(&sum, &part->counts.models[i]);
+        pthread_mutex_unlock(&part->lock);
+    }
+    return sum;
 }
 
 static void add_statistics(struct model_statistics *s, const struct request_sample *sample)
@@ -103,7 +170,7 @@ static void add_statistics(struct model_statistics *s, const struct request_samp
 }
 
 /* Of the parts only the wait for a worker is known to have taken place. */
-static void add_prediction(struct metrics *metrics, const struct request_sample *sample)
+static void add_prediction(struct metrics_counts *metrics, const struct request_sample *sample)
 {
     const struct request_durations *t = &sample->durations;
     const struct {
@@ -124,34 +191,67 @@ static void add_prediction(struct metrics *metrics, const struct request_sample 
 
 void metrics_add(struct metrics *metrics, const struct request_sample *sample)
 {
-    pthread_mutex_lock(&metrics->lock);
-    count_answer(metrics, sample->route, sample->model, sample->status);
-    observe(&metrics->durations[sample->route], (double)sample->durations.total_ns * 1e-9);
+    struct metrics_part *part = own_part(metrics);
+    pthread_mutex_lock(&part->lock);
+    count_answers(&part->counts, sample->route, sample->model, sample->status, 1);
+    observe(&part->counts.durations[sample->route], (double)sample->durations.total_ns * 1e-9);
     if (sample->prediction)
-        add_prediction(metrics, sample);
-    pthread_mutex_unlock(&metrics->lock);
+        add_prediction(&part->counts, sample);
+    pthread_mutex_unlock(&part->lock);
 }
 
 void metrics_batch(struct metrics *metrics, const char *model, size_t rows)
 {
-    pthread_mutex_lock(&metrics->lock);
-    struct model_statistics *s = statistics_of(metrics, model);
+    struct metrics_part *part = own_part(metrics);
+    pthread_mutex_lock(&part->lock);
+    struct model_statistics *s = statistics_of(&part->counts, model);
     if (s)
         s->runs++;
-    observe(&metrics->batch_rows, (double)rows);
-    pthread_mutex_unlock(&metrics->lock);
+    observe(&part->counts.batch_rows, (double)rows);
+    pthread_mutex_unlock(&part->lock);
 }
 
-bool metrics_copy(struct metrics *metrics, struct metrics *copy)
+static void sum_histogram(struct histogram *to, const struct histogram *from)
 {
-    pthread_mutex_lock(&metrics->lock);
-    size_t bytes = metrics->n_requests * sizeof *metrics->requests;
-    *copy = *metrics;
-    copy->models = NULL;
-    copy->n_models = 0;
-    copy->requests = malloc(bytes + 1);
-    if (copy->requests && bytes)
-        memcpy(copy->requests, metrics->requests, bytes);
-    pthread_mutex_unlock(&metrics->lock);
-    return copy->requests;
+    for (size_t i = 0; i <= METRICS_BUCKETS; i++)
+        to->counts[i] += from->counts[i];
+    to->sum += from->sum;
+}
+
+/* False when out of memory. */
+static bool sum_counts(struct metrics_counts *to, const struct metrics_counts *from)
+{
+    for (size_t i = 0; i < METRICS_ROUTES; i++)
+        sum_histogram(&to->durations[i], &from->durations[i]);
+    sum_histogram(&to->queue_wait, &from->queue_wait);
+    sum_histogram(&to->decode, &from->decode);
+    sum_histogram(&to->compute, &from->compute);
+    sum_histogram(&to->encode, &from->encode);
+    sum_histogram(&to->batch_rows, &from->batch_rows);
+    to->rows += from->rows;
+    to->timesteps += from->timesteps;
+    bool good = true;
+    for (size_t i = 0; good && i < from->n_requests; i++) {
+        const struct request_count *row = &from->requests[i];
+        good = count_answers(to, row->route, row->model, row->status, row->count);
+    }
+    return good;
+}
+
+bool metrics_sum(struct metrics *metrics, struct metrics_counts *counts)
+{
+    bool good = true;
+    *counts = (struct metrics_counts){.rows = 0};
+    set_bounds(counts);
+    for (size_t p = 0; good && p < METRICS_PARTS; p++) {
+        struct metrics_part *part = metrics->parts[p];
+        if (!part)
+            continue;
+        pthread_mutex_lock(&part->lock);
+        good = sum_counts(counts, &part->counts);
+        pthread_mutex_unlock(&part->lock);
+    }
+    if (!good)
+        free(counts->requests);
+    return good;
 }

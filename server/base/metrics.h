@@ -1,4 +1,4 @@
-/* Counters and histograms of requests; api/metrics_page.c shows them. */
+/* Counters and histograms of requests; api/metrics_page.c shows them. Each thread counts for itself; whoever reads adds up. */
 #ifndef SERVER_BASE_METRICS_H
 #define SERVER_BASE_METRICS_H
 
@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { METRICS_BUCKETS = 16, METRICS_ROUTES = 40 };
+enum { METRICS_BUCKETS = 16, METRICS_ROUTES = 40, METRICS_PARTS = 64 };
 
 struct histogram {
     const double *bounds;                 /* METRICS_BUCKETS, rising; a value at a bound lies below the bound */
@@ -30,8 +30,8 @@ struct model_statistics {
     int64_t last_ms; /* of the last one, since 1970 */
 };
 
-struct metrics {
-    pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
+/* Numbers of all threads, or of some of them. */
+struct metrics_counts {
     struct request_count *requests;
     size_t n_requests;
     struct model_statistics *models;
@@ -39,7 +39,18 @@ struct metrics {
     struct histogram durations[METRICS_ROUTES];
     struct histogram queue_wait, decode, compute, encode, batch_rows;
     uint64_t rows, timesteps;
+};
+
+/* What some threads have counted; those that count most have a part each, so that none waits for another. */
+struct metrics_part {
+    _Alignas(64) pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
+    struct metrics_counts counts;
+};
+
+struct metrics {
     double started;
+    _Atomic(struct metrics_part *) parts[METRICS_PARTS]; /* made when a thread counts first; NULL before */
+    struct metrics_part first;                           /* parts[0]; of the others, too, where there is no memory */
 };
 
 /* What is counted of a finished request. */
@@ -67,8 +78,7 @@ void metrics_batch(struct metrics *metrics, const char *model, size_t rows);
 /* Statistics of a model; zeros where there are none. */
 struct model_statistics metrics_model(struct metrics *metrics, const char *model);
 
-/* All but the models' statistics, so that requests that end meanwhile do not wait for a reader. The caller frees
-   copy->requests; false when out of memory. */
-bool metrics_copy(struct metrics *metrics, struct metrics *copy);
+/* The sums of all parts, without the models' statistics. The caller frees counts->requests; false when out of memory. */
+bool metrics_sum(struct metrics *metrics, struct metrics_counts *counts);
 
 #endif

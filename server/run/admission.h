@@ -3,20 +3,18 @@
 #ifndef SERVER_RUN_ADMISSION_H
 #define SERVER_RUN_ADMISSION_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+/* Every request changes these numbers, so they are atomics, without a lock. */
 struct admission {
-    pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
-    double backlog_ns;    /* of one worker: estimates of all that was let in and is not finished */
-    double ns_per_byte;   /* of a body: how long requests took workers lately; 0 before the first */
+    _Atomic double backlog_ns;  /* of one worker: estimates of all that was let in and is not finished */
+    _Atomic double ns_per_byte; /* of a body: how long requests took workers lately; 0 before the first */
     size_t workers;
 };
 
 void admission_init(struct admission *admission, size_t workers);
-void admission_close(struct admission *admission);
 
 /* A request of so many bytes (0: not known) that must be answered within timeout_ns. True: its estimate counts from now on
    and is in *work_ns; false: it cannot be done in time, since others are before it. */

@@ -38,6 +38,7 @@ static struct task *first_task(struct pool *pool, enum pool_line which, int64_t 
     if (!*at)
         line->last = at;
     line->n--;
+    pool->waits--;
     if (!any_waits(pool))
         atomic_store(&pool->host.recall, false);
     pool->running++;
@@ -102,49 +103,61 @@ static struct pool *pool_of(struct team_host *host)
     return (struct pool *)((char *)host - offsetof(struct pool, host));
 }
 
+/* Under the lock: publish the team, and wake sleeping workers where that is worth it. */
+static size_t publish(struct pool *pool, struct team *team, bool worth, size_t coming, size_t *wake)
+{
+    if (pool->invitation)
+        return 0;
+    pool->invitation = team;
+    if (worth) {
+        *wake = pool->sleeping < team->seats - 1 ? pool->sleeping : team->seats - 1;
+        coming += pool->sleeping;
+    }
+    atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
+    return coming;
+}
+
+/* Small runs come here for every request: they find out without the lock that nobody is to be invited. */
 static size_t invite(struct team_host *host, struct team *team, double nanoseconds)
 {
     struct pool *pool = pool_of(host);
-    int64_t now = clock_ns();
-    size_t coming = atomic_load_explicit(&pool->spinning, memory_order_relaxed);
-    pthread_mutex_lock(&pool->lock);
-    if (pool->alone_until_ns && now >= pool->alone_until_ns)
-        pool->alone_until_ns = cpus_all_wanted() ? now + LEAST_ALONE_NS : 0;
-    if (pool->alone_until_ns) {
-        pthread_mutex_unlock(&pool->lock);
+    int64_t now = clock_ns(), alone_until = pool->alone_until_ns;
+    size_t coming = atomic_load_explicit(&pool->spinning, memory_order_relaxed), wake = 0;
+    if (alone_until && now < alone_until)
         return 0;
+    if (alone_until) {
+        pool->alone_until_ns = cpus_all_wanted() ? now + LEAST_ALONE_NS : 0;
+        if (pool->alone_until_ns)
+            return 0;
     }
     bool worth = nanoseconds >= WORTH_WAKING_NS || now - pool->invited_ns < SHORTLY_NS;
     pool->invited_ns = now + (int64_t)nanoseconds;
-    if (pool->invitation || !(worth || coming)) {
-        coming = 0;
-    } else {
-        pool->invitation = team;
-        if (worth) {
-            for (size_t i = 1; i <= pool->sleeping && i < team->seats; i++)
-                pthread_cond_signal(&pool->waiting);
-            coming += pool->sleeping;
-        }
-        atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
-    }
+    if (pool->invitation || !(worth || coming))
+        return 0;
+    pthread_mutex_lock(&pool->lock);
+    coming = publish(pool, team, worth, coming, &wake);
     pthread_mutex_unlock(&pool->lock);
+    while (wake--)
+        pthread_cond_signal(&pool->waiting);
     return coming;
 }
 
 static void withdraw(struct team_host *host, struct team *team)
 {
     struct pool *pool = pool_of(host);
-    pthread_mutex_lock(&pool->lock);
-    if (pool->invitation == team)
-        pool->invitation = NULL;
+    if (pool->invitation == team) { /* the lock: whoever is about to enter has done so then */
+        pthread_mutex_lock(&pool->lock);
+        if (pool->invitation == team)
+            pool->invitation = NULL;
+        pthread_mutex_unlock(&pool->lock);
+    }
     if (atomic_load_explicit(&team->stalled, memory_order_relaxed)) {
         int64_t longer = 4 * pool->alone_ns;
         pool->alone_ns = longer < LEAST_ALONE_NS ? LEAST_ALONE_NS : longer < most_alone_ns ? longer : most_alone_ns;
         pool->alone_until_ns = clock_ns() + pool->alone_ns;
-    } else if (team->helped) {
+    } else if (team->helped && pool->alone_ns) {
         pool->alone_ns = 0;
     }
-    pthread_mutex_unlock(&pool->lock);
 }
 
 /* Longer and longer, so that the system finds this processor idle and moves the thread here that is waited for. */
@@ -204,34 +217,38 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
     return false;
 }
 
-/* Under the lock. */
-static void append_task(struct pool *pool, struct task *task, enum pool_line which)
+/* Under the lock. Whether a worker sleeps, which the caller wakes when the lock is given back. */
+static bool append_task(struct pool *pool, struct task *task, enum pool_line which)
 {
     struct task_line *line = &pool->lines[which];
     task->next = NULL;
     *line->last = task;
     line->last = &task->next;
     line->n++;
+    pool->waits++;
     atomic_store(&pool->host.recall, true);
     atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
-    pthread_cond_signal(&pool->waiting);
+    return pool->sleeping;
 }
 
 bool pool_try_add(struct pool *pool, struct task *task)
 {
     pthread_mutex_lock(&pool->lock);
     bool room = pool->lines[POOL_QUEUE].n < pool->max_queued && !pool->closing;
-    if (room)
-        append_task(pool, task, POOL_QUEUE);
+    bool wake = room && append_task(pool, task, POOL_QUEUE);
     pthread_mutex_unlock(&pool->lock);
+    if (wake)
+        pthread_cond_signal(&pool->waiting);
     return room;
 }
 
 void pool_add_again(struct pool *pool, struct task *task, enum pool_line line)
 {
     pthread_mutex_lock(&pool->lock);
-    append_task(pool, task, line);
+    bool wake = append_task(pool, task, line);
     pthread_mutex_unlock(&pool->lock);
+    if (wake)
+        pthread_cond_signal(&pool->waiting);
 }
 
 /* Under the lock. */
@@ -243,6 +260,9 @@ static size_t share_of(const struct pool *pool, enum pool_line line)
 struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t waiting[POOL_LINES], int64_t now_ns)
 {
     struct task *taken = NULL, **last = &taken;
+    waiting[POOL_QUEUE] = waiting[POOL_SLICED] = 0;
+    if (!pool->waits)
+        return NULL;
     pthread_mutex_lock(&pool->lock);
     for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++) {
         size_t share = share_of(pool, line);
@@ -262,22 +282,23 @@ void pool_wait(struct pool *pool, int64_t until_ns)
 {
     const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
     pthread_mutex_lock(&pool->lock);
+    pool->sleeping++;
     while (!any_waits(pool) && !pool->closing && !pthread_cond_timedwait(&pool->waiting, &pool->lock, &until))
         ;
+    pool->sleeping--;
     pthread_mutex_unlock(&pool->lock);
 }
 
 void pool_done(struct pool *pool)
 {
-    pthread_mutex_lock(&pool->lock);
     pool->running--;
-    pthread_mutex_unlock(&pool->lock);
 }
 
-/* Under the lock: take those past their deadline out of a line. */
-static void expire_tasks(struct task_line *line, int64_t now_ns, bool all, struct task **expired)
+/* Under the lock: take those past their deadline out of a line; returns how many. */
+static size_t expire_tasks(struct task_line *line, int64_t now_ns, bool all, struct task **expired)
 {
     struct task **at = &line->first, *task;
+    size_t before = line->n;
     while ((task = *at)) {
         if (all || task->deadline_ns <= now_ns) {
             *at = task->next;
@@ -289,14 +310,17 @@ static void expire_tasks(struct task_line *line, int64_t now_ns, bool all, struc
         }
     }
     line->last = at;
+    return before - line->n;
 }
 
 void pool_expire(struct pool *pool, int64_t now_ns, bool all)
 {
     struct task *expired = NULL, *task;
+    if (!pool->waits)
+        return;
     pthread_mutex_lock(&pool->lock);
     for (size_t i = 0; i < POOL_LINES; i++)
-        expire_tasks(&pool->lines[i], now_ns, all, &expired);
+        pool->waits -= expire_tasks(&pool->lines[i], now_ns, all, &expired);
     atomic_store(&pool->host.recall, any_waits(pool));
     pthread_mutex_unlock(&pool->lock);
     while ((task = expired)) {
@@ -305,12 +329,10 @@ void pool_expire(struct pool *pool, int64_t now_ns, bool all)
     }
 }
 
-void pool_load(struct pool *pool, size_t *queued, size_t *running)
+void pool_load(const struct pool *pool, size_t *queued, size_t *running)
 {
-    pthread_mutex_lock(&pool->lock);
     *queued = pool->lines[POOL_QUEUE].n;
     *running = pool->running;
-    pthread_mutex_unlock(&pool->lock);
 }
 
 void pool_stop(struct pool *pool)

@@ -7,6 +7,7 @@
 #include "core/team.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,25 +36,29 @@ enum pool_line { POOL_QUEUE, POOL_SLICED, POOL_LINES };
 
 struct task_line {
     struct task *first, **last;
-    size_t n;
+    atomic_size_t n; /* written under the lock */
 };
 
 struct pool {
-    pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
+    pthread_mutex_t
+        lock; /* guards what has no atomic type below; no other lock is taken under it, and nothing is waited for */
     pthread_cond_t waiting;
     struct task_line lines[POOL_LINES];
-    size_t max_queued, running; /* POOL_SLICED is not bounded here */
+    size_t max_queued; /* POOL_SLICED is not bounded here */
     bool closing;
-    struct team *invitation; /* a team that has seats for idle workers */
-    int64_t invited_ns;      /* when somebody last wanted help */
-    int64_t alone_until_ns;  /* helpers were slowed down by a neighbour: nobody is invited before */
-    int64_t alone_ns;        /* how long that was set to last; four times as long the next time */
     size_t sleeping;
     struct worker *workers;
     size_t n_workers;
-    struct team_host host;  /* for teams of these workers */
-    atomic_size_t spinning; /* workers that have just helped and watch news for more, without sleeping */
-    atomic_size_t news;     /* counts what idle workers should look at */
+    struct team_host host; /* for teams of these workers */
+    /* what is read at every request without the lock */
+    _Alignas(64) atomic_size_t waits;   /* tasks of all lines */
+    _Alignas(64) atomic_size_t running; /* tasks that were taken */
+    _Atomic(struct team *) invitation;  /* a team that has seats for idle workers */
+    atomic_int_fast64_t invited_ns;     /* when somebody last wanted help */
+    atomic_int_fast64_t alone_until_ns; /* helpers were slowed down by a neighbour: nobody is invited before */
+    atomic_int_fast64_t alone_ns;       /* how long that was set to last; four times as long the next time */
+    atomic_size_t spinning;             /* workers that have just helped and watch news for more, without sleeping */
+    _Alignas(64) atomic_size_t news;    /* counts what idle workers should look at */
 };
 
 /* Start the workers, each with an arena of scratch_bytes. False when threads or memory cannot be had. */
@@ -79,7 +84,7 @@ void pool_done(struct pool *pool);
 void pool_expire(struct pool *pool, int64_t now_ns, bool all);
 
 /* Tasks that wait in the queue, and that run. */
-void pool_load(struct pool *pool, size_t *queued, size_t *running);
+void pool_load(const struct pool *pool, size_t *queued, size_t *running);
 
 /* Run what is queued, then end and join the workers. */
 void pool_stop(struct pool *pool);

@@ -29,5 +29,4 @@ void server_close(struct server *server)
     metrics_close(&server->metrics);
     streams_close(&server->streams);
     turns_close(&server->turns);
-    admission_close(&server->admission);
 }

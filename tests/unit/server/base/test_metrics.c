@@ -2,9 +2,19 @@
 #include "server/base/metrics.h"
 #include "tests/unit/unit.h"
 
+#include <pthread.h>
+#include <stdlib.h>
 #include <time.h>
 
 static struct metrics metrics;
+static struct metrics_counts counts;
+
+/* What has been counted until now. */
+static void look(void)
+{
+    free(counts.requests);
+    assert_true(metrics_sum(&metrics, &counts));
+}
 
 enum { MS = 1000000 };
 
@@ -38,19 +48,19 @@ static void requests_are_counted_by_route_model_and_status(void **state)
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
         metrics_add(&metrics, &samples[i]);
     static const struct request_count want[] = {{1, "", 200, 3}, {2, "", 200, 1}, {1, "", 503, 1}, {1, "a", 200, 1}};
-    assert_int_equal(metrics.n_requests, 4);
+    look();
+    assert_int_equal(counts.n_requests, 4);
     for (size_t i = 0; i < 4; i++) {
-        const struct request_count *got = &metrics.requests[i];
+        const struct request_count *got = &counts.requests[i];
         assert_int_equal(got->route, want[i].route);
         assert_string_equal(got->model, want[i].model);
         assert_int_equal(got->status, want[i].status);
         assert_int_equal(got->count, want[i].count);
     }
-    assert_int_equal(observations(&metrics.durations[1]), 5);
-    assert_int_equal(observations(&metrics.durations[2]), 1);
-    assert_int_equal(observations(&metrics.queue_wait), 0); /* none was a prediction */
-    assert_int_equal(metrics.n_models, 0);
-    assert_int_equal(metrics.rows, 0);
+    assert_int_equal(observations(&counts.durations[1]), 5);
+    assert_int_equal(observations(&counts.durations[2]), 1);
+    assert_int_equal(observations(&counts.queue_wait), 0); /* none was a prediction */
+    assert_int_equal(counts.rows, 0);
 }
 
 /* 50 us is the first bound, 10 s the last. A value at a bound is not above the bound. */
@@ -64,14 +74,16 @@ static void durations_fall_into_their_buckets(void **state)
         {0, 0}, {50000, 0}, {50001, 1}, {700000, 4}, {1 * MS, 4}, {10000 * (int64_t)MS, 15}, {10001 * (int64_t)MS, 16}};
     double sum = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        uint64_t before = metrics.durations[0].counts[rows[i].bucket];
+        look();
+        uint64_t before = counts.durations[0].counts[rows[i].bucket];
         metrics_add(&metrics, &(struct request_sample){.model = "", .status = 200, .durations.total_ns = rows[i].ns});
-        assert_int_equal(metrics.durations[0].counts[rows[i].bucket], before + 1);
+        look();
+        assert_int_equal(counts.durations[0].counts[rows[i].bucket], before + 1);
         sum += (double)rows[i].ns * 1e-9;
     }
-    assert_near(metrics.durations[0].sum, sum, 1e-9);
+    assert_near(counts.durations[0].sum, sum, 1e-9);
     for (size_t i = 1; i < METRICS_BUCKETS; i++)
-        assert_true(metrics.durations[0].bounds[i - 1] < metrics.durations[0].bounds[i]);
+        assert_true(counts.durations[0].bounds[i - 1] < counts.durations[0].bounds[i]);
 }
 
 static void predictions_add_to_their_model(void **state)
@@ -95,9 +107,9 @@ static void predictions_add_to_their_model(void **state)
     assert_int_equal(s.compute_ns, 6 * MS);
     assert_int_equal(s.encode_ns, 8 * MS);
     assert_true(s.last_ms >= began_ms && s.last_ms < began_ms + 60000);
-    assert_int_equal(metrics.n_models, 1);
-    assert_int_equal(metrics.rows, 12);
-    assert_int_equal(metrics.timesteps, 48);
+    look();
+    assert_int_equal(counts.rows, 12);
+    assert_int_equal(counts.timesteps, 48);
     assert_int_equal(metrics_model(&metrics, "other").success, 0);
 }
 
@@ -108,12 +120,13 @@ static void parts_that_did_not_take_place_are_left_out(void **state)
     struct request_sample sample = prediction("m", 504);
     sample.durations = (struct request_durations){.total_ns = 7 * MS, .queue_ns = 0, .decode_ns = 6 * MS};
     metrics_add(&metrics, &sample);
-    assert_int_equal(observations(&metrics.queue_wait), 1);
-    assert_int_equal(metrics.queue_wait.counts[0], 1);
-    assert_int_equal(observations(&metrics.decode), 1);
-    assert_near(metrics.decode.sum, 0.006, 1e-12);
-    assert_int_equal(observations(&metrics.compute), 0);
-    assert_int_equal(observations(&metrics.encode), 0);
+    look();
+    assert_int_equal(observations(&counts.queue_wait), 1);
+    assert_int_equal(counts.queue_wait.counts[0], 1);
+    assert_int_equal(observations(&counts.decode), 1);
+    assert_near(counts.decode.sum, 0.006, 1e-12);
+    assert_int_equal(observations(&counts.compute), 0);
+    assert_int_equal(observations(&counts.encode), 0);
 }
 
 /* 1 and 32768 rows are the first and the last bound. */
@@ -124,32 +137,46 @@ static void runs_are_counted_with_their_rows(void **state)
     static const size_t buckets[] = {0, 1, 2, 15, 16};
     for (size_t i = 0; i < 5; i++)
         metrics_batch(&metrics, "m", rows[i]);
+    look();
     for (size_t i = 0; i < 5; i++)
-        assert_int_equal(metrics.batch_rows.counts[buckets[i]], 1);
-    assert_near(metrics.batch_rows.sum, 65543, 0);
+        assert_int_equal(counts.batch_rows.counts[buckets[i]], 1);
+    assert_near(counts.batch_rows.sum, 65543, 0);
     assert_int_equal(metrics_model(&metrics, "m").runs, 5);
     assert_int_equal(metrics_model(&metrics, "m").success, 0);
 }
 
-static void a_copy_stays_as_it_is(void **state)
+enum { THREADS = 70, EACH = 5 }; /* more threads than there are parts */
+
+static void *count_some(void *argument)
+{
+    const struct request_sample sample = prediction(argument, 200);
+    for (int i = 0; i < EACH; i++)
+        metrics_add(&metrics, &sample);
+    metrics_batch(&metrics, argument, 2);
+    return NULL;
+}
+
+static void threads_are_added_up(void **state)
 {
     (void)state;
-    struct metrics copy;
-    struct request_sample sample = prediction("m", 200);
-    metrics_add(&metrics, &sample);
-    assert_true(metrics_copy(&metrics, &copy));
-    for (int status = 400; status < 450; status++) { /* the list grows */
-        sample.status = status;
-        metrics_add(&metrics, &sample);
-    }
-    assert_int_equal(metrics.n_requests, 51);
-    assert_int_equal(copy.n_requests, 1);
-    assert_int_equal(copy.requests[0].status, 200);
-    assert_int_equal(copy.requests[0].count, 1);
-    assert_int_equal(copy.rows, 3);
-    assert_int_equal(observations(&copy.decode), 1);
-    assert_true(copy.decode.bounds == metrics.decode.bounds);
-    free(copy.requests);
+    static char names[2][2] = {"a", "b"};
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, count_some, names[i % 2]), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    look();
+    assert_int_equal(counts.n_requests, 2);
+    assert_int_equal(counts.requests[0].count, THREADS / 2 * EACH);
+    assert_int_equal(counts.requests[1].count, THREADS / 2 * EACH);
+    assert_int_equal(counts.rows, THREADS * EACH * 3);
+    assert_int_equal(observations(&counts.decode), THREADS * EACH);
+    assert_int_equal(counts.batch_rows.counts[1], THREADS);
+    assert_int_equal(metrics_model(&metrics, "a").success, THREADS / 2 * EACH);
+    assert_int_equal(metrics_model(&metrics, "b").runs, THREADS / 2);
+    assert_true(counts.decode.bounds && counts.decode.bounds != counts.batch_rows.bounds);
+    for (int i = 1; i < METRICS_PARTS; i++)
+        assert_true(metrics.parts[i] != &metrics.first);
 }
 
 static int start(void **state)
@@ -176,7 +203,7 @@ int main(void)
         TEST(predictions_add_to_their_model),
         TEST(parts_that_did_not_take_place_are_left_out),
         TEST(runs_are_counted_with_their_rows),
-        TEST(a_copy_stays_as_it_is),
+        TEST(threads_are_added_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,6 +23,34 @@ static void memory_is_accounted(void **state)
     free(p);
 }
 
+/* Small blocks of a request change the account once; a share that holds nothing keeps nothing. */
+static void the_account_is_taken_in_slices(void **state)
+{
+    (void)state;
+    struct memory memory = {.limit = 1 << 30};
+    struct memory_share a = {.memory = &memory}, b = {.memory = &memory};
+    assert_true(memory_take(&a, 100));
+    assert_int_equal(memory.used, MEMORY_SLICE);
+    assert_true(memory_take(&a, MEMORY_SLICE - 100));
+    assert_int_equal(memory.used, MEMORY_SLICE);
+    assert_true(memory_take(&a, 1));
+    assert_int_equal(memory.used, 2 * MEMORY_SLICE);
+    assert_true(memory_take(&b, 10 * MEMORY_SLICE)); /* large blocks are taken as they are */
+    assert_int_equal(memory.used, 12 * MEMORY_SLICE);
+    assert_true(memory_take(&b, 1));
+    memory_give(&b, 10 * MEMORY_SLICE);
+    assert_int_equal(memory.used, 3 * MEMORY_SLICE + 1); /* of b's, a byte and a slice stay */
+    memory_give(&b, 1);
+    assert_int_equal(memory.used, 2 * MEMORY_SLICE);
+    memory_give(&a, MEMORY_SLICE);
+    memory_give(&a, 1);
+    assert_int_equal(memory.used, 0);
+    assert_int_equal(a.bytes, 0);
+    memory.limit = 3 * MEMORY_SLICE; /* where there is little, slices are small */
+    assert_true(memory_take(&a, 1));
+    assert_int_equal(memory.used, 3 * MEMORY_SLICE / MEMORY_SLICES_OF_LIMIT);
+}
+
 static void text_grows_to_its_limit(void **state)
 {
     (void)state;
@@ -76,8 +104,9 @@ static void the_first_failure_wins(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(memory_is_accounted), cmocka_unit_test(text_grows_to_its_limit),
-                                       cmocka_unit_test(nonfinite_values_are_noticed_and_memory_is_bounded),
-                                       cmocka_unit_test(the_first_failure_wins)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_is_accounted), cmocka_unit_test(the_account_is_taken_in_slices),
+        cmocka_unit_test(text_grows_to_its_limit), cmocka_unit_test(nonfinite_values_are_noticed_and_memory_is_bounded),
+        cmocka_unit_test(the_first_failure_wins)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,6 @@ static void what_fits_is_let_in(void **state)
     admission_leave(&a, 0, 0, &third);
     admission_leave(&a, 0, 0, &second);
     assert_true(a.backlog_ns == 0 && a.ns_per_byte == 40e3);
-    admission_close(&a);
 }
 
 static void the_rate_follows_what_requests_take(void **state)
@@ -40,7 +39,6 @@ static void the_rate_follows_what_requests_take(void **state)
     for (int i = 0; i < 200; i++)
         admission_leave(&a, 100, 3000, &work);
     assert_true(a.ns_per_byte > 29.9 && a.ns_per_byte <= 30);
-    admission_close(&a);
 }
 
 int main(void)

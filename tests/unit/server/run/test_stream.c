@@ -270,10 +270,10 @@ static void without_memory_a_stream_ends(void **state)
     open_server(&s);
     struct prediction *p = open_stream(&r, &s, STREAM_LINES);
     stream_begin(r.request.stream);
-    float values[1000] = {0};
+    static float values[8000]; /* more text than a slice of the account */
     size_t limit = s.server.memory.limit;
     s.server.memory.limit = s.server.memory.used;
-    stream_outputs(p, 0, 0, values, 1000);
+    stream_outputs(p, 0, 0, values, 8000);
     s.server.memory.limit = limit;
     assert_string_equal(p->failure.code, "overloaded");
     assert_reads(&r, "");
