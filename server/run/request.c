@@ -23,7 +23,7 @@ struct request *request_of_task(struct task *task)
 bool request_init(struct request *request, const struct services *services, const char *target)
 {
     *request = (struct request){
-        .services = services, .memory = {services->memory, 0, false}, .answer = {.type = "application/json"}};
+        .services = services, .memory = {.memory = services->memory}, .answer = {.type = "application/json"}};
     request->answer.buffer.limit = (size_t)services->settings->max_response_bytes;
     request->answer.buffer.share = &request->memory;
     request->timing.accepted = clock_ns();
