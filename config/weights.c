@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_BYTES = 320 };
+enum { NAME_BYTES = 480 };
 static const size_t max_model_bytes = (size_t)1 << 34;
 
 /* Building one model. */
@@ -19,9 +19,8 @@ struct build {
     struct digest *digest;
     struct place place;
     struct problems *problems;
-    size_t position; /* next tensor, by position */
-    size_t bytes;    /* of the tensors so far */
-    bool failed;     /* layers are checked on, but no more built */
+    size_t bytes; /* of the tensors so far */
+    bool failed;  /* layers are checked on, but no more built */
 };
 
 /* An error of this model's weights. */
@@ -108,14 +107,13 @@ static void group_path(const struct layer *layer, const struct layer_tensor *t, 
 static void full_name(const struct build *b, size_t layer, const struct layer_tensor *t, size_t i, char *out,
                       size_t size)
 {
+    const struct keras_place *place = &b->config->places[layer];
     if (b->naming == NAMED_BY_GROUP) {
-        char below[NAME_BYTES / 2 + 64];
+        char below[NAME_BYTES / 2 + 16];
         group_path(&b->config->model.layers[layer], t, i, below, sizeof below);
-        snprintf(out, size, "layers/%s/%.200s", b->config->groups[layer], below);
-    } else if (b->config->is_chain) {
-        snprintf(out, size, "layers.%zu.%s", layer, t->name);
+        snprintf(out, size, "%s/%.200s", place->group, below);
     } else {
-        snprintf(out, size, "%s", t->name);
+        snprintf(out, size, "%s%s", place->tensors, t->name);
     }
 }
 
@@ -125,13 +123,58 @@ static bool is_beside(const char *name)
     return strstr(name, "seed_generator/") || strstr(name, "/seed_generator_state");
 }
 
+/* ---- positions ---- */
+
+static const struct layer_shape no_shapes[GRAPH_MAX_INPUTS];
+
+static bool is_frozen(const struct build *b, size_t layer, const struct layer_tensor *t)
+{
+    return t->frozen || b->config->places[layer].frozen;
+}
+
+/* How many tensors of the layers first to end - 1 are frozen, or are not. */
+static size_t count_tensors(const struct build *b, size_t first, size_t end, bool frozen)
+{
+    struct layer_tensor t;
+    size_t count = 0;
+    for (size_t layer = first; layer < end; layer++)
+        for (size_t i = 0; layer_tensor_at(&b->config->model.layers[layer], no_shapes, i, &t); i++)
+            count += is_frozen(b, layer, &t) == frozen;
+    return count;
+}
+
+/* Where tensor i of a layer stands in a file that has them in order: layer after layer, but of a model within the model
+   first all that training changes. Source: keras/saving/legacy/hdf5_format.py, _legacy_weights. */
+static size_t position_of(const struct build *b, size_t layer, size_t i)
+{
+    const struct keras_place *places = b->config->places;
+    struct layer_tensor t;
+    size_t first = layer, end = layer + 1, position = 0;
+    if (!places[layer].nested)
+        return count_tensors(b, 0, layer, false) + count_tensors(b, 0, layer, true) + i;
+    while (first && places[first - 1].nested && places[first - 1].top == places[layer].top)
+        first--;
+    while (end < b->config->model.n_layers && places[end].nested && places[end].top == places[layer].top)
+        end++;
+    layer_tensor_at(&b->config->model.layers[layer], no_shapes, i, &t);
+    bool frozen = is_frozen(b, layer, &t);
+    position = count_tensors(b, 0, first, false) + count_tensors(b, 0, first, true);
+    position += (frozen ? count_tensors(b, first, end, false) : 0) + count_tensors(b, first, layer, frozen);
+    for (size_t k = 0; k < i; k++) {
+        layer_tensor_at(&b->config->model.layers[layer], no_shapes, k, &t);
+        position += is_frozen(b, layer, &t) == frozen;
+    }
+    return position;
+}
+
 static struct named_tensor *find_tensor(struct build *b, size_t layer, const struct layer_tensor *t, size_t i,
                                         char *name, size_t size)
 {
     full_name(b, layer, t, i, name, size);
     if (!b->set || b->naming != NAMED_BY_POSITION)
         return b->set ? tensor_set_find(b->set, name) : NULL;
-    return b->position < b->set->n ? &b->set->tensors[b->position++] : NULL;
+    size_t position = position_of(b, layer, i);
+    return position < b->set->n ? &b->set->tensors[position] : NULL;
 }
 
 /* ---- tensors ---- */
@@ -191,6 +234,20 @@ static const float *tensor_numbers(struct build *b, const struct named_tensor *f
     return *owned;
 }
 
+/* A layer that no output depends on is not served; its tensors are not left over. */
+static bool skip_layer(struct build *b, size_t index)
+{
+    const struct layer *layer = &b->config->model.layers[index];
+    struct layer_tensor t;
+    char name[NAME_BYTES];
+    for (size_t i = 0; layer_tensor_at(layer, no_shapes, i, &t); i++) {
+        struct named_tensor *found = find_tensor(b, index, &t, i, name, sizeof name);
+        if (found)
+            found->used = true;
+    }
+    return true;
+}
+
 /* False when the layer does not take what comes before it, so that later ones have no shapes either. */
 static bool build_layer(struct build *b, size_t index)
 {
@@ -200,7 +257,10 @@ static bool build_layer(struct build *b, size_t index)
     struct layer_tensor t;
     struct rnn_error error = {{0}};
     size_t n = 0;
-    if (graph_node_shapes(model, graph_node_of(model, index), NULL, in, &out, &error)) {
+    size_t node = graph_node_of(model, index);
+    if (node == model->n_nodes)
+        return skip_layer(b, index);
+    if (graph_node_shapes(model, node, NULL, in, &out, &error)) {
         refuse(b, "%s", error.text);
         return false;
     }
@@ -256,7 +316,6 @@ static void find_input_size(struct build *b, size_t input_size)
         if (!layer_tensor_at(&model->layers[i], input, 0, &t))
             continue;
         const struct named_tensor *first = find_tensor(b, i, &t, 0, name, sizeof name);
-        b->position = 0;
         input->width = first && first->rank ? first->shape[0] : 1; /* 1: what is missing is reported */
     }
     if (!input->width)

@@ -78,6 +78,7 @@ size_t graph_node(struct graph *graph, size_t layer, const size_t *inputs, size_
         return GRAPH_NONE;
     }
     memcpy(taken, inputs, n * sizeof *taken);
+    graph->layers[layer].n_inputs = n;
     nodes[graph->n_nodes++] = (struct graph_node){.layer = layer,
                                                   .inputs = taken,
                                                   .n_inputs = n,
@@ -198,7 +199,7 @@ static enum rnn_status node_shape(const struct graph *graph, size_t i, bool sequ
     const struct layer *layer = &graph->layers[node->layer];
     struct layer_shape in[MAX_NODE_INPUTS];
     size_t most = layer->class->most_inputs ? layer->class->most_inputs : 1, elems = layer_state_elems(layer);
-    if (node->n_inputs < 1 || node->n_inputs > most)
+    if (node->n_inputs < 1 || node->n_inputs > most || node->n_inputs != layer->n_inputs)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s) takes %zu inputs, expected %s%zu", layer->name,
                         layer->class_name, node->n_inputs, most > 1 ? "1 to " : "", most);
     for (size_t k = 0; k < node->n_inputs; k++)

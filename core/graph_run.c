@@ -9,7 +9,7 @@ bool graph_scratch(const struct graph *graph, size_t rows, size_t *bytes)
     size_t most = 0, own;
     for (size_t i = 0; i < graph->n_layers; i++) {
         const struct layer *layer = &graph->layers[i];
-        if (!layer->class->scratch)
+        if (!layer->class->scratch || !layer->built)
             continue;
         if (!layer->class->scratch(layer, rows, &own))
             return false;

@@ -5,6 +5,7 @@
 #include "core/layers/dense.h"
 #include "core/layers/embedding.h"
 #include "core/layers/masking.h"
+#include "core/layers/merge.h"
 #include "core/layers/normalization.h"
 #include "core/layers/pooling.h"
 #include "core/layers/recurrent.h"
@@ -272,6 +273,42 @@ static void read_pooling(struct keras_reader *reader, const json_t *config, cons
     keras_bool(reader, config, path, "keepdims", &own->keepdims);
 }
 
+static void read_concatenate(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    const json_t *axis = json_object_get(config, "axis");
+    struct concatenate *own = out->own;
+    own->any = reader->keras_major >= 3;
+    if (axis && !json_is_integer(axis))
+        keras_expected(reader, path, "axis", "a whole number", axis);
+    else if (axis)
+        own->axis = (long)json_integer_value(axis);
+}
+
+static void read_merge(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    static const char *const names[] = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"};
+    struct merge *own = out->own;
+    (void)config, (void)path;
+    own->any = reader->keras_major >= 3;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(out->class_name, names[i]))
+            own->operation = (enum merge_operation)i;
+}
+
+static void read_dot(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    const json_t *axes = json_object_get(config, "axes");
+    struct dot *own = out->own;
+    for (size_t k = 0; k < 2; k++) {
+        const json_t *axis = json_is_array(axes) ? json_array_get(axes, k) : axes;
+        if (json_is_integer(axis))
+            own->axes[k] = (long)json_integer_value(axis);
+        else
+            keras_expected(reader, path, "axes", "a whole number, or two", axes);
+    }
+    keras_bool(reader, config, path, "normalize", &own->normalize);
+}
+
 static void read_nothing(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     (void)reader, (void)config, (void)path, (void)out;
@@ -342,6 +379,8 @@ static const char *const pooling_keys[] = {"data_format", "keepdims", NULL};
 static const char *const dropout_keys[] = {"rate", "noise_shape", NULL};
 static const char *const noise_keys[] = {"stddev", NULL};
 static const char *const regularization_keys[] = {"l1", "l2", NULL};
+static const char *const concatenate_keys[] = {"axis", NULL};
+static const char *const dot_keys[] = {"axes", "normalize", NULL};
 static const char *const wrapped_keys[] = {"layer", NULL};
 
 /* Every layer that is served, beside RNN and those that are named after cells. */
@@ -371,6 +410,14 @@ static const struct kind kinds[] = {
     {"AlphaDropout", &layer_identity, read_nothing, dropout_keys},
     {"ActivityRegularization", &layer_identity, read_nothing, regularization_keys},
     {"Identity", &layer_identity, read_nothing, no_keys},
+    {"Concatenate", &layer_concatenate, read_concatenate, concatenate_keys},
+    {"Add", &layer_merge, read_merge, no_keys},
+    {"Subtract", &layer_merge, read_merge, no_keys},
+    {"Multiply", &layer_merge, read_merge, no_keys},
+    {"Average", &layer_merge, read_merge, no_keys},
+    {"Maximum", &layer_merge, read_merge, no_keys},
+    {"Minimum", &layer_merge, read_merge, no_keys},
+    {"Dot", &layer_dot, read_dot, dot_keys},
     {"Lambda", NULL, read_lambda, NULL},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
@@ -465,4 +512,10 @@ bool keras_layer_read(struct keras_reader *reader, const json_t *json, const cha
     }
     reader->class_name = NULL;
     return !*reader->failed;
+}
+
+bool keras_layer_set_causal(struct layer *layer)
+{
+    (void)layer;
+    return false;
 }

@@ -12,4 +12,7 @@
  */
 bool keras_layer_read(struct keras_reader *reader, const json_t *json, const char *path, struct layer *out);
 
+/* A use of the layer says use_causal_mask; false where its class knows no such thing. */
+bool keras_layer_set_causal(struct layer *layer);
+
 #endif

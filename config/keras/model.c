@@ -1,14 +1,13 @@
-/* Models: the order of the layers, the shape of the input, and which Keras wrote them. */
+/* Models: which Keras wrote them, what kind they are, and where their layers' weights stand. */
 #include "model.h"
 
-#include "graph.h"
+#include "functional.h"
+#include "input_shape.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_FEATURES = 1 << 24 };
 
 /* ---- which Keras ---- */
 
@@ -44,76 +43,7 @@ static int keras_major(const json_t *json, const char *version)
     return has_keras3_marks(json, 0) ? 3 : 2;
 }
 
-/* ---- the shape of the input ---- */
-
-/* Without the batch. */
-struct input_shape {
-    bool known;
-    size_t rank, sizes[2]; /* 0: open */
-};
-
-/* [null, null, 2] and the like; anything but a list is no statement. */
-static void read_shape(const struct keras_reader *reader, const json_t *shape, const char *path,
-                       struct input_shape *out)
-{
-    if (json_is_array(json_object_get(shape, "items"))) /* a tuple of a SavedModel */
-        shape = json_object_get(shape, "items");
-    size_t rank = json_array_size(shape);
-    if (!json_is_array(shape) || !rank || out->known)
-        return;
-    struct input_shape read = {.known = true, .rank = rank - 1};
-    bool good = rank == 2 || rank == 3;
-    for (size_t i = 1; good && i < rank; i++) {
-        const json_t *size = json_array_get(shape, i);
-        good = json_is_null(size) ||
-               (json_is_integer(size) && json_integer_value(size) >= 1 && json_integer_value(size) <= MAX_FEATURES);
-        read.sizes[i - 1] = (size_t)json_integer_value(size);
-    }
-    if (good)
-        *out = read;
-    else
-        keras_expected(reader, path, NULL,
-                       "a shape [batch, timesteps, features], [batch, timesteps] or [batch, features]", shape);
-}
-
-static void read_shapes(const struct keras_reader *reader, const json_t *json, const char *path,
-                        struct input_shape *out)
-{
-    static const char *const keys[] = {"build_input_shape", "batch_input_shape", "batch_shape"};
-    const json_t *config = json_object_get(json, "config");
-    struct keras_path inner = keras_path(path, "config");
-    for (size_t i = 0; i < 3; i++) {
-        read_shape(reader, json_object_get(json, keys[i]), keras_path(path, keys[i]).text, out);
-        read_shape(reader, json_object_get(config, keys[i]), keras_path(inner.text, keys[i]).text, out);
-    }
-    read_shape(reader, json_object_get(json_object_get(json, "build_config"), "input_shape"),
-               keras_path(path, "build_config").text, out);
-}
-
-/* What the first layer that is no mere Dropout takes. */
-static void set_input(struct keras_model *out, const struct input_shape *shape)
-{
-    const struct layer *first = NULL;
-    struct layer_shape *input = &out->model.inputs[0].shape;
-    for (size_t i = 0; !first && i < out->model.n_layers; i++)
-        if (out->model.layers[i].class->run || out->model.layers[i].class->view)
-            first = &out->model.layers[i];
-    bool ids = first && layer_takes_ids(first) && (!shape->known || shape->rank == 1);
-    bool cell = first && layer_part(first, 0) && shape->rank == 1; /* built for single timesteps */
-    bool vector = shape->known && shape->rank == 1 && !ids && !cell;
-    *input = (struct layer_shape){.sequence = !vector, .ids = ids};
-    if (ids)
-        *input = (struct layer_shape){.sequence = true, .ids = true, .timesteps = shape->sizes[0], .width = 1};
-    else if (cell)
-        input->width = shape->sizes[0];
-    else if (vector)
-        *input = (struct layer_shape){.timesteps = 1, .width = shape->sizes[0]};
-    else if (shape->known)
-        *input = (struct layer_shape){
-            .sequence = true, .timesteps = out->is_chain ? shape->sizes[0] : 0, .width = shape->sizes[1]};
-}
-
-/* ---- the groups of Keras 3's weight files ---- */
+/* ---- names and places ---- */
 
 void keras_snake_case(const char *name, char *out, size_t size)
 {
@@ -130,115 +60,50 @@ void keras_snake_case(const char *name, char *out, size_t size)
     out[n] = 0;
 }
 
-/* The group of layer i of all layers in the file: its class, counted in order. */
-static void group_name(const json_t *layers, size_t i, char *out, size_t size)
+struct layer *keras_model_add(struct keras_reader *reader, const char *path, struct keras_model *model,
+                              const struct keras_place *place)
 {
-    const char *name = keras_class_name(json_array_get(layers, i));
-    char snake[40];
-    size_t before = 0;
-    keras_snake_case(name ? name : "", snake, sizeof snake);
-    for (size_t k = 0; k < i; k++) {
-        char other[40];
-        const char *other_name = keras_class_name(json_array_get(layers, k));
-        keras_snake_case(other_name ? other_name : "", other, sizeof other);
-        before += !strcmp(other, snake);
+    size_t n = model->model.n_layers;
+    if (n == model->places_room) {
+        size_t room = n ? 2 * n : 16;
+        struct keras_place *grown = realloc(model->places, room * sizeof *grown);
+        if (!grown) {
+            keras_error(reader, path, "out of memory");
+            return NULL;
+        }
+        model->places = grown;
+        model->places_room = room;
     }
-    if (before)
-        snprintf(out, size, "%s_%zu", snake, before);
-    else
-        snprintf(out, size, "%s", snake);
-}
-
-/* ---- layers ---- */
-
-static bool add_layer(struct keras_reader *reader, const json_t *layers, size_t i, const char *path,
-                      struct keras_model *out)
-{
-    const json_t *json = json_array_get(layers, i);
-    const char *class_name = keras_class_name(json);
-    char index[24];
-    snprintf(index, sizeof index, "%zu", i);
-    struct keras_path where = keras_path(path, index);
-    if (class_name &&
-        (!strcmp(class_name, "Sequential") || !strcmp(class_name, "Functional") || !strcmp(class_name, "Model"))) {
-        keras_error(reader, where.text, "a model within a model is not served; add its layers one by one");
-        return false;
-    }
-    struct layer *layer = graph_add(&out->model);
-    if (!layer) {
+    struct layer *layer = graph_layer(&model->model);
+    if (!layer)
         keras_error(reader, path, "expected at most %d layers", GRAPH_MAX_LAYERS);
-        return false;
-    }
-    size_t at = out->model.n_layers - 1;
-    group_name(layers, i, out->groups[at], sizeof *out->groups);
-    bool good = keras_layer_read(reader, json, where.text, layer);
-    if (!layer->name[0])
-        snprintf(layer->name, sizeof layer->name, "%.60s", out->groups[at]);
-    return good;
-}
-
-static bool is_input(const json_t *layer)
-{
-    const char *class_name = keras_class_name(layer);
-    return class_name && !strcmp(class_name, "InputLayer");
-}
-
-/* config is the list of layers in old files. */
-static void read_sequential(struct keras_reader *reader, const json_t *json, const char *path,
-                            struct input_shape *shape, struct keras_model *out)
-{
-    const json_t *config = json_object_get(json, "config");
-    bool bare = json_is_array(config);
-    const json_t *layers = bare ? config : json_object_get(config, "layers");
-    struct keras_path where = keras_path(path, bare ? "config" : "config/layers");
-    if (!json_is_array(layers) || !json_array_size(layers)) {
-        keras_expected(reader, where.text, NULL, "a list of at least one layer", layers);
-        return;
-    }
-    for (size_t i = 0; i < json_array_size(layers); i++) {
-        const json_t *layer = json_array_get(layers, i);
-        char index[24];
-        snprintf(index, sizeof index, "%zu", i);
-        if (!i || is_input(layer))
-            read_shapes(reader, layer, keras_path(where.text, index).text, shape);
-        if (!is_input(layer) && !add_layer(reader, layers, i, where.text, out))
-            return;
-    }
-    read_shapes(reader, json, path, shape);
-}
-
-static void read_functional(struct keras_reader *reader, const json_t *json, const char *path,
-                            struct input_shape *shape, struct keras_model *out)
-{
-    const json_t *config = json_object_get(json, "config"), *layers = json_object_get(config, "layers");
-    struct keras_path where = keras_path(path, "config/layers");
-    size_t length = 0, *order = keras_graph_chain(reader, config, where.text, &length);
-    bool good = order != NULL;
-    for (size_t i = 0; good && i < length; i++) {
-        const json_t *layer = json_array_get(layers, order[i]);
-        char index[24];
-        snprintf(index, sizeof index, "%zu", order[i]);
-        if (is_input(layer))
-            read_shapes(reader, layer, keras_path(where.text, index).text, shape);
-        else
-            good = add_layer(reader, layers, order[i], where.text, out);
-    }
-    free(order);
+    else
+        model->places[n] = place ? *place : (struct keras_place){.nested = false};
+    return layer;
 }
 
 /* ---- the whole ---- */
 
-static void read_lone_layer(struct keras_reader *reader, const json_t *json, const char *path,
-                            struct input_shape *shape, struct keras_model *out)
+/* A layer built for single timesteps says its features alone. */
+static void read_lone_layer(struct keras_reader *reader, const json_t *json, const char *path, struct keras_model *out)
 {
-    struct layer *layer = graph_add(&out->model);
-    if (!layer) {
+    struct keras_place place = {.nested = false};
+    struct layer_shape shape;
+    char snake[64];
+    keras_snake_case(keras_class_name(json) ? keras_class_name(json) : "", snake, sizeof snake);
+    snprintf(place.group, sizeof place.group, "layers/%s", snake);
+    struct layer *layer = keras_model_add(reader, path, out, &place);
+    if (!layer || !keras_layer_read(reader, json, path, layer))
+        return;
+    keras_lone_shape(reader, json, path, &shape);
+    if (layer_part(layer, 0) && !shape.sequence)
+        shape = (struct layer_shape){.sequence = true, .width = shape.width};
+    size_t input = graph_input(&out->model, "inputs", &shape);
+    if (input == GRAPH_NONE || graph_node(&out->model, 0, &input, 1) == GRAPH_NONE) {
         keras_error(reader, path, "out of memory");
         return;
     }
-    keras_snake_case(keras_class_name(json) ? keras_class_name(json) : "", out->groups[0], sizeof *out->groups);
-    if (keras_layer_read(reader, json, path, layer))
-        read_shapes(reader, json, path, shape);
+    keras_find_ids(&out->model);
     if (!layer->name[0])
         snprintf(layer->name, sizeof layer->name, "%s", "rnn");
     snprintf(out->name, sizeof out->name, "%s", layer->name);
@@ -250,27 +115,19 @@ bool keras_model_read(const json_t *json, const char *file, const char *path, co
     bool failed = false;
     struct keras_reader reader = {
         .file = file, .keras_major = keras_major(json, keras_version), .problems = problems, .failed = &failed};
-    struct input_shape shape = {.known = false};
     const char *class_name = keras_class_name(json);
-    *out = (struct keras_model){.keras_major = reader.keras_major};
+    *out = (struct keras_model){.keras_major = reader.keras_major, .is_chain = keras_is_model(class_name)};
     snprintf(out->class_name, sizeof out->class_name, "%s", class_name ? class_name : "");
-    bool sequential = class_name && !strcmp(class_name, "Sequential");
-    out->is_chain = sequential || (class_name && (!strcmp(class_name, "Functional") || !strcmp(class_name, "Model")));
-    out->groups = calloc(GRAPH_MAX_LAYERS, sizeof *out->groups);
-    if (!out->groups) {
-        keras_error(&reader, path, "out of memory");
-    } else if (!out->is_chain) {
-        read_lone_layer(&reader, json, path, &shape, out);
-    } else {
+    if (out->is_chain) {
         keras_name(json_object_get(json, "config"), out->name, sizeof out->name);
-        (sequential ? read_sequential : read_functional)(&reader, json, path, &shape, out);
+        keras_functional_read(&reader, json, path, out);
+    } else {
+        read_lone_layer(&reader, json, path, out);
     }
-    if (!failed && !out->model.n_layers)
+    if (!failed && !out->model.n_nodes)
         keras_error(&reader, path, "the model has no layer but its input");
-    if (!failed) {
-        set_input(out, &shape);
+    if (!failed)
         return true;
-    }
     keras_model_close(out);
     return false;
 }
@@ -278,6 +135,6 @@ bool keras_model_read(const json_t *json, const char *file, const char *path, co
 void keras_model_close(struct keras_model *model)
 {
     graph_close(&model->model);
-    free(model->groups);
+    free(model->places);
     *model = (struct keras_model){.is_chain = false};
 }

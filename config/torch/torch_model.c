@@ -142,16 +142,28 @@ static bool configure_recurrent(struct torch *t, struct layer *layer, size_t fir
     return true;
 }
 
-static bool configure_head(struct torch *t, struct graph *model)
+/* The next layer of the chain. */
+static struct layer *add_layer(struct torch *t, struct keras_model *out)
+{
+    struct graph *graph = &out->model;
+    struct keras_place place = {.nested = false};
+    if (out->is_chain)
+        snprintf(place.tensors, sizeof place.tensors, "layers.%zu.", graph->n_layers);
+    size_t last = graph->n_nodes ? graph->nodes[graph->n_nodes - 1].output : graph->inputs[0].value;
+    struct layer *layer = keras_model_add(&t->reader, "", out, &place);
+    return layer && graph_node(graph, graph->n_layers - 1, &last, 1) != GRAPH_NONE ? layer : NULL;
+}
+
+static bool configure_head(struct torch *t, struct keras_model *out)
 {
     if (t->bidirectional) {
-        struct layer *step = graph_add(model);
+        struct layer *step = add_layer(t, out);
         if (!step || layer_open(step, &layer_last_timestep, NULL))
             return false;
         snprintf(step->class_name, sizeof step->class_name, "LastTimestep");
         snprintf(step->name, sizeof step->name, "last_timestep");
     }
-    struct layer *head = graph_add(model);
+    struct layer *head = add_layer(t, out);
     if (!head || layer_open(head, &layer_dense, NULL))
         return false;
     struct dense *own = head->own;
@@ -173,11 +185,11 @@ static bool configure(struct torch *t, struct keras_model *out)
     if (graph_input(&out->model, "inputs", &shape) == GRAPH_NONE)
         return false;
     for (size_t i = 0; i < layers; i++) {
-        struct layer *layer = graph_add(&out->model);
+        struct layer *layer = add_layer(t, out);
         if (!layer || !configure_recurrent(t, layer, i, i + 1 == layers))
             return false;
     }
-    return !t->apply || configure_head(t, &out->model);
+    return !t->apply || configure_head(t, out);
 }
 
 /* ---- tensors ---- */

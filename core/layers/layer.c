@@ -189,7 +189,7 @@ size_t layer_parameters(const struct layer *layer)
 
 size_t layer_bytes(const struct layer *layer)
 {
-    return layer->class->bytes ? layer->class->bytes(layer) : 0;
+    return layer->built && layer->class->bytes ? layer->class->bytes(layer) : 0;
 }
 
 void layer_close(struct layer *layer)

@@ -2,6 +2,8 @@
    everything. Source: keras/layers/core/masking.py. */
 #include "masking.h"
 
+#include <string.h>
+
 static bool masking_run(const struct layer *layer, struct layer_run *run)
 {
     const struct masking *masking = layer->own;
@@ -41,4 +43,40 @@ const struct layer_class layer_masking = {
     .pointwise = true,
     .shape = masking_shape,
     .run = masking_run,
+};
+
+static enum rnn_status set_mask_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
+                                      struct layer_shape *out, struct rnn_error *err)
+{
+    size_t axes[2][LAYER_MAX_AXES], n = layer_axes(&in[1], axes[1]);
+    (void)sequences, (void)out;
+    layer_axes(in, axes[0]);
+    if (n == 1 && in->sequence && axes[0][0] == axes[1][0])
+        return RNN_OK;
+    return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": expected a mask with one number for each timestep", layer->name);
+}
+
+static bool set_mask_run(const struct layer *layer, struct layer_run *run)
+{
+    unsigned char *made = run->masks;
+    (void)layer;
+    for (size_t b = 0; b < run->n; b++) {
+        const struct layer_view *in = &run->in[0][b];
+        const float *counts = run->in[1][b].at;
+        memcpy(run->out[b].at, in->at, in->timesteps * run->in_shapes[0].width * sizeof(float));
+        for (size_t t = 0; t < in->timesteps; t++)
+            made[t] = counts[t] != 0;
+        run->out[b].mask = made;
+        run->out[b].mask_stride = 1;
+        made += in->timesteps;
+    }
+    return true;
+}
+
+const struct layer_class layer_set_mask = {
+    .masks = MASKS_MADE,
+    .pointwise = true,
+    .most_inputs = 2,
+    .shape = set_mask_shape,
+    .run = set_mask_run,
 };

@@ -9,6 +9,8 @@ struct masking {
     float mask_value;
 };
 
-extern const struct layer_class layer_masking;
+/* layer_set_mask takes a sequence and a sequence of numbers; timesteps whose number is 0 do not count. It has no own
+   struct. */
+extern const struct layer_class layer_masking, layer_set_mask;
 
 #endif

@@ -268,6 +268,13 @@ static bool recurrent_two_outputs(const struct layer *layer)
     return own->n_parts > 1 && own->merge == MERGE_NONE;
 }
 
+void recurrent_widths(const struct layer *layer, size_t *first, size_t *second)
+{
+    const struct recurrent *own = layer->own;
+    *first = part_width(own, 0);
+    *second = own->n_parts > 1 ? part_width(own, 1) : 0;
+}
+
 struct recurrent *recurrent_of(const struct layer *layer)
 {
     return layer->own;

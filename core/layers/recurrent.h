@@ -16,6 +16,9 @@ struct recurrent {
 
 extern const struct layer_class layer_recurrent;
 
+/* The sizes of what the directions give; *second is 0 where there is one. */
+void recurrent_widths(const struct layer *layer, size_t *first, size_t *second);
+
 /* Of a layer of that class. */
 struct recurrent *recurrent_of(const struct layer *layer);
 

@@ -1,4 +1,5 @@
 #include "config/keras/model.h"
+#include "core/layers/merge.h"
 #include "tests/unit/unit.h"
 
 static struct problems problems;
@@ -176,52 +177,91 @@ static void nesting_is_bounded(void **state)
     "{\"class_name\": \"Functional\", \"config\": {\"name\": \"f\", \"layers\": [" layers                              \
     "], \"input_layers\": [[\"x\", 0, 0]], \"output_layers\": " outputs "}}"
 
-static void plain_chains_are_taken_from_graphs(void **state)
+#define STATES(name, call)                                                                                             \
+    "{\"class_name\": \"LSTM\", \"name\": \"" name                                                                     \
+    "\", \"config\": {\"units\": 2, \"return_state\": true}, \"inbound_nodes\": [[" call "]]}"
+
+static void graphs_are_read_in_any_order(void **state)
 {
     (void)state;
     struct keras_model model;
-    /* in any order of the list; states among the outputs; mask and initial states from inputs */
-    assert_true(read_layer(FUNCTIONAL(DENSE("d", FROM("l")) "," LSTM("l", FROM("x")) "," INPUT("x"),
+    /* in any order of the list; states among the outputs */
+    assert_true(read_layer(FUNCTIONAL(DENSE("d", FROM("l")) "," STATES("l", FROM("x")) "," INPUT("x"),
                                       "[[\"d\", 0, 0], [[\"l\", 0, 1], [\"l\", 0, 2]]]"),
                            &model));
-    assert_int_equal(model.model.n_layers, 2);
-    assert_string_equal(model.model.layers[0].name, "l");
-    assert_string_equal(model.groups[1], "dense");
-    assert_int_equal(model.model.inputs[0].shape.width, 2);
-    assert_int_equal(model.model.inputs[0].shape.timesteps, 5);
-    keras_model_close(&model);
-    assert_true(read_layer(
-        FUNCTIONAL(INPUT("x") "," INPUT("h") "," INPUT("c") "," INPUT("m") "," LSTM(
-                       "l", "[\"x\", 0, 0, {\"mask\": [\"m\", 0, 0]}], [\"h\", 0, 0, {}], [\"c\", 0, 0, {}]"),
-                   "[[\"l\", 0, 0]]"),
-        &model));
-    assert_int_equal(problems.n_warnings, 3);
-    problems_close(&problems);
+    const struct graph *graph = &model.model;
+    assert_string_equal(graph->layers[0].name, "d"); /* weights have the order of the file */
+    assert_string_equal(graph->layers[1].name, "l");
+    assert_string_equal(model.places[0].group, "layers/dense");
+    assert_string_equal(model.places[1].tensors, "layers.1.");
+    assert_int_equal(graph->nodes[0].layer, 1);
+    assert_int_equal(graph->inputs[0].shape.width, 2);
+    assert_int_equal(graph->inputs[0].shape.timesteps, 5);
+    assert_int_equal(graph->n_outputs, 3);
+    assert_string_equal(graph->outputs[0].name, "d");
+    assert_string_equal(graph->outputs[1].name, "l");
+    assert_string_equal(graph->outputs[2].name, "l_1");
     keras_model_close(&model);
 }
 
-static void other_graphs_are_refused_by_layer(void **state)
+static void branches_states_and_shared_layers_become_nodes(void **state)
 {
     (void)state;
-    refused(FUNCTIONAL(INPUT("x") "," LSTM("l", FROM("x")) "," DENSE("a", FROM("l")) "," DENSE("b", FROM("l")),
-                       "[[\"a\", 0, 0]]"),
-            "layer \"b\" stands beside the way from the input to the output");
-    refused(FUNCTIONAL(INPUT("x") "," LSTM("l", FROM("x")) "," DENSE("a", FROM("l")) "," DENSE("b", FROM("l")),
-                       "[[\"a\", 0, 0], [\"b\", 0, 0]]"),
-            "plain chain of layers");
-    refused(
-        FUNCTIONAL(INPUT("x") "," LSTM("l", FROM("x")) "," LSTM("k", FROM("x")) "," DENSE("a", FROM("l") "," FROM("k")),
-                   "[[\"a\", 0, 0]]"),
-        "layer \"a\" takes more than one tensor, also that of k");
+    struct keras_model model;
+    assert_true(read_layer(
+        FUNCTIONAL(
+            INPUT("x") "," STATES("l", FROM("x")) "," STATES("k", "[\"x\", 0, 0, {}], [\"l\", 0, 1, {}], [\"l\", 0, 2, "
+                                                                  "{}]") "," DENSE(
+                "a", FROM("k")) ","
+                                "{\"class_name\": \"Add\", \"name\": \"s\", \"config\": {}, \"inbound_nodes\": [[" FROM(
+                                    "a") "," FROM("a") "]]}",
+            "[[\"s\", 0, 0]]"),
+        &model));
+    const struct graph *graph = &model.model;
+    const struct graph_node *decoder = &graph->nodes[graph_node_of(graph, 1)];
+    assert_int_not_equal(decoder->initial, GRAPH_NONE); /* both states of the encoder, as one vector */
+    assert_true(graph->layers[graph->nodes[graph->values[decoder->initial].node].layer].class == &layer_concatenate);
+    const struct graph_node *sum = &graph->nodes[graph_node_of(graph, 3)];
+    assert_int_equal(sum->n_inputs, 2);
+    assert_int_equal(sum->inputs[0], sum->inputs[1]);
+    keras_model_close(&model);
+}
+
+static void models_within_models_are_inlined(void **state)
+{
+    (void)state;
+    struct keras_model model;
+    assert_true(read_layer(
+        "{\"class_name\": \"Sequential\", \"config\": {\"layers\": [{\"class_name\": \"Sequential\", "
+        "\"config\": {\"layers\": [{\"class_name\": \"Dense\", \"config\": {\"units\": 2, "
+        "\"batch_input_shape\": [null, 5, 3]}}]}}, {\"class_name\": \"LSTM\", \"config\": {\"units\": 2}}]}}",
+        &model));
+    assert_int_equal(model.model.n_nodes, 2);
+    assert_int_equal(model.model.inputs[0].shape.width, 3);
+    assert_string_equal(model.places[0].group, "layers/sequential/layers/dense");
+    assert_string_equal(model.places[0].tensors, "layers.0.layers.0.");
+    assert_true(model.places[0].nested);
+    assert_string_equal(model.places[1].group, "layers/lstm");
+    keras_model_close(&model);
+}
+
+static void graphs_that_do_not_hang_together_are_refused_by_layer(void **state)
+{
+    (void)state;
     refused(FUNCTIONAL(INPUT("x") "," LSTM("l", FROM("x")) "," DENSE("a", "[\"l\", 0, 1, {}]"), "[[\"a\", 0, 0]]"),
-            "layer \"a\" takes a state of the layer before it");
+            "layer \"l\" does not give a tensor that another layer takes");
     refused(FUNCTIONAL(INPUT("x") "," DENSE("a", FROM("b")) "," DENSE("b", FROM("a")), "[[\"a\", 0, 0]]"),
             "is part of a circle");
-    refused(FUNCTIONAL(INPUT("x") "," DENSE("a", FROM("x")), "[[\"z\", 0, 0]]"), "names no layer of the model");
+    refused(FUNCTIONAL(INPUT("x") "," DENSE("a", FROM("x")), "[[\"z\", 0, 0]]"),
+            "\"z\", which is no layer of the model");
+    refused(FUNCTIONAL(INPUT("x") "," DENSE("a", FROM("q")), "[[\"a\", 0, 0]]"),
+            "layer \"a\" takes a tensor that the model does not have, of q");
+    refused(FUNCTIONAL(INPUT("x") "," DENSE("a", "[\"x\", 0, 0, {\"training\": true}]"), "[[\"a\", 0, 0]]"),
+            "is called with an argument that is not served: training");
     refused("{\"class_name\": \"Sequential\", \"config\": {\"layers\": [{\"class_name\": \"Sequential\", \"config\": "
             "{}}]}}",
-            "/config/layers/0: a model within a model is not served");
-    refused("{\"class_name\": \"Sequential\", \"config\": []}", "/config: expected a list of at least one layer");
+            "/config/layers/0/config/layers: expected a list of 1 to 1024 layers");
+    refused("{\"class_name\": \"Sequential\", \"config\": []}", "/config: expected a list of 1 to 1024 layers");
 }
 
 static void names_become_keras_groups(void **state)
@@ -254,8 +294,10 @@ int main(void)
         cmocka_unit_test(odd_keys_are_warned_about),
         cmocka_unit_test(wrong_configurations_are_placed),
         cmocka_unit_test(nesting_is_bounded),
-        cmocka_unit_test(plain_chains_are_taken_from_graphs),
-        cmocka_unit_test(other_graphs_are_refused_by_layer),
+        cmocka_unit_test(graphs_are_read_in_any_order),
+        cmocka_unit_test(branches_states_and_shared_layers_become_nodes),
+        cmocka_unit_test(models_within_models_are_inlined),
+        cmocka_unit_test(graphs_that_do_not_hang_together_are_refused_by_layer),
         cmocka_unit_test(names_become_keras_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
