@@ -143,7 +143,7 @@ static bool declare_layer(struct scope *scope, struct entry *entry, const struct
     entry->layer = scope->out->model.n_layers - 1;
     bool good = keras_layer_read(scope->reader, entry->json, path.text, layer);
     if (!layer->name[0])
-        snprintf(layer->name, sizeof layer->name, "%.60s", strrchr(place->group, '/') + 1);
+        snprintf(layer->name, sizeof layer->name, "%.60s", entry->name ? entry->name : strrchr(place->group, '/') + 1);
     return good;
 }
 
