@@ -160,6 +160,19 @@ static void write_process(const struct metrics *metrics, struct buffer *out)
     process_value(out, "start_time_seconds", "gauge", "When the process started, since 1970.", metrics->started);
 }
 
+static void write_certificate(const struct certificate_counters *c, struct buffer *out)
+{
+    if (!c->expires_s)
+        return;
+    gauge(out, "tls_certificate_expiry_timestamp_seconds", "When the certificate of HTTPS ends, since 1970.",
+          (double)c->expires_s);
+    metrics_text_value(out, "tls_reloads_total", "counter", "Times that the certificate was exchanged.",
+                       (double)c->reloads);
+    metrics_text_value(out, "tls_reload_failures_total", "counter", "Times that a new one did not load.",
+                       (double)c->failures);
+    gauge(out, "tls_reload_failed", "1 while the old certificate is in use for that reason.", c->failed);
+}
+
 void metrics_page_write(const struct services *services, struct buffer *out)
 {
     struct metrics *metrics = services->metrics;
@@ -180,6 +193,7 @@ void metrics_page_write(const struct services *services, struct buffer *out)
     write_io(services->counters, out);
     gauge(out, "inflight_bytes", "Memory that requests hold.", (double)services->memory->used);
     gauge(out, "inflight_limit_bytes", "Memory that requests may hold.", (double)services->memory->limit);
+    write_certificate(&services->counters->certificate, out);
     if (services->access)
         access_metrics(services->access, out);
     if (services->sessions)

@@ -246,6 +246,15 @@ static bool decode_path(struct request *request)
     return true;
 }
 
+/* /metrics, and what needs the scope admin, is where the admin listener is, if there is one. Health is everywhere. */
+static bool is_here(const struct request *request, const struct route *route)
+{
+    bool of_admin = route->scope == SCOPE_ADMIN || route->answer == answer_metrics;
+    if (request->head.admin)
+        return of_admin || route->scope == ACCESS_OPEN;
+    return !of_admin || !settings_have_admin(request->services->settings);
+}
+
 bool route_request(struct request *request)
 {
     const char *name = NULL, *version = "";
@@ -257,7 +266,7 @@ bool route_request(struct request *request)
     for (size_t i = 0; i + 1 < N_ROUTES; i++) {
         const struct route *route = &routes[i];
         if (!matches(route->pattern, target, &name, &bytes, &version, &version_bytes) ||
-            hidden_by_model(request, route))
+            hidden_by_model(request, route) || !is_here(request, route))
             continue;
         if (strcmp(route->method, method)) {
             allow(request, route);

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Of one I/O thread, which alone writes them. */
 struct io_counters {
@@ -11,10 +12,18 @@ struct io_counters {
     atomic_size_t requests;                 /* that have ended */
 };
 
+/* The certificate of HTTPS. */
+struct certificate_counters {
+    atomic_size_t reloads, failures;
+    atomic_int failed;         /* the last attempt to read it */
+    _Atomic int64_t expires_s; /* since 1970; 0: there is none */
+};
+
 struct counters {
     struct io_counters *io; /* of http/, while there is one */
     size_t n_io;
     atomic_size_t refused; /* predictions, before a worker saw them, since that was last logged */
+    struct certificate_counters certificate;
 };
 
 #endif

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "config/environment.h"
+#include "server/base/tls_client.h"
 
 #include <netdb.h>
 #include <stdlib.h>
@@ -12,23 +13,25 @@
 
 enum { TIMEOUT_S = 5, URL_BYTES = 192 };
 
-/* The parts of http://host[:port][/path]. */
+/* The parts of http[s]://host[:port][/path]. */
 struct url {
+    bool tls;
     char host[256], port[8], path[512];
 };
 
 static bool parse(const char *text, struct url *url)
 {
-    if (strncmp(text, "http://", 7))
+    url->tls = !strncmp(text, "https://", 8);
+    if (!url->tls && strncmp(text, "http://", 7))
         return false;
-    text += 7;
+    text += 7 + url->tls;
     bool bracket = *text == '[';
     size_t host = bracket ? strcspn(++text, "]") : strcspn(text, ":/");
     if (!host || host >= sizeof url->host || (bracket && text[host] != ']'))
         return false;
     snprintf(url->host, sizeof url->host, "%.*s", (int)host, text);
     text += host + bracket;
-    snprintf(url->port, sizeof url->port, "80");
+    snprintf(url->port, sizeof url->port, url->tls ? "443" : "80");
     if (*text == ':') {
         size_t digits = strspn(++text, "0123456789");
         if (!digits || digits > 5)
@@ -64,40 +67,82 @@ static int connect_to(const struct url *url)
     return fd;
 }
 
-/* The status of GET path, or 0 when there is no HTTP answer. */
-static int get_status(const struct url *url)
+/* send and recv, over TLS where there is one. */
+static ssize_t send_all(int fd, struct tls_client *tls, const char *text, size_t n)
+{
+    return tls ? tls_client_send(tls, text, n) : send(fd, text, n, MSG_NOSIGNAL);
+}
+
+static ssize_t receive(int fd, struct tls_client *tls, char *out, size_t room)
+{
+    return tls ? tls_client_recv(tls, out, room) : recv(fd, out, room, 0);
+}
+
+/* The status of GET path, or 0 when there is no HTTP answer; why: what TLS says of that, or "". */
+static int get_status(const struct url *url, const struct tls_client_files *files, char *why, size_t why_size)
 {
     char text[1024];
-    bool v6 = strchr(url->host, ':') != NULL;
+    bool v6 = strchr(url->host, ':') != NULL, timeout;
     int fd = connect_to(url), status = 0;
+    *why = 0;
     if (fd < 0)
         return 0;
+    struct tls_client *tls = url->tls ? tls_client_open(fd, url->host, files, why, why_size, &timeout) : NULL;
+    if (url->tls && !tls) {
+        close(fd);
+        return 0;
+    }
     int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s%s%s:%s\r\nConnection: close\r\n\r\n", url->path,
                      v6 ? "[" : "", url->host, v6 ? "]" : "", url->port);
     size_t have = 0;
-    if (send(fd, text, (size_t)n, MSG_NOSIGNAL) == n) {
+    if (send_all(fd, tls, text, (size_t)n) == n) {
         ssize_t more;
-        while (have < 12 && (more = recv(fd, text + have, sizeof text - 1 - have, 0)) > 0)
+        while (have < 12 && (more = receive(fd, tls, text + have, sizeof text - 1 - have)) > 0)
             have += (size_t)more;
         text[have] = 0;
         if (have >= 12 && !strncmp(text, "HTTP/1.", 7))
             status = atoi(text + 9);
     }
+    tls_client_close(tls);
     close(fd);
     return status;
 }
 
-/* Where the server of this environment listens: on a wildcard address, its loopback one. */
-static void own_url(char *out, size_t size)
+/* Where the server listens that has these settings: on a wildcard address, its loopback one. */
+static void own_url(const struct settings *settings, char *out, size_t size)
 {
-    const char *host = getenv("CELLSERVE_HOST"), *name, *port = environment_port(&name);
+    const char *host = settings->host;
     char plain[128];
-    if (!host || !*host || !strcmp(host, "0.0.0.0"))
+    if (!*host || !strcmp(host, "0.0.0.0"))
         host = "127.0.0.1";
     settings_plain_host(host, plain, sizeof plain);
     if (!strcmp(plain, "::"))
         snprintf(plain, sizeof plain, "::1");
-    snprintf(out, size, strchr(plain, ':') ? "http://[%s]:%.8s" : "http://%s:%.8s", plain, port ? port : "8080");
+    snprintf(out, size, strchr(plain, ':') ? "http%s://[%s]:%d" : "http%s://%s:%d",
+             *settings->tls_certificate ? "s" : "", plain, (int)settings->port);
+}
+
+/* The settings of the server beside this command: of --config or the folder's file, then of the environment. What is wrong
+   with them, the server says. */
+static void read_own(struct cli *cli)
+{
+    static const char folder_file[] = "cellserve.json";
+    struct problems none = {.n_errors = 0};
+    if (!cli->settings.file && !access(folder_file, R_OK))
+        settings_read_file(&cli->settings, folder_file, &none);
+    settings_read_environment(&cli->settings, &none);
+    problems_close(&none);
+}
+
+static int ask(const char *text, const struct url *url, const struct tls_client_files *files)
+{
+    char why[256];
+    int status = get_status(url, files, why, sizeof why);
+    if (status == 0)
+        printf("%s does not answer%s%s\n", text, *why ? ": " : "", why);
+    else
+        printf("%s answers %d on %s\n", text, status, url->path);
+    return status >= 200 && status < 300 ? EXIT_GOOD : EXIT_BAD_INPUT;
 }
 
 int command_health(const struct command *command, int argc, char **argv)
@@ -105,20 +150,22 @@ int command_health(const struct command *command, int argc, char **argv)
     struct cli cli;
     struct url url;
     char own[URL_BYTES];
-    int code = cli_read(&cli, command, NULL, argc, argv);
+    struct tls_client_files files = {.ca = NULL};
+    const struct cli_flag flags[] = {
+        {"--ca", &files.ca}, {"--certificate", &files.certificate}, {"--key", &files.key}, {NULL, NULL}};
+    int code = cli_read(&cli, command, flags, argc, argv);
     if (code < 0) {
-        own_url(own, sizeof own);
+        read_own(&cli);
+        own_url(&cli.settings, own, sizeof own);
         const char *text = cli.positional ? cli.positional : own;
-        if (!parse(text, &url)) {
-            code = cli_bad_usage(command, "expected http://host:port, found", text);
-        } else {
-            int status = get_status(&url);
-            if (status == 0)
-                printf("%s does not answer\n", text);
-            else
-                printf("%s answers %d on %s\n", text, status, url.path);
-            code = status >= 200 && status < 300 ? EXIT_GOOD : EXIT_BAD_INPUT;
-        }
+        if (!files.ca) /* without authorities: the configuration's certificate, or the system's authorities */
+            files.pinned = cli.settings.tls_certificate;
+        if (!files.certificate != !files.key)
+            code = cli_bad_usage(command, "--certificate and --key go together", NULL);
+        else
+            code = parse(text, &url)
+                       ? ask(text, &url, &files)
+                       : cli_bad_usage(command, "expected http://host:port or https://host:port, found", text);
     }
     cli_close(&cli);
     return code;

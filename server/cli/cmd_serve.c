@@ -312,6 +312,7 @@ int command_check(const struct command *command, int argc, char **argv)
         settings_check(&cli.settings, &cli.problems);
         struct models models = {.settings = &cli.settings, .vec = cli_kernels(&cli.problems)};
         size_t scratch_bytes;
+        serve_access_check(&cli.settings, &cli.problems);
         bool good = models.vec && models_load(&models, &cli.problems, &scratch_bytes);
         code = cli_problems(&cli.problems);
         if (code == EXIT_GOOD && !good)

@@ -35,7 +35,10 @@ static const struct command commands[] = {
      "the\n"
      "limits of this machine.",
      false, command_bench},
-    {"health", "[URL]", "Exit 0 when the server at URL (http://127.0.0.1:8080, or of CELLSERVE_PORT) is ready, else 1.",
+    {"health", "[URL] [--config FILE] [--ca FILE] [--certificate FILE --key FILE]",
+     "Exit 0 when the server at URL is ready, else 1. Without URL: the server of FILE, of ./cellserve.json, or of the\n"
+     "environment (http://127.0.0.1:8080). Over https its certificate has to be the configuration's own, or of the\n"
+     "authorities of --ca, or of the system's. --certificate and --key are for a server that asks clients for one.",
      false, command_health},
     {"key", "NAME SCOPES [--models M,N] [--rate REQUESTS_PER_S/BURST]",
      "Make a key: print the key and, on a second line, the line for the file of auth.keys, which holds no key but its\n"

@@ -2,7 +2,9 @@
 #include "serve_access.h"
 
 #include "config/settings.h"
+#include "server/base/counters.h"
 #include "server/base/watch.h"
+#include "server/http/tls.h"
 #include "server/run/access.h"
 #include "server/run/services.h"
 
@@ -16,9 +18,13 @@ bool serve_access_open(struct services *services, struct problems *problems)
         problem_error(problems, (struct place){NULL, NULL}, "out of memory");
         return false;
     }
-    if (*settings->tls_certificate || settings_have_admin(settings) || *settings->cors_origins || *settings->hosts)
-        problem_error(problems, (struct place){settings->file, NULL},
-                      "tls, admin, cors and hosts are not available yet");
+    if (*settings->tls_certificate) {
+        const char *const paths[WATCH_PATHS] = {settings->tls_certificate, settings->tls_key, settings->tls_client_ca};
+        services->tls = tls_open(settings, services->counters, problems);
+        if (!services->tls)
+            return false;
+        watch_files(files, paths, tls_reload, services->tls);
+    }
     if (*settings->auth_keys) {
         services->access = access_open(settings, problems);
         if (!services->access)
@@ -41,4 +47,17 @@ void serve_access_close(struct services *services)
     files = NULL;
     access_close(services->access);
     services->access = NULL;
+    tls_close(services->tls);
+    services->tls = NULL;
+}
+
+bool serve_access_check(const struct settings *settings, struct problems *problems)
+{
+    struct counters counters = {.n_io = 0};
+    size_t before = problems->all_errors;
+    if (*settings->tls_certificate)
+        tls_close(tls_open(settings, &counters, problems));
+    if (*settings->auth_keys)
+        access_close(access_open(settings, problems));
+    return problems->all_errors == before;
 }

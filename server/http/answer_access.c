@@ -25,4 +25,5 @@ void exchange_add_access(struct exchange *x, struct MHD_Response *response)
     exchange_add_header(x, response, "WWW-Authenticate", x->request.answer.authenticate);
     if (x->request.access.per_s > 0)
         add_rate(x, response);
+    exchange_add_origin(x, response);
 }

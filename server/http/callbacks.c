@@ -11,6 +11,7 @@
 #include "server/base/cpus.h"
 #include "server/run/services.h"
 #include "server/run/stream.h"
+#include "tls.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -81,7 +82,7 @@ static void worker_done(struct request *request)
         complete_exchange(exchange_of(request));
 }
 
-/* Plain sockets only. A client that has closed its side may wait for its answer: it is asked now and then, as long as
+/* A client that has closed its side may wait for its answer: it is asked now and then, as long as
    nothing was sent. */
 static bool is_gone(struct request *request)
 {
@@ -91,7 +92,7 @@ static bool is_gone(struct request *request)
     bool begun = request->stream && request->stream->begun;
     if (state == CLIENT_HALF_CLOSED && x->interim && !begun && now > asked_ns + ASK_EVERY_MS * (int64_t)NS_PER_MS) {
         x->asked_ns = now;
-        client_ask(x->connection->fd);
+        client_ask(x->connection);
     }
     return state == CLIENT_GONE;
 }
@@ -136,6 +137,7 @@ void *on_target(void *cls, const char *target, struct MHD_Connection *mhd)
         return NULL;
     }
     x->request.route = route_none();
+    x->request.head.admin = http->place.admin;
     return x;
 }
 
@@ -169,6 +171,8 @@ void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MH
         return;
     *context = NULL;
     atomic_fetch_add_explicit(&io->counters->requests, 1, memory_order_relaxed);
+    if (x->connection && code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        connection_leave(x->connection);
     if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {
         connection_stage(&http->connections, x->connection, STAGE_IDLE, 0);
         MHD_set_connection_option(mhd, MHD_CONNECTION_OPTION_TIMEOUT, http_library_timeout_s(http->services->settings));
@@ -192,6 +196,15 @@ static void tune_thread(const struct io_thread *io)
     pthread_setname_np(pthread_self(), name);
 }
 
+/* Before the handshake. */
+static bool begin_tls(struct http *http, struct MHD_Connection *mhd, struct connection *connection)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    connection->tls = info ? info->tls_session : NULL;
+    connection->credentials = connection->tls ? tls_enter(http->tls, connection->tls) : NULL;
+    return connection->credentials;
+}
+
 void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
                    enum MHD_ConnectionNotificationCode code)
 {
@@ -204,15 +217,19 @@ void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
         uint64_t address = connection_address(info ? info->client_addr : NULL);
         info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
         *socket_context = info ? connection_open(&http->connections, io->index, info->connect_fd, address) : NULL;
+        if (*socket_context && http->tls && !begin_tls(http, mhd, *socket_context))
+            shutdown(((struct connection *)*socket_context)->fd, SHUT_RDWR);
         atomic_fetch_add_explicit(&io->counters->connections, 1, memory_order_relaxed);
         io_thread_arrived(io);
     } else {
         struct connection *connection = *socket_context;
         if (connection && connection->unread && http->linger)
             linger_add(http->linger, connection->fd);
+        struct tls_credentials *credentials = connection ? connection->credentials : NULL;
         if (*socket_context)
             connection_close(&http->connections, *socket_context);
         *socket_context = NULL;
+        tls_leave(credentials);
         atomic_fetch_sub_explicit(&io->counters->connections, 1, memory_order_relaxed);
     }
 }

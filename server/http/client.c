@@ -1,6 +1,9 @@
 /* Half-closed and vanished clients. */
 #include "client.h"
 
+#include "connections.h"
+
+#include <gnutls/gnutls.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -14,13 +17,22 @@ enum client_state client_state(int fd)
     return client.revents & (POLLERR | POLLHUP | POLLNVAL) ? CLIENT_GONE : CLIENT_HALF_CLOSED;
 }
 
-void client_ask(int fd)
+void client_send(const struct connection *connection, const char *bytes, size_t n)
+{
+    ssize_t sent = 0;
+    if (!connection->tls)
+        sent = send(connection->fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+    else if (connection->spoken)
+        sent = gnutls_record_send(connection->tls, bytes, n); /* the socket does not block */
+    (void)sent;
+}
+
+void client_ask(const struct connection *connection)
 {
     static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
     int unacked = 0;
     /* With nothing before it in the kernel, it goes out whole; else what is there asks already. */
-    if (ioctl(fd, SIOCOUTQ, &unacked) || unacked)
+    if (ioctl(connection->fd, SIOCOUTQ, &unacked) || unacked)
         return;
-    ssize_t sent = send(fd, text, sizeof text - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)sent; /* the state is looked at again */
+    client_send(connection, text, sizeof text - 1); /* the state is looked at again */
 }

@@ -3,6 +3,9 @@
 #define SERVER_HTTP_CLIENT_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+struct connection;
 
 enum client_state {
     CLIENT_THERE,
@@ -14,6 +17,10 @@ enum client_state client_state(int fd);
 
 /* Send an interim answer to a client that has half closed, and of whose next answer nothing was sent: one that waits drops
    it (RFC 9110, 15.2), the kernel of one that has gone resets the connection. Only for HTTP/1.1. */
-void client_ask(int fd);
+void client_ask(const struct connection *connection);
+
+/* Send bytes of our own, over TLS where the connection has it: of an answer that ends the connection, while the I/O thread
+   sends nothing. What the kernel does not take at once is lost. */
+void client_send(const struct connection *connection, const char *bytes, size_t n);
 
 #endif

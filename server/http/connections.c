@@ -1,6 +1,7 @@
 /* The tables of sockets and the reaper. */
 #include "connections.h"
 
+#include "client.h"
 #include "deadlines.h"
 #include "server/base/clock.h"
 
@@ -201,6 +202,7 @@ void connection_stage(struct connections *all, struct connection *connection, en
     if (connection->stage != STAGE_CUT) {
         bool was_answer = connection->stage == STAGE_ANSWER;
         set_stage(connection, stage);
+        connection->spoken |= stage == STAGE_HEAD;
         connection->began_ns = now;
         if (measured)
             bytes_taken(connection, taken);
@@ -210,6 +212,13 @@ void connection_stage(struct connections *all, struct connection *connection, en
             connection->until_ns = now + all->read_timeout_ns;
         set_look(all, connection);
     }
+    pthread_mutex_unlock(&connection->table->lock);
+}
+
+void connection_leave(struct connection *connection)
+{
+    pthread_mutex_lock(&connection->table->lock);
+    connection->spoken = false;
     pthread_mutex_unlock(&connection->table->lock);
 }
 
@@ -271,15 +280,16 @@ void connection_holds(struct connections *all, struct connection *connection, si
 /* ---- cutting ---- */
 
 /* Nothing has been sent on the socket for this request, so an answer of our own can go out before the end. */
-static void send_error(int fd, const char *status, const char *code, const char *sentence)
+static void send_error(const struct connection *connection, const char *status, const char *code, const char *sentence)
 {
     char body[256], text[512];
     int n = snprintf(body, sizeof body, "{\"error\": \"%s\", \"code\": \"%s\"}\n", sentence, code);
     n = snprintf(text, sizeof text,
                  "HTTP/1.1 %s\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
                  status, n, body);
-    ssize_t sent = send(fd, text, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-    (void)sent; /* the client is cut in any case */
+    /* Over TLS only while nothing is to be read, so that the I/O thread has no use for the session at this moment. */
+    if (!connection->tls || (client_state(connection->fd) == CLIENT_THERE && !has_input(connection)))
+        client_send(connection, text, (size_t)n); /* the client is cut in any case */
 }
 
 /* Under the lock. */
@@ -323,7 +333,7 @@ static bool cut_oldest(struct connections *all, enum connection_stage stage, int
     pthread_mutex_lock(&best->lock);
     struct connection *victim = oldest(queue_of(best, stage), before_ns); /* the same, or the next one */
     if (victim && victim->stage == STAGE_HEAD)
-        send_error(victim->fd, "503 Service Unavailable", "too_many_connections",
+        send_error(victim, "503 Service Unavailable", "too_many_connections",
                    "Too many connections are open (limits.max_connections); try again.");
     if (victim)
         cut(all, victim);
@@ -440,8 +450,7 @@ static size_t reap_table(struct connections *all, struct connection_table *table
             continue;
         }
         if (connection->stage != STAGE_IDLE && connection->stage != STAGE_ANSWER)
-            send_error(connection->fd, "408 Request Timeout", "request_timeout",
-                       "The request was not received in time.");
+            send_error(connection, "408 Request Timeout", "request_timeout", "The request was not received in time.");
         cut(all, connection);
         n++;
     }

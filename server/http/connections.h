@@ -43,8 +43,11 @@ struct connection {
     uint64_t acked;    /* bytes that the client had acknowledged when that was last looked at */
     int unacked;       /* and those that lay in the kernel */
     size_t body_bytes; /* STAGE_BODY: memory that the body has */
-    bool unread;       /* it was answered before its body had come; only the I/O thread looks at that, */
-    bool spare;        /* and at that: more than `most` were open when it came */
+    void *tls;         /* GnuTLS's session; NULL: a bare socket. A handle: only the I/O thread reads from it */
+    struct tls_credentials *credentials; /* that it uses */
+    bool spoken; /* a request has come, so the handshake is over; and its connection has not been given up yet */
+    bool unread; /* it was answered before its body had come; only the I/O thread looks at that, */
+    bool spare;  /* and at that: more than `most` were open when it came */
 };
 
 struct connection_limits {
@@ -99,6 +102,8 @@ void connection_close(struct connections *all, struct connection *connection);
 /* The next stage begins; bytes: of an answer, UINT64_MAX where its length is not known. */
 void connection_stage(struct connections *all, struct connection *connection, enum connection_stage stage,
                       uint64_t bytes);
+/* The library gives it up: nothing of our own is sent on it any more. */
+void connection_leave(struct connection *connection);
 /* More of a body has come. */
 void connection_progress(struct connections *all, struct connection *connection, uint64_t bytes);
 

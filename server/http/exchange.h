@@ -7,6 +7,7 @@
 #include "http.h"
 #include "http_check.h"
 #include "linger.h"
+#include "origin.h"
 #include "server/run/request.h"
 
 #include <microhttpd.h>
@@ -40,11 +41,24 @@ struct io_thread {
     atomic_size_t given; /* by the acceptor, and not met by the thread yet */
 };
 
+/* Where it listens. */
+struct http_place {
+    const char *host;
+    int64_t port;
+    int mode; /* of a UNIX socket's file; 0: the usual one */
+    size_t n_io;
+    bool admin;
+};
+
 struct http {
     const struct services *services;
+    struct http_place place;
+    struct tls *tls;    /* NULL: none */
+    struct http *admin; /* of the main one: the admin listener, or NULL */
+    struct origin_rules origin;
     struct connections connections;
     struct lingerers *linger;
-    char url[128];
+    char url[128], admin_path[128];
     int listener;
     bool quiesced; /* the listening socket is ours, and nobody accepts any more */
     uint64_t id_seed;
@@ -72,7 +86,9 @@ struct exchange {
     struct connection *connection;
     struct head_body head;
     bool begun, whole, answered, untimed, suspended;
-    bool interim; /* HTTP/1.1: it may be sent interim answers */
+    bool interim;   /* HTTP/1.1: it may be sent interim answers */
+    bool permitted; /* it comes from a page of one of cors.origins */
+    bool preflight;
     int64_t asked_ns;
     bool idle;       /* of a stream: nothing is being sent */
     bool head_lacks; /* a field of the answer's head: there was no memory for it */
@@ -89,6 +105,13 @@ unsigned http_library_timeout_s(const struct settings *settings);
 
 /* request_head.c: everything that can be refused before the body is read; false with an error answered. */
 bool exchange_check_head(struct exchange *x, const char *method, const char *version);
+
+/* answer_origin.c: whether Host is one of the server's names, and whether the request's page may do what the route does;
+   false with a 403 answered. And preflights: true with a 204 or 403 answered. */
+bool origin_check_host(struct exchange *x);
+bool origin_check_page(struct exchange *x);
+bool origin_answer_preflight(struct exchange *x);
+void exchange_add_origin(struct exchange *x, struct MHD_Response *response);
 
 /* request_body.c: whether a body whose length is known may be held; false with a 503 answered. */
 bool exchange_has_room(struct exchange *x);

@@ -13,8 +13,12 @@
 #include "server/base/counters.h"
 #include "server/base/log.h"
 
+#include "tls.h"
+
+#include <gnutls/abstract.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -62,18 +66,33 @@ static bool share_descriptors(const struct services *services, struct descriptor
     return true;
 }
 
+/* The library wants certificates of its own; connections have theirs from tls.c before the handshake. */
+static int no_certificate(gnutls_session_t session, const gnutls_datum_t *authorities, int n_authorities,
+                          const gnutls_pk_algorithm_t *algorithms, int n_algorithms, gnutls_pcert_st **certificates,
+                          unsigned *n_certificates, gnutls_privkey_t *key)
+{
+    (void)session, (void)authorities, (void)n_authorities, (void)algorithms, (void)n_algorithms, (void)certificates;
+    (void)n_certificates, (void)key;
+    return -1;
+}
+
 /* listener: -1 where the acceptor gives the connections. */
 static struct MHD_Daemon *start_daemon(struct io_thread *io, int listener, const struct descriptors *share)
 {
-    const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME;
+    const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
+                           (io->http->tls ? MHD_USE_TLS : 0);
+    struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)no_certificate},
+                                   {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities},
+                                   {MHD_OPTION_END, 0, NULL}};
     return MHD_start_daemon(listener < 0 ? flags | MHD_USE_NO_LISTEN_SOCKET : flags, 0, NULL, NULL, on_request, io,
                             MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
                             (unsigned)(share->connections + share->spare), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
                             (size_t)HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, io,
                             MHD_OPTION_NOTIFY_CONNECTION, on_connection, io, MHD_OPTION_CONNECTION_TIMEOUT,
                             http_library_timeout_s(io->http->services->settings), MHD_OPTION_URI_LOG_CALLBACK,
-                            on_target, io, HTTP_STRICTNESS, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-                            listener < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_END);
+                            on_target, io, HTTP_STRICTNESS, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,
+                            io->http->tls ? tls : tls + 2, listener < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET,
+                            listener, MHD_OPTION_END);
 }
 
 /* ---- connections of several I/O threads ---- */
@@ -129,7 +148,7 @@ static bool prepare(struct http *http, const struct descriptors *share, char *er
 {
     const struct services *services = http->services;
     const struct settings *settings = services->settings;
-    size_t n = services->n_io_threads;
+    size_t n = http->place.n_io;
     http->io = aligned_alloc(_Alignof(struct io_thread), n * sizeof *http->io);
     http->counters = aligned_alloc(_Alignof(struct io_counters), n * sizeof *http->counters);
     const struct connection_limits limits = {settings->read_timeout_ms, HTTP_IDLE_TIMEOUT_MS, share->connections,
@@ -143,32 +162,39 @@ static bool prepare(struct http *http, const struct descriptors *share, char *er
         http->counters[i] = (struct io_counters){.connections = 0};
         http->io[i] = (struct io_thread){.http = http, .index = i, .counters = &http->counters[i]};
     }
-    http->listener = listener_open(settings->host, settings->port, error, error_size);
+    http->listener = listener_open(http->place.host, http->place.port, http->place.mode, error, error_size);
     if (http->listener < 0)
         return false;
-    listener_url(http->listener, http->url, sizeof http->url);
+    listener_url(http->listener, http->tls ? "https" : "http", http->url, sizeof http->url);
+    origin_setup(&http->origin, settings, http->place.host);
     http->target = (struct acceptor_target){http, has_room, give_connection};
     http->linger = linger_start(share->lingering);
     http->id_seed = (uint64_t)clock_ns() * 0xbf58476d1ce4e5b9u ^ (uint64_t)getpid() << 40;
     return true;
 }
 
-struct http *http_start(const struct services *services, char *error, size_t error_size)
+/* The admin listener has few connections and no part in the sharing of files. */
+enum { ADMIN_CONNECTIONS = 16, ADMIN_SPARE = 4 };
+
+static struct http *start_at(const struct services *services, const struct http_place *place, char *error,
+                             size_t error_size)
 {
-    struct descriptors share;
+    struct descriptors share = {.connections = ADMIN_CONNECTIONS, .spare = ADMIN_SPARE};
     struct http *http = calloc(1, sizeof *http);
     if (!http) {
         snprintf(error, error_size, "out of memory");
         return NULL;
     }
-    http->services = services;
-    http->listener = -1;
-    bool good = share_descriptors(services, &share, error, error_size) && prepare(http, &share, error, error_size);
+    *http = (struct http){.services = services, .place = *place, .tls = services->tls, .listener = -1};
+    if (!strncmp(place->host, "unix:", 5))
+        http->tls = NULL;
+    bool good = (place->admin || share_descriptors(services, &share, error, error_size)) &&
+                prepare(http, &share, error, error_size);
     if (good) {
-        access_log_setup();
-        MHD_set_panic_func(on_panic, NULL);
-        services->counters->io = http->counters;
-        services->counters->n_io = http->n_io;
+        if (!place->admin) {
+            services->counters->io = http->counters;
+            services->counters->n_io = http->n_io;
+        }
         good = start_threads(http, &share);
         if (!good)
             snprintf(error, error_size, "libmicrohttpd does not start (out of memory, files or threads?)");
@@ -179,6 +205,43 @@ struct http *http_start(const struct services *services, char *error, size_t err
     return NULL;
 }
 
+static struct http_place admin_place(const struct settings *settings, char *path, size_t size)
+{
+    enum { OWNER_ALONE = 0600 };
+    struct http_place place = {.host = *settings->admin_host ? settings->admin_host : "127.0.0.1",
+                               .port = settings->admin_port,
+                               .mode = OWNER_ALONE,
+                               .n_io = 1,
+                               .admin = true};
+    if (*settings->admin_socket) {
+        snprintf(path, size, "unix:%s", settings->admin_socket);
+        place.host = path;
+    }
+    return place;
+}
+
+struct http *http_start(const struct services *services, char *error, size_t error_size)
+{
+    const struct settings *settings = services->settings;
+    const struct http_place place = {.host = settings->host, .port = settings->port, .n_io = services->n_io_threads};
+    access_log_setup();
+    MHD_set_panic_func(on_panic, NULL);
+    struct http *http = start_at(services, &place, error, error_size);
+    if (!http || !settings_have_admin(settings))
+        return http;
+    const struct http_place admin = admin_place(settings, http->admin_path, sizeof http->admin_path);
+    http->admin = start_at(services, &admin, error, error_size);
+    if (http->admin)
+        return http;
+    http_stop(http);
+    return NULL;
+}
+
+const char *http_admin_url(const struct http *http)
+{
+    return http->admin ? http->admin->url : NULL;
+}
+
 const char *http_url(const struct http *http)
 {
     return http->url;
@@ -187,6 +250,8 @@ const char *http_url(const struct http *http)
 void http_reap(struct http *http)
 {
     connections_reap(&http->connections, clock_ns());
+    if (http->admin)
+        connections_reap(&http->admin->connections, clock_ns());
 }
 
 /* The backlog is still ours: connections in it were accepted by the kernel. The socket is shut down, which stops it, and
@@ -199,7 +264,7 @@ void http_drain(struct http *http)
     acceptor_stop(http->acceptor);
     http->acceptor = NULL;
     http->quiesced = true;
-    listener_refuse_new(http->listener, http->services->settings->host);
+    listener_refuse_new(http->listener, http->place.host);
     acceptor_take_all(http->listener, &http->target, SETTLE_MS);
     shutdown(http->listener, SHUT_RDWR);
 }
@@ -211,19 +276,23 @@ size_t http_connections(struct http *http)
 
 void http_stop(struct http *http)
 {
+    if (http->admin)
+        http_stop(http->admin);
     bool librarys = http->n_io == 1 && http->io[0].daemon && !http->quiesced;
     if (!http->quiesced) {
         acceptor_stop(http->acceptor);
         if (http->listener >= 0)
-            listener_unlink(http->services->settings->host);
+            listener_unlink(http->place.host);
     }
     for (size_t i = 0; i < http->n_io; i++)
         if (http->io[i].daemon)
             MHD_stop_daemon(http->io[i].daemon); /* closes a listening socket of its own that was not quiesced */
     if (http->listener >= 0 && !librarys)
         close(http->listener);
-    http->services->counters->io = NULL;
-    http->services->counters->n_io = 0;
+    if (!http->place.admin) {
+        http->services->counters->io = NULL;
+        http->services->counters->n_io = 0;
+    }
     connections_close(&http->connections);
     linger_stop(http->linger);
     free(http->io);

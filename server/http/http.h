@@ -7,11 +7,14 @@
 struct http;
 struct services;
 
-/* Listen on the settings' host and port. NULL with a sentence in error. */
+/* Listen on the settings' host and port, and where the admin listener is to be. The latter serves until the end. NULL with a sentence in error. */
 struct http *http_start(const struct services *services, char *error, size_t error_size);
 
 /* "http://127.0.0.1:8080" */
 const char *http_url(const struct http *http);
+
+/* The same of the admin listener; NULL: there is none. */
+const char *http_admin_url(const struct http *http);
 
 /* Cut connections past their deadline; to be called a few times a second. */
 void http_reap(struct http *http);

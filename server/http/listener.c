@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -69,7 +70,7 @@ static bool is_left(const struct sockaddr_un *address)
     return left;
 }
 
-static int open_unix(const char *path, char *error, size_t error_size)
+static int open_unix(const char *path, int mode, char *error, size_t error_size)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int fd = -1;
@@ -79,7 +80,8 @@ static int open_unix(const char *path, char *error, size_t error_size)
         if (is_left(&address))
             unlink(path);
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd >= 0 && (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, BACKLOG)))
+        if (fd >= 0 && ((mode && fchmod(fd, (mode_t)mode)) || bind(fd, (struct sockaddr *)&address, sizeof address) ||
+                        listen(fd, BACKLOG)))
             fd = close_failed(fd);
     }
     if (fd < 0)
@@ -87,13 +89,13 @@ static int open_unix(const char *path, char *error, size_t error_size)
     return fd;
 }
 
-int listener_open(const char *host, int64_t port, char *error, size_t error_size)
+int listener_open(const char *host, int64_t port, int mode, char *error, size_t error_size)
 {
     const char *path = unix_path(host);
-    return path ? open_unix(path, error, error_size) : open_tcp(host, port, error, error_size);
+    return path ? open_unix(path, mode, error, error_size) : open_tcp(host, port, error, error_size);
 }
 
-void listener_url(int listener, char *out, size_t size)
+void listener_url(int listener, const char *scheme, char *out, size_t size)
 {
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
     socklen_t bytes = sizeof address;
@@ -104,7 +106,7 @@ void listener_url(int listener, char *out, size_t size)
     }
     getnameinfo((struct sockaddr *)&address, bytes, host, sizeof host, service, sizeof service,
                 NI_NUMERICHOST | NI_NUMERICSERV);
-    snprintf(out, size, strchr(host, ':') ? "http://[%s]:%s" : "http://%s:%s", host, service);
+    snprintf(out, size, strchr(host, ':') ? "%s://[%s]:%s" : "%s://%s:%s", scheme, host, service);
 }
 
 void listener_refuse_new(int listener, const char *host)

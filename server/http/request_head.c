@@ -128,8 +128,10 @@ bool exchange_check_head(struct exchange *x, const char *method, const char *ver
         request->timeout_ms = (int64_t)x->head.timeout_ms;
     const char *type = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "Content-Type");
     copy_text(request->head.content_type, sizeof request->head.content_type, type ? type : "");
+    if (!origin_check_host(x))
+        return false;
     find_key(x);
-    if (!route_request(request))
+    if (origin_answer_preflight(x) || !route_request(request) || !origin_check_page(x))
         return false;
     return may_be_served(x) &&
            (request->route->kind != ROUTE_WORKER ||

@@ -296,6 +296,10 @@ bool access_permits(struct request *request, unsigned scopes, const char *target
 {
     struct access *access = request->services->access;
     struct access_use *use = &request->access;
+    if (!access && !request->head.admin && (!scopes || scopes & SCOPE_ADMIN)) {
+        answer_error(request, 403, "forbidden", "This needs an admin listener (admin), or a key with the scope admin.");
+        return false;
+    }
     if (!access || scopes & ACCESS_OPEN || is_opened(access->settings, target))
         return true;
     if (!use->key)

@@ -36,6 +36,7 @@ struct request_head {
     bool has_json_bytes; /* Inference-Header-Content-Length */
     size_t json_bytes;
     bool accepts_gzip, wants_npy;
+    bool admin;      /* it came to the admin listener */
     int stream_form; /* enum stream_form, as the client wants it */
 };
 

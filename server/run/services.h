@@ -20,6 +20,7 @@ struct services {
     struct admission *admission;
     struct turns *turns;
     struct streams *streams;
+    struct tls *tls;                /* of http/; NULL: HTTP without TLS */
     struct access *access;          /* NULL: there are no keys */
     struct session_store *sessions; /* NULL outside a server */
     struct pages *pages;            /* of api/; likewise */

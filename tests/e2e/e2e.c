@@ -1,6 +1,8 @@
 /* The server process and the clients of the end-to-end tests. */
 #include "e2e.h"
 
+#include "certificate.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -103,10 +105,35 @@ static void execute(const struct daemon *daemon, const char *const *arguments, v
     end_with_the_test();
     int log = open(daemon->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
     dup2(log, 2);
+    setenv("CELLSERVE_HOSTS", "*", 0); /* requests of the tests have any Host */
     if (prepare)
         prepare();
     execvp(argv[0], argv);
     _exit(127);
+}
+
+/* CELLSERVE_TEST_TLS=1: the whole suite over TLS with a key, where a test has not its own. */
+static void prepare_tls(struct daemon *daemon, const char *config)
+{
+    static struct certificate authority, server;
+    static char keys[64];
+    if (!getenv("CELLSERVE_TEST_TLS") || (config && (strstr(config, "\"auth\"") || strstr(config, "\"tls\""))))
+        return;
+    if (!*keys) {
+        authority = certificate_new("authority", NULL);
+        server = certificate_new("localhost", &authority);
+        snprintf(keys, sizeof keys, "/tmp/cellserve-test-%d.keys", (int)getpid());
+        FILE *file = fopen(keys, "w");
+        assert_non_null(file); /* the digest of "suite" */
+        fprintf(file, "suite:predict,sessions,metrics,admin:"
+                      "f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab\n");
+        fclose(file);
+    }
+    snprintf(daemon->ca, sizeof daemon->ca, "%s", authority.certificate);
+    snprintf(daemon->key, sizeof daemon->key, "suite");
+    setenv("CELLSERVE_TLS_CERTIFICATE", server.certificate, 1);
+    setenv("CELLSERVE_TLS_KEY", server.key, 1);
+    setenv("CELLSERVE_AUTH_KEYS", keys, 1);
 }
 
 void daemon_spawn(struct daemon *daemon, const char *config, const char *const *arguments, void (*prepare)(void))
@@ -123,6 +150,7 @@ void daemon_spawn(struct daemon *daemon, const char *config, const char *const *
         fclose(file);
     }
     count++;
+    prepare_tls(daemon, config);
     daemon->pid = fork();
     assert_true(daemon->pid >= 0);
     if (!daemon->pid)
@@ -132,7 +160,7 @@ void daemon_spawn(struct daemon *daemon, const char *config, const char *const *
 void daemon_await(struct daemon *daemon)
 {
     for (double end = now_ms() + 60000; now_ms() < end; sleep_ms(5)) {
-        char *log = daemon_log(daemon), *ready = strstr(log, "is ready at http://"), *url = ready ? ready + 12 : NULL;
+        char *log = daemon_log(daemon), *ready = strstr(log, "is ready at http"), *url = ready ? ready + 12 : NULL;
         if (url && strchr(url, ' ')) {
             url[strcspn(url, " ")] = 0;
             snprintf(daemon->url, sizeof daemon->url, "%s", url);
@@ -242,7 +270,14 @@ struct reply http_request(const struct daemon *daemon, const char *method, const
     }
     if (body && !typed)
         list = curl_slist_append(list, "Content-Type: application/json");
+    if (*daemon->key) {
+        char line[128];
+        snprintf(line, sizeof line, "X-API-Key: %s", daemon->key);
+        list = curl_slist_append(list, line);
+    }
     snprintf(url, sizeof url, "%s%s", daemon->url, path);
+    if (*daemon->ca)
+        curl_easy_setopt(curl, CURLOPT_CAINFO, daemon->ca);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
@@ -348,6 +383,8 @@ int raw_connect_from(const struct daemon *daemon, const char *from)
                                   .sin_port = htons((uint16_t)daemon->port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
                        own = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(from)};
+    if (*daemon->ca)
+        return certificate_relay(daemon->port, *daemon->key ? daemon->key : NULL);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     if (raw_receive_bytes)

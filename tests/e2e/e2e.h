@@ -27,6 +27,7 @@ struct daemon {
     pid_t pid;
     int port;
     char url[128], log_path[64], config_path[64];
+    char ca[64], key[64]; /* of https, and a key that requests have; "": none */
 };
 
 /* Start the server with a configuration (JSON text; port 0 and a host are given as flags). Fails the test when it does

@@ -232,7 +232,7 @@ static void model_alone_is_served_as_default(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
     snprintf(command, sizeof command, "$B health %s", server.url);
     expect(command, 1, "does not answer");
-    expect("$B health ftp://a 2>&1", 2, "expected http://host:port");
+    expect("$B health ftp://a 2>&1", 2, "expected http://host:port or https://host:port");
 }
 
 /* Addresses of IPv6, with brackets and without, and what health makes of them. */

@@ -334,12 +334,12 @@ static void half_closed_is_not_gone(void **state)
     for (int tries = 0; tries < 2000 && client_state(ends[0]) == CLIENT_THERE; tries++)
         poll(NULL, 0, 1);
     assert_int_equal(client_state(ends[0]), CLIENT_HALF_CLOSED);
-    client_ask(ends[0]);
+    client_ask(&(struct connection){.fd = ends[0]});
     text_of(ends[1], text, sizeof text);
     assert_string_equal(text, "HTTP/1.1 100 Continue\r\n\r\n");
     assert_int_equal(client_state(ends[0]), CLIENT_HALF_CLOSED);
     close(ends[1]); /* who has closed answers with a reset */
-    client_ask(ends[0]);
+    client_ask(&(struct connection){.fd = ends[0]});
     for (int tries = 0; tries < 2000 && client_state(ends[0]) != CLIENT_GONE; tries++)
         poll(NULL, 0, 1);
     assert_int_equal(client_state(ends[0]), CLIENT_GONE);

@@ -31,7 +31,7 @@ static void new_connections_are_kept_out(void **state)
 {
     (void)state;
     bool begun;
-    int listener = listener_open("127.0.0.1", 0, error, sizeof error);
+    int listener = listener_open("127.0.0.1", 0, 0, error, sizeof error);
     assert_true(listener >= 0);
     int before = connect_to(listener, &begun);
     assert_true(begun);
@@ -56,28 +56,28 @@ static void urls_and_errors_name_the_socket(void **state)
 {
     (void)state;
     char url[128], path[64], host[80], long_host[200] = "unix:/";
-    int listener = listener_open("127.0.0.1", 0, error, sizeof error);
-    listener_url(listener, url, sizeof url);
+    int listener = listener_open("127.0.0.1", 0, 0, error, sizeof error);
+    listener_url(listener, "http", url, sizeof url);
     assert_int_equal(strncmp(url, "http://127.0.0.1:", 17), 0);
-    assert_int_equal(listener_open("127.0.0.1", atoi(url + 17), error, sizeof error), -1);
+    assert_int_equal(listener_open("127.0.0.1", atoi(url + 17), 0, error, sizeof error), -1);
     assert_non_null(strstr(error, "cannot listen on 127.0.0.1 port "));
     close(listener);
     snprintf(path, sizeof path, "/tmp/cellserve-unit-%d.sock", (int)getpid());
     snprintf(host, sizeof host, "unix:%s", path);
-    listener = listener_open(host, 0, error, sizeof error);
+    listener = listener_open(host, 0, 0, error, sizeof error);
     assert_true(listener >= 0);
-    listener_url(listener, url, sizeof url);
+    listener_url(listener, "http", url, sizeof url);
     assert_string_equal(url, host);
-    assert_int_equal(listener_open(host, 0, error, sizeof error), -1); /* somebody listens */
+    assert_int_equal(listener_open(host, 0, 0, error, sizeof error), -1); /* somebody listens */
     assert_non_null(strstr(error, path));
     close(listener);
-    listener = listener_open(host, 0, error, sizeof error); /* nobody does */
+    listener = listener_open(host, 0, 0, error, sizeof error); /* nobody does */
     assert_true(listener >= 0);
     close(listener);
     listener_unlink(host);
     assert_int_not_equal(access(path, F_OK), 0);
     memset(long_host + 6, 'a', sizeof long_host - 7);
-    assert_int_equal(listener_open(long_host, 0, error, sizeof error), -1);
+    assert_int_equal(listener_open(long_host, 0, 0, error, sizeof error), -1);
     assert_non_null(strstr(error, "File name too long"));
 }
 
@@ -111,7 +111,7 @@ static void connections_wait_for_room(void **state)
     (void)state;
     enum { CLIENTS = 5 };
     const struct acceptor_target target = {NULL, has_room, take};
-    int clients[CLIENTS], listener = listener_open("127.0.0.1", 0, error, sizeof error);
+    int clients[CLIENTS], listener = listener_open("127.0.0.1", 0, 0, error, sizeof error);
     bool begun;
     room = 2;
     taken = 0;

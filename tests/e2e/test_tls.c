@@ -1,0 +1,364 @@
+/* HTTPS: what is spoken, certificates that are exchanged, clients' certificates, deadlines and vanished clients. */
+#include "certificate.h"
+#include "e2e.h"
+
+#include <gnutls/gnutls.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct certificate authority;
+
+static int make_authority(void **state)
+{
+    (void)state;
+    authority = certificate_new("authority", NULL);
+    return 0;
+}
+
+static int remove_authority(void **state)
+{
+    (void)state;
+    certificate_remove(&authority);
+    return 0;
+}
+
+static void start(struct daemon *daemon, const struct certificate *server, const char *more)
+{
+    char section[512];
+    snprintf(section, sizeof section, ", \"tls\": {\"certificate\": \"%s\", \"key\": \"%s\"}%s", server->certificate,
+             server->key, more);
+    daemon_start(daemon, small_config(2, 3, section), NULL);
+    assert_true(!strncmp(daemon->url, "https://127.0.0.1:", 18));
+    snprintf(daemon->ca, sizeof daemon->ca, "%s", authority.certificate);
+}
+
+static void predictions_are_those_without_tls(void **state)
+{
+    (void)state;
+    struct certificate server = certificate_new("localhost", &authority);
+    struct daemon plain, secure;
+    daemon_start(&plain, small_config(2, 3, ""), NULL);
+    start(&secure, &server, "");
+    static const char body[] = "{\"instances\": [[[0.5, -1], [2, 0.25]]]}";
+    json_t *a = ok(http_post(&plain, "/predict", body)), *b = ok(http_post(&secure, "/predict", body));
+    assert_same(a, b);
+    json_decref(a);
+    json_decref(b);
+    double ends = metric(&secure, "cellserve_tls_certificate_expiry_timestamp_seconds");
+    assert_true(ends > (double)time(NULL) + 80000 && ends < (double)time(NULL) + 90000);
+    snprintf(secure.ca, sizeof secure.ca, "%s", server.key); /* a client that does not know the authority */
+    struct reply reply = http_get(&secure, "/readyz");
+    assert_int_equal(reply.status, 0);
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&secure, SIGTERM), 0);
+    assert_int_equal(daemon_stop(&plain, SIGINT), 0);
+    certificate_remove(&server);
+}
+
+/* Whether a handshake with this priority string works. */
+static bool can_speak(const struct daemon *daemon, const char *priorities)
+{
+    gnutls_certificate_credentials_t none;
+    gnutls_session_t session;
+    struct daemon bare = *daemon;
+    int status;
+    *bare.ca = 0;
+    int fd = raw_connect(&bare);
+    gnutls_certificate_allocate_credentials(&none);
+    gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL);
+    assert_int_equal(gnutls_priority_set_direct(session, priorities, NULL), 0);
+    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, none);
+    gnutls_transport_set_int(session, fd);
+    do
+        status = gnutls_handshake(session);
+    while (status < 0 && !gnutls_error_is_fatal(status));
+    gnutls_deinit(session);
+    gnutls_certificate_free_credentials(none);
+    close(fd);
+    return !status;
+}
+
+static void old_versions_and_ciphers_are_refused(void **state)
+{
+    (void)state;
+    struct certificate server = certificate_new("localhost", &authority);
+    struct daemon daemon;
+    start(&daemon, &server, "");
+    static const struct {
+        const char *priorities;
+        bool good;
+    } rows[] = {
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.3", true},
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.2", true},
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+CHACHA20-POLY1305", true},
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.1:%COMPAT", false},
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.0:%COMPAT", false},
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-CBC:+AES-256-CBC", false},
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-CCM:+AES-256-CCM", false},
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.2:-KX-ALL:+RSA", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (can_speak(&daemon, rows[i].priorities) != rows[i].good)
+            fail_msg("%s: %s expected", rows[i].priorities, rows[i].good ? "a handshake" : "none");
+    struct daemon bare = daemon; /* HTTP on the port of HTTPS */
+    *bare.ca = 0;
+    assert_int_equal(raw_status(&bare, "GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 0);
+    assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    certificate_remove(&server);
+}
+
+/* ---- exchange ---- */
+
+struct load {
+    const struct daemon *daemon;
+    atomic_bool stop;
+    atomic_int good, bad;
+    bool kept;
+};
+
+static size_t ignore(char *data, size_t size, size_t n, void *user)
+{
+    (void)data, (void)user;
+    return size * n;
+}
+
+static void *send_requests(void *argument)
+{
+    struct load *load = argument;
+    CURL *curl = curl_easy_init();
+    char url[160];
+    snprintf(url, sizeof url, "%s/predict", load->daemon->url);
+    struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_CAINFO, load->daemon->ca);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore);
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "{\"instances\": [[[0.5, -1]]]}");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
+    curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, load->kept ? 0L : 1L);
+    curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, load->kept ? 0L : 1L);
+    while (!load->stop) {
+        long status = 0;
+        if (curl_easy_perform(curl) == CURLE_OK)
+            curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+        *(status == 200 ? &load->good : &load->bad) += 1;
+    }
+    curl_slist_free_all(list);
+    curl_easy_cleanup(curl);
+    return NULL;
+}
+
+static double wait_for_metric(const struct daemon *daemon, const char *name, double least)
+{
+    double value = 0;
+    for (double end = now_ms() + 20000; now_ms() < end && (value = metric(daemon, name)) < least;)
+        sleep_ms(5);
+    return value;
+}
+
+/* CELLSERVE_TEST_EXCHANGES times under load, with kept connections and with new ones. */
+static void certificates_are_exchanged_without_a_failed_request(void **state)
+{
+    (void)state;
+    const char *more = getenv("CELLSERVE_TEST_EXCHANGES");
+    int times = more ? atoi(more) : 5;
+    struct certificate server = certificate_new("localhost", &authority), next;
+    struct daemon daemon;
+    pthread_t threads[2];
+    start(&daemon, &server, "");
+    struct load loads[2] = {{.daemon = &daemon, .kept = true}, {.daemon = &daemon}};
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, send_requests, &loads[i]);
+    for (int i = 0; i < times; i++) {
+        next = certificate_new("localhost", &authority);
+        certificate_exchange(&server, &next);
+        certificate_remove(&next);
+        if (i % 2) /* else it is seen without a signal */
+            kill(daemon.pid, SIGHUP);
+        assert_true(wait_for_metric(&daemon, "cellserve_tls_reloads_total", i + 1) >= i + 1);
+    }
+    for (int i = 0; i < 2; i++) {
+        loads[i].stop = true;
+        pthread_join(threads[i], NULL);
+        assert_int_equal(loads[i].bad, 0);
+        assert_true(loads[i].good > times);
+    }
+    if (more)
+        printf("%d exchanges, %d requests\n", times, loads[0].good + loads[1].good);
+    /* a key of another certificate: the pair does not match */
+    next = certificate_new("localhost", &authority);
+    FILE *key = fopen(server.key, "w"), *other = fopen(next.key, "r");
+    char text[4096];
+    fwrite(text, 1, fread(text, 1, sizeof text, other), key);
+    fclose(key);
+    fclose(other);
+    kill(daemon.pid, SIGHUP);
+    assert_true(wait_for_metric(&daemon, "cellserve_tls_reload_failed", 1) == 1);
+    char *log = daemon_log_with(&daemon, "tls: the old certificate stays in use: ");
+    free(log);
+    json_decref(ok(http_get(&daemon, "/v1/models")));
+    assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
+    certificate_remove(&server);
+    certificate_remove(&next);
+}
+
+/* ---- clients' certificates ---- */
+
+static void clients_show_a_certificate(void **state)
+{
+    (void)state;
+    struct certificate server = certificate_new("localhost", &authority), stranger = certificate_new("other", NULL);
+    struct certificate client = certificate_new("client", &authority), foreign = certificate_new("client", &stranger);
+    const struct certificate *const shown[] = {&client, &foreign, NULL};
+    struct daemon daemon;
+    char section[512];
+    snprintf(section, sizeof section, ", \"tls\": {\"certificate\": \"%s\", \"key\": \"%s\", \"client_ca\": \"%s\"}",
+             server.certificate, server.key, authority.certificate);
+    daemon_start(&daemon, small_config(2, 3, section), NULL);
+    for (int i = 0; i < 3; i++) {
+        char command[512];
+        snprintf(command, sizeof command, "%s health %s --ca %s %s %s %s %s >/dev/null", BINARY, daemon.url,
+                 authority.certificate, shown[i] ? "--certificate" : "", shown[i] ? shown[i]->certificate : "",
+                 shown[i] ? "--key" : "", shown[i] ? shown[i]->key : "");
+        assert_int_equal(WEXITSTATUS(system(command)), i ? 1 : 0);
+    }
+    assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    certificate_remove(&server);
+    certificate_remove(&client);
+    certificate_remove(&stranger);
+    certificate_remove(&foreign);
+}
+
+/* ---- as on a bare socket ---- */
+
+static void slow_and_vanished_clients_are_noticed(void **state)
+{
+    (void)state;
+    struct certificate server = certificate_new("localhost", &authority);
+    struct daemon daemon;
+    char out[4096];
+    start(&daemon, &server, ", \"limits\": {\"read_timeout_ms\": 300}");
+    /* a body that does not come: 408, then the end */
+    int fd = raw_connect(&daemon);
+    static const char head[] = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{";
+    raw_send(fd, head, sizeof head - 1);
+    raw_read(fd, out, sizeof out, 20000);
+    assert_non_null(strstr(out, "HTTP/1.1 408 "));
+    assert_non_null(strstr(out, "request_timeout"));
+    close(fd);
+    /* a handshake that does not come: the end */
+    struct daemon bare = daemon;
+    *bare.ca = 0;
+    fd = raw_connect(&bare);
+    assert_int_equal(raw_read(fd, out, sizeof out, 20000), 0);
+    close(fd);
+    /* an answer before a large body: it arrives although the body goes on */
+    fd = raw_connect(&daemon);
+    char *body = calloc(1, 1 << 22);
+    static const char large[] = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999\r\n\r\n";
+    raw_send(fd, large, sizeof large - 1);
+    raw_send(fd, body, 1 << 22);
+    raw_read(fd, out, sizeof out, 20000);
+    assert_non_null(strstr(out, "HTTP/1.1 413 "));
+    free(body);
+    close(fd);
+    assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
+    certificate_remove(&server);
+}
+
+/* A stream of a client that goes away ends; so does one whose client closes its side before the answer. */
+static void a_vanished_client_frees_its_worker(void **state)
+{
+    (void)state;
+    struct certificate server = certificate_new("localhost", &authority);
+    struct daemon daemon;
+    start(&daemon, &server, ", \"limits\": {\"request_timeout_ms\": 60000}");
+    int fd = raw_connect(&daemon);
+    char head[1024];
+    int n = snprintf(head, sizeof head,
+                     "POST /predict HTTP/1.1\r\nHost: a\r\nAccept: application/x-ndjson\r\nContent-Type: "
+                     "application/json\r\nContent-Length: 28\r\n\r\n{\"instances\": [[[0.5, -1]]]}");
+    raw_send(fd, head, (size_t)n);
+    raw_read(fd, head, sizeof head, 300);
+    assert_non_null(strstr(head, "200 OK"));
+    close(fd);
+    double end = now_ms() + 20000;
+    while (metric(&daemon, "cellserve_connections") > 1 && now_ms() < end)
+        sleep_ms(5);
+    assert_true(metric(&daemon, "cellserve_connections") <= 1); /* that of the question */
+    assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
+    certificate_remove(&server);
+}
+
+static void health_speaks_https(void **state)
+{
+    (void)state;
+    struct certificate server = certificate_new("localhost", &authority), other = certificate_new("localhost", NULL);
+    struct daemon daemon;
+    start(&daemon, &server, "");
+    const struct {
+        const char *variables, *arguments;
+        int code;
+    } rows[] = {
+        {"", "--ca %s", 0},
+        {"", "--ca %s", 1},
+        {"", "", 1},
+        {"CELLSERVE_TLS_CERTIFICATE=%s", "", 0},
+        {"CELLSERVE_TLS_CERTIFICATE=%s", "", 1},
+    };
+    const char *const files[] = {authority.certificate, other.certificate, "", server.certificate, other.certificate};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char command[1024], variables[128], arguments[128];
+        snprintf(variables, sizeof variables, rows[i].variables, files[i]);
+        snprintf(arguments, sizeof arguments, rows[i].arguments, files[i]);
+        snprintf(command, sizeof command, "%s %s health %s %s >/dev/null", variables, BINARY, daemon.url, arguments);
+        int code = WEXITSTATUS(system(command));
+        if (code != rows[i].code)
+            fail_msg("row %zu, %s: expected %d, found %d", i, command, rows[i].code, code);
+    }
+    char command[1024]; /* the URL is the configuration's, too; its key is not read */
+    snprintf(command, sizeof command, "CELLSERVE_TLS_CERTIFICATE=%s CELLSERVE_PORT=%d %s health >/dev/null",
+             server.certificate, daemon.port, BINARY);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    certificate_remove(&server);
+    certificate_remove(&other);
+}
+
+static void wrong_files_are_errors_at_the_start(void **state)
+{
+    (void)state;
+    struct certificate server = certificate_new("localhost", &authority),
+                       other = certificate_new("localhost", &authority);
+    struct daemon daemon;
+    char section[512];
+    snprintf(section, sizeof section, ", \"tls\": {\"certificate\": \"%s\", \"key\": \"%s\"}", server.certificate,
+             other.key);
+    daemon_spawn(&daemon, small_config(2, 3, section), NULL, NULL);
+    free(daemon_log_with(&daemon, "with the key"));
+    assert_int_equal(daemon_wait(&daemon, 20), 1);
+    certificate_remove(&server);
+    certificate_remove(&other);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(predictions_are_those_without_tls),
+        cmocka_unit_test(old_versions_and_ciphers_are_refused),
+        cmocka_unit_test(certificates_are_exchanged_without_a_failed_request),
+        cmocka_unit_test(clients_show_a_certificate),
+        cmocka_unit_test(slow_and_vanished_clients_are_noticed),
+        cmocka_unit_test(a_vanished_client_frees_its_worker),
+        cmocka_unit_test(health_speaks_https),
+        cmocka_unit_test(wrong_files_are_errors_at_the_start),
+    };
+    return cmocka_run_group_tests(tests, make_authority, remove_authority);
+}
