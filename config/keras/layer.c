@@ -5,11 +5,11 @@
 #include "core/layers/dense.h"
 #include "core/layers/embedding.h"
 #include "core/layers/masking.h"
-#include "core/layers/merge.h"
 #include "core/layers/normalization.h"
 #include "core/layers/pooling.h"
 #include "core/layers/recurrent.h"
 #include "core/layers/reshape.h"
+#include "layer_kind.h"
 #include "objects.h"
 
 #include <stdint.h>
@@ -18,14 +18,6 @@
 #include <string.h>
 
 enum { MAX_UNITS = 1 << 20, MAX_VOCABULARY = 1 << 24 };
-
-/* A row of the table below: how a layer's config is read. */
-struct kind {
-    const char *name;
-    const struct layer_class *class; /* NULL: read opens the layer, or refuses it */
-    void (*read)(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out);
-    const char *const *keys; /* beside those that change nothing at inference; ends with NULL; NULL: read checks them */
-};
 
 static const char *const recurrent_keys[] = {
     "return_sequences", "return_state", "go_backwards",         "stateful", "unroll", "time_major",
@@ -227,7 +219,7 @@ static void read_normalization(struct keras_reader *reader, const json_t *config
 }
 
 /* The numbers of a sequence lie feature by feature here, which is Keras's channels_last. */
-static void check_data_format(const struct keras_reader *reader, const json_t *config, const char *path)
+void keras_channels_last(const struct keras_reader *reader, const json_t *config, const char *path)
 {
     const json_t *format = json_object_get(config, "data_format");
     const char *text = json_string_value(format);
@@ -238,7 +230,7 @@ static void check_data_format(const struct keras_reader *reader, const json_t *c
 static void read_flatten(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     struct reshape *own = out->own;
-    check_data_format(reader, config, path);
+    keras_channels_last(reader, config, path);
     own->rank = 1;
     own->target[0] = SIZE_MAX;
 }
@@ -269,44 +261,8 @@ static void read_repeat_vector(struct keras_reader *reader, const json_t *config
 static void read_pooling(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     struct pooling *own = out->own;
-    check_data_format(reader, config, path);
+    keras_channels_last(reader, config, path);
     keras_bool(reader, config, path, "keepdims", &own->keepdims);
-}
-
-static void read_concatenate(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
-{
-    const json_t *axis = json_object_get(config, "axis");
-    struct concatenate *own = out->own;
-    own->any = reader->keras_major >= 3;
-    if (axis && !json_is_integer(axis))
-        keras_expected(reader, path, "axis", "a whole number", axis);
-    else if (axis)
-        own->axis = (long)json_integer_value(axis);
-}
-
-static void read_merge(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
-{
-    static const char *const names[] = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"};
-    struct merge *own = out->own;
-    (void)config, (void)path;
-    own->any = reader->keras_major >= 3;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(out->class_name, names[i]))
-            own->operation = (enum merge_operation)i;
-}
-
-static void read_dot(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
-{
-    const json_t *axes = json_object_get(config, "axes");
-    struct dot *own = out->own;
-    for (size_t k = 0; k < 2; k++) {
-        const json_t *axis = json_is_array(axes) ? json_array_get(axes, k) : axes;
-        if (json_is_integer(axis))
-            own->axes[k] = (long)json_integer_value(axis);
-        else
-            keras_expected(reader, path, "axes", "a whole number, or two", axes);
-    }
-    keras_bool(reader, config, path, "normalize", &own->normalize);
 }
 
 static void read_nothing(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
@@ -379,12 +335,10 @@ static const char *const pooling_keys[] = {"data_format", "keepdims", NULL};
 static const char *const dropout_keys[] = {"rate", "noise_shape", NULL};
 static const char *const noise_keys[] = {"stddev", NULL};
 static const char *const regularization_keys[] = {"l1", "l2", NULL};
-static const char *const concatenate_keys[] = {"axis", NULL};
-static const char *const dot_keys[] = {"axes", "normalize", NULL};
 static const char *const wrapped_keys[] = {"layer", NULL};
 
 /* Every layer that is served, beside RNN and those that are named after cells. */
-static const struct kind kinds[] = {
+static const struct layer_kind kinds[] = {
     {"Bidirectional", &layer_recurrent, read_bidirectional, bidirectional_keys},
     {"TimeDistributed", NULL, read_time_distributed, wrapped_keys},
     {"Dense", &layer_dense, read_dense, dense_keys},
@@ -410,29 +364,35 @@ static const struct kind kinds[] = {
     {"AlphaDropout", &layer_identity, read_nothing, dropout_keys},
     {"ActivityRegularization", &layer_identity, read_nothing, regularization_keys},
     {"Identity", &layer_identity, read_nothing, no_keys},
-    {"Concatenate", &layer_concatenate, read_concatenate, concatenate_keys},
-    {"Add", &layer_merge, read_merge, no_keys},
-    {"Subtract", &layer_merge, read_merge, no_keys},
-    {"Multiply", &layer_merge, read_merge, no_keys},
-    {"Average", &layer_merge, read_merge, no_keys},
-    {"Maximum", &layer_merge, read_merge, no_keys},
-    {"Minimum", &layer_merge, read_merge, no_keys},
-    {"Dot", &layer_dot, read_dot, dot_keys},
     {"Lambda", NULL, read_lambda, NULL},
+    {NULL, NULL, NULL, NULL},
 };
-enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
-static const struct kind *find_kind(const char *name)
+/* The layers of all families. */
+static const struct layer_kind *const families[] = {kinds, keras_merge_kinds, keras_window_kinds};
+enum { N_FAMILIES = sizeof families / sizeof *families, MAX_KINDS = 128 };
+
+/* The i-th of all; NULL past the last. */
+static const struct layer_kind *kind_at(size_t i)
 {
-    for (size_t i = 0; i < N_KINDS; i++)
-        if (!strcmp(kinds[i].name, name))
-            return &kinds[i];
+    for (size_t f = 0; f < N_FAMILIES; f++)
+        for (const struct layer_kind *kind = families[f]; kind->name; kind++)
+            if (!i--)
+                return kind;
     return NULL;
 }
 
+static const struct layer_kind *find_kind(const char *name)
+{
+    const struct layer_kind *kind;
+    for (size_t i = 0; (kind = kind_at(i)) && strcmp(kind->name, name);)
+        i++;
+    return kind;
+}
+
 /* A layer of one of the kinds: its options, and what its config has beside them. */
-static void read_kind(struct keras_reader *reader, const struct kind *kind, const json_t *config, const char *path,
-                      struct layer *out)
+static void read_kind(struct keras_reader *reader, const struct layer_kind *kind, const json_t *config,
+                      const char *path, struct layer *out)
 {
     if (!kind->class || open_layer(reader, path, kind->class, out))
         kind->read(reader, config, path, out);
@@ -447,7 +407,7 @@ static void read_time_distributed(struct keras_reader *reader, const json_t *con
 {
     const json_t *layer = json_object_get(config, "layer");
     const char *class_name = keras_class_name(layer);
-    const struct kind *kind = class_name ? find_kind(class_name) : NULL;
+    const struct layer_kind *kind = class_name ? find_kind(class_name) : NULL;
     struct keras_path where = keras_path(path, "layer");
     char outer[sizeof out->class_name];
     memcpy(outer, out->class_name, sizeof outer);
@@ -466,22 +426,23 @@ static void read_time_distributed(struct keras_reader *reader, const json_t *con
 static void unknown_class(const struct keras_reader *reader, const json_t *json, const char *path)
 {
     const char *name = keras_class_name(json);
-    const char *names[N_KINDS + 16];
-    char known[600] = "RNN, LSTM, GRU, SimpleRNN", cells[200] = "", hint[100] = "";
+    const char *names[MAX_KINDS + 16];
+    const struct layer_kind *kind;
+    char known[2000] = "RNN, LSTM, GRU, SimpleRNN", cells[200] = "", hint[100] = "";
     size_t n = 0;
     static const char *const cell_names[] = {"RNN", "LSTM", "GRU", "SimpleRNN", "StackedRNNCells", "Sequential"};
     for (size_t i = 0; i < sizeof cell_names / sizeof *cell_names; i++)
         names[n++] = cell_names[i];
-    for (size_t i = 0; i < N_KINDS; i++) {
-        names[n++] = kinds[i].name;
-        if (kinds[i].read != read_lambda)
-            snprintf(known + strlen(known), sizeof known - strlen(known), ", %s", kinds[i].name);
+    for (size_t i = 0; i < MAX_KINDS && (kind = kind_at(i)); i++) {
+        names[n++] = kind->name;
+        if (kind->read != read_lambda)
+            snprintf(known + strlen(known), sizeof known - strlen(known), ", %s", kind->name);
     }
     names[n] = NULL;
     keras_known_cells(cells, sizeof cells);
     if (name)
         keras_error(reader, keras_path(path, "class_name").text,
-                    "a layer \"%.60s\" is not served%s (those that are: %.500s; cells: StackedRNNCells%.100s)", name,
+                    "a layer \"%.60s\" is not served%s (those that are: %.1800s; cells: StackedRNNCells%.100s)", name,
                     nearest_hint(name, names, hint, sizeof hint), known, cells);
     else
         keras_expected(reader, path, NULL, "an object with class_name and config", json);
@@ -492,7 +453,7 @@ bool keras_layer_read(struct keras_reader *reader, const json_t *json, const cha
     const char *class_name = keras_class_name(json);
     const json_t *config = json_object_get(json, "config");
     struct keras_path where = keras_path(path, "config");
-    const struct kind *kind = class_name ? find_kind(class_name) : NULL;
+    const struct layer_kind *kind = class_name ? find_kind(class_name) : NULL;
     snprintf(out->class_name, sizeof out->class_name, "%s", class_name ? class_name : "");
     keras_name(config, out->name, sizeof out->name);
     reader->class_name = class_name ? out->class_name : NULL;

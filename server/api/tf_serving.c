@@ -46,7 +46,10 @@ static bool decode(struct prediction *p)
 /* A layer with return_state has its states as further outputs, which gives all of them names. */
 static bool has_states(const struct graph *graph)
 {
-    return graph->n_parts && graph->parts[graph->n_parts - 1].states.recurrence->return_state;
+    for (size_t p = graph->n_parts; p-- > 0;)
+        if (graph->parts[p].states.recurrence)
+            return graph->parts[p].states.recurrence->return_state;
+    return false;
 }
 
 static bool output_at(const struct graph *graph, size_t i, struct batch_tensor *out)

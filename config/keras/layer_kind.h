@@ -1,0 +1,21 @@
+/* The table of Keras's layers, family by family: how the config of each is read. */
+#ifndef CONFIG_KERAS_LAYER_KIND_H
+#define CONFIG_KERAS_LAYER_KIND_H
+
+#include "layer.h"
+
+/* A row. */
+struct layer_kind {
+    const char *name;
+    const struct layer_class *class; /* NULL: read opens the layer, or refuses it */
+    void (*read)(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out);
+    const char *const *keys; /* beside those that change nothing at inference; ends with NULL; NULL: read checks them */
+};
+
+/* Each ends with a row without a name. */
+extern const struct layer_kind keras_merge_kinds[], keras_window_kinds[];
+
+/* The numbers of a sequence lie feature by feature here, which is Keras's channels_last. */
+void keras_channels_last(const struct keras_reader *reader, const json_t *config, const char *path);
+
+#endif
