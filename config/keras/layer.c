@@ -369,7 +369,7 @@ static const struct layer_kind kinds[] = {
 };
 
 /* The layers of all families. */
-static const struct layer_kind *const families[] = {kinds, keras_merge_kinds, keras_window_kinds};
+static const struct layer_kind *const families[] = {kinds, keras_merge_kinds, keras_resize_kinds, keras_window_kinds};
 enum { N_FAMILIES = sizeof families / sizeof *families, MAX_KINDS = 128 };
 
 /* The i-th of all; NULL past the last. */

@@ -1,0 +1,22 @@
+/* Layers that move whole timesteps, or rows and columns of images: ZeroPadding, Cropping, UpSampling, Permute. */
+#ifndef RNN_LAYERS_RESIZE_H
+#define RNN_LAYERS_RESIZE_H
+
+#include "layer.h"
+
+/* The own struct of layer_pad (zeros are added), layer_crop and layer_repeat_steps; of one axis the first alone is used,
+   as in struct window: its values stand in [1]. */
+struct resize {
+    size_t rank; /* 1 or 2 */
+    size_t before[2], after[2];
+    size_t times[2]; /* of layer_repeat_steps: how often each is repeated */
+};
+
+/* The own struct of layer_permute: axis i of what comes out is axis order[i] of what goes in, both after the batch. */
+struct permute {
+    size_t n, order[LAYER_MAX_AXES];
+};
+
+extern const struct layer_class layer_pad, layer_crop, layer_repeat_steps, layer_permute;
+
+#endif
