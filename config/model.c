@@ -6,6 +6,7 @@
 #include "config/torch/torch_model.h"
 #include "json_memory.h"
 #include "model_file.h"
+#include "model_transform.h"
 #include "weights.h"
 
 #include <stdlib.h>
@@ -195,6 +196,7 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
         model->graph = r->config.model;
         r->config.model = (struct graph){.n_layers = 0};
         model->fixed_timesteps = fixed_timesteps(model);
+        good = model_transform_load(entry, &r->files, settings_file, model, problems);
         model->load_seconds = seconds_now() - started;
     }
     keras_model_close(&r->config);
@@ -202,15 +204,18 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
     tensor_set_close(&r->converted);
     json_decref(r->json);
     free(r);
-    if (json_memory_end() || !good)
-        return good;
-    model_close(model); /* a key of its configuration may have been left out */
+    if (json_memory_end() && good)
+        return true;
+    model_close(model); /* out of memory: a key of its configuration may have been left out */
+    if (!good)
+        return false;
     problem_error(problems, (struct place){entry->path, NULL}, "out of memory");
     return false;
 }
 
 void model_close(struct model *model)
 {
+    model_transform_close(model);
     graph_close(&model->graph);
     *model = (struct model){.name = NULL};
 }

@@ -3,6 +3,7 @@
 #define CONFIG_MODEL_H
 
 #include "config/files/digest.h"
+#include "config/transform/transform.h"
 #include "core/rnn.h"
 #include "model_files.h"
 #include "settings.h"
@@ -18,6 +19,7 @@ struct model {
     struct graph graph;
     bool allow_nonfinite;
     bool has_weights_file;
+    struct transform *transform; /* of raw values, or NULL; owned */
     size_t fixed_timesteps; /* the one length that whole sequences may have; 0: any */
     int keras_major;
     double load_seconds;

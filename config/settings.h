@@ -15,6 +15,7 @@
 struct model_entry {
     char *name;
     char *path;    /* as it can be opened: relative paths are taken from the configuration file's folder */
+    json_t *transform; /* of raw values, or NULL; owned */
     json_t *layer; /* inline layer configuration in place of path, or NULL; owned */
     char *where;   /* JSON pointer of the entry, for messages; "" on the command line */
     uint64_t seed;

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const model_keys[] = {"name",    "path",      "layer",           "seed",  "input_size",
-                                         "default", "precision", "allow_nonfinite", "watch", NULL};
+static const char *const model_keys[] = {"name",       "path",      "layer",     "seed",
+                                         "input_size", "default",   "precision", "allow_nonfinite",
+                                         "watch",      "transform", NULL};
 
 /* Names go into URLs and metric labels. */
 static bool is_model_name(const char *name)
@@ -36,6 +37,11 @@ static void read_model_value(struct settings *settings, struct model_entry *entr
             entry->layer = json_incref(value);
         else
             problem_error(problems, place, "expected a layer configuration, found %s", json_type_name(value));
+    } else if (!strcmp(key, "transform")) {
+        if (json_is_object(value))
+            entry->transform = json_incref(value);
+        else
+            problem_error(problems, place, "expected an object, found %s", json_type_name(value));
     } else if (!strcmp(key, "seed")) {
         if (json_is_integer(value) && json_integer_value(value) >= 0)
             entry->seed = (uint64_t)json_integer_value(value);
@@ -162,6 +168,7 @@ void settings_close_models(struct settings *settings)
         free(entry->path);
         free(entry->where);
         json_decref(entry->layer);
+        json_decref(entry->transform);
     }
     free(settings->models);
 }

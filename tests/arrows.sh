@@ -34,6 +34,8 @@ check config_includes_no_server "$(includes config '(\.\./)*server/')"
 check config_files_includes_no_models "$(includes config/files 'config/(keras/|torch/|model\.h|weights\.h|settings\.h)')"
 check config_keras_includes_no_files "$(includes config/keras 'config/(files/|torch/|model\.h|weights\.h|settings\.h)')"
 
+check config_transform_includes_no_models "$(includes config/transform 'config/(keras/|torch/|model\.h|weights\.h|settings\.h)')"
+
 # The folders of server/, the highest first.
 above=""
 for folder in cli http api run session codec base; do

@@ -57,12 +57,12 @@ static int arrange_signals(posix_spawnattr_t *attributes)
 }
 
 /* The helper, with an empty environment. -1 with the reason in *error. */
-static pid_t start_helper(int fd, int out, int *error)
+static pid_t start_helper(const char *argument, int fd, int out, int *error)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     pid_t pid = -1;
-    char *const arguments[] = {"cellserve", HELPER_ARGUMENT, NULL};
+    char *const arguments[] = {"cellserve", (char *)(uintptr_t)argument, NULL};
     char *const environment[] = {"HDF5_PLUGIN_PRELOAD=::", "OPENBLAS_NUM_THREADS=1", "ASAN_OPTIONS=detect_leaks=0",
                                  NULL};
     if ((*error = posix_spawn_file_actions_init(&files)))
@@ -184,13 +184,14 @@ static void warn_unconfined(const struct tensor_set *set, struct problems *probl
                         "this kernel lacks %.60s: model files are read by a process that is less confined", missing);
 }
 
-bool archive_open(struct tensor_set *set, int fd, const char *path, struct problems *problems)
+static bool open_by_helper(struct tensor_set *set, const char *argument, int fd, const char *path,
+                           struct problems *problems)
 {
     struct place place = {path, NULL};
     int error = 0, status = 0;
     *set = (struct tensor_set){0};
     int out = memfd_create("cellserve-weights", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    pid_t pid = out < 0 ? -1 : start_helper(fd, out, &error);
+    pid_t pid = out < 0 ? -1 : start_helper(argument, fd, out, &error);
     if (pid < 0) {
         explain_start(out < 0 ? errno : error, place, problems);
         if (out >= 0)
@@ -210,4 +211,14 @@ bool archive_open(struct tensor_set *set, int fd, const char *path, struct probl
     if (good)
         warn_unconfined(set, problems);
     return good;
+}
+
+bool archive_open(struct tensor_set *set, int fd, const char *path, struct problems *problems)
+{
+    return open_by_helper(set, HELPER_ARGUMENT, fd, path, problems);
+}
+
+bool archive_open_scaler(struct tensor_set *set, int fd, const char *path, struct problems *problems)
+{
+    return open_by_helper(set, HELPER_SCALER_ARGUMENT, fd, path, problems);
 }

@@ -18,6 +18,9 @@ bool archive_is(const unsigned char *bytes, size_t n);
  */
 bool archive_open(struct tensor_set *set, int fd, const char *path, struct problems *problems);
 
+/* The same of a scaler's file: an .npz archive, a pickle or a joblib file, whose attributes are the text "scaler". */
+bool archive_open_scaler(struct tensor_set *set, int fd, const char *path, struct problems *problems);
+
 /* The program that is run as helper: this one, /proc/self/exe, unless a test says otherwise. */
 void archive_set_program(const char *path);
 

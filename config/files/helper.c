@@ -3,6 +3,7 @@
 
 #include "confine.h"
 #include "hdf5_file.h"
+#include "scaler_pickle.h"
 #include "torch_file.h"
 #include "zip_file.h"
 
@@ -34,7 +35,7 @@ static void say(const char *text)
     _exit(HELPER_BAD_FILE);
 }
 
-_Noreturn void helper_main(void)
+_Noreturn void helper_main(const char *argument)
 {
     struct stat info;
     struct handover out = {.n = 0};
@@ -52,7 +53,9 @@ _Noreturn void helper_main(void)
                                           .cpu_seconds = CPU_SECONDS + (unsigned)(n / BYTES_A_SECOND)};
     confine(&limits, missing, sizeof missing);
     bool zip = zip_is(bytes, n), good = handover_text(&out, "unconfined", missing, strlen(missing));
-    if (hdf5_is(bytes, n))
+    if (!strcmp(argument, HELPER_SCALER_ARGUMENT) && !zip)
+        good = good && scaler_pickle_read(&out, bytes, n);
+    else if (hdf5_is(bytes, n))
         good = good && hdf5_read(&out, bytes, n);
     else if (torch_stream_is(bytes, n))
         good = good && torch_stream_read(&out, bytes, n);

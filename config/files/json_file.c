@@ -30,7 +30,8 @@ static bool has_few_values(const char *text, size_t n, size_t most)
     return values <= most;
 }
 
-json_t *json_file_parse(const char *text, size_t n, const char *what, struct place place, struct problems *problems)
+static json_t *parse(const char *text, size_t n, size_t flags, const char *what, struct place place,
+                     struct problems *problems)
 {
     json_error_t error;
     json_t *json = NULL;
@@ -39,13 +40,18 @@ json_t *json_file_parse(const char *text, size_t n, const char *what, struct pla
     } else if (!has_few_values(text, n, JSON_FILE_MAX_VALUES)) {
         problem_error(problems, place, "%sexpected JSON of at most %d values", what, JSON_FILE_MAX_VALUES);
     } else {
-        json = json_memory_load(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+        json = json_memory_load(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | flags, &error);
         if (!json)
             problem_error(problems, place, "%sline %d, column %d: %s", what, error.line, error.column, error.text);
     }
     if (!json)
         problem_reason(problems, "its configuration is no JSON, or too large");
     return json;
+}
+
+json_t *json_file_parse(const char *text, size_t n, const char *what, struct place place, struct problems *problems)
+{
+    return parse(text, n, 0, what, place, problems);
 }
 
 /* All that a file holds, up to a byte more than may be. NULL with errno when it cannot be read. */
@@ -77,13 +83,28 @@ static char *read_whole(int fd, size_t *bytes)
     return NULL;
 }
 
-json_t *json_file_read(int fd, struct place place, struct problems *problems)
+static json_t *read_file(int fd, size_t flags, struct place place, struct problems *problems)
 {
     size_t bytes;
     char *text = read_whole(fd, &bytes);
-    json_t *json = text ? json_file_parse(text, bytes, "", place, problems) : NULL;
+    json_t *json = text ? parse(text, bytes, flags, "", place, problems) : NULL;
     if (!text)
         problem_error(problems, place, "%s", strerror(errno));
     free(text);
     return json;
+}
+
+json_t *json_file_read(int fd, struct place place, struct problems *problems)
+{
+    return read_file(fd, 0, place, problems);
+}
+
+json_t *json_file_read_twice(int fd, struct place place, struct problems *problems)
+{
+    json_t *json = read_file(fd, JSON_DECODE_ANY, place, problems), *inner = NULL;
+    if (!json_is_string(json))
+        return json;
+    inner = parse(json_string_value(json), json_string_length(json), 0, "its text, ", place, problems);
+    json_decref(json);
+    return inner;
 }

@@ -23,4 +23,7 @@ json_t *json_file_parse(const char *text, size_t n, const char *what, struct pla
 /* The same from an open file, read to its end; place.file is its path. fd stays the caller's. */
 json_t *json_file_read(int fd, struct place place, struct problems *problems);
 
+/* The same of a file whose JSON may be one text that is JSON itself, as json.dump(tokenizer.to_json(), file) leaves it. */
+json_t *json_file_read_twice(int fd, struct place place, struct problems *problems);
+
 #endif

@@ -123,6 +123,55 @@ static void write_models(const struct services *services, struct buffer *out)
     }
 }
 
+/* "temperature", or the number of a feature without a name. */
+static void write_feature(struct buffer *out, const struct transform_input *input, size_t i)
+{
+    if (i < input->n_features)
+        buffer_escaped(out, input->features[i]);
+    else
+        buffer_printf(out, "%zu", i);
+}
+
+/* Series of one model are so many at most. */
+enum { MOST_FEATURES = 256 };
+
+/* The raw inputs of a model's first input, as far as they have been seen. */
+static void write_drift(const struct model *model, size_t kind, const char *name, struct buffer *out)
+{
+    const struct transform_input *input = model->transform ? &model->transform->inputs[0] : NULL;
+    double mean, deviation;
+    for (size_t i = 0; input && input->drift && i < input->drift->n && i < MOST_FEATURES; i++) {
+        if (!drift_read(input->drift, i, &mean, &deviation) && kind)
+            continue;
+        buffer_printf(out, "cellserve_%s{model=\"%s\",feature=\"", name, model->name);
+        write_feature(out, input, i);
+        if (kind)
+            buffer_printf(out, "\"} %.9g\n", kind == 1 ? mean : deviation);
+        else
+            buffer_printf(out, "\"} %llu\n", (unsigned long long)atomic_load(&input->drift->outside[i]));
+    }
+}
+
+static void write_inputs(const struct services *services, struct buffer *out)
+{
+    static const struct {
+        const char *name, *type, *help;
+    } rows[] = {
+        {"input_out_of_range_total", "counter", "Raw input values outside of the range that the scaler was fitted on."},
+        {"input_mean", "gauge", "Mean of a feature's last raw values."},
+        {"input_deviation", "gauge", "Standard deviation of a feature's last raw values."},
+    };
+    for (size_t r = 0; atomic_load(&services->models->raw_values) && r < sizeof rows / sizeof *rows; r++) {
+        metrics_text_head(out, rows[r].name, rows[r].type, rows[r].help);
+        for (size_t i = 0; i < services->models->n_slots; i++) {
+            struct model *model = models_acquire(services->models, model_entry_name(services->models->slots[i].entry));
+            if (model)
+                write_drift(model, r, rows[r].name, out);
+            model_release(model);
+        }
+    }
+}
+
 /* One number of the names that Prometheus gives to every process. */
 static void process_value(struct buffer *out, const char *name, const char *type, const char *help, double value)
 {
@@ -186,6 +235,7 @@ void metrics_page_write(const struct services *services, struct buffer *out)
     if (services->lifecycle->state != SERVER_LOADING) {
         pool_load(services->pool, &queued, &running);
         write_models(services, out);
+        write_inputs(services, out);
     }
     gauge(out, "queue_depth", "Requests that wait for a worker.", (double)queued);
     gauge(out, "streams", "Streams that are open.", (double)services->streams->n);

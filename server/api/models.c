@@ -1,6 +1,7 @@
 /* What is served: the list of models, TensorFlow Serving's status and metadata shapes with ours beside them. */
 #include "server/run/models.h"
 #include "answer_json.h"
+#include "config/json_memory.h"
 #include "handlers.h"
 #include "server/run/services.h"
 
@@ -123,6 +124,13 @@ static json_t *timesteps_of(const struct model *model)
                      model->fixed_timesteps != 0);
 }
 
+/* null: the model takes its inputs as they are. */
+static json_t *transform_of(const struct model *model)
+{
+    const char *shown = model->transform ? model->transform->shown : NULL;
+    return shown ? json_memory_load(shown, strlen(shown), 0, NULL) : json_null();
+}
+
 void answer_model_metadata(struct request *request)
 {
     const struct model *model = request->model;
@@ -131,12 +139,13 @@ void answer_model_metadata(struct request *request)
         json_pack("{s:{s:o}, s:{s:o}, s:s}", "inputs", "inputs",
                   tensor_info(&graph->inputs[0].shape, model->fixed_timesteps, "inputs"), "outputs", "outputs",
                   tensor_info(&graph->outputs[0].shape, 0, "outputs"), "method_name", "tensorflow/serving/predict");
-    answer_json(request,
-                json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:{s:o}}}, s:o, s:I, s:I, s:o, s:s, s:b, s:b, s:o}", "model_spec",
-                          "name", model->name, "signature_name", "", "version", model->version, "metadata",
-                          "signature_def", "signature_def", "serving_default", signature, "state_size",
-                          state_sizes(graph), "output_size", (json_int_t)graph->outputs[0].shape.width, "input_size",
-                          (json_int_t)graph->inputs[0].shape.width, "timesteps", timesteps_of(model), "class_name",
-                          model->class_name, "return_sequences", graph->return_sequences, "time_major",
-                          graph->time_major, "layers", layer_table(graph)));
+    json_t *answer =
+        json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:{s:o}}}, s:o, s:I, s:I, s:o, s:s, s:b, s:b, s:o}", "model_spec", "name",
+                  model->name, "signature_name", "", "version", model->version, "metadata", "signature_def",
+                  "signature_def", "serving_default", signature, "state_size", state_sizes(graph), "output_size",
+                  (json_int_t)graph->outputs[0].shape.width, "input_size", (json_int_t)graph->inputs[0].shape.width,
+                  "timesteps", timesteps_of(model), "class_name", model->class_name, "return_sequences",
+                  graph->return_sequences, "time_major", graph->time_major, "layers", layer_table(graph));
+    json_object_set_new(answer, "transform", transform_of(model));
+    answer_json(request, answer);
 }

@@ -3,7 +3,7 @@
 #include "config/files/tensors.h"
 #include "handlers.h"
 #include "server/codec/batch_write.h"
-#include "server/run/prediction.h"
+#include "server/run/prediction_raw.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -32,6 +32,7 @@ struct output {
 /* A request: prediction->own. */
 struct inference {
     struct memory_share *memory;
+    const struct raw_reading *reading; /* its transform is NULL where values are not raw */
     struct input *inputs, **last_input;
     struct output *outputs, **last_output;
     char id[BODY_TEXT_BYTES];
@@ -62,6 +63,7 @@ static const struct body_key *next_input(void *context, size_t i, struct failure
     inference->last_input = &input->next;
     input->index = i;
     input->binary_bytes = -1;
+    input->data.raw = inference->reading->transform ? inference->reading : NULL;
     input->parameters[0] = (struct body_key){"binary_data_size", BODY_COUNT, &input->binary_bytes};
     input->parameters[1] = (struct body_key){"*", BODY_ANY, NULL};
     input->keys[0] = (struct body_key){"name", BODY_TEXT, input->name};
@@ -103,8 +105,9 @@ static const struct datatype {
     enum tensor_type type;
     size_t bytes;
 } datatypes[] = {
-    {"FP32", TENSOR_F32, 4},  {"FP64", TENSOR_F64, 8}, {"FP16", TENSOR_F16, 2}, {"INT32", TENSOR_I32, 4},
-    {"INT64", TENSOR_I64, 8}, {"UINT8", TENSOR_U8, 1}, {"BOOL", TENSOR_U8, 1},
+    {"FP32", TENSOR_F32, 4},  {"FP64", TENSOR_F64, 8},    {"FP16", TENSOR_F16, 2},
+    {"INT32", TENSOR_I32, 4}, {"INT64", TENSOR_I64, 8},   {"UINT8", TENSOR_U8, 1},
+    {"BOOL", TENSOR_U8, 1},   {"BYTES", TENSOR_OTHER, 0}, /* texts, of a model with a tokenizer */
 };
 
 static const struct datatype *find_datatype(const char *name)
@@ -135,6 +138,7 @@ static bool read_binary(struct prediction *p, struct input *input, const struct 
                         const char **at, const char *end)
 {
     size_t bytes;
+    const struct raw_reading *raw = input->data.raw;
     if (!rnn_size_mul(elements, type->bytes, &bytes) || bytes != (uint64_t)input->binary_bytes)
         return fail_input(p, input, "wrong_shape", "/parameters/binary_data_size",
                           "This is not what \"shape\" and \"datatype\" (%s) come to.", type->name);
@@ -142,16 +146,59 @@ static bool read_binary(struct prediction *p, struct input *input, const struct 
         return fail_input(p, input, "wrong_shape", "/parameters/binary_data_size",
                           "The body ends before the end of this input%s.", "");
     json_tensor_close(&input->data, &p->request->memory);
+    input->data.raw = raw;
     if (!json_tensor_reserve(&input->data, elements, &p->request->memory))
         return failure_overloaded(&p->failure);
-    const struct named_tensor raw = {.type = type->type, .elements = elements, .data = (const unsigned char *)*at};
-    if (type->type == TENSOR_F32)
+    const struct named_tensor values = {.type = type->type, .elements = elements, .data = (const unsigned char *)*at};
+    if (raw)
+        raw_from_elements(&input->data, &values);
+    else if (type->type == TENSOR_F32)
         memcpy(input->data.values, *at, bytes);
     else
-        tensor_to_floats(&raw, input->data.values);
+        tensor_to_floats(&values, input->data.values);
     input->data.n_values = elements;
     *at += bytes;
     return true;
+}
+
+/* Texts behind the JSON: four bytes of length, least first, before each. */
+static bool read_binary_texts(struct prediction *p, struct input *input, size_t elements, const char **at,
+                              const char *end)
+{
+    if ((uint64_t)input->binary_bytes > (size_t)(end - *at))
+        return fail_input(p, input, "wrong_shape", "/parameters/binary_data_size",
+                          "The body ends before the end of this input%s.", "");
+    end = *at + input->binary_bytes;
+    if (!json_raw_begin_texts(&input->data, &p->request->memory, &p->failure))
+        return false;
+    size_t n = 0;
+    for (; n < elements && end - *at >= 4; n++) {
+        const unsigned char *length = (const unsigned char *)*at;
+        size_t bytes = length[0] | (size_t)length[1] << 8 | (size_t)length[2] << 16 | (size_t)length[3] << 24;
+        if (bytes > (size_t)(end - *at) - 4)
+            break;
+        if (!json_raw_add_text(&input->data, *at + 4, bytes, &p->request->memory, &p->failure))
+            return false;
+        *at += 4 + bytes;
+    }
+    return (n == elements && *at == end) || fail_input(p, input, "wrong_shape", "/parameters/binary_data_size",
+                                                       "These are not as many texts as \"shape\" says%s.", "");
+}
+
+/* Texts: as many as the shape says, each a sequence of its words then. */
+static bool check_texts(struct prediction *p, struct input *input, size_t elements, const char **binary,
+                        const char *end)
+{
+    if (!input->data.raw || !input->data.raw->input->tokens)
+        return fail_input(p, input, "wrong_type", "/datatype", "This model takes no texts, it has no tokenizer%s.", "");
+    if (strcmp(input->name, "inputs"))
+        return fail_input(p, input, "wrong_type", "/datatype", "Only the input \"inputs\" takes texts%s.", "");
+    if (input->binary_bytes >= 0)
+        return read_binary_texts(p, input, elements, binary, end);
+    if (!input->data.present)
+        return fail_input(p, input, "missing_key", "", "An input needs \"data\"%s.", "");
+    return (input->data.lists[0].holds == LIST_OF_LISTS && input->data.lists[0].length == elements) ||
+           fail_input(p, input, "wrong_shape", "/data", "Expected a list of texts, as many as \"shape\" says%s.", "");
 }
 
 /* What every input must be, wherever its values stand. Afterwards its data are a full array of its shape. */
@@ -163,9 +210,12 @@ static bool check_input(struct prediction *p, struct input *input, const char **
         return fail_input(p, input, "missing_key", "", "An input needs a \"name\"%s.", "");
     if (!type)
         return fail_input(p, input, "wrong_type", "/datatype",
-                          "Expected FP32, FP64, FP16, INT32, INT64, UINT8 or BOOL, found \"%.40s\".", input->datatype);
+                          "Expected FP32, FP64, FP16, INT32, INT64, UINT8, BOOL or BYTES, found \"%.40s\".",
+                          input->datatype);
     if (!count_elements(p, input, &elements))
         return false;
+    if (type->type == TENSOR_OTHER)
+        return check_texts(p, input, elements, binary, end);
     if (input->binary_bytes >= 0) {
         if (input->data.present)
             return fail_input(p, input, "wrong_type", "/data", "An input has either \"data\" or binary data%s.", "");
@@ -178,14 +228,17 @@ static bool check_input(struct prediction *p, struct input *input, const char **
     }
     if (input->data.n_values != elements)
         return fail_input(p, input, "wrong_shape", "/data", "The data are not as many as \"shape\" says%s.", "");
-    bool finite = true;
-    for (size_t i = 0; i < elements; i++)
+    bool finite = !input->data.raw || raw_is_finite(&input->data);
+    for (size_t i = 0; !input->data.raw && i < elements; i++)
         finite &= isfinite(input->data.values[i]) != 0;
     if (!finite && !p->request->model->allow_nonfinite)
         return fail_input(p, input, "number_out_of_range", "",
                           "The input has NaN or Infinity; set allow_nonfinite for this model to let them pass%s.", "");
-    return json_tensor_reshape(&input->data, input->shape.values, input->shape.n, &p->request->memory) ||
-           failure_overloaded(&p->failure);
+    if (!json_tensor_reshape(&input->data, input->shape.values, input->shape.n, &p->request->memory))
+        return failure_overloaded(&p->failure);
+    if (input->data.raw && strcmp(input->name, "inputs"))
+        raw_to_plain(&input->data);
+    return true;
 }
 
 static struct input *find_input(const struct inference *inference, const char *name)
@@ -257,7 +310,9 @@ static bool bind(struct prediction *p)
     p->batch.any_length = *p->session.id || lengths;
     const struct json_tensor none = {.present = false};
     snprintf(key, sizeof key, "inputs/%zu", inputs->index);
-    if (!batch_bind_inputs(&p->batch, &inputs->data, key, &limits, &p->failure) ||
+    if (!prediction_scale(p, &inputs->data, key) ||
+        !batch_bind_inputs(&p->batch, &inputs->data, key, &limits, &p->failure) ||
+        !prediction_fill_missing(p, &inputs->data) ||
         !batch_bind_mask(&p->batch, mask ? &mask->data : &none, &p->failure) ||
         !batch_bind_states(&p->batch, &none, "", &p->failure))
         return false;
@@ -273,6 +328,8 @@ static bool read_raw(struct prediction *p)
     const struct request *request = p->request;
     const struct layer_shape *shape = &request->model->graph.inputs[0].shape;
     struct inference *inference = p->own;
+    if (!raw_reading_of(request->model, 0, &p->reading))
+        p->reading.transform = NULL;
     next_input(inference, 0, &p->failure);
     struct input *input = inference->inputs;
     if (!input)
@@ -319,6 +376,7 @@ static bool read_json(struct prediction *p, size_t bytes)
         {"sequence_id", BODY_ID, id},
         {"sequence_start", BODY_BOOL, &p->session.reset},
         {"sequence_end", BODY_BOOL, &p->session.end},
+        {"raw", BODY_BOOL, &p->raw},
         {"*", BODY_ANY, NULL},
         {NULL, BODY_TEXT, NULL},
     };
@@ -358,6 +416,7 @@ static bool decode(struct prediction *p)
     if (!inference)
         return false;
     inference->memory = &request->memory;
+    inference->reading = &p->reading;
     inference->last_input = &inference->inputs;
     inference->last_output = &inference->outputs;
     if (bytes > request->body_bytes)

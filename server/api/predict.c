@@ -1,5 +1,6 @@
 /* POST /predict, :step and :initial_state. */
 #include "handlers.h"
+#include "predict_labels.h"
 #include "predict_npy.h"
 #include "server/codec/batch_write.h"
 #include "server/run/stream.h"
@@ -23,13 +24,15 @@ static bool read_predict(struct prediction *p)
         {"temperature", BODY_NUMBER, &p->rollout.temperature},
         {"top_k", BODY_COUNT, &p->rollout.top_k},
         {"seed", BODY_COUNT, &p->rollout.seed},
+        {"known", BODY_SPAN, &p->rollout.known_text},
         {NULL, BODY_TEXT, NULL},
     };
     const struct body_key keys[] = {
-        {"instances", BODY_NUMBERS, &p->inputs},
+        {"instances", BODY_INPUTS, &p->inputs},
         {"model", BODY_TEXT, p->model},
         {"initial_state", BODY_NUMBERS, &p->states},
         {"mask", BODY_BOOLEANS, &p->mask},
+        {"raw", BODY_BOOL, &p->raw},
         {"return_sequences", BODY_BOOL, &p->return_sequences},
         {"return_state", BODY_BOOL, &return_state},
         {"session", BODY_TEXT, session},
@@ -111,6 +114,8 @@ static void encode_predict(struct prediction *p)
         write_names(p, out);
         buffer_text(out, "\"outputs\": ");
         batch_write_outputs(&p->batch, out, &p->finite);
+        predict_write_labels(p, out);
+        predict_write_text(p, out);
         write_states(p, out);
         buffer_text(out, "}\n");
     }
@@ -125,9 +130,13 @@ static bool decode_step(struct prediction *p)
 {
     char session[SESSION_ID_BYTES] = SESSION_UNSAID;
     const struct body_key keys[] = {
-        {"inputs", BODY_NUMBERS, &p->inputs},   {"states", BODY_NUMBERS, &p->states},
-        {"session", BODY_TEXT, session},        {"reset", BODY_BOOL, &p->session.reset},
-        {"step", BODY_COUNT, &p->session.step}, {NULL, BODY_TEXT, NULL},
+        {"inputs", BODY_INPUTS, &p->inputs},
+        {"states", BODY_NUMBERS, &p->states},
+        {"raw", BODY_BOOL, &p->raw},
+        {"session", BODY_TEXT, session},
+        {"reset", BODY_BOOL, &p->session.reset},
+        {"step", BODY_COUNT, &p->session.step},
+        {NULL, BODY_TEXT, NULL},
     };
     if (!prediction_read(p, keys, p->request->body_bytes) || !session_name(&p->session, session))
         return false;

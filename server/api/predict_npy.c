@@ -4,6 +4,7 @@
 #include "config/files/npy.h"
 #include "server/codec/batch_write.h"
 #include "server/run/models.h"
+#include "server/run/prediction_raw.h"
 #include "server/run/services.h"
 
 #include <math.h>
@@ -52,6 +53,7 @@ static bool read_query(struct prediction *p)
         return failure_set(&p->failure, 404, "model_not_found", "",
                            "There is no model named \"%.100s\"; GET /v1/models lists them.", p->model);
     query_bool(request->head.query, "return_sequences", &p->return_sequences);
+    query_bool(request->head.query, "raw", &p->raw);
     return read_session(p);
 }
 
@@ -76,7 +78,9 @@ static bool read_values(struct prediction *p, const struct npy_array *array)
     }
     bool good = json_tensor_reserve(&p->inputs, t->elements, share);
     if (good) {
-        if (t->type == TENSOR_F32)
+        if (p->inputs.raw)
+            raw_from_elements(&p->inputs, &rows);
+        else if (t->type == TENSOR_F32)
             memcpy(p->inputs.values, rows.data, bytes);
         else
             tensor_to_floats(&rows, p->inputs.values);
@@ -101,13 +105,17 @@ bool predict_npy_read(struct prediction *p)
         return wrong(p, problem);
     if (!t->elements || !t->rank)
         return failure_set(&p->failure, 400, "empty_input", "", "There is nothing to predict: the array is empty.");
+    if (prediction_transforms(p) && raw_reading_of(request->model, 0, &p->reading))
+        p->inputs.raw = &p->reading;
     if (!read_values(p, &array))
         return false;
-    for (size_t i = 0; i < t->elements && !request->model->allow_nonfinite; i++)
-        if (!isfinite(p->inputs.values[i]))
-            return failure_set(&p->failure, 400, "number_out_of_range", "",
-                               "The array has NaN, Infinity or a number beyond float32; set allow_nonfinite for this "
-                               "model to let them pass.");
+    bool finite = !p->inputs.raw || raw_is_finite(&p->inputs);
+    for (size_t i = 0; i < t->elements && !p->inputs.raw; i++)
+        finite &= isfinite(p->inputs.values[i]) != 0;
+    if (!finite && !request->model->allow_nonfinite)
+        return failure_set(&p->failure, 400, "number_out_of_range", "",
+                           "The array has NaN, Infinity or a number beyond float32; set allow_nonfinite for this "
+                           "model to let them pass.");
     return json_tensor_reshape(&p->inputs, t->shape, t->rank, &request->memory) || failure_overloaded(&p->failure);
 }
 

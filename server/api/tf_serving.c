@@ -18,8 +18,9 @@ static bool decode(struct prediction *p)
     struct json_tensor columns = {.unwrap = "inputs"};
     p->inputs.unwrap = "inputs";
     const struct body_key keys[] = {
-        {"instances", BODY_NUMBERS, &p->inputs},
-        {"inputs", BODY_NUMBERS, &columns},
+        {"instances", BODY_INPUTS, &p->inputs},
+        {"inputs", BODY_INPUTS, &columns},
+        {"raw", BODY_BOOL, &p->raw},
         {"signature_name", BODY_TEXT, signature},
         {"parameters", BODY_ANY, NULL}, /* Vertex AI's */
         {NULL, BODY_TEXT, NULL},

@@ -133,6 +133,8 @@ int command_inspect(const struct command *command, int argc, char **argv)
         code = cli.positional ? EXIT_BAD_INPUT : EXIT_BAD_USAGE;
         if (cli_load_model(&cli, command, &model)) {
             print(&model);
+            if (model.transform)
+                printf("transform: %s\n", model.transform->shown);
             bool small = cli.settings.models[cli.settings.n_models - 1].precision != PACKED_FLOAT32;
             code = !small || print_precision(&cli, &model, &cli.problems) ? EXIT_GOOD : EXIT_BAD_INPUT;
         }

@@ -78,8 +78,8 @@ int main(int argc, char **argv)
 {
     if (!mend_inheritance())
         return EXIT_BAD_INPUT;
-    if (argc == 2 && !strcmp(argv[1], HELPER_ARGUMENT))
-        helper_main();
+    if (argc == 2 && (!strcmp(argv[1], HELPER_ARGUMENT) || !strcmp(argv[1], HELPER_SCALER_ARGUMENT)))
+        helper_main(argv[1]);
     if (argc < 2) {
         usage(stderr);
         return EXIT_BAD_USAGE;

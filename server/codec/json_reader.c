@@ -117,6 +117,16 @@ static bool read_counts(struct json_reader *r, const struct body_key *key, const
     return true;
 }
 
+static bool read_span(struct json_reader *r, const struct body_key *key)
+{
+    struct body_span *span = key->target;
+    const char *start = r->at;
+    if (!json_skip_value(r))
+        return false;
+    *span = (struct body_span){start, (size_t)(r->at - start)};
+    return true;
+}
+
 /* ---- objects and lists of objects ---- */
 
 static bool read_object(struct json_reader *r, const struct body_key *keys);
@@ -195,6 +205,7 @@ static bool read_value(struct json_reader *r, const struct body_key *key)
     case BODY_NUMBER:
         return read_one_number(r, key, path);
     case BODY_NUMBERS:
+    case BODY_INPUTS:
     case BODY_BOOLEANS:
     case BODY_VALUES:
         return json_read_tensor(r, key);
@@ -208,6 +219,8 @@ static bool read_value(struct json_reader *r, const struct body_key *key)
         return json_skip_value(r);
     case BODY_LIST:
         return read_list(r, key, path);
+    case BODY_SPAN:
+        return read_span(r, key);
     case BODY_ANY:
         return json_skip_value(r);
     }
@@ -300,6 +313,15 @@ static void describe(const char *text, const char *at, const char *end, const ch
     *out = (struct failure){0};
     failure_set(out, 400, "invalid_json", "", "The body is not JSON: line %zu, column %zu: expected %s, found %s.",
                 line, (size_t)(at - start) + 1, expected, found);
+}
+
+bool json_body_read_part(struct json_body *part, const char *path, const struct body_key *keys, struct failure *failure)
+{
+    struct json_reader r = {.body = part, .at = part->text, .end = part->text + part->bytes, .failure = failure};
+    snprintf(r.prefix, sizeof r.prefix, "%s", path);
+    if (*r.at != '{')
+        return failure_set(failure, 400, "wrong_type", path, "Expected an object.");
+    return (read_object(&r, keys) && !failure->status) || (!failure->status && failure_overloaded(failure));
 }
 
 bool json_body_read(struct json_body *body, const struct body_key *keys, struct failure *failure)

@@ -12,11 +12,13 @@ enum body_key_type {
     BODY_COUNT,    /* int64_t: a whole number of at least 0 */
     BODY_NUMBER,   /* double: a number of at least 0 */
     BODY_NUMBERS,  /* struct json_tensor */
+    BODY_INPUTS,   /* the same, which may be raw values */
     BODY_BOOLEANS, /* struct json_tensor of true, false, 1 and 0 */
     BODY_VALUES,   /* struct json_tensor of numbers, true (1) and false (0) */
     BODY_COUNTS,   /* struct body_counts: a list of whole numbers of at least 0 */
     BODY_OBJECT,   /* an object whose keys `target`, a const struct body_key *, has */
     BODY_LIST,     /* struct body_list: a list of objects */
+    BODY_SPAN,     /* struct body_span: any value, for whoever knows later what it must be */
     BODY_ANY,      /* anything; it is not looked at */
 };
 
@@ -25,6 +27,12 @@ enum { BODY_TEXT_BYTES = 256, BODY_MAX_COUNTS = 8 };
 struct body_counts {
     size_t values[BODY_MAX_COUNTS], n;
     bool present;
+};
+
+/* A value where it stands in the body; text NULL: it was not given. */
+struct body_span {
+    const char *text;
+    size_t bytes;
 };
 
 /* The keys of the i-th object of a list are those that `element` gives; NULL refuses it. */
@@ -57,6 +65,10 @@ struct json_body {
  * path. Nothing is allocated but the tensors.
  */
 bool json_body_read(struct json_body *body, const struct body_key *keys, struct failure *failure);
+
+/* The same of a part of a body that has been read before, as a BODY_SPAN: an object at `path` (below 64 bytes). */
+bool json_body_read_part(struct json_body *part, const char *path, const struct body_key *keys,
+                         struct failure *failure);
 
 /* Length of the UTF-8 sequence of more than one byte at p, 0 if it is none (overlong, a surrogate, beyond U+10FFFF, cut
    short). p ends with a NUL byte, which is no continuation. */

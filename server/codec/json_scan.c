@@ -169,14 +169,26 @@ bool json_read_nonfinite(struct json_reader *r, float *out)
     return true;
 }
 
-bool json_read_number(struct json_reader *r, float *out)
+/* A number has been read to its end, or (NULL) is none. */
+static bool end_number(struct json_reader *r, const char *end, const char *wrong)
 {
-    const char *wrong, *end = number_read(r->at, r->end, out, &wrong);
     if (!end)
         return json_syntax_error(
             r, wrong, wrong == r->at ? "a value" : "a digit (numbers have no leading zero, '+' or bare '.')");
     r->at = end;
     return true;
+}
+
+bool json_read_number(struct json_reader *r, float *out)
+{
+    const char *wrong, *end = number_read(r->at, r->end, out, &wrong);
+    return end_number(r, end, wrong);
+}
+
+bool json_read_double(struct json_reader *r, double *out)
+{
+    const char *wrong, *end = number_read_double(r->at, r->end, out, &wrong);
+    return end_number(r, end, wrong);
 }
 
 bool json_read_scalar(struct json_reader *r, const char **what)

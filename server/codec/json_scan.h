@@ -54,6 +54,7 @@ bool json_read_key(struct json_reader *r, struct json_copy *copy);
 /* NaN, Infinity and -Infinity, where one of them comes next; it is remembered as what makes this body no JSON. */
 bool json_read_nonfinite(struct json_reader *r, float *out);
 bool json_read_number(struct json_reader *r, float *out);
+bool json_read_double(struct json_reader *r, double *out);
 /* true, false, null, a number or a string; with what = its kind for messages. */
 bool json_read_scalar(struct json_reader *r, const char **what);
 /* Any value, only checked. False also when memory is short, as r->exhausted says then. */

@@ -2,8 +2,7 @@
 #include "json_tensor.h"
 
 #include "core/arena.h"
-#include "json_reader.h"
-#include "json_scan.h"
+#include "json_lists.h"
 #include "number_read.h"
 
 #include <math.h>
@@ -23,19 +22,25 @@ static bool grow(struct json_reader *r, void **block, size_t *room, size_t size)
     return true;
 }
 
-static bool add_value(struct json_reader *r, struct json_tensor *tensor, float value)
+bool json_add_value(struct json_reader *r, struct json_tensor *tensor, double value)
 {
     if (tensor->n_values == tensor->values_room) {
-        void *block = tensor->values;
-        if (!grow(r, &block, &tensor->values_room, sizeof value))
+        void *block = tensor->raw ? (void *)tensor->raw_values : (void *)tensor->values;
+        if (!grow(r, &block, &tensor->values_room, tensor->raw ? sizeof(double) : sizeof(float)))
             return false;
-        tensor->values = block;
+        if (tensor->raw)
+            tensor->raw_values = block;
+        else
+            tensor->values = block;
     }
-    tensor->values[tensor->n_values++] = value;
+    if (tensor->raw)
+        tensor->raw_values[tensor->n_values++] = value;
+    else
+        tensor->values[tensor->n_values++] = (float)value;
     return true;
 }
 
-static bool add_list(struct json_reader *r, struct json_tensor *tensor)
+bool json_add_list(struct json_reader *r, struct json_tensor *tensor)
 {
     if (tensor->n_lists == tensor->lists_room) {
         void *block = tensor->lists;
@@ -49,20 +54,25 @@ static bool add_list(struct json_reader *r, struct json_tensor *tensor)
 
 void json_tensor_close(struct json_tensor *tensor, struct memory_share *share)
 {
-    free(tensor->values);
+    size_t value_bytes = tensor->raw_values ? sizeof *tensor->raw_values : sizeof *tensor->values;
+    free(tensor->raw_values ? (void *)tensor->raw_values : (void *)tensor->values); /* values may lie there */
     free(tensor->lists);
-    memory_give(share, tensor->values_room * sizeof *tensor->values + tensor->lists_room * sizeof *tensor->lists);
+    memory_give(share, tensor->values_room * value_bytes + tensor->lists_room * sizeof *tensor->lists);
     *tensor = (struct json_tensor){0};
 }
 
 bool json_tensor_reserve(struct json_tensor *tensor, size_t n, struct memory_share *share)
 {
     size_t bytes;
-    tensor->values =
-        rnn_size_mul(n ? n : 1, sizeof *tensor->values, &bytes) ? memory_realloc(share, NULL, 0, bytes) : NULL;
-    tensor->values_room = tensor->values ? n ? n : 1 : 0;
+    size_t size = tensor->raw ? sizeof *tensor->raw_values : sizeof *tensor->values;
+    void *block = rnn_size_mul(n ? n : 1, size, &bytes) ? memory_realloc(share, NULL, 0, bytes) : NULL;
+    if (tensor->raw)
+        tensor->raw_values = block;
+    else
+        tensor->values = block;
+    tensor->values_room = block ? n ? n : 1 : 0;
     tensor->n_values = 0;
-    return tensor->values != NULL;
+    return block != NULL;
 }
 
 bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t rank, struct memory_share *share)
@@ -94,14 +104,6 @@ bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t
 
 /* ---- reading ---- */
 
-/* The lists that are open while a tensor is read: their places in tensor->lists. */
-struct open_lists {
-    size_t at[TENSOR_MAX_DEPTH], depth;
-    const char *prefix, *key;
-    const struct body_key *type;
-    bool wrapped; /* the element of the outermost list that is being read stands in an object */
-};
-
 /* "/instances/0/3": the place of the value that is being read. */
 static void tensor_path(const struct json_tensor *tensor, const struct open_lists *open, char *out, size_t size)
 {
@@ -110,22 +112,21 @@ static void tensor_path(const struct json_tensor *tensor, const struct open_list
         n += (size_t)snprintf(out + n, size - n, "/%u", tensor->lists[open->at[i]].length - (i + 1 < open->depth));
 }
 
-static bool tensor_failure(struct json_reader *r, const struct json_tensor *tensor, const struct open_lists *open,
-                           const char *code, const char *text, const char *found)
+bool json_tensor_failure(struct json_reader *r, const struct json_tensor *tensor, const struct open_lists *open,
+                         const char *code, const char *text, const char *found)
 {
     char path[160];
     tensor_path(tensor, open, path, sizeof path);
     return failure_set(r->failure, 400, code, path, text, found);
 }
 
-/* The list that holds the next element gets one more, of the same kind as those before. */
-static bool count_element(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open,
-                          enum list_holds kind)
+bool json_count_element(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open,
+                        enum list_holds kind)
 {
     struct json_list *list = &tensor->lists[open->at[open->depth - 1]];
     if (list->holds != LIST_EMPTY && list->holds != kind)
-        return tensor_failure(r, tensor, open, "wrong_shape", "Expected %s, like the elements before it.",
-                              kind == LIST_OF_NUMBERS ? "a list" : "a number");
+        return json_tensor_failure(r, tensor, open, "wrong_shape", "Expected %s, like the elements before it.",
+                                   kind == LIST_OF_NUMBERS ? "a list" : "a number");
     list->holds = kind;
     list->length++;
     return true;
@@ -133,7 +134,7 @@ static bool count_element(struct json_reader *r, struct json_tensor *tensor, con
 
 /* The numbers of a list from one on, up to what is no comma or no number: the loop in which bodies are read. False, and
    nothing is taken, when there is none. Whoever comes after this says what is wrong, or makes room. */
-static bool read_numbers(struct json_reader *r, struct json_tensor *tensor, struct json_list *list)
+static bool read_floats(struct json_reader *r, struct json_tensor *tensor, struct json_list *list)
 {
     const char *next = r->at, *wrong;
     size_t before = tensor->n_values;
@@ -153,17 +154,57 @@ static bool read_numbers(struct json_reader *r, struct json_tensor *tensor, stru
     return taken > 0;
 }
 
+/* The same of raw numbers. */
+static bool read_doubles(struct json_reader *r, struct json_tensor *tensor, struct json_list *list)
+{
+    const char *next = r->at, *wrong;
+    size_t before = tensor->n_values;
+    while (tensor->n_values < tensor->values_room) {
+        double value;
+        next = number_read_double(next, r->end, &value, &wrong);
+        if (!next || isinf(value))
+            break;
+        tensor->raw_values[tensor->n_values++] = value;
+        r->at = next;
+        if (*next != ',')
+            break;
+        next += 1 + (next[1] == ' ');
+    }
+    size_t taken = tensor->n_values - before;
+    list->length += (uint32_t)taken;
+    return taken > 0;
+}
+
+static bool read_numbers(struct json_reader *r, struct json_tensor *tensor, struct json_list *list)
+{
+    return tensor->raw ? read_doubles(r, tensor, list) : read_floats(r, tensor, list);
+}
+
+/* A number alone. */
+static bool read_number(struct json_reader *r, const struct json_tensor *tensor, double *out)
+{
+    float value = 0;
+    if (tensor->raw)
+        return json_read_double(r, out);
+    bool good = json_read_number(r, &value);
+    *out = (double)value;
+    return good;
+}
+
 static bool read_element(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open)
 {
     struct json_list *list = &tensor->lists[open->at[open->depth - 1]];
-    bool booleans = open->type->type == BODY_BOOLEANS;
-    float value;
+    bool booleans = open->type->type == BODY_BOOLEANS, taken = false;
+    float nonfinite;
+    double value;
     const char *what;
     if (!booleans && list->holds != LIST_OF_LISTS && read_numbers(r, tensor, list)) {
         list->holds = LIST_OF_NUMBERS;
         return true;
     }
-    if (open->type->type != BODY_NUMBERS && (*r->at == 't' || *r->at == 'f')) {
+    if (tensor->raw && (!json_raw_element(r, tensor, open, &taken) || taken))
+        return taken;
+    if (open->type->type != BODY_NUMBERS && open->type->type != BODY_INPUTS && (*r->at == 't' || *r->at == 'f')) {
         tensor->booleans = true;
         value = *r->at == 't';
         if (!json_read_word(r, "true") && !json_read_word(r, "false"))
@@ -171,29 +212,32 @@ static bool read_element(struct json_reader *r, struct json_tensor *tensor, cons
     } else if (*r->at != '-' && (*r->at < '0' || *r->at > '9') && *r->at != 'N' && *r->at != 'I') {
         what = "an object";
         return (*r->at == '{' || json_read_scalar(r, &what)) &&
-               tensor_failure(r, tensor, open, "wrong_type",
-                              booleans ? "Expected true, false, 1 or 0, found %s." : "Expected a number, found %s.",
-                              what);
-    } else if (!json_read_nonfinite(r, &value)) {
-        if (!json_read_number(r, &value))
+               json_tensor_failure(
+                   r, tensor, open, "wrong_type",
+                   booleans ? "Expected true, false, 1 or 0, found %s." : "Expected a number, found %s.", what);
+    } else if (json_read_nonfinite(r, &nonfinite)) {
+        value = (double)nonfinite;
+    } else {
+        if (!read_number(r, tensor, &value))
             return false;
         if (isinf(value))
-            return tensor_failure(r, tensor, open, "number_out_of_range", "%s is beyond the range of float32.",
-                                  "This number");
+            return json_tensor_failure(r, tensor, open, "number_out_of_range", "This number is beyond the range of %s.",
+                                       tensor->raw ? "double" : "float32");
     }
     if (booleans && value != 0 && value != 1)
-        return tensor_failure(r, tensor, open, "wrong_type", "Expected true, false, 1 or 0, found %s.", "a number");
-    return count_element(r, tensor, open, LIST_OF_NUMBERS) && add_value(r, tensor, value);
+        return json_tensor_failure(r, tensor, open, "wrong_type", "Expected true, false, 1 or 0, found %s.",
+                                   "a number");
+    return json_count_element(r, tensor, open, LIST_OF_NUMBERS) && json_add_value(r, tensor, value);
 }
 
 /* Opens lists down to the first element that is none; the reader is at a '['. */
 static bool open_list(struct json_reader *r, struct json_tensor *tensor, struct open_lists *open)
 {
     if (open->depth == TENSOR_MAX_DEPTH)
-        return tensor_failure(r, tensor, open, "wrong_shape", "Lists are nested deeper than any tensor%s.", "");
-    if (open->depth && !count_element(r, tensor, open, LIST_OF_LISTS))
+        return json_tensor_failure(r, tensor, open, "wrong_shape", "Lists are nested deeper than any tensor%s.", "");
+    if (open->depth && !json_count_element(r, tensor, open, LIST_OF_LISTS))
         return false;
-    if (!add_list(r, tensor))
+    if (!json_add_list(r, tensor))
         return false;
     open->at[open->depth++] = tensor->n_lists - 1;
     r->at++;
@@ -207,15 +251,15 @@ static bool unwrap(struct json_reader *r, const struct json_tensor *tensor, cons
     char name[BODY_TEXT_BYTES];
     struct json_copy copy = {.out = name, .size = sizeof name};
     *wrapped = false;
-    if (!tensor->unwrap || *r->at != '{')
+    if (!tensor->unwrap || *r->at != '{' || json_raw_names_feature(r, tensor))
         return true;
     r->at++;
     if (!json_read_key(r, &copy))
         return false;
     name[copy.used] = 0;
     if (copy.cut || strcmp(name, tensor->unwrap))
-        return tensor_failure(r, tensor, open, "unknown_key", "Expected an object with the one key \"%s\".",
-                              tensor->unwrap);
+        return json_tensor_failure(r, tensor, open, "unknown_key", "Expected an object with the one key \"%s\".",
+                                   tensor->unwrap);
     json_skip_space(r);
     *wrapped = true;
     return true;
@@ -227,8 +271,8 @@ static bool end_wrapped(struct json_reader *r, struct json_tensor *tensor, const
     if (*r->at == ',' && open->depth)
         tensor->lists[open->at[0]].length--; /* the element that is wrong has been counted */
     if (*r->at == ',')
-        return tensor_failure(r, tensor, open, "unknown_key", "Expected an object with the one key \"%s\".",
-                              tensor->unwrap);
+        return json_tensor_failure(r, tensor, open, "unknown_key", "Expected an object with the one key \"%s\".",
+                                   tensor->unwrap);
     if (*r->at != '}')
         return json_syntax_error(r, r->at, "'}'");
     r->at++;
@@ -289,7 +333,7 @@ bool json_read_tensor(struct json_reader *r, const struct body_key *key)
         if (*r->at == '{' ? !json_skip_value(r) : !json_read_scalar(r, &what))
             return false;
         if (strcmp(what, "null"))
-            tensor_failure(r, tensor, &open, "wrong_type", "Expected a list, found %s.", what);
+            json_tensor_failure(r, tensor, &open, "wrong_type", "Expected a list, found %s.", what);
         return true;
     }
     tensor->present = true;

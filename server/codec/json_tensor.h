@@ -26,7 +26,10 @@ struct json_tensor {
     size_t n_values, values_room;
     struct json_list *lists;
     size_t n_lists, lists_room;
+    const struct raw_reading *raw; /* set by the caller: numbers are raw (raw_values.h) and stand in raw_values */
+    double *raw_values;            /* [values_room] in place of values, until raw_to_values */
     bool present;
+    bool missing;  /* some raw values are */
     bool booleans; /* some values were written true or false */
     const char
         *unwrap; /* set by the caller: {"name": …} may stand for its value, around the whole or each element of it */

@@ -1,6 +1,8 @@
 /* A fast way by one double operation with a known error, and strtof where that cannot decide. */
 #include "number_read.h"
 
+#include "number_lanes.h"
+
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -105,12 +107,19 @@ static inline bool fast(const struct scan *s, float *out)
     return true;
 }
 
-const char *number_read(const char *text, const char *end, float *out, const char **wrong)
+/* 2^n, of a normal double. */
+static inline double power_of_two(int n)
 {
-    struct scan s = {.exponent = 0};
-    const char *p = text;
-    bool negative = *p == '-';
-    p += negative;
+    uint64_t bits = (uint64_t)(n + 1023) << 52;
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The grammar. Returns the end of the number, or NULL with *wrong. */
+__attribute__((always_inline)) static inline const char *scan_number(const char *p, const char *end, struct scan *s,
+                                                                     const char **wrong)
+{
     *wrong = p;
     if (!is_digit(*p))
         return NULL;
@@ -118,23 +127,72 @@ const char *number_read(const char *text, const char *end, float *out, const cha
         *wrong = p + 1;
         return NULL;
     }
-    p = scan_digits(p, end, &s, false);
+    p = scan_digits(p, end, s, false);
     if (*p == '.') {
         *wrong = ++p;
         if (!is_digit(*p))
             return NULL;
-        p = scan_digits(p, end, &s, true);
+        p = scan_digits(p, end, s, true);
     }
     if (*p == 'e' || *p == 'E') {
         p++;
         *wrong = p + (*p == '+' || *p == '-');
         if (!is_digit(**wrong))
             return NULL;
-        p = scan_exponent(p, &s.exponent);
+        p = scan_exponent(p, &s->exponent);
     }
+    return p;
+}
+
+const char *number_read(const char *text, const char *end, float *out, const char **wrong)
+{
+    struct scan s = {.exponent = 0};
+    bool negative = *text == '-';
+    const char *p = scan_number(text + negative, end, &s, wrong);
+    if (!p)
+        return NULL;
     if (fast(&s, out))
         *out = negative ? -*out : *out;
     else
         *out = strtof(text, NULL);
+    return p;
+}
+
+/* digits * 10^exponent as the upper 64 bits of a product of 128, of which the power of ten is known to a unit in its last
+   place, rounded to double when that is certain: what the digits below the 53 bits of a double stand for is not within
+   that error of the middle between two doubles. */
+static inline bool fast_double(const struct scan *s, double *out)
+{
+    if (!s->digits) {
+        *out = 0;
+        return !s->cut;
+    }
+    if (s->cut || s->exponent < -31 || s->exponent > 45)
+        return false;
+    int zeros = __builtin_clzll((unsigned long long)s->digits);
+    unsigned __int128 product =
+        (unsigned __int128)((uint64_t)s->digits << zeros) * number_powers_of_ten[s->exponent + 31];
+    uint64_t high = (uint64_t)(product >> 64);
+    int drop = 10 + (int)(high >> 63); /* the bits that a double has not */
+    uint64_t half = UINT64_C(1) << (drop - 1), rest = high & (2 * half - 1);
+    if (rest == half || rest == half - 1)
+        return false;
+    /* floor(log2 10^k) = (217706 k) >> 16 for these k; the power has its point after 63 bits less than that */
+    int scale = (s->exponent * 217706 >> 16) + 1 - zeros + drop;
+    *out = (double)((high >> drop) + (rest > half)) * power_of_two(scale);
+    return true;
+}
+
+const char *number_read_double(const char *text, const char *end, double *out, const char **wrong)
+{
+    struct scan s = {.exponent = 0};
+    bool negative = *text == '-';
+    const char *p = scan_number(text + negative, end, &s, wrong);
+    if (!p)
+        return NULL;
+    if (fast_double(&s, out))
+        *out = negative ? -*out : *out;
+    else
+        *out = strtod(text, NULL);
     return p;
 }

@@ -1,4 +1,4 @@
-/* Decimal text to float32, correctly rounded. */
+/* Decimal text to float32 and to double, correctly rounded. */
 #ifndef SERVER_CODEC_NUMBER_READ_H
 #define SERVER_CODEC_NUMBER_READ_H
 
@@ -12,5 +12,8 @@
  * the grammar. *out is the nearest float32, ties to even; infinite where the number is beyond float32.
  */
 const char *number_read(const char *text, const char *end, float *out, const char **wrong);
+
+/* The same to the nearest double. */
+const char *number_read_double(const char *text, const char *end, double *out, const char **wrong);
 
 #endif

@@ -38,7 +38,7 @@ static bool try_model(struct model *model, size_t rows, struct place place, stru
 }
 
 /* A model with one user, or NULL with problems added. version: "" is the highest. */
-static struct model *load_model(const struct models *models, const struct model_entry *entry, const char *version,
+static struct model *load_model(struct models *models, const struct model_entry *entry, const char *version,
                                 struct problems *problems)
 {
     struct place place = {entry->path, NULL};
@@ -52,6 +52,8 @@ static struct model *load_model(const struct models *models, const struct model_
     if (model_load_version(entry, version, models->settings->file, models->vec, problems, model)) {
         if (try_model(model, (size_t)models->settings->max_batch_rows, place, problems)) {
             model->users = 1;
+            if (model->transform)
+                atomic_store(&models->raw_values, true);
             return model;
         }
         model_close(model);

@@ -24,6 +24,7 @@ struct models {
     const struct vec_ops *vec;
     struct slot *slots; /* one for each model of the settings, in their order; the lock guards what is in them */
     size_t n_slots, default_slot;
+    atomic_bool raw_values; /* a model has, or had, a transform */
     atomic_size_t changes; /* versions that have taken another's place */
     pthread_mutex_t lock;  /* no other lock is taken under it */
 };

@@ -5,6 +5,7 @@
 #include "config/settings.h"
 #include "models.h"
 #include "pool.h"
+#include "prediction_raw.h"
 #include "prediction_session.h"
 #include "server/base/clock.h"
 #include "server/base/lifecycle.h"
@@ -50,11 +51,9 @@ bool prediction_read(struct prediction *p, const struct body_key *keys, size_t b
         behind = request->body[bytes];
         request->body[bytes] = 0;
     }
-    bool good = json_body_read(&body, keys, &p->failure);
+    bool good = prediction_read_raw(p, &body, keys);
     if (request->body)
         request->body[bytes] = behind;
-    if (!request->model && (good || strcmp(p->failure.code, "invalid_json")))
-        request->model = models_acquire(request->services->models, p->model);
     if (body.nonfinite_at && !(request->model && request->model->allow_nonfinite) &&
         (good || strcmp(p->failure.code, "invalid_json"))) {
         p->failure = body.nonfinite;
@@ -76,8 +75,9 @@ bool prediction_bind(struct prediction *p, const char *inputs, const char *state
                               .sequences = sequences,
                               .fleeting = p->request->stream && p->session.step < 0};
     return session_check(&p->session, p->request->model, p->states.present) &&
+           prediction_scale(p, &p->inputs, inputs) &&
            batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
-           batch_bind_mask(&p->batch, &p->mask, &p->failure) &&
+           prediction_fill_missing(p, &p->inputs) && batch_bind_mask(&p->batch, &p->mask, &p->failure) &&
            batch_bind_states(&p->batch, &p->states, states, &p->failure) && rollout_bind(p) &&
            batch_bind_outputs(&p->batch, &limits, &p->failure);
 }
@@ -166,6 +166,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
                              .worker = worker,
                              .finite = true,
                              .return_sequences = -1,
+                             .raw = -1,
                              .rollout = {.steps = -1, .temperature = -1, .top_k = -1, .seed = -1}};
     p->session = prediction_session(p);
     bool good =
@@ -197,6 +198,7 @@ static void encode(struct prediction *p)
         team_open(&team, &pool->host, pool->n_workers);
         p->batch.team = &team;
     }
+    prediction_unscale(p);
     p->request->protocol->encode(p);
     if (help)
         team_close(&team);
@@ -272,6 +274,8 @@ static void drop(struct prediction *p)
     rollout_close(p);
     batch_close(&p->batch);
     json_tensor_close(&p->inputs, &request->memory);
+    free(p->unscaled);
+    memory_give(&request->memory, p->unscaled_floats * sizeof *p->unscaled);
     json_tensor_close(&p->states, &request->memory);
     json_tensor_close(&p->mask, &request->memory);
     free(p);

@@ -6,6 +6,7 @@
 #include "rollout.h"
 #include "server/codec/batch_bind.h"
 #include "server/codec/json_reader.h"
+#include "server/codec/raw_values.h"
 #include "server/session/session.h"
 
 /**
@@ -24,8 +25,12 @@ struct prediction {
     /* what bodies have */
     char model[BODY_TEXT_BYTES];
     struct json_tensor inputs, states, mask;
-    int return_sequences; /* -1: not said */
-    void *own;            /* the protocol's: what decode leaves for encode and close */
+    int return_sequences;       /* -1: not said */
+    int raw;                    /* 1: the model's transform is skipped; -1: not said */
+    struct raw_reading reading; /* of the inputs */
+    float *unscaled;            /* [unscaled_floats] outputs of a stream, held by the request's share of memory */
+    size_t unscaled_floats;
+    void *own; /* the protocol's: what decode leaves for encode and close */
     struct session_use session;
     struct rollout rollout;
 

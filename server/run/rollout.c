@@ -1,6 +1,7 @@
 /* Roll-outs of forecasts and of tokens. Sources: temperature and top-k as in Holtzman et al., "The Curious Case of Neural
    Text Degeneration", ICLR 2020. */
 #include "prediction.h"
+#include "rollout_feed.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -29,9 +30,11 @@ static bool check_model(struct prediction *p)
                            "The output cannot be the next input: a model of tokens has to end in a softmax over the "
                            "vocabulary of its Embedding.");
     }
-    if (graph->outputs[0].shape.width != graph->inputs[0].shape.width)
+    if (graph->outputs[0].shape.width != graph->inputs[0].shape.width && !rollout->known_text.text &&
+        !(p->request->model->transform && p->request->model->transform->feedback))
         return failure_set(&p->failure, 400, "wrong_shape", "/rollout",
-                           "The output (%zu numbers) cannot be the next input (%zu features).",
+                           "The output (%zu numbers) cannot be the next input (%zu features). \"known\" gives features "
+                           "of the future.",
                            graph->outputs[0].shape.width, graph->inputs[0].shape.width);
     if (rollout->temperature >= 0 || rollout->top_k >= 0 || rollout->seed >= 0)
         return failure_set(
@@ -66,7 +69,7 @@ bool rollout_bind(struct prediction *p)
     struct rollout *rollout = &p->rollout;
     const struct graph *graph = &p->request->model->graph;
     if (rollout->steps < 0) {
-        if (rollout->temperature < 0 && rollout->top_k < 0 && rollout->seed < 0)
+        if (rollout->temperature < 0 && rollout->top_k < 0 && rollout->seed < 0 && !rollout->known_text.text)
             return true;
         return failure_set(&p->failure, 400, "missing_key", "/rollout", "A roll-out needs its \"steps\".");
     }
@@ -89,11 +92,12 @@ bool rollout_bind(struct prediction *p)
     rollout->largest = rollout->feedback + floats - largest;
     p->batch.rolled = (size_t)rollout->steps;
     p->batch.tokens = rollout->tokens;
-    return true;
+    return rollout->tokens || rollout_feed_bind(p);
 }
 
 void rollout_close(struct prediction *p)
 {
+    rollout_feed_close(p);
     free(p->rollout.feedback);
     memory_give(&p->request->memory, p->rollout.feedback_floats * sizeof(float));
     p->rollout.feedback = NULL;
@@ -176,8 +180,8 @@ const float *rollout_take(struct prediction *p, size_t b, size_t i, const float 
     size_t width = graph->inputs[0].shape.width;
     float *next = p->rollout.feedback + b * width;
     if (!p->rollout.tokens) {
-        memcpy(next, output, width * sizeof *next);
-        return next;
+        rollout_feed(p, b, i, output, next);
+        return output;
     }
     size_t token = sample_token(&p->rollout, b, i, output, graph->outputs[0].shape.width);
     if (token == graph->outputs[0].shape.width) {

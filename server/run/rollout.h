@@ -2,11 +2,15 @@
 #ifndef SERVER_RUN_ROLLOUT_H
 #define SERVER_RUN_ROLLOUT_H
 
+#include "server/codec/json_reader.h"
+#include "server/codec/raw_values.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct prediction;
+struct feature_source;
 
 /* What a request asks for, and what it takes to do it. */
 struct rollout {
@@ -14,6 +18,7 @@ struct rollout {
     /* where outputs are probabilities of tokens; -1: not said */
     double temperature;
     int64_t top_k, seed;
+    struct body_span known_text; /* features of the future, by name */
 
     bool tokens;
     uint64_t random; /* the seed, the client's or one of ours */
@@ -21,6 +26,9 @@ struct rollout {
         feedback; /* [rows][features] the next inputs (ids count as one feature), held by the request's share of memory */
     float *largest; /* [top_k], likewise */
     size_t feedback_floats;
+    struct feature_source *sources; /* [features] where each comes from; of numbers alone */
+    struct json_tensor *known;      /* [features] likewise, or NULL */
+    struct raw_reading known_as;
 };
 
 /* For protocols, once the inputs are bound: check what is asked for, and say it to the batch. True where there is none. */

@@ -4,6 +4,7 @@
 #include "config/settings.h"
 #include "pool.h"
 #include "prediction.h"
+#include "prediction_raw.h"
 #include "server/base/clock.h"
 #include "services.h"
 
@@ -200,12 +201,13 @@ void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float
     const struct batch *batch = &p->batch;
     size_t begin = begin_event(stream, "outputs");
     struct buffer *out = &stream->text;
+    const float *shown = prediction_unscaled(p, values, n);
     buffer_printf(out, "{\"row\": %zu, \"timestep\": %zu, \"outputs\": [", b, timestep);
     if (batch->tokens)
         buffer_tokens(out, values, n);
-    for (size_t i = 0; !batch->tokens && i < n; i++) {
+    for (size_t i = 0; shown && !batch->tokens && i < n; i++) {
         buffer_text(out, i ? "," : "");
-        buffer_floats(out, values + i * batch->output.width, batch->output.width, &p->finite);
+        buffer_floats(out, shown + i * batch->output.width, batch->output.width, &p->finite);
     }
     buffer_text(out, stream->form == STREAM_EVENTS ? "]}\n\n" : "]}\n");
     if (out->exhausted)

@@ -74,11 +74,18 @@ static void key_files_pass(void **state)
     replay("keys", fuzz_keys);
 }
 
+static void transforms_pass(void **state)
+{
+    (void)state;
+    replay("transform", fuzz_transform);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_pass),      cmocka_unit_test(inferences_pass),
                                        cmocka_unit_test(safetensors_pass), cmocka_unit_test(configurations_pass),
                                        cmocka_unit_test(handovers_pass),   cmocka_unit_test(protobufs_pass),
-                                       cmocka_unit_test(pickles_pass),     cmocka_unit_test(key_files_pass)};
+                                       cmocka_unit_test(pickles_pass),     cmocka_unit_test(key_files_pass),
+                                       cmocka_unit_test(transforms_pass)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,10 +137,59 @@ static void what_is_no_number_is_refused(void **state)
     }
 }
 
+static void same_as_strtod(const char *text)
+{
+    double got, want = strtod(text, NULL);
+    const char *wrong, *end = number_read_double(text, text + strlen(text), &got, &wrong);
+    if (!end || *end || memcmp(&got, &want, sizeof got))
+        fail_msg("%s: %a, strtod gives %a", text, got, want);
+}
+
+static void doubles_are_correctly_rounded(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"0",
+                                        "-0",
+                                        "0.1",
+                                        "-1e-5",
+                                        "9007199254740993",
+                                        "9007199254740992.9999",
+                                        "9007199254740993.0001",
+                                        "5e-324",
+                                        "2.4703282292062327e-324",
+                                        "1.7976931348623157e308",
+                                        "1e999",
+                                        "-1e999",
+                                        "2.2250738585072011e-308",
+                                        "123456789012345678901234567890",
+                                        "0.30000000000000004",
+                                        "1e22",
+                                        "1e23",
+                                        "8.41e21",
+                                        "7205759403792793.5"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        same_as_strtod(texts[i]);
+    unsigned long long x = 88172645463325252ull;
+    for (int i = 0; i < 300000; i++) {
+        char text[64];
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        double any;
+        memcpy(&any, &x, sizeof any);
+        if (i % 3 == 0 && isfinite(any))
+            snprintf(text, sizeof text, "%.17g", any);
+        else if (i % 3 == 1) /* near the middle between two doubles */
+            snprintf(text, sizeof text, "%llu", (x >> 11 | 1ull << 52) * 2 + 1);
+        else
+            snprintf(text, sizeof text, "%llue%d", x >> x % 40, (int)(x % 101) - 50);
+        same_as_strtod(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(edges_are_correctly_rounded), cmocka_unit_test(random_numbers_are_those_of_strtof),
-        cmocka_unit_test(halfway_cases_are_decided_exactly), cmocka_unit_test(what_is_no_number_is_refused)};
+        cmocka_unit_test(doubles_are_correctly_rounded), cmocka_unit_test(edges_are_correctly_rounded),
+        cmocka_unit_test(random_numbers_are_those_of_strtof), cmocka_unit_test(halfway_cases_are_decided_exactly),
+        cmocka_unit_test(what_is_no_number_is_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,157 @@
+/* The one file that knows both a built model and a transform. */
+#include "model_transform.h"
+
+#include "config/files/json_file.h"
+#include "model_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool is_file(const char *path)
+{
+    struct stat info;
+    return !stat(path, &info) && S_ISREG(info.st_mode);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat info;
+    return !stat(path, &info) && S_ISDIR(info.st_mode);
+}
+
+/* The model's own file: of its weights, or of its configuration. */
+static const char *main_file(const struct model_files *files)
+{
+    return files->weights_path[0] ? files->weights_path : files->json_path;
+}
+
+static size_t folder_bytes(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    return slash ? (size_t)(slash - file) : 0;
+}
+
+bool model_transform_find(const char *path, const struct model_files *files, char *out, struct problems *problems)
+{
+    const char *file = main_file(files), *dot = strrchr(file, '.');
+    size_t folder = folder_bytes(file);
+    char other[MODEL_PATH_BYTES] = "";
+    *out = 0;
+    if (dot && dot > file + folder + 1 &&
+        snprintf(out, MODEL_PATH_BYTES, "%.*s.transform.json", (int)(dot - file), file) >= MODEL_PATH_BYTES)
+        *out = 0;
+    if (is_folder(path) && snprintf(other, sizeof other, "%.*s%stransform.json", (int)folder, file,
+                                    folder ? "/" : "") >= (int)sizeof other)
+        *other = 0;
+    bool own = *out && is_file(out), of_folder = *other && is_file(other);
+    if (own && of_folder)
+        problem_error(problems, (struct place){other, NULL}, "there is %s too; keep one of them", out);
+    if (!own)
+        memcpy(out, other, sizeof other);
+    return own != of_folder;
+}
+
+/* A model as transforms see it. */
+struct ports {
+    struct transform_port inputs[GRAPH_MAX_INPUTS], *outputs;
+    struct transform_ports all;
+};
+
+static struct transform_port input_of(const struct model *model, size_t i)
+{
+    const struct graph_port *input = &model->graph.inputs[i];
+    return (struct transform_port){.name = input->name,
+                                   .width = input->shape.ids ? 1 : input->shape.width,
+                                   .vocabulary = input->shape.ids ? graph_vocabulary(&model->graph, i) : 0,
+                                   .timesteps = i ? input->shape.timesteps : model->fixed_timesteps,
+                                   .sequence = input->shape.sequence};
+}
+
+static struct transform_port output_of(const struct graph *graph, size_t i)
+{
+    const struct activation *activation = layer_activation_of(graph_last_layer(graph, i));
+    bool sigmoid = activation && activation->kind == ACT_SIGMOID;
+    return (struct transform_port){.name = graph->outputs[i].name,
+                                   .width = graph->outputs[i].shape.width,
+                                   .probability = sigmoid || (activation && activation->kind == ACT_SOFTMAX),
+                                   .sigmoid = sigmoid};
+}
+
+/* False when out of memory. */
+static bool make_ports(const struct model *model, struct ports *out)
+{
+    const struct graph *graph = &model->graph;
+    out->outputs = calloc(graph->n_outputs + 1, sizeof *out->outputs);
+    if (!out->outputs)
+        return false;
+    for (size_t i = 0; i < graph->n_inputs; i++)
+        out->inputs[i] = input_of(model, i);
+    for (size_t i = 0; i < graph->n_outputs; i++)
+        out->outputs[i] = output_of(graph, i);
+    out->all = (struct transform_ports){out->inputs, out->outputs, graph->n_inputs, graph->n_outputs};
+    return true;
+}
+
+static json_t *read_json(const char *path, struct problems *problems)
+{
+    int fd = model_file_open(path, JSON_FILE_MAX_BYTES, problems);
+    json_t *json = fd < 0 ? NULL : json_file_read(fd, (struct place){path, NULL}, problems);
+    if (fd >= 0)
+        close(fd);
+    return json;
+}
+
+static bool read_transform(const json_t *json, const char *folder, struct place place, struct model *model,
+                           struct problems *problems)
+{
+    const struct transform_place at = {place, folder};
+    struct ports ports;
+    struct transform *transform = calloc(1, sizeof *transform);
+    bool made = make_ports(model, &ports), good = false;
+    if (transform && made)
+        good = transform_read(json, &at, &ports.all, problems, transform);
+    else
+        problem_error(problems, place, "out of memory");
+    if (made)
+        free(ports.outputs);
+    if (good)
+        model->transform = transform;
+    else
+        free(transform);
+    return good;
+}
+
+bool model_transform_load(const struct model_entry *entry, const struct model_files *files, const char *settings_file,
+                          struct model *model, struct problems *problems)
+{
+    const char *file = main_file(files);
+    char path[MODEL_PATH_BYTES], where[128];
+    size_t before = problems->all_errors, folder = folder_bytes(file);
+    model->transform = NULL;
+    if (entry->transform) {
+        if (!*file)
+            folder = folder_bytes(file = settings_file ? settings_file : "");
+        snprintf(where, sizeof where, "%.100s/transform", entry->where);
+        snprintf(path, sizeof path, "%.*s", folder ? (int)folder : 1, folder ? file : ".");
+        return read_transform(entry->transform, path, (struct place){settings_file, where}, model, problems);
+    }
+    if (!*file || !model_transform_find(entry->path, files, path, problems))
+        return problems->all_errors == before;
+    json_t *json = read_json(path, problems);
+    const struct place place = {path, NULL};
+    char inner[MODEL_PATH_BYTES];
+    snprintf(inner, sizeof inner, "%.*s", folder ? (int)folder : 1, folder ? path : ".");
+    bool good = json && read_transform(json, inner, place, model, problems);
+    json_decref(json);
+    return good;
+}
+
+void model_transform_close(struct model *model)
+{
+    if (model->transform)
+        transform_close(model->transform);
+    free(model->transform);
+    model->transform = NULL;
+}

@@ -1,0 +1,150 @@
+/* What a transform asks of the way of a prediction. */
+#include "prediction_raw.h"
+
+#include "models.h"
+#include "services.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool prediction_transforms(const struct prediction *p)
+{
+    return p->request->model && p->request->model->transform && p->raw != 1;
+}
+
+/* ---- reading ---- */
+
+/* What stands behind a quoted key and its colon, wherever in a text; NULL past the last. */
+static const char *next_value(const char *at, const char *end, const char *key)
+{
+    size_t n = strlen(key);
+    while ((at = memmem(at, (size_t)(end - at), key, n))) {
+        at += n;
+        at += strspn(at, " \t\r\n");
+        if (*at == ':')
+            return at + 1 + strspn(at + 1, " \t\r\n");
+    }
+    return NULL;
+}
+
+static bool says_raw(const char *text, const char *end)
+{
+    for (const char *at = text; (at = next_value(at, end, "\"raw\""));)
+        if (!strncmp(at, "true", 4))
+            return true;
+    return false;
+}
+
+/* The first name of a model that the text may mean. */
+static struct model *look_for_model(const struct prediction *p, const char *text, const char *end)
+{
+    char name[BODY_TEXT_BYTES] = "";
+    for (const char *at = text; !*name && (at = next_value(at, end, "\"model\""));) {
+        size_t n = *at == '"' ? strcspn(at + 1, "\"\\") : 0;
+        if (n && n < sizeof name && at[1 + n] == '"') {
+            memcpy(name, at + 1, n);
+            name[n] = 0;
+        }
+    }
+    return models_acquire(p->request->services->models, name);
+}
+
+/* The inputs will be read for this model. */
+static void read_for(struct prediction *p, const struct model *model, bool raw, const struct body_key *keys)
+{
+    bool transforms = !raw && raw_reading_of(model, 0, &p->reading);
+    if (!transforms)
+        p->reading = (struct raw_reading){.transform = NULL};
+    for (; keys->name; keys++)
+        if (keys->type == BODY_INPUTS)
+            ((struct json_tensor *)keys->target)->raw = transforms ? &p->reading : NULL;
+}
+
+/* Nothing of the tensors has been read. */
+static void forget(struct prediction *p, const struct body_key *keys)
+{
+    for (; keys->name; keys++) {
+        bool tensor = keys->type == BODY_INPUTS || keys->type == BODY_NUMBERS || keys->type == BODY_BOOLEANS;
+        struct json_tensor *target = keys->target;
+        const char *unwrap = tensor ? target->unwrap : NULL;
+        if (!tensor)
+            continue;
+        json_tensor_close(target, &p->request->memory);
+        target->unwrap = unwrap;
+    }
+}
+
+static bool is_no_json(const struct prediction *p, bool good)
+{
+    return !good && !strcmp(p->failure.code, "invalid_json");
+}
+
+bool prediction_read_raw(struct prediction *p, struct json_body *body, const struct body_key *keys)
+{
+    struct request *request = p->request;
+    struct models *models = request->services->models;
+    bool named = request->model, possible = models && atomic_load(&models->raw_values);
+    const char *end = body->text + body->bytes;
+    struct model *guess = possible && !named ? look_for_model(p, body->text, end) : NULL;
+    const struct model *assumed = named ? request->model : guess;
+    if (possible)
+        read_for(p, assumed, assumed && assumed->transform && says_raw(body->text, end), keys);
+    bool good = json_body_read(body, keys, &p->failure);
+    if (!named && !is_no_json(p, good))
+        request->model = models_acquire(models, p->model);
+    const struct transform *wanted = prediction_transforms(p) ? request->model->transform : NULL;
+    if (possible && request->model && wanted != p->reading.transform && !is_no_json(p, good)) {
+        forget(p, keys);
+        read_for(p, request->model, p->raw == 1, keys);
+        p->failure = (struct failure){.status = 0};
+        good = json_body_read(body, keys, &p->failure);
+    }
+    model_release(guess);
+    return good;
+}
+
+/* ---- binding ---- */
+
+bool prediction_scale(struct prediction *p, struct json_tensor *inputs, const char *key)
+{
+    return raw_to_values(inputs, key, &p->request->memory, &p->failure);
+}
+
+bool prediction_fill_missing(struct prediction *p, const struct json_tensor *inputs)
+{
+    return !inputs->raw || !inputs->missing || inputs->raw->transform->missing != MISSING_LAST ||
+           raw_fill_missing(&p->batch, inputs->raw->width, NULL, &p->failure);
+}
+
+/* ---- outputs ---- */
+
+static bool unscales(const struct prediction *p)
+{
+    return prediction_transforms(p) && !p->batch.tokens && raw_has_outputs(p->request->model);
+}
+
+void prediction_unscale(struct prediction *p)
+{
+    size_t width = p->batch.output.width;
+    if (!p->failure.status && p->batch.outputs && width && unscales(p))
+        raw_outputs(p->request->model, p->batch.outputs, p->batch.outputs_floats / width, width);
+}
+
+const float *prediction_unscaled(struct prediction *p, const float *values, size_t n)
+{
+    size_t floats = n * p->batch.output.width, bytes = floats * sizeof *values;
+    if (!unscales(p))
+        return values;
+    if (p->unscaled_floats < floats) {
+        float *grown = memory_realloc(&p->request->memory, p->unscaled, p->unscaled_floats * sizeof *grown, bytes);
+        if (!grown) {
+            failure_overloaded(&p->failure);
+            return NULL;
+        }
+        p->unscaled = grown;
+        p->unscaled_floats = floats;
+    }
+    memcpy(p->unscaled, values, bytes);
+    raw_outputs(p->request->model, p->unscaled, n, p->batch.output.width);
+    return p->unscaled;
+}

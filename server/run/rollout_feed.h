@@ -1,0 +1,18 @@
+/* Where the next input of a roll-out comes from, feature by feature: an output, or what is known of the future. */
+#ifndef SERVER_RUN_ROLLOUT_FEED_H
+#define SERVER_RUN_ROLLOUT_FEED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct prediction;
+
+/* Find that for every feature, once the rows are bound and the steps are known. False with p->failure set. */
+bool rollout_feed_bind(struct prediction *p);
+
+/* The next input of row b, after its i-th output (the model's output.width floats). */
+void rollout_feed(const struct prediction *p, size_t b, size_t i, const float *output, float *next);
+
+void rollout_feed_close(struct prediction *p);
+
+#endif
