@@ -194,13 +194,35 @@ static size_t io_threads(const struct settings *settings, size_t cpus)
     return n ? n : 1;
 }
 
+/* From readiness to the drained end. Does not return where the end finds a load in the middle. */
+static void serve_requests(struct server *server, struct http *http, struct allowance *allowance,
+                           const sigset_t *signals)
+{
+    const struct services *services = &server->services;
+    struct remainder remainder = {allowance, services};
+    int signal;
+    log_line(LOG_READY, "cellserve %s is ready at %s (%zu model%s, %zu worker%s, %s)", CELLSERVE_VERSION,
+             http_url(http), server->models.n_slots, server->models.n_slots == 1 ? "" : "s", services->n_workers,
+             services->n_workers == 1 ? "" : "s", server->models.vec->name);
+    struct reload *reload = reload_start(&server->models, settle_again, &remainder);
+    if (!reload)
+        log_line(LOG_ERROR, "no thread to load new versions with: SIGHUP and watch do nothing");
+    while (!(signal = tick(server, http, reload, signals)))
+        ;
+    drain(server, http, signals, signal);
+    session_store_stop(services->sessions); /* what waits for it goes to the pool */
+    pool_stop(&server->pool);
+    if (!reload_stop(reload, RELOAD_MS))
+        leave_a_load();
+}
+
 static int serve(struct cli *cli, const struct vec_ops *kernels)
 {
     struct server server;
     struct pages pages = {.started = false};
     char error[256] = "";
     sigset_t signals;
-    int signal = 0, code = EXIT_BAD_INPUT;
+    int code = EXIT_BAD_INPUT;
     block_signals(&signals); /* before any thread, which would inherit the default */
     log_start();
     json_object_seed(0);
@@ -228,22 +250,8 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     } else {
         bool up = bring_up(&server, http, &allowance, &cli->problems);
         log_problems(&cli->problems);
-        if (up) {
-            log_line(LOG_READY, "cellserve %s is ready at %s (%zu model%s, %zu worker%s, %s)", CELLSERVE_VERSION,
-                     http_url(http), server.models.n_slots, server.models.n_slots == 1 ? "" : "s", services->n_workers,
-                     services->n_workers == 1 ? "" : "s", kernels->name);
-            struct reload *reload =
-                reload_start(&server.models, settle_again, &(struct remainder){&allowance, services});
-            if (!reload)
-                log_line(LOG_ERROR, "no thread to load new versions with: SIGHUP and watch do nothing");
-            while (!(signal = tick(&server, http, reload, &signals)))
-                ;
-            drain(&server, http, &signals, signal);
-            session_store_stop(services->sessions); /* what waits for it goes to the pool */
-            pool_stop(&server.pool);
-            if (!reload_stop(reload, RELOAD_MS))
-                leave_a_load();
-        }
+        if (up)
+            serve_requests(&server, http, &allowance, &signals);
         pages_stop(&pages);
         http_stop(http);
         if (up)
