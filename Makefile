@@ -59,14 +59,23 @@ all: $(BUILD)/cellserve $(if $(filter release,$(VARIANT)),build/cellserve) ## bu
 build/cellserve: $(BUILD)/cellserve
 	$(Q)ln -sf $(VARIANT)/cellserve $@
 
-$(BUILD)/cellserve: $(call objects,$(SERVER) $(if $(filter locks,$(VARIANT)),tests/locks/lock_count.c)) $(BUILD)/libcellserve_config.a $(BUILD)/libcellserve_core.a
+# The page, as C.
+PAGE := $(BUILD)/server/api/page/embedded.o
+$(PAGE:.o=.c): $(wildcard server/api/page/*)
+	@mkdir -p $(@D)
+	@echo "  page  $@"
+	$(Q)server/api/page/embed.sh $@
+$(PAGE): $(PAGE:.o=.c) server/api/page.h $(BUILD)/flags
+	$(Q)$(CC) $(CFLAGS_all) -c -o $@ $<
+
+$(BUILD)/cellserve: $(call objects,$(SERVER) $(if $(filter locks,$(VARIANT)),tests/locks/lock_count.c)) $(PAGE) $(BUILD)/libcellserve_config.a $(BUILD)/libcellserve_core.a
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -o $@ $^ $(LIBS)
 
 $(BUILD)/libcellserve_core.a: $(call objects,$(CORE))
 $(BUILD)/libcellserve_config.a: $(call objects,$(CONFIG))
 # All of the server but main, for the unit tests.
-$(BUILD)/libcellserve_server.a: $(call objects,$(filter-out %/main.c,$(SERVER)))
+$(BUILD)/libcellserve_server.a: $(call objects,$(filter-out %/main.c,$(SERVER))) $(PAGE)
 %.a:
 	@echo "  ar    $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -203,6 +212,9 @@ neon: ## the vector kernels of arm64, cross-compiled and run under qemu
 clients: all ## the protocols' own clients from PyPI against the server
 	@tools/install.sh clients
 	@tests/clients/run.sh build/cellserve
+page: all ## the page in headless Chromium; IMAGES=docs/images writes its screenshots there
+	@tools/install.sh page
+	@tests/page/test_page.py build/cellserve $(IMAGES)
 deploy-files: all ## check the files of docker/: Kubernetes' schemas, HAProxy's and nginx's own checks; smuggle through both
 	@tools/install.sh deploy
 	@tests/deploy/run.sh build/cellserve
@@ -237,3 +249,4 @@ help: ## list the targets
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 .PHONY: all help unit unit-programs e2e coverage arrows run test tests clients deploy-files debian13 chaos locks bench bench-serving faults soak growth shapes asan tsan fuzz lint format docker clean
+.PHONY: page install uninstall reference check-reference

@@ -29,6 +29,7 @@ struct settings {
     char *host;
     int64_t port, workers, io_threads;
     bool pin;
+    bool page; /* "/" is a page for browsers */
     int64_t max_batch_rows, max_queue_delay_us;
     int64_t max_body_bytes, max_rows, max_timesteps, max_queue, max_connections;
     int64_t read_timeout_ms, request_timeout_ms, drain_delay_ms, drain_timeout_ms;

@@ -29,6 +29,7 @@ const struct setting settings_table[] = {
     INT("workers", workers, 0, 1024, "0", "compute threads; 0: one per CPU this process may use"),
     INT("io_threads", io_threads, 0, 256, "0", "threads that read and write connections; 0: one for each four CPUs this process may use"),
     {"pin", SETTING_BOOL, offsetof(struct settings, pin), 0, 1, "false", NULL, "bind each worker to a CPU"},
+    {"page", SETTING_BOOL, offsetof(struct settings, page), 0, 1, "true", NULL, "answer GET / of a browser with a page"},
     INT("batching.max_batch_rows", max_batch_rows, 1, 4096, "64", "sequences that a worker runs side by side"),
     INT("batching.max_queue_delay_us", max_queue_delay_us, 0, 1000000, "0",
         "how long a request may wait for rows to run with; 0: never"),

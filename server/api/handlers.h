@@ -27,8 +27,10 @@ void answer_model_metadata(struct request *request);
 /* openapi.c */
 void answer_openapi(struct request *request);
 
-/* open_inference_models.c */
+/* page.c */
 void answer_root(struct request *request);
+
+/* open_inference_models.c */
 void answer_v2_server(struct request *request);
 void answer_v2_live(struct request *request);
 void answer_v2_ready(struct request *request);

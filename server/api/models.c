@@ -115,13 +115,14 @@ void answer_model_status(struct request *request)
                 json_pack("{s:s, s:b, s:o}", "name", model->name, "ready", 1, "model_version_status", versions));
 }
 
-/* The length that the input layer declares (null: none), and whether whole sequences may have others. */
+/* The length that the input layer declares (null: none), whether whole sequences may have others, and whether the model
+   runs timestep by timestep (sessions, steps, roll-outs). */
 static json_t *timesteps_of(const struct model *model)
 {
     const struct layer_shape *input = &model->graph.inputs[0].shape;
     size_t declared = input->sequence ? input->timesteps : 0;
-    return json_pack("{s:o, s:b}", "declared", declared ? json_integer((json_int_t)declared) : json_null(), "fixed",
-                     model->fixed_timesteps != 0);
+    return json_pack("{s:o, s:b, s:b}", "declared", declared ? json_integer((json_int_t)declared) : json_null(), "fixed",
+                     model->fixed_timesteps != 0, "streamable", model->graph.streamable);
 }
 
 /* null: the model takes its inputs as they are. */

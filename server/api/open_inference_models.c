@@ -18,13 +18,6 @@ void answer_v2_server(struct request *request)
                                    "model_repository"));
 }
 
-/* KServe's first protocol has its liveness there. */
-void answer_root(struct request *request)
-{
-    answer_json(request,
-                json_pack("{s:s, s:s, s:s}", "name", "cellserve", "version", CELLSERVE_VERSION, "status", "alive"));
-}
-
 void answer_v2_live(struct request *request)
 {
     answer_json(request, json_pack("{s:b}", "live", 1));

@@ -41,7 +41,7 @@
 /* clang-format on */
 
 static const struct route routes[] = {
-    PROBE(ACCESS_ANY, "/", answer_root, "Name and liveness, as KServe's first protocol asks for it", "Object"),
+    PROBE(ACCESS_ANY, "/", answer_root, "Name, liveness and links; a page for browsers", "Object"),
     PROBE(ACCESS_OPEN, "/livez", answer_livez, "Whether the process can serve at all", NULL),
     PROBE(ACCESS_OPEN, "/readyz", answer_readyz, "Whether every model is loaded", NULL),
     PROBE(SCOPE_METRICS, "/healthz", answer_healthz, "Both, in words", NULL),

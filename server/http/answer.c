@@ -112,6 +112,8 @@ enum MHD_Result exchange_answer(struct exchange *x)
     exchange_add_header(x, response, "Content-Type", request->answer.type);
     exchange_add_header(x, response, "X-Request-Id", request->head.id);
     exchange_add_header(x, response, "Allow", request->answer.allow);
+    for (const struct answer_field *field = request->answer.fields; field && field->name; field++)
+        exchange_add_header(x, response, field->name, field->value);
     if (request->answer.gzip)
         exchange_add_header(x, response, "Content-Encoding", "gzip");
     if (request->prediction)

@@ -145,6 +145,7 @@ static bool check_field(const struct head_field *sent, uint64_t max_body_bytes, 
         body->wants_npy = lists(field, "application/x-npy");
         body->wants_events = lists(field, "text/event-stream");
         body->wants_lines = lists(field, "application/x-ndjson");
+        body->wants_html = lists(field, "text/html");
     } else {
         const struct head_text value = {field->value, field->value_bytes};
         return head_access_keep(field->name, field->name_bytes, value, &body->access, failure);

@@ -27,7 +27,7 @@ struct head_body {
     uint64_t timeout_ms; /* X-Request-Timeout-Ms; 0: not said */
     bool has_json_bytes; /* Inference-Header-Content-Length: the JSON before binary tensors */
     uint64_t json_bytes;
-    bool accepts_gzip, wants_npy, wants_events, wants_lines; /* Accept-Encoding, Accept */
+    bool accepts_gzip, wants_npy, wants_events, wants_lines, wants_html; /* Accept-Encoding, Accept */
     struct head_access access;
 };
 

@@ -123,6 +123,7 @@ bool exchange_check_head(struct exchange *x, const char *method, const char *ver
     request->head.json_bytes = (size_t)x->head.json_bytes;
     request->head.accepts_gzip = x->head.accepts_gzip;
     request->head.wants_npy = x->head.wants_npy;
+    request->head.wants_html = x->head.wants_html;
     request->head.stream_form = x->head.wants_events ? STREAM_EVENTS : x->head.wants_lines ? STREAM_LINES : STREAM_NONE;
     if (x->head.timeout_ms && x->head.timeout_ms < (uint64_t)request->timeout_ms)
         request->timeout_ms = (int64_t)x->head.timeout_ms;

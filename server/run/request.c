@@ -70,15 +70,20 @@ const char *request_timeout_source(const struct request *request)
                                                                                  : "limits.request_timeout_ms";
 }
 
+void answer_constant(struct request *request, const char *text, size_t bytes, const char *content_type)
+{
+    request->answer.status = 200;
+    request->answer.code = NULL;
+    request->answer.type = content_type;
+    request->answer.text = text;
+    request->answer.text_bytes = bytes;
+}
+
 void answer_shared(struct request *request, struct shared_text *text, const char *content_type)
 {
     text->users++;
     request->answer.shared = text;
-    request->answer.status = 200;
-    request->answer.code = NULL;
-    request->answer.type = content_type;
-    request->answer.text = text->text;
-    request->answer.text_bytes = text->bytes;
+    answer_constant(request, text->text, text->bytes, content_type);
 }
 
 void answer_buffer(struct request *request, int status, const char *content_type)

@@ -35,9 +35,14 @@ struct request_head {
     bool gzip;           /* Content-Encoding of the body */
     bool has_json_bytes; /* Inference-Header-Content-Length */
     size_t json_bytes;
-    bool accepts_gzip, wants_npy;
+    bool accepts_gzip, wants_npy, wants_html;
     bool admin;      /* it came to the admin listener */
     int stream_form; /* enum stream_form, as the client wants it */
+};
+
+/* A header field of an answer. */
+struct answer_field {
+    const char *name, *value;
 };
 
 /* What goes back to http/. */
@@ -56,6 +61,8 @@ struct answer {
     bool close;                 /* end the connection */
     bool gzip;                  /* Content-Encoding */
     size_t json_bytes;          /* Inference-Header-Content-Length, where binary tensors follow the JSON */
+    /* Further fields, constants, up to a NULL name; or NULL. */
+    const struct answer_field *fields;
 };
 
 /**
@@ -109,6 +116,9 @@ const char *request_timeout_source(const struct request *request);
 
 /* The answer is what has been written into request->answer.buffer; 413 or 503 where it did not fit. */
 void answer_buffer(struct request *request, int status, const char *content_type);
+
+/* The answer, status 200, is a constant of the program. */
+void answer_constant(struct request *request, const char *text, size_t bytes, const char *content_type);
 
 /* The answer, status 200, becomes a use of this text. */
 void answer_shared(struct request *request, struct shared_text *text, const char *content_type);

@@ -345,6 +345,30 @@ static void wrong_paths_and_methods_are_refused(void **state)
     reply_free(&reply);
 }
 
+/* Browsers ask for text/html; programs get the index. */
+static void the_root_is_a_page_for_browsers(void **state)
+{
+    (void)state;
+    const char *const browser[] = {"Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", NULL};
+    const char *const unwanted[] = {"Accept: application/json, text/html;q=0", NULL};
+    struct reply page = http_request(&server, "GET", "/", NULL, browser);
+    assert_int_equal(page.status, 200);
+    assert_non_null(strstr(page.headers, "Content-Type: text/html; charset=utf-8\r\n"));
+    assert_non_null(strstr(page.headers, "Content-Security-Policy: default-src 'none'; script-src 'sha256-"));
+    assert_non_null(strstr(page.headers, "frame-ancestors 'none'"));
+    assert_non_null(strstr(page.headers, "Vary: Accept\r\n"));
+    assert_int_equal(strncmp(page.body, "<!doctype html>", 15), 0);
+    assert_true(page.bytes > 10000 && page.bytes < 80 * 1024);
+    reply_free(&page);
+    struct reply index = http_request(&server, "GET", "/", NULL, unwanted);
+    assert_string_equal(json_string_value(json_object_get(index.json, "status")), "alive");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(index.json, "links"), "openapi")),
+                        "/openapi.json");
+    assert_null(strstr(index.headers, "Content-Security-Policy"));
+    assert_non_null(strstr(index.headers, "Vary: Accept\r\n"));
+    reply_free(&index);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -376,6 +400,7 @@ int main(void)
         cmocka_unit_test(models_are_listed),
         cmocka_unit_test(health_endpoints_answer),
         cmocka_unit_test(wrong_paths_and_methods_are_refused),
+        cmocka_unit_test(the_root_is_a_page_for_browsers),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -1,0 +1,13 @@
+/* The page for people at "/": one HTML file, which the build joins from server/api/page/ and embeds. */
+#ifndef SERVER_API_PAGE_H
+#define SERVER_API_PAGE_H
+
+#include <stddef.h>
+
+extern const unsigned char page_html[];
+extern const size_t page_html_bytes;
+
+/* Its Content-Security-Policy: nothing from outside, one script and one style by their hashes. */
+extern const char page_policy[];
+
+#endif

@@ -1,0 +1,465 @@
+#!/usr/bin/env python3
+"""The page in headless Chromium: test_page.py BINARY [IMAGES]. IMAGES: where five small screenshots are written as well.
+The last line is "N passed, N failed"."""
+import base64, hashlib, http.client, http.server, json, os, re, subprocess, sys, threading, time, traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "..")]
+from browser import Browser
+from served import Server
+
+ROOT = os.path.join(HERE, "..", "..")
+WORK = os.path.join(ROOT, "build", "page")
+DEMO = os.path.join(ROOT, "demo")
+LIMIT = 80 * 1024
+KEY = "a-key-of-this-test"
+
+
+def demo(path):
+    with open(os.path.join(DEMO, path)) as file:
+        return file.read()
+
+
+def lstm(units, **more):
+    return {"class_name": "LSTM", "config": {"units": units, **more}}
+
+
+TEXT = [{"class_name": "Embedding", "config": {"input_dim": 50, "output_dim": 8}}, lstm(16), {"class_name": "Dense", "config": {"units": 50, "activation": "softmax"}}]
+MODELS = [{"name": "digits", "path": f"{DEMO}/digits/digits.keras"}, {"name": "sunspots", "path": f"{DEMO}/sunspots/sunspots.keras"},
+          {"name": "seed", "path": f"{DEMO}/seed", "default": True},
+          {"name": "text", "seed": 7, "layer": {"class_name": "Sequential", "config": {"layers": TEXT}}},
+          {"name": "whole", "seed": 7, "input_size": 3, "layer": {"class_name": "Bidirectional", "config": {"layer": lstm(4, return_sequences=True)}}}]
+
+
+class Gate(http.server.BaseHTTPRequestHandler):
+    """A server in front of cellserve that wants a key for everything but the page and probes."""
+    protocol_version = "HTTP/1.1"
+    port = 0
+
+    def pass_on(self):
+        size = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(size)
+        if self.path not in ("/", "/readyz") and self.headers.get("Authorization") != f"Bearer {KEY}":
+            status, fields, text = 401, {"Content-Type": "application/json", "WWW-Authenticate": "Bearer"}, b'{"error": "A key is needed.", "code": "unauthorized"}'
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", Gate.port, timeout=20)
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection", "origin", "accept-encoding")}
+            connection.request(self.command, self.path, body or None, headers)
+            answer = connection.getresponse()
+            status, text, fields = answer.status, answer.read(), {n: v for n, v in answer.getheaders() if n.lower() in ("content-type", "content-security-policy", "server-timing")}
+            connection.close()
+        self.send_response(status)
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_DELETE = pass_on
+
+    def log_message(self, *_):
+        pass
+
+
+class Page:
+    def __init__(self, binary):
+        os.makedirs(WORK, exist_ok=True)
+        config = os.path.join(WORK, "cellserve.json")
+        with open(config, "w") as file:
+            json.dump({"port": 0, "models": MODELS}, file)
+        self.server = Server(binary, os.path.join(WORK, "server.log"), "serve", "--config", config)
+        assert self.server.wait_ready(), self.server.log()
+        self.url = f"http://127.0.0.1:{self.server.port}/"
+        self.browser = Browser(1280, 1000)
+        self.asked, self.gate = [], ""
+
+    def go(self, model):
+        self.browser.open("about:blank")
+        self.browser.open(self.url + "#" + model)
+        self.browser.wait(f"document.readyState === 'complete' && document.querySelector('#name').textContent === '{model}'")
+
+    def state(self, state, seconds=20):
+        self.browser.wait(f"document.querySelector('#output').dataset.state === '{state}'", seconds)
+
+    def metric(self, pattern):
+        text = self.server.ask("GET", "/metrics")[1].decode()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(pattern, line))
+
+    def close(self):
+        self.browser.close()
+        self.server.stop()
+
+
+def test_it_is_one_small_file_under_its_policy(page):
+    connection = http.client.HTTPConnection("127.0.0.1", page.server.port)
+    connection.request("GET", "/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    answer = connection.getresponse()
+    text = answer.read()
+    assert answer.status == 200 and answer.getheader("Content-Type") == "text/html; charset=utf-8"
+    assert 10000 < len(text) < LIMIT, len(text)
+    policy = dict(part.strip().split(" ", 1) for part in answer.getheader("Content-Security-Policy").split(";"))
+    for tag in ("script", "style"):
+        inside = re.findall(rb"<%s>(.*?)</%s>" % (tag.encode(), tag.encode()), text, re.S)
+        assert len(inside) == 1
+        digest = base64.b64encode(hashlib.sha256(inside[0]).digest()).decode()
+        assert policy[f"{tag}-src"] == f"'sha256-{digest}'", policy
+    assert policy["default-src"] == "'none'" and policy["frame-ancestors"] == "'none'" and policy["connect-src"] == "'self'"
+    assert not re.search(rb"""(src|href)=["']?(https?:)?//|@import|\burl\(""", text)
+    assert not re.search(rb"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text)
+    connection.close()
+
+
+def test_it_loads(page):
+    page.go("seed")
+    b = page.browser
+    assert b.js("return [...document.querySelectorAll('#models a')].map((a) => a.textContent)") == [m["name"] for m in MODELS]
+    layers = b.js("return [...document.querySelectorAll('#layers li')].map((li) => li.innerText.replace(/\\n+/g, ' '))")
+    assert layers[0] == "Input [any, 2]" and layers[-1] == "Output [128]" and sum("LSTMCell 128 units" in layer for layer in layers) == 2, layers
+    b.wait("document.querySelector('#ready').textContent === 'ready'")
+    b.wait("document.querySelectorAll('#tiles .tile').length >= 6")
+
+
+def test_sample_data_predict_and_draw(page):
+    page.go("seed")
+    b = page.browser
+    before = page.metric(r'cellserve_requests_total\{route="/predict",model="seed",status="200"\}')
+    b.click("#predict")
+    page.state("done")
+    assert b.js("return document.querySelectorAll('#output rect').length") == 128
+    b.wait("/^24 timesteps/.test(document.querySelector('#states-note').textContent)")
+    assert page.metric(r'cellserve_requests_total\{route="/predict",model="seed",status="200"\}') == before + 25
+    b.wait("document.querySelectorAll('#states canvas').length === 4 && document.querySelector('#states canvas').width === 24")
+    drawn = "const c = document.querySelector('#states canvas'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; return new Set(Array.from({length: d.length / 4}, (_, i) => d.slice(4 * i, 4 * i + 3).join())).size"
+    assert b.js(drawn) > 50 and b.js("return document.querySelector('#states canvas').height") == 128
+
+
+def test_what_is_drawn_are_the_answers_numbers(page):
+    page.go("digits")
+    b = page.browser
+    b.set("#input", demo("digits/request.json"))
+    b.click("#predict")
+    page.state("done")
+    status, text = page.server.ask("POST", "/predict", json.loads(demo("digits/request.json")))
+    outputs = json.loads(text)["outputs"][0]
+    assert status == 200
+    shown = b.js("return [...document.querySelectorAll('#output .value')].map((v) => v.textContent)")
+    assert shown == [f"{100 * v:.2f} %" for v in outputs], shown
+    assert b.text("#output .best").strip() == "0"
+    # The states after the last timestep, by steps, are those of the whole sequence.
+    b.wait("/^8 timesteps/.test(document.querySelector('#states-note').textContent)")
+
+
+def test_csv(page):
+    page.go("seed")
+    b = page.browser
+    b.set("#input", "a;b\n0.5;1\n-0.25;2\n1;3\n")
+    b.click("#predict")
+    page.state("done")
+    b.wait("document.querySelector('#code').textContent.includes('[[[0.5,1],[-0.25,2],[1,3]]]')")
+    b.set("#input", "0.5,1\n-0.25\n")
+    b.click("#predict")
+    page.state("error")
+    assert "Line 2: expected 2 numbers, found 1." in b.text("#output")
+
+
+def test_an_error_says_where_and_shows_the_value(page):
+    page.go("seed")
+    b = page.browser
+    b.set("#input", "[[1, 2], [3]]")
+    b.click("#predict")
+    page.state("error")
+    text = b.text("#output .error")
+    assert "Expected 2 features, found 1." in text and "400 wrong_shape" in text and "/instances/0/1" in text and "[3]" in text, text
+    b.set("#input", "[[1, 2],\n [3, x]]")
+    b.click("#predict")
+    b.wait("document.querySelector('#output').innerText.includes('line 2, column 6')")
+    assert "400 invalid_json" in b.text("#output .error")
+    b.set("#input", '"<img src=x onerror=alert(1)>"')
+    b.click("#predict")
+    b.wait("document.querySelector('#output .error')")
+    assert b.js("return document.querySelectorAll('img').length") == 0
+
+
+def test_a_session_step_by_step(page):
+    page.go("sunspots")
+    b = page.browser
+    b.click("#tab-session")
+    for step in (1, 2, 3):
+        b.set(".feature", str(0.1 * step))
+        b.click("#session-send")
+        b.wait(f"document.querySelector('#session-step').textContent === '{step}'")
+    session = b.text("#session-id")
+    stored = json.loads(page.server.ask("GET", f"/sessions/{session}")[1])
+    assert stored["step"] == 3 and stored["model"] == "sunspots"
+    whole = json.loads(page.server.ask("POST", "/predict", {"model": "sunspots", "session": "by-hand", "instances": [[[0.1], [0.2], [0.30000000000000004]]]})[1])
+    assert stored["states"] == whole["states"]
+    assert abs(float(b.text("#output .big")) - whole["outputs"][0][0]) < 1e-3 * abs(whole["outputs"][0][0]) + 1e-6
+    b.click("#session-run")
+    b.wait("document.querySelector('#session-step').textContent === '27'")
+    b.click("#session-end")
+    b.wait("document.querySelector('#session-step').textContent === '0'")
+    assert page.server.ask("GET", f"/sessions/{session}")[0] == 404
+
+
+def test_a_roll_out_is_drawn_while_it_streams(page):
+    page.go("sunspots")
+    b = page.browser
+    b.click("#tab-rollout")
+    b.set("#input", demo("sunspots/rollout.json"))
+    assert b.js("return document.querySelector('#steps').value") == "11"
+    b.set("#steps", "5000")
+    b.js("window.seen = []; const look = () => { const curve = [...document.querySelectorAll('#output .curve')].pop(), n = curve ? curve.getAttribute('d').length : 0;"
+         "if (n && seen[seen.length - 1] !== n) seen.push(n); requestAnimationFrame(look); }; look()")
+    b.click("#roll")
+    page.state("done")
+    assert b.js("return document.querySelector('#output').dataset.steps") == "5000"
+    lengths = b.js("return window.seen")
+    assert len(lengths) >= 3, lengths
+    b.set("#steps", "20000")
+    b.js("const output = document.querySelector('#output'), roll = document.querySelector('#roll'); output.dataset.steps = 0; roll.click();"
+         "const stop = setInterval(() => { if (Number(output.dataset.steps) > 0) { clearInterval(stop); roll.click(); } }, 1)")
+    page.state("stopped")
+    assert 0 < int(b.js("return document.querySelector('#output').dataset.steps")) < 20000
+    b.wait("document.querySelector('#roll').textContent === 'Start'")
+
+
+def test_tokens(page):
+    page.go("text")
+    b = page.browser
+    b.click("#tab-rollout")
+    b.set("#steps", "30")
+    b.click("#roll")
+    page.state("done")
+    assert b.js("return document.querySelectorAll('#output .tokens .new').length") == 30
+
+
+def test_a_model_of_whole_sequences_says_so(page):
+    page.go("whole")
+    b = page.browser
+    b.click("#predict")
+    page.state("done")
+    b.wait("document.querySelector('#states').innerText.includes('needs whole sequences')")
+    b.click("#tab-rollout")
+    assert "cannot roll out" in b.text("#output") and b.js("return document.querySelector('#roll').disabled")
+
+
+def test_switching_models(page):
+    page.go("seed")
+    b = page.browser
+    for name in ("digits", "sunspots", "text", "seed"):
+        b.click(f'#models a[data-name="{name}"]')
+        b.wait(f"document.querySelector('#name').textContent === '{name}'")
+        b.click("#predict")
+        page.state("done")
+        assert b.js("return document.querySelector('[aria-current]').textContent") == name
+
+
+def run(command, text):
+    return subprocess.run(command, input=text, capture_output=True, text=True, timeout=30)
+
+
+def test_the_code_runs_as_it_stands(page):
+    page.go("sunspots")
+    b = page.browser
+    b.set("#input", demo("sunspots/request.json"))
+    b.click("#predict")
+    page.state("done")
+    expected = json.loads(page.server.ask("POST", "/predict", json.loads(demo("sunspots/request.json")))[1])["outputs"]
+    answer = run(["sh"], b.text("#code"))
+    assert json.loads(answer.stdout)["outputs"] == expected, answer.stderr
+    b.click("#lang-python")
+    answer = run([sys.executable, "-"], b.text("#code"))
+    assert json.loads(answer.stdout) == expected, answer.stderr
+    b.click("#lang-javascript")
+    assert b.text("#code").startswith("const response = await fetch(")
+    inside = b.call("POST", "/execute/async", {"script": "const done = arguments[0]; const text = document.querySelector('#code').textContent.replace('console.log(', 'return (');"
+                                               "fetch('/predict', {method: 'POST', headers: {'Content-Type': 'application/json'}, body: /JSON.stringify\\((.*)\\),/.exec(text)[1]}).then((r) => r.json()).then((a) => done(a.outputs))", "args": []})
+    assert inside == expected
+    b.click("#lang-curl")
+    b.click("#tab-rollout")
+    b.set("#steps", "3")
+    b.wait("document.querySelector('#code').textContent.includes('ndjson')")
+    lines = [json.loads(line) for line in run(["sh"], b.text("#code")).stdout.splitlines() if line]
+    assert [line.get("timestep") for line in lines] == [0, 1, 2, None] and lines[-1]["done"]
+
+
+def test_keyboard_alone(page):
+    page.go("seed")
+    b = page.browser
+    tab, enter, right, space = "\ue004", "\ue007", "\ue014", " "
+    b.keys(tab)
+    assert b.js("return document.activeElement.className") == "skip"
+    b.js("document.querySelector('#models a[data-name=sunspots]').focus()")
+    b.keys(enter)
+    b.wait("document.querySelector('#name').textContent === 'sunspots'")
+    for _ in range(30):
+        b.keys(tab)
+        if b.js("return document.activeElement.id") == "predict":
+            break
+    assert b.js("return document.activeElement.id") == "predict"
+    outline = b.js("return getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid", outline
+    b.keys(space)
+    page.state("done")
+    b.js("document.querySelector('#tab-predict').focus()")
+    b.keys(right)
+    assert b.js("return [document.activeElement.id, document.activeElement.getAttribute('aria-selected')]") == ["tab-session", "true"]
+    b.keys(right)
+    assert b.js("return document.querySelector('[aria-controls=panel][aria-selected=true]').id") == "tab-rollout"
+    b.keys(right)
+    b.js("document.querySelector('#input').focus()")
+    b.js("document.querySelector('#output').dataset.state = ''")
+    b.call("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": [{"type": "keyDown", "value": "\ue009"}, {"type": "keyDown", "value": enter}, {"type": "keyUp", "value": enter}, {"type": "keyUp", "value": "\ue009"}]}]})
+    page.state("done")
+
+
+def luminance(colour):
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    parts = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def test_light_dark_and_small(page):
+    b = page.browser
+    for theme in ("dark", "light"):
+        b.theme(theme)
+        page.go("digits")
+        assert b.js("return document.documentElement.dataset.theme") == theme
+        b.click("#predict")
+        page.state("done")
+        for selector, behind in (("#input-hint", "#input-card"), ("h1", "body"), ("#predict", "#predict"), ("#timing", "#output-card"), ("nav a:not([aria-current])", "body")):
+            ink, paper = (luminance(b.js("return getComputedStyle(document.querySelector(arguments[0]))[arguments[1]]", s, name)) for s, name in ((selector, "color"), (behind, "backgroundColor")))
+            contrast = (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05)
+            assert contrast >= 4.5, (theme, selector, contrast)
+    b.size(360, 740, mobile=True)
+    for model in ("digits", "sunspots", "seed"):
+        page.go(model)
+        for tab in ("session", "rollout", "predict"):
+            b.click(f"#tab-{tab}")
+            assert b.js("return document.documentElement.scrollWidth") <= 360, (model, tab)
+    b.click("#predict")
+    page.state("done")
+    assert b.js("return document.documentElement.scrollWidth") <= 360
+    b.screenshot(os.path.join(WORK, "small.png"))
+    b.devtools("Emulation.clearDeviceMetricsOverride")
+
+
+def test_live_numbers(page):
+    page.go("seed")
+    b = page.browser
+    b.click("#predict")
+    page.state("done")
+    b.wait("[...document.querySelectorAll('#tiles b')].some((e) => / (µs|ms|s)$/.test(e.textContent))")
+    b.wait("[...document.querySelectorAll('#routes td')].some((e) => e.textContent === '/predict')")
+
+
+def test_a_key(page):
+    Gate.port = page.server.port
+    gate = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Gate)
+    threading.Thread(target=gate.serve_forever, daemon=True).start()
+    b, page.gate = page.browser, f"http://127.0.0.1:{gate.server_port}/"
+    try:
+        b.open(page.gate + "#seed")
+        b.wait("document.querySelector('#key-dialog').open")
+        assert "A key is needed." in b.text("#notice")
+        b.type("#key", KEY + "\ue007")
+        b.wait("document.querySelector('#name').textContent === 'seed'")
+        b.click("#predict")
+        page.state("done")
+        code = b.text("#code")
+        assert "Bearer $CELLSERVE_KEY" in code and KEY not in b.js("return document.documentElement.outerHTML")
+        answer = subprocess.run(["sh", "-c", code], capture_output=True, text=True, env={**os.environ, "CELLSERVE_KEY": KEY})
+        assert "outputs" in json.loads(answer.stdout)
+        b.open(page.url)
+    finally:
+        gate.shutdown()
+
+
+def test_nothing_else_is_asked(page):
+    page.asked += page.browser.requests()
+    foreign = [url for url in page.asked if not url.startswith((page.url, page.gate, "data:", "chrome:", "chrome-search:", "chrome-untrusted:", "about:", "chrome-error:"))]
+    assert not foreign, foreign[:5]
+    bad = [text for text in page.browser.complaints() if "Failed to load resource" not in text]
+    assert not bad, bad[:5]
+
+
+def test_screenshots(page, images=None):
+    b = page.browser
+    b.theme("light")
+    b.size(1200, 860)
+    folder = images or WORK
+    os.makedirs(folder, exist_ok=True)
+
+    def take(name):
+        b.wait("[...document.querySelectorAll('#tiles b')].length > 0")
+        b.js("window.scrollTo(0, 0)")
+        time.sleep(0.3)  # heat maps and bars are drawn with the next frame
+        b.screenshot(os.path.join(folder, name))
+        assert os.path.getsize(os.path.join(folder, name)) < 150000, name
+
+    page.go("digits")
+    b.set("#input", demo("digits/request.json"))
+    b.click("#predict")
+    b.wait("/^8 timesteps/.test(document.querySelector('#states-note').textContent)")
+    take("page-digits.png")
+    page.go("sunspots")
+    b.click("#tab-rollout")
+    b.set("#input", demo("sunspots/rollout.json"))
+    b.set("#steps", "44")
+    b.click("#roll")
+    page.state("done")
+    take("page-rollout.png")
+    b.theme("dark")
+    page.go("seed")
+    b.click("#predict")
+    b.wait("/^24 timesteps/.test(document.querySelector('#states-note').textContent)")
+    take("page-states.png")
+    b.theme("light")
+    page.go("text")
+    b.click("#tab-rollout")
+    b.click("#roll")
+    page.state("done")
+    take("page-text.png")
+    page.go("seed")
+    b.set("#input", "[[1, 2],\n[3]]")
+    b.click("#predict")
+    page.state("error")
+    take("page-error.png")
+
+
+def test_it_can_be_switched_off(page):
+    server = Server(sys.argv[1], os.path.join(WORK, "off.log"), "serve", os.path.join(DEMO, "seed"), "--port", "0", "--page", "false")
+    assert server.wait_ready()
+    status, text = server.ask("GET", "/", headers={"Accept": "text/html"})
+    assert status == 200 and json.loads(text)["status"] == "alive"
+    server.stop()
+
+
+def main():
+    tests = [(name, test) for name, test in globals().items() if name.startswith("test_")]
+    page, failed = Page(sys.argv[1]), 0
+    try:
+        for name, test in tests:
+            print(f"[ RUN      ] {name}", flush=True)
+            began = time.monotonic()
+            try:
+                if name == "test_screenshots" and len(sys.argv) > 2:
+                    test(page, sys.argv[2])
+                else:
+                    test(page)
+                print(f"[       OK ] {name} ({time.monotonic() - began:.1f} s)", flush=True)
+            except Exception:
+                failed += 1
+                traceback.print_exc()
+                page.browser.screenshot(os.path.join(WORK, f"{name}.png"))
+                print(f"[  FAILED  ] {name}: build/page/{name}.png", flush=True)
+                page.browser.devtools("Emulation.clearDeviceMetricsOverride")
+                page.browser.js("const d = document.querySelector('#key-dialog'); if (d && d.open) d.close('cancel')")
+    finally:
+        page.close()
+    print(f"{len(tests) - failed} passed, {failed} failed")
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
