@@ -1,6 +1,9 @@
 # cellserve. `make help` lists the targets; V=1 shows commands; VARIANT=asan|tsan|clang|coverage builds aside.
 # WERROR=-Werror (CI sets it) makes warnings errors.
 VARIANT ?= release
+PREFIX ?= /usr/local
+DESTDIR ?=
+export PREFIX DESTDIR
 BUILD := build/$(VARIANT)
 CC := gcc
 AR := ar
@@ -241,6 +244,15 @@ format: ## lay all C files out by .clang-format
 	@clang-format -i $(shell git ls-files '*.c' '*.h')
 docker: ## build the image cellserve
 	docker build -f docker/Dockerfile -t cellserve .
+install: all ## install below PREFIX (/usr/local), with DESTDIR before every path
+	@packaging/files.sh install $(BUILD)
+uninstall: ## remove what install has put there
+	@packaging/files.sh uninstall $(BUILD)
+reference: all ## write docs/reference/ from the program's tables
+	@tests/reference/check.py build/cellserve --write
+check-reference: all ## documents, dashboard and alerts against the program; the installed files
+	@tools/install.sh reference
+	@tests/reference/run.sh
 clean: ## remove what was built
 	rm -rf build
 

@@ -64,6 +64,15 @@ struct setting {
 /* The table; ends with a NULL key. */
 extern const struct setting settings_table[];
 
+/* A key of a model's entry, for documents; the table ends with a NULL key. */
+struct setting_of_model {
+    const char *key, *help;
+};
+extern const struct setting_of_model settings_of_models[];
+
+/* "--limits-max-rows" */
+void settings_flag_name(const struct setting *setting, char *out, size_t size);
+
 /* Defaults. The settings hold no memory but what settings_close frees. */
 void settings_init(struct settings *settings);
 

@@ -90,13 +90,18 @@ void settings_variable(const struct setting *setting, char *out, size_t size)
     spell(setting->key, "CELLSERVE_", '_', true, out, size);
 }
 
+void settings_flag_name(const struct setting *setting, char *out, size_t size)
+{
+    spell(setting->key, "--", '-', false, out, size);
+}
+
 const struct setting *settings_flag(const char *flag)
 {
     char name[64];
     if (!strcmp(flag, "--log"))
         flag = "--log-format";
     for (const struct setting *row = settings_table; row->key; row++) {
-        spell(row->key, "--", '-', false, name, sizeof name);
+        settings_flag_name(row, name, sizeof name);
         if (!strcmp(name, flag))
             return row;
     }
@@ -107,7 +112,7 @@ void settings_help(FILE *out)
 {
     char flag[64];
     for (const struct setting *row = settings_table; row->key; row++) {
-        spell(row->key, "--", '-', false, flag, sizeof flag);
+        settings_flag_name(row, flag, sizeof flag);
         fprintf(out, "  %-30s %s (%s)\n", flag, row->help, row->fallback);
     }
 }

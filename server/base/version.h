@@ -2,6 +2,6 @@
 #ifndef SERVER_BASE_VERSION_H
 #define SERVER_BASE_VERSION_H
 
-#define CELLSERVE_VERSION "0.1.0"
+#define CELLSERVE_VERSION "0.2.0"
 
 #endif

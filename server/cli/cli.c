@@ -4,6 +4,7 @@
 #include "config/environment.h"
 
 #include "server/codec/number_lanes.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -18,9 +19,11 @@ int cli_bad_usage(const struct command *command, const char *text, const char *a
     return EXIT_BAD_USAGE;
 }
 
-static int help(const struct command *command)
+int cli_help(const struct command *command)
 {
-    printf("usage: cellserve %s %s\n\n%s\n", command->name, command->usage, command->help);
+    printf("%susage:%s cellserve %s %s\n\n%s\n", terminal_style(stdout, STYLE_BOLD),
+           terminal_style(stdout, STYLE_PLAIN), command->name, command->usage, command->help);
+    command_print_flags(command->name, stdout);
     if (command->takes_settings) {
         printf("\nSettings, also in the configuration file (limits.max_rows) and the environment\n"
                "(CELLSERVE_LIMITS_MAX_ROWS); the later of file, environment and flag wins:\n");
@@ -45,6 +48,25 @@ static const char *value_of(const struct setting *setting, char **argv, int argc
         (!has_next || (strcmp(argv[*i + 1], "true") && strcmp(argv[*i + 1], "false"))))
         return "true";
     return *i + 1 < argc ? argv[++*i] : NULL;
+}
+
+/* A sentence about a flag that is none of the command's, with the nearest that is. */
+static int unknown_flag(const struct command *command, const char *name)
+{
+    char spelt[64][48], hint[100], text[180];
+    const char *known[96];
+    size_t n = 0;
+    for (const struct command_flag *flag = command_flags; flag->flag && n < 31; flag++)
+        if (command_takes_flag(command->name, flag))
+            known[n++] = flag->flag;
+    for (const struct setting *row = settings_table; command->takes_settings && row->key; row++) {
+        char *at = spelt[row - settings_table];
+        settings_flag_name(row, at, sizeof spelt[0]);
+        known[n++] = at;
+    }
+    known[n] = NULL;
+    snprintf(text, sizeof text, "%s%s", name, nearest_hint(name, known, hint, sizeof hint));
+    return cli_bad_usage(command, "unknown option", text);
 }
 
 static const char **flag_target(const struct cli_flag *flags, const char *name)
@@ -105,7 +127,7 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
     for (int i = 0; i < argc; i++) {
         char *argument = argv[i], name[64];
         if (!strcmp(argument, "--help") || !strcmp(argument, "-h"))
-            return help(command);
+            return cli_help(command);
         if (strncmp(argument, "--", 2)) {
             if (cli->positional)
                 return cli_bad_usage(command, "unexpected argument", argument);
@@ -119,7 +141,7 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
         if (!target)
             target = flag_target(common, name);
         if (!setting && !target)
-            return cli_bad_usage(command, "unknown option", name);
+            return unknown_flag(command, name);
         const char *value = value_of(setting, argv, argc, &i, equals);
         if (!value)
             return cli_bad_usage(command, "a value is missing after", name);
@@ -139,6 +161,16 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
     for (size_t i = 0; i < n_given; i++)
         settings_set(&cli->settings, given[i].setting, given[i].value, given[i].flag, &cli->problems);
     return -1;
+}
+
+bool cli_take_switch(int *argc, char **argv, const char *flag)
+{
+    for (int i = 0; i < *argc; i++)
+        if (!strcmp(argv[i], flag)) {
+            memmove(argv + i, argv + i + 1, (size_t)(--*argc - i) * sizeof *argv);
+            return true;
+        }
+    return false;
 }
 
 void cli_close(struct cli *cli)
@@ -161,9 +193,11 @@ size_t cli_count(const char *flag, const char *text, size_t max)
 int cli_problems(const struct problems *problems)
 {
     for (size_t i = 0; i < problems->n_warnings; i++)
-        fprintf(stderr, "warning: %s\n", problems->warnings[i]);
+        fprintf(stderr, "%swarning:%s %s\n", terminal_style(stderr, STYLE_YELLOW), terminal_style(stderr, STYLE_PLAIN),
+                problems->warnings[i]);
     for (size_t i = 0; i < problems->n_errors; i++)
-        fprintf(stderr, "%s\n", problems->errors[i]);
+        fprintf(stderr, "%s%s%s\n", terminal_style(stderr, STYLE_RED), problems->errors[i],
+                terminal_style(stderr, STYLE_PLAIN));
     if (problems->all_errors > problems->n_errors)
         fprintf(stderr, "and %zu more problem%s\n", problems->all_errors - problems->n_errors,
                 problems->all_errors - problems->n_errors == 1 ? "" : "s");
@@ -194,7 +228,9 @@ bool cli_load_model(struct cli *cli, const struct command *command, struct model
     }
     bool good = cli_add_model(cli);
     const struct vec_ops *kernels = cli_kernels(&cli->problems);
+    terminal_progress("loading %s ...", cli->positional);
     good = good && kernels && !cli->problems.all_errors &&
            model_load(&cli->settings.models[cli->settings.n_models - 1], NULL, kernels, &cli->problems, model);
+    terminal_progress_end();
     return cli_problems(&cli->problems) == EXIT_GOOD && good;
 }

@@ -27,6 +27,19 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv);
 };
 
+/* A flag of some commands (" serve check ") beside the settings; argument: NULL for none. The table ends with a NULL flag. */
+struct command_flag {
+    const char *commands, *flag, *argument, *help;
+};
+extern const struct command_flag command_flags[];
+
+bool command_takes_flag(const char *command, const struct command_flag *flag);
+/* List the flags of a command, as its help does. */
+void command_print_flags(const char *command, FILE *out);
+
+/* The i-th command, NULL past the last. */
+const struct command *command_at(size_t i);
+
 int command_serve(const struct command *command, int argc, char **argv);
 int command_check(const struct command *command, int argc, char **argv);
 int command_inspect(const struct command *command, int argc, char **argv);
@@ -35,6 +48,7 @@ int command_verify(const struct command *command, int argc, char **argv);
 int command_bench(const struct command *command, int argc, char **argv);
 int command_key(const struct command *command, int argc, char **argv);
 int command_health(const struct command *command, int argc, char **argv);
+int command_print(const struct command *command, int argc, char **argv);
 
 /**
  * Read arguments: the settings' flags (for commands that take them), --config, --seed, --input-size, --precision, the flags of the
@@ -45,11 +59,17 @@ int command_health(const struct command *command, int argc, char **argv);
 int cli_read(struct cli *cli, const struct command *command, const struct cli_flag *flags, int argc, char **argv);
 void cli_close(struct cli *cli);
 
+/* Take a flag that has no value out of the arguments; whether it was there. */
+bool cli_take_switch(int *argc, char **argv, const char *flag);
+
 /* A whole number of an option, from 1 to max; 0 with a sentence on stderr when it is none. */
 size_t cli_count(const char *flag, const char *text, size_t max);
 
 /* Say what is wrong with the arguments (argument may be NULL) and how the command is used. Returns EXIT_BAD_USAGE. */
 int cli_bad_usage(const struct command *command, const char *text, const char *argument);
+
+/* Print the help of a command on standard output. Returns EXIT_GOOD. */
+int cli_help(const struct command *command);
 
 /* Print all errors and warnings to stderr, one a line. Returns EXIT_BAD_INPUT when there are errors, else EXIT_GOOD. */
 int cli_problems(const struct problems *problems);

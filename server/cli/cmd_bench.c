@@ -5,6 +5,7 @@
 #include "server/base/cpus.h"
 #include "server/run/pool.h"
 #include "server/run/trial.h"
+#include "terminal.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,12 +39,18 @@ static bool time_runs(struct runner *runner)
     if (good) {
         for (int warm = 0; warm < 3; warm++)
             run_once(runner, &trial);
-        int64_t end = clock_ns() + (int64_t)runner->seconds * 1000000000;
+        int64_t begun = clock_ns(), end = begun + (int64_t)runner->seconds * 1000000000, told = begun;
         while (runner->samples < MAX_SAMPLES && (runner->samples < 5 || clock_ns() < end)) {
             int64_t start = clock_ns();
+            if (start - told > 250000000) {
+                terminal_progress("%zu runs, %.0f of %zu s", runner->samples, (double)(start - begun) * 1e-9,
+                                  runner->seconds);
+                told = start;
+            }
             run_once(runner, &trial);
             runner->microseconds[runner->samples++] = (double)(clock_ns() - start) * 1e-3;
         }
+        terminal_progress_end();
     }
     trial_close(&trial);
     return good;
@@ -174,13 +181,7 @@ int command_bench(const struct command *command, int argc, char **argv)
     struct cli cli;
     struct model model = {.name = NULL};
     const char *batch = "1", *timesteps = "100", *threads = "1", *seconds = "2";
-    bool limits = false;
-    for (int i = 0; i < argc; i++)
-        if (!strcmp(argv[i], "--limits")) { /* takes no value, as no other flag does */
-            memmove(argv + i, argv + i + 1, (size_t)(--argc - i) * sizeof *argv);
-            limits = true;
-            break;
-        }
+    bool limits = cli_take_switch(&argc, argv, "--limits");
     const struct cli_flag flags[] = {{"--batch", &batch},
                                      {"--timesteps", &timesteps},
                                      {"--threads", &threads},

@@ -1,7 +1,9 @@
 /* predict: one request from standard input, answered without a server. */
 #include "local.h"
+#include "server/api/sample.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <string.h>
 
 static int answer_stdin(struct local *local)
@@ -17,15 +19,27 @@ static int answer_stdin(struct local *local)
     return local->request.answer.status == 200 && !fflush(stdout) ? EXIT_GOOD : EXIT_BAD_INPUT;
 }
 
+/* A request with the shapes of the model. */
+static int print_sample(struct local *local)
+{
+    struct model *model = models_acquire(&local->server.models, "");
+    json_t *body = sample_request(&model->graph);
+    int failed = json_dumpf(body, stdout, JSON_COMPACT | JSON_REAL_PRECISION(4)) || puts("") < 0 || fflush(stdout);
+    json_decref(body);
+    model_release(model);
+    return failed ? EXIT_BAD_INPUT : EXIT_GOOD;
+}
+
 int command_predict(const struct command *command, int argc, char **argv)
 {
     struct cli cli;
     struct local local;
+    bool sample = cli_take_switch(&argc, argv, "--sample");
     int code = cli_read(&cli, command, NULL, argc, argv);
     if (code < 0) {
         code = local_open(&local, &cli, command);
         if (code == EXIT_GOOD)
-            code = answer_stdin(&local);
+            code = sample ? print_sample(&local) : answer_stdin(&local);
         local_close(&local);
     }
     cli_close(&cli);

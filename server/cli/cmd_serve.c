@@ -1,12 +1,12 @@
 /* serve and check: the life of the process, from start to drained end. */
 #include "cli.h"
 #include "config/folder.h"
+#include "ready_line.h"
 #include "serve_access.h"
 #include "server/api/pages.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/platform.h"
-#include "server/base/version.h"
 #include "server/http/http.h"
 #include "server/run/allowance.h"
 #include "server/run/reload.h"
@@ -201,9 +201,7 @@ static void serve_requests(struct server *server, struct http *http, struct allo
     const struct services *services = &server->services;
     struct remainder remainder = {allowance, services};
     int signal;
-    log_line(LOG_READY, "cellserve %s is ready at %s (%zu model%s, %zu worker%s, %s)", CELLSERVE_VERSION,
-             http_url(http), server->models.n_slots, server->models.n_slots == 1 ? "" : "s", services->n_workers,
-             services->n_workers == 1 ? "" : "s", server->models.vec->name);
+    log_ready(server, http_url(http), allowance);
     struct reload *reload = reload_start(&server->models, settle_again, &remainder);
     if (!reload)
         log_line(LOG_ERROR, "no thread to load new versions with: SIGHUP and watch do nothing");

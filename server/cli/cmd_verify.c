@@ -2,7 +2,9 @@
 #include "config/files/archive.h"
 #include "config/files/npy.h"
 #include "config/json_memory.h"
+#include "config/json_type.h"
 #include "local.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +24,7 @@ struct worst {
     double difference, expected, got;
     size_t numbers, outside;
     bool shapes_differ;
+    char got_shape[80], expected_shape[80]; /* where they do */
 };
 
 /* Dimension d and below of a row-major array as lists; *at is the next element. */
@@ -148,6 +151,28 @@ static json_t *load(const char *path)
     return json;
 }
 
+/* "[2, 10]" of nested lists, by their first elements; "a number", "nothing". */
+static void nested_shape(const json_t *value, char *out, size_t size)
+{
+    size_t n = 0;
+    if (!json_is_array(value)) {
+        snprintf(out, size, "%s", !value ? "nothing" : json_is_number(value) ? "a number" : json_type_name(value));
+        return;
+    }
+    for (; json_is_array(value) && n + 24 < size; value = json_array_get(value, 0))
+        n += (size_t)snprintf(out + n, size - n, "%s%zu", n ? ", " : "[", json_array_size(value));
+    snprintf(out + n, size - n, "]");
+}
+
+static void shapes_differ(const json_t *got, const json_t *expected, struct worst *worst)
+{
+    if (!worst->shapes_differ) {
+        nested_shape(got, worst->got_shape, sizeof worst->got_shape);
+        nested_shape(expected, worst->expected_shape, sizeof worst->expected_shape);
+    }
+    worst->shapes_differ = true;
+}
+
 static void compare(const json_t *got, const json_t *expected, struct tolerance tolerance, struct worst *worst)
 {
     if (json_is_array(got) && json_is_array(expected) && json_array_size(got) == json_array_size(expected)) {
@@ -163,7 +188,20 @@ static void compare(const json_t *got, const json_t *expected, struct tolerance 
             worst->expected = b;
         }
     } else {
-        worst->shapes_differ = true;
+        shapes_differ(got, expected, worst);
+    }
+}
+
+/* The same for whole tensors: their shapes are named where those differ, else the part that differs. */
+static void compare_tensors(const json_t *got, const json_t *expected, struct tolerance tolerance, struct worst *worst)
+{
+    struct worst whole = {0};
+    bool differed = worst->shapes_differ;
+    compare(got, expected, tolerance, worst);
+    shapes_differ(got, expected, &whole);
+    if (!differed && worst->shapes_differ && strcmp(whole.got_shape, whole.expected_shape)) {
+        memcpy(worst->got_shape, whole.got_shape, sizeof whole.got_shape);
+        memcpy(worst->expected_shape, whole.expected_shape, sizeof whole.expected_shape);
     }
 }
 
@@ -171,7 +209,8 @@ static void compare(const json_t *got, const json_t *expected, struct tolerance 
 static bool report(const char *name, const struct worst *worst)
 {
     if (worst->shapes_differ) {
-        printf("%-28s shapes differ\n", name);
+        printf("%-28s %sshapes differ:%s got %s, expected %s\n", name, terminal_style(stdout, STYLE_RED),
+               terminal_style(stdout, STYLE_PLAIN), worst->got_shape, worst->expected_shape);
         return false;
     }
     printf("%-28s %10zu numbers, largest difference %.3g (%.9g, expected %.9g), %zu outside\n", name, worst->numbers,
@@ -192,7 +231,7 @@ static bool report_steps(const json_t *got, const json_t *expected, struct toler
             if (!want)
                 continue;
             more = true;
-            compare(json_array_get(json_array_get(got, b), t), want, tolerance, &worst);
+            compare_tensors(json_array_get(json_array_get(got, b), t), want, tolerance, &worst);
         }
         snprintf(name, sizeof name, "  timestep %zu", t);
         if (more)
@@ -219,7 +258,7 @@ static bool compare_list(const char *what, const json_t *got, const json_t *expe
     for (size_t i = 0; i < json_array_size(expected); i++) {
         struct worst worst = {0};
         char name[48];
-        compare(json_array_get(got, i), json_array_get(expected, i), tolerance, &worst);
+        compare_tensors(json_array_get(got, i), json_array_get(expected, i), tolerance, &worst);
         snprintf(name, sizeof name, "%s %zu", what, i);
         good &= report(name, &worst);
     }
@@ -237,7 +276,7 @@ static bool compare_all(const json_t *got, const json_t *expected, struct tolera
         fprintf(stderr, "the expected file has neither \"outputs\" nor \"states\"\n");
     if (outputs) {
         struct worst worst = {0};
-        compare(got_outputs, outputs, tolerance, &worst);
+        compare_tensors(got_outputs, outputs, tolerance, &worst);
         good &= report("outputs", &worst);
         good &= report_steps(got_outputs, outputs, tolerance);
     }
@@ -266,14 +305,17 @@ static int verify(struct local *local, const char *inputs_path, const char *expe
     json_memory_free(dumped);
     bool good = false;
     if (text) {
+        terminal_progress("computing ...");
         local_answer(local, text, strlen(text));
+        terminal_progress_end();
         got = json_memory_load(local->request.answer.text, local->request.answer.text_bytes, 0, NULL);
         if (local->request.answer.status == 200 && got)
             good = compare_all(got, expected, tolerance);
         else
             fprintf(stderr, "%s: %.*s", inputs_path, (int)local->request.answer.text_bytes, local->request.answer.text);
-        printf("%s (rtol %g, atol %g)\n", good ? "within the tolerance" : "OUTSIDE the tolerance", tolerance.relative,
-               tolerance.absolute);
+        printf("%s%s%s (rtol %g, atol %g)\n", terminal_style(stdout, good ? STYLE_GREEN : STYLE_RED),
+               good ? "within the tolerance" : "OUTSIDE the tolerance", terminal_style(stdout, STYLE_PLAIN),
+               tolerance.relative, tolerance.absolute);
     }
     json_decref(got);
     json_decref(body);

@@ -4,6 +4,7 @@
 #include "server/api/routes.h"
 #include "server/base/clock.h"
 #include "server/run/schedule.h"
+#include "terminal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -18,12 +19,14 @@ int local_open(struct local *local, struct cli *cli, const struct command *comma
         return cli_bad_usage(command, "a MODEL is missing", NULL);
     struct models *models = &local->server.models;
     models->vec = cli_kernels(&cli->problems);
+    terminal_progress("loading %s ...", cli->positional);
     bool good = cli_add_model(cli) && models->vec && !cli->problems.all_errors &&
                 models_load(models, &cli->problems, &scratch_bytes);
     if (good && !arena_reserve(&local->worker.arena, scratch_bytes)) {
         problem_error(&cli->problems, (struct place){cli->positional, NULL}, "out of memory");
         good = false;
     }
+    terminal_progress_end();
     int code = cli_problems(&cli->problems);
     return good ? code : EXIT_BAD_INPUT;
 }

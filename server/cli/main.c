@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "config/files/helper.h"
 #include "server/base/version.h"
+#include "terminal.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -22,7 +23,7 @@ static const struct command commands[] = {
      true, command_check},
     {"inspect", "MODEL [--seed N] [--input-size F] [--precision P]",
      "Print the layers of a model: cell, output size, state size, parameters, bytes.", false, command_inspect},
-    {"predict", "MODEL < request.json > response.json",
+    {"predict", "MODEL < request.json > response.json | --sample MODEL",
      "Answer one request as POST /predict would, without a server. An error is printed as its JSON, with exit 1.", true,
      command_predict},
     {"verify", "MODEL --inputs FILE --expected FILE [--rtol R --atol A]",
@@ -44,17 +45,42 @@ static const struct command commands[] = {
      "Make a key: print the key and, on a second line, the line for the file of auth.keys, which holds no key but its\n"
      "SHA-256. SCOPES: predict, sessions, metrics, admin, with commas between.",
      false, command_key},
+    {"print", "man | man-config | bash | zsh | settings | errors",
+     "Print a document that this program's tables make: its manual pages, completion for a shell, the table of "
+     "settings,\nthe table of error codes.",
+     false, command_print},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
+const struct command *command_at(size_t i)
+{
+    return i < N_COMMANDS ? &commands[i] : NULL;
+}
+
+/* NULL, with a sentence on standard error, when there is none of this name. */
+static const struct command *find_command(const char *name)
+{
+    const char *known[N_COMMANDS + 1] = {NULL};
+    char hint[100];
+    for (size_t i = 0; i < N_COMMANDS; i++) {
+        known[i] = commands[i].name;
+        if (!strcmp(name, known[i]))
+            return &commands[i];
+    }
+    fprintf(stderr, "cellserve: unknown command \"%s\"%s\nusage: cellserve --help lists the commands\n", name,
+            nearest_hint(name, known, hint, sizeof hint));
+    return NULL;
+}
+
 static void usage(FILE *out)
 {
-    fprintf(out, "cellserve %s: serves stacked RNN cells over HTTP\n\n", CELLSERVE_VERSION);
+    fprintf(out, "%scellserve %s%s: serves stacked RNN cells over HTTP\n\n", terminal_style(out, STYLE_BOLD),
+            CELLSERVE_VERSION, terminal_style(out, STYLE_PLAIN));
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  cellserve %s %s\n", commands[i].name, commands[i].usage);
     fprintf(
         out,
-        "  cellserve --version | --help | COMMAND --help\n\n"
+        "  cellserve --version | --help | help COMMAND\n\n"
         "MODEL is a .keras or .h5 file of Keras's, a folder with model.json beside one weights file (*.safetensors,\n"
         "*.h5, *.npz), a folder of numbered versions, or a .json layer configuration alone (its weights come from\n"
         "the initializers). Files are known by their content.\n");
@@ -84,18 +110,17 @@ int main(int argc, char **argv)
         usage(stderr);
         return EXIT_BAD_USAGE;
     }
-    if (!strcmp(argv[1], "--version")) {
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
         printf("cellserve %s\n", CELLSERVE_VERSION);
         return EXIT_GOOD;
     }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+    bool asks = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help");
+    if (asks && argc == 2) {
         usage(stdout);
         return EXIT_GOOD;
     }
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (!strcmp(argv[1], commands[i].name))
-            return commands[i].run(&commands[i], argc - 2, argv + 2);
-    fprintf(stderr, "cellserve: unknown command \"%s\"\n\n", argv[1]);
-    usage(stderr);
-    return EXIT_BAD_USAGE;
+    const struct command *command = find_command(argv[asks ? 2 : 1]);
+    if (!command)
+        return EXIT_BAD_USAGE;
+    return asks ? cli_help(command) : command->run(command, argc - 2, argv + 2);
 }

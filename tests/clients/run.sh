@@ -9,4 +9,6 @@ if [ ! -f "$venv/complete" ]; then
     "$venv/bin/pip" install --quiet 'tritonclient[http]==2.*' 'kserve==0.*' 'schemathesis==4.*' 'numpy<3'
     touch "$venv/complete"
 fi
-exec "$venv/bin/python" tests/clients/test_clients.py "$1"
+binary=$(realpath "$1")
+cd "$venv" # where schemathesis leaves its files
+exec bin/python ../../tests/clients/test_clients.py "$binary"

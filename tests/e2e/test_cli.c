@@ -36,13 +36,52 @@ static void version_help_and_usage(void **state)
     expect("$B serve --help", 0, "--limits-max-rows");
     expect("$B check --help", 0, "Validate the configuration");
     expect("$B 2>&1", 2, "cellserve serve");
+    expect("$B -V", 0, "cellserve ");
+    expect("$B help verify", 0, "  --rtol R                       relative tolerance (1e-5)\n");
+    expect("$B verify --help", 0, "  --inputs FILE ");
+    expect("$B help serve", 0, "  --limits-max-rows ");
     expect("$B fly 2>&1", 2, "unknown command \"fly\"");
+    expect("$B help fly 2>&1", 2, "unknown command \"fly\"");
+    expect("$B serv 2>&1", 2, "unknown command \"serv\"; did you mean \"serve\"?");
     expect("$B serve --nonsense 3 2>&1", 2, "unknown option --nonsense");
+    expect("$B serve --limit-max-rows 3 2>&1", 2,
+           "unknown option --limit-max-rows; did you mean \"--limits-max-rows\"?");
+    expect("$B verify --expect 3 2>&1", 2, "unknown option --expect; did you mean \"--expected\"?");
+    expect("$B inspect --port 3 2>&1", 2, "unknown option --port\n");
     expect("$B serve a b 2>&1", 2, "unexpected argument b");
     expect("$B serve --port 2>&1", 2, "a value is missing after --port");
     expect("$B check 2>&1", 2, "--config FILE is missing");
     expect("$B inspect 2>&1", 2, "a MODEL is missing");
     expect("$B verify $S/demo/seed 2>&1", 2, "--inputs and --expected are needed");
+}
+
+/* What a terminal gets, and files do not: script(1) is the terminal. */
+static void colour_is_for_terminals(void **state)
+{
+    (void)state;
+    char out[65536];
+    run("$B help serve", out, sizeof out);
+    assert_null(strchr(out, 033));
+    run("env -u NO_COLOR TERM=xterm script -qec '$B help serve' /dev/null", out, sizeof out);
+    assert_non_null(strstr(out, "\033[1musage:\033[0m"));
+    run("NO_COLOR=1 TERM=xterm script -qec '$B help serve' /dev/null", out, sizeof out);
+    assert_null(strchr(out, 033));
+    run("TERM=xterm script -qec '$B bench $S/demo/seed --seconds 1 --timesteps 4 >/dev/null' /dev/null", out,
+        sizeof out);
+    assert_non_null(strstr(out, "loading "));
+    assert_non_null(strstr(out, " of 1 s"));
+}
+
+/* The request that --sample prints is one that the model takes. */
+static void samples_have_the_models_shapes(void **state)
+{
+    (void)state;
+    expect("$B predict --sample $S/demo/seed", 0, "{\"instances\":[[[-0.9,-0.6],[-0.2,0.1],");
+    expect("$B predict --sample $S/demo/digits/digits.keras | $B predict $S/demo/digits/digits.keras", 0,
+           "\"outputs\": [[");
+    expect("$B predict --sample $S/tests/fixtures/file_keras2_h5_embedding_lstm_dense/model.h5 | "
+           "$B predict $S/tests/fixtures/file_keras2_h5_embedding_lstm_dense/model.h5",
+           0, "\"outputs\": [[");
 }
 
 static void predict_answers_without_a_server(void **state)
@@ -322,6 +361,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(version_help_and_usage),
+        cmocka_unit_test(colour_is_for_terminals),
+        cmocka_unit_test(samples_have_the_models_shapes),
         cmocka_unit_test(predict_answers_without_a_server),
         cmocka_unit_test(inspect_prints_a_table),
         cmocka_unit_test(verify_compares_with_a_framework),

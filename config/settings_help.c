@@ -1,0 +1,16 @@
+/* What the keys of a model's entry mean, for documents. tests/reference/check.py compares the names with those that
+   config/settings_models.c takes. */
+#include "settings.h"
+
+const struct setting_of_model settings_of_models[] = {
+    {"name", "name of the model in requests, paths and metrics: letters, digits, '.', '_', '-'"},
+    {"path", "the model's file or folder, relative to the configuration file"},
+    {"layer", "a layer configuration, in place of a path"},
+    {"seed", "seed of the initializers, if no file has the weights"},
+    {"input_size", "number of features, if no file has this number"},
+    {"default", "true: requests without a model's name go to this model"},
+    {"precision", "storage of matrices: float32, bf16 or int8"},
+    {"allow_nonfinite", "true: NaN and Infinity are allowed in requests, answers and weights"},
+    {"watch", "true: a new version is loaded when the files change"},
+    {NULL, NULL},
+};

@@ -1,0 +1,20 @@
+/* What a terminal gets beside the text: colour, and a line that says how far long work is. */
+#ifndef SERVER_CLI_TERMINAL_H
+#define SERVER_CLI_TERMINAL_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum terminal_style { STYLE_PLAIN, STYLE_BOLD, STYLE_RED, STYLE_GREEN, STYLE_YELLOW };
+
+/* The escape sequence of a style, or "" where the stream is no terminal, NO_COLOR is set (https://no-color.org) or TERM
+   is "dumb". */
+const char *terminal_style(FILE *stream, enum terminal_style style);
+
+/* Replace the line of progress on standard error; nothing where that is no terminal. */
+void terminal_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Erase the line. */
+void terminal_progress_end(void);
+
+#endif

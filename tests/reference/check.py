@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""What documents, dashboard and alert rules say of settings, metrics and error codes, against the program and its sources.
+check.py BINARY: test. check.py BINARY --write: write docs/reference/ anew."""
+import json, os, re, shutil, subprocess, sys, tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
+sys.path.insert(0, os.path.join(HERE, ".."))
+from served import Server
+
+NOTE = "<!-- Made by `make reference`. Edit the tables in the sources. -->\n\n"
+TITLES = {
+    "settings": "# Settings\n\nEvery setting has three spellings, and the later wins: `limits.max_rows` in the configuration file,\n"
+                "`CELLSERVE_LIMITS_MAX_ROWS` in the environment, `--limits-max-rows` on the command line.\n"
+                "In the file, a dot stands for a section: `{\"limits\": {\"max_rows\": 1024}}`.\n",
+    "errors": "# Error codes\n\nThe body of an error is `{\"error\": sentence, \"code\": code, \"path\": place in the body}`.\n",
+    "metrics": "# Metrics\n\n`GET /metrics` in Prometheus's text format. A histogram has `_bucket`, `_sum` and `_count`.\n",
+}
+
+
+def read(path):
+    with open(os.path.join(ROOT, path)) as file:
+        return file.read()
+
+
+def printed(binary, document):
+    return subprocess.run([binary, "print", document], capture_output=True, text=True, check=True).stdout
+
+
+def scrape(binary, *arguments):
+    """/metrics after a prediction, an error and a stream."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(os.path.join(ROOT, "demo"), os.path.join(folder, "demo"))
+        server = Server(binary, os.path.join(folder, "log"), "serve", os.path.join(folder, "demo"), "--port", "0", *arguments)
+        try:
+            assert server.wait_ready(), server.log()
+            server.ask("POST", "/predict", {"model": "seed", "instances": [[[1, 2]]], "session": "reference"})
+            server.ask("POST", "/predict", "{")
+            return server.ask("GET", "/metrics")[1].decode()
+        finally:
+            server.stop()
+
+
+def metrics(binary):
+    """name → (type, labels, help), of a server with sessions in memory and one with sessions in Redis, which is away."""
+    found = {}
+    for arguments in ((), ("--sessions-store", "redis://127.0.0.1:1")):
+        text = scrape(binary, *arguments)
+        for name, words in re.findall(r"^# HELP (\S+) (.*)$", text, re.M):
+            kind = re.search(rf"^# TYPE {name} (\S+)$", text, re.M)[1]
+            suffix = "(?:_bucket|_sum|_count)" if kind == "histogram" else ""
+            labels = set(re.findall(r'(\w+)="', " ".join(re.findall(rf"^{name}{suffix}\{{(.*?)\}} ", text, re.M)))) - {"le"}
+            before = found.get(name, (kind, set(), words))
+            found[name] = (kind, before[1] | labels, words)
+    return found
+
+
+def metrics_table(found):
+    rows = [f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in sorted(labels))} | {words} |" for name, (kind, labels, words) in sorted(found.items())]
+    return "| name | type | labels | meaning |\n| --- | --- | --- | --- |\n" + "\n".join(rows) + "\n"
+
+
+def codes_of_sources():
+    """(status, code) of every call that refuses a request, in server/."""
+    pairs = set()
+    for folder, _, files in os.walk(os.path.join(ROOT, "server")):
+        for file in files:
+            if file.endswith((".c", ".h")):
+                with open(os.path.join(folder, file)) as source:
+                    pairs |= set(re.findall(r'\b([45]\d\d),\s*"([a-z]+(?:_[a-z0-9]+)+)"', source.read()))
+    return {(int(status), code) for status, code in pairs}
+
+
+def table_of_codes():
+    return {(int(status), code) for status, code in re.findall(r'^    \{(\d+), "(\w+)"', read("server/base/error_codes.c"), re.M)}
+
+
+def model_keys():
+    return set(re.findall(r'"(\w+)"', re.search(r"model_keys\[\] = \{(.*?)\};", read("config/settings_models.c"), re.S)[1]))
+
+
+def named_metrics(text):
+    """Names of metrics in PromQL expressions."""
+    return set(re.findall(r"\b((?:cellserve|process)_[a-z0-9_]+)", text))
+
+
+def known_names(found):
+    names = set(found)
+    for name, (kind, _, _) in found.items():
+        if kind == "histogram":
+            names |= {f"{name}_bucket", f"{name}_sum", f"{name}_count"}
+    return names
+
+
+def expressions(board):
+    return [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+
+
+def main():
+    binary, write = os.path.abspath(sys.argv[1]), "--write" in sys.argv
+    found = metrics(binary)
+    pages = {"settings": printed(binary, "settings"), "errors": printed(binary, "errors"), "metrics": metrics_table(found)}
+    failed = 0
+
+    def check(name, wrong):
+        nonlocal failed
+        print(f"[ RUN      ] {name}")
+        failed += bool(wrong)
+        print(f"{wrong}\n[  FAILED  ] {name}" if wrong else f"[       OK ] {name}")
+
+    for name, table in pages.items():
+        path, text = f"docs/reference/{name}.md", NOTE + TITLES[name] + "\n" + table
+        if write:
+            with open(os.path.join(ROOT, path), "w") as file:
+                file.write(text)
+        else:
+            check(f"{name}_are_those_of_the_program", "" if read(path) == text else f"{path} differs: run `make reference`")
+    if write:
+        return 0
+    table, sources = table_of_codes(), codes_of_sources()
+    # Two codes are set where the status comes from a variable.
+    check("every_error_code_is_in_the_table", sorted(sources - table))
+    everything = "".join(read(os.path.join(folder, file)) for folder, _, files in os.walk(os.path.join(ROOT, "server")) for file in files
+                         if file.endswith(".c") and file != "error_codes.c")
+    check("every_code_of_the_table_is_in_a_source", sorted(code for _, code in table if f'"{code}"' not in everything))
+    helped = set(re.findall(r"^\| `(\w+)` \| [^|]*\|$", pages["settings"].split("| key of a model |")[1], re.M))
+    check("every_key_of_a_model_is_explained", sorted(model_keys() ^ helped))
+    board = json.loads(read("docker/grafana.json"))
+    used = set().union(*(named_metrics(expression) for expression in expressions(board)))
+    check("the_dashboard_shows_metrics_that_exist", sorted(used - known_names(found)) or ("" if len(used) > 15 else f"only {len(used)} metrics"))
+    alerts = read("docker/alerts.yaml")
+    used = named_metrics("\n".join(re.findall(r"expr: (.*(?:\n {12,}.*)*)", alerts)))
+    check("the_alerts_look_at_metrics_that_exist", sorted(used - known_names(found)) or ("" if len(used) > 5 else f"only {len(used)} metrics"))
+    promtool = shutil.which("promtool")
+    if promtool:
+        run = subprocess.run([promtool, "check", "rules", os.path.join(ROOT, "docker", "alerts.yaml")], capture_output=True, text=True)
+        check("promtool_takes_the_rules", run.returncode and run.stdout + run.stderr)
+        run = subprocess.run([promtool, "check", "metrics"], input=scrape(binary), capture_output=True, text=True)
+        check("promtool_takes_the_metrics", run.returncode and run.stdout + run.stderr)
+    return failed != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
