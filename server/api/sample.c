@@ -5,30 +5,41 @@
 
 enum { SAMPLE_STEPS = 4 }; /* where the model leaves the number of timesteps open */
 
-/* From -0.9 to 0.9 in steps of a tenth. */
-static double value_at(size_t timestep, size_t feature)
+/* From -1 to 1 in steps of an eighth, which text and float32 have exactly. */
+static double value_at(size_t place)
 {
-    return (double)((7 * timestep + 3 * feature) % 19) / 10 - 0.9;
+    return (double)(place % 17) / 8 - 1;
 }
 
-static json_t *vector(size_t timestep, size_t width)
+/* A tensor of these axes, an open one (0) of SAMPLE_STEPS. place: which number in the axis above. ids below vocabulary. */
+static json_t *tensor(const size_t *axes, size_t n, size_t place, bool ids, size_t vocabulary)
 {
-    json_t *values = json_array();
-    for (size_t f = 0; f < width; f++)
-        json_array_append_new(values, json_real(value_at(timestep, f)));
-    return values;
+    if (!n)
+        return ids ? json_integer((json_int_t)((place + 1) % (vocabulary ? vocabulary : 1)))
+                   : json_real(value_at(place));
+    json_t *list = json_array();
+    for (size_t i = 0; i < (*axes ? *axes : SAMPLE_STEPS); i++)
+        json_array_append_new(list, tensor(axes + 1, n - 1, ids ? i : 7 * place + 3 * i, ids, vocabulary));
+    return list;
+}
+
+static json_t *sample_input(const struct graph *graph, size_t input)
+{
+    size_t axes[LAYER_MAX_AXES];
+    const struct layer_shape *shape = &graph->inputs[input].shape;
+    size_t n = layer_axes(shape, axes);
+    if (shape->ids && n > 1) /* a token has no axis */
+        n--;
+    return tensor(axes, n, 0, shape->ids, shape->ids ? graph_vocabulary(graph, input) : 0);
 }
 
 json_t *sample_row(const struct graph *graph)
 {
-    const struct layer_shape *input = &graph->input;
-    size_t steps = input->timesteps ? input->timesteps : SAMPLE_STEPS, vocabulary = graph_vocabulary(graph);
-    if (!input->sequence)
-        return vector(0, input->width);
-    json_t *row = json_array();
-    for (size_t t = 0; t < steps; t++)
-        json_array_append_new(row, input->ids ? json_integer((json_int_t)((t + 1) % (vocabulary ? vocabulary : 1)))
-                                              : vector(t, input->width));
+    if (graph->n_inputs == 1)
+        return sample_input(graph, 0);
+    json_t *row = json_object();
+    for (size_t i = 0; i < graph->n_inputs; i++)
+        json_object_set_new(row, graph->inputs[i].name, sample_input(graph, i));
     return row;
 }
 

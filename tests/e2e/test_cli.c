@@ -76,7 +76,7 @@ static void colour_is_for_terminals(void **state)
 static void samples_have_the_models_shapes(void **state)
 {
     (void)state;
-    expect("$B predict --sample $S/demo/seed", 0, "{\"instances\":[[[-0.9,-0.6],[-0.2,0.1],");
+    expect("$B predict --sample $S/demo/seed", 0, "{\"instances\":[[[-1.0,-0.625],[-0.5,-0.125],");
     expect("$B predict --sample $S/demo/digits/digits.keras | $B predict $S/demo/digits/digits.keras", 0,
            "\"outputs\": [[");
     expect("$B predict --sample $S/tests/fixtures/file_keras2_h5_embedding_lstm_dense/model.h5 | "
