@@ -126,6 +126,34 @@ static json_t *request_body(const struct route *route, json_t *schema, const str
     return body;
 }
 
+/* schema is taken */
+static json_t *parameter(const char *name, const char *in, const char *description, json_t *schema)
+{
+    return json_pack("{s:s, s:s, s:b, s:s, s:o}", "name", name, "in", in, "required", !strcmp(in, "path"),
+                     "description", description, "schema", schema);
+}
+
+static json_t *parameters(const struct route *route)
+{
+    json_t *list = json_array();
+    if (strstr(route->pattern, "{id}"))
+        json_array_append_new(list, parameter("id", "path", "The session", openapi_session_id()));
+    if (is_predict(route)) {
+        static const char of_npy[] = "With a body of application/x-npy: as the key of the same name in a JSON body";
+        static const char *const names[][2] = {
+            {"model", "string"}, {"return_sequences", "boolean"}, {"step", "integer"}, {"reset", "boolean"}};
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            json_array_append_new(list,
+                                  parameter(names[i][0], "query", of_npy, json_pack("{s:s}", "type", names[i][1])));
+        json_array_append_new(list, parameter("session", "query", of_npy, openapi_session_id()));
+    } else if (route->binary_type) {
+        json_array_append_new(list, parameter("Inference-Header-Content-Length", "header",
+                                              "The length of the JSON before binary tensors",
+                                              json_pack("{s:s, s:i}", "type", "integer", "minimum", 0)));
+    }
+    return list;
+}
+
 /* model: "" for a path that names none. */
 static json_t *operation(const struct route *route, const char *model, const struct graph *graph)
 {
@@ -136,10 +164,10 @@ static json_t *operation(const struct route *route, const char *model, const str
     snprintf(id, sizeof id, "%s%s%s", named->id ? named->id : "", *model ? "_" : "", model);
     if (named->id)
         json_object_set_new(op, "operationId", json_string(id));
-    if (strstr(route->pattern, "{id}"))
-        json_object_set_new(op, "parameters",
-                            json_pack("[{s:s, s:s, s:b, s:o}]", "name", "id", "in", "path", "required", 1, "schema",
-                                      openapi_session_id()));
+    json_t *known = parameters(route);
+    if (json_array_size(known))
+        json_object_set(op, "parameters", known);
+    json_decref(known);
     if (route->body)
         json_object_set_new(
             op, "requestBody",

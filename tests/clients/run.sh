@@ -1,12 +1,12 @@
 #!/bin/sh
-# The protocols' own clients (tritonclient, KServe's, schemathesis) from PyPI against the binary; the packages go into
+# The protocols' own clients (tritonclient, KServe's, openapi-python-client, schemathesis) from PyPI against the binary; the packages go into
 # build/clients. The last line counts the tests.
 set -eu
 cd "$(dirname "$0")/../.."
 venv=build/clients
-if [ ! -f "$venv/complete" ]; then
+if [ ! -f "$venv/complete" ] || [ tests/clients/run.sh -nt "$venv/complete" ]; then
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet 'tritonclient[http]==2.*' 'kserve==0.*' 'schemathesis==4.*' 'numpy<3'
+    "$venv/bin/pip" install --quiet 'tritonclient[http]==2.*' 'kserve==0.*' 'schemathesis==4.*' 'openapi-python-client==0.*' 'numpy<3'
     touch "$venv/complete"
 fi
 binary=$(realpath "$1")

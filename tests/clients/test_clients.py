@@ -218,6 +218,50 @@ def compressed_answers(server):
     assert "Content-Encoding" not in post(server, "/predict", body, {"Accept-Encoding": "gzip;q=0"})[1]
 
 
+def generated_client(server):
+    """openapi-python-client makes a package from /openapi.json; it predicts on two models of different shapes."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = os.path.join(folder, "config.yaml")
+        with open(config, "w") as file:
+            file.write("content_type_overrides: {application/x-npy: application/octet-stream}\npost_hooks: []\n")
+        done = subprocess.run([os.path.join(os.path.dirname(sys.executable), "openapi-python-client"), "generate", "--url", f"http://{server.address}/openapi.json",
+                               "--output-path", os.path.join(folder, "served"), "--meta", "none", "--config", config], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0 and "WARNING" not in done.stdout + done.stderr, done.stdout + done.stderr
+        sys.path.insert(0, folder)
+        from served import Client, models
+        from served.api.predictions import predict as operation
+        from served.api.models import list_models
+        client = Client(base_url=f"http://{server.address}")
+        assert list_models.sync(client=client).models == ["stack", "states", "text"]
+        stack = operation.sync(client=client, body=models.PredictRequestStack(instances=X.tolist()))
+        assert stack.model == "stack" and np.shape(stack.outputs) == (4, 5) and len(stack.states) == 2
+        same(stack.outputs, predict(server, "stack", X)["outputs"])
+        Y = X[:2, :, :2]
+        states = operation.sync(client=client, body=models.PredictRequestStates(instances=Y.tolist(), model=models.PredictRequestStatesModel.STATES))
+        assert states.model == "states" and np.shape(states.outputs) == (2, 6, 4)
+        same(states.outputs, predict(server, "states", Y)["outputs"])
+        wrong = operation.sync(client=client, body=models.PredictRequestStack(instances=Y.tolist()))
+        assert wrong.code == "wrong_shape" and wrong.path == "/instances/0/0"
+
+
+def schemas_fit_requests(server):
+    """The requests of the README are valid against the description; one of a wrong model is not."""
+    import jsonschema_rs
+    with urllib.request.urlopen(f"http://{server.address}/openapi.json") as answer:
+        document = json.load(answer)
+    schema = {"$ref": "#/components/schemas/PredictRequest", "components": document["components"]}
+    valid = lambda body: jsonschema_rs.is_valid(schema, body)
+    x = X.tolist()
+    assert valid({"instances": x}) and valid({"model": "stack", "instances": x, "rollout": {"steps": 3}})
+    assert valid({"model": "text", "instances": [[1, 2, 3]]}) and not valid({"model": "text", "instances": x}) and not valid({"model": "other", "instances": x})
+    ids = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+    assert len(set(ids)) == len(ids) and {"predict", "tf_predict_stack", "get_session"} <= set(ids)
+    forms = document["paths"]["/predict"]["post"]["responses"]["200"]["content"]
+    assert {"application/json", "application/x-ndjson", "text/event-stream", "application/x-npy"} == set(forms)
+    example = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    assert valid(example) and post(server, "/predict", example)[0] == 200
+
+
 def schemathesis(server):
     command = [os.path.join(os.path.dirname(sys.executable), "schemathesis"), "run", f"http://{server.address}/openapi.json",
                "--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
@@ -229,7 +273,7 @@ def schemathesis(server):
 
 passed = failed = 0
 with Server() as server:
-    for test in (triton, raw_binary, kserve, tensorflow_serving, numpy_arrays, compressed_answers, schemathesis):
+    for test in (triton, raw_binary, kserve, tensorflow_serving, numpy_arrays, compressed_answers, schemas_fit_requests, generated_client, schemathesis):
         try:
             test(server)
             print("ok  ", test.__name__)
