@@ -7,6 +7,8 @@
 #include "server/base/version.h"
 #include "server/run/services.h"
 
+#include <string.h>
+
 /* The page can do nothing but ask this server; no other page can frame it or open it. */
 static const struct answer_field page_fields[] = {
     {"Content-Security-Policy", page_policy},
@@ -26,6 +28,11 @@ static void answer_index(struct request *request)
                 json_pack("{s:s, s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s}}", "name", "cellserve", "version",
                           CELLSERVE_VERSION, "status", "alive", "links", "predict", "/predict", "models", "/v1/models",
                           "openapi", "/openapi.json", "ready", "/readyz", "metrics", "/metrics"));
+}
+
+bool page_is_wanted(const struct request *request, const char *target)
+{
+    return request->services->settings->page && request->head.wants_html && !strcmp(target, "/");
 }
 
 void answer_root(struct request *request)

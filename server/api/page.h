@@ -2,7 +2,13 @@
 #ifndef SERVER_API_PAGE_H
 #define SERVER_API_PAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+struct request;
+
+/* Whether the target is the page, and the client a browser. */
+bool page_is_wanted(const struct request *request, const char *target);
 
 extern const unsigned char page_html[];
 extern const size_t page_html_bytes;

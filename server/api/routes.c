@@ -6,6 +6,7 @@
 #include "config/settings.h"
 #include "handlers.h"
 #include "openapi_bodies.h"
+#include "page.h"
 #include "pages.h"
 #include "server/base/clock.h"
 #include "server/base/lifecycle.h"
@@ -276,7 +277,8 @@ bool route_request(struct request *request)
         request->route = route;
         request->protocol = route->protocol;
         request->prediction = route->kind == ROUTE_WORKER;
-        if (!access_permits(request, route->scope, target))
+        /* The page has no data of models, and asks for the key. */
+        if (!access_permits(request, page_is_wanted(request, target) ? ACCESS_OPEN : route->scope, target))
             return false;
         if (strstr(route->pattern, "{m}"))
             return find_model(request, name, bytes, version, version_bytes);

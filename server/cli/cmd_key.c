@@ -38,10 +38,8 @@ static int read_arguments(const struct command *command, int argc, char **argv, 
         const char **value = !strcmp(argv[i], "--models") ? &wanted->models
                              : !strcmp(argv[i], "--rate") ? &wanted->rate
                                                           : NULL;
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            printf("usage: cellserve %s %s\n\n%s\n", command->name, command->usage, command->help);
-            return EXIT_GOOD;
-        }
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h"))
+            return cli_help(command);
         if (value && i + 1 == argc)
             return cli_bad_usage(command, "a value is missing after", argv[i]);
         if (value)

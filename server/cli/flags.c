@@ -20,6 +20,8 @@ const struct command_flag command_flags[] = {
     {" bench ", "--timesteps", "T", "timesteps of each sequence (100)"},
     {" bench ", "--threads", "N", "threads for each request (1)"},
     {" bench ", "--seconds", "N", "how long to measure (2)"},
+    {" key ", "--models", "M,N", "the models that the key is for (all)"},
+    {" key ", "--rate", "R/B", "requests a second, and how many at once"},
     {NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

@@ -67,7 +67,7 @@ def codes_of_sources():
         for file in files:
             if file.endswith((".c", ".h")):
                 with open(os.path.join(folder, file)) as source:
-                    pairs |= set(re.findall(r'\b([45]\d\d),\s*"([a-z]+(?:_[a-z0-9]+)+)"', source.read()))
+                    pairs |= set(re.findall(r'\b([45]\d\d),\s*"([a-z][a-z0-9_]+)"', source.read()))
     return {(int(status), code) for status, code in pairs}
 
 
