@@ -214,7 +214,7 @@ def as_float32_where_rounded(y32, y64):
     in float32 is the reference. Also the count of such numbers."""
     if any(isinstance(y, list) or y.dtype.kind in "ib" for y in y64):
         return y64, 0
-    far = [np.abs(a - b) > 2e-4 * max(1.0, float(np.max(np.abs(b)))) for a, b in zip(y32, y64)]
+    far = [np.abs(a - b) > 1e-5 * max(1.0, float(np.max(np.abs(b)))) for a, b in zip(y32, y64)]
     return [np.where(f, a.astype("float64"), b) for f, a, b in zip(far, y32, y64)], int(sum(f.sum() for f in far))
 
 

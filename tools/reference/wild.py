@@ -169,23 +169,32 @@ def make(number, found, out, seed=0):
     print(number, f"{error['max_abs']:.1e} of {largest:.3g}", model.count_params(), *layers, flush=True)
 
 
+def keras_3(found):
+    """Whether Keras 3 wrote it; where no version is known, by its way to say shapes."""
+    return found["written_by_keras"][:1] == "3" or (not found["written_by_keras"] and '"batch_shape"' in json.dumps(found["config"]).replace("\\", ""))
+
+
 def main():
     source, out, only = sys.argv[1], sys.argv[2], sys.argv[3:]
     os.makedirs(out, exist_ok=True)
-    refused = {}
+    list_path, refused = os.path.join(out, f"refused{MAJOR}.txt"), {}
+    if only and os.path.exists(list_path):
+        with open(list_path) as f:
+            refused = dict(line.rstrip().split("  ", 1) for line in f)
     for path in sorted(glob.glob(os.path.join(source, "*.json"))):
         number = os.path.basename(path)[:-5]
         with open(path) as f:
             found = json.load(f)
-        if (found["written_by_keras"][:1] == "3") != (MAJOR == 3) or (only and number not in only):
+        if keras_3(found) != (MAJOR == 3) or (only and number not in only):
             continue
+        refused.pop(number, None)
         try:
             make(number, found, out)
         except Exception as e:
-            refused[number] = f"{type(e).__name__}: {str(e).strip()[:300]}"
-            print(number, "refused", refused[number].replace("\n", " "), flush=True)
-    with open(os.path.join(out, f"refused{MAJOR}.txt"), "w") as f:
-        f.writelines(f"{n}  Keras {keras.__version__}: {' '.join(t.split())}\n" for n, t in sorted(refused.items()))
+            refused[number] = f"Keras {keras.__version__}: {type(e).__name__}: {' '.join(str(e).split())[:300]}"
+            print(number, "refused", refused[number], flush=True)
+    with open(list_path, "w") as f:
+        f.writelines(f"{n}  {text}\n" for n, text in sorted(refused.items()))
 
 
 main()
