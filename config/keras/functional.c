@@ -37,6 +37,7 @@ struct entry {
     struct scope *model; /* of a model within this one */
     struct use *uses;
     size_t n_uses;
+    size_t first_use; /* the number of uses[0] */
 };
 
 /* A model while it is read. */
@@ -237,7 +238,21 @@ static struct entry *find_entry(const struct scope *scope, const char *name)
 static struct use *find_use(const struct scope *scope, const struct keras_tensor *tensor)
 {
     struct entry *entry = find_entry(scope, tensor->layer);
-    return entry && tensor->use < entry->n_uses ? &entry->uses[tensor->use] : NULL;
+    size_t first = entry ? entry->first_use : 0;
+    return entry && tensor->use >= first && tensor->use - first < entry->n_uses ? &entry->uses[tensor->use - first]
+                                                                                : NULL;
+}
+
+/* Keras 2 counts the uses of a model within the model from 1, since it counts the making of the inner one too; Keras 3
+   counts them from 0. Source: keras/engine/functional.py, get_network_config. */
+static void find_first_uses(struct scope *scope, const json_t *references)
+{
+    struct keras_tensor tensor;
+    for (size_t t = 0; keras_call_tensor(references, t, &tensor); t++) {
+        struct entry *entry = find_entry(scope, tensor.layer);
+        if (entry && entry->kind == ENTRY_MODEL && tensor.use == entry->n_uses)
+            entry->first_use = 1;
+    }
 }
 
 static bool give(const struct scope *scope, struct use *use, const size_t *values, size_t n)
@@ -360,11 +375,14 @@ static size_t add_mask(const struct scope *scope, size_t value, const struct ker
 
 /* ---- uses become nodes ---- */
 
-/* Initial states that come from tensors, as one vector. */
-static bool set_initial(const struct scope *scope, const struct entry *entry, const struct keras_call *call,
-                        size_t output)
+/* Initial states that come from tensors, as one vector; GRAPH_NONE where the call has none. */
+static bool initial_states(const struct scope *scope, const struct entry *entry, const struct keras_call *call,
+                           size_t *all)
 {
     size_t values[CALL_MAX_TENSORS], first, n, count = 0;
+    *all = GRAPH_NONE;
+    if (!call->n_states)
+        return true;
     while (find_state(&scope->out->model.layers[entry->layer], count, &first, &n))
         count++;
     if (call->n_states != count) {
@@ -375,10 +393,18 @@ static bool set_initial(const struct scope *scope, const struct entry *entry, co
     for (size_t i = 0; i < count; i++)
         if ((values[i] = value_of(scope, &call->states[i])) == GRAPH_NONE)
             return false;
-    size_t all = count == 1 ? values[0] : add_plain(scope, &layer_concatenate, "states", values, count);
-    if (all == GRAPH_NONE)
-        return out_of_memory(scope);
-    graph_initial(&scope->out->model, output, all);
+    *all = count == 1 ? values[0] : add_plain(scope, &layer_concatenate, "states", values, count);
+    return *all != GRAPH_NONE || out_of_memory(scope);
+}
+
+/* The values that a call takes; the first with the call's mask. */
+static bool call_inputs(const struct scope *scope, const struct keras_call *call, size_t *inputs)
+{
+    for (size_t i = 0; i < call->n_inputs; i++)
+        if ((inputs[i] = value_of(scope, &call->inputs[i])) == GRAPH_NONE)
+            return false;
+    if (call->masked && !is_mask_of_layer(scope, &call->mask) && call->n_inputs)
+        inputs[0] = add_mask(scope, inputs[0], &call->mask);
     return true;
 }
 
@@ -398,22 +424,19 @@ static bool check_call(const struct scope *scope, const struct entry *entry, con
 static bool wire_layer(struct scope *scope, struct entry *entry, struct use *use)
 {
     struct keras_call call;
-    size_t inputs[CALL_MAX_TENSORS];
+    size_t inputs[CALL_MAX_TENSORS], initial;
     bool recurrent = layer_part(&scope->out->model.layers[entry->layer], 0) != NULL;
     keras_call_read(use->json, recurrent, &call);
-    if (!check_call(scope, entry, &call))
+    if (!check_call(scope, entry, &call) || !call_inputs(scope, &call, inputs) ||
+        !initial_states(scope, entry, &call, &initial))
         return false;
-    for (size_t i = 0; i < call.n_inputs; i++)
-        if ((inputs[i] = value_of(scope, &call.inputs[i])) == GRAPH_NONE)
-            return false;
-    if (call.masked && !is_mask_of_layer(scope, &call.mask) && call.n_inputs)
-        inputs[0] = add_mask(scope, inputs[0], &call.mask);
     size_t output = call.n_inputs && inputs[0] != GRAPH_NONE
                         ? graph_node(&scope->out->model, entry->layer, inputs, call.n_inputs)
                         : GRAPH_NONE;
     if (output == GRAPH_NONE)
         return refuse(scope, entry, "takes no tensor of a layer, or there are too many", NULL);
-    return (!call.n_states || set_initial(scope, entry, &call, output)) && give(scope, use, &output, 1);
+    graph_initial(&scope->out->model, output, initial);
+    return give(scope, use, &output, 1);
 }
 
 static bool wire(struct scope *scope, const size_t *inputs, size_t n_inputs, size_t *outputs, size_t *n_outputs);
@@ -423,12 +446,10 @@ static bool wire_model(struct scope *scope, struct entry *entry, struct use *use
     struct keras_call call;
     size_t inputs[CALL_MAX_TENSORS], outputs[MAX_PORTS], n = 0;
     keras_call_read(use->json, false, &call);
-    if (call.argument || call.masked)
-        return refuse(scope, entry,
-                      "is called with an argument that is not served: ", call.argument ? call.argument : "mask");
-    for (size_t i = 0; i < call.n_inputs; i++)
-        if ((inputs[i] = value_of(scope, &call.inputs[i])) == GRAPH_NONE)
-            return false;
+    if (call.argument)
+        return refuse(scope, entry, "is called with an argument that is not served: ", call.argument);
+    if (!call_inputs(scope, &call, inputs) || (call.n_inputs && inputs[0] == GRAPH_NONE))
+        return false;
     return wire(entry->model, inputs, call.n_inputs, outputs, &n) && give(scope, use, outputs, n);
 }
 
@@ -603,6 +624,9 @@ static bool wire_functional(struct scope *scope, const size_t *inputs, size_t n_
     struct keras_tensor tensor;
     struct entry *stuck = NULL;
     forget_uses(scope);
+    find_first_uses(scope, json_object_get(json_object_get(scope->json, "config"), "output_layers"));
+    for (size_t i = 0; i < scope->n; i++)
+        find_first_uses(scope, json_object_get(scope->entries[i].json, "inbound_nodes"));
     for (*n_outputs = 0; port(scope, "output_layers", *n_outputs, &tensor); ++*n_outputs) {
         struct use *use = find_use(scope, &tensor);
         if (!use || *n_outputs == MAX_PORTS) {
