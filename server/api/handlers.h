@@ -18,6 +18,7 @@ void answer_healthz(struct request *request);
 
 /* metrics_page.c */
 void answer_metrics(struct request *request);
+void answer_debug(struct request *request);
 
 /* models.c */
 void answer_model_list(struct request *request);

@@ -43,15 +43,17 @@ static void write_requests(const struct metrics_counts *metrics, struct buffer *
         buffer_printf(out, "cellserve_requests_total{route=\"%s\",model=\"%s\",status=\"%d\"} %llu\n",
                       route_at(row->route)->name, row->model, row->status, (unsigned long long)row->count);
     }
-    metrics_text_head(out, "request_duration_seconds", "histogram", "From the head of a request to its answer.");
-    for (size_t i = 0; i < METRICS_ROUTES; i++) {
-        const struct route *route = route_at(i);
-        char label[64];
-        if (!route)
-            break;
-        snprintf(label, sizeof label, "route=\"%s\"", route->name);
-        if (metrics->durations[i].sum > 0)
-            metrics_text_histogram(out, "request_duration_seconds", label, &metrics->durations[i]);
+    metrics_text_head(out, "request_duration_seconds", "histogram",
+                      "From the head of a request to its answer, by class of status.");
+    for (size_t i = 0; i < metrics->n_requests; i++) {
+        const struct request_count *row = &metrics->requests[i];
+        struct histogram durations;
+        char label[256];
+        if (!metrics_class_durations(metrics, i, &durations))
+            continue;
+        snprintf(label, sizeof label, "route=\"%s\",model=\"%s\",status=\"%dxx\"", route_at(row->route)->name,
+                 row->model, row->status / 100);
+        metrics_text_histogram(out, "request_duration_seconds", label, &durations);
     }
     metrics_text_head(out, "queue_duration_seconds", "histogram", "Wait of predictions for a worker.");
     metrics_text_histogram(out, "queue_duration_seconds", "", &metrics->queue_wait);

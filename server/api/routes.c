@@ -47,6 +47,7 @@ static const struct route routes[] = {
     PROBE(ACCESS_OPEN, "/readyz", answer_readyz, "Whether every model is loaded", NULL),
     PROBE(SCOPE_METRICS, "/healthz", answer_healthz, "Both, in words", NULL),
     PAGE(SCOPE_METRICS, ROUTE_PROBE, "GET", "/metrics", answer_metrics, "Metrics in Prometheus's text format", NULL),
+    PAGE(SCOPE_ADMIN, ROUTE_PROBE, "GET", "/debug", answer_debug, "What the server is doing", "Object"),
     IN_SESSION("/predict", &protocol_predict, "application/x-npy", "\"session\"",
                "Outputs and the states of every layer", openapi_predict_body, "Prediction"),
     SESSION("GET", &protocol_session_show, "States and age of a session", NULL),

@@ -19,11 +19,17 @@ struct certificate_counters {
     _Atomic int64_t expires_s; /* since 1970; 0: there is none */
 };
 
+/* Of connections: as they are ordered in http/connections.h. */
+enum { COUNTERS_STAGES = 7 };
+
 struct counters {
     struct io_counters *io; /* of http/, while there is one */
     size_t n_io;
     atomic_size_t refused; /* predictions, before a worker saw them, since that was last logged */
     struct certificate_counters certificate;
+    void (*stages)(void *cls,
+                   size_t counts[COUNTERS_STAGES]); /* of http/: how many connections are in each stage; or NULL */
+    void *stages_cls;
 };
 
 #endif

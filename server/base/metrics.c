@@ -86,21 +86,19 @@ static void observe(struct histogram *histogram, double value)
 }
 
 /* A request of which there is no memory to count it is left out. */
-static bool count_answers(struct metrics_counts *counts, size_t route, const char *model, int status, uint64_t n)
+static struct request_count *row_of(struct metrics_counts *counts, size_t route, const char *model, int status)
 {
     for (size_t i = 0; i < counts->n_requests; i++) {
         struct request_count *row = &counts->requests[i];
-        if (row->route == route && row->status == status && !strcmp(row->model, model)) {
-            row->count += n;
-            return true;
-        }
+        if (row->route == route && row->status == status && !strcmp(row->model, model))
+            return row;
     }
     struct request_count *grown = realloc(counts->requests, (counts->n_requests + 1) * sizeof *grown);
     if (!grown)
-        return false;
+        return NULL;
     counts->requests = grown;
-    grown[counts->n_requests++] = (struct request_count){route, model, status, n};
-    return true;
+    grown[counts->n_requests] = (struct request_count){route, model, status, 0, {.bounds = duration_bounds}};
+    return &grown[counts->n_requests++];
 }
 
 /* NULL when out of memory. */
@@ -193,8 +191,11 @@ void metrics_add(struct metrics *metrics, const struct request_sample *sample)
 {
     struct metrics_part *part = own_part(metrics);
     pthread_mutex_lock(&part->lock);
-    count_answers(&part->counts, sample->route, sample->model, sample->status, 1);
-    observe(&part->counts.durations[sample->route], (double)sample->durations.total_ns * 1e-9);
+    struct request_count *row = row_of(&part->counts, sample->route, sample->model, sample->status);
+    if (row) {
+        row->count++;
+        observe(&row->durations, (double)sample->durations.total_ns * 1e-9);
+    }
     if (sample->prediction)
         add_prediction(&part->counts, sample);
     pthread_mutex_unlock(&part->lock);
@@ -221,8 +222,6 @@ static void sum_histogram(struct histogram *to, const struct histogram *from)
 /* False when out of memory. */
 static bool sum_counts(struct metrics_counts *to, const struct metrics_counts *from)
 {
-    for (size_t i = 0; i < METRICS_ROUTES; i++)
-        sum_histogram(&to->durations[i], &from->durations[i]);
     sum_histogram(&to->queue_wait, &from->queue_wait);
     sum_histogram(&to->decode, &from->decode);
     sum_histogram(&to->compute, &from->compute);
@@ -233,9 +232,33 @@ static bool sum_counts(struct metrics_counts *to, const struct metrics_counts *f
     bool good = true;
     for (size_t i = 0; good && i < from->n_requests; i++) {
         const struct request_count *row = &from->requests[i];
-        good = count_answers(to, row->route, row->model, row->status, row->count);
+        struct request_count *sum = row_of(to, row->route, row->model, row->status);
+        good = sum;
+        if (!good)
+            break;
+        sum->count += row->count;
+        sum_histogram(&sum->durations, &row->durations);
+        sum_histogram(&to->durations[row->route], &row->durations);
     }
     return good;
+}
+
+static bool are_alike(const struct request_count *a, const struct request_count *b)
+{
+    return a->route == b->route && a->status / 100 == b->status / 100 && !strcmp(a->model, b->model);
+}
+
+bool metrics_class_durations(const struct metrics_counts *counts, size_t i, struct histogram *out)
+{
+    *out = (struct histogram){.bounds = duration_bounds};
+    for (size_t k = 0; k < counts->n_requests; k++) {
+        if (!are_alike(&counts->requests[k], &counts->requests[i]))
+            continue;
+        if (k < i)
+            return false;
+        sum_histogram(out, &counts->requests[k].durations);
+    }
+    return true;
 }
 
 bool metrics_sum(struct metrics *metrics, struct metrics_counts *counts)

@@ -21,6 +21,7 @@ struct request_count {
     const char *model; /* borrowed; "" where none was found */
     int status;
     uint64_t count;
+    struct histogram durations;
 };
 
 /* What has become of the predictions of a model; nanoseconds are sums over those that succeeded, fail_ns over the others. */
@@ -36,7 +37,7 @@ struct metrics_counts {
     size_t n_requests;
     struct model_statistics *models;
     size_t n_models;
-    struct histogram durations[METRICS_ROUTES];
+    struct histogram durations[METRICS_ROUTES]; /* of sums alone: those of the requests */
     struct histogram queue_wait, decode, compute, encode, batch_rows;
     uint64_t rows, timesteps;
 };
@@ -77,6 +78,10 @@ void metrics_batch(struct metrics *metrics, const char *model, size_t rows);
 
 /* Statistics of a model; zeros where there are none. */
 struct model_statistics metrics_model(struct metrics *metrics, const char *model);
+
+/* The durations of requests of the i-th row's route and model whose status is of the same class (2xx), in out; false where a
+   row before it has them already. */
+bool metrics_class_durations(const struct metrics_counts *counts, size_t i, struct histogram *out);
 
 /* The sums of all parts, without the models' statistics. The caller frees counts->requests; false when out of memory. */
 bool metrics_sum(struct metrics *metrics, struct metrics_counts *counts);

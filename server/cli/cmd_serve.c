@@ -3,6 +3,7 @@
 #include "config/folder.h"
 #include "ready_line.h"
 #include "serve_access.h"
+#include "server/api/debug_page.h"
 #include "server/api/pages.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
@@ -60,6 +61,8 @@ static int tick(struct server *server, struct http *http, struct reload *reload,
                  server->lifecycle.cancel);
     if (signal == SIGHUP && reload)
         reload_all(reload);
+    if (signal == SIGUSR1)
+        debug_page_log(&server->services);
     if (signal == SIGHUP)
         serve_access_again();
     return signal == SIGTERM || signal == SIGINT ? signal : 0;
@@ -182,6 +185,7 @@ static void block_signals(sigset_t *signals)
     sigaddset(signals, SIGTERM);
     sigaddset(signals, SIGINT);
     sigaddset(signals, SIGHUP);
+    sigaddset(signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
@@ -202,6 +206,8 @@ static void serve_requests(struct server *server, struct http *http, struct allo
     struct remainder remainder = {allowance, services};
     int signal;
     log_ready(server, http_url(http), allowance);
+    if (http_admin_url(http))
+        log_line(LOG_INFO, "the admin listener is at %s", http_admin_url(http));
     struct reload *reload = reload_start(&server->models, settle_again, &remainder);
     if (!reload)
         log_line(LOG_ERROR, "no thread to load new versions with: SIGHUP and watch do nothing");

@@ -45,6 +45,11 @@ static void begin_request(struct log_entry *entry, enum log_level level, const c
     log_add_number(entry, "bytes_in", (long long)request->body_bytes);
     if (request->model)
         log_add_text(entry, "model", request->model->name);
+    if (*request->head.trace) {
+        char trace_id[33];
+        snprintf(trace_id, sizeof trace_id, "%.32s", request->head.trace + 3);
+        log_add_text(entry, "trace_id", trace_id);
+    }
     if (request->access.key)
         log_add_text(entry, "key", request->access.key->name);
 }

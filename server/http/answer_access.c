@@ -23,6 +23,7 @@ static void add_rate(struct exchange *x, struct MHD_Response *response)
 void exchange_add_access(struct exchange *x, struct MHD_Response *response)
 {
     exchange_add_header(x, response, "WWW-Authenticate", x->request.answer.authenticate);
+    exchange_add_header(x, response, "traceresponse", x->request.head.trace);
     if (x->request.access.per_s > 0)
         add_rate(x, response);
     exchange_add_origin(x, response);

@@ -482,6 +482,26 @@ void connections_drain(struct connections *all)
     }
 }
 
+static void count_stages(const struct connection_queue *queue, size_t counts[])
+{
+    for (const struct connection *connection = queue->first; connection; connection = connection->next)
+        counts[connection->stage]++;
+}
+
+void connections_stages(void *connections, size_t counts[])
+{
+    const struct connections *all = connections;
+    for (size_t i = 0; i < all->n_tables; i++) {
+        struct connection_table *table = &all->tables[i];
+        pthread_mutex_lock(&table->lock);
+        count_stages(&table->fresh, counts);
+        count_stages(&table->idle, counts);
+        count_stages(&table->busy, counts);
+        count_stages(&table->cut, counts);
+        pthread_mutex_unlock(&table->lock);
+    }
+}
+
 size_t connections_count(const struct connections *all)
 {
     return all->count;

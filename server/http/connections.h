@@ -125,6 +125,9 @@ size_t connections_reap(struct connections *all, int64_t now_ns);
 /* From now on idle connections are cut. */
 void connections_drain(struct connections *all);
 
+/* How many are in each stage, added to counts: a struct connections, as counters.h calls it. */
+void connections_stages(void *connections, size_t counts[]);
+
 /* How many there are in all tables. */
 size_t connections_count(const struct connections *all);
 

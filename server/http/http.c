@@ -194,6 +194,8 @@ static struct http *start_at(const struct services *services, const struct http_
         if (!place->admin) {
             services->counters->io = http->counters;
             services->counters->n_io = http->n_io;
+            services->counters->stages_cls = &http->connections;
+            services->counters->stages = connections_stages;
         }
         good = start_threads(http, &share);
         if (!good)
@@ -292,6 +294,7 @@ void http_stop(struct http *http)
     if (!http->place.admin) {
         http->services->counters->io = NULL;
         http->services->counters->n_io = 0;
+        http->services->counters->stages = NULL;
     }
     connections_close(&http->connections);
     linger_stop(http->linger);

@@ -4,6 +4,7 @@
 #include "server/api/routes.h"
 #include "server/run/services.h"
 #include "server/run/stream.h"
+#include "trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,12 @@ static void make_id(char *out, uint64_t number)
     *out = 0;
 }
 
+/* A number that no other request has. */
+static uint64_t next_number(struct exchange *x)
+{
+    return x->http->id_seed + (x->io->next_id++ * x->http->n_io + x->io->index) * 0x9e3779b97f4a7c15u;
+}
+
 /* The client's own id where it is visible ASCII of at most 128 characters, else one of ours. */
 static void set_request_id(struct exchange *x)
 {
@@ -54,8 +61,7 @@ static void set_request_id(struct exchange *x)
     if (usable)
         *(char *)mempcpy(request->head.id, own, n) = 0;
     else
-        make_id(request->head.id,
-                x->http->id_seed + (x->io->next_id++ * x->http->n_io + x->io->index) * 0x9e3779b97f4a7c15u);
+        make_id(request->head.id, next_number(x));
 }
 
 /* JSON, nothing, or what curl -d says by itself. */
@@ -129,6 +135,8 @@ bool exchange_check_head(struct exchange *x, const char *method, const char *ver
         request->timeout_ms = (int64_t)x->head.timeout_ms;
     const char *type = MHD_lookup_connection_value(x->mhd, MHD_HEADER_KIND, "Content-Type");
     copy_text(request->head.content_type, sizeof request->head.content_type, type ? type : "");
+    if (x->head.access.traceparent.text)
+        trace_continue(&x->head.access.traceparent, next_number(x), request->head.trace);
     if (!origin_check_host(x))
         return false;
     find_key(x);

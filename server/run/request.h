@@ -18,7 +18,7 @@ struct protocol;
 struct route;
 struct shared_text;
 
-enum { REQUEST_ID_BYTES = 129, REQUEST_NAME_BYTES = 256 };
+enum { REQUEST_TRACE_BYTES = 56, REQUEST_ID_BYTES = 129, REQUEST_NAME_BYTES = 256 };
 
 /* Nanoseconds that each stage took, as Server-Timing and the log line tell them. */
 struct request_timing {
@@ -31,6 +31,7 @@ struct request_head {
     char *target; /* without the query; as sent until it is routed, then the decoded path */
     const char *query;
     char id[REQUEST_ID_BYTES];
+    char trace[REQUEST_TRACE_BYTES]; /* traceresponse: the client's trace, and a span of ours; "": there is none */
     char content_type[80];
     bool gzip;           /* Content-Encoding of the body */
     bool has_json_bytes; /* Inference-Header-Content-Length */

@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct session_memory {
     struct session_store store;
@@ -102,6 +103,29 @@ static void memory_metrics(struct session_store *store, struct buffer *out)
     metrics_text_value(out, "sessions_refused_total", "counter", "Steps refused for want of room.", (double)refused);
 }
 
+/* Models beyond these are told together, under "". */
+enum { MODELS_TOLD = 64 };
+
+static void memory_models(struct session_store *store, void (*each)(void *cls, const char *model, size_t n), void *cls)
+{
+    struct session_memory *memory = (struct session_memory *)store;
+    char names[MODELS_TOLD + 1][SESSION_MODEL_BYTES] = {{0}};
+    size_t counts[MODELS_TOLD + 1] = {0}, n = 0;
+    pthread_mutex_lock(&memory->lock);
+    for (const struct session_entry *entry = memory->table.oldest; entry; entry = entry->newer) {
+        size_t i = 0;
+        while (i < n && strcmp(names[i], entry->record->head.model))
+            i++;
+        if (i == n && n < MODELS_TOLD)
+            memcpy(names[n++], entry->record->head.model, SESSION_MODEL_BYTES);
+        counts[i]++;
+    }
+    pthread_mutex_unlock(&memory->lock);
+    for (size_t i = 0; i <= n && i <= MODELS_TOLD; i++)
+        if (counts[i])
+            each(cls, names[i], counts[i]);
+}
+
 static const char *memory_trouble(struct session_store *store)
 {
     (void)store;
@@ -116,8 +140,8 @@ static void memory_close(struct session_store *store)
     free(memory);
 }
 
-static const struct session_store_class class = {memory_submit,  memory_expire, memory_limit, memory_metrics,
-                                                 memory_trouble, NULL,          memory_close};
+static const struct session_store_class class = {memory_submit, memory_expire,  memory_limit, memory_metrics,
+                                                 memory_models, memory_trouble, NULL,         memory_close};
 
 struct session_store *session_memory_open(const struct settings *settings)
 {

@@ -453,8 +453,8 @@ static void redis_close(struct session_store *store)
     free_redis((struct session_redis *)store);
 }
 
-static const struct session_store_class class = {redis_submit,      redis_expire, redis_limit, redis_metrics,
-                                                 redis_trouble_now, redis_stop,   redis_close};
+static const struct session_store_class class = {redis_submit, redis_expire,      redis_limit, redis_metrics,
+                                                 NULL,         redis_trouble_now, redis_stop,  redis_close};
 
 struct session_store *session_redis_open(const struct settings *settings, char *error, size_t error_size)
 {

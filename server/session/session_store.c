@@ -31,6 +31,12 @@ void session_store_metrics(struct session_store *store, struct buffer *out)
     store->class->metrics(store, out);
 }
 
+void session_store_models(struct session_store *store, void (*each)(void *cls, const char *model, size_t n), void *cls)
+{
+    if (store->class->models)
+        store->class->models(store, each, cls);
+}
+
 const char *session_store_trouble(struct session_store *store)
 {
     return store->class->trouble(store);

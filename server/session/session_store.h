@@ -41,6 +41,8 @@ struct session_store_class {
     size_t (*expire)(struct session_store *store);
     void (*limit)(struct session_store *store, size_t bytes);
     void (*metrics)(struct session_store *store, struct buffer *out);
+    void (*models)(struct session_store *store, void (*each)(void *cls, const char *model, size_t n),
+                   void *cls); /* or NULL */
     const char *(*trouble)(struct session_store *store);
     void (*stop)(struct session_store *store); /* or NULL */
     void (*close)(struct session_store *store);
@@ -65,6 +67,9 @@ void session_store_limit(struct session_store *store, size_t bytes);
 
 /* Gauges and counters in Prometheus's format. */
 void session_store_metrics(struct session_store *store, struct buffer *out);
+
+/* Tell how many of the sessions that are here belong to each model. */
+void session_store_models(struct session_store *store, void (*each)(void *cls, const char *model, size_t n), void *cls);
 
 /* What is wrong with the store at the moment, or NULL. */
 const char *session_store_trouble(struct session_store *store);

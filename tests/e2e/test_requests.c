@@ -61,7 +61,7 @@ static void metrics_count_requests(void **state)
         "# TYPE cellserve_requests_total counter",
         "cellserve_requests_total{route=\"/predict\",model=\"nested\",status=\"200\"} ",
         "cellserve_requests_total{route=\"/predict\",model=\"\",status=\"400\"} ",
-        "cellserve_request_duration_seconds_bucket{route=\"/predict\",le=\"+Inf\"} ",
+        "cellserve_request_duration_seconds_bucket{route=\"/predict\",model=\"nested\",status=\"2xx\",le=\"+Inf\"} ",
         "cellserve_queue_duration_seconds_count ",
         "cellserve_compute_duration_seconds_sum ",
         "cellserve_batch_rows_bucket{le=\"2\"} ",

@@ -53,7 +53,7 @@ static void requests_are_counted_and_shown(void **state)
     static const char *const lines[] = {
         "\ncellserve_requests_total{route=\"/v1/models/{m}:step\",model=\"m\",status=\"200\"} 2\n",
         "\ncellserve_requests_total{route=\"/v1/models/{m}:step\",model=\"m\",status=\"500\"} 1\n",
-        "\ncellserve_request_duration_seconds_count{route=\"/v1/models/{m}:step\"} 3\n",
+        "\ncellserve_request_duration_seconds_count{route=\"/v1/models/{m}:step\",model=\"m\",status=\"2xx\"} 2\n",
         "\ncellserve_queue_duration_seconds_count 3\n",
         "\ncellserve_rows_total 9\n",
         "\ncellserve_timesteps_total 36\n",

@@ -47,7 +47,8 @@ static void requests_are_counted_by_route_model_and_status(void **state)
         {.route = 1, .model = "a", .status = 200}, {.route = 1, .model = "", .status = 200}};
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
         metrics_add(&metrics, &samples[i]);
-    static const struct request_count want[] = {{1, "", 200, 3}, {2, "", 200, 1}, {1, "", 503, 1}, {1, "a", 200, 1}};
+    static const struct request_count want[] = {
+        {1, "", 200, 3, {0}}, {2, "", 200, 1, {0}}, {1, "", 503, 1, {0}}, {1, "a", 200, 1, {0}}};
     look();
     assert_int_equal(counts.n_requests, 4);
     for (size_t i = 0; i < 4; i++) {
