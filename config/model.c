@@ -3,6 +3,7 @@
 
 #include "config/files/archive.h"
 #include "config/files/json_file.h"
+#include "config/torch/torch_describe.h"
 #include "config/torch/torch_model.h"
 #include "json_memory.h"
 #include "model_file.h"
@@ -11,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +33,10 @@ static json_t *config_of(const struct tensor_set *set, const char *path, struct 
 {
     const char *text = tensor_set_text(set, "config");
     if (tensor_set_text(set, "torch")) {
+        json_t *draft = torch_describe(set); /* of a lone module or a whole nn.Sequential the file says everything */
+        if (draft && !json_object_get(draft, "unchecked"))
+            return draft;
+        json_decref(draft);
         problem_error(
             problems, (struct place){path, NULL},
             "it holds the weights of a PyTorch model, and not how its modules are joined; run \"cellserve "
@@ -136,6 +142,37 @@ static bool build_model(struct reading *r, const struct vec_ops *vec, struct dig
     digest_add(digest, &r->entry->precision, sizeof r->entry->precision);
     return weights_build(&r->config, set, naming, r->entry->seed, r->entry->input_size, vec, digest, place, problems) &&
            check_finite(&r->set, r->entry->allow_nonfinite, place, problems);
+}
+
+char *model_describe(const char *path, struct problems *problems)
+{
+    struct model_files *files = calloc(1, sizeof *files);
+    struct tensor_set set = {.n = 0};
+    struct stat info;
+    char *text = NULL;
+    if (files && !stat(path, &info) && S_ISREG(info.st_mode))
+        snprintf(files->weights_path, sizeof files->weights_path, "%s", path);
+    else if (files)
+        model_files_find(path, "", files, problems);
+    json_memory_begin();
+    if (files && files->weights_path[0] && open_tensors(&set, files->weights_path, problems)) {
+        if (tensor_set_text(&set, "config")) {
+            problem_error(problems, (struct place){path, NULL},
+                          "a Keras file says itself how its layers are joined; "
+                          "\"cellserve inspect\" shows it");
+        } else {
+            json_t *draft = torch_describe(&set);
+            char *dumped = json_dumps(draft, JSON_INDENT(2));
+            text = dumped ? strdup(dumped) : NULL; /* which outlives json_memory_end */
+            json_memory_free(dumped);
+            json_decref(draft);
+        }
+        tensor_set_close(&set);
+    }
+    free(files);
+    if ((!json_memory_end() || !text) && !problems->n_errors)
+        problem_error(problems, (struct place){path, NULL}, "out of memory, or no weights file");
+    return text;
 }
 
 const char *model_entry_name(const struct model_entry *entry)

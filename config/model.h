@@ -49,6 +49,10 @@ bool model_find(const char *path, struct problems *problems);
 /* model_files_stamp of where an entry points; "" for an inline layer. */
 void model_stamp(const struct model_entry *entry, char out[MODEL_STAMP_BYTES]);
 
+/* A first model.json for PyTorch's weights at path, as text (torch_describe.h), to be free()d; NULL with problems
+   added. */
+char *model_describe(const char *path, struct problems *problems);
+
 /* How an entry's model is called: "default" where it has no name. */
 const char *model_entry_name(const struct model_entry *entry);
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write the files of torch.save in tests/torch/files, which test_torch_file.c reads.
 
-    tools/make_torch_files.py SUFFIX      (once with PyTorch 1.13: SUFFIX 1.13; once with the newest: SUFFIX new)
+    tools/make_torch_files.py SUFFIX [NAME…]      (once with PyTorch 1.13: SUFFIX 1.13; once with the newest: SUFFIX new)
 
 Every file holds the numbers 0, 1, 2, … / 16 over the tensors of its state dict in order.
 """
@@ -37,11 +37,13 @@ def no_source(*_):
     raise OSError
 
 
-def main(suffix):
+def main(suffix, names):
     os.makedirs(OUT, exist_ok=True)
     torch.serialization.get_source_lines_and_file = no_source  # a legacy file holds the text of every class
 
     def save(name, value, **options):
+        if names and name not in names:
+            return
         torch.save(value, os.path.join(OUT, f"{name}-{suffix}.pt"), **options)
 
     net = numbered(Net())
@@ -67,10 +69,13 @@ def main(suffix):
     save("views_legacy", {"turned": numbers[:12].view(3, 4).t(), "steps": numbers[100:112:3]}, **legacy)
     save("module", numbered(Net()))
     save("module_legacy", numbered(Net()), **legacy)
+    save("lone", numbered(nn.GRU(2, 3, 2, batch_first=True)))
+    save("sequential", numbered(nn.Sequential(nn.Linear(2, 3), nn.LeakyReLU(0.25), nn.Dropout(), nn.Linear(3, 2))))
     save("nothing", {"epoch": 3})
     save("quantized", torch.quantization.quantize_dynamic(nn.Sequential(nn.Linear(2, 2)), {nn.Linear}).state_dict())
-    torch.jit.script(nn.Linear(2, 1)).save(os.path.join(OUT, f"script-{suffix}.pt"))
+    if not names or "script" in names:
+        torch.jit.script(nn.Linear(2, 1)).save(os.path.join(OUT, f"script-{suffix}.pt"))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2:])

@@ -364,6 +364,8 @@ static const struct layer_kind kinds[] = {
     {"AlphaDropout", &layer_identity, read_nothing, dropout_keys},
     {"ActivityRegularization", &layer_identity, read_nothing, regularization_keys},
     {"Identity", &layer_identity, read_nothing, no_keys},
+    {"cellserve.last_timestep", &layer_last_timestep, read_nothing,
+     no_keys}, /* of PyTorch's modules; no class of Python's */
     {"Lambda", NULL, read_lambda, NULL},
     {NULL, NULL, NULL, NULL},
 };

@@ -4,6 +4,7 @@
 #include "core/layers/dense.h"
 #include "core/layers/pooling.h"
 #include "core/layers/recurrent.h"
+#include "torch_sequential.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +72,8 @@ static void read_config(struct torch *t, const json_t *config)
     keras_bool(&t->reader, config, path, "bias", &t->bias);
     keras_bool(&t->reader, config, path, "bidirectional", &t->bidirectional);
     if (projection && !json_is_null(projection) && (!json_is_integer(projection) || json_integer_value(projection)))
-        keras_expected(&t->reader, path, "proj_size", "0: an LSTM with a projection is no Keras cell", projection);
+        keras_expected(&t->reader, path, "proj_size",
+                       "0: an LSTM with a projection is served in a torch.nn.Sequential's modules", projection);
     t->relu = rnn && nonlinearity && !strcmp(nonlinearity, "relu");
     if (rnn && json_object_get(config, "nonlinearity") && !t->relu && (!nonlinearity || strcmp(nonlinearity, "tanh")))
         keras_expected(&t->reader, path, "nonlinearity", "\"tanh\" or \"relu\"",
@@ -386,8 +388,11 @@ bool torch_model_read(const json_t *json, const char *file, const struct tensor_
                       .to = tensors};
     *out = (struct keras_model){.is_chain = false};
     *tensors = (struct tensor_set){.n = 0};
+    if (torch_sequential_is(json))
+        return torch_sequential_read(json, file, from, weights_file, problems, out, tensors);
     if (!t.kind) {
-        keras_expected(&t.reader, "", "class_name", "torch.nn.LSTM, torch.nn.GRU or torch.nn.RNN", name);
+        keras_expected(&t.reader, "", "class_name",
+                       "torch.nn.LSTM, torch.nn.GRU or torch.nn.RNN, or torch.nn.Sequential with \"modules\"", name);
         return false;
     }
     static const char *const keys[] = {"class_name", "config", "head", NULL};

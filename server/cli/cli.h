@@ -43,6 +43,7 @@ const struct command *command_at(size_t i);
 int command_serve(const struct command *command, int argc, char **argv);
 int command_check(const struct command *command, int argc, char **argv);
 int command_inspect(const struct command *command, int argc, char **argv);
+int command_describe(const struct command *command, int argc, char **argv);
 int command_predict(const struct command *command, int argc, char **argv);
 int command_verify(const struct command *command, int argc, char **argv);
 int command_bench(const struct command *command, int argc, char **argv);

@@ -23,6 +23,11 @@ static const struct command commands[] = {
      true, command_check},
     {"inspect", "MODEL [--seed N] [--input-size F] [--precision P]",
      "Print the layers of a model: cell, output size, state size, parameters, bytes.", false, command_inspect},
+    {"describe", "MODEL",
+     "Print a first model.json for a file that holds weights alone (PyTorch's .pt and .pth, safetensors), to be "
+     "completed by\n"
+     "hand. What was guessed is listed in it under \"unchecked\"; a model.json with that key is not served.",
+     false, command_describe},
     {"predict", "MODEL < request.json > response.json | --sample MODEL",
      "Answer one request as POST /predict would, without a server. An error is printed as its JSON, with exit 1.", true,
      command_predict},
