@@ -11,6 +11,7 @@ struct handover_tensor {
     size_t rank, shape[TENSOR_MAX_RANK], bytes;
     long long id;     /* an HDF5 dataset */
     const void *data; /* or memory */
+    void *owned;      /* memory of its own, to be free()d; NULL: none */
 };
 
 struct handover {

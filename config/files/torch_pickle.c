@@ -198,9 +198,10 @@ static bool add_tensor(struct taking *t, const struct pickle_value *value)
     if (!tensor)
         return false;
     tensor->data = data;
-    if (reached && !is_row_major(rank, shape, stride) && !(tensor->data = gather(tensor, data, width, stride)))
-        return handover_fail(t->out, "out of memory");
-    return true;
+    if (!reached || is_row_major(rank, shape, stride))
+        return true;
+    tensor->data = tensor->owned = gather(tensor, data, width, stride);
+    return tensor->data || handover_fail(t->out, "out of memory");
 }
 
 /* ---- names ---- */

@@ -80,12 +80,18 @@ static void transforms_pass(void **state)
     replay("transform", fuzz_transform);
 }
 
+static void torch_files_pass(void **state)
+{
+    (void)state;
+    replay("torch", fuzz_torch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_pass),      cmocka_unit_test(inferences_pass),
                                        cmocka_unit_test(safetensors_pass), cmocka_unit_test(configurations_pass),
                                        cmocka_unit_test(handovers_pass),   cmocka_unit_test(protobufs_pass),
                                        cmocka_unit_test(pickles_pass),     cmocka_unit_test(key_files_pass),
-                                       cmocka_unit_test(transforms_pass)};
+                                       cmocka_unit_test(transforms_pass),  cmocka_unit_test(torch_files_pass)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

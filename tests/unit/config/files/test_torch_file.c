@@ -191,8 +191,10 @@ static size_t load(const char *path)
 
 static void free_handover(struct handover *out)
 {
-    for (size_t i = 0; i < out->n; i++)
+    for (size_t i = 0; i < out->n; i++) {
         free(out->tensors[i].name);
+        free(out->tensors[i].owned);
+    }
     free(out->tensors);
     json_decref(out->metadata);
 }
