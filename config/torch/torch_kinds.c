@@ -69,7 +69,7 @@ const struct torch_kind torch_kinds[] = {
       {"stride", "1"},
       {"padding", "0"},
       {"dilation", "1"},
-      {"groups", NULL},
+      {"groups", "1"},
       {"padding_mode", "\"zeros\""}}},
     {"MaxPool1d",
      TORCH_POOL,

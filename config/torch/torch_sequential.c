@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_WIDTH = 1 << 24 };
+
 bool torch_sequential_is(const json_t *json)
 {
     const char *name = json_string_value(json_object_get(json, "class_name"));
@@ -40,8 +42,11 @@ static size_t first_width(const struct torch_steps *s, const json_t *modules)
         const char *name = json_string_value(json_object_get(step, "name"));
         for (size_t k = 0; name && k < sizeof first / sizeof *first; k++) {
             const struct named_tensor *found = torch_weights_find(s->weights, name, first[k].tensor);
-            if (found && found->rank > first[k].axis)
-                return found->shape[first[k].axis];
+            const json_t *groups = json_object_get(step, "groups"); /* a weight of Conv1d takes the channels of one */
+            size_t times =
+                json_is_integer(groups) && json_integer_value(groups) > 0 ? (size_t)json_integer_value(groups) : 1;
+            if (found && found->rank > first[k].axis && found->shape[first[k].axis] < MAX_WIDTH / times)
+                return found->shape[first[k].axis] * times;
         }
     }
     return 0;
