@@ -12,5 +12,6 @@ const struct setting_of_model settings_of_models[] = {
     {"precision", "storage of matrices: float32, bf16 or int8"},
     {"allow_nonfinite", "true: NaN and Infinity are allowed in requests, answers and weights"},
     {"watch", "true: a new version is loaded when the files change"},
+    {"transform", "scalers, feature names, labels and tokenizer: raw values in, meaningful values out"},
     {NULL, NULL},
 };

@@ -111,6 +111,21 @@ static void read_ports(struct reading *r, const json_t *value, bool outputs, boo
 
 /* ---- scalers ---- */
 
+/* Raw values that are usual, [[low, high], …] by column: those that the scaler was fitted on, or one unit of the model's
+   about the middle. NULL where there are too many columns to show. */
+static json_t *usual_range(const struct rnn_scaler *scaler)
+{
+    enum { MOST_SHOWN = 64 };
+    json_t *range = scaler->n <= MOST_SHOWN ? json_array() : NULL;
+    for (size_t i = 0; range && i < scaler->n; i++) {
+        double low =
+            scaler->least ? scaler->least[i] : rnn_scaler_invert(scaler, i, scaler->form == SCALER_DIVIDES ? -1 : 0);
+        double high = scaler->most ? scaler->most[i] : rnn_scaler_invert(scaler, i, 1);
+        json_array_append_new(range, json_pack("[f, f]", low, high));
+    }
+    return range;
+}
+
 static bool read_scaler(struct reading *r, const json_t *value, const struct transform_port *port, const char *ours,
                         struct rnn_scaler *out, json_t **shown)
 {
@@ -128,7 +143,8 @@ static bool read_scaler(struct reading *r, const json_t *value, const struct tra
     bool good = scaler_read(json, place, r->problems, out);
     r->good &= good;
     if (good)
-        *shown = json_pack("{s:s, s:I}", "class_name", scaler_class(json), "columns", (json_int_t)out->n);
+        *shown = json_pack("{s:s, s:I, s:o*}", "class_name", scaler_class(json), "columns", (json_int_t)out->n, "range",
+                           usual_range(out));
     if (good && json_is_string(value))
         json_object_set(*shown, "file", (json_t *)(uintptr_t)value);
     json_decref(json);

@@ -3,6 +3,7 @@
 #include "answer_json.h"
 #include "config/json_memory.h"
 #include "handlers.h"
+#include "model_ports.h"
 #include "server/run/services.h"
 
 #include <string.h>
@@ -121,8 +122,8 @@ static json_t *timesteps_of(const struct model *model)
 {
     const struct layer_shape *input = &model->graph.inputs[0].shape;
     size_t declared = input->sequence ? input->timesteps : 0;
-    return json_pack("{s:o, s:b, s:b}", "declared", declared ? json_integer((json_int_t)declared) : json_null(), "fixed",
-                     model->fixed_timesteps != 0, "streamable", model->graph.streamable);
+    return json_pack("{s:o, s:b, s:b}", "declared", declared ? json_integer((json_int_t)declared) : json_null(),
+                     "fixed", model->fixed_timesteps != 0, "streamable", model->graph.streamable);
 }
 
 /* null: the model takes its inputs as they are. */
@@ -148,5 +149,9 @@ void answer_model_metadata(struct request *request)
                   "timesteps", timesteps_of(model), "class_name", model->class_name, "return_sequences",
                   graph->return_sequences, "time_major", graph->time_major, "layers", layer_table(graph));
     json_object_set_new(answer, "transform", transform_of(model));
+    json_object_set_new(answer, "inputs", model_inputs(graph));
+    json_object_set_new(answer, "outputs", model_outputs(graph));
+    json_object_set_new(answer, "parameters", json_integer((json_int_t)graph_parameters(graph)));
+    json_object_set_new(answer, "weights", json_string(model->has_weights_file ? "file" : "initializers"));
     answer_json(request, answer);
 }

@@ -208,9 +208,23 @@ static void add_route(json_t *paths, const struct services *services, const stru
 
 /* ---- the body of POST /predict: that of one of the models ---- */
 
+/* With a transform, rows may be texts, timesteps objects and values null: no schema of tensors says this. */
+static void allow_raw_values(json_t *properties)
+{
+    json_object_set_new(properties, "instances",
+                        json_pack("{s:s, s:{}, s:i, s:s}", "type", "array", "items", "minItems", 1, "description",
+                                  "Raw values, as the transform of the model takes them: see its metadata."));
+    json_object_set_new(properties, "raw",
+                        json_pack("{s:s, s:s}", "type", "boolean", "description", "Skip the transform."));
+    json_object_set_new(json_object_get(json_object_get(properties, "rollout"), "properties"), "known",
+                        json_pack("{s:s}", "type", "object"));
+}
+
 static json_t *predict_schema(const struct model *model, bool is_default)
 {
     json_t *schema = openapi_predict_body(&model->graph);
+    if (model->transform)
+        allow_raw_values(json_object_get(schema, "properties"));
     json_object_set_new(json_object_get(schema, "properties"), "model",
                         json_pack("{s:s, s:[s]}", "type", "string", "enum", model->name));
     if (!is_default)

@@ -24,7 +24,11 @@ def lstm(units, **more):
 
 
 TEXT = [{"class_name": "Embedding", "config": {"input_dim": 50, "output_dim": 8}}, lstm(16), {"class_name": "Dense", "config": {"units": 50, "activation": "softmax"}}]
-MODELS = [{"name": "digits", "path": f"{DEMO}/digits/digits.keras"}, {"name": "sunspots", "path": f"{DEMO}/sunspots/sunspots.keras"},
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+SPOTS = {"class_name": "StandardScaler", "mean": [43.727], "scale": [34.061]}
+MODELS = [{"name": "digits", "path": f"{DEMO}/digits/digits.keras"},
+          {"name": "named", "path": f"{DEMO}/digits/digits.keras", "transform": {"labels": NAMES}},
+          {"name": "spots", "path": f"{DEMO}/sunspots/sunspots.keras", "transform": {"features": ["spots"], "input_scaler": SPOTS, "output_scaler": SPOTS}}, {"name": "sunspots", "path": f"{DEMO}/sunspots/sunspots.keras"},
           {"name": "seed", "path": f"{DEMO}/seed", "default": True},
           {"name": "text", "seed": 7, "layer": {"class_name": "Sequential", "config": {"layers": TEXT}}},
           {"name": "whole", "seed": 7, "input_size": 3, "layer": {"class_name": "Bidirectional", "config": {"layer": lstm(4, return_sequences=True)}}}]
@@ -116,6 +120,41 @@ def test_what_is_drawn_are_the_answers_numbers(page):
     assert b.text("#output .best").strip() == "0"
     # The states after the last timestep, by steps, are those of the whole sequence.
     b.wait("/^8 timesteps/.test(document.querySelector('#states-note').textContent)")
+
+
+def test_drawing_on_a_picture_predicts(page):
+    page.go("digits")
+    b = page.browser
+    b.click("#clear")
+    page.state("done")
+    b.js("document.querySelector('#output').dataset.state = ''; document.querySelector('canvas.board').scrollIntoView()")
+    box = b.js("const r = document.querySelector('canvas.board').getBoundingClientRect(); return [r.left, r.top, r.width, r.height]")
+    at = [[int(box[0] + box[2] * (x + 0.5) / 8), int(box[1] + box[3] * (y + 0.5) / 8)] for x, y in ((4, 0), (4, 7))]
+    move = lambda place, duration: {"type": "pointerMove", "x": place[0], "y": place[1], "duration": duration}
+    b.call("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [
+        move(at[0], 0), {"type": "pointerDown", "button": 0}, move(at[1], 300), {"type": "pointerUp", "button": 0}]}]})
+    page.state("done")
+    b.wait("document.querySelector('#output .best').textContent.trim() === '1'")
+    row = json.loads(b.js("return document.querySelector('#input').value"))
+    assert row[0][4] == 1 and row[7][4] == 1 and len(row) == 8
+
+
+def test_labels_and_raw_values(page):
+    b = page.browser
+    page.go("named")
+    b.set("#input", json.dumps(json.loads(demo("digits/request.json"))["instances"]))
+    b.click("#predict")
+    page.state("done")
+    assert b.text("#output .best").strip() == "zero"
+    page.go("spots")
+    values = json.loads(b.js("return document.querySelector('#input').value"))
+    assert max(v[0] for v in values) > 20, "samples are in the units of the scaler"
+    assert "spots" in b.text("#input-hint") and "StandardScaler" in b.text("#transform")
+    b.set("#input", "spots\n" + "\n".join(str(v) for v in range(10, 34)))
+    b.click("#predict")
+    page.state("done")
+    answer = json.loads(page.server.ask("POST", "/predict", {"model": "spots", "instances": [[[v] for v in range(10, 34)]]})[1])
+    assert abs(float(b.text("#output .big")) - answer["outputs"][0][0]) < 1e-3 * abs(answer["outputs"][0][0])
 
 
 def test_csv(page):

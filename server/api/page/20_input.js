@@ -15,7 +15,7 @@ function inputsOf(meta) {
   const embedding = /^(Embedding|StringLookup|IntegerLookup|TextVectorization)$/.test((meta.layers.find((layer) => layer.class_name !== "InputLayer") || {}).class_name);
   for (const input of list) {
     input.dims = (input.shape || []).slice(1).map((size) => size > 0 ? size : null);
-    input.ids = Boolean(input.ids || /int/i.test(input.dtype || "") || input.vocabulary || (list.length === 1 && embedding && input.dims.length === 1));
+    input.ids = Boolean(input.vocabulary || input.ids || /int/i.test(input.dtype || "") || (list.length === 1 && embedding && input.dims.length === 1));
     if (list.length === 1 && meta.timesteps && meta.timesteps.declared && (input.dims.length > 1 || input.ids)) input.dims[0] = meta.timesteps.declared;
   }
   return list;
@@ -42,12 +42,8 @@ function describe(name, meta) {
 /* Where a feature's values lie: from its scaler, if there is one. */
 function rangeOf(model, feature) {
   const scaler = model.transform && model.transform.input_scaler;
-  const at = (key) => scaler && Array.isArray(scaler[key]) ? scaler[key][feature] : undefined;
-  if (at("data_min") !== undefined) return [(at("data_min") + at("data_max")) / 2, (at("data_max") - at("data_min")) / 2.6];
-  if (at("mean") !== undefined) return [at("mean"), at("scale") || 1];
-  if (at("center") !== undefined) return [at("center"), at("scale") || 1];
-  if (at("max_abs") !== undefined) return [0, at("max_abs") * 0.8];
-  return [0, 1];
+  const range = scaler && Array.isArray(scaler.range) && scaler.range[feature];
+  return range ? [(range[0] + range[1]) / 2, (range[1] - range[0]) / 2.2] : [0, 1];
 }
 
 /* A slow wave, a faster one, and a little noise. */
@@ -83,6 +79,7 @@ function sample(model, length) {
     : sampleTensor(input.dims.map((size, d) => size || (d === 0 ? length : 1)))]));
   const source = sampleSource(model), input = model.inputs[0];
   if (model.tokens) return Array.from({ length }, (_, t) => source(t)[0]);
+  if (isPicture(model)) return samplePicture(input.dims);
   if (input.dims.length === 2) return Array.from({ length }, (_, t) => source(t));
   if (input.dims.length === 1) return source(0);
   return sampleTensor([length, ...input.dims.slice(1)]);

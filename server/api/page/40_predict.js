@@ -176,13 +176,23 @@ async function runPredict() {
 
 /* ---- the form ---- */
 
+let waiting = 0;
+
+/* A prediction soon after each stroke. */
+function drawn(row) {
+  $("input").value = rowText(row);
+  clearTimeout(waiting);
+  waiting = setTimeout(() => { refreshRequest(); if (mode === "predict") runPredict(); }, 120);
+}
+
 function preview() {
   const host = $("preview");
   let row;
   try { row = rowsOf(current, bodyOf(current, $("input").value))[0]; } catch { row = null; }
   host.replaceChildren();
   if (!Array.isArray(row) || depth(row) !== 2 || row.length < 2 || !row.every((step) => Array.isArray(step) && step.length === row[0].length && step.every(Number.isFinite))) return;
-  if (row[0].length <= 6) host.append(lineChart(columnsOf(row, current.names), { height: 120, label: "input" }).node);
+  if (isPicture(current) && row.length === current.inputs[0].dims[0] && row[0].length === current.features) host.append(board(row, drawn));
+  else if (row[0].length <= 6) host.append(lineChart(columnsOf(row, current.names), { height: 120, label: "input" }).node);
   else {
     const map = heatMap("input", row[0].length, { height: Math.min(170, Math.max(90, row[0].length * 12)) });
     for (const step of row) map.push(step);
@@ -190,7 +200,6 @@ function preview() {
   }
 }
 
-let waiting = 0;
 function inputChanged() {
   const steps = /"steps"\s*:\s*(\d+)/.exec($("input").value);
   if (steps) $("steps").value = steps[1];
