@@ -24,6 +24,56 @@ static bool any_waits(const struct pool *pool)
     return pool->lines[POOL_QUEUE].n || pool->lines[POOL_SLICED].n;
 }
 
+/* ---- sleep, under the lock ---- */
+
+/* Until it is woken or the time is over (INT64_MAX: never). Whoever wakes it has taken it out of the stack. */
+static void sleep_until(struct worker *worker, int64_t until_ns)
+{
+    struct pool *pool = worker->pool;
+    const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
+    bool over = false;
+    worker->below = pool->sleepers;
+    worker->asleep = true;
+    pool->sleepers = worker;
+    pool->sleeping++;
+    while (worker->asleep && !over)
+        over = until_ns == INT64_MAX ? pthread_cond_wait(&worker->wake, &pool->lock)
+                                     : pthread_cond_timedwait(&worker->wake, &pool->lock, &until);
+    if (!worker->asleep)
+        return;
+    struct worker **at = &pool->sleepers;
+    while (*at != worker)
+        at = &(*at)->below;
+    *at = worker->below;
+    worker->asleep = false;
+    pool->sleeping--;
+}
+
+/* Workers that are to be woken when the lock is given back: a wake-up is a system call. */
+struct woken {
+    struct worker *workers[TEAM_MAX_SEATS];
+    size_t n;
+};
+
+/* Take up to n sleepers out of the stack. */
+static void take_sleepers(struct pool *pool, size_t n, struct woken *woken)
+{
+    for (struct worker *worker; woken->n < n && woken->n < TEAM_MAX_SEATS && (worker = pool->sleepers);) {
+        pool->sleepers = worker->below;
+        pool->sleeping--;
+        worker->asleep = false;
+        woken->workers[woken->n++] = worker;
+    }
+}
+
+static void wake_all(const struct woken *woken)
+{
+    for (size_t i = 0; i < woken->n; i++)
+        pthread_cond_signal(&woken->workers[i]->wake);
+}
+
+/* ---- taking tasks ---- */
+
 /* Under the lock: the first that may be taken now by a worker that has others, or NULL. */
 static struct task *first_task(struct pool *pool, enum pool_line which, int64_t now_ns)
 {
@@ -74,10 +124,26 @@ static void watch_news(struct pool *pool)
     pthread_mutex_lock(&pool->lock);
 }
 
-static struct task *wait_for_task(struct pool *pool)
+void pool_will_look(struct worker *worker)
 {
+    worker->looks = true;
+    worker->pool->looking++;
+}
+
+/* Before the tasks are looked at: whoever adds one from now on wakes a sleeper. */
+static void looks_now(struct worker *worker)
+{
+    if (worker->looks)
+        worker->pool->looking--;
+    worker->looks = false;
+}
+
+static struct task *wait_for_task(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
     struct task *task = NULL;
     bool watched = true;
+    looks_now(worker);
     pthread_mutex_lock(&pool->lock);
     while (!any_waits(pool) && !pool->closing) {
         if (pool->invitation) {
@@ -87,9 +153,7 @@ static struct task *wait_for_task(struct pool *pool)
             watch_news(pool);
             watched = true;
         } else {
-            pool->sleeping++;
-            pthread_cond_wait(&pool->waiting, &pool->lock);
-            pool->sleeping--;
+            sleep_until(worker, INT64_MAX);
         }
     }
     if (any_waits(pool))
@@ -104,14 +168,14 @@ static struct pool *pool_of(struct team_host *host)
 }
 
 /* Under the lock: publish the team, and wake sleeping workers where that is worth it. */
-static size_t publish(struct pool *pool, struct team *team, bool worth, size_t coming, size_t *wake)
+static size_t publish(struct pool *pool, struct team *team, bool worth, size_t coming, struct woken *woken)
 {
     if (pool->invitation)
         return 0;
     pool->invitation = team;
     if (worth) {
-        *wake = pool->sleeping < team->seats - 1 ? pool->sleeping : team->seats - 1;
         coming += pool->sleeping;
+        take_sleepers(pool, team->seats - 1, woken);
     }
     atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
     return coming;
@@ -122,7 +186,8 @@ static size_t invite(struct team_host *host, struct team *team, double nanosecon
 {
     struct pool *pool = pool_of(host);
     int64_t now = clock_ns(), alone_until = pool->alone_until_ns;
-    size_t coming = atomic_load_explicit(&pool->spinning, memory_order_relaxed), wake = 0;
+    size_t coming = atomic_load_explicit(&pool->spinning, memory_order_relaxed);
+    struct woken woken = {.n = 0};
     if (alone_until && now < alone_until)
         return 0;
     if (alone_until) {
@@ -135,10 +200,9 @@ static size_t invite(struct team_host *host, struct team *team, double nanosecon
     if (pool->invitation || !(worth || coming))
         return 0;
     pthread_mutex_lock(&pool->lock);
-    coming = publish(pool, team, worth, coming, &wake);
+    coming = publish(pool, team, worth, coming, &woken);
     pthread_mutex_unlock(&pool->lock);
-    while (wake--)
-        pthread_cond_signal(&pool->waiting);
+    wake_all(&woken);
     return coming;
 }
 
@@ -171,10 +235,9 @@ static void relax_invitations(struct team_host *host, size_t times)
 static void *work_on_tasks(void *argument)
 {
     struct worker *worker = argument;
-    struct pool *pool = worker->pool;
     struct task *task;
     cpus_compute();
-    while ((task = wait_for_task(pool)))
+    while ((task = wait_for_task(worker)))
         task->run(task, worker);
     return NULL;
 }
@@ -196,13 +259,11 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->waiting, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    pool->workers = calloc(workers, sizeof *pool->workers);
+    pool->workers = aligned_alloc(_Alignof(struct worker), workers * sizeof *pool->workers);
     for (size_t i = 0; pool->workers && i < workers; i++) {
         struct worker *worker = &pool->workers[i];
-        worker->pool = pool;
-        worker->index = i;
+        *worker = (struct worker){.pool = pool, .index = i};
+        pthread_cond_init(&worker->wake, &monotonic);
         if (!arena_reserve(&worker->arena, scratch_bytes))
             break;
         if (pthread_create(&worker->thread, NULL, pin ? work_on_tasks_pinned : work_on_tasks, worker)) {
@@ -211,14 +272,15 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
         }
         pool->n_workers++;
     }
+    pthread_condattr_destroy(&monotonic);
     if (pool->n_workers == workers)
         return true;
     pool_stop(pool);
     return false;
 }
 
-/* Under the lock. Whether a worker sleeps, which the caller wakes when the lock is given back. */
-static bool append_task(struct pool *pool, struct task *task, enum pool_line which)
+/* Under the lock. A sleeper is taken, which the caller wakes. */
+static void append_task(struct pool *pool, struct task *task, enum pool_line which, struct woken *woken)
 {
     struct task_line *line = &pool->lines[which];
     task->next = NULL;
@@ -228,27 +290,29 @@ static bool append_task(struct pool *pool, struct task *task, enum pool_line whi
     pool->waits++;
     atomic_store(&pool->host.recall, true);
     atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
-    return pool->sleeping;
+    if (pool->waits > 1 || !pool->looking)
+        take_sleepers(pool, 1, woken);
 }
 
 bool pool_try_add(struct pool *pool, struct task *task)
 {
+    struct woken woken = {.n = 0};
     pthread_mutex_lock(&pool->lock);
     bool room = pool->lines[POOL_QUEUE].n < pool->max_queued && !pool->closing;
-    bool wake = room && append_task(pool, task, POOL_QUEUE);
+    if (room)
+        append_task(pool, task, POOL_QUEUE, &woken);
     pthread_mutex_unlock(&pool->lock);
-    if (wake)
-        pthread_cond_signal(&pool->waiting);
+    wake_all(&woken);
     return room;
 }
 
 void pool_add_again(struct pool *pool, struct task *task, enum pool_line line)
 {
+    struct woken woken = {.n = 0};
     pthread_mutex_lock(&pool->lock);
-    bool wake = append_task(pool, task, line);
+    append_task(pool, task, line, &woken);
     pthread_mutex_unlock(&pool->lock);
-    if (wake)
-        pthread_cond_signal(&pool->waiting);
+    wake_all(&woken);
 }
 
 /* Under the lock. */
@@ -257,9 +321,11 @@ static size_t share_of(const struct pool *pool, enum pool_line line)
     return (pool->lines[line].n + pool->n_workers - 1) / pool->n_workers;
 }
 
-struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t waiting[POOL_LINES], int64_t now_ns)
+struct task *pool_take(struct worker *worker, const size_t most[POOL_LINES], size_t waiting[POOL_LINES], int64_t now_ns)
 {
+    struct pool *pool = worker->pool;
     struct task *taken = NULL, **last = &taken;
+    looks_now(worker);
     waiting[POOL_QUEUE] = waiting[POOL_SLICED] = 0;
     if (!pool->waits)
         return NULL;
@@ -278,14 +344,12 @@ struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t 
     return taken;
 }
 
-void pool_wait(struct pool *pool, int64_t until_ns)
+void pool_wait(struct worker *worker, int64_t until_ns)
 {
-    const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
+    struct pool *pool = worker->pool;
     pthread_mutex_lock(&pool->lock);
-    pool->sleeping++;
-    while (!any_waits(pool) && !pool->closing && !pthread_cond_timedwait(&pool->waiting, &pool->lock, &until))
-        ;
-    pool->sleeping--;
+    while (!any_waits(pool) && !pool->closing && clock_ns() < until_ns)
+        sleep_until(worker, until_ns);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -340,14 +404,17 @@ void pool_stop(struct pool *pool)
     pthread_mutex_lock(&pool->lock);
     pool->closing = true;
     atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
-    pthread_cond_broadcast(&pool->waiting);
+    for (struct woken woken = {.n = 0}; pool->sleepers; woken.n = 0) {
+        take_sleepers(pool, TEAM_MAX_SEATS, &woken);
+        wake_all(&woken);
+    }
     pthread_mutex_unlock(&pool->lock);
     for (size_t i = 0; i < pool->n_workers; i++) {
         pthread_join(pool->workers[i].thread, NULL);
         arena_close(&pool->workers[i].arena);
+        pthread_cond_destroy(&pool->workers[i].wake);
     }
     free(pool->workers);
     pthread_mutex_destroy(&pool->lock);
-    pthread_cond_destroy(&pool->waiting);
     *pool = (struct pool){0};
 }

@@ -12,12 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One compute thread and the memory it works in. */
+/* One compute thread and the memory it works in, which the thread itself touches first. */
 struct worker {
-    struct arena arena;
+    _Alignas(64) struct arena arena;
     struct pool *pool;
     size_t index;
     pthread_t thread;
+    pthread_cond_t wake;
+    struct worker *below; /* under the pool's lock: in the stack of sleepers */
+    bool asleep;          /* likewise: it is in the stack */
+    bool ends;            /* what it finishes now is the last that it has */
+    bool looks;           /* it counts in pool->looking */
 };
 
 /* Embedded in what is to be run. One owner at a time: who adds it, then the queue, then a worker. */
@@ -42,10 +47,10 @@ struct task_line {
 struct pool {
     pthread_mutex_t
         lock; /* guards what has no atomic type below; no other lock is taken under it, and nothing is waited for */
-    pthread_cond_t waiting;
     struct task_line lines[POOL_LINES];
     size_t max_queued; /* POOL_SLICED is not bounded here */
     bool closing;
+    struct worker *sleepers; /* a stack: the one that fell asleep last is woken first, its caches are warm */
     size_t sleeping;
     struct worker *workers;
     size_t n_workers;
@@ -58,6 +63,7 @@ struct pool {
     atomic_int_fast64_t alone_until_ns; /* helpers were slowed down by a neighbour: nobody is invited before */
     atomic_int_fast64_t alone_ns;       /* how long that was set to last; four times as long the next time */
     atomic_size_t spinning;             /* workers that have just helped and watch news for more, without sleeping */
+    atomic_size_t looking;              /* workers that have just answered and look for tasks in a moment */
     _Alignas(64) atomic_size_t news;    /* counts what idle workers should look at */
 };
 
@@ -72,10 +78,17 @@ void pool_add_again(struct pool *pool, struct task *task, enum pool_line line);
 
 /* For a worker that runs tasks: more of those that wait at now_ns, linked; of each line at most `most` and this worker's
    share. waiting: its share of what waits still. */
-struct task *pool_take(struct pool *pool, const size_t most[POOL_LINES], size_t waiting[POOL_LINES], int64_t now_ns);
+struct task *pool_take(struct worker *worker, const size_t most[POOL_LINES], size_t waiting[POOL_LINES],
+                       int64_t now_ns);
+
+/* A worker is about to hand the last answer back that it has, and looks for tasks right after: a single task that comes
+   meanwhile is left to it. Handing back wakes the I/O thread, often on the same CPU, so that the next request may be there
+   before the worker looks; another worker would take it with cold caches, and compete with the I/O thread and the client
+   for a CPU. */
+void pool_will_look(struct worker *worker);
 
 /* For a worker that has room for tasks of every line: wait until a task waits, or until then. */
-void pool_wait(struct pool *pool, int64_t until_ns);
+void pool_wait(struct worker *worker, int64_t until_ns);
 
 /* A task that was taken is through, or put aside. */
 void pool_done(struct pool *pool);

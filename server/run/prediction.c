@@ -312,6 +312,9 @@ void prediction_end(struct prediction *p)
     double took = (double)(request->timing.decode + request->timing.encode) + p->cost_ns;
     bool telling = p->finished && !prediction_in_pieces(p); /* how long a roll-out is, its body's size does not say */
     admission_leave(request->services->admission, telling ? request->body_bytes : 0, took, &request->work_ns);
+    struct worker *worker = p->worker;
     drop(p);
+    if (worker->ends && worker->pool)
+        pool_will_look(worker);
     hand_back(request);
 }

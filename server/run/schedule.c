@@ -48,7 +48,9 @@ static struct running_batch *find_running_batch(struct schedule *s, const struct
 static void finish_prediction(struct schedule *s, struct prediction *p)
 {
     s->held[line_of_prediction(p)]--;
+    s->worker->ends = !s->held[POOL_QUEUE] && !s->held[POOL_SLICED];
     prediction_end(p);
+    s->worker->ends = false;
 }
 
 /* It will be queued again. Whoever does that may have done so already: it is not looked at any more. */
@@ -126,7 +128,7 @@ static void take_more(struct schedule *s)
         most[line] = s->held[line] < s->most_held ? s->most_held - s->held[line] : 0;
     /* while batches wait for more rows there is time for any task */
     int64_t now = s->settings->max_queue_delay_us || !has_rows(s) ? INT64_MAX : clock_ns();
-    struct task *task = pool_take(s->worker->pool, most, s->waiting, now);
+    struct task *task = pool_take(s->worker, most, s->waiting, now);
     while (task) {
         struct task *next = task->next;
         take_up(s, request_of_task(task));
@@ -159,7 +161,7 @@ static void wait_for_rows(struct schedule *s)
         until = running->starts_ns < until ? running->starts_ns : until;
     }
     if (s->batches[POOL_QUEUE] && !s->batches[POOL_SLICED])
-        pool_wait(s->worker->pool, until);
+        pool_wait(s->worker, until);
 }
 
 /* What becomes of a prediction that was removed from its running batch. */

@@ -1,8 +1,10 @@
 /* pool.c and cpus.c */
+#include "server/base/clock.h"
 #include "server/base/cpus.h"
 #include "server/run/pool.h"
 #include "tests/unit/unit.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -88,6 +90,7 @@ static void lines_are_apart(void **state)
     struct pool pool;
     struct job jobs[9];
     size_t queued, busy, waiting[POOL_LINES];
+    struct worker other = {.pool = &pool};
     gate = 1;
     running = 0;
     assert_true(pool_start(&pool, 1, false, 3, 4096));
@@ -102,14 +105,14 @@ static void lines_are_apart(void **state)
         assert_true(pool_try_add(&pool, &jobs[i].task));
     pool_load(&pool, &queued, &busy);
     assert_int_equal(queued, 3);
-    struct task *taken = pool_take(&pool, (const size_t[POOL_LINES]){2, 1}, waiting, 0);
+    struct task *taken = pool_take(&other, (const size_t[POOL_LINES]){2, 1}, waiting, 0);
     assert_ptr_equal(taken, &jobs[6].task);
     assert_ptr_equal(taken->next, &jobs[7].task);
     assert_ptr_equal(taken->next->next, &jobs[1].task);
     assert_null(taken->next->next->next);
     assert_int_equal(waiting[POOL_QUEUE], 1);
     assert_int_equal(waiting[POOL_SLICED], 4);
-    assert_null(pool_take(&pool, (const size_t[POOL_LINES]){0, 0}, waiting, 0));
+    assert_null(pool_take(&other, (const size_t[POOL_LINES]){0, 0}, waiting, 0));
     pool_expire(&pool, 7, false);
     assert_true(jobs[4].expired == 1 && !jobs[5].expired);
     gate = 0;
@@ -125,6 +128,7 @@ static void long_tasks_are_left_to_idle_workers(void **state)
     struct job jobs[4];
     size_t waiting[POOL_LINES];
     const size_t most[POOL_LINES] = {9, 9};
+    struct worker other = {.pool = &pool};
     gate = 1;
     running = 0;
     assert_true(pool_start(&pool, 1, false, 9, 4096));
@@ -134,17 +138,139 @@ static void long_tasks_are_left_to_idle_workers(void **state)
         while (!running)
             nap();
     }
-    struct task *taken = pool_take(&pool, most, waiting, 5);
+    struct task *taken = pool_take(&other, most, waiting, 5);
     assert_ptr_equal(taken, &jobs[2].task);
     assert_null(taken->next);
     assert_int_equal(waiting[POOL_QUEUE], 2);
-    assert_null(pool_take(&pool, most, waiting, 9));
+    assert_null(pool_take(&other, most, waiting, 9));
     assert_true(pool_try_add(&pool, &jobs[0].task)); /* behind the last */
-    taken = pool_take(&pool, (const size_t[POOL_LINES]){1, 0}, waiting, 10);
+    taken = pool_take(&other, (const size_t[POOL_LINES]){1, 0}, waiting, 10);
     assert_ptr_equal(taken, &jobs[1].task);
     gate = 0;
     pool_stop(&pool); /* by a worker that has none */
     assert_true(jobs[3].ran == 1 && jobs[0].ran == 2);
+}
+
+/* ---- many workers: their tasks sleep, so that more of them run than there are CPUs ---- */
+
+enum { MANY = 64, SENDERS = 4, TASKS = 1600 }; /* TASKS: of each sender */
+
+static struct sleeper {
+    struct task task;
+    int64_t queued_ns, waited_ns;
+    size_t worker;
+} sleepers[SENDERS][TASKS];
+static struct pool many;
+static atomic_size_t refused;
+
+static void sleep_a_while(struct task *task, struct worker *worker)
+{
+    struct sleeper *sleeper = (struct sleeper *)task;
+    sleeper->waited_ns = clock_ns() - sleeper->queued_ns;
+    sleeper->worker = worker->index;
+    for (int i = 0; i < 4; i++)
+        nap();
+    pool_done(worker->pool);
+}
+
+/* Where the queue is full, the sender waits for room. */
+static void *send_tasks(void *argument)
+{
+    struct sleeper *own = argument;
+    for (int i = 0; i < TASKS; i++) {
+        own[i] = (struct sleeper){.task = {.run = sleep_a_while, .deadline_ns = INT64_MAX}};
+        own[i].queued_ns = clock_ns();
+        while (!pool_try_add(&many, &own[i].task)) {
+            refused++;
+            nap();
+            own[i].queued_ns = clock_ns();
+        }
+    }
+    return NULL;
+}
+
+/* All have work, and no task waits much longer than those before it in the queue take. */
+static void sixty_four_workers_share_fairly(void **state)
+{
+    (void)state;
+    enum { QUEUE = 256 };
+    pthread_t senders[SENDERS];
+    size_t of_worker[MANY] = {0};
+    assert_true(pool_start(&many, MANY, false, QUEUE, 4096));
+    int64_t began = clock_ns();
+    for (int i = 0; i < SENDERS; i++)
+        assert_int_equal(pthread_create(&senders[i], NULL, send_tasks, sleepers[i]), 0);
+    for (int i = 0; i < SENDERS; i++)
+        pthread_join(senders[i], NULL);
+    pool_stop(&many);
+    int64_t took = clock_ns() - began, longest = 0;
+    for (int s = 0; s < SENDERS; s++)
+        for (int i = 0; i < TASKS; i++) {
+            of_worker[sleepers[s][i].worker]++;
+            longest = sleepers[s][i].waited_ns > longest ? sleepers[s][i].waited_ns : longest;
+        }
+    for (int i = 0; i < MANY; i++)
+        assert_in_range(of_worker[i], SENDERS * TASKS / MANY / 2, SENDERS * TASKS / MANY * 2);
+    assert_true(refused > 0); /* the queue was full, and stayed bounded */
+    /* a full queue is QUEUE / MANY tasks a worker, of TASKS * SENDERS / MANY that each ran in all */
+    assert_true(longest < took * QUEUE / (SENDERS * TASKS) * 4 + 20 * (int64_t)NS_PER_MS);
+}
+
+/* The worker that fell asleep last runs the next task: one client keeps one worker's caches warm. */
+static void one_task_at_a_time_stays_with_one_worker(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    size_t changes = 0, last = 0;
+    assert_true(pool_start(&many, 8, false, N, 4096));
+    for (int i = 0; i < N; i++) {
+        struct sleeper *s = &sleepers[0][i];
+        *s = (struct sleeper){.task = {.run = sleep_a_while, .deadline_ns = INT64_MAX}, .queued_ns = clock_ns()};
+        assert_true(pool_try_add(&many, &s->task));
+        size_t queued, busy = 1;
+        while (busy) {
+            nap();
+            pool_load(&many, &queued, &busy);
+            busy += queued;
+        }
+        nap(); /* it falls asleep */
+        changes += i && s->worker != last;
+        last = s->worker;
+    }
+    pool_stop(&many);
+    assert_true(changes < N / 4); /* a loaded machine may keep a worker from its sleep */
+}
+
+/* A single task that comes while a worker is about to look is left to that worker; the second one wakes another. */
+static void a_worker_that_looks_soon_gets_the_task(void **state)
+{
+    (void)state;
+    struct pool pool;
+    struct job jobs[2];
+    struct worker ending = {.pool = &pool};
+    size_t waiting[POOL_LINES];
+    const size_t most[POOL_LINES] = {9, 9};
+    gate = 0;
+    running = 0;
+    assert_true(pool_start(&pool, 1, false, 9, 4096));
+    for (int i = 0; i < 2; i++)
+        jobs[i] = (struct job){.task = {.run = run_job, .deadline_ns = INT64_MAX}};
+    for (int i = 0; i < 50; i++)
+        nap(); /* the worker falls asleep */
+    pool_will_look(&ending);
+    assert_true(pool_try_add(&pool, &jobs[0].task));
+    for (int i = 0; i < 20; i++)
+        nap();
+    assert_int_equal(running, 0);
+    assert_ptr_equal(pool_take(&ending, most, waiting, 0), &jobs[0].task);
+    assert_int_equal(pool.looking, 0);
+    pool_will_look(&ending);
+    assert_true(pool_try_add(&pool, &jobs[0].task));
+    assert_true(pool_try_add(&pool, &jobs[1].task));
+    for (int i = 0; i < 2000 && running < 2; i++)
+        nap();
+    assert_int_equal(running, 2);
+    pool_stop(&pool);
 }
 
 static void quotas_round_up(void **state)
@@ -171,9 +297,14 @@ static void runnable_threads_are_counted(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_task_runs_once), cmocka_unit_test(a_full_queue_refuses_and_deadlines_expire),
-        cmocka_unit_test(lines_are_apart),      cmocka_unit_test(long_tasks_are_left_to_idle_workers),
-        cmocka_unit_test(quotas_round_up),      cmocka_unit_test(runnable_threads_are_counted)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_worker_that_looks_soon_gets_the_task),
+                                       cmocka_unit_test(sixty_four_workers_share_fairly),
+                                       cmocka_unit_test(one_task_at_a_time_stays_with_one_worker),
+                                       cmocka_unit_test(every_task_runs_once),
+                                       cmocka_unit_test(a_full_queue_refuses_and_deadlines_expire),
+                                       cmocka_unit_test(lines_are_apart),
+                                       cmocka_unit_test(long_tasks_are_left_to_idle_workers),
+                                       cmocka_unit_test(quotas_round_up),
+                                       cmocka_unit_test(runnable_threads_are_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
