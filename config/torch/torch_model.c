@@ -376,6 +376,22 @@ static void convert(struct torch *t, const struct keras_model *config)
                             "tensor \"%.200s\" is not served", t->from->tensors[i].name);
 }
 
+/* LoRA keeps changes of weights beside them: without these the answers would be those of the model before its training. */
+static bool has_adapters(const struct tensor_set *set, const char *file, struct problems *problems)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (strstr(set->tensors[i].name, "lora_")) {
+            problem_reason(problems, "it has LoRA adapters");
+            problem_error(
+                problems, (struct place){file, NULL},
+                "tensor \"%.200s\" is a LoRA adapter; merge the adapters into the model (merge_and_unload()), and "
+                "save it again",
+                set->tensors[i].name);
+            return true;
+        }
+    return false;
+}
+
 bool torch_model_read(const json_t *json, const char *file, const struct tensor_set *from, const char *weights_file,
                       struct problems *problems, struct keras_model *out, struct tensor_set *tensors)
 {
@@ -388,6 +404,8 @@ bool torch_model_read(const json_t *json, const char *file, const struct tensor_
                       .to = tensors};
     *out = (struct keras_model){.is_chain = false};
     *tensors = (struct tensor_set){.n = 0};
+    if (has_adapters(from, weights_file, problems))
+        return false;
     if (torch_sequential_is(json))
         return torch_sequential_read(json, file, from, weights_file, problems, out, tensors);
     if (!t.kind) {

@@ -2,6 +2,7 @@
    against PyTorch's in tests/e2e/test_torch.c. */
 #include "config/json_memory.h"
 #include "config/torch/torch_describe.h"
+#include "config/torch/torch_model.h"
 #include "config/torch/torch_sequential.h"
 #include "tests/unit/unit.h"
 
@@ -132,6 +133,21 @@ static void a_module_is_not_used_twice(void **state)
     tensor_set_close(&set);
 }
 
+static void adapters_are_refused(void **state)
+{
+    (void)state;
+    struct tensor_set set = {.n = 0}, to;
+    struct keras_model config;
+    unit_tensor(&set, "fc.weight", 2, 2);
+    unit_tensor(&set, "fc.lora_A.weight", 1, 2);
+    json_t *json = unit_json(MODULES(FC("")));
+    assert_false(torch_model_read(json, "model.json", &set, "w.pt", &problems, &config, &to));
+    unit_has_error(&problems, "lora", "tensor \"fc.lora_A.weight\" is a LoRA adapter; merge the adapters");
+    problems_close(&problems);
+    json_decref(json);
+    tensor_set_close(&set);
+}
+
 static void drafts_say_what_they_guess(void **state)
 {
     (void)state;
@@ -154,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lists_become_layers), cmocka_unit_test(wrong_lists_are_placed),
                                        cmocka_unit_test(a_module_is_not_used_twice),
+                                       cmocka_unit_test(adapters_are_refused),
                                        cmocka_unit_test(drafts_say_what_they_guess)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
