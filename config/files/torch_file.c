@@ -22,9 +22,15 @@ static bool is_legacy(const unsigned char *bytes, size_t n)
     return n >= 9 && !memcmp(bytes, magic, n < sizeof magic ? n : sizeof magic);
 }
 
+/* A tar archive whose first entry is sys_info. */
+static bool is_oldest(const unsigned char *bytes, size_t n)
+{
+    return n >= 9 && !memcmp(bytes, "sys_info", 9);
+}
+
 bool torch_stream_is(const unsigned char *bytes, size_t n)
 {
-    return n >= 3 && bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5;
+    return is_oldest(bytes, n) || (n >= 3 && bytes[0] == 0x80 && bytes[1] >= 2 && bytes[1] <= 5);
 }
 
 /* ---- before 1.6: pickles, then storages one behind the other ---- */
@@ -165,6 +171,9 @@ bool torch_stream_read(struct handover *out, const unsigned char *bytes, size_t 
 {
     struct stream s = {.bytes = bytes, .n = n, .at = sizeof magic};
     const struct torch_storages storages = {.from = &s, .find = find_in_stream};
+    if (is_oldest(bytes, n))
+        return handover_fail(out, "this is a file of torch.save before PyTorch 0.1.10, a tar archive; load it with a "
+                                  "PyTorch of its time, and save model.state_dict() with a newer one");
     if (!is_legacy(bytes, n))
         return refuse_pickle(out, bytes, n);
     if (n < sizeof magic)

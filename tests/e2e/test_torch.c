@@ -127,6 +127,26 @@ static void a_draft_is_not_served(void **state)
            "a Keras file says itself how its layers are joined");
 }
 
+/* The form for one recurrent module with a head takes every kind of file. */
+static void a_lone_lstm_with_a_head_takes_every_file(void **state)
+{
+    (void)state;
+    static const char *const files[] = {"state-1.13",     "state-new",    "state_legacy-new",  "checkpoint-1.13",
+                                        "checkpoint-new", "parallel-new", "f64-1.13",          "f16_legacy-new",
+                                        "bf16-new",       "module-new",   "module_legacy-1.13"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char command[1024];
+        snprintf(
+            command, sizeof command,
+            "rm -rf $D/h && mkdir $D/h && cp $T/files/%s.pt $D/h/w.pth && echo '{\"class_name\": \"torch.nn.LSTM\", "
+            "\"config\": {\"input_size\": 2, \"hidden_size\": 3}, \"head\": {\"class_name\": \"torch.nn.Linear\", "
+            "\"name\": \"fc\", \"config\": {\"out_features\": 2}, \"apply\": true}}' >$D/h/model.json && echo "
+            "'{\"instances\": [[[1, 2], [3, 4]]]}' | $B predict $D/h 2>/dev/null",
+            files[i]);
+        expect(command, 0, "\"outputs\": [[20.989017,21.593775]]");
+    }
+}
+
 /* A lone module and a whole nn.Sequential need no model.json. */
 static void whole_modules_with_a_known_forward_are_served(void **state)
 {
@@ -154,6 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_module_gives_the_numbers_of_pytorch),
                                        cmocka_unit_test(a_draft_is_not_served),
+                                       cmocka_unit_test(a_lone_lstm_with_a_head_takes_every_file),
                                        cmocka_unit_test(whole_modules_with_a_known_forward_are_served)};
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -233,6 +233,10 @@ static void other_pickles_are_said(void **state)
 {
     (void)state;
     char error[400];
+    assert_true(torch_stream_is((const unsigned char *)"sys_info", 9));
+    assert_false(read_here((const unsigned char *)"sys_info\0\0", 10, error));
+    assert_non_null(strstr(error, "a file of torch.save before PyTorch 0.1.10, a tar archive"));
+    assert_false(torch_stream_is((const unsigned char *)"sys_infos", 9));
     assert_false(read_here(bytes, load("tests/fuzz/corpus/pickle/calls_system_4"), error));
     assert_non_null(strstr(error, "its pickle calls posix.system"));
     assert_false(read_here(bytes, load("tests/fuzz/corpus/pickle/scaler_4"), error));
