@@ -23,6 +23,7 @@ static const struct operation {
     {"GET", "/readyz", "readyz", "Server", NULL},
     {"GET", "/healthz", "healthz", "Server", NULL},
     {"GET", "/metrics", "metrics", "Server", NULL},
+    {"GET", "/debug", "debug", "Server", NULL},
     {"GET", "/openapi.json", "openapi", "Server", NULL},
     {"POST", "/predict", "predict", "Predictions", NULL},
     {"POST", "/v1/models/{m}:step", "step", "Predictions", NULL},

@@ -130,7 +130,7 @@ void reference_settings(FILE *out)
     for (const struct setting *row = settings_table; row->key; row++) {
         char range[64];
         snprintf(range, sizeof range, "%lld to %lld", (long long)row->min, (long long)row->max);
-        fprintf(out, "| `%s` | `%s` | ", row->key, row->fallback);
+        fprintf(out, *row->fallback ? "| `%s` | `%s` | " : "| `%s` | %s | ", row->key, row->fallback);
         cell(out, row->type == SETTING_INT    ? range
                   : row->type == SETTING_BOOL ? "true, false"
                   : row->choices              ? row->choices

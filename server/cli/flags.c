@@ -5,7 +5,7 @@
 
 /* clang-format off */
 const struct command_flag command_flags[] = {
-    {" serve check ", "--config", "FILE", "read this configuration file"},
+    {" serve check health ", "--config", "FILE", "read this configuration file"},
     {" serve ", "--log", "text|json", "form of log lines"},
     {" serve inspect predict verify bench ", "--seed", "N", "seed of the initializers, if no file has the weights"},
     {" serve inspect predict verify bench ", "--input-size", "F", "number of features, if no file has this number"},
@@ -22,6 +22,9 @@ const struct command_flag command_flags[] = {
     {" bench ", "--seconds", "N", "how long to measure (2)"},
     {" key ", "--models", "M,N", "the models that the key is for (all)"},
     {" key ", "--rate", "R/B", "requests a second, and how many at once"},
+    {" health ", "--ca", "FILE", "certificates (PEM) that the server's must be signed by"},
+    {" health ", "--certificate", "FILE", "the client's certificate (PEM), if the server wants one"},
+    {" health ", "--key", "FILE", "its key"},
     {NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

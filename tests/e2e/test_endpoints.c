@@ -345,6 +345,24 @@ static void wrong_paths_and_methods_are_refused(void **state)
     reply_free(&reply);
 }
 
+static void metadata_list_inputs_and_outputs(void **state)
+{
+    (void)state;
+    struct reply reply = http_get(&server, "/v1/models/first/metadata");
+    const json_t *input = json_array_get(json_object_get(reply.json, "inputs"), 0);
+    const json_t *output = json_array_get(json_object_get(reply.json, "outputs"), 0);
+    json_t *wanted = json_loads("[[-1, -1, 2], [-1, 3]]", 0, NULL);
+    assert_true(json_equal(json_object_get(input, "shape"), json_array_get(wanted, 0)));
+    assert_true(json_equal(json_object_get(output, "shape"), json_array_get(wanted, 1)));
+    assert_string_equal(json_string_value(json_object_get(input, "dtype")), "float32");
+    assert_string_equal(json_string_value(json_object_get(reply.json, "weights")), "initializers");
+    assert_int_equal(json_integer_value(json_object_get(reply.json, "parameters")),
+                     4 * 5 * (2 + 5 + 1) + 3 * 3 * (5 + 3 + 2));
+    assert_true(json_is_true(json_object_get(json_object_get(reply.json, "timesteps"), "streamable")));
+    json_decref(wanted);
+    reply_free(&reply);
+}
+
 /* Browsers ask for text/html; programs get the index. */
 static void the_root_is_a_page_for_browsers(void **state)
 {
@@ -401,6 +419,7 @@ int main(void)
         cmocka_unit_test(health_endpoints_answer),
         cmocka_unit_test(wrong_paths_and_methods_are_refused),
         cmocka_unit_test(the_root_is_a_page_for_browsers),
+        cmocka_unit_test(metadata_list_inputs_and_outputs),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -125,6 +125,10 @@ def main():
     check("every_code_of_the_table_is_in_a_source", sorted(code for _, code in table if f'"{code}"' not in everything))
     helped = set(re.findall(r"^\| `(\w+)` \| [^|]*\|$", pages["settings"].split("| key of a model |")[1], re.M))
     check("every_key_of_a_model_is_explained", sorted(model_keys() ^ helped))
+    lines = re.findall(r"^  cellserve ([a-z]+) (.*)$", subprocess.run([binary, "--help"], capture_output=True, text=True).stdout, re.M)
+    missing = [(name, flag) for name, usage in lines for flag in re.findall(r"--[a-z-]+", usage)
+               if f"  {flag} " not in subprocess.run([binary, "help", name], capture_output=True, text=True).stdout]
+    check("help_lists_every_flag_of_the_usage", missing or ("" if len(lines) > 8 else f"only {len(lines)} commands"))
     board = json.loads(read("docker/grafana.json"))
     used = set().union(*(named_metrics(expression) for expression in expressions(board)))
     check("the_dashboard_shows_metrics_that_exist", sorted(used - known_names(found)) or ("" if len(used) > 15 else f"only {len(used)} metrics"))
