@@ -182,7 +182,7 @@ tsan: ## every test under ThreadSanitizer
 	@$(MAKE) --no-print-directory VARIANT=tsan tests
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= -1
-FUZZ_TARGETS := body inference safetensors config handover protobuf pickle torch transform keys
+FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 faults: ## fail every allocation and system call of a server, one after the other (AddressSanitizer; an hour)
 	@tools/install.sh sanitize
 	@$(MAKE) --no-print-directory VARIANT=asan build/asan/cellserve build/asan/tests/faults/fault.so

@@ -1,14 +1,15 @@
 /* Listing of a folder of models. */
 #include "folder.h"
 
-#include "config/files/json_file.h"
+#include "formats.h"
 #include "model.h"
-#include "model_file.h"
-#include "unopened.h"
+#include "model_parts.h"
+#include "open_file.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,36 +27,9 @@ static bool ends_with(const char *name, const char *ending)
     return n > m && !strcmp(name + n - m, ending);
 }
 
-/* Whether a name of a folder's content is that of a part of one model. */
-static bool is_part(const char *folder, const char *name)
-{
-    char path[PATH_MAX];
-    return !strcmp(name, "model.json") ||
-           (model_is_version(name) && snprintf(path, sizeof path, "%s/%s", folder, name) < PATH_MAX && is_folder(path));
-}
-
 bool folder_of_models(const char *path)
 {
-    DIR *dir = is_folder(path) ? opendir(path) : NULL;
-    const struct dirent *entry;
-    bool part = false;
-    if (!dir)
-        return false;
-    while (!part && (entry = readdir(dir)))
-        part = is_part(path, entry->d_name);
-    closedir(dir);
-    return !part;
-}
-
-/* Whether a JSON file describes a layer or model. */
-static bool is_architecture(int fd, const char *path)
-{
-    struct problems ignored = {.n_errors = 0};
-    json_t *json = json_file_read(fd, (struct place){path, NULL}, &ignored);
-    bool is = json_is_string(json_object_get(json, "class_name"));
-    json_decref(json);
-    problems_close(&ignored);
-    return is;
+    return is_folder(path) && !model_parts_in_folder(path);
 }
 
 /* Whether there is a model at a path; if not, a warning says why, or an error that it cannot be read. */
@@ -78,13 +52,19 @@ static bool holds_model(const char *path, struct problems *problems)
             problem_warning(problems, place, "weights alone are no model; put them beside a model.json in a folder");
             return false;
         }
-    int fd = model_file_open(path, (off_t)1 << 34, problems);
+    int fd = open_regular(path, (off_t)1 << 34, problems);
     if (fd < 0)
         return false;
-    enum model_content content = model_file_content(fd);
-    bool good = content == CONTENT_ARCHIVE || (content == CONTENT_JSON && is_architecture(fd, path));
+    const struct format *format = format_of(fd);
+    char sentence[400] = "JSON, but no architecture";
+    bool good = (format->reader == READ_ARCHIVE && !format->weights) ||
+                (format->reader == READ_JSON && model_parts_is_architecture(fd, path));
+    if (format->reader == READ_NOTHING)
+        format_sentence(format, fd, sentence, sizeof sentence);
+    else if (format->reader != READ_JSON)
+        snprintf(sentence, sizeof sentence, "weights alone");
     if (!good)
-        problem_warning(problems, place, "this is no model, and is passed over");
+        problem_warning(problems, place, "this is no model, and is passed over (%s)", sentence);
     close(fd);
     return good;
 }

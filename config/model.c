@@ -1,13 +1,16 @@
 /* Loading a model: which files, which weights, then core builds the layers. */
 #include "model.h"
 
+#include "checkpoint.h"
 #include "config/files/archive.h"
 #include "config/files/json_file.h"
 #include "config/torch/torch_describe.h"
 #include "config/torch/torch_model.h"
+#include "formats.h"
 #include "json_memory.h"
-#include "model_file.h"
 #include "model_transform.h"
+#include "object_names.h"
+#include "open_file.h"
 #include "weights.h"
 
 #include <stdlib.h>
@@ -21,10 +24,15 @@ static const off_t max_weights_bytes = (off_t)1 << 34;
 /* A configuration: of its own file, or of the archive that holds the weights too. */
 static json_t *read_json(const char *path, struct problems *problems)
 {
-    int fd = model_file_open(path, JSON_FILE_MAX_BYTES, problems);
+    int fd = open_regular(path, JSON_FILE_MAX_BYTES, problems);
     if (fd < 0)
         return NULL;
-    json_t *json = json_file_read(fd, (struct place){path, NULL}, problems);
+    json_t *json = NULL;
+    const struct format *format = format_of(fd);
+    if (format->reader == READ_NOTHING)
+        format_refuse(format, fd, path, problems);
+    else
+        json = json_file_read(fd, (struct place){path, NULL}, problems);
     close(fd);
     return json;
 }
@@ -52,13 +60,27 @@ static json_t *config_of(const struct tensor_set *set, const char *path, struct 
     return NULL;
 }
 
-static bool open_tensors(struct tensor_set *set, const char *path, struct problems *problems)
+static bool open_tensors(struct tensor_set *set, const struct model_parts *parts, struct problems *problems)
 {
-    int fd = model_file_open(path, max_weights_bytes, problems);
+    const char *path = parts->weights_path;
+    int fd = open_regular(path, max_weights_bytes, problems);
     if (fd < 0)
         return false;
-    bool good = model_file_content(fd) == CONTENT_ARCHIVE ? archive_open(set, fd, path, problems)
-                                                          : safetensors_read(set, fd, path, problems);
+    bool good = false;
+    const struct format *format = format_of(fd);
+    switch (format->reader) {
+    case READ_ARCHIVE:
+        good = archive_open(set, fd, path, problems);
+        break;
+    case READ_CHECKPOINT:
+        good = checkpoint_open(set, path, *parts->metadata_path ? parts->metadata_path : NULL, problems);
+        break;
+    case READ_NOTHING:
+        format_refuse(format, fd, path, problems);
+        break;
+    default: /* whose message is what a file without a known beginning gets */
+        good = safetensors_read(set, fd, path, problems);
+    }
     close(fd);
     return good;
 }
@@ -66,7 +88,7 @@ static bool open_tensors(struct tensor_set *set, const char *path, struct proble
 /* Everything that is read for one model. */
 struct reading {
     const struct model_entry *entry;
-    struct model_files files;
+    struct model_parts parts;
     const char *file; /* of the configuration, for messages */
     char layer_path[64];
     struct tensor_set set, converted;
@@ -84,12 +106,12 @@ static bool read_files(struct reading *r, const char *version, const char *setti
         snprintf(r->layer_path, sizeof r->layer_path, "%.40s/layer", entry->where);
         return true;
     }
-    if (!entry->path || !model_files_find(entry->path, version, &r->files, problems)) /* no path: the settings' error */
+    if (!entry->path || !model_parts_find(entry->path, version, &r->parts, problems)) /* no path: the settings' error */
         return false;
-    if (r->files.weights_path[0] && !open_tensors(&r->set, r->files.weights_path, problems))
+    if (r->parts.weights_path[0] && !open_tensors(&r->set, &r->parts, problems))
         return false;
-    bool own = r->files.json_path[0];
-    r->file = own ? r->files.json_path : r->files.weights_path;
+    bool own = r->parts.json_path[0];
+    r->file = own ? r->parts.json_path : *r->parts.metadata_path ? r->parts.metadata_path : r->parts.weights_path;
     r->json = own ? read_json(r->file, problems) : config_of(&r->set, r->file, problems);
     return r->json != NULL;
 }
@@ -116,10 +138,15 @@ static bool check_finite(const struct tensor_set *set, bool allowed, struct plac
 
 static bool build_model(struct reading *r, const struct vec_ops *vec, struct digest *digest, struct problems *problems)
 {
-    bool weights = r->files.weights_path[0];
+    bool weights = r->parts.weights_path[0];
     const struct tensor_set *set = weights ? &r->set : NULL;
     enum tensor_naming naming = tensor_naming_of(&r->set);
-    struct place place = {weights ? r->files.weights_path : r->file, r->layer_path};
+    struct place place = {weights ? r->parts.weights_path : r->file, r->layer_path};
+    const char *named = tensor_set_text(&r->set, "naming");
+    if (named && !strcmp(named, "object") && !object_names_replace(&r->set, r->json)) {
+        problem_error(problems, place, "out of memory");
+        return false;
+    }
     if (torch_is(r->json)) {
         if (!weights)
             problem_error(problems, place,
@@ -146,16 +173,16 @@ static bool build_model(struct reading *r, const struct vec_ops *vec, struct dig
 
 char *model_describe(const char *path, struct problems *problems)
 {
-    struct model_files *files = calloc(1, sizeof *files);
+    struct model_parts *parts = calloc(1, sizeof *parts);
     struct tensor_set set = {.n = 0};
     struct stat info;
     char *text = NULL;
-    if (files && !stat(path, &info) && S_ISREG(info.st_mode))
-        snprintf(files->weights_path, sizeof files->weights_path, "%s", path);
-    else if (files)
-        model_files_find(path, "", files, problems);
+    if (parts && !stat(path, &info) && S_ISREG(info.st_mode))
+        snprintf(parts->weights_path, sizeof parts->weights_path, "%s", path);
+    else if (parts)
+        model_parts_find(path, "", parts, problems);
     json_memory_begin();
-    if (files && files->weights_path[0] && open_tensors(&set, files->weights_path, problems)) {
+    if (parts && parts->weights_path[0] && open_tensors(&set, parts, problems)) {
         if (tensor_set_text(&set, "config")) {
             problem_error(problems, (struct place){path, NULL},
                           "a Keras file says itself how its layers are joined; "
@@ -169,7 +196,7 @@ char *model_describe(const char *path, struct problems *problems)
         }
         tensor_set_close(&set);
     }
-    free(files);
+    free(parts);
     if ((!json_memory_end() || !text) && !problems->n_errors)
         problem_error(problems, (struct place){path, NULL}, "out of memory, or no weights file");
     return text;
@@ -224,16 +251,16 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
     bool good = read_files(r, version, settings_file, problems) && build_model(r, vec, &model->digest, problems);
     if (good) {
         model->allow_nonfinite = entry->allow_nonfinite;
-        model->has_weights_file = r->files.weights_path[0];
-        model->numbered = r->files.version[0];
-        snprintf(model->version, sizeof model->version, "%s", model->numbered ? r->files.version : "1");
+        model->has_weights_file = r->parts.weights_path[0];
+        model->numbered = r->parts.version[0];
+        snprintf(model->version, sizeof model->version, "%s", model->numbered ? r->parts.version : "1");
         memcpy(model->class_name, r->config.class_name, sizeof model->class_name);
         memcpy(model->layer_name, r->config.name, sizeof model->layer_name);
         model->keras_major = r->config.keras_major;
         model->graph = r->config.model;
         r->config.model = (struct graph){.n_layers = 0};
         model->fixed_timesteps = fixed_timesteps(model);
-        good = model_transform_load(entry, &r->files, settings_file, model, problems);
+        good = model_transform_load(entry, &r->parts, settings_file, model, problems);
         model->load_seconds = seconds_now() - started;
     }
     keras_model_close(&r->config);
@@ -259,17 +286,29 @@ void model_close(struct model *model)
 
 bool model_find(const char *path, struct problems *problems)
 {
-    struct model_files *files = calloc(1, sizeof *files);
-    bool found = files && model_files_find(path, "", files, problems);
-    if (!files)
+    struct model_parts *parts = calloc(1, sizeof *parts);
+    bool found = parts && model_parts_find(path, "", parts, problems);
+    if (!parts)
         problem_error(problems, (struct place){path, NULL}, "out of memory");
-    free(files);
+    free(parts);
     return found;
+}
+
+void model_size_text(const struct model_entry *entry, char *out, size_t size)
+{
+    struct problems ignored = {.n_errors = 0};
+    struct model_parts *parts = entry->path ? calloc(1, sizeof *parts) : NULL;
+    double mb = parts && model_parts_find(entry->path, "", parts, &ignored) ? model_parts_bytes(parts) * 1e-6 : 0;
+    *out = 0;
+    if (mb > 0)
+        snprintf(out, size, "%.*f MB", mb < 1 ? 3 : 1, mb);
+    free(parts);
+    problems_close(&ignored);
 }
 
 void model_stamp(const struct model_entry *entry, char out[MODEL_STAMP_BYTES])
 {
     *out = 0;
     if (entry->path)
-        model_files_stamp(entry->path, out);
+        model_parts_stamp(entry->path, out);
 }

@@ -5,7 +5,7 @@
 #include "config/files/digest.h"
 #include "config/transform/transform.h"
 #include "core/rnn.h"
-#include "model_files.h"
+#include "model_parts.h"
 #include "settings.h"
 
 #include <stdatomic.h>
@@ -18,9 +18,9 @@ struct model {
     struct digest digest; /* of configuration, weights and precision: states belong to these */
     struct graph graph;
     bool allow_nonfinite;
-    bool has_weights_file;
+    bool has_weights_file;       /* or its weights come from initializers */
     struct transform *transform; /* of raw values, or NULL; owned */
-    size_t fixed_timesteps; /* the one length that whole sequences may have; 0: any */
+    size_t fixed_timesteps;      /* the one length that whole sequences may have; 0: any */
     int keras_major;
     double load_seconds;
     double row_step_ns; /* what a timestep of a row takes a worker beside other rows, as measured when it was loaded */
@@ -46,12 +46,15 @@ void model_close(struct model *model);
 /* Whether a path leads to the files of one model, which are not read; false with a problem added. */
 bool model_find(const char *path, struct problems *problems);
 
-/* model_files_stamp of where an entry points; "" for an inline layer. */
+/* model_parts_stamp of where an entry points; "" for an inline layer. */
 void model_stamp(const struct model_entry *entry, char out[MODEL_STAMP_BYTES]);
 
 /* A first model.json for PyTorch's weights at path, as text (torch_describe.h), to be free()d; NULL with problems
    added. */
 char *model_describe(const char *path, struct problems *problems);
+
+/* The size of an entry's files, "2.1 MB"; "" where there are none. */
+void model_size_text(const struct model_entry *entry, char *out, size_t size);
 
 /* How an entry's model is called: "default" where it has no name. */
 const char *model_entry_name(const struct model_entry *entry);

@@ -2,7 +2,7 @@
 #include "model_transform.h"
 
 #include "config/files/json_file.h"
-#include "model_file.h"
+#include "open_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +21,12 @@ static bool is_folder(const char *path)
     return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
-/* The model's own file: of its weights, or of its configuration. */
-static const char *main_file(const struct model_files *files)
+/* The model's own file: of its weights, or of its configuration; of a SavedModel, in the folder that people name. */
+static const char *main_file(const struct model_parts *parts)
 {
-    return files->weights_path[0] ? files->weights_path : files->json_path;
+    return parts->metadata_path[0]  ? parts->metadata_path
+           : parts->weights_path[0] ? parts->weights_path
+                                    : parts->json_path;
 }
 
 static size_t folder_bytes(const char *file)
@@ -33,9 +35,9 @@ static size_t folder_bytes(const char *file)
     return slash ? (size_t)(slash - file) : 0;
 }
 
-bool model_transform_find(const char *path, const struct model_files *files, char *out, struct problems *problems)
+bool model_transform_find(const char *path, const struct model_parts *parts, char *out, struct problems *problems)
 {
-    const char *file = main_file(files), *dot = strrchr(file, '.');
+    const char *file = main_file(parts), *dot = strrchr(file, '.');
     size_t folder = folder_bytes(file);
     char other[MODEL_PATH_BYTES] = "";
     *out = 0;
@@ -96,7 +98,7 @@ static bool make_ports(const struct model *model, struct ports *out)
 
 static json_t *read_json(const char *path, struct problems *problems)
 {
-    int fd = model_file_open(path, JSON_FILE_MAX_BYTES, problems);
+    int fd = open_regular(path, JSON_FILE_MAX_BYTES, problems);
     json_t *json = fd < 0 ? NULL : json_file_read(fd, (struct place){path, NULL}, problems);
     if (fd >= 0)
         close(fd);
@@ -123,10 +125,10 @@ static bool read_transform(const json_t *json, const char *folder, struct place 
     return good;
 }
 
-bool model_transform_load(const struct model_entry *entry, const struct model_files *files, const char *settings_file,
+bool model_transform_load(const struct model_entry *entry, const struct model_parts *parts, const char *settings_file,
                           struct model *model, struct problems *problems)
 {
-    const char *file = main_file(files);
+    const char *file = main_file(parts);
     char path[MODEL_PATH_BYTES], where[128];
     size_t before = problems->all_errors, folder = folder_bytes(file);
     model->transform = NULL;
@@ -137,7 +139,7 @@ bool model_transform_load(const struct model_entry *entry, const struct model_fi
         snprintf(path, sizeof path, "%.*s", folder ? (int)folder : 1, folder ? file : ".");
         return read_transform(entry->transform, path, (struct place){settings_file, where}, model, problems);
     }
-    if (!*file || !model_transform_find(entry->path, files, path, problems))
+    if (!*file || !model_transform_find(entry->path, parts, path, problems))
         return problems->all_errors == before;
     json_t *json = read_json(path, problems);
     const struct place place = {path, NULL};

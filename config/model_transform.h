@@ -10,11 +10,11 @@
  *
  * settings_file is for messages about the entry. False with problems added.
  */
-bool model_transform_load(const struct model_entry *entry, const struct model_files *files, const char *settings_file,
+bool model_transform_load(const struct model_entry *entry, const struct model_parts *parts, const char *settings_file,
                           struct model *model, struct problems *problems);
 void model_transform_close(struct model *model);
 
 /* The file of a model's transform, MODEL_PATH_BYTES; false where there is none. path: what the model's entry names. */
-bool model_transform_find(const char *path, const struct model_files *files, char *out, struct problems *problems);
+bool model_transform_find(const char *path, const struct model_parts *parts, char *out, struct problems *problems);
 
 #endif

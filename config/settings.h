@@ -123,7 +123,8 @@ bool settings_have_admin(const struct settings *settings);
 /* What only the whole can show: combinations, and what this version does not do. */
 void settings_check(struct settings *settings, struct problems *problems);
 
-/* Add a model given on the command line, under the name "default", as the default one. False: out of memory. */
+/* Add a model given on the command line as the default one, under the name of its file or folder without the ending, or
+   "default" where that can be none. False: out of memory. */
 bool settings_add_model(struct settings *settings, const char *path);
 
 /* Give the model that was added last a name; where it can be none, a problem that says where it came from. */

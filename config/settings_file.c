@@ -1,9 +1,9 @@
 /* The configuration file: its sections, and the keys that no setting has. */
 #include "config/files/json_file.h"
 #include "json_type.h"
+#include "open_file.h"
 #include "settings.h"
 #include "settings_models.h"
-#include "unopened.h"
 
 #include <errno.h>
 #include <fcntl.h>

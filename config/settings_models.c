@@ -3,8 +3,12 @@
 
 #include "json_type.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+enum { MODEL_NAME_BYTES = 101 };
 
 static const char *const model_keys[] = {"name",       "path",      "layer",     "seed",
                                          "input_size", "default",   "precision", "allow_nonfinite",
@@ -148,14 +152,38 @@ void settings_name_model(struct settings *settings, const char *name, const char
                       "expected a name of 1 to 100 letters, digits, '.', '_' and '-', found \"%.100s\"", name);
 }
 
+/* The last part of a path, without the ending of a file; "default" where that is no name for URLs. */
+static void name_of_path(const char *path, char out[MODEL_NAME_BYTES])
+{
+    char whole[PATH_MAX];
+    struct stat info;
+    const char *known = realpath(path, whole) && (!strcmp(path, ".") || strstr(path, "..")) ? whole : path;
+    size_t end = strlen(known);
+    while (end && known[end - 1] == '/')
+        end--;
+    size_t begin = end;
+    while (begin && known[begin - 1] != '/')
+        begin--;
+    for (size_t dot = end; dot > begin + 1; dot--)
+        if (known[dot - 1] == '.' && (stat(path, &info) || !S_ISDIR(info.st_mode))) {
+            end = dot - 1;
+            break;
+        }
+    snprintf(out, MODEL_NAME_BYTES, "%.*s", (int)(end - begin), known + begin);
+    if (end - begin >= MODEL_NAME_BYTES || !is_model_name(out))
+        snprintf(out, MODEL_NAME_BYTES, "default");
+}
+
 bool settings_add_model(struct settings *settings, const char *path)
 {
+    char name[MODEL_NAME_BYTES];
     struct model_entry *grown = realloc(settings->models, (settings->n_models + 1) * sizeof *grown);
     if (!grown)
         return false;
     settings->models = grown;
+    name_of_path(path, name);
     grown[settings->n_models] =
-        (struct model_entry){.name = strdup("default"), .path = strdup(path), .where = strdup(""), .is_default = true};
+        (struct model_entry){.name = strdup(name), .path = strdup(path), .where = strdup(""), .is_default = true};
     settings->n_models++;
     return grown[settings->n_models - 1].name && grown[settings->n_models - 1].path;
 }

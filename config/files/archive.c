@@ -33,16 +33,29 @@ bool archive_is(const unsigned char *bytes, size_t n)
     return hdf5_is(bytes, n) || zip_is(bytes, n) || torch_stream_is(bytes, n);
 }
 
-/* Only the file, the memory file, and a /dev/null for what libraries print. Every step may want memory: without one of
-   them the helper would have descriptors of the server's. */
-static int arrange_files(posix_spawn_file_actions_t *files, int fd, int out)
+/* What the helper is to read. */
+struct input {
+    const int *files; /* the first becomes standard input, the others 3, 4, … */
+    size_t n;
+    const char *form; /* of several files, for the helper; NULL for one, which says itself what it is */
+};
+
+/* Only the files, the memory file, and a /dev/null for what libraries print. Every step may want memory: without one of
+   them the helper would have descriptors of the server's. All go to high numbers first: they may be low ones themselves. */
+static int arrange_files(posix_spawn_file_actions_t *actions, const struct input *input, int out)
 {
-    int error = posix_spawn_file_actions_adddup2(files, fd, 3); /* the descriptors may be among 0 to 2 themselves */
-    error = error ? error : posix_spawn_file_actions_adddup2(files, out, 4);
-    error = error ? error : posix_spawn_file_actions_adddup2(files, 3, STDIN_FILENO);
-    error = error ? error : posix_spawn_file_actions_adddup2(files, 4, STDOUT_FILENO);
-    error = error ? error : posix_spawn_file_actions_addopen(files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    return error ? error : posix_spawn_file_actions_addclosefrom_np(files, 3);
+    int free_from = STDERR_FILENO + 1, error = 0, more = (int)input->n - 1;
+    for (size_t i = 0; i < input->n; i++)
+        free_from = input->files[i] >= free_from ? input->files[i] + 1 : free_from;
+    free_from = out >= free_from ? out + 1 : free_from;
+    free_from = free_from <= STDERR_FILENO + more ? STDERR_FILENO + more + 1 : free_from;
+    for (int i = 0; !error && i <= more; i++)
+        error = posix_spawn_file_actions_adddup2(actions, input->files[i], free_from + i);
+    error = error ? error : posix_spawn_file_actions_adddup2(actions, out, STDOUT_FILENO);
+    for (int i = 0; !error && i <= more; i++)
+        error = posix_spawn_file_actions_adddup2(actions, free_from + i, i ? STDERR_FILENO + i : STDIN_FILENO);
+    error = error ? error : posix_spawn_file_actions_addopen(actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    return error ? error : posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1 + more);
 }
 
 /* No signals blocked or ignored. */
@@ -57,18 +70,18 @@ static int arrange_signals(posix_spawnattr_t *attributes)
 }
 
 /* The helper, with an empty environment. -1 with the reason in *error. */
-static pid_t start_helper(const char *argument, int fd, int out, int *error)
+static pid_t start_helper(const struct input *input, int out, int *error)
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
     pid_t pid = -1;
-    char *const arguments[] = {"cellserve", (char *)(uintptr_t)argument, NULL};
+    char *const arguments[] = {"cellserve", HELPER_ARGUMENT, (char *)(uintptr_t)input->form, NULL};
     char *const environment[] = {"HDF5_PLUGIN_PRELOAD=::", "OPENBLAS_NUM_THREADS=1", "ASAN_OPTIONS=detect_leaks=0",
                                  NULL};
     if ((*error = posix_spawn_file_actions_init(&files)))
         return -1;
     if (!(*error = posix_spawnattr_init(&attributes))) {
-        *error = arrange_files(&files, fd, out);
+        *error = arrange_files(&files, input, out);
         *error = *error ? *error : arrange_signals(&attributes);
         *error = *error ? *error : posix_spawn(&pid, program, &files, &attributes, arguments, environment);
         posix_spawnattr_destroy(&attributes);
@@ -184,14 +197,14 @@ static void warn_unconfined(const struct tensor_set *set, struct problems *probl
                         "this kernel lacks %.60s: model files are read by a process that is less confined", missing);
 }
 
-static bool open_by_helper(struct tensor_set *set, const char *argument, int fd, const char *path,
-                           struct problems *problems)
+static bool read_confined(struct tensor_set *set, const struct input *input, const char *path,
+                          struct problems *problems)
 {
     struct place place = {path, NULL};
     int error = 0, status = 0;
     *set = (struct tensor_set){0};
     int out = memfd_create("cellserve-weights", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    pid_t pid = out < 0 ? -1 : start_helper(argument, fd, out, &error);
+    pid_t pid = out < 0 ? -1 : start_helper(input, out, &error);
     if (pid < 0) {
         explain_start(out < 0 ? errno : error, place, problems);
         if (out >= 0)
@@ -215,10 +228,19 @@ static bool open_by_helper(struct tensor_set *set, const char *argument, int fd,
 
 bool archive_open(struct tensor_set *set, int fd, const char *path, struct problems *problems)
 {
-    return open_by_helper(set, HELPER_ARGUMENT, fd, path, problems);
+    const struct input input = {.files = &fd, .n = 1};
+    return read_confined(set, &input, path, problems);
 }
 
 bool archive_open_scaler(struct tensor_set *set, int fd, const char *path, struct problems *problems)
 {
-    return open_by_helper(set, HELPER_SCALER_ARGUMENT, fd, path, problems);
+    const struct input input = {.files = &fd, .n = 1, .form = HELPER_SCALER};
+    return read_confined(set, &input, path, problems);
+}
+
+bool archive_open_bundle(struct tensor_set *set, enum bundle_metadata kind, const int *files, size_t n,
+                         const char *path, struct problems *problems)
+{
+    const struct input input = {.files = files, .n = n, .form = helper_forms[kind]};
+    return read_confined(set, &input, path, problems);
 }

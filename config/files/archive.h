@@ -2,7 +2,7 @@
 #ifndef CONFIG_FILES_ARCHIVE_H
 #define CONFIG_FILES_ARCHIVE_H
 
-#include "tensors.h"
+#include "tensor_bundle.h"
 
 /* Whether these first bytes of a file (8 are enough) begin such a container. */
 bool archive_is(const unsigned char *bytes, size_t n);
@@ -20,6 +20,16 @@ bool archive_open(struct tensor_set *set, int fd, const char *path, struct probl
 
 /* The same of a scaler's file: an .npz archive, a pickle or a joblib file, whose attributes are the text "scaler". */
 bool archive_open_scaler(struct tensor_set *set, int fd, const char *path, struct problems *problems);
+
+/**
+ * Read a TensorFlow checkpoint in the same way.
+ *
+ * files  the index, the metadata (any file where there are none), and the shards in their order.
+ *
+ * "naming" becomes "object".
+ */
+bool archive_open_bundle(struct tensor_set *set, enum bundle_metadata kind, const int *files, size_t n,
+                         const char *path, struct problems *problems);
 
 /* The program that is run as helper: this one, /proc/self/exe, unless a test says otherwise. */
 void archive_set_program(const char *path);

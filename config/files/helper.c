@@ -4,9 +4,11 @@
 #include "confine.h"
 #include "hdf5_file.h"
 #include "scaler_pickle.h"
+#include "tensor_bundle.h"
 #include "torch_file.h"
 #include "zip_file.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +22,8 @@ enum { CPU_SECONDS = 1, BYTES_A_SECOND = 32 << 20 };
 /* A file holds at most so many times its own size in tensors: Keras's compressed files hold up to twice. */
 enum { MAX_EXPANSION = 8 };
 static const size_t spare_bytes = (size_t)64 << 20, spare_memory = (size_t)512 << 20;
+
+const char *const helper_forms[] = {"checkpoint", "keras", "saved-model"};
 
 #ifdef COVERAGE /* counts are written to files at exit, so this build keeps its rights */
 void __gcov_dump(void);
@@ -35,36 +39,73 @@ static void say(const char *text)
     _exit(HELPER_BAD_FILE);
 }
 
-_Noreturn void helper_main(const char *argument)
+/* Map a file; no bytes where it is empty or cannot be mapped. */
+static struct file_bytes map_file(int fd)
 {
     struct stat info;
-    struct handover out = {.n = 0};
+    size_t n = fstat(fd, &info) || info.st_size < 0 ? 0 : (size_t)info.st_size;
+    const unsigned char *bytes = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    return bytes == MAP_FAILED ? (struct file_bytes){.n = 0} : (struct file_bytes){bytes, n};
+}
+
+/* Everything that is given up leaves room for what files of n bytes need. */
+static bool confine_for(struct handover *out, size_t n)
+{
     char missing[64];
+    out->limit = MAX_EXPANSION * n + spare_bytes;
+    const struct confine_limits limits = {.memory_bytes = 2 * out->limit + spare_memory,
+                                          .file_bytes = out->limit + spare_bytes,
+                                          .cpu_seconds = CPU_SECONDS + (unsigned)(n / BYTES_A_SECOND)};
+    confine(&limits, missing, sizeof missing);
+    return handover_text(out, "unconfined", missing, strlen(missing));
+}
+
+/* A checkpoint: the index, the metadata, and the shards. */
+static bool read_bundle(struct handover *out, const char *form)
+{
+    enum { FIRST_SHARD = STDERR_FILENO + 2, MAX_SHARDS = 1000 };
+    static struct file_bytes shards[MAX_SHARDS];
+    struct file_bytes index = map_file(STDIN_FILENO), metadata = map_file(STDERR_FILENO + 1);
+    size_t n_shards = 0, n = index.n + metadata.n;
+    enum bundle_metadata kind = BUNDLE_CHECKPOINT;
+    while (kind < BUNDLE_SAVED && strcmp(helper_forms[kind], form))
+        kind++;
+    while (n_shards < MAX_SHARDS && fcntl(FIRST_SHARD + (int)n_shards, F_GETFD) >= 0) {
+        shards[n_shards] = map_file(FIRST_SHARD + (int)n_shards);
+        n += shards[n_shards++].n;
+    }
+    return confine_for(out, n) && tensor_bundle_read(out, index, kind, metadata, shards, n_shards);
+}
+
+/* A file that says itself what it is. */
+static bool read_archive(struct handover *out, bool scaler)
+{
+    struct file_bytes file = map_file(STDIN_FILENO);
+    bool zip = file.n && zip_is(file.bytes, file.n);
+    if (!file.n)
+        return handover_fail(out, "it is empty, or cannot be mapped");
+    if (!confine_for(out, file.n))
+        return false;
+    bool good = scaler && !zip                ? scaler_pickle_read(out, file.bytes, file.n)
+                : zip                         ? zip_read(out, file.bytes, file.n)
+                : hdf5_is(file.bytes, file.n) ? hdf5_read(out, file.bytes, file.n)
+                : torch_stream_is(file.bytes, file.n)
+                    ? torch_stream_read(out, file.bytes, file.n)
+                    : handover_fail(out, "it is neither an HDF5 file nor a zip archive");
+    if (zip) /* what is needed of it has been unpacked: at most twice the file is held at a time */
+        munmap((void *)(uintptr_t)file.bytes, file.n);
+    return good;
+}
+
+_Noreturn void helper_main(const char *form)
+{
+    struct handover out = {.n = 0};
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would read what it writes */
     json_object_seed(0);              /* needs a file, later none can be opened */
     hdf5_prepare();
-    size_t n = fstat(STDIN_FILENO, &info) || info.st_size < 0 ? 0 : (size_t)info.st_size;
-    const unsigned char *bytes = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, STDIN_FILENO, 0) : MAP_FAILED;
-    if (bytes == MAP_FAILED)
-        say("it is empty, or cannot be mapped");
-    out.limit = MAX_EXPANSION * n + spare_bytes;
-    const struct confine_limits limits = {.memory_bytes = 2 * out.limit + spare_memory,
-                                          .file_bytes = out.limit + spare_bytes,
-                                          .cpu_seconds = CPU_SECONDS + (unsigned)(n / BYTES_A_SECOND)};
-    confine(&limits, missing, sizeof missing);
-    bool zip = zip_is(bytes, n), good = handover_text(&out, "unconfined", missing, strlen(missing));
-    if (!strcmp(argument, HELPER_SCALER_ARGUMENT) && !zip)
-        good = good && scaler_pickle_read(&out, bytes, n);
-    else if (hdf5_is(bytes, n))
-        good = good && hdf5_read(&out, bytes, n);
-    else if (torch_stream_is(bytes, n))
-        good = good && torch_stream_read(&out, bytes, n);
-    else
-        good = good &&
-               (zip ? zip_read(&out, bytes, n) : handover_fail(&out, "it is neither an HDF5 file nor a zip archive"));
-    if (zip) /* what is needed of it has been unpacked: at most twice the file is held at a time */
-        munmap((void *)(uintptr_t)bytes, n);
-    good = good && handover_write(&out, STDOUT_FILENO);
+    bool scaler = form && !strcmp(form, HELPER_SCALER);
+    bool good =
+        (form && !scaler ? read_bundle(&out, form) : read_archive(&out, scaler)) && handover_write(&out, STDOUT_FILENO);
     if (!good)
         say(out.error[0] ? out.error : "it cannot be read");
     _exit(HELPER_GOOD);

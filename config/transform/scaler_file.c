@@ -1,7 +1,7 @@
 /* A scaler's description out of a file, which its content tells apart. */
 #include "config/files/archive.h"
 #include "config/files/json_file.h"
-#include "config/model_file.h"
+#include "config/open_file.h"
 #include "scaler.h"
 
 #include <string.h>
@@ -42,7 +42,7 @@ json_t *scaler_file_read(const char *path, struct problems *problems)
     struct place place = {path, NULL};
     unsigned char head[9] = {0}; /* its last byte ends it */
     json_t *json = NULL;
-    int fd = model_file_open(path, max_bytes, problems);
+    int fd = open_regular(path, max_bytes, problems);
     if (fd < 0)
         return NULL;
     ssize_t n = pread(fd, head, sizeof head - 1, 0);

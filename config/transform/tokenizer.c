@@ -4,7 +4,7 @@
 
 #include "config/files/json_file.h"
 #include "config/json_type.h"
-#include "config/model_file.h"
+#include "config/open_file.h"
 
 #include <locale.h>
 #include <stdlib.h>
@@ -420,7 +420,7 @@ bool tokenizer_file_read(const char *path, struct problems *problems, struct tok
 {
     struct place place = {path, NULL};
     *out = (struct tokenizer){.n = 0};
-    int fd = model_file_open(path, max_bytes, problems);
+    int fd = open_regular(path, max_bytes, problems);
     json_t *json = fd < 0 ? NULL : json_file_read_twice(fd, place, problems);
     bool good = json && tokenizer_read(json, place, problems, out);
     json_decref(json);

@@ -1,6 +1,7 @@
 /* Probes: alive, ready, both in words. They need no worker and no model. */
 #include "handlers.h"
 #include "server/base/lifecycle.h"
+#include "server/run/models.h"
 #include "server/run/services.h"
 #include "server/session/session_store.h"
 
@@ -37,8 +38,25 @@ void answer_livez(struct request *request)
     answer_check(request, true, "ok");
 }
 
+static bool is_verbose(const struct request *request)
+{
+    return !strcmp(request->head.query, "verbose") || !strcmp(request->head.query, "verbose=true");
+}
+
+/* What is being loaded, by name; nothing when all is loaded. */
+static void write_loading(struct request *request)
+{
+    const struct services *services = request->services;
+    size_t now = services->models->loading, n = services->settings->n_models;
+    if (now)
+        buffer_printf(&request->answer.buffer, "[-]loading %s (%zu of %zu)\n",
+                      model_entry_name(&services->settings->models[now - 1]), now, n);
+}
+
 void answer_readyz(struct request *request)
 {
+    if (is_verbose(request))
+        write_loading(request);
     answer_check(request, is_ready(request->services), state_word(request->services));
 }
 
@@ -46,12 +64,13 @@ void answer_healthz(struct request *request)
 {
     const struct services *services = request->services;
     bool ready = is_ready(services);
-    if (strcmp(request->head.query, "verbose") && strcmp(request->head.query, "verbose=true")) {
+    if (!is_verbose(request)) {
         answer_check(request, ready, state_word(services));
         return;
     }
     buffer_text(&request->answer.buffer, "[+]live ok\n");
     buffer_printf(&request->answer.buffer, "[%c]ready %s\n", ready ? '+' : '-', state_word(services));
+    write_loading(request);
     const char *trouble = services->sessions ? session_store_trouble(services->sessions) : NULL;
     buffer_printf(&request->answer.buffer, "[%c]sessions %s\n", trouble ? '-' : '+', trouble ? trouble : "ok");
     answer_check(request, ready, ready ? "healthz check passed" : "healthz check failed");

@@ -119,6 +119,9 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
     char own[PATH_MAX];
     *cli = (struct cli){.positional = NULL};
     settings_init(&cli->settings);
+    cli->more = calloc((size_t)argc + 1, sizeof *cli->more);
+    if (!cli->more)
+        return cli_bad_usage(command, "out of memory", NULL);
     const struct cli_flag common[] = {{"--config", &config},
                                       {"--seed", &cli->seed},
                                       {"--input-size", &cli->input_size},
@@ -129,9 +132,12 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
         if (!strcmp(argument, "--help") || !strcmp(argument, "-h"))
             return cli_help(command);
         if (strncmp(argument, "--", 2)) {
-            if (cli->positional)
+            if (cli->positional && command->run != command_serve)
                 return cli_bad_usage(command, "unexpected argument", argument);
-            cli->positional = argument;
+            if (cli->positional)
+                cli->more[cli->n_more++] = argument;
+            else
+                cli->positional = argument;
             continue;
         }
         char *equals = strchr(argument, '=');
@@ -150,7 +156,7 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
         else if (n_given < 64)
             given[n_given++] = (struct given){setting, argument, value};
     }
-    if (!config && command->run == command_serve && has_config(cli->positional, own)) {
+    if (!config && !cli->n_more && command->run == command_serve && has_config(cli->positional, own)) {
         config = own;
         cli->positional = NULL;
     }
@@ -177,6 +183,7 @@ void cli_close(struct cli *cli)
 {
     settings_close(&cli->settings);
     problems_close(&cli->problems);
+    free(cli->more);
 }
 
 size_t cli_count(const char *flag, const char *text, size_t max)

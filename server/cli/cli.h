@@ -18,6 +18,8 @@ struct cli {
     struct settings settings;
     struct problems problems;
     const char *positional; /* MODEL or URL, or NULL */
+    const char **more;      /* further ones, of serve alone; owned */
+    size_t n_more;
     const char *seed, *input_size, *precision;
 };
 
@@ -53,7 +55,7 @@ int command_print(const struct command *command, int argc, char **argv);
 
 /**
  * Read arguments: the settings' flags (for commands that take them), --config, --seed, --input-size, --precision, the flags of the
- * command (flags ends with a NULL name) and at most one positional.
+ * command (flags ends with a NULL name) and at most one positional, or many of serve.
  * Settings are read from the file, then the environment, then the flags. Returns -1 to go on, or the exit code:
  * 0 after --help, 2 after bad usage (said on stderr). Problems of values are left in cli->problems.
  */

@@ -22,11 +22,12 @@
 #include <unistd.h>
 
 enum {
-    TICK_MS = 50,    /* deadlines are looked at this often */
-    LOADING_MS = 5,  /* and whether the models are loaded */
-    RELOAD_MS = 200, /* at the end, for a load that is nearly done */
-    HURRY_MS = 2000, /* a second signal ends the process within this */
-    FLUSH_MS = 1000, /* at the end of the drain's time, for the answers of what was cancelled */
+    TICK_MS = 50,       /* deadlines are looked at this often */
+    PROGRESS_MS = 2000, /* of a load that takes long */
+    LOADING_MS = 5,     /* and whether the models are loaded */
+    RELOAD_MS = 200,    /* at the end, for a load that is nearly done */
+    HURRY_MS = 2000,    /* a second signal ends the process within this */
+    FLUSH_MS = 1000,    /* at the end of the drain's time, for the answers of what was cancelled */
 };
 
 /* Wait for a signal for up to so long; 0 when none came. */
@@ -106,6 +107,31 @@ static void drain(struct server *server, struct http *http, const sigset_t *sign
         cancel_rest(server, http, signals);
 }
 
+/* What is being loaded, said when it begins and every two seconds. */
+static void say_loading(const struct server *server)
+{
+    static size_t said;
+    static int64_t began_ns, next_ns;
+    const struct models *models = &server->models;
+    size_t now = models->loading, n = server->services.settings->n_models;
+    int64_t time = clock_ns();
+    if (!now || (now == said && time < next_ns))
+        return;
+    const struct model_entry *entry = &server->services.settings->models[now - 1];
+    if (now != said) {
+        char size[32];
+        model_size_text(entry, size, sizeof size);
+        log_line(LOG_INFO, "loading model %s (%zu of %zu) from %s%s%s", model_entry_name(entry), now, n,
+                 entry->path ? entry->path : "the configuration", *size ? ", " : "", size);
+        began_ns = time;
+    } else {
+        log_line(LOG_INFO, "loading model %s (%zu of %zu) for %lld s", model_entry_name(entry), now, n,
+                 (long long)((time - began_ns) / ((int64_t)1000 * NS_PER_MS)));
+    }
+    said = now;
+    next_ns = time + PROGRESS_MS * (int64_t)NS_PER_MS;
+}
+
 /* The thread that loads the models, so that signals are seen meanwhile. */
 struct loading {
     struct server *server;
@@ -151,6 +177,7 @@ static bool bring_up(struct server *server, struct http *http, struct allowance 
             leave_a_load();
         }
         http_reap(http);
+        say_loading(server);
     }
     pthread_join(thread, NULL);
     if (!loading.good)
@@ -270,39 +297,59 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     return code;
 }
 
-/* The model at the positional path, or each of the models in a folder, the first as the default one. False: out of memory. */
-static bool add_models(struct cli *cli)
+/* The model at a path, or each of the models in a folder. The first of all is the default one. False: out of memory. */
+static bool add_models(struct cli *cli, const char *path)
 {
-    struct folder folder;
-    const char *path = cli->positional;
-    if (!folder_of_models(path))
-        return cli_add_model(cli);
-    bool good = true;
-    if (folder_read(&folder, path, &cli->problems))
-        for (size_t i = 0; i < folder.n; i++) {
-            cli->positional = folder.models[i].path;
-            good = cli_add_model(cli);
-            if (!good)
-                break;
+    struct folder folder = {.n = 0};
+    bool several = folder_of_models(path), good = true;
+    size_t n = several && folder_read(&folder, path, &cli->problems) ? folder.n : !several;
+    for (size_t i = 0; good && i < n; i++) {
+        size_t before = cli->settings.n_models;
+        cli->positional = several ? folder.models[i].path : path;
+        good = cli_add_model(cli);
+        if (!good)
+            break;
+        struct model_entry *entry = &cli->settings.models[before];
+        if (several)
             settings_name_model(&cli->settings, folder.models[i].name, folder.models[i].path, &cli->problems);
-            cli->settings.models[cli->settings.n_models - 1].is_default = !i;
-        }
-    cli->positional = path;
+        else if (!strcmp(entry->name, "default") && !strstr(path, "default"))
+            problem_warning(&cli->problems, (struct place){path, NULL},
+                            "its name cannot stand in a URL; it is served as \"default\" (--name gives another)");
+        for (size_t k = 0; k < before; k++)
+            entry->is_default = entry->is_default && !cli->settings.models[k].is_default;
+    }
     folder_close(&folder);
     return good;
+}
+
+/* Every MODEL of the command line, or that of the platform, and the name of a lone one. */
+static void add_given(struct cli *cli, const char *name)
+{
+    const char *first = cli->positional;
+    if (!first && !cli->settings.n_models)
+        first = platform_model();
+    bool good = !first || add_models(cli, first);
+    for (size_t i = 0; good && i < cli->n_more; i++)
+        good = add_models(cli, cli->more[i]);
+    cli->positional = first;
+    if (!good)
+        problem_error(&cli->problems, (struct place){NULL, NULL}, "out of memory");
+    else if (first && cli->settings.n_models == 1 && (name || platform_model_name()))
+        settings_name_model(&cli->settings, name ? name : platform_model_name(), name ? "--name" : "MODEL_NAME",
+                            &cli->problems);
+    else if (name)
+        problem_error(&cli->problems, (struct place){"--name", NULL}, "expected one MODEL, found %zu models",
+                      cli->settings.n_models);
 }
 
 int command_serve(const struct command *command, int argc, char **argv)
 {
     struct cli cli;
-    int code = cli_read(&cli, command, NULL, argc, argv);
+    const char *name = NULL;
+    const struct cli_flag flags[] = {{"--name", &name}, {NULL, NULL}};
+    int code = cli_read(&cli, command, flags, argc, argv);
     if (code < 0) {
-        if (!cli.positional && !cli.settings.n_models)
-            cli.positional = platform_model();
-        if (cli.positional && !add_models(&cli))
-            problem_error(&cli.problems, (struct place){NULL, NULL}, "out of memory");
-        else if (cli.positional && cli.settings.n_models == 1 && platform_model_name())
-            settings_name_model(&cli.settings, platform_model_name(), "MODEL_NAME", &cli.problems);
+        add_given(&cli, name);
         settings_check(&cli.settings, &cli.problems);
         const struct vec_ops *kernels = cli_kernels(&cli.problems);
         log_setup(cli.settings.log_format, cli.settings.log_level);

@@ -12,11 +12,12 @@
 
 static const struct command commands[] = {
     {"serve",
-     "[MODEL] [--config FILE] [--host ADDR] [--port N] [--workers N] [--log text|json] [--seed N] "
+     "[MODEL...] [--name NAME] [--config FILE] [--host ADDR] [--port N] [--workers N] [--log text|json] [--seed N] "
      "[--input-size F] [--precision P]",
-     "Serve models over HTTP. MODEL alone is served under the name \"default\"; --seed and --input-size are its seed\n"
-     "and number of features where no weights file says them. MODEL can be a folder of models, each of which is "
-     "served\n"
+     "Serve models over HTTP, each under the name of its file or folder without the ending (--name, where there is "
+     "one);\n"
+     "the first is the default model, for which \"default\" is another name. --seed and --input-size are seeds and\n"
+     "numbers of features where no weights file says them. MODEL can be a folder of models, each of which is served\n"
      "under the name of its file or folder, or a folder with a cellserve.json, which is read.",
      true, command_serve},
     {"check", "--config FILE", "Validate the configuration and load the models: exit 0, or 1 with every problem found.",
@@ -86,9 +87,11 @@ static void usage(FILE *out)
     fprintf(
         out,
         "  cellserve --version | --help | help COMMAND\n\n"
-        "MODEL is a .keras or .h5 file of Keras's, a folder with model.json beside one weights file (*.safetensors,\n"
-        "*.h5, *.npz), a folder of numbered versions, or a .json layer configuration alone (its weights come from\n"
-        "the initializers). Files are known by their content.\n");
+        "MODEL is a .keras or .h5 file of Keras's, a SavedModel folder, a folder with one architecture (*.json) "
+        "beside\n"
+        "one weights file (*.safetensors, *.h5, *.npz, *.pt, a TensorFlow checkpoint), a folder of numbered versions,\n"
+        "or a .json layer configuration alone (its weights come from the initializers). Files are known by their\n"
+        "content.\n");
 }
 
 /* What the process inherits may be odd: descriptors 0 to 2 closed, so that a socket would become standard error; SIGCHLD
@@ -109,8 +112,8 @@ int main(int argc, char **argv)
 {
     if (!mend_inheritance())
         return EXIT_BAD_INPUT;
-    if (argc == 2 && (!strcmp(argv[1], HELPER_ARGUMENT) || !strcmp(argv[1], HELPER_SCALER_ARGUMENT)))
-        helper_main(argv[1]);
+    if ((argc == 2 || argc == 3) && !strcmp(argv[1], HELPER_ARGUMENT))
+        helper_main(argv[2]);
     if (argc < 2) {
         usage(stderr);
         return EXIT_BAD_USAGE;

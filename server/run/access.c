@@ -2,7 +2,7 @@
 #include "access.h"
 
 #include "config/settings.h"
-#include "config/unopened.h"
+#include "config/open_file.h"
 #include "request.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"

@@ -78,12 +78,14 @@ bool models_load(struct models *models, struct problems *problems, size_t *scrat
         slot->entry = &settings->models[models->n_slots];
         if (slot->entry->is_default)
             models->default_slot = models->n_slots;
+        models->loading = models->n_slots + 1;
         model_stamp(slot->entry, slot->stamp);
         slot->current = load_model(models, slot->entry, "", problems);
         good &= slot->current != NULL;
         if (slot->current && slot->current->scratch_bytes > *scratch_bytes)
             *scratch_bytes = slot->current->scratch_bytes;
     }
+    models->loading = 0;
     return good;
 }
 

@@ -32,7 +32,7 @@ static void version_help_and_usage(void **state)
 {
     (void)state;
     expect("$B --version", 0, "cellserve ");
-    expect("$B --help", 0, "cellserve serve [MODEL]");
+    expect("$B --help", 0, "cellserve serve [MODEL...]");
     expect("$B serve --help", 0, "--limits-max-rows");
     expect("$B check --help", 0, "Validate the configuration");
     expect("$B 2>&1", 2, "cellserve serve");
@@ -48,7 +48,7 @@ static void version_help_and_usage(void **state)
            "unknown option --limit-max-rows; did you mean \"--limits-max-rows\"?");
     expect("$B verify --expect 3 2>&1", 2, "unknown option --expect; did you mean \"--expected\"?");
     expect("$B inspect --port 3 2>&1", 2, "unknown option --port\n");
-    expect("$B serve a b 2>&1", 2, "unexpected argument b");
+    expect("$B predict a b 2>&1", 2, "unexpected argument b");
     expect("$B serve --port 2>&1", 2, "a value is missing after --port");
     expect("$B check 2>&1", 2, "--config FILE is missing");
     expect("$B inspect 2>&1", 2, "a MODEL is missing");
@@ -88,7 +88,7 @@ static void predict_answers_without_a_server(void **state)
 {
     (void)state;
     expect("$B predict $S/demo/seed < $S/demo/seed/request.json", 0,
-           "{\"model\": \"default\", \"version\": \"1\", \"outputs\": [[");
+           "{\"model\": \"seed\", \"version\": \"1\", \"outputs\": [[");
     expect("echo '{\"instances\": 1}' | $B predict $S/demo/seed", 1,
            "\"code\": \"wrong_type\", \"path\": \"/instances\"");
     expect("echo '{' | $B predict $S/demo/seed", 1, "\"code\": \"invalid_json\"");
@@ -253,7 +253,7 @@ static void settings_have_three_spellings(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-static void model_alone_is_served_as_default(void **state)
+static void a_lone_model_has_the_name_of_its_folder(void **state)
 {
     (void)state;
     struct daemon server;
@@ -261,7 +261,7 @@ static void model_alone_is_served_as_default(void **state)
     snprintf(path, sizeof path, "%s/demo/seed", SOURCE_DIR);
     daemon_start(&server, NULL, (const char *const[]){path, NULL});
     struct reply reply = http_get(&server, "/v1/models");
-    assert_string_equal(reply.body, "{\"models\": [\"default\"]}\n");
+    assert_string_equal(reply.body, "{\"models\": [\"seed\"]}\n");
     reply_free(&reply);
     char command[256];
     snprintf(command, sizeof command, "$B health %s", server.url);
@@ -272,6 +272,48 @@ static void model_alone_is_served_as_default(void **state)
     snprintf(command, sizeof command, "$B health %s", server.url);
     expect(command, 1, "does not answer");
     expect("$B health ftp://a 2>&1", 2, "expected http://host:port or https://host:port");
+}
+
+/* The first is the default one, and "default" another name for it. */
+static void several_models_are_served_under_their_names(void **state)
+{
+    (void)state;
+    struct daemon server;
+    char paths[3][512], folder[] = "/tmp/cellserve-names-XXXXXX", command[1600];
+    assert_non_null(mkdtemp(folder));
+    snprintf(paths[0], sizeof paths[0], "%s/demo/digits/digits.keras", SOURCE_DIR);
+    snprintf(paths[1], sizeof paths[1], "%s/demo/seed/", SOURCE_DIR);
+    snprintf(paths[2], sizeof paths[2], "%s/m", folder);
+    snprintf(command, sizeof command, "mkdir -p %s/m/7 && cp -r $S/demo/sunspots/sunspots.keras %s/m/7", folder,
+             folder);
+    expect(command, 0, NULL);
+    daemon_start(&server, NULL, (const char *const[]){paths[0], paths[1], paths[2], NULL});
+    struct reply reply = http_get(&server, "/v1/models");
+    assert_string_equal(reply.body, "{\"models\": [\"digits\", \"seed\", \"m\"]}\n");
+    reply_free(&reply);
+    reply = http_get(&server, "/v1/models/default/metadata");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(reply.json, "model_spec"), "name")),
+                        "digits");
+    reply_free(&reply);
+    char *log = daemon_log(&server);
+    assert_non_null(strstr(log, "(3 models: digits 1, seed 1, m 7; "));
+    assert_non_null(strstr(log, "loading model "));
+    free(log);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    daemon_start(&server, NULL, (const char *const[]){paths[1], "--name", "other", NULL});
+    reply = http_get(&server, "/v1/models");
+    assert_string_equal(reply.body, "{\"models\": [\"other\"]}\n");
+    reply_free(&reply);
+    reply = http_post(&server, "/predict", "{\"instances\": [[[1, 2]]], \"model\": \"default\"}");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(json_string_value(json_object_get(reply.json, "model")), "other");
+    reply_free(&reply);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    expect("$B serve $S/demo/seed $S/demo/digits/digits.keras --name x 2>&1", 1, "--name: expected one MODEL, found 2");
+    expect("$B serve $S/demo/seed $S/demo/seed/ 2>&1", 1, "a second model named \"seed\"");
+    expect("$B serve $S/demo/seed --name 'a b' 2>&1", 1, "expected a name of 1 to 100 letters");
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    expect(command, 0, NULL);
 }
 
 /* Addresses of IPv6, with brackets and without, and what health makes of them. */
@@ -373,7 +415,8 @@ int main(void)
         cmocka_unit_test(bad_models_are_refused_with_reasons),
         cmocka_unit_test(bench_prints_its_machine),
         cmocka_unit_test(settings_have_three_spellings),
-        cmocka_unit_test(model_alone_is_served_as_default),
+        cmocka_unit_test(a_lone_model_has_the_name_of_its_folder),
+        cmocka_unit_test(several_models_are_served_under_their_names),
         cmocka_unit_test(ipv6_addresses_are_served),
         cmocka_unit_test(variables_are_checked),
         cmocka_unit_test(versions_folder_serves_the_highest),

@@ -59,7 +59,7 @@ static void every_model_is_served_under_its_name(void **state)
           "echo hello > README.md; echo '{\"a\": 1}' > notes.json; cp seed/*.safetensors w.safetensors; cp "
           "seed/*.safetensors w.npz");
     daemon_start(&server, NULL, arguments);
-    assert_models("{\"models\": [\"a\", \"b.year\", \"plain\", \"seed\", \"versions\"]}");
+    assert_models("{\"models\": [\"a\", \"b.year\", \"plain\", \"real\", \"seed\", \"versions\"]}");
     struct reply reply = http_get(&server, "/v1/models/versions/versions/3");
     assert_int_equal(reply.status, 200);
     reply_free(&reply);

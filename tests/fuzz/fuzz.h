@@ -13,6 +13,7 @@ int fuzz_keys(const unsigned char *data, size_t size);
 int fuzz_handover(const unsigned char *data, size_t size);
 int fuzz_protobuf(const unsigned char *data, size_t size);
 int fuzz_transform(const unsigned char *data, size_t size);
+int fuzz_bundle(const unsigned char *data, size_t size);
 int fuzz_pickle(const unsigned char *data, size_t size);
 int fuzz_torch(const unsigned char *data, size_t size);
 

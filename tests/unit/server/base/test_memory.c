@@ -213,7 +213,7 @@ static void a_helper_is_not_started_with_descriptors_of_the_server(void **state)
         bool reached = !countdown;
         countdown = 0;
         assert_int_equal(problems.n_errors, !good);
-        if (n <= 6) { /* its files */
+        if (n <= 5) { /* its files */
             assert_true(reached);
             assert_string_equal(problems.errors[0],
                                 "f: the process that reads it cannot be started: Cannot allocate memory");

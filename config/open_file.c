@@ -1,13 +1,41 @@
-/* Files of models, before they are read. */
-#include "model_file.h"
-
-#include "config/files/archive.h"
-#include "unopened.h"
+/* Regular files alone: opening a device may have effects, and a FIFO waits. */
+#include "open_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* The first folder on the way to path that may not be entered, or path itself; in out. */
+static void find_barrier(const char *path, char out[PATH_MAX])
+{
+    for (const char *slash = path; (slash = strchr(slash + 1, '/'));) {
+        snprintf(out, PATH_MAX, "%.*s", (int)(slash - path), path);
+        if (faccessat(AT_FDCWD, out, X_OK, AT_EACCESS))
+            return;
+    }
+    snprintf(out, PATH_MAX, "%s", path);
+}
+
+void problem_unopened(struct problems *problems, struct place place, int error)
+{
+    char barrier[PATH_MAX];
+    struct stat info;
+    problem_reason(problems, strerrordesc_np(error));
+    if (error == EACCES)
+        find_barrier(place.file, barrier);
+    if (error != EACCES || stat(barrier, &info))
+        problem_error(problems, place, "%s", strerror(error));
+    else
+        problem_error(
+            problems, place,
+            "%s: %.300s has mode %04o and owner %u:%u, and this process runs as %u:%u; let others read it, or "
+            "run as its owner",
+            strerror(error), barrier, (unsigned)info.st_mode & 07777, info.st_uid, info.st_gid, geteuid(), getegid());
+}
 
 static const char *not_regular(mode_t mode)
 {
@@ -17,7 +45,7 @@ static const char *not_regular(mode_t mode)
                             : "expected a regular file, found a device";
 }
 
-int model_file_open(const char *path, off_t most, struct problems *problems)
+int open_regular(const char *path, off_t most, struct problems *problems)
 {
     struct place place = {path, NULL};
     struct stat info;
@@ -40,13 +68,4 @@ int model_file_open(const char *path, off_t most, struct problems *problems)
     if (fd >= 0)
         close(fd);
     return -1;
-}
-
-enum model_content model_file_content(int fd)
-{
-    unsigned char head[9] = {0};
-    ssize_t n = pread(fd, head, sizeof head, 0);
-    if (n > 0 && archive_is(head, (size_t)n))
-        return CONTENT_ARCHIVE;
-    return n == 9 && head[8] == '{' && !head[7] && !head[6] ? CONTENT_SAFETENSORS : CONTENT_JSON;
 }
