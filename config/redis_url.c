@@ -1,4 +1,5 @@
-/* Addresses of Redis. Source: IANA's provisional registration of the redis URI scheme. */
+/* Addresses of Redis. Source: IANA's provisional registration of the redis URI scheme; for Sentinel, the form of most
+   clients. */
 #include "redis_url.h"
 
 #include <stdio.h>
@@ -32,21 +33,20 @@ static bool read_number(const char *text, size_t n, long most, long *out)
     return n > 0 && n < 10 && strspn(text, "0123456789") >= n && end >= text + n && *out <= most;
 }
 
-static bool read_db(const char *text, struct redis_url *url)
+static bool read_db(const char *text, size_t n, struct redis_url *url)
 {
     long db;
-    if (!*text)
+    if (!n)
         return true;
-    snprintf(url->db, sizeof url->db, "%.10s", text);
-    return read_number(text, strlen(text), 999999, &db);
+    snprintf(url->db, sizeof url->db, "%.*s", (int)(n < 10 ? n : 10), text);
+    return read_number(text, n, 999999, &db);
 }
 
 /* "host", "host:port", "[::1]:port" */
-static bool read_host(const char *at, const char *end, struct redis_url *url)
+static bool read_host(const char *at, const char *end, long port, char *name, size_t size, int *out_port)
 {
-    bool bracket = *at == '[';
-    const char *stop = memchr(at, bracket ? ']' : ':', (size_t)(end - at));
-    long port = 6379;
+    bool bracket = at < end && *at == '[';
+    const char *stop = at < end ? memchr(at, bracket ? ']' : ':', (size_t)(end - at)) : NULL;
     if (bracket && !stop)
         return false;
     at += bracket;
@@ -55,31 +55,96 @@ static bool read_host(const char *at, const char *end, struct redis_url *url)
     const char *colon = stop + bracket;
     if (colon < end && (*colon != ':' || !read_number(colon + 1, (size_t)(end - colon - 1), 65535, &port)))
         return false;
-    url->port = (int)port;
-    return stop > at && decode(at, (size_t)(stop - at), url->host, sizeof url->host);
+    *out_port = (int)port;
+    return stop > at && decode(at, (size_t)(stop - at), name, size);
+}
+
+/* "a,b:26380": their standard port is 26379. */
+static bool read_sentinels(const char *at, const char *end, struct redis_url *url)
+{
+    while (at <= end) {
+        const char *comma = memchr(at, ',', (size_t)(end - at)), *stop = comma ? comma : end;
+        if (url->n_sentinels == REDIS_SENTINELS)
+            return false;
+        struct redis_host *host = &url->sentinels[url->n_sentinels++];
+        if (!read_host(at, stop, 26379, host->name, sizeof host->name, &host->port))
+            return false;
+        at = stop + 1;
+    }
+    return true;
+}
+
+/* "ssl_ca_certs=FILE&…" */
+static bool read_files(const char *at, struct redis_url *url)
+{
+    const struct {
+        const char *name;
+        char *out;
+    } keys[] = {{"ssl_ca_certs=", url->ca}, {"ssl_certfile=", url->certificate}, {"ssl_keyfile=", url->key}};
+    while (*at) {
+        size_t n = strcspn(at, "&"), i = 0;
+        while (i < sizeof keys / sizeof *keys && strncmp(at, keys[i].name, strlen(keys[i].name)))
+            i++;
+        if (i == sizeof keys / sizeof *keys)
+            return false;
+        size_t before = strlen(keys[i].name);
+        if (n == before || !decode(at + before, n - before, keys[i].out, sizeof url->ca))
+            return false;
+        at += n + (at[n] == '&');
+    }
+    return !*url->certificate == !*url->key;
+}
+
+static bool read_user(const char *at, const char *sign, struct redis_url *url)
+{
+    const char *colon = memchr(at, ':', (size_t)(sign - at)), *password = colon ? colon + 1 : at;
+    return (!colon || decode(at, (size_t)(colon - at), url->user, sizeof url->user)) &&
+           decode(password, (size_t)(sign - password), url->password, sizeof url->password);
+}
+
+/* Hosts, what follows them, and the files. */
+static bool read_network(const char *at, bool sentinel, struct redis_url *url)
+{
+    size_t whole = strcspn(at, "?"), n = strcspn(at, "/?");
+    const char *rest = at + n + (at[n] == '/'), *end = at + whole;
+    if (rest > end)
+        rest = end;
+    if (at[whole] && (!url->tls || !read_files(at + whole + 1, url)))
+        return false;
+    if (!sentinel)
+        return read_host(at, at + n, 6379, url->host, sizeof url->host, &url->port) &&
+               read_db(rest, (size_t)(end - rest), url);
+    const char *slash = memchr(rest, '/', (size_t)(end - rest)), *name_end = slash ? slash : end;
+    return read_sentinels(at, at + n, url) && name_end > rest &&
+           decode(rest, (size_t)(name_end - rest), url->primary, sizeof url->primary) &&
+           (!slash || read_db(slash + 1, (size_t)(end - slash - 1), url));
 }
 
 bool redis_url_read(const char *text, struct redis_url *url)
 {
+    static const struct {
+        const char *scheme;
+        bool local, tls, sentinel;
+    } schemes[] = {
+        {"redis://", false, false, false},         {"rediss://", false, true, false},
+        {"redis+sentinel://", false, false, true}, {"rediss+sentinel://", false, true, true},
+        {"redis+unix://", true, false, false},     {"unix://", true, false, false},
+    };
+    size_t s = 0;
     *url = (struct redis_url){.db = "0"};
-    bool local = !strncmp(text, "redis+unix://", 13) || !strncmp(text, "unix://", 7);
-    if (!local && strncmp(text, "redis://", 8))
+    while (s < sizeof schemes / sizeof *schemes && strncmp(text, schemes[s].scheme, strlen(schemes[s].scheme)))
+        s++;
+    if (s == sizeof schemes / sizeof *schemes)
         return false;
-    const char *at = strstr(text, "://") + 3, *sign = strrchr(at, '@');
-    if (sign) {
-        const char *colon = memchr(at, ':', (size_t)(sign - at));
-        if (colon && !decode(at, (size_t)(colon - at), url->user, sizeof url->user))
-            return false;
-        const char *password = colon ? colon + 1 : at;
-        if (!decode(password, (size_t)(sign - password), url->password, sizeof url->password))
-            return false;
-        at = sign + 1;
-    }
-    if (local) {
-        size_t n = strcspn(at, "?");
-        return *at == '/' && decode(at, n, url->path, sizeof url->path) &&
-               (!at[n] || (!strncmp(at + n, "?db=", 4) && read_db(at + n + 4, url)));
-    }
-    size_t n = strcspn(at, "/");
-    return read_host(at, at + n, url) && read_db(at + n + (at[n] == '/'), url);
+    url->tls = schemes[s].tls;
+    const char *at = strstr(text, "://") + 3, *query = url->tls ? strchr(at, '?') : NULL; /* else of the password */
+    const char *sign = memrchr(at, '@', query ? (size_t)(query - at) : strlen(at));
+    if (sign && !read_user(at, sign, url))
+        return false;
+    at = sign ? sign + 1 : at;
+    if (!schemes[s].local)
+        return read_network(at, schemes[s].sentinel, url);
+    size_t n = strcspn(at, "?");
+    return *at == '/' && decode(at, n, url->path, sizeof url->path) &&
+           (!at[n] || (!strncmp(at + n, "?db=", 4) && read_db(at + n + 4, strlen(at + n + 4), url)));
 }

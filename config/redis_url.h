@@ -1,14 +1,30 @@
-/* Where a Redis is: redis://[user:password@]host[:port][/db], or redis+unix://[user:password@]/path/of/socket[?db=1]. */
+/* Where a Redis is: redis://[user:password@]host[:port][/db], redis+unix://[user:password@]/path/of/socket[?db=1], or
+   redis+sentinel://[user:password@]host[:port],host[:port]…/name[/db], whose Sentinels know the primary of a name. rediss and
+   rediss+sentinel are the same over TLS; behind them ?ssl_ca_certs=FILE&ssl_certfile=FILE&ssl_keyfile=FILE, as redis-py
+   has them, may name the authorities and a certificate of our own. */
 #ifndef CONFIG_REDIS_URL_H
 #define CONFIG_REDIS_URL_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+enum { REDIS_SENTINELS = 8 };
+
+struct redis_host {
+    char name[256];
+    int port;
+};
 
 struct redis_url {
     char host[256], path[108]; /* one of them; the path of a socket */
     int port;
     char user[128], password[256]; /* "": none */
     char db[12];
+    bool tls;
+    char ca[256], certificate[256], key[256]; /* files; "": none */
+    struct redis_host sentinels[REDIS_SENTINELS];
+    size_t n_sentinels; /* 0: the host is the primary */
+    char primary[128];  /* that they know it by */
 };
 
 /* False when the text is no such address. "%3a" and the like stand for characters in user and password. */

@@ -227,9 +227,9 @@ void settings_check(struct settings *settings, struct problems *problems)
     settings_check_access(settings, problems);
     struct redis_url url;
     if (strcmp(settings->session_store, "memory") && !redis_url_read(settings->session_store, &url))
-        problem_error(
-            problems, (struct place){settings->file, "/sessions/store"},
-            "expected \"memory\", \"redis://[:password@]host[:port][/db]\" or \"redis+unix:///path/of/socket\"");
+        problem_error(problems, (struct place){settings->file, "/sessions/store"},
+                      "expected \"memory\", \"redis://[user:password@]host[:port][/db]\" (rediss:// over TLS), "
+                      "\"redis+sentinel://host[:port],host/name\" or \"redis+unix:///path/of/socket\"");
 }
 
 void settings_show(const struct settings *settings, const struct setting *setting, char *out, size_t size)

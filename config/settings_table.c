@@ -53,7 +53,7 @@ const struct setting settings_table[] = {
     INT("limits.max_streams", max_streams, 1, 1 << 20, "512", "streams that are open at a time"),
     INT("limits.heartbeat_ms", heartbeat_ms, 10, 3600000, "5000", "a stream without an output for so long gets a sign of life"),
     TEXT("sessions.store", session_store, "memory", NULL,
-        "where sessions are kept: memory, or redis://[:password@]host[:port][/db], or redis+unix:///path/of/socket"),
+        "where sessions are kept: memory, or redis://[user:password@]host[:port][/db], rediss:// over TLS, redis+sentinel://host[:port],host/name, redis+unix:///path/of/socket"),
     INT("sessions.ttl_s", session_ttl_s, 1, 31536000, "900", "a session ends after this long unused"),
     INT("sessions.max", session_max, 1, 100000000, "100000", "most sessions in memory"),
     INT("sessions.max_bytes", session_max_bytes, 1024, INT64_C(1) << 40, "1073741824", "memory of all sessions, or of their copies beside Redis; at most a quarter where it is not set"),

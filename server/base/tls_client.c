@@ -1,16 +1,22 @@
 /* GnuTLS over a blocking socket. */
 #include "tls_client.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 struct tls_client {
     gnutls_session_t session;
     gnutls_certificate_credentials_t keys;
+    int fd, timeout_ms; /* of the socket's reads */
 };
 
 void tls_client_close(struct tls_client *client)
@@ -70,6 +76,14 @@ static bool is_pinned(struct tls_client *client, const char *path)
     return same;
 }
 
+static int timeout_of(int fd)
+{
+    struct timeval limit = {0, 0};
+    socklen_t size = sizeof limit;
+    getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, &size);
+    return (int)(limit.tv_sec * 1000 + limit.tv_usec / 1000);
+}
+
 static int shake_hands(struct tls_client *client)
 {
     int status;
@@ -115,6 +129,8 @@ struct tls_client *tls_client_open(int fd, const char *host, const struct tls_cl
         gnutls_session_set_verify_cert(client->session, host, 0);
     if (strspn(host, "0123456789.") != strlen(host) && !strchr(host, ':')) /* an address is no server name */
         gnutls_server_name_set(client->session, GNUTLS_NAME_DNS, host, strlen(host));
+    client->fd = fd;
+    client->timeout_ms = timeout_of(fd);
     gnutls_transport_set_int(client->session, fd);
     status = shake_hands(client);
     if (!status && (!given(files->pinned) || is_pinned(client, files->pinned)))
@@ -141,7 +157,15 @@ ssize_t tls_client_send(struct tls_client *client, const void *bytes, size_t n)
     return as_errno(gnutls_record_send(client->session, bytes, n));
 }
 
+/* GnuTLS also stops where it has read a message of its own, such as a ticket: then the rest of the time is left. */
 ssize_t tls_client_recv(struct tls_client *client, void *bytes, size_t n)
 {
-    return as_errno(gnutls_record_recv(client->session, bytes, n));
+    int64_t until_ns = clock_ns() + client->timeout_ms * (int64_t)NS_PER_MS;
+    for (;;) {
+        ssize_t got = gnutls_record_recv(client->session, bytes, n);
+        int64_t left_ns = until_ns - clock_ns();
+        struct pollfd poller = {.fd = client->fd, .events = POLLIN};
+        if (got != GNUTLS_E_AGAIN || left_ns <= 0 || poll(&poller, 1, (int)(left_ns / NS_PER_MS) + 1) < 1)
+            return as_errno(got);
+    }
 }

@@ -3,6 +3,7 @@
 
 #include "core/arena.h"
 #include "server/base/clock.h"
+#include "server/base/tls_client.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -112,10 +113,31 @@ bool redis_link_connect(struct redis_link *link, const char *address, int port, 
     return (link->fd >= 0 && set_up(link->fd, operation_ms)) || link_fails(link, TROUBLE_CONNECT, strerror(errno));
 }
 
+bool redis_link_secure(struct redis_link *link, const char *host, const struct tls_client_files *files)
+{
+    char error[sizeof link->error];
+    bool timeout;
+    link->tls = tls_client_open(link->fd, host, files, error, sizeof error, &timeout);
+    return link->tls ||
+           link_fails(link, timeout ? TROUBLE_TIMEOUT : TROUBLE_TLS, timeout ? "no answer in time" : error);
+}
+
+/* send and recv, over TLS where there is one. */
+static ssize_t link_send(struct redis_link *link, const char *bytes, size_t n)
+{
+    return link->tls ? tls_client_send(link->tls, bytes, n) : send(link->fd, bytes, n, MSG_NOSIGNAL);
+}
+
+static ssize_t link_recv(struct redis_link *link, char *bytes, size_t n)
+{
+    return link->tls ? tls_client_recv(link->tls, bytes, n) : recv(link->fd, bytes, n, 0);
+}
+
 void redis_link_close(struct redis_link *link)
 {
     if (!link)
         return;
+    tls_client_close(link->tls);
     if (link->fd >= 0)
         close(link->fd);
     free(link->out);
@@ -178,7 +200,7 @@ bool redis_link_append(struct redis_link *link, size_t n, const char *const *arg
 bool redis_link_send(struct redis_link *link, int64_t deadline_ns)
 {
     for (size_t sent = 0; sent < link->out_used;) {
-        ssize_t n = send(link->fd, link->out + sent, link->out_used - sent, MSG_NOSIGNAL);
+        ssize_t n = link_send(link, link->out + sent, link->out_used - sent);
         if (n < 0 && errno != EINTR)
             return errno == EAGAIN ? link_fails(link, TROUBLE_TIMEOUT, "no answer in time")
                                    : link_fails(link, TROUBLE_LOST, strerror(errno));
@@ -207,7 +229,7 @@ static bool receive_bytes(struct redis_link *link, size_t wanted, int64_t deadli
         return false;
     for (;;) {
         ssize_t n =
-            clock_ns() > deadline_ns ? -2 : recv(link->fd, link->in + link->in_used, link->in_room - link->in_used, 0);
+            clock_ns() > deadline_ns ? -2 : link_recv(link, link->in + link->in_used, link->in_room - link->in_used);
         if (n > 0) {
             link->in_used += (size_t)n;
             return true;
@@ -300,11 +322,19 @@ static void shrink_block(char **block, size_t *room)
     *room = 0;
 }
 
-bool redis_link_idles(struct redis_link *link)
+/* Nothing to be read. TLS has bytes of its own now and then (tickets), which are no reply. */
+static bool is_silent(struct redis_link *link)
 {
     char byte;
-    if (link->in_at < link->in_used || recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-        (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+    ssize_t n = recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n > 0 && link->tls)
+        n = tls_client_recv(link->tls, &byte, 1);
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+}
+
+bool redis_link_idles(struct redis_link *link)
+{
+    if (link->in_at < link->in_used || !is_silent(link))
         return false;
     link->in_at = link->in_used = 0;
     shrink_block(&link->in, &link->in_room);

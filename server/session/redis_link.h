@@ -18,15 +18,19 @@ struct redis_reply {
     size_t len;
 };
 
+struct tls_client;
+struct tls_client_files;
+
 struct redis_link {
     int fd;
-    char *out; /* commands that are to be sent */
+    struct tls_client *tls; /* NULL: a bare socket */
+    char *out;              /* commands that are to be sent */
     size_t out_used, out_room;
     char *in; /* what has come: replies from in_at on */
     size_t in_at, in_used, in_room;
     size_t most_bytes;       /* of a reply */
     enum redis_trouble kind; /* of error */
-    char error[128];         /* why the last call failed */
+    char error[256];         /* why the last call failed */
 };
 
 /* A link that is not connected. NULL when out of memory. */
@@ -35,6 +39,9 @@ struct redis_link *redis_link_new(size_t most_bytes);
 /* Connect to an address in numbers, or to the path of a socket (port 0), within connect_ms; later calls give up when no
    byte comes or goes for operation_ms. */
 bool redis_link_connect(struct redis_link *link, const char *address, int port, int connect_ms, int operation_ms);
+
+/* Shake hands on the connected link; the certificate has to be that of host. */
+bool redis_link_secure(struct redis_link *link, const char *host, const struct tls_client_files *files);
 
 /* NULL is fine. */
 void redis_link_close(struct redis_link *link);

@@ -2,8 +2,10 @@
 #include "redis_primary.h"
 
 #include "server/base/clock.h"
+#include "server/base/tls_client.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -49,6 +51,10 @@ void redis_primary_close(struct redis_primary *primary)
     drop_link(primary);
     resolve_abandon(primary->lookup);
     primary->lookup = NULL;
+    for (size_t i = 0; i < REDIS_SENTINELS; i++) {
+        resolve_abandon(primary->sentinel_lookups[i]);
+        primary->sentinel_lookups[i] = NULL;
+    }
 }
 
 /* ---- greeting ---- */
@@ -89,34 +95,103 @@ static bool greet_primary(struct redis_primary *primary)
            ask_primary(primary, 8, probe, REDIS_STRING, -1, NULL);
 }
 
-/* Port 0: the path of a socket. */
-static bool open_at(struct redis_primary *primary, const char *address, int port)
+/* Port 0: the path of a socket. host: the name that the certificate has to have. */
+static bool connect_link(struct redis_primary *primary, const char *address, int port, const char *host)
 {
+    const struct redis_url *url = &primary->url;
+    const struct tls_client_files files = {.ca = url->ca, .certificate = url->certificate, .key = url->key};
+    drop_link(primary);
     primary->link = redis_link_new(primary->most_bytes);
     if (!primary->link)
         return redis_primary_fail(primary, TROUBLE_MEMORY, "out of memory");
-    if (!redis_link_connect(primary->link, address, port, CONNECT_MS, OPERATION_MS))
+    return (redis_link_connect(primary->link, address, port, CONNECT_MS, OPERATION_MS) &&
+            (!url->tls || redis_link_secure(primary->link, host, &files))) ||
+           redis_primary_fail_link(primary);
+}
+
+static bool find_addresses(struct redis_primary *primary, struct lookup **lookup, const char *host,
+                           struct addresses *addresses)
+{
+    const char *why = "its name is not resolved in time";
+    return resolve(lookup, host, RESOLVE_MS, primary->ending, addresses, &why) == RESOLVE_DONE ||
+           redis_primary_fail(primary, TROUBLE_RESOLVE, why);
+}
+
+/* ---- Sentinel ---- */
+
+/* The two texts of a Sentinel's answer: host and port. Source: redis.io/docs/latest/operate/oss_and_stack/management/sentinel. */
+static bool read_place(struct redis_primary *primary, struct redis_host *out)
+{
+    const char *ask[] = {"SENTINEL", "get-master-addr-by-name", primary->url.primary};
+    int64_t deadline = clock_ns() + OPERATION_MS * (int64_t)NS_PER_MS;
+    struct redis_link *link = primary->link;
+    struct redis_reply reply;
+    if (!redis_link_append(link, 3, ask, NULL) || !redis_link_send(link, deadline) ||
+        !redis_link_reply(link, &reply, deadline))
         return redis_primary_fail_link(primary);
-    return greet_primary(primary);
+    if (reply.type == REDIS_ERROR)
+        return redis_primary_fail(primary, redis_trouble_of(reply.str), reply.str);
+    if (reply.type != REDIS_OTHER || strcmp(reply.str, "2"))
+        return redis_primary_fail(primary, TROUBLE_RESOLVE, "the Sentinel does not know a primary of this name");
+    if (!redis_link_reply(link, &reply, deadline))
+        return redis_primary_fail_link(primary);
+    if (reply.type != REDIS_STRING || snprintf(out->name, sizeof out->name, "%s", reply.str) >= (int)sizeof out->name)
+        return redis_primary_fail(primary, TROUBLE_PROTOCOL, "this is no Sentinel");
+    if (!redis_link_reply(link, &reply, deadline))
+        return redis_primary_fail_link(primary);
+    out->port = reply.type == REDIS_STRING ? atoi(reply.str) : 0;
+    return (out->port > 0 && out->port < 65536) || redis_primary_fail(primary, TROUBLE_PROTOCOL, "this is no Sentinel");
+}
+
+static bool ask_sentinel(struct redis_primary *primary, size_t i, struct redis_host *out)
+{
+    const struct redis_host *sentinel = &primary->url.sentinels[i];
+    struct addresses addresses;
+    if (!find_addresses(primary, &primary->sentinel_lookups[i], sentinel->name, &addresses))
+        return false;
+    for (size_t a = 0; a < addresses.n && !*primary->ending; a++)
+        if (connect_link(primary, addresses.text[a], sentinel->port, sentinel->name) && read_place(primary, out))
+            return true;
+    return false;
+}
+
+/* ---- the primary ---- */
+
+static bool open_host(struct redis_primary *primary, const char *host, int port)
+{
+    struct addresses addresses;
+    if (!find_addresses(primary, &primary->lookup, host, &addresses))
+        return false;
+    for (size_t i = 0; i < addresses.n && !*primary->ending; i++)
+        if (connect_link(primary, addresses.text[i], port, host) && greet_primary(primary))
+            return true;
+    return false;
+}
+
+/* While a new primary is chosen, a Sentinel may name the old one, and another knows better. */
+static bool open_by_sentinels(struct redis_primary *primary)
+{
+    size_t n = primary->url.n_sentinels;
+    for (size_t k = 0; k < n && !*primary->ending; k++) {
+        size_t i = (primary->sentinel + k) % n;
+        struct redis_host place;
+        if (!ask_sentinel(primary, i, &place))
+            continue;
+        resolve_abandon(primary->lookup); /* it may be of another host */
+        primary->lookup = NULL;
+        if (!open_host(primary, place.name, place.port))
+            continue;
+        primary->sentinel = i;
+        return true;
+    }
+    return false;
 }
 
 bool redis_primary_open(struct redis_primary *primary)
 {
-    struct addresses addresses;
-    const char *why;
+    const struct redis_url *url = &primary->url;
     drop_link(primary);
-    if (*primary->url.path)
-        return open_at(primary, primary->url.path, 0);
-    switch (resolve(&primary->lookup, primary->url.host, RESOLVE_MS, primary->ending, &addresses, &why)) {
-    case RESOLVE_DONE:
-        break;
-    case RESOLVE_FAILED:
-        return redis_primary_fail(primary, TROUBLE_RESOLVE, why);
-    case RESOLVE_PENDING:
-        return redis_primary_fail(primary, TROUBLE_RESOLVE, "its name is not resolved in time");
-    }
-    for (size_t i = 0; i < addresses.n && !*primary->ending; i++)
-        if (open_at(primary, addresses.text[i], primary->url.port))
-            return true;
-    return false;
+    if (*url->path)
+        return connect_link(primary, url->path, 0, "") && greet_primary(primary);
+    return url->n_sentinels ? open_by_sentinels(primary) : open_host(primary, url->host, url->port);
 }

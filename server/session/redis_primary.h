@@ -18,11 +18,13 @@ struct redis_primary {
     struct redis_link *link; /* NULL: not connected */
     char sha[41];            /* of the script */
     struct lookup *lookup;   /* that has not ended yet */
+    struct lookup *sentinel_lookups[REDIS_SENTINELS];
+    size_t sentinel;         /* that is asked first: the last one that answered */
     enum redis_trouble kind; /* of the last error */
     char words[160];         /* of the last error; printable */
 };
 
-/* Resolve the name, connect to its first address that takes writes. False: kind and words say why not. */
+/* Ask the Sentinels, where there are some, for the host. Resolve the name, connect to its first address that takes writes. False: kind and words say why not. */
 bool redis_primary_open(struct redis_primary *primary);
 
 /* Drop the connection because of what it has answered. Returns false. */

@@ -11,6 +11,7 @@ static const struct {
     [TROUBLE_CONNECT] = {"connect", NULL},
     [TROUBLE_TIMEOUT] = {"timeout", NULL},
     [TROUBLE_LOST] = {"lost", NULL},
+    [TROUBLE_TLS] = {"tls", NULL},
     [TROUBLE_PROTOCOL] = {"protocol", NULL},
     [TROUBLE_MEMORY] = {"memory", NULL},
     [TROUBLE_OOM] = {"oom", "OOM"},

@@ -7,6 +7,7 @@ enum redis_trouble {
     TROUBLE_CONNECT,  /* nobody is there */
     TROUBLE_TIMEOUT,  /* no answer in time */
     TROUBLE_LOST,     /* the connection ended */
+    TROUBLE_TLS,      /* the handshake failed: a certificate that is not trusted, or another's */
     TROUBLE_PROTOCOL, /* this is no Redis */
     TROUBLE_MEMORY,   /* of this process */
     /* the first word of what Redis says */

@@ -19,11 +19,11 @@ BODY = b'{"instances": [[[1, 2]]]}'
 
 
 def hidden(n):
-    return b"GET /smuggled?: HTTP/1.1\r\nHost: a\r\nX-Request-Id: %d\r\n\r\n" % n
+    return b"GET /smuggled?: HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: %d\r\n\r\n" % n
 
 
 def head(*fields, line=b"POST /predict HTTP/1.1"):
-    return b"\r\n".join((line, b"Host: a") + fields) + b"\r\n\r\n"
+    return b"\r\n".join((line, b"Host: localhost") + fields) + b"\r\n\r\n"
 
 
 def chunk(data, size_line=b"%x", end=b"\r\n"):
@@ -72,9 +72,9 @@ def tries():
         yield n, "in a chunk beside " + repr(length), head(length.replace(b"%s", b"0"), b"Transfer-Encoding: chunked") + body
     for end_of_head in BREAKS:
         n = next(number)
-        yield n, "in a head " + repr(end_of_head), b"GET /livez HTTP/1.1\r\nHost: a\r\n" + end_of_head + hidden(n)
+        yield n, "in a head " + repr(end_of_head), b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + end_of_head + hidden(n)
         n = next(number)
-        yield n, "in a head, after a value " + repr(end_of_head), b"GET /livez HTTP/1.1\r\nHost: a\r\nX: y" + end_of_head + hidden(n)
+        yield n, "in a head, after a value " + repr(end_of_head), b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: y" + end_of_head + hidden(n)
         n = next(number)
         trailer = b"0\r\n" + end_of_head + hidden(n)
         yield n, "in trailers " + repr(end_of_head), head(b"Transfer-Encoding: chunked") + chunk(BODY) + trailer
@@ -118,7 +118,7 @@ def send(port, data):
         with socket.create_connection(("127.0.0.1", port), 5) as other:
             other.settimeout(2)
             try:
-                other.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                other.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 while other.recv(65536):
                     pass
             except OSError:
@@ -172,7 +172,7 @@ def run(folder, log, server, name, command, text, option):
     proxy.wait()
     lines = []
     while not any(line.get("path") == "/last" for line in lines):
-        send(server, b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        send(server, b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         with open(log, encoding="utf-8") as file:
             file.seek(began)
             lines = [json.loads(line) for line in file if line.startswith("{") and line.endswith("}\n")]

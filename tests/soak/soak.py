@@ -258,7 +258,7 @@ class Client(threading.Thread):
     def leave_stream(self):
         body = text(dict(ROLL, rollout={"steps": 5000}))
         with socket.create_connection(("127.0.0.1", self.server.port), timeout=30) as s:
-            s.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            s.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             check(s.recv(1000).startswith(b"HTTP/1.1 200"), "a stream begins")
         with lock:
             counts["left"] += 1
@@ -266,11 +266,11 @@ class Client(threading.Thread):
     def raw(self):
         """Clients that hang up, dribble, pipeline, or talk nonsense. Nothing is expected but that others are not disturbed."""
         r, (path, body, _) = self.random, self.random.choice(VALID)
-        head, whole = b"POST %s HTTP/1.1\r\nHost: a\r\nAccept: %s\r\n" % (path.encode(), r.choice([b"*/*", b"text/event-stream"])), b"Content-Length: %d\r\n\r\n" % len(body)
+        head, whole = b"POST %s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\n" % (path.encode(), r.choice([b"*/*", b"text/event-stream"])), b"Content-Length: %d\r\n\r\n" % len(body)
         kind = r.randrange(6)
         sent = [damage(r, head + whole + body), head + whole + body[:len(body) // 2],
                 head + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(b"1\r\n%c\r\n" % x for x in body[:1000]) + b"0\r\n\r\n",
-                b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" * r.randrange(1, 60), head + whole + body, os.urandom(r.randrange(300))][kind]
+                b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" * r.randrange(1, 60), head + whole + body, os.urandom(r.randrange(300))][kind]
         with lock:
             counts["raw"] += 1
         try:

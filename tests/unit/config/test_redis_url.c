@@ -33,13 +33,52 @@ static void addresses_are_read(void **state)
     }
 }
 
+static void tls_and_sentinels_are_read(void **state)
+{
+    (void)state;
+    struct redis_url url;
+    assert_true(redis_url_read("rediss://u:p@a:7000/3?ssl_ca_certs=/ca%20s.crt&ssl_certfile=/c&ssl_keyfile=/k", &url));
+    assert_true(url.tls && !url.n_sentinels && url.port == 7000);
+    assert_string_equal(url.user, "u");
+    assert_string_equal(url.db, "3");
+    assert_string_equal(url.ca, "/ca s.crt");
+    assert_string_equal(url.certificate, "/c");
+    assert_string_equal(url.key, "/k");
+    assert_true(redis_url_read("rediss://a", &url) && url.tls && url.port == 6379);
+    assert_true(redis_url_read("redis://:a?b@c", &url) && !url.tls);
+    assert_string_equal(url.password, "a?b");
+    assert_true(redis_url_read("redis+sentinel://:x@a:1,[::1]:2,c/main/5", &url));
+    assert_int_equal(url.n_sentinels, 3);
+    assert_string_equal(url.sentinels[0].name, "a");
+    assert_int_equal(url.sentinels[0].port, 1);
+    assert_string_equal(url.sentinels[1].name, "::1");
+    assert_int_equal(url.sentinels[1].port, 2);
+    assert_string_equal(url.sentinels[2].name, "c");
+    assert_int_equal(url.sentinels[2].port, 26379);
+    assert_string_equal(url.primary, "main");
+    assert_string_equal(url.password, "x");
+    assert_string_equal(url.db, "5");
+    assert_true(redis_url_read("rediss+sentinel://a/m?ssl_ca_certs=/ca", &url) && url.tls);
+    assert_string_equal(url.primary, "m");
+    assert_string_equal(url.db, "0");
+}
+
 static void others_are_refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {"",
                                         "redis",
                                         "redis://",
-                                        "rediss://a",
+                                        "redis://a?ssl_ca_certs=/x",
+                                        "rediss://a?ca=/x",
+                                        "rediss://a?ssl_ca_certs=",
+                                        "rediss://a?ssl_certfile=/x",
+                                        "redis+sentinel://a",
+                                        "redis+sentinel://a/",
+                                        "redis+sentinel:///m",
+                                        "redis+sentinel://a,,b/m",
+                                        "redis+sentinel://a,b/m/x",
+                                        "redis+sentinel://1,2,3,4,5,6,7,8,9/m",
                                         "redis://a:x",
                                         "redis://a:70000",
                                         "redis://a/x",
@@ -62,6 +101,8 @@ static void others_are_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses_are_read), cmocka_unit_test(others_are_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(addresses_are_read),
+                                       cmocka_unit_test(tls_and_sentinels_are_read),
+                                       cmocka_unit_test(others_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,7 +137,7 @@ static void wrong_values_are_placed(void **state)
         {"{\"models\": [{\"name\": \"a\", \"path\": \"b\", \"seed\": -3}]}", "/models/0/seed: expected a whole number"},
         {"{\"models\": [{\"name\": \"a\", \"path\": \"b\"}, {\"name\": \"a\", \"path\": \"c\"}]}",
          "/models/1: a second model named \"a\""},
-        {"{\"models\": [], \"sessions\": {\"store\": \"rediss://x\"}}", "/sessions/store: expected \"memory\""},
+        {"{\"models\": [], \"sessions\": {\"store\": \"redisss://x\"}}", "/sessions/store: expected \"memory\""},
         {"{}", "/models: no model to serve"},
         {"{\"port\": 1, \"port\": 2}", "line 1, column "},
     };
