@@ -5,6 +5,7 @@
 #include "core/layers/pooling.h"
 #include "core/layers/recurrent.h"
 #include "torch_sequential.h"
+#include "torch_weights.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +16,11 @@ enum { MAX_SIZE = 1 << 20, MAX_LAYERS = 128, NAME_BYTES = 200 };
 static const struct kind {
     const char *class_name, *keras_name;
     const struct cell_class *cell;
-    size_t gates[4]; /* PyTorch's block that is Keras's i-th */
+    struct torch_gates gates;
 } kinds[] = {
-    {"torch.nn.LSTM", "lstm", &cell_lstm, {0, 1, 2, 3}}, /* i f g o = i f c o */
-    {"torch.nn.GRU", "gru", &cell_gru, {1, 0, 2}},       /* r z n to z r h */
-    {"torch.nn.RNN", "rnn", &cell_simple_rnn, {0}},
+    {"torch.nn.LSTM", "lstm", &cell_lstm, {4, {0, 1, 2, 3}, false}}, /* i f g o = i f c o */
+    {"torch.nn.GRU", "gru", &cell_gru, {3, {1, 0, 2}, true}},        /* r z n to z r h */
+    {"torch.nn.RNN", "rnn", &cell_simple_rnn, {1, {0}, false}},
 };
 
 /* The arguments, and where the tensors go. */
@@ -32,11 +33,8 @@ struct torch {
     char head[64];
     size_t head_units;
     bool head_bias;
-    char prefix[NAME_BYTES];
-    const struct tensor_set *from;
-    const char *weights_file;
-    struct tensor_set *to;
-    float *next; /* memory for the next tensor */
+    char prefix[NAME_BYTES]; /* without the dot behind it */
+    struct torch_weights weights;
 };
 
 static const struct kind *find_kind(const char *name)
@@ -200,7 +198,7 @@ static void tensor_problem(const struct torch *t, const char *name, const char *
 {
     *t->reader.failed = true;
     problem_reason(t->reader.problems, "its weights do not fit its configuration");
-    problem_error(t->reader.problems, (struct place){t->weights_file, NULL}, "tensor %s%s", name, text);
+    problem_error(t->reader.problems, (struct place){t->weights.file, NULL}, "tensor %s%s", name, text);
 }
 
 /* The prefix of "weight_ih_l0". */
@@ -209,8 +207,8 @@ static void find_prefix(struct torch *t)
     static const char first[] = "weight_ih_l0";
     const char *found = NULL;
     char text[200];
-    for (size_t i = 0; i < t->from->n; i++) {
-        const char *name = t->from->tensors[i].name;
+    for (size_t i = 0; i < t->weights.from->n; i++) {
+        const char *name = t->weights.from->tensors[i].name;
         size_t n = strlen(name), m = sizeof first - 1;
         if (n < m || strcmp(name + n - m, first) || n - m >= sizeof t->prefix || (n > m && name[n - m - 1] != '.'))
             continue;
@@ -220,145 +218,41 @@ static void find_prefix(struct torch *t)
             tensor_problem(t, name, text);
         }
         found = name;
-        snprintf(t->prefix, sizeof t->prefix, "%.*s", (int)(n - m), name);
+        snprintf(t->prefix, sizeof t->prefix, "%.*s", (int)(n > m ? n - m - 1 : 0), name);
     }
     if (!found)
         tensor_problem(t, first, " is missing (with any prefix)");
 }
 
-/* A tensor of PyTorch's as floats, or NULL with a problem; the caller frees it. */
-static float *read_tensor(const struct torch *t, const char *prefix, const char *name, size_t rank, const size_t *shape)
-{
-    char full[NAME_BYTES + 80], want[64], have[200], text[320];
-    snprintf(full, sizeof full, "%s%s", prefix, name);
-    struct named_tensor *found = tensor_set_find(t->from, full);
-    shape_text(shape, rank, want, sizeof want);
-    if (!found) {
-        snprintf(text, sizeof text, " is missing, expected with shape %s", want);
-        tensor_problem(t, full, text);
-        return NULL;
-    }
-    found->used = true;
-    shape_text(found->shape, found->rank, have, sizeof have);
-    if (!tensor_is_float(found) || found->rank != rank || memcmp(found->shape, shape, rank * sizeof *shape)) {
-        snprintf(text, sizeof text, " is %s %s, expected F32, F64, F16 or BF16 %s", found->type_name, have, want);
-        tensor_problem(t, full, text);
-        return NULL;
-    }
-    float *floats = rnn_alloc(found->elements, sizeof *floats);
-    if (floats)
-        tensor_to_floats(found, floats);
-    else
-        tensor_problem(t, full, ": out of memory");
-    return floats;
-}
-
-/* The next tensor of the result. */
-static float *give_tensor(struct torch *t, const char *name, size_t rank, size_t rows, size_t columns)
-{
-    struct named_tensor *tensor = &t->to->tensors[t->to->n++];
-    *tensor = (struct named_tensor){.name = strdup(name),
-                                    .type_name = strdup("F32"),
-                                    .type = TENSOR_F32,
-                                    .rank = rank,
-                                    .shape = {rows, columns},
-                                    .elements = rank == 2 ? rows * columns : rows,
-                                    .data = (const unsigned char *)t->next};
-    if (!tensor->name || !tensor->type_name)
-        tensor_problem(t, name, ": out of memory");
-    float *at = t->next;
-    t->next += tensor->elements;
-    return at;
-}
-
-/* [gates hidden, width] becomes [width, gates hidden] in Keras's order of gates. */
-static void turn_matrix(const struct torch *t, const float *from, size_t width, float *to)
-{
-    size_t h = t->hidden_size, gates = t->kind->cell->gates;
-    for (size_t g = 0; g < gates; g++)
-        for (size_t u = 0; u < h; u++)
-            for (size_t i = 0; i < width; i++)
-                to[i * gates * h + g * h + u] = from[(t->kind->gates[g] * h + u) * width + i];
-}
-
-/* Two biases: a row each for a GRU, whose candidate keeps them apart; else only their sum matters. */
-static void join_biases(const struct torch *t, const float *ih, const float *hh, float *to)
-{
-    size_t h = t->hidden_size, gates = t->kind->cell->gates;
-    bool rows = t->kind->cell == &cell_gru;
-    for (size_t g = 0; g < gates; g++)
-        for (size_t u = 0; u < h; u++) {
-            size_t from = t->kind->gates[g] * h + u, at = g * h + u;
-            to[at] = rows ? ih[from] : (float)((double)ih[from] + (double)hh[from]);
-            if (rows)
-                to[gates * h + at] = hh[from];
-        }
-}
-
 /* One direction of one layer; path is that of its Keras cell. */
 static void convert_cell(struct torch *t, size_t layer, const char *direction, const char *path)
 {
-    size_t h = t->hidden_size, columns = t->kind->cell->gates * h;
-    size_t width = layer ? h * (t->bidirectional ? 2 : 1) : t->input_size;
-    const char *const names[] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
-    const size_t shapes[][2] = {{columns, width}, {columns, h}, {columns, 0}, {columns, 0}};
-    float *parts[4] = {NULL};
-    char name[96], full[NAME_BYTES];
-    bool good = true;
-    for (size_t i = 0; i < (t->bias ? 4 : 2); i++) {
-        snprintf(name, sizeof name, "%s_l%zu%s", names[i], layer, direction);
-        parts[i] = read_tensor(t, t->prefix, name, i < 2 ? 2 : 1, shapes[i]);
-        good &= parts[i] != NULL;
-    }
-    if (good) {
-        snprintf(full, sizeof full, "%s.kernel", path);
-        turn_matrix(t, parts[0], width, give_tensor(t, full, 2, width, columns));
-        snprintf(full, sizeof full, "%s.recurrent_kernel", path);
-        turn_matrix(t, parts[1], h, give_tensor(t, full, 2, h, columns));
-        bool rows = t->kind->cell == &cell_gru;
-        snprintf(full, sizeof full, "%s.bias", path);
-        if (t->bias)
-            join_biases(t, parts[2], parts[3],
-                        rows ? give_tensor(t, full, 2, 2, columns) : give_tensor(t, full, 1, columns, 0));
-    }
-    for (size_t i = 0; i < 4; i++)
-        free(parts[i]);
+    char suffix[40];
+    snprintf(suffix, sizeof suffix, "_l%zu%s", layer, direction);
+    const struct torch_cell cell = {.prefix = t->prefix,
+                                    .suffix = suffix,
+                                    .gates = t->kind->gates,
+                                    .width = layer ? t->hidden_size * (t->bidirectional ? 2 : 1) : t->input_size,
+                                    .hidden = t->hidden_size,
+                                    .bias = t->bias};
+    torch_weights_cell(&t->weights, &cell, path);
 }
 
 static void convert_head(struct torch *t, size_t layer)
 {
-    char name[96], full[NAME_BYTES];
-    size_t width = t->hidden_size * (t->bidirectional ? 2 : 1), units = t->head_units;
-    snprintf(name, sizeof name, "%s.weight", t->head);
-    float *weight = read_tensor(t, "", name, 2, (const size_t[]){units, width});
-    snprintf(name, sizeof name, "%s.bias", t->head);
-    float *bias = t->head_bias ? read_tensor(t, "", name, 1, (const size_t[]){units}) : NULL;
-    if (weight && (bias || !t->head_bias)) {
-        snprintf(full, sizeof full, "layers.%zu.kernel", layer);
-        float *to = give_tensor(t, full, 2, width, units);
-        for (size_t u = 0; u < units; u++)
-            for (size_t i = 0; i < width; i++)
-                to[i * units + u] = weight[u * width + i];
-        snprintf(full, sizeof full, "layers.%zu.bias", layer);
-        if (bias)
-            memcpy(give_tensor(t, full, 1, units, 0), bias, units * sizeof *bias);
-    }
-    free(weight);
-    free(bias);
+    char to[64];
+    snprintf(to, sizeof to, "layers.%zu.kernel", layer);
+    torch_weights_turn(&t->weights, t->head, "weight", to, t->head_units, t->hidden_size * (t->bidirectional ? 2 : 1));
+    snprintf(to, sizeof to, "layers.%zu.bias", layer);
+    if (t->head_bias)
+        torch_weights_copy(&t->weights, t->head, "bias", to, t->head_units, false);
 }
 
 static void convert(struct torch *t, const struct keras_model *config)
 {
     static const char *const directions[] = {"", "_reverse"}, *const sides[] = {"forward.", "backward."};
-    size_t floats = 0;
-    for (size_t i = 0; i < t->from->n; i++) /* what is taken is at most what is there */
-        floats += t->from->tensors[i].elements;
-    t->to->memory = t->next = rnn_alloc(floats, sizeof *t->next);
-    t->to->tensors = calloc(t->from->n + 1, sizeof *t->to->tensors);
-    if (!t->to->memory || !t->to->tensors) {
-        tensor_problem(t, "memory", " for the weights cannot be had");
+    if (!torch_weights_open(&t->weights))
         return;
-    }
     for (size_t k = 0; k < t->num_layers; k++)
         for (size_t d = 0; d < (t->bidirectional ? 2 : 1); d++) {
             char path[96], layer[32] = "";
@@ -370,10 +264,10 @@ static void convert(struct torch *t, const struct keras_model *config)
         }
     if (t->apply)
         convert_head(t, config->model.n_layers - 1);
-    for (size_t i = 0; i < t->from->n; i++)
-        if (!t->from->tensors[i].used)
-            problem_warning(t->reader.problems, (struct place){t->weights_file, NULL},
-                            "tensor \"%.200s\" is not served", t->from->tensors[i].name);
+    for (size_t i = 0; i < t->weights.from->n; i++)
+        if (!t->weights.from->tensors[i].used)
+            problem_warning(t->reader.problems, (struct place){t->weights.file, NULL},
+                            "tensor \"%.200s\" is not served", t->weights.from->tensors[i].name);
 }
 
 /* LoRA keeps changes of weights beside them: without these the answers would be those of the model before its training. */
@@ -397,11 +291,10 @@ bool torch_model_read(const json_t *json, const char *file, const struct tensor_
 {
     bool failed = false;
     const json_t *name = json_object_get(json, "class_name");
-    struct torch t = {.reader = {.file = file, .keras_major = 2, .problems = problems, .failed = &failed},
-                      .kind = find_kind(json_string_value(name)),
-                      .from = from,
-                      .weights_file = weights_file,
-                      .to = tensors};
+    struct torch t = {
+        .reader = {.file = file, .keras_major = 2, .problems = problems, .failed = &failed},
+        .kind = find_kind(json_string_value(name)),
+        .weights = {.from = from, .to = tensors, .file = weights_file, .problems = problems, .failed = &failed}};
     *out = (struct keras_model){.is_chain = false};
     *tensors = (struct tensor_set){.n = 0};
     if (has_adapters(from, weights_file, problems))
