@@ -118,7 +118,7 @@ const char *pickle_array_read(const struct pickle_value *value, struct pickle_ar
 /* Where an element of row-major order lies in column-major data. */
 static size_t column_major(const struct pickle_array *array, size_t i)
 {
-    size_t at = 0, stride[PICKLE_MAX_RANK], step = 1;
+    size_t at = 0, stride[PICKLE_MAX_RANK] = {0}, step = 1;
     for (size_t d = 0; d < array->rank; d++) {
         stride[d] = step;
         step *= array->shape[d];
@@ -131,10 +131,12 @@ static size_t column_major(const struct pickle_array *array, size_t i)
 /* IEEE 754 binary16. */
 static double half(uint64_t bits)
 {
-    double fraction = (double)(bits & 1023), exponent = (double)(bits >> 10 & 31);
-    double value = exponent == 31 ? (fraction ? (double)NAN : (double)INFINITY)
-                   : exponent     ? ldexp(fraction + 1024, (int)exponent - 25)
-                                  : ldexp(fraction, -24);
+    double fraction = (double)(bits & 1023), value;
+    int exponent = (int)(bits >> 10 & 31);
+    if (exponent == 31)
+        value = bits & 1023 ? (double)NAN : (double)INFINITY;
+    else
+        value = exponent ? ldexp(fraction + 1024, exponent - 25) : ldexp(fraction, -24);
     return bits >> 15 ? -value : value;
 }
 

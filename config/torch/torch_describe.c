@@ -212,7 +212,7 @@ static void read_names(struct draft *d)
         snprintf(prefix, sizeof prefix, "%.*s", dot ? (int)(dot - name) : 0, name);
         if (!strcmp(prefix, before))
             continue;
-        strcpy(before, prefix);
+        snprintf(before, sizeof before, "%s", prefix);
         const struct torch_kind *kind = kind_of_tensors(d, prefix);
         if (!kind) {
             guess(d, "tensor \"%.150s\" and others of its module belong to no module that is served", name);

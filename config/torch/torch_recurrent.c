@@ -99,7 +99,7 @@ static void note_recurrent(struct torch_steps *s, const json_t *module, const st
 {
     char to[TORCH_STEP_NAME_BYTES];
     s->width = directions * shape->hidden;
-    if (shape->projected) {
+    if (cells && shape->projected) {
         s->width = directions * shape->projected;
         torch_weights_projection(s->weights, cells, directions, torch_step_weights(s, "kernel", to));
         torch_step_add(s, "Dense", torch_step_name(module),
