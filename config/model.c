@@ -230,6 +230,30 @@ static size_t fixed_timesteps(const struct model *model)
     return lenient && others_fit ? 0 : declared;
 }
 
+/* The windows of the entry; false with a problem where the model takes no such. */
+static bool set_window(const struct model_entry *entry, const char *settings_file, struct model *model,
+                       struct problems *problems)
+{
+    const struct layer_shape *input = &model->graph.inputs[0].shape;
+    size_t declared = input->timesteps;
+    char where[128];
+    const struct place place = {settings_file, where};
+    snprintf(where, sizeof where, "%.100s/window", entry->where ? entry->where : "");
+    model->window = entry->window == SIZE_MAX ? declared : entry->window;
+    if (!entry->window)
+        return true;
+    if (!input->sequence || input->ids || model->graph.time_major || model->graph.n_inputs != 1)
+        problem_error(problems, place, "windows are for models of one input, [batch][timesteps][features]");
+    else if (!model->window)
+        problem_error(problems, place, "the model has no number of timesteps of its own; give it: \"window\": 60");
+    else if (model->fixed_timesteps && model->window != model->fixed_timesteps)
+        problem_error(problems, place, "windows of %zu timesteps, but the model was made for %zu", model->window,
+                      model->fixed_timesteps);
+    else
+        return true;
+    return false;
+}
+
 bool model_load(const struct model_entry *entry, const char *settings_file, const struct vec_ops *vec,
                 struct problems *problems, struct model *model)
 {
@@ -260,7 +284,8 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
         model->graph = r->config.model;
         r->config.model = (struct graph){.n_layers = 0};
         model->fixed_timesteps = fixed_timesteps(model);
-        good = model_transform_load(entry, &r->parts, settings_file, model, problems);
+        good = set_window(entry, settings_file, model, problems) &&
+               model_transform_load(entry, &r->parts, settings_file, model, problems);
         model->load_seconds = seconds_now() - started;
     }
     keras_model_close(&r->config);

@@ -20,6 +20,7 @@ struct model {
     bool allow_nonfinite;
     bool has_weights_file;       /* or its weights come from initializers */
     struct transform *transform; /* of raw values, or NULL; owned */
+    size_t window;               /* timesteps of the windows that its sessions keep; 0: they keep states */
     size_t fixed_timesteps;      /* the one length that whole sequences may have; 0: any */
     int keras_major;
     double load_seconds;

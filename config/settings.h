@@ -14,12 +14,13 @@
 /* One model of the configuration. Strings are owned. */
 struct model_entry {
     char *name;
-    char *path;    /* as it can be opened: relative paths are taken from the configuration file's folder */
+    char *path;        /* as it can be opened: relative paths are taken from the configuration file's folder */
     json_t *transform; /* of raw values, or NULL; owned */
-    json_t *layer; /* inline layer configuration in place of path, or NULL; owned */
-    char *where;   /* JSON pointer of the entry, for messages; "" on the command line */
+    json_t *layer;     /* inline layer configuration in place of path, or NULL; owned */
+    char *where;       /* JSON pointer of the entry, for messages; "" on the command line */
     uint64_t seed;
     size_t input_size; /* 0: not given */
+    size_t window; /* timesteps that sessions keep windows of; SIZE_MAX: as many as the model was made for; 0: none */
     enum packed_format precision;
     bool is_default, allow_nonfinite, watch;
 };

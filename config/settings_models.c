@@ -12,7 +12,7 @@ enum { MODEL_NAME_BYTES = 101 };
 
 static const char *const model_keys[] = {"name",       "path",      "layer",     "seed",
                                          "input_size", "default",   "precision", "allow_nonfinite",
-                                         "watch",      "transform", NULL};
+                                         "watch",      "transform", "window",    NULL};
 
 /* Names go into URLs and metric labels. */
 static bool is_model_name(const char *name)
@@ -46,6 +46,13 @@ static void read_model_value(struct settings *settings, struct model_entry *entr
             entry->transform = json_incref(value);
         else
             problem_error(problems, place, "expected an object, found %s", json_type_name(value));
+    } else if (!strcmp(key, "window")) {
+        if (json_is_boolean(value))
+            entry->window = json_is_true(value) ? SIZE_MAX : 0;
+        else if (json_is_integer(value) && json_integer_value(value) > 0 && json_integer_value(value) <= 65536)
+            entry->window = (size_t)json_integer_value(value);
+        else
+            problem_error(problems, place, "expected true, or a whole number of timesteps from 1 to 65536");
     } else if (!strcmp(key, "seed")) {
         if (json_is_integer(value) && json_integer_value(value) >= 0)
             entry->seed = (uint64_t)json_integer_value(value);

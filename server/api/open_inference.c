@@ -312,7 +312,7 @@ static bool bind(struct prediction *p)
     snprintf(key, sizeof key, "inputs/%zu", inputs->index);
     if (!prediction_scale(p, &inputs->data, key) ||
         !batch_bind_inputs(&p->batch, &inputs->data, key, &limits, &p->failure) ||
-        !prediction_fill_missing(p, &inputs->data) ||
+        !prediction_fill_missing(p, &inputs->data) || !prediction_bind_window(p, &inputs->data) ||
         !batch_bind_mask(&p->batch, mask ? &mask->data : &none, &p->failure) ||
         !batch_bind_states(&p->batch, &none, "", &p->failure))
         return false;
@@ -538,7 +538,7 @@ static void encode(struct prediction *p)
     struct batch_tensor tensor;
     size_t shape[3], rank;
     bool binary;
-    if (!write_json(p))
+    if (!prediction_has_outputs(p) || !write_json(p))
         return;
     buffer_bytes(out, "   ", -out->used % sizeof(float)); /* so that the floats behind are where floats may be */
     request->answer.json_bytes = out->used;

@@ -3,6 +3,7 @@
 #include "predict_labels.h"
 #include "predict_npy.h"
 #include "server/codec/batch_write.h"
+#include "server/codec/window.h"
 #include "server/run/stream.h"
 
 #include <strings.h>
@@ -20,12 +21,9 @@ static bool read_predict(struct prediction *p)
     char session[SESSION_ID_BYTES] = SESSION_UNSAID;
     int return_state = -1; /* not said: they are returned */
     const struct body_key rollout[] = {
-        {"steps", BODY_COUNT, &p->rollout.steps},
-        {"temperature", BODY_NUMBER, &p->rollout.temperature},
-        {"top_k", BODY_COUNT, &p->rollout.top_k},
-        {"seed", BODY_COUNT, &p->rollout.seed},
-        {"known", BODY_SPAN, &p->rollout.known_text},
-        {NULL, BODY_TEXT, NULL},
+        {"steps", BODY_COUNT, &p->rollout.steps},     {"temperature", BODY_NUMBER, &p->rollout.temperature},
+        {"top_k", BODY_COUNT, &p->rollout.top_k},     {"seed", BODY_COUNT, &p->rollout.seed},
+        {"known", BODY_SPAN, &p->rollout.known_text}, {NULL, BODY_TEXT, NULL},
     };
     const struct body_key keys[] = {
         {"instances", BODY_INPUTS, &p->inputs},
@@ -81,9 +79,23 @@ static void write_names(const struct prediction *p, struct buffer *out)
     session_write(&p->session, out);
 }
 
+/* Of a session that keeps windows in place of states. */
+static void write_window(const struct prediction *p, struct buffer *out)
+{
+    const struct batch_window *window = p->batch.window;
+    buffer_printf(out, ", \"window\": {\"size\": %zu, \"filled\": [", window->size);
+    for (size_t b = 0; b < window->n_rows; b++)
+        buffer_printf(out, "%s%zu", b ? "," : "", window->rows[b].filled);
+    buffer_text(out, "]}");
+}
+
 static void write_states(struct prediction *p, struct buffer *out)
 {
     const struct answer_form *form = p->own;
+    if (p->batch.window) {
+        write_window(p, out);
+        return;
+    }
     if (!form->states)
         return;
     buffer_text(out, ", \"states\": ");

@@ -2,6 +2,7 @@
 #include "predict_labels.h"
 
 #include "server/codec/number_write.h"
+#include "server/codec/window.h"
 #include "server/run/prediction_raw.h"
 
 #include <string.h>
@@ -46,6 +47,10 @@ void predict_write_labels(const struct prediction *p, struct buffer *out)
     buffer_text(out, ", \"predictions\": [");
     for (size_t b = 0; b < batch->n_rows; b++) {
         buffer_text(out, b ? ", " : "");
+        if (!window_is_full(batch, b)) {
+            buffer_text(out, "null");
+            continue;
+        }
         buffer_text(out, sequences ? "[" : "");
         for (size_t t = 0; t < (sequences ? batch->steps[b] : 1); t++) {
             buffer_text(out, t ? ", " : "");

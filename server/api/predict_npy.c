@@ -121,6 +121,8 @@ bool predict_npy_read(struct prediction *p)
 
 void predict_npy_write(struct prediction *p)
 {
+    if (!prediction_has_outputs(p))
+        return;
     struct buffer *out = &p->request->answer.buffer;
     const struct batch_tensor outputs = {.width = p->batch.output.width};
     size_t shape[3], rank = batch_tensor_shape(&p->batch, &outputs, shape);

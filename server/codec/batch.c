@@ -2,6 +2,7 @@
 #include "batch.h"
 
 #include "batch_memory.h"
+#include "window.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -30,6 +31,7 @@ void batch_give(struct batch *batch, void *block, size_t count, size_t size)
 void batch_close(struct batch *batch)
 {
     size_t state_floats = batch->model ? batch->n_rows * batch->model->graph.state_elems : 0;
+    window_close(batch);
     batch_give(batch, batch->rows, batch->n_rows, sizeof *batch->rows);
     batch_give(batch, batch->mask, batch->mask_bytes, 1);
     batch_give(batch, batch->states, state_floats, sizeof *batch->states);

@@ -16,6 +16,8 @@ struct row_progress {
 
 enum { BATCH_KEY_BYTES = 32 };
 
+struct batch_window;
+
 /* Everything a prediction computes with. All zeros is empty; batch_close frees it. Inputs are borrowed from the
    tensors of the body. */
 struct batch {
@@ -35,6 +37,7 @@ struct batch {
     bool tokens;                   /* they are tokens, one number each */
     bool fleeting;                 /* outputs are not kept: they go into a stream */
     struct row_progress *progress; /* [n_rows] */
+    struct batch_window *window; /* rows are windows of a session (window.h), or NULL */
     struct team *team;             /* writes the answer, or NULL */
     char key[BATCH_KEY_BYTES];     /* of the inputs in the body: "instances", "inputs/0" */
 };

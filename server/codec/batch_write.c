@@ -2,6 +2,7 @@
 #include "batch_write.h"
 
 #include "batch_memory.h"
+#include "window.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -126,6 +127,10 @@ static void comma(struct buffer *out, size_t i)
 void batch_write_row(const struct batch *batch, const struct batch_tensor *tensor, size_t b, struct buffer *out,
                      bool *finite)
 {
+    if (!tensor->state && !window_is_full(batch, b)) {
+        buffer_text(out, "null");
+        return;
+    }
     if (!has_timesteps(batch, tensor)) {
         buffer_floats(out, vector_at(batch, tensor, b, 0), tensor->width, finite);
         return;
@@ -193,7 +198,7 @@ static bool write_together(const struct batch *batch, const struct batch_tensor 
         w.vectors = batch->outputs_floats / batch->output.width;
     w.vector_bytes = buffer_floats_most(tensor->width) + 3;
     size_t most = w.vectors * w.vector_bytes; /* some times what lies in memory already */
-    if (!batch->team || most > out->limit - out->used || !buffer_try_room(out, most))
+    if (!batch->team || batch->window || most > out->limit - out->used || !buffer_try_room(out, most))
         return false;
     w.base = out->text + out->used;
     team_run(batch->team, (double)(w.vectors * tensor->width) * WRITE_NS, write_vectors, &w);

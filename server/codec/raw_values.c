@@ -231,7 +231,7 @@ bool raw_to_values(struct json_tensor *tensor, const char *key, struct memory_sh
 
 /* ---- missing values ---- */
 
-static bool nothing_before(const struct batch *batch, size_t b, size_t i, struct failure *failure)
+bool raw_nothing_before(const struct batch *batch, size_t b, size_t i, struct failure *failure)
 {
     char row[100], path[128];
     snprintf(path, sizeof path, "%s/0/%zu", batch_row_path(batch, b, row, sizeof row), i);
@@ -251,7 +251,7 @@ bool raw_fill_missing(const struct batch *batch, size_t width, const float *befo
                 if (!raw_is_missing_float(x[i]))
                     continue;
                 if (!last || raw_is_missing_float(last[i]))
-                    return nothing_before(batch, b, i, failure);
+                    return raw_nothing_before(batch, b, i, failure);
                 x[i] = last[i];
             }
             last = x;

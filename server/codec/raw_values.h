@@ -61,6 +61,8 @@ bool raw_is_finite(const struct json_tensor *tensor);
 
 /* Missing values take the one before them in their row; `before` has those of the timestep before the first, [n_rows][width],
    or is NULL: then a missing value of the first timestep is an error. After the rows are bound to the tensor. */
+/* The error of a missing value that has none before it. Returns false. */
+bool raw_nothing_before(const struct batch *batch, size_t b, size_t i, struct failure *failure);
 bool raw_fill_missing(const struct batch *batch, size_t width, const float *before, struct failure *failure);
 
 /* A tensor of texts that are no JSON (json_raw.c): begun, and text after text, each of which becomes a row of ids. */

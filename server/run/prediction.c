@@ -77,7 +77,8 @@ bool prediction_bind(struct prediction *p, const char *inputs, const char *state
     return session_check(&p->session, p->request->model, p->states.present) &&
            prediction_scale(p, &p->inputs, inputs) &&
            batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
-           prediction_fill_missing(p, &p->inputs) && batch_bind_mask(&p->batch, &p->mask, &p->failure) &&
+           prediction_fill_missing(p, &p->inputs) && prediction_bind_window(p, &p->inputs) &&
+           batch_bind_mask(&p->batch, &p->mask, &p->failure) &&
            batch_bind_states(&p->batch, &p->states, states, &p->failure) && rollout_bind(p) &&
            batch_bind_outputs(&p->batch, &limits, &p->failure);
 }

@@ -2,6 +2,7 @@
 #include "prediction_raw.h"
 
 #include "models.h"
+#include "server/codec/window.h"
 #include "services.h"
 
 #include <stdlib.h>
@@ -110,8 +111,38 @@ bool prediction_scale(struct prediction *p, struct json_tensor *inputs, const ch
     return raw_to_values(inputs, key, &p->request->memory, &p->failure);
 }
 
+static bool has_window(const struct prediction *p)
+{
+    return *p->session.id && p->request->model->window;
+}
+
+bool prediction_has_outputs(struct prediction *p)
+{
+    size_t b = 0;
+    while (b < p->batch.n_rows && window_is_full(&p->batch, b))
+        b++;
+    return b == p->batch.n_rows ||
+           failure_set(&p->failure, 409, "window_not_filled", "",
+                       "Row %zu has %zu of the %zu timesteps of a window; the session has kept them, send the next.", b,
+                       p->batch.window->rows[b].filled, p->batch.window->size);
+}
+
+bool prediction_bind_window(struct prediction *p, const struct json_tensor *inputs)
+{
+    bool last = inputs->raw && inputs->missing && inputs->raw->transform->missing == MISSING_LAST;
+    if (!has_window(p))
+        return true;
+    if (p->mask.present || p->rollout.steps >= 0 || p->batch.single || p->request->stream)
+        return failure_set(&p->failure, 400, "wrong_value", "/session",
+                           "Sessions of this model keep windows, with which masks, roll-outs, streams and :step do not "
+                           "go.");
+    return window_bind(&p->batch, last, &p->failure);
+}
+
 bool prediction_fill_missing(struct prediction *p, const struct json_tensor *inputs)
 {
+    if (has_window(p)) /* what was kept may come before */
+        return true;
     return !inputs->raw || !inputs->missing || inputs->raw->transform->missing != MISSING_LAST ||
            raw_fill_missing(&p->batch, inputs->raw->width, NULL, &p->failure);
 }

@@ -20,6 +20,13 @@ bool prediction_scale(struct prediction *p, struct json_tensor *inputs, const ch
 /* Once they are bound. */
 bool prediction_fill_missing(struct prediction *p, const struct json_tensor *inputs);
 
+/* In a session of a model with windows: rows become windows. After that. */
+bool prediction_bind_window(struct prediction *p, const struct json_tensor *inputs);
+
+/* For protocols that have no null: whether every row has outputs. False with p->failure set, 409; the session keeps the new
+   timesteps all the same. */
+bool prediction_has_outputs(struct prediction *p);
+
 /* Before the answer is written: its outputs in the units that people use. */
 void prediction_unscale(struct prediction *p);
 /* The same of n vectors of a stream, which stay as they are: a copy is in p->batch's memory until the next call. NULL when

@@ -2,8 +2,11 @@
 #include "prediction_session.h"
 
 #include "pool.h"
+#include "server/codec/window.h"
 #include "services.h"
 #include "stream.h"
+
+#include <string.h>
 
 static void queue_again(struct request *request)
 {
@@ -59,7 +62,8 @@ static bool answer(struct prediction *p)
     if (p->request->stream)
         return true;
     prediction_answer(p);
-    return p->request->answer.status == 200;
+    return p->request->answer.status == 200 ||
+           (p->failure.code && !strcmp(p->failure.code, "window_not_filled")); /* the timesteps are kept */
 }
 
 /* Another replica's step came first, so that an answer is none any more. */
@@ -78,8 +82,10 @@ enum session_verdict prediction_proceed(struct prediction *p)
         verdict = answer(p) ? session_proceed(&p->session) : SESSION_OVER;
     if (verdict == SESSION_RUNS || verdict == SESSION_REPLAYS)
         withdraw_answer(p);
-    if (verdict == SESSION_RUNS)
-        p->admitted = p->finished = 0;
+    if (verdict == SESSION_RUNS) {
+        p->admitted = 0;
+        p->finished = window_rows_not_full(&p->batch); /* there is nothing to run of these */
+    }
     if (verdict != SESSION_REPLAYS)
         return verdict;
     if (p->request->stream)

@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include "server/codec/batch_write.h"
+#include "server/codec/window.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -55,7 +56,7 @@ bool session_check(struct session_use *session, const struct model *model, bool 
     if (!session->store)
         return failure_set(session->failure, 400, "unsupported_key", "/session",
                            "There are sessions in a server alone.");
-    if (!model->graph.divisible)
+    if (!model->graph.divisible && !model->window)
         return failure_set(session->failure, 400, "not_streamable", "/session",
                            "This model cannot go on from stored states: it has a layer (Bidirectional, go_backwards, "
                            "Flatten, pooling, …) that needs whole sequences.");
@@ -125,7 +126,7 @@ static bool keep_found(struct session_use *session)
 static bool has_digest(const struct session_record *record, const struct model *model)
 {
     return !memcmp(&record->head.digest, &model->digest, sizeof record->head.digest) &&
-           record->head.state_floats == model->graph.state_elems;
+           record->head.state_floats == window_kept_floats(model);
 }
 
 static bool incompatible(struct session_use *session)
@@ -169,12 +170,27 @@ static void bind_states(struct session_use *session, struct session_record *reco
 {
     struct batch *batch = session->batch;
     size_t floats = batch->n_rows * batch->model->graph.state_elems;
-    if (record)
+    bool windows = batch->model->window;
+    if (record && !windows)
         memcpy(batch->states, session_record_states(record), floats * sizeof *batch->states);
     else
         memset(batch->states, 0, floats * sizeof *batch->states);
     for (size_t b = 0; batch->progress && b < batch->n_rows; b++)
-        batch->progress[b].stepped = record && session_record_stepped(record)[b];
+        batch->progress[b].stepped = !windows && record && session_record_stepped(record)[b];
+}
+
+/* The windows of what is stored, for an answer that is not computed. */
+static bool show_windows(struct session_use *session, struct session_record *record)
+{
+    return !session->batch->model->window ||
+           window_show(session->batch, session_record_states(record), session->failure);
+}
+
+/* The windows that are to run. */
+static bool load_windows(struct session_use *session, struct session_record *record)
+{
+    return !session->batch->window ||
+           window_load(session->batch, record ? session_record_states(record) : NULL, session->failure);
 }
 
 /* The stored answer in place of one that would be computed. */
@@ -184,7 +200,8 @@ static bool answer_again(struct session_use *session)
     const struct session_head *head = &record->head;
     bind_states(session, record);
     session->batch->tokens = head->answer_form & FORM_TOKENS;
-    return batch_bind_answer(session->batch, session_record_steps(record), session_record_answer(record),
+    return show_windows(session, record) &&
+           batch_bind_answer(session->batch, session_record_steps(record), session_record_answer(record),
                              head->answer_floats, head->answer_width, head->answer_form & FORM_SEQUENCE,
                              session->failure);
 }
@@ -239,7 +256,7 @@ static struct session_record *record_of(struct session_use *session, const struc
                                 .used_ms = now_ms(),
                                 .digest = batch->model->digest,
                                 .rows = batch->n_rows,
-                                .state_floats = batch->model->graph.state_elems,
+                                .state_floats = window_kept_floats(batch->model),
                                 .has_answer = answer,
                                 .answer_form =
                                     (batch->output.sequence ? FORM_SEQUENCE : 0) | (batch->tokens ? FORM_TOKENS : 0),
@@ -250,7 +267,10 @@ static struct session_record *record_of(struct session_use *session, const struc
     struct session_record *record = session_record_new(&head);
     if (!record)
         return NULL;
-    memcpy(session_record_states(record), batch->states, head.rows * head.state_floats * sizeof(float));
+    if (batch->window)
+        window_store(batch, session_record_states(record));
+    else
+        memcpy(session_record_states(record), batch->states, head.rows * head.state_floats * sizeof(float));
     for (size_t b = 0; b < head.rows; b++) {
         session_record_steps(record)[b] = answer ? batch->steps[b] : 0;
         session_record_stepped(record)[b] = batch->progress ? batch->progress[b].stepped : step > 0;
@@ -357,7 +377,7 @@ bool session_show(struct session_use *session, const struct model *model)
     if (!batch_zero_states(session->batch, record->head.rows, session->failure))
         return false;
     bind_states(session, record);
-    return true;
+    return show_windows(session, record);
 }
 
 /* Rows run from what is stored; or the answer is there. What may be an old copy is good for the former alone. */
@@ -367,6 +387,8 @@ static enum session_verdict start(struct session_use *session)
     if (good && !again) {
         batch_rewind(session->batch);
         bind_states(session, session->reset == 1 ? NULL : session->record);
+        if (!load_windows(session, session->reset == 1 ? NULL : session->record))
+            return SESSION_OVER;
         session->phase = SESSION_RAN;
         return SESSION_RUNS;
     }
