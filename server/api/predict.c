@@ -31,6 +31,7 @@ static bool read_predict(struct prediction *p)
         {"initial_state", BODY_NUMBERS, &p->states},
         {"mask", BODY_BOOLEANS, &p->mask},
         {"raw", BODY_BOOL, &p->raw},
+        {"slide", BODY_BOOL, &p->slide},
         {"return_sequences", BODY_BOOL, &p->return_sequences},
         {"return_state", BODY_BOOL, &return_state},
         {"session", BODY_TEXT, session},
@@ -96,7 +97,7 @@ static void write_states(struct prediction *p, struct buffer *out)
         write_window(p, out);
         return;
     }
-    if (!form->states)
+    if (!form->states || p->batch.groups)
         return;
     buffer_text(out, ", \"states\": ");
     batch_write_states(&p->batch, out, &p->finite);

@@ -45,18 +45,24 @@ void predict_write_labels(const struct prediction *p, struct buffer *out)
     if (!output || batch->tokens || width != (output->n_labels == 2 && width == 1 ? 1 : output->n_labels))
         return;
     buffer_text(out, ", \"predictions\": [");
-    for (size_t b = 0; b < batch->n_rows; b++) {
+    for (size_t b = 0, g = 0, first = 0; b < batch->n_rows; b++) {
         buffer_text(out, b ? ", " : "");
         if (!window_is_full(batch, b)) {
             buffer_text(out, "null");
             continue;
         }
+        if (batch->groups && b == first) /* the windows of one sequence */
+            buffer_text(out, "[");
         buffer_text(out, sequences ? "[" : "");
         for (size_t t = 0; t < (sequences ? batch->steps[b] : 1); t++) {
             buffer_text(out, t ? ", " : "");
             write_prediction(output, batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride, width, out);
         }
         buffer_text(out, sequences ? "]" : "");
+        if (batch->groups && b + 1 == first + batch->groups[g]) {
+            buffer_text(out, "]");
+            first += batch->groups[g++];
+        }
     }
     buffer_text(out, "]");
 }

@@ -32,6 +32,7 @@ void batch_close(struct batch *batch)
 {
     size_t state_floats = batch->model ? batch->n_rows * batch->model->graph.state_elems : 0;
     window_close(batch);
+    batch_give(batch, batch->groups, batch->n_groups, sizeof *batch->groups);
     batch_give(batch, batch->rows, batch->n_rows, sizeof *batch->rows);
     batch_give(batch, batch->mask, batch->mask_bytes, 1);
     batch_give(batch, batch->states, state_floats, sizeof *batch->states);
@@ -148,6 +149,11 @@ const char *batch_row_path(const struct batch *batch, size_t b, char *out, size_
 {
     bool time_first = batch->model && batch->model->graph.time_major && !batch->single;
     *out = 0;
+    for (size_t g = 0, row = b; batch->groups && g < batch->n_groups; row -= batch->groups[g++])
+        if (row < batch->groups[g]) {
+            b = g;
+            break;
+        }
     if (*batch->key)
         snprintf(out, size, "/%s%s/%zu", batch->key, time_first ? "/0" : "", b);
     return out;

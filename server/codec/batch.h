@@ -37,9 +37,10 @@ struct batch {
     bool tokens;                   /* they are tokens, one number each */
     bool fleeting;                 /* outputs are not kept: they go into a stream */
     struct row_progress *progress; /* [n_rows] */
+    size_t *groups, n_groups;    /* rows are the windows of so many sequences, [n_groups] of each (window.h); or NULL */
     struct batch_window *window; /* rows are windows of a session (window.h), or NULL */
-    struct team *team;             /* writes the answer, or NULL */
-    char key[BATCH_KEY_BYTES];     /* of the inputs in the body: "instances", "inputs/0" */
+    struct team *team;           /* writes the answer, or NULL */
+    char key[BATCH_KEY_BYTES];   /* of the inputs in the body: "instances", "inputs/0" */
 };
 
 /* An output of a model, or a state of one of its cells, by the name that protocols with named tensors give it: "outputs"

@@ -243,6 +243,22 @@ static void write_tokens(const struct batch *batch, struct buffer *out)
     }
 }
 
+/* The outputs of the windows of each sequence. */
+static void write_groups(const struct batch *batch, struct buffer *out, bool *finite)
+{
+    const struct batch_tensor outputs = {.width = batch->output.width};
+    buffer_text(out, "[");
+    for (size_t g = 0, b = 0; g < batch->n_groups; g++) {
+        buffer_text(out, g ? ",[" : "[");
+        for (size_t i = 0; i < batch->groups[g]; i++, b++) {
+            comma(out, i);
+            batch_write_row(batch, &outputs, b, out, finite);
+        }
+        buffer_text(out, "]");
+    }
+    buffer_text(out, "]");
+}
+
 /* A Bidirectional that does not merge has two outputs, as in Keras. */
 void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite)
 {
@@ -252,6 +268,10 @@ void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *fi
         buffer_text(out, "[");
         write_tokens(batch, out);
         buffer_text(out, "]");
+        return;
+    }
+    if (batch->groups) {
+        write_groups(batch, out, finite);
         return;
     }
     if (graph->two_outputs)

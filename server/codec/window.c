@@ -186,3 +186,46 @@ bool window_all_full(const struct batch *batch)
 {
     return !window_rows_not_full(batch);
 }
+
+/* ---- windows of a long sequence ---- */
+
+static bool too_short(const struct batch *batch, size_t b, size_t size, struct failure *failure)
+{
+    char path[64];
+    return failure_set(failure, 400, "wrong_shape", batch_row_path(batch, b, path, sizeof path),
+                       "Expected at least %zu timesteps, those of one window, found %zu.", size,
+                       batch->rows[b].timesteps);
+}
+
+bool window_slide(struct batch *batch, size_t size, struct failure *failure)
+{
+    size_t n = 0, sequences = batch->n_rows;
+    for (size_t b = 0; b < sequences; b++) {
+        if (batch->rows[b].timesteps < size)
+            return too_short(batch, b, size, failure);
+        n += batch->rows[b].timesteps - size + 1; /* of the body's timesteps, so they do not overflow */
+    }
+    size_t *groups = batch_take(batch, sequences, sizeof *groups, failure);
+    struct rnn_row *rows = groups ? batch_take(batch, n, sizeof *rows, failure) : NULL, *row = rows;
+    if (!rows) {
+        batch_give(batch, groups, sequences, sizeof *groups);
+        return false;
+    }
+    for (size_t b = 0; b < sequences; b++) {
+        const struct rnn_row *whole = &batch->rows[b];
+        groups[b] = whole->timesteps - size + 1;
+        for (size_t t = 0; t < groups[b]; t++, row++) {
+            *row = *whole;
+            row->inputs += t * whole->input_stride;
+            row->mask = whole->mask ? whole->mask + t * whole->mask_stride : NULL;
+            row->timesteps = size;
+        }
+    }
+    batch_give(batch, batch->rows, sequences, sizeof *batch->rows);
+    batch->rows = rows;
+    batch->n_rows = n;
+    batch->groups = groups;
+    batch->n_groups = sequences;
+    batch->timesteps = n * size;
+    return true;
+}

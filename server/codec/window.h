@@ -39,6 +39,10 @@ void window_store(const struct batch *batch, float *kept);
 /* Without inputs, for an answer that is kept or shown: filled and the timesteps alone. */
 bool window_show(struct batch *batch, const float *kept, struct failure *failure);
 
+/* Without a session: each sequence becomes its windows of `size` timesteps, rows that read their timesteps where they are.
+   Once inputs and mask are bound. False with *failure set. */
+bool window_slide(struct batch *batch, size_t size, struct failure *failure);
+
 /* Rows whose window is not full have no outputs. */
 static inline bool window_is_full(const struct batch *batch, size_t b)
 {

@@ -78,7 +78,7 @@ bool prediction_bind(struct prediction *p, const char *inputs, const char *state
            prediction_scale(p, &p->inputs, inputs) &&
            batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
            prediction_fill_missing(p, &p->inputs) && prediction_bind_window(p, &p->inputs) &&
-           batch_bind_mask(&p->batch, &p->mask, &p->failure) &&
+           batch_bind_mask(&p->batch, &p->mask, &p->failure) && prediction_slide(p) &&
            batch_bind_states(&p->batch, &p->states, states, &p->failure) && rollout_bind(p) &&
            batch_bind_outputs(&p->batch, &limits, &p->failure);
 }
@@ -167,6 +167,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
                              .worker = worker,
                              .finite = true,
                              .return_sequences = -1,
+                             .slide = -1,
                              .raw = -1,
                              .rollout = {.steps = -1, .temperature = -1, .top_k = -1, .seed = -1}};
     p->session = prediction_session(p);

@@ -26,6 +26,7 @@ struct prediction {
     char model[BODY_TEXT_BYTES];
     struct json_tensor inputs, states, mask;
     int return_sequences;       /* -1: not said */
+    int slide;                  /* 1: the windows of longer sequences; -1: not said */
     int raw;                    /* 1: the model's transform is skipped; -1: not said */
     struct raw_reading reading; /* of the inputs */
     float *unscaled;            /* [unscaled_floats] outputs of a stream, held by the request's share of memory */

@@ -116,6 +116,23 @@ static bool has_window(const struct prediction *p)
     return *p->session.id && p->request->model->window;
 }
 
+bool prediction_slide(struct prediction *p)
+{
+    const struct model *model = p->request->model;
+    const struct layer_shape *input = &model->graph.inputs[0].shape;
+    size_t size = model->window ? model->window : input->timesteps;
+    if (p->slide != 1)
+        return true;
+    if (!input->sequence || model->graph.time_major || !size)
+        return failure_set(&p->failure, 400, "unsupported_key", "/slide",
+                           "This model has no number of timesteps that a window could have; \"window\" in its entry "
+                           "gives one.");
+    if (*p->session.id || p->states.present || p->rollout.steps >= 0 || p->batch.single || p->request->stream)
+        return failure_set(&p->failure, 400, "wrong_value", "/slide",
+                           "Sessions, initial states, roll-outs and streams do not go with \"slide\".");
+    return window_slide(&p->batch, size, &p->failure);
+}
+
 bool prediction_has_outputs(struct prediction *p)
 {
     size_t b = 0;

@@ -23,6 +23,9 @@ bool prediction_fill_missing(struct prediction *p, const struct json_tensor *inp
 /* In a session of a model with windows: rows become windows. After that. */
 bool prediction_bind_window(struct prediction *p, const struct json_tensor *inputs);
 
+/* Where the request says "slide": rows become the windows of the sequences. After mask. */
+bool prediction_slide(struct prediction *p);
+
 /* For protocols that have no null: whether every row has outputs. False with p->failure set, 409; the session keeps the new
    timesteps all the same. */
 bool prediction_has_outputs(struct prediction *p);

@@ -199,6 +199,39 @@ static void protocols_without_null_say_so(void **state)
     }
 }
 
+/* The windows of longer sequences, each as sent by hand. */
+static void sequences_slide(void **state)
+{
+    const struct daemon *server = *state;
+    static const char *const names[] = {"both", "sequence"};
+    for (int m = 0; m < 2; m++) {
+        json_t *instances = json_array();
+        json_array_append_new(instances, some_steps(0, 0, STEPS));
+        json_array_append_new(instances, some_steps(1, 0, N + 2));
+        json_t *body = json_pack("{s:s, s:b, s:o}", "model", names[m], "slide", 1, "instances", instances);
+        json_t *answer = predict(server, body), *outputs = json_object_get(answer, "outputs");
+        assert_int_equal(json_array_size(json_array_get(outputs, 0)), STEPS - N + 1);
+        assert_int_equal(json_array_size(json_array_get(outputs, 1)), 3);
+        for (int end = N; end <= STEPS; end++) {
+            json_t *want = by_hand(server, names[m], 2, end);
+            for (int row = 0; row < (end <= N + 2 ? 2 : 1); row++)
+                assert_same(json_array_get(want, (size_t)row),
+                            json_array_get(json_array_get(outputs, (size_t)row), (size_t)(end - N)));
+            json_decref(want);
+        }
+        assert_null(json_object_get(answer, "states"));
+        json_decref(answer);
+        json_decref(body);
+    }
+    assert_predict_error(server, "{\"model\": \"both\", \"slide\": true, \"instances\": [[[1, 2]]]}", 400,
+                         "wrong_shape", "/instances/0");
+    assert_predict_error(server, "{\"model\": \"states\", \"slide\": true, \"instances\": [[[1, 2]]]}", 400,
+                         "unsupported_key", "/slide");
+    assert_predict_error(server,
+                         "{\"model\": \"both\", \"slide\": true, \"session\": \"x\", \"instances\": [[[1, 2]]]}", 400,
+                         "wrong_value", "/slide");
+}
+
 static void what_does_not_go_with_windows_is_refused(void **state)
 {
     const struct daemon *server = *state;
@@ -235,6 +268,7 @@ int main(void)
                                        cmocka_unit_test(missing_values_take_those_that_were_kept),
                                        cmocka_unit_test(windows_are_shown_and_set),
                                        cmocka_unit_test(protocols_without_null_say_so),
+                                       cmocka_unit_test(sequences_slide),
                                        cmocka_unit_test(what_does_not_go_with_windows_is_refused)};
     return cmocka_run_group_tests(tests, start, stop);
 }
