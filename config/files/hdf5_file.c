@@ -172,6 +172,15 @@ static bool plain_storage(hid_t dataset)
     return plain && filters >= 0;
 }
 
+/* Whether a dataset is of whole numbers of one byte, as Keras 3 stores quantized kernels. */
+static bool is_quantized(hid_t dataset)
+{
+    hid_t type = H5Dget_type(dataset);
+    bool is = H5Tget_class(type) == H5T_INTEGER && H5Tget_size(type) == 1;
+    H5Tclose(type);
+    return is;
+}
+
 /* safetensors' name of a dataset's type, or NULL. bfloat16 is opaque to HDF5; other floats are handed over as F32. */
 static const char *type_of(hid_t dataset, size_t *width)
 {
@@ -200,6 +209,13 @@ static bool add_dataset(struct reading *r, hid_t dataset, const char *name, bool
     bool good = rank >= 0 && rank <= TENSOR_MAX_RANK && H5Sis_simple(space) > 0 &&
                 H5Sget_simple_extent_dims(space, sizes, NULL) >= 0;
     H5Sclose(space);
+    if (!type && is_quantized(dataset)) {
+        H5Oclose(dataset);
+        return handover_fail(r->out,
+                             "tensor %.100s is of int8: its layer is quantized, which is not served; save the model "
+                             "before model.quantize()",
+                             name);
+    }
     if (!type && !only_floats) {
         H5Oclose(dataset);
         return true;

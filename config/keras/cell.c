@@ -107,6 +107,8 @@ struct rnn_cell_spec *keras_cell_of_layer(struct keras_reader *reader, const str
     keras_bool(reader, config, path, "use_bias", &spec->use_bias);
     if (class->has_unit_forget_bias)
         keras_bool(reader, config, path, "unit_forget_bias", &spec->unit_forget_bias);
+    if (class->has_reset_after && reader->before_2_2)
+        spec->reset_after = false;
     if (class->has_reset_after)
         keras_bool(reader, config, path, "reset_after", &spec->reset_after);
     keras_initializer_key(reader, config, path, "kernel_initializer", &spec->kernel_initializer);

@@ -34,6 +34,9 @@ static const char *const ignored_keys[] = {
     "batch_shape",
     "dynamic",
     "autocast",
+    "lora_rank",
+    "lora_alpha",
+    "quantization_config",
     NULL,
 };
 
@@ -128,6 +131,16 @@ void keras_name(const json_t *config, char *out, size_t size)
     snprintf(out, size, "%.*s", (int)n, name ? name : "");
 }
 
+/* Keras 3 merges the matrices of LoRA into the kernel when it saves a layer. */
+static void tell_lora(const struct keras_reader *reader, const json_t *config, const char *path)
+{
+    const json_t *rank = json_object_get(config, "lora_rank");
+    if (json_is_integer(rank))
+        keras_warning(reader, keras_path(path, "lora_rank").text,
+                      "the layer was trained with LoRA of rank %lld; its kernel in the file has that merged",
+                      (long long)json_integer_value(rank));
+}
+
 /* A type's name, or a policy object: Keras 3's DTypePolicy, Keras 2's Policy, and those whose weights are integers. */
 void keras_dtype(const struct keras_reader *reader, const json_t *config, const char *path)
 {
@@ -137,7 +150,18 @@ void keras_dtype(const struct keras_reader *reader, const json_t *config, const 
         name = json_string_value(json_object_get(json_object_get(dtype, "config"), "name"));
     bool quantized = (class_name && strstr(class_name, "Quantized")) ||
                      (name && (!strncmp(name, "int", 3) || strstr(name, "_from_")));
-    if (quantized || (dtype && !json_is_null(dtype) && !name))
+    tell_lora(reader, config, path);
+    const json_t *quantization = json_object_get(config, "quantization_config");
+    if (quantized || (quantization && !json_is_null(quantization))) {
+        keras_error(reader, keras_path(path, quantized ? "dtype" : "quantization_config").text,
+                    "the layer is quantized (%.60s); quantized weights are not served: save the model before "
+                    "model.quantize()",
+                    name         ? name
+                    : class_name ? class_name
+                                 : "quantization_config");
+        return;
+    }
+    if (dtype && !json_is_null(dtype) && !name)
         keras_expected(reader, path, "dtype", "a floating-point type, such as \"float32\"", dtype);
     else if (name && strcmp(name, "float32"))
         keras_warning(reader, keras_path(path, "dtype").text, "\"%.40s\" is computed in float32", name);

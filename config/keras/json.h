@@ -12,6 +12,7 @@ enum { KERAS_PATH_BYTES = 224 };
 struct keras_reader {
     const char *file;
     int keras_major; /* 2 or 3: hard_sigmoid differs */
+    bool before_2_2; /* a Keras whose GRU had no reset_after, and reset before the product */
     struct problems *problems;
     bool *failed;                  /* set by every error: then nothing may be built from what was read */
     size_t n_cells;                /* read so far */
@@ -49,7 +50,8 @@ void keras_size(const struct keras_reader *reader, const json_t *config, const c
 /* The name in config, "" without one; cut to size. */
 void keras_name(const json_t *config, char *out, size_t size);
 
-/* Other floating-point types are computed in float32, with a warning; what is quantized is an error. */
+/* Other floating-point types are computed in float32, with a warning; what is quantized is an error.
+   What was trained with LoRA is a warning. */
 void keras_dtype(const struct keras_reader *reader, const json_t *config, const char *path);
 
 /* Keys that are in neither list nor among those of Keras that change nothing at inference are errors: what they ask for

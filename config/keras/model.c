@@ -34,13 +34,41 @@ static bool has_keras3_marks(const json_t *json, int depth)
     return false;
 }
 
-static int keras_major(const json_t *json, const char *version)
+/* Whether anything in the configuration is of Keras 1 alone. */
+static bool has_keras1_marks(const json_t *json, int depth)
 {
+    static const char *const marks[] = {"inner_activation", "inner_init", "W_regularizer", "consume_less"};
+    const char *key;
+    json_t *value;
+    size_t i;
+    if (depth > 64)
+        return false;
+    json_array_foreach((json_t *)json, i, value)
+        if (has_keras1_marks(value, depth + 1))
+            return true;
+    for (i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (json_object_get(json, marks[i]))
+            return true;
+    json_object_foreach((json_t *)json, key, value)
+        if (has_keras1_marks(value, depth + 1))
+            return true;
+    return false;
+}
+
+/* By the version where the file has one, as "2.1.6-tf"; else by marks. */
+static void find_version(struct keras_reader *reader, const json_t *json, const char *path, const char *version)
+{
+    int major = 0, minor = 0;
     if (!version)
         version = json_string_value(json_object_get(json, "keras_version"));
-    if (version)
-        return *version >= '3' && *version <= '9' ? 3 : 2;
-    return has_keras3_marks(json, 0) ? 3 : 2;
+    if (!version || sscanf(version, "%d.%d", &major, &minor) < 1)
+        major = has_keras3_marks(json, 0) ? 3 : has_keras1_marks(json, 0) ? 1 : 2, minor = 2;
+    reader->keras_major = major >= 3 ? 3 : 2;
+    reader->before_2_2 = major == 2 && minor < 2;
+    if (major < 2)
+        keras_error(reader, path,
+                    "written by Keras 1, whose layers have other options and weights; load and save it with "
+                    "Keras 2 (2.0 to 2.2 read such files)");
 }
 
 /* ---- names and places ---- */
@@ -113,12 +141,14 @@ bool keras_model_read(const json_t *json, const char *file, const char *path, co
                       struct problems *problems, struct keras_model *out)
 {
     bool failed = false;
-    struct keras_reader reader = {
-        .file = file, .keras_major = keras_major(json, keras_version), .problems = problems, .failed = &failed};
+    struct keras_reader reader = {.file = file, .problems = problems, .failed = &failed};
     const char *class_name = keras_class_name(json);
+    find_version(&reader, json, path, keras_version);
     *out = (struct keras_model){.keras_major = reader.keras_major, .is_chain = keras_is_model(class_name)};
     snprintf(out->class_name, sizeof out->class_name, "%s", class_name ? class_name : "");
-    if (out->is_chain) {
+    if (failed) {
+        ; /* Keras 1: each of its options would be a problem of its own */
+    } else if (out->is_chain) {
         keras_name(json_object_get(json, "config"), out->name, sizeof out->name);
         keras_functional_read(&reader, json, path, out);
     } else {

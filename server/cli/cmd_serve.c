@@ -132,6 +132,19 @@ static void say_loading(const struct server *server)
     next_ns = time + PROGRESS_MS * (int64_t)NS_PER_MS;
 }
 
+/* Weights that nobody has trained are wanted for trials alone. */
+static void warn_untrained(const struct models *models)
+{
+    for (size_t i = 0; i < models->n_slots; i++) {
+        const struct model *model = models->slots[i].current;
+        if (model && !model->has_weights_file)
+            log_line(
+                LOG_WARN,
+                "model %s has no weights file: its weights come from initializers (seed %llu), and are not trained",
+                model->name, (unsigned long long)models->slots[i].entry->seed);
+    }
+}
+
 /* The thread that loads the models, so that signals are seen meanwhile. */
 struct loading {
     struct server *server;
@@ -182,6 +195,7 @@ static bool bring_up(struct server *server, struct http *http, struct allowance 
     pthread_join(thread, NULL);
     if (!loading.good)
         return false;
+    warn_untrained(&server->models);
     if (!pool_start(&server->pool, server->services.n_workers, server->services.settings->pin,
                     (size_t)server->services.settings->max_queue, loading.scratch_bytes)) {
         problem_error(problems, (struct place){NULL, NULL}, "cannot start %zu workers with %zu bytes of memory each",

@@ -105,9 +105,9 @@ static void what_is_not_done_is_refused(void **state)
             "/activation/config/slope: unknown key");
     refused(SEQUENCE(LAYER("Dense", ", \"units\": 4, \"dtype\": {\"class_name\": \"QuantizedDTypePolicy\", \"config\": "
                                     "{\"mode\": \"int8\", \"source_name\": \"float32\"}}")),
-            "/dtype: expected a floating-point type");
+            "/dtype: the layer is quantized (QuantizedDTypePolicy)");
     refused(SEQUENCE(LAYER("Dense", ", \"units\": 4, \"dtype\": \"int8_from_float32\"")),
-            "/dtype: expected a floating");
+            "/dtype: the layer is quantized (int8_from_float32)");
     refused(SEQUENCE(LAYER("Dense", ", \"units\": 4, \"quantization_config\": {\"mode\": \"int8\"}")),
             "/quantization_config: unknown key");
     refused(SEQUENCE(WRAPPED(LAYER("Dense", ", \"units\": 4, \"use_bais\": true"))),
