@@ -111,16 +111,16 @@ static void read_ports(struct reading *r, const json_t *value, bool outputs, boo
 
 /* ---- scalers ---- */
 
-/* Raw values that are usual, [[low, high], …] by column: those that the scaler was fitted on, or one unit of the model's
-   about the middle. NULL where there are too many columns to show. */
+/* Raw values that are usual, [[low, high], …] by column: one unit of the model to both sides of the middle where the scaler
+   divides, else the range that it was fitted on. NULL where there are too many columns to show. */
 static json_t *usual_range(const struct rnn_scaler *scaler)
 {
     enum { MOST_SHOWN = 64 };
+    bool divides = scaler->form == SCALER_DIVIDES;
     json_t *range = scaler->n <= MOST_SHOWN ? json_array() : NULL;
     for (size_t i = 0; range && i < scaler->n; i++) {
-        double low =
-            scaler->least ? scaler->least[i] : rnn_scaler_invert(scaler, i, scaler->form == SCALER_DIVIDES ? -1 : 0);
-        double high = scaler->most ? scaler->most[i] : rnn_scaler_invert(scaler, i, 1);
+        double low = !divides && scaler->least ? scaler->least[i] : rnn_scaler_invert(scaler, i, divides ? -1 : 0);
+        double high = !divides && scaler->most ? scaler->most[i] : rnn_scaler_invert(scaler, i, 1);
         json_array_append_new(range, json_pack("[f, f]", low, high));
     }
     return range;

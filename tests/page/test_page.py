@@ -24,13 +24,15 @@ def lstm(units, **more):
 
 
 TEXT = [{"class_name": "Embedding", "config": {"input_dim": 50, "output_dim": 8}}, lstm(16), {"class_name": "Dense", "config": {"units": 50, "activation": "softmax"}}]
+WORDS = ["", *("the a and of to in is was for on that with as it at by from his her they sea wind ship night light stone river road house tree bird"
+                " song fire rain snow day star moon hand eye voice word name time year world heart water door").split()]
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 SPOTS = {"class_name": "StandardScaler", "mean": [43.727], "scale": [34.061]}
 MODELS = [{"name": "digits", "path": f"{DEMO}/digits/digits.keras"},
           {"name": "named", "path": f"{DEMO}/digits/digits.keras", "transform": {"labels": NAMES}},
           {"name": "spots", "path": f"{DEMO}/sunspots/sunspots.keras", "transform": {"features": ["spots"], "input_scaler": SPOTS, "output_scaler": SPOTS}}, {"name": "sunspots", "path": f"{DEMO}/sunspots/sunspots.keras"},
           {"name": "seed", "path": f"{DEMO}/seed", "default": True},
-          {"name": "text", "seed": 7, "layer": {"class_name": "Sequential", "config": {"layers": TEXT}}},
+          {"name": "text", "seed": 7, "transform": {"tokenizer": {"vocabulary": WORDS}}, "layer": {"class_name": "Sequential", "config": {"layers": TEXT}}},
           {"name": "whole", "seed": 7, "input_size": 3, "layer": {"class_name": "Bidirectional", "config": {"layer": lstm(4, return_sequences=True)}}}]
 
 
@@ -242,6 +244,8 @@ def test_tokens(page):
     b.click("#roll")
     page.state("done")
     assert b.js("return document.querySelectorAll('#output .tokens .new').length") == 30
+    tokens = b.js("return [...document.querySelectorAll('#output .tokens .new')].map((token) => Number(token.textContent))")
+    assert b.text("#output .text") == " ".join(WORDS[token] for token in tokens if token), "the text of the tokens that were drawn"
 
 
 def test_a_model_of_whole_sequences_says_so(page):
@@ -409,9 +413,9 @@ def test_screenshots(page, images=None):
     folder = images or WORK
     os.makedirs(folder, exist_ok=True)
 
-    def take(name):
+    def take(name, scroll=0):
         b.wait("[...document.querySelectorAll('#tiles b')].length > 0")
-        b.js("window.scrollTo(0, 0)")
+        b.js("window.scrollTo(0, arguments[0])", scroll)
         time.sleep(0.3)  # heat maps and bars are drawn with the next frame
         b.screenshot(os.path.join(folder, name))
         assert os.path.getsize(os.path.join(folder, name)) < 150000, name
@@ -432,7 +436,7 @@ def test_screenshots(page, images=None):
     page.go("seed")
     b.click("#predict")
     b.wait("/^24 timesteps/.test(document.querySelector('#states-note').textContent)")
-    take("page-states.png")
+    take("page-states.png", 270)
     b.theme("light")
     page.go("text")
     b.click("#tab-rollout")

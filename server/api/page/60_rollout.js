@@ -9,6 +9,7 @@ function rolloutBody() {
     body.rollout.temperature = Number($("temperature").value);
     if (Number($("top-k").value) > 0) body.rollout.top_k = Math.floor(Number($("top-k").value));
   }
+  if (current.text && body.rollout.seed === undefined) body.rollout.seed = Math.floor(Math.random() * 1e6);
   body.return_state = false;
   return body;
 }
@@ -33,7 +34,7 @@ function rolloutView(model, input, steps, output) {
     const box = el("div", { class: "tokens" }, flatNumbers(input).slice(-40).map((token) => el("span", {}, String(token))));
     output.replaceChildren(box);
     return { add(values) { for (const value of values) box.append(el("span", { class: "new" }, String(flatNumbers(value)[0]))); }, draw() {},
-      end(answer) { if (answer.text) output.append(el("p", { class: "mono" }, Array.isArray(answer.text) ? answer.text[0] : answer.text)); } };
+      end(answer) { if (answer.text) output.append(el("p", { class: "text" }, Array.isArray(answer.text) ? answer.text[0] : answer.text)); } };
   }
   const rows = Array.isArray(input) && Array.isArray(input[0]) ? input : [], width = model.outputSize, wide = width > 8;
   if (wide) {
@@ -77,6 +78,8 @@ async function runRollout() {
       output.dataset.steps = n;
       $("timing").textContent = `${count(n)} steps in ${duration((performance.now() - began) / 1e3)}`;
     }
+    /* A stream has tokens alone; the same seed gives the same tokens, and an answer has their text. */
+    if (model.text && body.rollout.steps <= 2000) view.end((await predict(body, signal)).answer);
     output.dataset.state = "done";
   } catch (error) {
     if (error.name === "AbortError") output.dataset.state = "stopped";
