@@ -26,7 +26,7 @@ static bool has_steps(const json_t *step)
     const struct torch_kind *kind = class_name ? torch_kind_of_class(class_name) : NULL;
     return json_is_string(step) ||
            (kind && (kind->role == TORCH_RECURRENT || kind->role == TORCH_CELL || kind->role == TORCH_CONV ||
-                     kind->role == TORCH_POOL || kind->role == TORCH_EMBEDDING || kind->role == TORCH_FLATTEN));
+                     kind->role == TORCH_POOL || kind->role == TORCH_EMBEDDING));
 }
 
 /* Features that the first module with weights takes. */

@@ -54,6 +54,7 @@ static void lists_become_layers(void **state)
         {MODULES(GRU(", 'num_layers': 1, 'hidden_size': 2, 'bidirectional': false, 'bias': true")), 1, true},
         {MODULES(GRU("") "," PLAIN("Dropout", ", 'p': 0.5") ",'last_timestep'"), 1, false},
         {MODULES(GRU("") ",'mean_timesteps'," PLAIN("ReLU", "") "," FC("")), 4, true},
+        {MODULES(PLAIN("Flatten", "") "," FC("") "," PLAIN("Sigmoid", "")), 2, false}, /* of vectors: nothing to join */
         {MODULES(GRU("") ",'permute'," BN("") ",'permute'," FC("")), 3, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
