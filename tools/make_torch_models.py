@@ -125,7 +125,7 @@ EXTRA = {"flatten_channels": {"timesteps": T}}
 ARGUMENTS = {
     nn.RNN: {"nonlinearity": "tanh"}, nn.RNNCell: {"nonlinearity": "tanh"}, nn.Softmax: {"dim": None},
     nn.LogSoftmax: {"dim": None}, nn.GELU: {"approximate": "none"}, nn.LeakyReLU: {"negative_slope": 0.01},
-    nn.ELU: {"alpha": 1.0}, nn.BatchNorm1d: {"eps": 1e-5}, nn.LayerNorm: {"eps": 1e-5},
+    nn.ELU: {"alpha": 1.0}, nn.BatchNorm1d: {"eps": 1e-5}, nn.LayerNorm: {"eps": 1e-5, "elementwise_affine": True},
     nn.Conv1d: {"stride": (1,), "padding": (0,), "dilation": (1,), "groups": 1},
     nn.MaxPool1d: {"kernel_size": None, "stride": None, "padding": 0},
     nn.AvgPool1d: {"kernel_size": None, "stride": None, "padding": 0},

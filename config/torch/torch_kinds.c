@@ -59,7 +59,7 @@ const struct torch_kind torch_kinds[] = {
      {{"num_features", NULL}, {"eps", "1e-5"}, {"momentum", NULL}, {"affine", NULL}, {"track_running_stats", "true"}}},
     {"LayerNorm",
      TORCH_LAYER_NORM,
-     {{"normalized_shape", NULL}, {"eps", "1e-5"}, {"elementwise_affine", NULL}, {"bias", NULL}}},
+     {{"normalized_shape", NULL}, {"eps", "1e-5"}, {"elementwise_affine", "true"}, {"bias", NULL}}},
     {"Conv1d",
      TORCH_CONV,
      {{"in_channels", NULL},

@@ -79,6 +79,17 @@ void torch_add_layer_norm(struct torch_steps *s, const struct torch_kind *kind, 
     char to[TORCH_STEP_NAME_BYTES];
     const struct named_tensor *weight = torch_weights_find(s->weights, torch_step_name(module), "weight");
     bool bias = torch_weights_find(s->weights, torch_step_name(module), "bias");
+    json_t *affine = torch_argument_value(kind, module, "elementwise_affine");
+    bool has = !json_is_false(affine); /* a misspelt name must not turn the weights off */
+    json_decref(affine);
+    if (has != (weight != NULL)) {
+        keras_error(&s->reader, s->path,
+                    has ? "the weights file has no tensor %.100s.weight; a LayerNorm without one says "
+                          "\"elementwise_affine\": false"
+                        : "the weights file has a tensor %.100s.weight, and elementwise_affine is false",
+                    torch_step_name(module));
+        return;
+    }
     if (weight && !(weight = torch_step_tensor(s, module, "weight", 1)))
         return;
     if (!torch_step_features_last(s) || (weight && !torch_step_takes(s, weight->shape[0])))

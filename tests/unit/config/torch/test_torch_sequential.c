@@ -98,6 +98,8 @@ static void wrong_lists_are_placed(void **state)
         {MODULES(GRU("") "," PLAIN("GELU", ", 'approximate': 'erf'")), "/modules/1/approximate: expected \"none\" or"},
         {MODULES(GRU("") "," PLAIN("Flatten", "")), "say \"timesteps\": N beside \"modules\""},
         {MODULES(GRU("") "," PLAIN("Flatten", ", 'start_dim': 0")), "/modules/1/start_dim: expected 1"},
+        {MODULES(GRU("") ",{'name': 'nl', 'class_name': 'torch.nn.LayerNorm'}"),
+         "the weights file has no tensor nl.weight; a LayerNorm without one says \"elementwise_affine\": false"},
         {MODULES(GRU("") "," PLAIN("MaxPool1d", ", 'kernel_size': 2")), "MaxPool1d takes [batch, channels, timesteps]"},
         {MODULES(GRU("") ",'permute'," BN(", 'track_running_stats': false")),
          "/modules/2/track_running_stats: expected true"},
