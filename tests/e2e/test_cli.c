@@ -197,9 +197,9 @@ static void bad_models_are_refused_with_reasons(void **state)
     expect("cd $(mktemp -d) && echo '{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
            "m.json --input-size 4",
            0, "parameters 81"); /* 4x9 + 3x9 + 2x9 */
-    expect("cd $(mktemp -d) && echo '{\"class_name\": \"Conv1D\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
+    expect("cd $(mktemp -d) && echo '{\"class_name\": \"Conv3D\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
            "m.json 2>&1",
-           1, "/class_name: a layer \"Conv1D\" is not served");
+           1, "/class_name: a layer \"Conv3D\" is not served");
     expect("cd $(mktemp -d) && echo '{\"class_name\": \"LSTM\", \"config\": {\"units\": 0, \"activation\": "
            "\"tanhh\"}}' > m.json && $B inspect m.json 2>&1",
            1, "/config/activation: unknown activation \"tanhh\"; did you mean \"tanh\"?");
