@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py BINARY [SECTION...]: what serving costs, against peers and floors, on the loopback address; every ratio is of one run.
 
-Sections: peers, codec, http, batching, overload, slow, memory, sessions, streams (all, when none is named). Peers are installed from PyPI into
+Sections: peers, codec, http, batching, overload, slow, memory, sessions, streams, scale (all, when none is named). Peers are installed from PyPI into
 build/serving; --no-triton leaves the larger one out. Tools: wrk, and load.c, floor.c, codec.c beside this file.
 """
 import contextlib, http.client, json, os, platform, random, re, signal, statistics, subprocess, sys, threading, time
@@ -12,7 +12,7 @@ WORK = os.path.join(ROOT, "build", "serving")
 MODELS = os.path.join(WORK, "models")
 arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
 BINARY = os.path.abspath(arguments[0])
-SECTIONS = arguments[1:] or ["peers", "codec", "http", "batching", "overload", "slow", "memory", "sessions", "streams"]
+SECTIONS = arguments[1:] or ["peers", "codec", "http", "batching", "overload", "slow", "memory", "sessions", "streams", "scale"]
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 
 
@@ -188,10 +188,39 @@ def http_overhead():
     against_floor("POST /predict, one SimpleRNN unit", "POST", "/predict", f"{WORK}/one.json")
 
 
+def cpu_times(pid):
+    """Seconds of CPU by kind of thread."""
+    kinds = {}
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError):
+            name = open(f"/proc/{pid}/task/{thread}/comm").read().strip()
+            kind = "I/O" if name.startswith("io-") else "workers and others"
+            kinds[kind] = kinds.get(kind, 0) + int(open(f"/proc/{pid}/task/{thread}/schedstat").read().split()[0]) * 1e-9
+    return kinds
+
+
+def show_functions(pid, seconds):
+    """perf's samples by function, where perf is installed and allowed."""
+    data = f"{WORK}/perf.data"
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        run("perf", "record", "-q", "-o", data, "-F", "400", "-p", str(pid), "--", "sleep", str(seconds))
+        report = run("perf", "report", "-i", data, "--no-children", "--sort", "symbol", "--percent-limit", "1")
+        rows = [line.split() for line in report.splitlines() if "%" in line and not line.startswith("#")]
+        print("  functions: " + ", ".join(f"{row[2]} {row[0]}" for row in rows))
+
+
 def batching():
     flags = ("--lines", f"{WORK}/mixed.tsv", "--connections", 64, "--seconds", SECONDS)
-    with cellserve(9331):
+    with cellserve(9331) as process:
+        before, client = cpu_times(process.pid), os.times()
+        functions = threading.Timer(1, show_functions, (process.pid, max(1, SECONDS - 2)))
+        functions.start()
         on = load(9331, "/predict", *flags)
+        functions.join()
+        after, client_after = cpu_times(process.pid), os.times()
+    used = {kind: after[kind] - before.get(kind, 0) for kind in after}
+    used["client"] = sum(client_after[2:4]) - sum(client[2:4])  # perf's report is among it
+    print("  CPU: " + ", ".join(f"{kind} {share / sum(used.values()):.0%}" for kind, share in used.items()))
     with cellserve(9331, "--batching-max-batch-rows", "1"):
         off = load(9331, "/predict", *flags)
     for name, r in (("together", on), ("one row at a time", off)):
@@ -362,6 +391,11 @@ def streams():
             print(f"  roll-out of {steps} steps: {total} bytes streamed, resident {most} KiB at most")
 
 
+def scale():
+    run("make", "-C", ROOT, "--no-print-directory", "VARIANT=locks", "build/locks/cellserve")
+    print(run(f"{HERE}/scale.py", BINARY, f"{ROOT}/build/locks/cellserve"), end="")
+
+
 prepare()
 cpu = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
 isa = run(BINARY, "bench", os.path.join(ROOT, "demo", "seed"), "--seconds", "1").splitlines()[0]
@@ -369,5 +403,5 @@ print(f"{cpu}, {os.cpu_count()} CPUs, {platform.release()}; {isa}")
 for section in SECTIONS:
     print(f"== {section}")
     {"peers": peers, "codec": codec, "http": http_overhead, "batching": batching, "overload": overload, "slow": slow,
-     "memory": memory, "sessions": sessions, "streams": streams}[section]()
+     "memory": memory, "sessions": sessions, "streams": streams, "scale": scale}[section]()
     sys.stdout.flush()

@@ -187,6 +187,7 @@ static bool bring_up(struct server *server, struct http *http, struct allowance 
     while (!loading.done) {
         if (wait_signal(&ends, LOADING_MS)) {
             pthread_detach(thread);
+            http_leave(http);
             leave_a_load();
         }
         http_reap(http);

@@ -276,6 +276,12 @@ size_t http_connections(struct http *http)
     return connections_count(&http->connections);
 }
 
+void http_leave(const struct http *http)
+{
+    if (!http->quiesced)
+        listener_unlink(http->services->settings->host);
+}
+
 void http_stop(struct http *http)
 {
     if (http->admin)

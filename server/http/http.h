@@ -25,6 +25,9 @@ void http_drain(struct http *http);
 /* Open connections. */
 size_t http_connections(struct http *http);
 
+/* The process ends at once, without http_stop: remove what would be left behind (a UNIX socket's file). */
+void http_leave(const struct http *http);
+
 /* End. No request may be queued or running. */
 void http_stop(struct http *http);
 

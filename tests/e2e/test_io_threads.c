@@ -14,13 +14,15 @@
 static const char config[] =
     "{\"models\": [{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": "
     "{\"units\": "
-    "1}}}], \"workers\": 2, \"limits\": {\"drain_delay_ms\": 0, \"max_connections\": %d}, \"io_threads\": %d}";
+    "1}}}], \"workers\": 2, \"limits\": {\"drain_delay_ms\": 0, \"max_connections\": %d}}";
 
 static void start(struct daemon *server, int io_threads, int connections)
 {
-    char text[1024];
-    snprintf(text, sizeof text, config, connections, io_threads);
-    daemon_start(server, text, NULL);
+    char text[1024], threads[8];
+    const char *const arguments[] = {"--io-threads", threads, NULL};
+    snprintf(text, sizeof text, config, connections);
+    snprintf(threads, sizeof threads, "%d", io_threads);
+    daemon_start(server, text, arguments);
 }
 
 #define BODY "{\"instances\": [[[1]]]}"
