@@ -373,6 +373,16 @@ static size_t add_mask(const struct scope *scope, size_t value, const struct ker
     return inputs[1] == GRAPH_NONE ? GRAPH_NONE : add_plain(scope, &layer_set_mask, "mask", inputs, 2);
 }
 
+/* In Keras 3 a recurrent layer that is called with initial states takes no mask but one that is given in the call: masks
+   come by themselves where there is one tensor alone. Source: keras/src/layers/layer.py, Layer.__call__. */
+static size_t without_mask(const struct scope *scope, size_t value)
+{
+    size_t out = add_plain(scope, &layer_identity, "no_mask", &value, 1);
+    if (out != GRAPH_NONE)
+        scope->out->model.layers[scope->out->model.n_layers - 1].masks = MASKS_STOP;
+    return out;
+}
+
 /* ---- uses become nodes ---- */
 
 /* Initial states that come from tensors, as one vector; GRAPH_NONE where the call has none. */
@@ -430,6 +440,8 @@ static bool wire_layer(struct scope *scope, struct entry *entry, struct use *use
     if (!check_call(scope, entry, &call) || !call_inputs(scope, &call, inputs) ||
         !initial_states(scope, entry, &call, &initial))
         return false;
+    if (call.n_states && call.n_inputs && !call.masked && scope->reader->keras_major > 2)
+        inputs[0] = without_mask(scope, inputs[0]);
     size_t output = call.n_inputs && inputs[0] != GRAPH_NONE
                         ? graph_node(&scope->out->model, entry->layer, inputs, call.n_inputs)
                         : GRAPH_NONE;

@@ -224,6 +224,36 @@ static void combine_same(enum merge_operation operation, size_t n, const float *
         out[i] = combine(operation, out[i], x[i]);
 }
 
+/* Whether values depend on masks: those of Multiply, Maximum and Minimum in Keras 3. */
+static bool leaves_masked_out(const struct merge *own, const struct layer_run *run, size_t b, size_t total)
+{
+    size_t axes[LAYER_MAX_AXES];
+    bool same = true, has = false;
+    for (size_t k = 0; k < run->n_inputs; k++) {
+        same &= product(axes, 0, row_axes(run, k, b, axes)) == total;
+        has |= run->in[k][b].mask != NULL;
+    }
+    return own->any && same && has && run->out_shape->sequence &&
+           (own->operation == MERGE_MULTIPLY || own->operation == MERGE_MAXIMUM || own->operation == MERGE_MINIMUM);
+}
+
+/* A timestep of the inputs that count there alone. Where none counts, a product is 0, and the others are the first input.
+   Source: keras/src/layers/merging/multiply.py and base_merge.py. */
+static void combine_counting(const struct merge *own, const struct layer_run *run, size_t b, size_t t, size_t width)
+{
+    float *out = run->out[b].at + t * width;
+    bool empty = true;
+    for (size_t k = 0; k < run->n_inputs; k++) {
+        const float *x = run->in[k][b].at + t * width;
+        bool here = counts(&run->in[k][b], t);
+        if (!k || here)
+            combine_same(own->operation, width, x, out, !k || empty);
+        empty &= !here;
+    }
+    if (empty && own->operation == MERGE_MULTIPLY)
+        memset(out, 0, width * sizeof *out);
+}
+
 static bool merge_run(const struct layer *layer, struct layer_run *run)
 {
     const struct merge *own = layer->own;
@@ -233,7 +263,10 @@ static bool merge_run(const struct layer *layer, struct layer_run *run)
         size_t axes[LAYER_MAX_AXES], input[LAYER_MAX_AXES];
         shape.timesteps = run->out[b].timesteps;
         size_t n = layer_axes(&shape, axes), total = product(axes, 0, n);
-        for (size_t k = 0; k < run->n_inputs; k++) {
+        bool counting = leaves_masked_out(own, run, b, total);
+        for (size_t t = 0; counting && t < shape.timesteps; t++)
+            combine_counting(own, run, b, t, total / shape.timesteps);
+        for (size_t k = 0; !counting && k < run->n_inputs; k++) {
             size_t have = row_axes(run, k, b, input), size = product(input, 0, have);
             align(input, have, n);
             if (size == total)
