@@ -9,8 +9,8 @@ cat <<TEXT
 Two trained models as Keras saved them, and the example of Keras's StackedRNNCells documentation.
 Try them from another terminal:
 
-  curl -s $url/predict -d @demo/digits/request.json     a handwritten 0: the first and largest of ten probabilities
-  curl -s $url/predict -d @demo/sunspots/request.json   next year's sunspots: value * 34.061 + 43.727
+  curl -s $url/predict -d @demo/digits/request.json     a handwritten 0, by its label
+  curl -s $url/predict -d @demo/sunspots/request.json   next year's sunspots
   curl -s $url/predict -d @demo/sunspots/rollout.json   and of 11 years, each from the one before
   demo/sunspots/forecast.sh $url                        the same as a table
   demo/sunspots/forecast.sh $url session                the same in a session, year by year

@@ -6,8 +6,8 @@ cd "$(dirname "$0")"
 url=${1:-http://127.0.0.1:8080}
 # {"…, "outputs": [[[0.1],[0.2]]]} to one number a line
 outputs() { sed 's/.*"outputs": //' | tr -d '[]}' | tr ',' '\n'; }
-# standardised values to years and sunspots
-table() { awk '{value = $1 * 34.061 + 43.727; printf "  %d  %5.1f\n", 2007 + NR, value < 0 ? 0 : value}'; }
+# of each year
+table() { awk '{printf "  %d  %5.1f\n", 2007 + NR, $1 < 0 ? 0 : $1}'; }
 
 rolled_out() { curl -sSf "$url/predict" -d @rollout.json | outputs; }
 

@@ -226,6 +226,10 @@ static json_t *predict_schema(const struct model *model, bool is_default)
     json_t *schema = openapi_predict_body(&model->graph);
     if (model->transform)
         allow_raw_values(json_object_get(schema, "properties"));
+    if (model->window || model->graph.inputs[0].shape.timesteps)
+        json_object_set_new(json_object_get(schema, "properties"), "slide",
+                            json_pack("{s:s, s:s}", "type", "boolean", "description",
+                                      "Run longer sequences as windows, one output for each."));
     json_object_set_new(json_object_get(schema, "properties"), "model",
                         json_pack("{s:s, s:[s]}", "type", "string", "enum", model->name));
     if (!is_default)
