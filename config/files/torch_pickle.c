@@ -309,14 +309,11 @@ static bool add_module(struct taking *t, const struct pickle_value *module, unsi
         return false;
     for (size_t i = 0; i < modules->n; i += 2) {
         const struct pickle_value *child = modules->members[i + 1];
-        json_t *branch = json_object();
-        if (child->kind == PICKLE_NONE) {
-            json_decref(branch);
+        if (child->kind == PICKLE_NONE)
             continue;
-        }
-        if (!is_module(child) ||
-            json_object_set_new(children, modules->members[i]->kind == PICKLE_TEXT ? modules->members[i]->text : "",
-                                branch))
+        json_t *branch = is_module(child) ? json_object() : NULL;
+        const char *key = modules->members[i]->kind == PICKLE_TEXT ? modules->members[i]->text : "";
+        if (!branch || json_object_set_new(children, key, branch))
             return handover_fail(t->out, "behind \"%.100s\" it has what is no module", t->name);
         if (!enter(t, modules->members[i], true, &length) || !add_module(t, child, depth + 1, branch))
             return false;
