@@ -13,5 +13,6 @@ const struct setting_of_model settings_of_models[] = {
     {"allow_nonfinite", "true: NaN and Infinity are allowed in requests, answers and weights"},
     {"watch", "true: a new version is loaded when the files change"},
     {"transform", "scalers, feature names, labels and tokenizer: raw values in, meaningful values out"},
+    {"window", "true or a number of timesteps: sessions keep their last timesteps in place of states"},
     {NULL, NULL},
 };

@@ -215,8 +215,6 @@ static void allow_raw_values(json_t *properties)
     json_object_set_new(properties, "instances",
                         json_pack("{s:s, s:{}, s:i, s:s}", "type", "array", "items", "minItems", 1, "description",
                                   "Raw values, as the transform of the model takes them: see its metadata."));
-    json_object_set_new(properties, "raw",
-                        json_pack("{s:s, s:s}", "type", "boolean", "description", "Skip the transform."));
     json_object_set_new(json_object_get(json_object_get(properties, "rollout"), "properties"), "known",
                         json_pack("{s:s}", "type", "object"));
 }
@@ -224,6 +222,11 @@ static void allow_raw_values(json_t *properties)
 static json_t *predict_schema(const struct model *model, bool is_default)
 {
     json_t *schema = openapi_predict_body(&model->graph);
+    json_t *properties = json_object_get(schema, "properties");
+    json_object_set_new(properties, "raw",
+                        json_pack("{s:s, s:s}", "type", "boolean", "description", "Skip the transform."));
+    json_object_set_new(properties, "slide",
+                        json_pack("{s:s, s:s}", "type", "boolean", "description", "Run longer sequences as windows."));
     if (model->transform)
         allow_raw_values(json_object_get(schema, "properties"));
     if (model->window || model->graph.inputs[0].shape.timesteps)

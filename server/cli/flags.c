@@ -7,7 +7,6 @@
 const struct command_flag command_flags[] = {
     {" serve check health ", "--config", "FILE", "read this configuration file"},
     {" serve ", "--name", "NAME", "name of the model, if there is one (the name of its file)"},
-    {" serve ", "--name", "NAME", "name of the one model that is served"},
     {" serve ", "--log", "text|json", "form of log lines"},
     {" serve inspect predict verify bench ", "--seed", "N", "seed of the initializers, if no file has the weights"},
     {" serve inspect predict verify bench ", "--input-size", "F", "number of features, if no file has this number"},

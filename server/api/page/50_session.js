@@ -41,7 +41,7 @@ function drawSession(answer) {
   if (answer && answer.window) parts.push(el("p", { class: "hint" }, `Window: ${answer.window.filled} of ${answer.window.size} timesteps.`));
   if (!last) parts.push(el("p", { class: "empty" }, "Each step sends one timestep."));
   else if (last.length <= 8) {
-    if (last.length === 1) parts.push(el("div", { class: "big" }, short(last[0])));
+    if (last.length === 1) parts.push(el("div", { class: "big" }, Number.isFinite(last[0]) ? short(last[0]) : "…"));
     const series = [];
     if (!session.model.tokens && session.inputs[0].length <= 4) columnsOf(session.inputs, session.model.names).forEach((s, f) => series.push({ ...s, name: s.name ? `input ${s.name}` : "input", faint: true, colour: f ? `var(--s${(f + 4) % 8})` : "var(--s7)" }));
     columnsOf(rows).forEach((s, f) => series.push({ ...s, name: s.name ? `output ${s.name}` : "output", dots: true, colour: `var(--s${f % 4})` }));
@@ -67,7 +67,7 @@ async function sendStep(signal) {
     session.step = answer.step;
     session.inputs.push(Array.isArray(step) ? step : [0]);
     const row = answer.outputs && Array.isArray(answer.outputs) ? (session.model.meta.time_major ? answer.outputs.flat() : answer.outputs)[0] : null;
-    if (row !== null) session.outputs.push(depth(row) === 2 ? row[row.length - 1] : flatNumbers(row));
+    session.outputs.push(row === null ? Array(session.model.outputSize).fill(NaN) : depth(row) === 2 ? row[row.length - 1] : flatNumbers(row));
     $("timing").textContent = `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms${compute === null ? "" : `, of which ${duration(compute / 1e3)} computation`}`;
     drawSession(answer);
     if (answer.states) { show($("states-card"), true); session.push(answer.states); $("states-note").textContent = `after each of ${session.step} steps`; }
