@@ -33,6 +33,7 @@ MODELS = [{"name": "digits", "path": f"{DEMO}/digits/digits.keras"},
           {"name": "spots", "path": f"{DEMO}/sunspots/sunspots.keras", "transform": {"features": ["spots"], "input_scaler": SPOTS, "output_scaler": SPOTS}}, {"name": "sunspots", "path": f"{DEMO}/sunspots/sunspots.keras"},
           {"name": "seed", "path": f"{DEMO}/seed", "default": True},
           {"name": "text", "seed": 7, "transform": {"tokenizer": {"vocabulary": WORDS}}, "layer": {"class_name": "Sequential", "config": {"layers": TEXT}}},
+          {"name": "windows", "path": f"{DEMO}/sunspots/sunspots.keras", "window": 4},
           {"name": "whole", "seed": 7, "input_size": 3, "layer": {"class_name": "Bidirectional", "config": {"layer": lstm(4, return_sequences=True)}}}]
 
 
@@ -234,6 +235,18 @@ def test_a_roll_out_is_drawn_while_it_streams(page):
     page.state("stopped")
     assert 0 < int(b.js("return document.querySelector('#output').dataset.steps")) < 20000
     b.wait("document.querySelector('#roll').textContent === 'Start'")
+
+
+def test_windows(page):
+    page.go("windows")
+    b = page.browser
+    b.click("#tab-session")
+    b.click("#session-send")
+    b.wait("document.querySelector('#session-step').textContent === '1'")
+    assert "Window: 1 of 4 timesteps." in b.text("#output") and b.text("#output .big") == "…"
+    b.click("#session-run")
+    b.wait("document.querySelector('#session-step').textContent === '25'")
+    assert "Window: 4 of 4 timesteps." in b.text("#output") and abs(float(b.text("#output .big"))) < 10
 
 
 def test_tokens(page):
