@@ -11,6 +11,7 @@
 #include "model_transform.h"
 #include "object_names.h"
 #include "open_file.h"
+#include "tfjs.h"
 #include "weights.h"
 
 #include <stdlib.h>
@@ -96,6 +97,17 @@ struct reading {
     json_t *json;
 };
 
+/* The JSON file is a model of TensorFlow.js: it names its weights itself. */
+static bool read_tfjs(struct reading *r, struct problems *problems)
+{
+    json_t *json = r->json;
+    tensor_set_close(&r->set);
+    r->json = tfjs_read(json, r->file, &r->set, problems);
+    json_decref(json);
+    memcpy(r->parts.weights_path, r->parts.json_path, sizeof r->parts.weights_path);
+    return r->json != NULL;
+}
+
 /* Files: weights first, since they may hold the configuration. */
 static bool read_files(struct reading *r, const char *version, const char *settings_file, struct problems *problems)
 {
@@ -113,7 +125,7 @@ static bool read_files(struct reading *r, const char *version, const char *setti
     bool own = r->parts.json_path[0];
     r->file = own ? r->parts.json_path : *r->parts.metadata_path ? r->parts.metadata_path : r->parts.weights_path;
     r->json = own ? read_json(r->file, problems) : config_of(&r->set, r->file, problems);
-    return r->json != NULL;
+    return r->json && (!tfjs_is(r->json) || read_tfjs(r, problems));
 }
 
 /* Weights that are not finite make every answer an error. Each tensor that has such is a problem. */

@@ -292,8 +292,22 @@ static void models_of_the_command_line_are_added(void **state)
     struct problems problems = {0};
     settings_init(&s);
     assert_true(settings_add_model(&s, "a.keras"));
-    assert_string_equal(s.models[0].name, "default");
+    assert_string_equal(s.models[0].name, "a");
     assert_true(s.models[0].is_default);
+    static const char *const names[][2] = {{"/x/lstm.dense.keras", "lstm.dense"},
+                                           {"models/digits/", "digits"},
+                                           {".hidden", ".hidden"},
+                                           {"a b.h5", "default"},
+                                           {"/", "default"},
+                                           {"m.h5", "m"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_true(settings_add_model(&s, names[i][0]));
+        assert_string_equal(s.models[1].name, names[i][1]);
+        s.n_models--;
+        free(s.models[1].name);
+        free(s.models[1].path);
+        free(s.models[1].where);
+    }
     assert_true(settings_add_model(&s, "b.keras"));
     settings_name_model(&s, "b", "--name", &problems);
     assert_string_equal(s.models[1].name, "b");

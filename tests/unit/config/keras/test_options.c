@@ -109,7 +109,7 @@ static void what_is_not_done_is_refused(void **state)
     refused(SEQUENCE(LAYER("Dense", ", \"units\": 4, \"dtype\": \"int8_from_float32\"")),
             "/dtype: the layer is quantized (int8_from_float32)");
     refused(SEQUENCE(LAYER("Dense", ", \"units\": 4, \"quantization_config\": {\"mode\": \"int8\"}")),
-            "/quantization_config: unknown key");
+            "/quantization_config: the layer is quantized");
     refused(SEQUENCE(WRAPPED(LAYER("Dense", ", \"units\": 4, \"use_bais\": true"))),
             "/config/layers/1/config/layer/config/use_bais: unknown key");
     refused(SEQUENCE(LAYER("Bidirectional", ", \"go_backwards\": true, \"layer\": " LAYER("LSTM", ", \"units\": 4"))),
