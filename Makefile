@@ -220,6 +220,7 @@ tutorials: all ## the Python of the tutorials, where PYTHON has Keras and scikit
 page: all ## the page in headless Chromium; IMAGES=docs/images writes its screenshots there
 	@tools/install.sh page
 	@tests/page/test_page.py build/cellserve $(IMAGES)
+	@tests/page/test_origins.py build/cellserve
 deploy-files: all ## check the files of docker/: Kubernetes' schemas, HAProxy's and nginx's own checks; smuggle through both
 	@tools/install.sh deploy
 	@tests/deploy/run.sh build/cellserve

@@ -3,7 +3,7 @@ import base64, http.client, json, os, re, shutil, subprocess, tempfile, time
 
 
 class Browser:
-    def __init__(self, width=1280, height=900):
+    def __init__(self, width=1280, height=900, more=()):
         self.profile = tempfile.mkdtemp(prefix="cellserve-page-")
         self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.port = None
@@ -13,7 +13,7 @@ class Browser:
                 self.port = int(found[1])
                 break
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server", "--hide-scrollbars",
-                     f"--user-data-dir={self.profile}", f"--window-size={width},{height}", "--disable-background-networking"]
+                     f"--user-data-dir={self.profile}", f"--window-size={width},{height}", "--disable-background-networking", *more]
         options = {"args": arguments, "perfLoggingPrefs": {"enableNetwork": True}}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"}}
         self.base = ""
