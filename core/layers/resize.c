@@ -105,7 +105,7 @@ static bool resize_run(const struct layer *layer, enum kind kind, struct layer_r
 {
     for (size_t b = 0; b < run->n; b++) {
         struct layer_shape shape = run->in_shapes[0];
-        struct planes planes;
+        struct planes planes = {.channels = 0};
         shape.timesteps = run->in[0][b].timesteps;
         planes_of(layer->own, &shape, &planes);
         resize_row(layer->own, kind, &planes, run->in[0][b].at, run->out[b].at);
