@@ -241,7 +241,7 @@ static void read_reshape(struct keras_reader *reader, const json_t *config, cons
     struct reshape *own = out->own;
     size_t rank = json_array_size(shape), open = 0;
     own->rank = rank;
-    bool good = rank == 1 || rank == 2;
+    bool good = rank >= 1 && rank <= LAYER_MAX_AXES;
     for (size_t i = 0; good && i < rank; i++) {
         json_int_t size = json_integer_value(json_array_get(shape, i));
         good = size == -1 || (size >= 1 && size <= MAX_VOCABULARY);
@@ -249,7 +249,7 @@ static void read_reshape(struct keras_reader *reader, const json_t *config, cons
         own->target[i] = size == -1 ? SIZE_MAX : (size_t)size;
     }
     if (!good || open > 1)
-        keras_expected(reader, path, "target_shape", "[width] or [timesteps, width], of which one may be -1", shape);
+        keras_expected(reader, path, "target_shape", "one to five sizes, of which one may be -1", shape);
 }
 
 static void read_repeat_vector(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)

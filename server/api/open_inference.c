@@ -476,10 +476,14 @@ static bool wanted_at(const struct prediction *p, size_t i, struct batch_tensor 
     return true;
 }
 
-static size_t elements_of(const struct prediction *p, const struct batch_tensor *tensor, size_t shape[3], size_t *rank)
+static size_t elements_of(const struct prediction *p, const struct batch_tensor *tensor, size_t shape[BATCH_MAX_RANK],
+                          size_t *rank)
 {
+    size_t elements = 1;
     *rank = batch_tensor_shape(&p->batch, tensor, shape);
-    return shape[0] * shape[1] * (*rank == 3 ? shape[2] : 1);
+    for (size_t i = 0; i < *rank; i++)
+        elements *= shape[i];
+    return elements;
 }
 
 static void write_data(struct prediction *p, const struct batch_tensor *tensor, size_t elements)
@@ -504,7 +508,7 @@ static bool write_json(struct prediction *p)
     const struct model *model = p->request->model;
     struct buffer *out = &p->request->answer.buffer;
     struct batch_tensor tensor;
-    size_t shape[3], rank;
+    size_t shape[BATCH_MAX_RANK], rank;
     bool binary, some_binary = false;
     buffer_printf(out, "{\"model_name\": \"%s\", \"model_version\": \"%s\", ", model->name, model->version);
     if (*inference->id) {
@@ -515,10 +519,11 @@ static bool write_json(struct prediction *p)
     buffer_text(out, "\"outputs\": [");
     for (size_t i = 0; wanted_at(p, i, &tensor, &binary); i++) {
         size_t elements = elements_of(p, &tensor, shape, &rank);
-        buffer_printf(out, "%s{\"name\": \"%s\", \"datatype\": \"FP32\", \"shape\": [%zu,%zu", i ? ", " : "",
-                      tensor.name, shape[0], shape[1]);
-        if (rank == 3)
-            buffer_printf(out, ",%zu", shape[2]);
+        buffer_printf(out, "%s{\"name\": \"", i ? ", " : "");
+        buffer_escaped(out, tensor.name);
+        buffer_printf(out, "\", \"datatype\": \"FP32\", \"shape\": [%zu", shape[0]);
+        for (size_t d = 1; d < rank; d++)
+            buffer_printf(out, ",%zu", shape[d]);
         buffer_text(out, "]");
         if (binary)
             buffer_printf(out, ", \"parameters\": {\"binary_data_size\": %zu}", elements * sizeof(float));
@@ -536,7 +541,7 @@ static void encode(struct prediction *p)
     struct request *request = p->request;
     struct buffer *out = &request->answer.buffer;
     struct batch_tensor tensor;
-    size_t shape[3], rank;
+    size_t shape[BATCH_MAX_RANK], rank;
     bool binary;
     if (!prediction_has_outputs(p) || !write_json(p))
         return;

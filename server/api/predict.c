@@ -15,11 +15,23 @@ static struct answer_form {
     bool states;
 } with_states = {true}, without_states = {false};
 
+/* "inputs" in the place of "instances". */
+static bool take_columns(struct prediction *p, struct json_tensor *columns)
+{
+    if (p->inputs.present)
+        return failure_set(&p->failure, 400, "conflicting_keys", "/inputs",
+                           "The body has both \"instances\" (rows) and \"inputs\" (columns); send one of them.");
+    p->inputs = *columns;
+    *columns = (struct json_tensor){.present = false};
+    return true;
+}
+
 /* Keys of the body; an .npy body has its options in the query. */
 static bool read_predict(struct prediction *p)
 {
     char session[SESSION_ID_BYTES] = SESSION_UNSAID;
     int return_state = -1; /* not said: they are returned */
+    struct json_tensor columns = {.present = false};
     const struct body_key rollout[] = {
         {"steps", BODY_COUNT, &p->rollout.steps},     {"temperature", BODY_NUMBER, &p->rollout.temperature},
         {"top_k", BODY_COUNT, &p->rollout.top_k},     {"seed", BODY_COUNT, &p->rollout.seed},
@@ -27,6 +39,7 @@ static bool read_predict(struct prediction *p)
     };
     const struct body_key keys[] = {
         {"instances", BODY_INPUTS, &p->inputs},
+        {"inputs", BODY_INPUTS, &columns},
         {"model", BODY_TEXT, p->model},
         {"initial_state", BODY_NUMBERS, &p->states},
         {"mask", BODY_BOOLEANS, &p->mask},
@@ -43,7 +56,11 @@ static bool read_predict(struct prediction *p)
     p->own = &with_states;
     if (!strncasecmp(p->request->head.content_type, "application/x-npy", 17))
         return predict_npy_read(p);
-    if (!prediction_read(p, keys, p->request->body_bytes) || !session_name(&p->session, session))
+    bool good = prediction_read(p, keys, p->request->body_bytes) && session_name(&p->session, session);
+    if (good && columns.present)
+        good = take_columns(p, &columns);
+    json_tensor_close(&columns, &p->request->memory);
+    if (!good)
         return false;
     p->own = return_state ? &with_states : &without_states;
     return true;
@@ -69,7 +86,12 @@ static bool decode_predict(struct prediction *p)
 {
     if (!read_predict(p) || (p->request->head.stream_form && !begin_stream(p)))
         return false;
-    bool own = p->request->model->graph.return_sequences;
+    const struct graph *graph = &p->request->model->graph;
+    bool own = graph->return_sequences;
+    if (p->return_sequences >= 0 && graph->n_parts && graph->last_recurrent == graph->n_nodes)
+        return failure_set(&p->failure, 400, "wrong_value", "/return_sequences",
+                           "Several recurrent layers lead to the outputs of this model, or none alone; leave "
+                           "return_sequences out.");
     return prediction_bind(p, "instances", "initial_state", false, p->return_sequences < 0 ? own : p->return_sequences);
 }
 

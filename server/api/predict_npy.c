@@ -124,14 +124,19 @@ void predict_npy_write(struct prediction *p)
     if (!prediction_has_outputs(p))
         return;
     struct buffer *out = &p->request->answer.buffer;
-    const struct batch_tensor outputs = {.width = p->batch.output.width};
-    size_t shape[3], rank = batch_tensor_shape(&p->batch, &outputs, shape);
-    size_t elements = shape[0] * shape[1] * (rank == 3 ? shape[2] : 1);
-    char dictionary[118], head[128], third[24] = "";
-    if (rank == 3)
-        snprintf(third, sizeof third, ", %zu", shape[2]);
-    snprintf(dictionary, sizeof dictionary, "{'descr': '<f4', 'fortran_order': False, 'shape': (%zu, %zu%s), }",
-             shape[0], shape[1], third);
+    struct batch_tensor outputs;
+    size_t shape[BATCH_MAX_RANK], elements = 1, used = 0;
+    char sizes[100] = "", dictionary[118], head[128];
+    batch_tensor_at(&p->request->model->graph, 0, &outputs);
+    if (p->batch.rolled || p->request->model->graph.two_outputs)
+        outputs = (struct batch_tensor){.width = p->batch.output.width};
+    size_t rank = batch_tensor_shape(&p->batch, &outputs, shape);
+    for (size_t i = 0; i < rank; i++) {
+        elements *= shape[i];
+        used += (size_t)snprintf(sizes + used, sizeof sizes - used, i ? ", %zu" : "%zu", shape[i]);
+    }
+    snprintf(dictionary, sizeof dictionary, "{'descr': '<f4', 'fortran_order': False, 'shape': (%.60s%s), }", sizes,
+             rank == 1 ? "," : "");
     memcpy(head, "\x93NUMPY\x01\x00\x76\x00", 10); /* version 1.0, 118 bytes of header */
     memset(head + 10, ' ', sizeof head - 10);
     memcpy(head + 10, dictionary, strlen(dictionary));

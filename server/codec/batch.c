@@ -30,6 +30,16 @@ void batch_give(struct batch *batch, void *block, size_t count, size_t size)
 
 void batch_close(struct batch *batch)
 {
+    size_t more_in = batch->model ? batch->n_rows * (batch->model->graph.n_inputs - 1) : 0;
+    size_t more_out = batch->model && batch->more_outputs ? batch->model->graph.n_outputs - 1 : 0;
+    for (size_t o = 0; o < more_out; o++) {
+        struct batch_output *output = &batch->more_outputs[o];
+        batch_give(batch, output->steps, batch->n_rows, sizeof *output->steps);
+        batch_give(batch, output->rows, batch->n_rows, sizeof *output->rows);
+        batch_give(batch, output->floats, output->n_floats, sizeof *output->floats);
+    }
+    batch_give(batch, batch->more_outputs, more_out, sizeof *batch->more_outputs);
+    batch_give(batch, batch->more_inputs, more_in, sizeof *batch->more_inputs);
     size_t state_floats = batch->model ? batch->n_rows * batch->model->graph.state_elems : 0;
     window_close(batch);
     batch_give(batch, batch->groups, batch->n_groups, sizeof *batch->groups);
@@ -124,8 +134,11 @@ static bool all_finite(const float *values, size_t n)
 
 bool batch_is_finite(const struct batch *batch)
 {
-    return all_finite(batch->states, batch->n_rows * batch->model->graph.state_elems) &&
-           all_finite(batch->outputs, batch->outputs_floats);
+    bool finite = all_finite(batch->states, batch->n_rows * batch->model->graph.state_elems) &&
+                  all_finite(batch->outputs, batch->outputs_floats);
+    for (size_t o = 0; finite && batch->more_outputs && o + 1 < batch->model->graph.n_outputs; o++)
+        finite = all_finite(batch->more_outputs[o].floats, batch->more_outputs[o].n_floats);
+    return finite;
 }
 
 static bool row_is_finite(const struct batch *batch, size_t b)

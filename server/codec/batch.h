@@ -14,7 +14,16 @@ struct row_progress {
     bool stepped; /* a timestep that counts was taken, also by an earlier request of its session */
 };
 
-enum { BATCH_KEY_BYTES = 32 };
+enum { BATCH_KEY_BYTES = 32, BATCH_MAX_RANK = 2 + LAYER_MAX_DIMS };
+
+/* An output of a model after the first, rows one after the other. */
+struct batch_output {
+    struct layer_shape shape; /* its timesteps differ from row to row: */
+    size_t *steps;            /* [n_rows] */
+    float **rows;             /* [n_rows] where each begins */
+    float *floats;
+    size_t n_floats;
+};
 
 struct batch_window;
 
@@ -23,9 +32,11 @@ struct batch_window;
 struct batch {
     const struct model *model;
     struct memory_share *share;
-    struct rnn_row *rows;
-    size_t n_rows, timesteps;  /* of all rows together */
-    bool sequences;            /* of the last recurrent layer: outputs of every timestep */
+    struct rnn_row *rows;              /* of the first input */
+    struct layer_view *more_inputs;    /* [n_inputs - 1][n_rows] of the inputs after the first; NULL: there is one */
+    struct batch_output *more_outputs; /* [n_outputs - 1]; NULL: there is one */
+    size_t n_rows, timesteps;          /* of all rows together */
+    bool sequences;                    /* of the last recurrent layer: outputs of every timestep */
     bool any_length;           /* in a session, or with states: whole sequences need not have the model's one length */
     bool single;               /* :step: the inputs are [B][F], and so are the outputs */
     struct layer_shape output; /* what comes out; its timesteps differ from row to row: */
@@ -50,7 +61,11 @@ enum { BATCH_NAME_BYTES = 104 };
 struct batch_tensor {
     char name[BATCH_NAME_BYTES];
     bool state;
+    size_t output;        /* which output it is (part of) */
     size_t offset, width; /* within the vector of a timestep, or within the states of a row */
+    size_t rank,
+        dims[LAYER_MAX_DIMS]; /* of a timestep that is no vector: rank is 2 or more; 0 dims where it is a number */
+    bool scalar;
 };
 
 /* Zero states for n rows, without inputs. */

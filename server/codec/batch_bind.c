@@ -367,34 +367,98 @@ static bool check_length(const struct batch *batch, size_t b, struct failure *fa
                        fixed, found);
 }
 
+/* What comes out of row b, in out [n_outputs], where its timesteps are others than those of the row before. */
+static bool row_outputs(const struct batch *batch, size_t b, struct layer_shape *out, struct failure *failure)
+{
+    const struct graph *graph = &batch->model->graph;
+    size_t timesteps[GRAPH_MAX_INPUTS], same = b > 0;
+    struct rnn_error error = {{0}};
+    char path[64];
+    for (size_t k = 0; k < graph->n_inputs; k++) {
+        const struct layer_view *views = k ? batch->more_inputs + (k - 1) * batch->n_rows : NULL;
+        timesteps[k] = k ? views[b].timesteps : batch->rows[b].timesteps;
+        same &= timesteps[k] == (k ? views[b - !!b].timesteps : batch->rows[b - !!b].timesteps);
+    }
+    if (same || !graph_output_shapes(graph, timesteps, batch->sequences, out, &error))
+        return true;
+    return failure_set(failure, 400, "wrong_shape",
+                       batch->sequences == graph->return_sequences ? batch_row_path(batch, b, path, sizeof path)
+                                                                   : "/return_sequences",
+                       "This model does not take that: %s.", error.text);
+}
+
+/* Count the numbers of a row of an output. False when the answer would be too large. */
+static bool add_floats(const struct batch *batch, const struct layer_shape *shape, const struct batch_limits *limits,
+                       size_t *floats)
+{
+    size_t part;
+    return batch->fleeting ||
+           (rnn_size_mul(shape->timesteps, shape->width, &part) && rnn_size_add(*floats, part, floats) &&
+            *floats <= limits->max_response_bytes / 4); /* a number takes 4 bytes at least: "0.0," */
+}
+
 /* What comes out of every row, and how many numbers that is in all. */
 static bool size_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
 {
     const struct graph *graph = &batch->model->graph;
-    struct rnn_error error = {{0}};
-    struct layer_shape own = {.width = 0};
-    size_t floats = 0, part;
-    char path[64];
+    struct layer_shape own[GRAPH_MAX_INPUTS];
+    size_t floats = 0;
     for (size_t b = 0; b < batch->n_rows; b++) {
-        if (!check_length(batch, b, failure))
+        if (!check_length(batch, b, failure) || !row_outputs(batch, b, own, failure))
             return false;
-        if ((!b || batch->rows[b].timesteps != batch->rows[b - 1].timesteps) &&
-            graph_output_shapes(graph, &batch->rows[b].timesteps, batch->sequences, &own, &error))
-            return failure_set(failure, 400, "wrong_shape",
-                               batch->sequences == graph->return_sequences ? batch_row_path(batch, b, path, sizeof path)
-                                                                           : "/return_sequences",
-                               "This model does not take that: %s.", error.text);
-        batch->output = own;
+        batch->output = own[0];
         if (batch->rolled)
             batch->output = (struct layer_shape){
                 .sequence = true, .timesteps = batch->rolled, .width = batch->tokens ? 1 : batch->output.width};
         batch->steps[b] = batch->output.timesteps;
-        if (!batch->fleeting && (!rnn_size_mul(batch->output.timesteps, batch->output.width, &part) ||
-                                 !rnn_size_add(floats, part, &floats) ||
-                                 floats > limits->max_response_bytes / 4)) /* a number takes 4 bytes at least: "0.0," */
+        if (!add_floats(batch, &batch->output, limits, &floats))
             return too_large(limits, failure);
+        for (size_t o = 1; o < graph->n_outputs; o++) {
+            struct batch_output *output = &batch->more_outputs[o - 1];
+            output->shape = own[o];
+            output->steps[b] = own[o].timesteps;
+            if (!add_floats(batch, &own[o], limits, &output->n_floats))
+                return too_large(limits, failure);
+        }
     }
     batch->outputs_floats = floats;
+    return true;
+}
+
+/* Of the outputs after the first: what each row needs to be counted, and then its numbers. */
+static bool open_more_outputs(struct batch *batch, struct failure *failure)
+{
+    size_t n = batch->model->graph.n_outputs - 1;
+    if (!n)
+        return true;
+    batch->more_outputs = batch_take(batch, n, sizeof *batch->more_outputs, failure);
+    if (!batch->more_outputs)
+        return false;
+    memset(batch->more_outputs, 0, n * sizeof *batch->more_outputs);
+    for (size_t o = 0; o < n; o++) {
+        struct batch_output *output = &batch->more_outputs[o];
+        output->steps = batch_take(batch, batch->n_rows, sizeof *output->steps, failure);
+        output->rows = batch_take(batch, batch->n_rows, sizeof *output->rows, failure);
+        if (!output->steps || !output->rows)
+            return false;
+    }
+    return true;
+}
+
+static bool place_more_outputs(struct batch *batch, struct failure *failure)
+{
+    for (size_t o = 0; o + 1 < batch->model->graph.n_outputs; o++) {
+        struct batch_output *output = &batch->more_outputs[o];
+        float *at = output->floats = batch_take(batch, output->n_floats, sizeof *output->floats, failure);
+        if (!at) {
+            output->n_floats = 0;
+            return false;
+        }
+        for (size_t b = 0; b < batch->n_rows; b++) {
+            output->rows[b] = at;
+            at += output->steps[b] * output->shape.width;
+        }
+    }
     return true;
 }
 
@@ -402,7 +466,8 @@ bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, 
 {
     batch->steps = batch_take(batch, batch->n_rows, sizeof *batch->steps, failure);
     batch->progress = batch_take(batch, batch->n_rows, sizeof *batch->progress, failure);
-    if (!batch->steps || !batch->progress || !size_outputs(batch, limits, failure))
+    if (!batch->steps || !batch->progress || !open_more_outputs(batch, failure) ||
+        !size_outputs(batch, limits, failure) || !place_more_outputs(batch, failure))
         return false;
     batch_rewind(batch);
     return batch->fleeting ||

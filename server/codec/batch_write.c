@@ -42,17 +42,32 @@ static bool find_state(const struct rnn_cell_spec *spec, const char *path, struc
 
 static size_t outputs_of(const struct graph *graph)
 {
-    return graph->two_outputs ? 2 : 1;
+    return graph->two_outputs ? 2 : graph->n_outputs;
+}
+
+/* Output i; that of a model of one output has a name of its own. */
+static void output_at(const struct graph *graph, size_t i, struct batch_tensor *out)
+{
+    size_t forward = graph->two_outputs ? graph->parts[graph->n_parts - 2].states.recurrence->stack.output_size : 0;
+    const struct layer_shape *shape = &graph->outputs[graph->two_outputs ? 0 : i].shape;
+    *out = (struct batch_tensor){
+        .output = graph->two_outputs ? 0 : i, .width = shape->width, .rank = shape->rank, .scalar = shape->scalar};
+    memcpy(out->dims, shape->dims, sizeof out->dims);
+    if (graph->two_outputs) {
+        out->offset = i ? forward : 0;
+        out->width = i ? shape->width - forward : forward;
+    }
+    if (graph->n_outputs > 1)
+        snprintf(out->name, sizeof out->name, "%s", graph->outputs[i].name);
+    else
+        snprintf(out->name, sizeof out->name, i ? "outputs_%zu" : "outputs", i);
 }
 
 bool batch_tensor_at(const struct graph *graph, size_t i, struct batch_tensor *out)
 {
-    size_t width = graph->outputs[0].shape.width, outputs = outputs_of(graph), entry = 0;
+    size_t outputs = outputs_of(graph), entry = 0;
     if (i < outputs) {
-        size_t forward =
-            graph->two_outputs ? graph->parts[graph->n_parts - 2].states.recurrence->stack.output_size : width;
-        *out = (struct batch_tensor){.offset = i ? forward : 0, .width = i ? width - forward : forward};
-        snprintf(out->name, sizeof out->name, i ? "outputs_%zu" : "outputs", i);
+        output_at(graph, i, out);
         return true;
     }
     struct state_search search = {.left = i - outputs};
@@ -75,13 +90,54 @@ static const float *vector_at(const struct batch *batch, const struct batch_tens
 {
     if (tensor->state)
         return batch->states + b * batch->model->graph.state_elems + tensor->offset;
+    if (tensor->output)
+        return batch->more_outputs[tensor->output - 1].rows[b] + t * tensor->width;
     return batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride + tensor->offset;
 }
 
 /* Whether a tensor has an axis of timesteps, and whether that comes first. */
 static bool has_timesteps(const struct batch *batch, const struct batch_tensor *tensor)
 {
-    return !tensor->state && batch->output.sequence && !batch->single;
+    const struct layer_shape *shape = tensor->output ? &batch->more_outputs[tensor->output - 1].shape : &batch->output;
+    return !tensor->state && shape->sequence && !batch->single;
+}
+
+static size_t steps_of(const struct batch *batch, const struct batch_tensor *tensor, size_t b)
+{
+    return tensor->output ? batch->more_outputs[tensor->output - 1].steps[b] : batch->steps[b];
+}
+
+/* A timestep of n numbers as nested lists of these axes; *at is the next number. */
+static void write_axes(struct buffer *out, const size_t *dims, size_t rank, const float **at, bool *finite)
+{
+    if (rank == 1) {
+        buffer_floats(out, *at, dims[0], finite);
+        *at += dims[0];
+        return;
+    }
+    buffer_text(out, "[");
+    for (size_t i = 0; i < dims[0]; i++) {
+        buffer_text(out, i ? "," : "");
+        write_axes(out, dims + 1, rank - 1, at, finite);
+    }
+    buffer_text(out, "]");
+}
+
+/* The text of a lone number is that of a list of it without the brackets. */
+static void write_scalar(struct buffer *out, const float *value, bool *finite)
+{
+    char text[64], *end = buffer_floats_at(text, value, 1, finite);
+    buffer_bytes(out, text + 1, (size_t)(end - text) - 2);
+}
+
+static void write_vector(const struct batch_tensor *tensor, const float *vector, struct buffer *out, bool *finite)
+{
+    if (tensor->scalar)
+        write_scalar(out, vector, finite);
+    else if (tensor->rank > 1)
+        write_axes(out, tensor->dims, tensor->rank, &vector, finite);
+    else
+        buffer_floats(out, vector, tensor->width, finite);
 }
 
 static bool timesteps_first(const struct batch *batch, const struct batch_tensor *tensor)
@@ -89,26 +145,32 @@ static bool timesteps_first(const struct batch *batch, const struct batch_tensor
     return has_timesteps(batch, tensor) && batch->model->graph.time_major;
 }
 
-size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[3])
+size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[BATCH_MAX_RANK])
 {
     bool sequences = has_timesteps(batch, tensor), first = timesteps_first(batch, tensor);
-    size_t longest = 0;
+    size_t longest = 0, rank = 0;
     for (size_t b = 0; sequences && b < batch->n_rows; b++)
-        longest = batch->steps[b] > longest ? batch->steps[b] : longest;
-    shape[0] = first ? longest : batch->n_rows;
-    shape[1] = !sequences ? tensor->width : first ? batch->n_rows : longest;
-    shape[2] = tensor->width;
-    return sequences ? 3 : 2;
+        longest = steps_of(batch, tensor, b) > longest ? steps_of(batch, tensor, b) : longest;
+    shape[rank++] = first ? longest : batch->n_rows;
+    if (sequences)
+        shape[rank++] = first ? batch->n_rows : longest;
+    if (tensor->rank < 2 && !tensor->scalar)
+        shape[rank++] = tensor->width;
+    for (size_t i = 0; tensor->rank > 1 && i < tensor->rank; i++)
+        shape[rank++] = tensor->dims[i];
+    return rank;
 }
 
 bool batch_copy_tensor(const struct batch *batch, const struct batch_tensor *tensor, float *out)
 {
-    size_t shape[3], rank = batch_tensor_shape(batch, tensor, shape), inner = rank == 3 ? shape[1] : 1;
+    size_t shape[BATCH_MAX_RANK];
+    batch_tensor_shape(batch, tensor, shape);
+    size_t inner = has_timesteps(batch, tensor) ? shape[1] : 1;
     bool first = timesteps_first(batch, tensor), finite = true;
     for (size_t i = 0; i < shape[0]; i++)
         for (size_t k = 0; k < inner; k++, out += tensor->width) {
             size_t b = first ? k : i, t = first ? i : k;
-            if (tensor->state || t < batch->steps[b])
+            if (tensor->state || t < steps_of(batch, tensor, b))
                 memcpy(out, vector_at(batch, tensor, b, t), tensor->width * sizeof *out);
             else
                 memset(out, 0, tensor->width * sizeof *out);
@@ -132,13 +194,13 @@ void batch_write_row(const struct batch *batch, const struct batch_tensor *tenso
         return;
     }
     if (!has_timesteps(batch, tensor)) {
-        buffer_floats(out, vector_at(batch, tensor, b, 0), tensor->width, finite);
+        write_vector(tensor, vector_at(batch, tensor, b, 0), out, finite);
         return;
     }
     buffer_text(out, "[");
-    for (size_t t = 0; t < batch->steps[b]; t++) {
+    for (size_t t = 0; t < steps_of(batch, tensor, b); t++) {
         comma(out, t);
-        buffer_floats(out, vector_at(batch, tensor, b, t), tensor->width, finite);
+        write_vector(tensor, vector_at(batch, tensor, b, t), out, finite);
     }
     buffer_text(out, "]");
 }
@@ -198,7 +260,8 @@ static bool write_together(const struct batch *batch, const struct batch_tensor 
         w.vectors = batch->outputs_floats / batch->output.width;
     w.vector_bytes = buffer_floats_most(tensor->width) + 3;
     size_t most = w.vectors * w.vector_bytes; /* some times what lies in memory already */
-    if (!batch->team || batch->window || most > out->limit - out->used || !buffer_try_room(out, most))
+    if (!batch->team || batch->window || tensor->output || tensor->rank > 1 || tensor->scalar ||
+        most > out->limit - out->used || !buffer_try_room(out, most))
         return false;
     w.base = out->text + out->used;
     team_run(batch->team, (double)(w.vectors * tensor->width) * WRITE_NS, write_vectors, &w);
@@ -274,14 +337,18 @@ void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *fi
         write_groups(batch, out, finite);
         return;
     }
-    if (graph->two_outputs)
-        buffer_text(out, "[");
+    bool named = graph->n_outputs > 1;
+    buffer_text(out, graph->two_outputs ? "[" : named ? "{" : "");
     for (size_t i = 0; i < outputs_of(graph) && batch_tensor_at(graph, i, &tensor); i++) {
         comma(out, i);
+        if (named) {
+            buffer_text(out, "\"");
+            buffer_escaped(out, tensor.name);
+            buffer_text(out, "\": ");
+        }
         batch_write_tensor(batch, &tensor, out, finite);
     }
-    if (graph->two_outputs)
-        buffer_text(out, "]");
+    buffer_text(out, graph->two_outputs ? "]" : named ? "}" : "");
 }
 
 /* Where the next leaf cell's states stand. */

@@ -9,7 +9,7 @@
 bool batch_tensor_at(const struct graph *graph, size_t i, struct batch_tensor *out);
 
 /* The shape of a tensor of the answer as a full array, [rows, (timesteps,) width]; returns its rank. */
-size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[3]);
+size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[BATCH_MAX_RANK]);
 /* Copy it, zeros behind the end of shorter sequences. False when a value is NaN or infinite. */
 bool batch_copy_tensor(const struct batch *batch, const struct batch_tensor *tensor, float *out);
 

@@ -209,6 +209,9 @@ static bool read_value(struct json_reader *r, const struct body_key *key)
     case BODY_BOOLEANS:
     case BODY_VALUES:
         return json_read_tensor(r, key);
+    case BODY_NUMBER_ROW:
+    case BODY_BOOLEAN_ROW:
+        return json_read_row(r, key);
     case BODY_COUNTS:
         return read_counts(r, key, path);
     case BODY_OBJECT:
@@ -322,6 +325,17 @@ bool json_body_read_part(struct json_body *part, const char *path, const struct 
     if (*r.at != '{')
         return failure_set(failure, 400, "wrong_type", path, "Expected an object.");
     return (read_object(&r, keys) && !failure->status) || (!failure->status && failure_overloaded(failure));
+}
+
+bool json_value_read(struct json_body *body, const struct body_key *key, const char *path, struct failure *failure)
+{
+    struct json_reader r = {.body = body, .at = body->text, .end = body->text + body->bytes, .failure = failure};
+    if (key->type == BODY_OBJECT)
+        snprintf(r.prefix, sizeof r.prefix, "%.60s", path);
+    bool good = key->type == BODY_OBJECT ? read_object(&r, key->target) : read_list(&r, key, path);
+    if (!good && r.exhausted)
+        failure_overloaded(failure);
+    return !failure->status;
 }
 
 bool json_body_read(struct json_body *body, const struct body_key *keys, struct failure *failure)

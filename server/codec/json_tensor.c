@@ -194,7 +194,7 @@ static bool read_number(struct json_reader *r, const struct json_tensor *tensor,
 static bool read_element(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open)
 {
     struct json_list *list = &tensor->lists[open->at[open->depth - 1]];
-    bool booleans = open->type->type == BODY_BOOLEANS, taken = false;
+    bool booleans = open->type->type == BODY_BOOLEANS || open->type->type == BODY_BOOLEAN_ROW, taken = false;
     float nonfinite;
     double value;
     const char *what;
@@ -282,6 +282,7 @@ static bool end_wrapped(struct json_reader *r, struct json_tensor *tensor, const
 /* False on a syntax error, and on a problem of meaning, which leaves the reader within the value. */
 static bool read_lists(struct json_reader *r, struct json_tensor *tensor, struct open_lists *open)
 {
+    size_t floor = open->depth;
     do {
         json_skip_space(r);
         if (open->depth == 1 && !unwrap(r, tensor, open, &open->wrapped))
@@ -304,7 +305,7 @@ static bool read_lists(struct json_reader *r, struct json_tensor *tensor, struct
             json_skip_space(r);
             if (*r->at == ']') {
                 r->at++;
-                if (--open->depth == 0)
+                if (--open->depth == floor)
                     return true;
             } else if (*r->at == ',') {
                 r->at++;
@@ -313,11 +314,11 @@ static bool read_lists(struct json_reader *r, struct json_tensor *tensor, struct
                 return json_syntax_error(r, r->at, "',' or ']'");
             }
         }
-    } while (open->depth);
+    } while (open->depth > floor);
     return true;
 }
 
-bool json_read_tensor(struct json_reader *r, const struct body_key *key)
+static bool read_tensor(struct json_reader *r, const struct body_key *key)
 {
     struct json_tensor *tensor = key->target;
     struct open_lists open = {.prefix = r->prefix, .key = key->name, .type = key};
@@ -340,5 +341,29 @@ bool json_read_tensor(struct json_reader *r, const struct body_key *key)
     if (read_lists(r, tensor, &open) && (!wrapped || end_wrapped(r, tensor, &open)))
         return true;
     r->at = start; /* a problem of meaning: the value is still checked to be JSON */
+    return !r->wrong && !r->exhausted && json_skip_value(r);
+}
+
+bool json_read_tensor(struct json_reader *r, const struct body_key *key)
+{
+    struct json_tensor *tensor = key->target;
+    const char *start = r->at;
+    bool good = tensor->skipped ? json_skip_value(r) : read_tensor(r, key);
+    tensor->text = start;
+    tensor->bytes = (size_t)(r->at - start);
+    return good;
+}
+
+bool json_read_row(struct json_reader *r, const struct body_key *key)
+{
+    struct json_tensor *tensor = key->target;
+    struct open_lists open = {.prefix = r->prefix, .key = key->name, .type = key, .depth = 1};
+    const char *start = r->at;
+    if (!tensor->n_lists && !json_add_list(r, tensor))
+        return false;
+    tensor->present = true;
+    if (*r->at == '[' ? read_lists(r, tensor, &open) : read_element(r, tensor, &open))
+        return true;
+    r->at = start;
     return !r->wrong && !r->exhausted && json_skip_value(r);
 }

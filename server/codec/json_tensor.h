@@ -29,8 +29,11 @@ struct json_tensor {
     const struct raw_reading *raw; /* set by the caller: numbers are raw (raw_values.h) and stand in raw_values */
     double *raw_values;            /* [values_room] in place of values, until raw_to_values */
     bool present;
-    bool missing;  /* some raw values are */
-    bool booleans; /* some values were written true or false */
+    bool missing;     /* some raw values are */
+    bool booleans;    /* some values were written true or false */
+    bool skipped;     /* set by the caller: the value is passed over, but for its place: */
+    const char *text; /* where it stands in the body, */
+    size_t bytes;     /* and how long it is */
     const char
         *unwrap; /* set by the caller: {"name": …} may stand for its value, around the whole or each element of it */
 };
@@ -49,5 +52,8 @@ void json_tensor_close(struct json_tensor *tensor, struct memory_share *share);
 struct json_reader;
 struct body_key;
 bool json_read_tensor(struct json_reader *r, const struct body_key *key);
+
+/* The same of a value that becomes the next row of a tensor. */
+bool json_read_row(struct json_reader *r, const struct body_key *key);
 
 #endif

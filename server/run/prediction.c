@@ -5,6 +5,7 @@
 #include "config/settings.h"
 #include "models.h"
 #include "pool.h"
+#include "prediction_inputs.h"
 #include "prediction_raw.h"
 #include "prediction_session.h"
 #include "server/base/clock.h"
@@ -52,6 +53,8 @@ bool prediction_read(struct prediction *p, const struct body_key *keys, size_t b
         request->body[bytes] = 0;
     }
     bool good = prediction_read_raw(p, &body, keys);
+    if (request->model && (good || strcmp(p->failure.code, "invalid_json")))
+        good = prediction_read_named(p, &body, keys, good);
     if (request->body)
         request->body[bytes] = behind;
     if (body.nonfinite_at && !(request->model && request->model->allow_nonfinite) &&
@@ -74,11 +77,7 @@ bool prediction_bind(struct prediction *p, const char *inputs, const char *state
                               .any_length = single || *p->session.id || p->states.present || p->rollout.steps >= 0,
                               .sequences = sequences,
                               .fleeting = p->request->stream && p->session.step < 0};
-    return session_check(&p->session, p->request->model, p->states.present) &&
-           prediction_scale(p, &p->inputs, inputs) &&
-           batch_bind_inputs(&p->batch, &p->inputs, inputs, &limits, &p->failure) &&
-           prediction_fill_missing(p, &p->inputs) && prediction_bind_window(p, &p->inputs) &&
-           batch_bind_mask(&p->batch, &p->mask, &p->failure) && prediction_slide(p) &&
+    return session_check(&p->session, p->request->model, p->states.present) && prediction_bind_inputs(p, inputs) &&
            batch_bind_states(&p->batch, &p->states, states, &p->failure) && rollout_bind(p) &&
            batch_bind_outputs(&p->batch, &limits, &p->failure);
 }
@@ -275,6 +274,7 @@ static void drop(struct prediction *p)
     session_close(&p->session);
     rollout_close(p);
     batch_close(&p->batch);
+    prediction_close_named(p);
     json_tensor_close(&p->inputs, &request->memory);
     free(p->unscaled);
     memory_give(&request->memory, p->unscaled_floats * sizeof *p->unscaled);

@@ -25,6 +25,7 @@ struct prediction {
     /* what bodies have */
     char model[BODY_TEXT_BYTES];
     struct json_tensor inputs, states, mask;
+    struct named_inputs *named; /* inputs by name (prediction_inputs.h); NULL: `inputs` */
     int return_sequences;       /* -1: not said */
     int slide;                  /* 1: the windows of longer sequences; -1: not said */
     int raw;                    /* 1: the model's transform is skipped; -1: not said */

@@ -2,6 +2,7 @@
 #include "running_batch.h"
 
 #include "pool.h"
+#include "running_more.h"
 #include "server/base/clock.h"
 #include "server/base/metrics.h"
 #include "stream.h"
@@ -31,17 +32,19 @@ struct running_batch *running_batch_open(const struct prediction *p, size_t room
     struct running_batch *running = calloc(1, sizeof *running);
     if (!running)
         return NULL;
-    *running = (struct running_batch){.model = p->batch.model,
-                                      .sequences = p->batch.sequences,
-                                      .in_chunks = p->batch.model->graph.divisible,
-                                      .streams = p->request->stream,
-                                      .room = room,
-                                      .share = {.memory = p->request->memory.memory}};
+    *running =
+        (struct running_batch){.model = p->batch.model,
+                               .sequences = p->batch.sequences,
+                               .in_chunks = p->batch.model->graph.divisible && p->batch.model->graph.n_inputs == 1 &&
+                                            p->batch.model->graph.n_outputs == 1,
+                               .streams = p->request->stream,
+                               .room = room,
+                               .share = {.memory = p->request->memory.memory}};
     running->last = &running->first;
     running->slots = calloc(room, sizeof *running->slots);
     running->rows = calloc(room, sizeof *running->rows);
     running->order = calloc(room, sizeof *running->order);
-    if (running->slots && running->rows && running->order)
+    if (running->slots && running->rows && running->order && running_more_open(running))
         return running;
     running_batch_close(running);
     return NULL;
@@ -52,6 +55,7 @@ void running_batch_close(struct running_batch *running)
     free(running->slots);
     free(running->rows);
     free(running->order);
+    running_more_close(running);
     free(running->floats);
     free(running->masks);
     free(running->views);
@@ -262,7 +266,7 @@ static size_t cut_rows(struct running_batch *running)
         copies += (graph->inputs_anywhere ? 0 : slot->steps * graph->inputs[0].shape.width) +
                   (graph->outputs_anywhere && !in_pieces ? 0 : slot->vectors * graph->outputs[0].shape.width);
     }
-    return copies;
+    return copies + running_more_floats(running);
 }
 
 static bool grow_block(struct running_batch *running, void **block, size_t *room, size_t count, size_t size)
@@ -314,6 +318,7 @@ static float *copy_inputs(struct running_batch *running, float *at)
         row->inputs = at;
         at += floats;
     }
+    at = running_more_copy_inputs(running, at);
     float *outputs = at;
     for (size_t i = 0; i < running->n; i++) {
         if (writes_in_place(running, &running->slots[i]))
@@ -398,6 +403,8 @@ static bool run_chunk(struct running_batch *running, struct worker *worker, cons
                                   .masks = running->masks,
                                   .views = running->views,
                                   .order = running->order,
+                                  .more_inputs = running->more_inputs,
+                                  .more_outputs = running->more_outputs,
                                   .arena = &worker->arena,
                                   .team = helpers,
                                   .stop = running->in_chunks ? NULL : all_are_stopped,
@@ -406,8 +413,10 @@ static bool run_chunk(struct running_batch *running, struct worker *worker, cons
     bool whole = graph_run(graph, &run, running->rows, running->n);
     if (helpers)
         team_close(helpers);
-    if (whole)
+    if (whole) {
         copy_outputs(running, outputs);
+        running_more_copy_outputs(running);
+    }
     return whole;
 }
 
@@ -454,9 +463,11 @@ struct prediction *running_batch_advance(struct running_batch *running, struct w
         return remove_done(running);
     metrics_batch(metrics, running->model->name, running->n);
     size_t copies = cut_rows(running);
+    running_more_look(running);
     /* the model may have been loaded after the worker was started */
     if (!arena_reserve(&worker->arena, running->model->scratch_bytes) ||
-        !graph_work(&running->model->graph, running->rows, NULL, running->n, running->sequences, &work) ||
+        !graph_work(&running->model->graph, running->rows, running->more_inputs, running->n, running->sequences,
+                    &work) ||
         !grow_scratch(running, &work, copies))
         fail_all(running);
     else if (run_chunk(running, worker, &work))

@@ -32,6 +32,8 @@ struct running_batch {
     float *floats;
     unsigned char *masks;
     struct layer_view *views;
+    struct layer_view *more_inputs; /* [n_inputs - 1][n], see running_more.h */
+    float **more_outputs;           /* [n_outputs - 1][n] */
     size_t floats_room, masks_room, views_room;
 };
 

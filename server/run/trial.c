@@ -5,28 +5,67 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void fill_inputs(float *inputs, size_t n, const struct graph *graph)
+static void fill_inputs(float *inputs, size_t n, const struct graph *graph, size_t input)
 {
-    size_t vocabulary = graph_vocabulary(graph, 0);
+    size_t vocabulary = graph_vocabulary(graph, input);
     unsigned state = 1;
     for (size_t i = 0; i < n; i++) {
         state = state * 1664525u + 1013904223u;
-        inputs[i] =
-            graph->inputs[0].shape.ids ? (float)((state >> 8) % vocabulary) : (float)(state >> 8) * 0x1p-23f - 1.0f;
+        inputs[i] = vocabulary ? (float)((state >> 8) % vocabulary) : (float)(state >> 8) * 0x1p-23f - 1.0f;
     }
+}
+
+/* The timesteps of each input. */
+static void find_timesteps(const struct trial *t, size_t *timesteps)
+{
+    for (size_t i = 0; i < t->graph->n_inputs; i++) {
+        const struct layer_shape *shape = &t->graph->inputs[i].shape;
+        timesteps[i] = !shape->sequence ? 1 : shape->timesteps ? shape->timesteps : t->timesteps;
+    }
+}
+
+/* The inputs and outputs after the first; out are the shapes of the outputs. */
+static bool open_more(struct trial *t, const size_t *timesteps, const struct layer_shape *out)
+{
+    const struct graph *graph = t->graph;
+    size_t floats = 0, at = 0;
+    for (size_t i = 1; i < graph->n_inputs; i++)
+        floats += t->batch * timesteps[i] * graph->inputs[i].shape.width;
+    for (size_t o = 1; o < graph->n_outputs; o++)
+        floats += t->batch * out[o].timesteps * out[o].width;
+    t->more = rnn_alloc(floats + 1, sizeof *t->more);
+    t->more_inputs = calloc(graph->n_inputs * t->batch, sizeof *t->more_inputs);
+    t->more_outputs = calloc(graph->n_outputs * t->batch, sizeof *t->more_outputs);
+    if (!t->more || !t->more_inputs || !t->more_outputs)
+        return false;
+    for (size_t i = 1; i < graph->n_inputs; i++) {
+        size_t width = graph->inputs[i].shape.width, row = timesteps[i] * width;
+        fill_inputs(t->more + at, t->batch * row, graph, i);
+        for (size_t b = 0; b < t->batch; b++, at += row)
+            t->more_inputs[(i - 1) * t->batch + b] =
+                (struct layer_view){.at = t->more + at, .timesteps = timesteps[i], .stride = width};
+    }
+    for (size_t o = 1; o < graph->n_outputs; o++)
+        for (size_t b = 0; b < t->batch; b++, at += out[o].timesteps * out[o].width)
+            t->more_outputs[(o - 1) * t->batch + b] = t->more + at;
+    t->run.more_inputs = t->more_inputs;
+    t->run.more_outputs = t->more_outputs;
+    return true;
 }
 
 bool trial_open(struct trial *t, const struct graph *graph, size_t batch, size_t timesteps, size_t rows)
 {
-    size_t scratch, steps = graph->inputs[0].shape.timesteps ? graph->inputs[0].shape.timesteps : timesteps,
-                    width = graph->inputs[0].shape.width;
+    size_t scratch, all_steps[GRAPH_MAX_INPUTS], width = graph->inputs[0].shape.width;
     size_t per_row, n_inputs, n_states;
-    struct layer_shape out;
-    *t = (struct trial){.graph = graph, .batch = batch, .timesteps = steps};
-    if (graph_output_shapes(graph, &(size_t){steps}, graph->return_sequences, &out, NULL) ||
+    struct layer_shape out[GRAPH_MAX_INPUTS];
+    *t = (struct trial){.graph = graph, .batch = batch, .timesteps = timesteps};
+    find_timesteps(t, all_steps);
+    size_t steps = t->timesteps = all_steps[0];
+    if (graph_output_shapes(graph, all_steps, graph->return_sequences, out, NULL) ||
         !rnn_size_mul(steps, width, &per_row) || !rnn_size_mul(batch, per_row, &n_inputs) ||
-        !rnn_size_mul(batch, graph->state_elems, &n_states) || !rnn_size_mul(out.timesteps, out.width, &t->n_outputs) ||
-        !rnn_size_mul(batch, t->n_outputs, &t->n_outputs))
+        !rnn_size_mul(batch, graph->state_elems, &n_states) ||
+        !rnn_size_mul(out[0].timesteps, out[0].width, &t->n_outputs) ||
+        !rnn_size_mul(batch, t->n_outputs, &t->n_outputs) || !open_more(t, all_steps, out))
         return false;
     t->inputs = rnn_alloc(n_inputs, sizeof(float));
     t->states = rnn_alloc(n_states, sizeof(float));
@@ -37,17 +76,17 @@ bool trial_open(struct trial *t, const struct graph *graph, size_t batch, size_t
     if (!t->inputs || !t->states || !t->outputs || !t->fresh || !t->rows || !t->run.order ||
         !graph_scratch(graph, batch > rows ? batch : rows, &scratch) || !arena_reserve(&t->arena, scratch))
         return false;
-    fill_inputs(t->inputs, n_inputs, graph);
+    fill_inputs(t->inputs, n_inputs, graph, 0);
     for (size_t r = 0; r < batch; r++)
         t->fresh[r] = (struct rnn_row){.inputs = t->inputs + r * per_row,
                                        .timesteps = steps,
                                        .input_stride = width,
                                        .states = t->states + r * graph->state_elems,
                                        .outputs = t->outputs + r * (t->n_outputs / batch),
-                                       .output_stride = (ptrdiff_t)out.width};
+                                       .output_stride = (ptrdiff_t)out[0].width};
     t->run.sequences = graph->return_sequences;
     t->run.arena = &t->arena;
-    if (!graph_work(graph, t->fresh, NULL, batch, t->run.sequences, &t->run.work))
+    if (!graph_work(graph, t->fresh, t->more_inputs, batch, t->run.sequences, &t->run.work))
         return false;
     t->run.floats = t->floats = rnn_alloc(t->run.work.floats, sizeof(float));
     t->run.masks = t->masks = rnn_alloc(t->run.work.masks, 1);
@@ -82,5 +121,8 @@ void trial_close(struct trial *t)
     free(t->floats);
     free(t->masks);
     free(t->views);
+    free(t->more);
+    free(t->more_inputs);
+    free(t->more_outputs);
     arena_close(&t->arena);
 }

@@ -6,9 +6,11 @@
 
 struct trial {
     const struct graph *graph;
-    size_t batch, timesteps; /* of each row: the model's own, where it has some */
-    size_t n_outputs;        /* floats in all */
-    float *inputs, *states, *outputs, *floats;
+    size_t batch, timesteps;                          /* of each row: the model's own, where it has some */
+    size_t n_outputs;                                 /* floats in all */
+    float *inputs, *states, *outputs, *floats, *more; /* more: numbers of the inputs and outputs after the first */
+    struct layer_view *more_inputs;
+    float **more_outputs;
     unsigned char *masks;
     struct layer_view *views;
     struct rnn_row *fresh, *rows; /* rows are used up by a run */

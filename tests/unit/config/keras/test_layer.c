@@ -215,7 +215,7 @@ static void wrong_layers_are_placed(void **state)
         const char *text, *line;
     } rows[] = {
         {"3", "/l: expected an object with class_name and config, found 3"},
-        {"{'class_name': 'Convolution'}", "/l/class_name: a layer \"Convolution\" is not served (those that are: RNN,"},
+        {"{'class_name': 'Whatever'}", "/l/class_name: a layer \"Whatever\" is not served (those that are: RNN,"},
         {"{'class_name': 'Danse'}", "a layer \"Danse\" is not served; did you mean \"Dense\"?"},
         {"{'class_name': 'Dense'}", "/l/config: expected an object, found nothing"},
         {"{'class_name': 'Dense', 'config': 1}", "/l/config: expected an object, found 1"},
@@ -226,7 +226,8 @@ static void wrong_layers_are_placed(void **state)
         {LAYER("Dense", ",'units': 2.5"), "/l/config/units: expected a whole number from 1 to 1048576, found 2.5"},
         {LAYER("Embedding", ",'input_dim': 0, 'output_dim': 1"), "/l/config/input_dim: expected a whole number"},
         {LAYER("Masking", ",'mask_value': '0'"), "/l/config/mask_value: expected a number, found \"0\""},
-        {LAYER("Reshape", ",'target_shape': [1, 2, 3]"), "/target_shape: expected [width] or [timesteps, width]"},
+        {LAYER("Reshape", ",'target_shape': [1, 2, 3, 4, 5, 6]"),
+         "/target_shape: expected [width] or [timesteps, width]"},
         {LAYER("Reshape", ",'target_shape': [-1, -1]"), "of which one may be -1, found [-1,-1]"},
         {LAYER("Reshape", ",'target_shape': [0]"), "/target_shape: expected [width]"},
         {LAYER("Reshape", ",'target_shape': 4"), "/target_shape: expected [width]"},

@@ -70,21 +70,21 @@ static void tensors_have_names_and_places(void **state)
     } cases[] = {
         {NESTED,
          2,
-         {{"outputs", false, 0, 1},
-          {"state.0.h", true, 0, 1},
-          {"state.1.0.h", true, 1, 2},
-          {"state.1.0.c", true, 3, 2},
-          {"state.1.1.h", true, 5, 1}}},
+         {{.name = "outputs", .state = false, .offset = 0, .width = 1},
+          {.name = "state.0.h", .state = true, .offset = 0, .width = 1},
+          {.name = "state.1.0.h", .state = true, .offset = 1, .width = 2},
+          {.name = "state.1.0.c", .state = true, .offset = 3, .width = 2},
+          {.name = "state.1.1.h", .state = true, .offset = 5, .width = 1}}},
         {TWO_OUTPUTS,
          0,
-         {{"outputs", false, 0, 1},
-          {"outputs_1", false, 1, 1},
-          {"state.0.h", true, 0, 2},
-          {"state.1.h", true, 2, 1},
-          {"state.1.c", true, 3, 1},
-          {"state.2.h", true, 4, 1},
-          {"state.2.c", true, 5, 1}}},
-        {DENSE, 0, {{"outputs", false, 0, 2}}},
+         {{.name = "outputs", .state = false, .offset = 0, .width = 1},
+          {.name = "outputs_1", .state = false, .offset = 1, .width = 1},
+          {.name = "state.0.h", .state = true, .offset = 0, .width = 2},
+          {.name = "state.1.h", .state = true, .offset = 2, .width = 1},
+          {.name = "state.1.c", .state = true, .offset = 3, .width = 1},
+          {.name = "state.2.h", .state = true, .offset = 4, .width = 1},
+          {.name = "state.2.c", .state = true, .offset = 5, .width = 1}}},
+        {DENSE, 0, {{.name = "outputs", .state = false, .offset = 0, .width = 2}}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct batch_fixture f;
@@ -117,7 +117,7 @@ static void sequences_keep_their_own_lengths(void **state)
     batch_write_row(&f.batch, &h, 1, &buffer, &finite);
     must_have(&buffer, "[[200.0,201.0],[210.0,211.0]][1100.0,1101.0]");
     /* a full array has zeros behind them */
-    size_t shape[3];
+    size_t shape[BATCH_MAX_RANK];
     float full[18];
     static const float want[18] = {0, 1, 10, 11, 20, 21, 100, 101, 0, 0, 0, 0, 200, 201, 210, 211, 0, 0};
     assert_int_equal(batch_tensor_shape(&f.batch, &outputs, shape), 3);
@@ -146,7 +146,7 @@ static void one_vector_a_row_without_sequences(void **state)
     fill(&f.batch);
     outputs_must_be(&f, "[[0.0,1.0],[100.0,101.0]]");
     struct batch_tensor outputs;
-    size_t shape[3];
+    size_t shape[BATCH_MAX_RANK];
     assert_true(batch_tensor_at(&f.model.graph, 0, &outputs));
     assert_int_equal(batch_tensor_shape(&f.batch, &outputs, shape), 2);
     assert_true(shape[0] == 2 && shape[1] == 2);
@@ -160,7 +160,7 @@ static void time_comes_first_where_the_layer_says_so(void **state)
     open_filled(&f, TIME_MAJOR, 1, "{'x': [[[1], [2]], [[3], [4]], [[5], [6]]]}");
     outputs_must_be(&f, "[[[0.0,1.0],[100.0,101.0]],[[10.0,11.0],[110.0,111.0]],[[20.0,21.0],[120.0,121.0]]]");
     struct batch_tensor outputs;
-    size_t shape[3];
+    size_t shape[BATCH_MAX_RANK];
     float full[12];
     static const float want[] = {0, 1, 100, 101, 10, 11, 110, 111, 20, 21, 120, 121};
     assert_true(batch_tensor_at(&f.model.graph, 0, &outputs));

@@ -1,0 +1,21 @@
+/* Tensors of a body by name: the inputs of a model that is known only when the body has been read. */
+#ifndef SERVER_CODEC_JSON_NAMED_H
+#define SERVER_CODEC_JSON_NAMED_H
+
+#include "core/graph.h"
+#include "json_reader.h"
+
+/**
+ * Read an object {"name": tensor, …} or, rows, a list of objects with a tensor of one row each.
+ *
+ * span     the value in the body, which is JSON.
+ * key      its name, for messages.
+ * type     BODY_VALUES or BODY_BOOLEANS.
+ * tensors  [n_inputs of the graph], empty; those of names that are missing stay so.
+ * The names "inputs" and any other stand for the one input of a graph that has one.
+ * False with *failure set.
+ */
+bool json_named_read(const struct json_body *body, struct body_span span, const char *key, enum body_key_type type,
+                     const struct graph *graph, bool *rows, struct json_tensor *tensors, struct failure *failure);
+
+#endif

@@ -1,0 +1,83 @@
+/* Rows of several predictions lie one after the other, input by input and output by output. */
+#include "running_more.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool running_more_open(struct running_batch *running)
+{
+    const struct graph *graph = &running->model->graph;
+    size_t inputs = graph->n_inputs - 1, outputs = graph->n_outputs - 1;
+    running->more_inputs = inputs ? calloc(inputs * running->room, sizeof *running->more_inputs) : NULL;
+    running->more_outputs = outputs ? calloc(outputs * running->room, sizeof *running->more_outputs) : NULL;
+    return (!inputs || running->more_inputs) && (!outputs || running->more_outputs);
+}
+
+void running_more_close(struct running_batch *running)
+{
+    free(running->more_inputs);
+    free(running->more_outputs);
+}
+
+static const struct layer_view *input_of(const struct running_batch *running, size_t k, size_t i)
+{
+    const struct row_slot *slot = &running->slots[i];
+    const struct batch *batch = &slot->owner->batch;
+    return &batch->more_inputs[k * batch->n_rows + slot->b];
+}
+
+static size_t output_floats(const struct running_batch *running, size_t o, size_t i)
+{
+    const struct row_slot *slot = &running->slots[i];
+    const struct batch_output *output = &slot->owner->batch.more_outputs[o];
+    return output->steps[slot->b] * output->shape.width;
+}
+
+size_t running_more_floats(const struct running_batch *running)
+{
+    const struct graph *graph = &running->model->graph;
+    size_t floats = 0;
+    for (size_t i = 0; i < running->n; i++) {
+        for (size_t k = 0; k + 1 < graph->n_inputs; k++)
+            floats += input_of(running, k, i)->timesteps * graph->inputs[k + 1].shape.width;
+        for (size_t o = 0; o + 1 < graph->n_outputs; o++)
+            floats += output_floats(running, o, i);
+    }
+    return floats;
+}
+
+void running_more_look(struct running_batch *running)
+{
+    for (size_t k = 0; k + 1 < running->model->graph.n_inputs; k++)
+        for (size_t i = 0; i < running->n; i++)
+            running->more_inputs[k * running->n + i] = *input_of(running, k, i);
+}
+
+float *running_more_copy_inputs(struct running_batch *running, float *at)
+{
+    const struct graph *graph = &running->model->graph;
+    for (size_t k = 0; k + 1 < graph->n_inputs; k++)
+        for (size_t i = 0; i < running->n; i++) {
+            struct layer_view *to = &running->more_inputs[k * running->n + i];
+            size_t floats = to->timesteps * graph->inputs[k + 1].shape.width;
+            memcpy(at, to->at, floats * sizeof *at);
+            to->at = at;
+            at += floats;
+        }
+    for (size_t o = 0; o + 1 < graph->n_outputs; o++)
+        for (size_t i = 0; i < running->n; i++) {
+            running->more_outputs[o * running->n + i] = at;
+            at += output_floats(running, o, i);
+        }
+    return at;
+}
+
+void running_more_copy_outputs(const struct running_batch *running)
+{
+    for (size_t o = 0; o + 1 < running->model->graph.n_outputs; o++)
+        for (size_t i = 0; i < running->n; i++) {
+            const struct row_slot *slot = &running->slots[i];
+            memcpy(slot->owner->batch.more_outputs[o].rows[slot->b], running->more_outputs[o * running->n + i],
+                   output_floats(running, o, i) * sizeof(float));
+        }
+}
