@@ -363,18 +363,20 @@ static bool redis_submit(struct session_store *store, struct session_op *op)
     const struct session_entry *copy =
         op->kind == SESSION_LOAD && !op->fresh ? session_table_find(&redis->copies, op->id) : NULL;
     bool off = redis->health.down || redis->ending, too_long = op->record && op->record->bytes > redis->most_bytes;
-    bool now = copy || off || too_long;
+    bool now = copy || off || too_long, wake = false;
     if (now) {
         op->result = off ? SESSION_UNAVAILABLE : too_long ? SESSION_FULL : SESSION_DONE;
         op->found = op->result == SESSION_DONE ? session_record_use(copy->record) : NULL;
     } else {
+        wake = !redis->first;
         op->next = NULL;
         op->whole = false;
         *redis->last = op;
         redis->last = &op->next;
-        pthread_cond_signal(&redis->news);
     }
     pthread_mutex_unlock(&redis->lock);
+    if (wake) /* without the lock, which the woken thread wants at once */
+        pthread_cond_signal(&redis->news);
     return now;
 }
 
