@@ -95,6 +95,17 @@ static json_t *tensor_info(const struct layer_shape *shape, size_t timesteps, co
                      "name", name);
 }
 
+/* All inputs or outputs of a signature, by their own names where there are several. timesteps: of the first. */
+static json_t *tensor_infos(const struct graph_port *ports, size_t n, const char *alone, size_t timesteps)
+{
+    json_t *all = json_object();
+    for (size_t i = 0; i < n; i++) {
+        const char *name = n == 1 ? alone : ports[i].name;
+        json_object_set_new(all, name, tensor_info(&ports[i].shape, i ? 0 : timesteps, name));
+    }
+    return all;
+}
+
 /* The version that serves, and beside it the one that failed to take its place. */
 void answer_model_status(struct request *request)
 {
@@ -137,10 +148,10 @@ void answer_model_metadata(struct request *request)
 {
     const struct model *model = request->model;
     const struct graph *graph = &model->graph;
-    json_t *signature =
-        json_pack("{s:{s:o}, s:{s:o}, s:s}", "inputs", "inputs",
-                  tensor_info(&graph->inputs[0].shape, model->fixed_timesteps, "inputs"), "outputs", "outputs",
-                  tensor_info(&graph->outputs[0].shape, 0, "outputs"), "method_name", "tensorflow/serving/predict");
+    json_t *signature = json_pack("{s:o, s:o, s:s}", "inputs",
+                                  tensor_infos(graph->inputs, graph->n_inputs, "inputs", model->fixed_timesteps),
+                                  "outputs", tensor_infos(graph->outputs, graph->n_outputs, "outputs", 0),
+                                  "method_name", "tensorflow/serving/predict");
     json_t *answer =
         json_pack("{s:{s:s, s:s, s:s}, s:{s:{s:{s:o}}}, s:o, s:I, s:I, s:o, s:s, s:b, s:b, s:o}", "model_spec", "name",
                   model->name, "signature_name", "", "version", model->version, "metadata", "signature_def",

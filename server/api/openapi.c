@@ -235,8 +235,16 @@ static json_t *predict_schema(const struct model *model, bool is_default)
                                       "Run longer sequences as windows, one output for each."));
     json_object_set_new(json_object_get(schema, "properties"), "model",
                         json_pack("{s:s, s:[s]}", "type", "string", "enum", model->name));
+    if (model->graph.n_inputs > 1) { /* by rows, or by columns: neither is required */
+        json_object_set_new(
+            properties, "inputs",
+            json_pack("{s:s, s:s}", "type", "object", "description", "Tensors by the names of inputs."));
+        json_array_clear(json_object_get(schema, "required"));
+    }
     if (!is_default)
         json_array_append_new(json_object_get(schema, "required"), json_string("model"));
+    if (!json_array_size(json_object_get(schema, "required")))
+        json_object_del(schema, "required"); /* an empty list is not allowed */
     return schema;
 }
 

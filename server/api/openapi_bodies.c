@@ -32,13 +32,28 @@ static json_t *row_schema(const struct layer_shape *shape, size_t vocabulary)
     if (shape->ids)
         return list_of(
             json_pack("{s:s, s:i, s:I}", "type", "integer", "minimum", 0, "maximum", (json_int_t)vocabulary - 1), 0);
-    json_t *vector = list_of(number(), shape->width);
-    return shape->sequence ? list_of(vector, 0) : vector;
+    size_t axes[LAYER_MAX_AXES], n = layer_axes(shape, axes);
+    json_t *schema = number();
+    for (size_t i = n; i-- > 0;)
+        schema = list_of(schema, shape->sequence && !i ? 0 : axes[i]);
+    return schema;
 }
 
+/* A row of several inputs is an object by their names. */
 static json_t *rows_schema(const struct graph *graph)
 {
-    return list_of(row_schema(&graph->inputs[0].shape, graph_vocabulary(graph, 0)), 0);
+    json_t *properties = json_object(), *names = json_array();
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        json_t *input = row_schema(&graph->inputs[i].shape, graph_vocabulary(graph, i));
+        json_object_set_new(properties, graph->inputs[i].name, input);
+        json_array_append_new(names, json_string(graph->inputs[i].name));
+    }
+    json_t *row = graph->n_inputs == 1
+                      ? json_incref(json_object_iter_value(json_object_iter(properties)))
+                      : json_pack("{s:s, s:O, s:O}", "type", "object", "properties", properties, "required", names);
+    json_decref(properties);
+    json_decref(names);
+    return list_of(row, 0);
 }
 
 /* An object with these properties (taken), those named required. */

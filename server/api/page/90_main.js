@@ -9,7 +9,7 @@ function drawSummary(model) {
   $("badges").replaceChildren(badge(meta.class_name), version, ...(meta.parameters ? [badge(`${count(meta.parameters)} parameters`)] : []),
     ...(meta.precision && meta.precision !== "float32" ? [badge(meta.precision)] : []),
     ...(meta.weights === "initializers" ? [badge("weights from initializers: not trained", true)] : []));
-  const input = model.inputs.map((each) => el("li", {}, el("b", {}, model.several ? each.name : "Input"), shapeText(each)));
+  const input = model.inputs.map((each) => el("li", { class: "input" }, el("b", {}, model.several ? each.name : "Input"), shapeText(each)));
   const layers = meta.layers.filter((layer) => layer.class_name !== "InputLayer").map((layer) => {
     const kind = layer.units ? "cell" : /Dense|Linear|Softmax/.test(layer.class_name) ? "dense" : /Embedding/.test(layer.class_name) ? "embedding" : "";
     const size = layer.units ? `${layer.units} units` : Array.isArray(layer.output_shape) ? `[${layer.output_shape.slice(1).map((d) => d > 0 ? d : "any").join(", ")}]` : layer.name || layer.layer;
