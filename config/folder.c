@@ -1,6 +1,8 @@
 /* Listing of a folder of models. */
 #include "folder.h"
 
+#include "companions.h"
+
 #include "formats.h"
 #include "model.h"
 #include "model_parts.h"
@@ -95,7 +97,7 @@ static bool list_models(struct folder *folder, DIR *dir, const char *path, struc
     char full[PATH_MAX];
     const struct dirent *entry;
     while ((entry = readdir(dir))) {
-        if (*entry->d_name == '.')
+        if (*entry->d_name == '.' || companion_is(path, entry->d_name))
             continue;
         if (snprintf(full, sizeof full, "%s/%s", path, entry->d_name) >= PATH_MAX)
             problem_warning(problems, (struct place){path, NULL}, "%.60s…: the path is too long", entry->d_name);

@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include "checkpoint.h"
+#include "companions.h"
 #include "config/files/archive.h"
 #include "config/files/json_file.h"
 #include "config/torch/torch_describe.h"
@@ -343,9 +344,31 @@ void model_size_text(const struct model_entry *entry, char *out, size_t size)
     problems_close(&ignored);
 }
 
+/* The stamp of what lies beside the model's files. */
+static uint64_t model_companions(const struct model_entry *entry)
+{
+    struct problems ignored = {.n_errors = 0};
+    struct model_parts *parts = calloc(1, sizeof *parts);
+    uint64_t stamp = 0;
+    if (parts && model_parts_find(entry->path, "", parts, &ignored)) {
+        char *file = *parts->weights_path ? parts->weights_path : parts->json_path, *slash = strrchr(file, '/');
+        if (slash)
+            *slash = 0;
+        stamp = companions_stamp(slash ? file : ".");
+    }
+    free(parts);
+    problems_close(&ignored);
+    return stamp;
+}
+
 void model_stamp(const struct model_entry *entry, char out[MODEL_STAMP_BYTES])
 {
     *out = 0;
-    if (entry->path)
-        model_parts_stamp(entry->path, out);
+    if (!entry->path)
+        return;
+    model_parts_stamp(entry->path, out);
+    uint64_t companions = model_companions(entry);
+    size_t n = strlen(out);
+    if (companions)
+        snprintf(out + n, MODEL_STAMP_BYTES - n, " %016llx", (unsigned long long)companions);
 }

@@ -1,6 +1,8 @@
 /* Finding a model's files. What is found is opened and checked by whoever reads it: files change at any time. */
 #include "model_parts.h"
 
+#include "companions.h"
+
 #include "checkpoint.h"
 #include "config/files/json_file.h"
 #include "formats.h"
@@ -102,7 +104,7 @@ static bool scan_folder(const char *folder, struct contents *contents)
         if (*entry->d_name == '.')
             continue;
         version_consider(&contents->versions, folder, entry->d_name);
-        if (!contents->has_saved_model)
+        if (!contents->has_saved_model && !companion_is(folder, entry->d_name))
             consider_file(contents, folder, entry->d_name);
     }
     closedir(dir);

@@ -4,6 +4,7 @@
 #include "config/files/json_file.h"
 #include "open_file.h"
 
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,6 +36,25 @@ static size_t folder_bytes(const char *file)
     return slash ? (size_t)(slash - file) : 0;
 }
 
+/* Whether no other file of its folder is a model by its name. */
+static bool is_only_model(const char *file, size_t folder_length)
+{
+    static const char *const endings[] = {".keras", ".h5", ".hdf5", ".onnx", ".pt", ".pth", ".safetensors"};
+    char folder[MODEL_PATH_BYTES];
+    size_t models = 0;
+    snprintf(folder, sizeof folder, "%.*s", folder_length ? (int)folder_length : 1, folder_length ? file : ".");
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    while (dir && (entry = readdir(dir)))
+        for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+            size_t n = strlen(entry->d_name), m = strlen(endings[i]);
+            models += n > m && !strcmp(entry->d_name + n - m, endings[i]);
+        }
+    if (dir)
+        closedir(dir);
+    return models == 1;
+}
+
 bool model_transform_find(const char *path, const struct model_parts *parts, char *out, struct problems *problems)
 {
     const char *file = main_file(parts), *dot = strrchr(file, '.');
@@ -44,8 +64,9 @@ bool model_transform_find(const char *path, const struct model_parts *parts, cha
     if (dot && dot > file + folder + 1 &&
         snprintf(out, MODEL_PATH_BYTES, "%.*s.transform.json", (int)(dot - file), file) >= MODEL_PATH_BYTES)
         *out = 0;
-    if (is_folder(path) && snprintf(other, sizeof other, "%.*s%stransform.json", (int)folder, file,
-                                    folder ? "/" : "") >= (int)sizeof other)
+    if ((is_folder(path) || is_only_model(file, folder)) &&
+        snprintf(other, sizeof other, "%.*s%stransform.json", (int)folder, file, folder ? "/" : "") >=
+            (int)sizeof other)
         *other = 0;
     bool own = *out && is_file(out), of_folder = *other && is_file(other);
     if (own && of_folder)

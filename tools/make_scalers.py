@@ -63,6 +63,7 @@ def main():
         file.write("\n")
     np.savez(os.path.join(folder, "..", "minmax.npz"), scale=[0.25, 0.5], min=[0.0, -1.5], data_min=[0.0, 3.0],
              data_max=[4.0, 5.0])  # arrays by the names of attributes
+    np.savez(os.path.join(folder, "..", "three.npz"), mean=[1.0, 2.0, 3.0], scale=[2.0, 4.0, 8.0])
     print(version, {name: os.path.getsize(os.path.join(folder, name)) for name in scalers})
 
 
