@@ -84,8 +84,15 @@ static bool leaf_group(const struct rnn_cell_spec *cell, size_t *leaf, char *out
 }
 
 /* The variable of a tensor below its layer's group: "cell/cells/lstm_cell/vars/1". */
-static void group_path(const struct layer *layer, const struct layer_tensor *t, size_t i, char *out, size_t size)
+static void group_path(const struct layer *layer, int keras_major, const struct layer_tensor *t, size_t i, char *out,
+                       size_t size)
 {
+    const char *inner = strchr(t->name, '.'); /* "query_dense.kernel" is a layer in the layer */
+    if (!t->cell && inner) {
+        snprintf(out, size, "%s%.*s/vars/%d", keras_major < 3 ? "_" : "", (int)(inner - t->name), t->name,
+                 !strcmp(inner, ".bias"));
+        return;
+    }
     if (!t->cell) {
         snprintf(out, size, "%svars/%zu", layer->only_sequences ? "layer/" : "", i);
         return;
@@ -110,7 +117,7 @@ static void full_name(const struct build *b, size_t layer, const struct layer_te
     const struct keras_place *place = &b->config->places[layer];
     if (b->naming == NAMED_BY_GROUP) {
         char below[NAME_BYTES / 2 + 16];
-        group_path(&b->config->model.layers[layer], t, i, below, sizeof below);
+        group_path(&b->config->model.layers[layer], b->config->keras_major, t, i, below, sizeof below);
         snprintf(out, size, "%s/%.200s", place->group, below);
     } else {
         snprintf(out, size, "%s%s", place->tensors, t->name);

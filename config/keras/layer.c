@@ -2,6 +2,7 @@
 #include "layer.h"
 
 #include "core/layers/activation.h"
+#include "core/layers/attention.h"
 #include "core/layers/dense.h"
 #include "core/layers/embedding.h"
 #include "core/layers/masking.h"
@@ -371,7 +372,8 @@ static const struct layer_kind kinds[] = {
 };
 
 /* The layers of all families. */
-static const struct layer_kind *const families[] = {kinds, keras_merge_kinds, keras_resize_kinds, keras_window_kinds};
+static const struct layer_kind *const families[] = {kinds, keras_attention_kinds, keras_merge_kinds, keras_resize_kinds,
+                                                    keras_window_kinds};
 enum { N_FAMILIES = sizeof families / sizeof *families, MAX_KINDS = 128 };
 
 /* The i-th of all; NULL past the last. */
@@ -479,6 +481,11 @@ bool keras_layer_read(struct keras_reader *reader, const json_t *json, const cha
 
 bool keras_layer_set_causal(struct layer *layer)
 {
-    (void)layer;
-    return false;
+    if (layer->class == &layer_attention)
+        ((struct attention *)layer->own)->causal = true;
+    else if (layer->class == &layer_multi_head_attention)
+        ((struct multi_head_attention *)layer->own)->causal = true;
+    else
+        return false;
+    return true;
 }

@@ -1,0 +1,90 @@
+/* Attention layers. */
+#include "core/layers/attention.h"
+
+#include "layer_kind.h"
+#include "objects.h"
+
+#include <string.h>
+
+enum { MAX_SIZE = 1 << 20 };
+
+static void read_attention(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    struct attention *own = out->own;
+    const json_t *mode = json_object_get(config, "score_mode");
+    bool additive = !strcmp(out->class_name, "AdditiveAttention");
+    own->score = additive ? SCORE_ADDITIVE : SCORE_DOT;
+    own->use_scale = additive;
+    keras_bool(reader, config, path, "use_scale", &own->use_scale);
+    keras_bool(reader, config, path, "causal", &own->causal);
+    if (!mode || json_is_null(mode))
+        return;
+    const char *name = json_is_string(mode) ? json_string_value(mode) : "";
+    if (!strcmp(name, "concat"))
+        own->score = SCORE_CONCAT;
+    else if (strcmp(name, "dot"))
+        keras_expected(reader, path, "score_mode", "dot or concat", mode);
+}
+
+/* One axis of features; output_shape may be a list of it. */
+static void read_output_shape(const struct keras_reader *reader, const json_t *config, const char *path, size_t *out)
+{
+    const json_t *value = json_object_get(config, "output_shape"), *size = value;
+    if (json_is_array(value) && json_array_size(value) == 1)
+        size = json_array_get(value, 0);
+    if (!value || json_is_null(value))
+        return;
+    if (json_is_integer(size) && json_integer_value(size) >= 1 && json_integer_value(size) <= MAX_SIZE)
+        *out = (size_t)json_integer_value(size);
+    else
+        keras_expected(reader, path, "output_shape", "one size", value);
+}
+
+static void read_multi_head_attention(struct keras_reader *reader, const json_t *config, const char *path,
+                                      struct layer *out)
+{
+    struct multi_head_attention *own = out->own;
+    const json_t *axes = json_object_get(config, "attention_axes"), *value_dim = json_object_get(config, "value_dim");
+    bool gate = false;
+    keras_size(reader, config, path, "num_heads", MAX_SIZE, &own->heads);
+    keras_size(reader, config, path, "key_dim", MAX_SIZE, &own->key_dim);
+    own->value_dim = own->key_dim;
+    if (value_dim && !json_is_null(value_dim))
+        keras_size(reader, config, path, "value_dim", MAX_SIZE, &own->value_dim);
+    read_output_shape(reader, config, path, &own->output_size);
+    keras_bool(reader, config, path, "use_bias", &own->use_bias);
+    keras_bool(reader, config, path, "use_gate", &gate);
+    keras_initializer_key(reader, config, path, "kernel_initializer", &own->kernel_initializer);
+    keras_initializer_key(reader, config, path, "bias_initializer", &own->bias_initializer);
+    if (gate)
+        keras_expected(reader, path, "use_gate", "false", json_object_get(config, "use_gate"));
+    if (json_is_array(axes) && json_array_size(axes) == 1)
+        axes = json_array_get(axes, 0);
+    if (axes && !json_is_null(axes) && (!json_is_integer(axes) || json_integer_value(axes) != 1))
+        keras_expected(reader, path, "attention_axes", "the axis of timesteps, 1", axes);
+}
+
+static const char *const attention_keys[] = {"use_scale", "score_mode", "causal", "dropout", "seed", NULL};
+static const char *const multi_head_keys[] = {"num_heads",
+                                              "key_dim",
+                                              "value_dim",
+                                              "dropout",
+                                              "use_bias",
+                                              "use_gate",
+                                              "output_shape",
+                                              "attention_axes",
+                                              "flash_attention",
+                                              "kernel_initializer",
+                                              "bias_initializer",
+                                              "query_shape",
+                                              "key_shape",
+                                              "value_shape",
+                                              "seed",
+                                              NULL};
+
+const struct layer_kind keras_attention_kinds[] = {
+    {"Attention", &layer_attention, read_attention, attention_keys},
+    {"AdditiveAttention", &layer_attention, read_attention, attention_keys},
+    {"MultiHeadAttention", &layer_multi_head_attention, read_multi_head_attention, multi_head_keys},
+    {NULL, NULL, NULL, NULL},
+};
