@@ -228,7 +228,7 @@ static void wrong_arguments_are_placed(void **state)
         {TORCH("GRU", ", 'bidirectional': 'yes'", ""), "/config/bidirectional: expected true or false"},
         {TORCH("LSTM", ", 'proj_size': 1", ""), "/config/proj_size: expected 0: an LSTM with a projection"},
         {TORCH("RNN", ", 'nonlinearity': 'sin'", ""), "/config/nonlinearity: expected \"tanh\" or \"relu\""},
-        {TORCH("GRU", ", 'dtype': 'int8'", ""), "/config/dtype: expected a floating-point type"},
+        {TORCH("GRU", ", 'dtype': 'int8'", ""), "/config/dtype: the layer is quantized (int8)"},
         {TORCH("GRU", "", ", 'head': 3"), "/head: expected an object, found 3"},
         {TORCH("GRU", "", ", 'head': {'class_name': 'torch.nn.ReLU', 'name': 'a', 'config': {'out_features': 1}}"),
          "/head/class_name: expected \"torch.nn.Linear\""},
