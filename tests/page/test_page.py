@@ -28,12 +28,20 @@ WORDS = ["", *("the a and of to in is was for on that with as it at by from his 
                 " song fire rain snow day star moon hand eye voice word name time year world heart water door").split()]
 NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 SPOTS = {"class_name": "StandardScaler", "mean": [43.727], "scale": [34.061]}
+TWO = {"class_name": "Functional", "config": {"name": "two", "layers": [
+    {"class_name": "InputLayer", "name": "history", "config": {"name": "history", "batch_input_shape": [None, None, 3]}, "inbound_nodes": []},
+    {"class_name": "InputLayer", "name": "static", "config": {"name": "static", "batch_input_shape": [None, 2]}, "inbound_nodes": []},
+    {"class_name": "LSTM", "name": "lstm", "config": {"name": "lstm", "units": 4}, "inbound_nodes": [[["history", 0, 0, {}]]]},
+    {"class_name": "Concatenate", "name": "join", "config": {"name": "join"}, "inbound_nodes": [[["lstm", 0, 0, {}], ["static", 0, 0, {}]]]},
+    {"class_name": "Dense", "name": "dense", "config": {"name": "dense", "units": 3}, "inbound_nodes": [[["join", 0, 0, {}]]]}],
+    "input_layers": [["history", 0, 0], ["static", 0, 0]], "output_layers": [["dense", 0, 0]]}}
 MODELS = [{"name": "digits", "path": f"{DEMO}/digits/digits.keras"},
           {"name": "named", "path": f"{DEMO}/digits/digits.keras", "transform": {"labels": NAMES}},
           {"name": "spots", "path": f"{DEMO}/sunspots/sunspots.keras", "transform": {"features": ["spots"], "input_scaler": SPOTS, "output_scaler": SPOTS}}, {"name": "sunspots", "path": f"{DEMO}/sunspots/sunspots.keras"},
           {"name": "seed", "path": f"{DEMO}/seed", "default": True},
           {"name": "text", "seed": 7, "transform": {"tokenizer": {"vocabulary": WORDS}}, "layer": {"class_name": "Sequential", "config": {"layers": TEXT}}},
           {"name": "windows", "path": f"{DEMO}/sunspots/sunspots.keras", "window": 4},
+          {"name": "two", "seed": 7, "layer": TWO},
           {"name": "whole", "seed": 7, "input_size": 3, "layer": {"class_name": "Bidirectional", "config": {"layer": lstm(4, return_sequences=True)}}}]
 
 
@@ -235,6 +243,28 @@ def test_a_roll_out_is_drawn_while_it_streams(page):
     page.state("stopped")
     assert 0 < int(b.js("return document.querySelector('#output').dataset.steps")) < 20000
     b.wait("document.querySelector('#roll').textContent === 'Start'")
+
+
+def test_several_inputs(page):
+    page.go("two")
+    b = page.browser
+    layers = b.js("return [...document.querySelectorAll('#layers li')].map((li) => li.innerText.replace(/\\n+/g, ' '))")
+    assert layers[:2] == ["history [any, 3]", "static [2]"], layers
+    row = json.loads(b.js("return document.querySelector('#input').value"))
+    assert len(row["history"]) == 24 and len(row["static"]) == 2
+    b.click("#predict")
+    page.state("done")
+    b.wait("/^24 timesteps/.test(document.querySelector('#states-note').textContent)")
+    answer = json.loads(page.server.ask("POST", "/predict", {"model": "two", "instances": [row]})[1])
+    shown = [float(value) for value in b.js("return [...document.querySelectorAll('#output .value')].map((v) => v.textContent)")]
+    assert all(abs(a - e) < 1e-3 * abs(e) + 1e-6 for a, e in zip(shown, answer["outputs"][0])) and len(shown) == 3
+    b.click("#tab-rollout")
+    assert "one input sequence" in b.text("#output")
+    b.set("#input", "1,2,3")
+    b.click("#tab-predict")
+    b.click("#predict")
+    page.state("error")
+    assert "history, static" in b.text("#output")
 
 
 def test_windows(page):
