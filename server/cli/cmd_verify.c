@@ -265,21 +265,43 @@ static bool compare_list(const char *what, const json_t *got, const json_t *expe
     return good;
 }
 
-static bool compare_all(const json_t *got, const json_t *expected, struct tolerance tolerance)
+/* One output; name: "" where the model has one. */
+static bool compare_output(const char *name, const json_t *got, const json_t *expected, struct tolerance tolerance)
 {
-    const json_t *outputs = json_is_array(expected) ? expected : json_object_get(expected, "outputs");
+    struct worst worst = {0};
+    char title[80];
+    snprintf(title, sizeof title, "outputs%s%.60s", *name ? " " : "", name);
+    compare_tensors(got, expected, tolerance, &worst);
+    bool good = report(title, &worst);
+    return report_steps(got, expected, tolerance) && good;
+}
+
+/* By name where both have names. An expected tensor alone is the first output's. */
+static bool compare_outputs(json_t *got, json_t *expected, struct tolerance tolerance)
+{
+    bool good = true;
+    const char *name;
+    json_t *each;
+    if (json_is_object(expected)) {
+        json_object_foreach(expected, name, each)
+            good &= compare_output(name, json_is_object(got) ? json_object_get(got, name) : NULL, each, tolerance);
+        return good;
+    }
+    if (json_is_object(got))
+        got = json_object_iter_value(json_object_iter(got));
+    return compare_output("", got, expected, tolerance);
+}
+
+static bool compare_all(const json_t *got, json_t *expected, struct tolerance tolerance)
+{
+    json_t *outputs = json_is_array(expected) ? expected : json_object_get(expected, "outputs");
     const json_t *states = json_object_get(expected, "states"), *tensors = json_object_get(expected, "state_tensors");
-    const json_t *got_outputs = json_object_get(got, "outputs");
     json_t *flat = json_array();
     bool good = outputs || states || tensors;
     if (!good)
         fprintf(stderr, "the expected file has neither \"outputs\" nor \"states\"\n");
-    if (outputs) {
-        struct worst worst = {0};
-        compare_tensors(got_outputs, outputs, tolerance, &worst);
-        good &= report("outputs", &worst);
-        good &= report_steps(got_outputs, outputs, tolerance);
-    }
+    if (outputs)
+        good &= compare_outputs(json_object_get(got, "outputs"), outputs, tolerance);
     flatten_states(json_object_get(got, "states"), flat);
     good &= compare_list("states of cell", json_object_get(got, "states"), states, tolerance);
     good &= compare_list("state tensor", flat, tensors, tolerance);

@@ -104,6 +104,14 @@ static void inspect_prints_a_table(void **state)
     expect("$B inspect $S/tests/fixtures/nested_stack", 0, "cells.1.cells.0");
 }
 
+static void verify_names_both_shapes(void **state)
+{
+    (void)state;
+    expect("cd $(mktemp -d) && echo '{\"outputs\": [[1, 2]]}' > e.json && $B verify $S/demo/seed --inputs "
+           "$S/demo/seed/request.json --expected e.json",
+           1, "shapes differ: got [3, 128], expected [1, 2]\n");
+}
+
 static void verify_compares_with_a_framework(void **state)
 {
     (void)state;
@@ -408,6 +416,7 @@ int main(void)
         cmocka_unit_test(predict_answers_without_a_server),
         cmocka_unit_test(inspect_prints_a_table),
         cmocka_unit_test(verify_compares_with_a_framework),
+        cmocka_unit_test(verify_names_both_shapes),
         cmocka_unit_test(verify_reads_npy),
         cmocka_unit_test(verify_reads_npz),
         cmocka_unit_test(damaged_archives_are_named),
