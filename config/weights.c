@@ -1,6 +1,8 @@
 /* Weights: which tensor of the file belongs to which layer, by name or by position. */
 #include "weights.h"
 
+#include "cudnn.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,6 +190,8 @@ static struct named_tensor *find_tensor(struct build *b, size_t layer, const str
 
 static bool same_shape(const struct named_tensor *found, const struct layer_tensor *expected)
 {
+    if (cudnn_is_stored(expected, found))
+        return true;
     bool same = found->rank == expected->rank;
     for (size_t i = 0; same && i < expected->rank; i++)
         same = found->shape[i] == expected->shape[i];
@@ -221,12 +225,31 @@ static void check_tensor(struct build *b, const struct named_tensor *found, cons
     }
 }
 
+static const float *convert_cudnn(struct build *b, const struct named_tensor *found, const struct layer_tensor *t,
+                                  const char *name, float **owned)
+{
+    size_t elements = 0;
+    layer_tensor_elements(t, &elements);
+    float *from = rnn_alloc(found->elements, sizeof *from);
+    *owned = rnn_alloc(elements, sizeof **owned);
+    if (from && *owned) {
+        tensor_to_floats(found, from);
+        cudnn_convert(t, from, *owned);
+    } else {
+        refuse(b, "out of memory for tensor %s", name);
+    }
+    free(from);
+    return *owned;
+}
+
 /* The numbers of a tensor: in place where they can be, else in *owned. */
 static const float *tensor_numbers(struct build *b, const struct named_tensor *found, const struct layer_tensor *t,
                                    const char *name, float **owned)
 {
     struct rnn_error error = {{0}};
     size_t elements = 0;
+    if (found && cudnn_is_stored(t, found))
+        return convert_cudnn(b, found, t, name, owned);
     const float *in_place = found ? tensor_floats_in_place(found) : NULL;
     if (in_place)
         return in_place;

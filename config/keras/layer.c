@@ -51,12 +51,18 @@ static bool open_layer(const struct keras_reader *reader, const char *path, cons
     return false;
 }
 
+/* CuDNNLSTM and CuDNNGRU of old files are an LSTM and a GRU whose weights are stored in another order. */
+static bool is_cudnn(const char *class_name)
+{
+    return !strcmp(class_name, "CuDNNLSTM") || !strcmp(class_name, "CuDNNGRU");
+}
+
 /* RNN, LSTM, GRU or SimpleRNN, as one part of a layer. False when the class is none of them. */
 static bool read_part(struct keras_reader *reader, const char *class_name, const json_t *config, const char *path,
                       struct layer *out, size_t part)
 {
-    bool is_layer = false, is_rnn = !strcmp(class_name, "RNN");
-    const struct cell_class *class = cell_class_find(class_name, &is_layer);
+    bool is_layer = false, is_rnn = !strcmp(class_name, "RNN"), cudnn = is_cudnn(class_name);
+    const struct cell_class *class = cell_class_find(class_name + (cudnn ? strlen("CuDNN") : 0), &is_layer);
     if (!is_rnn && !(class && is_layer))
         return false;
     if (!json_is_object(config)) {
@@ -73,6 +79,10 @@ static bool read_part(struct keras_reader *reader, const char *class_name, const
         own->cells[part] = keras_cell(reader, json_object_get(config, "cell"), keras_path(path, "cell").text);
     } else {
         own->cells[part] = keras_cell_of_layer(reader, class, config, path, recurrent_keys);
+        if (cudnn && own->cells[part]) {
+            own->cells[part]->cudnn = true;
+            own->cells[part]->reset_after = class->has_reset_after;
+        }
     }
     own->n_parts = part + 1;
     return true;
@@ -432,7 +442,7 @@ static void unknown_class(const struct keras_reader *reader, const json_t *json,
     const char *name = keras_class_name(json);
     const char *names[MAX_KINDS + 16];
     const struct layer_kind *kind;
-    char known[2000] = "RNN, LSTM, GRU, SimpleRNN", cells[200] = "", hint[100] = "";
+    char known[2000] = "RNN, LSTM, GRU, SimpleRNN, CuDNNLSTM, CuDNNGRU", cells[200] = "", hint[100] = "";
     size_t n = 0;
     static const char *const cell_names[] = {"RNN", "LSTM", "GRU", "SimpleRNN", "StackedRNNCells", "Sequential"};
     for (size_t i = 0; i < sizeof cell_names / sizeof *cell_names; i++)
