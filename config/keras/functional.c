@@ -727,8 +727,36 @@ static void output_name(const struct scope *scope, size_t i, char *out, size_t s
         snprintf(out, size, "%s", tensor.layer);
 }
 
+/* Whether the outputs are all that one call of a recurrent layer gives, in order: its output (or the two of a
+   Bidirectional) and its states. That is one output; answers have the states beside. */
+static bool is_output_with_states(const struct scope *scope, size_t n, size_t *value)
+{
+    struct keras_tensor first, tensor;
+    size_t count = 0, at, units;
+    if (scope->sequential || !port(scope, "output_layers", 0, &first))
+        return false;
+    const struct entry *entry = find_entry(scope, first.layer);
+    const struct layer *layer = entry->kind == ENTRY_LAYER ? &scope->out->model.layers[entry->layer] : NULL;
+    const struct rnn_recurrence *part = layer ? layer_part(layer, 0) : NULL;
+    if (!part)
+        return false;
+    while (part->return_state && find_state(layer, count, &at, &units))
+        count++;
+    count += layer->class->two_outputs && layer->class->two_outputs(layer) ? 2 : 1;
+    for (size_t i = 0; i < n && port(scope, "output_layers", i, &tensor); i++)
+        if (strcmp(tensor.layer, first.layer) || tensor.use != first.use || tensor.tensor != i)
+            return false;
+    *value = find_use(scope, &first)->values[0];
+    return n == count;
+}
+
 static bool add_outputs(const struct scope *scope, const size_t *values, size_t n)
 {
+    size_t whole;
+    if (is_output_with_states(scope, n, &whole)) {
+        values = &whole;
+        n = 1;
+    }
     for (size_t i = 0; i < n; i++) {
         char name[GRAPH_NAME_BYTES];
         if (scope->sequential)
