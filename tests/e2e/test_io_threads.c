@@ -105,9 +105,14 @@ static void limits_hold_over_all_threads(void **state)
         raw_send(fds[i], kept, sizeof kept - 1);
         assert_int_equal(read_answer(fds[i], &more), 200);
     }
+    /* The first one was cut, of whichever thread it was; and the second one, if a connection that had asked whether the
+       server is ready was not closed yet. */
     char byte;
-    assert_int_equal(recv(fds[0], &byte, 1, 0), 0); /* the first one was cut, of whichever thread it was */
-    for (int i = 1; i <= MOST; i++) {
+    int cut = 0;
+    while (cut <= MOST && !recv(fds[cut], &byte, 1, MSG_DONTWAIT))
+        cut++;
+    assert_in_range(cut, 1, 2);
+    for (int i = cut; i <= MOST; i++) {
         raw_send(fds[i], kept, sizeof kept - 1);
         assert_int_equal(read_answer(fds[i], &more), 200);
     }
