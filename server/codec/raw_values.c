@@ -270,15 +270,10 @@ bool raw_has_outputs(const struct model *model)
     return false;
 }
 
-void raw_outputs(const struct model *model, float *vectors, size_t n, size_t width)
+void raw_outputs(const struct model *model, size_t output, float *vectors, size_t n, size_t width)
 {
-    const struct transform *transform = model->transform;
+    const struct rnn_scaler *scaler = &model->transform->outputs[output].scaler;
     for (size_t v = 0; v < n; v++, vectors += width)
-        for (size_t o = 0, at = 0; o < transform->n_outputs; o++) {
-            const struct rnn_scaler *scaler = &transform->outputs[o].scaler;
-            size_t first = at, columns = scaler->n ? scaler->n : width - at;
-            for (size_t i = 0; i < scaler->n && first + i < width; i++)
-                vectors[first + i] = (float)rnn_scaler_invert(scaler, i, (double)vectors[first + i]);
-            at += columns;
-        }
+        for (size_t i = 0; i < scaler->n && i < width; i++)
+            vectors[i] = (float)rnn_scaler_invert(scaler, i, (double)vectors[i]);
 }

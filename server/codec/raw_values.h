@@ -70,8 +70,8 @@ bool json_raw_begin_texts(struct json_tensor *tensor, struct memory_share *share
 bool json_raw_add_text(struct json_tensor *tensor, const char *text, size_t bytes, struct memory_share *share,
                        struct failure *failure);
 
-/* The outputs of a batch, or n vectors of them, in the units that people use: in double, rounded to float32 once. */
+/* n vectors of one of the outputs, in the units that people use: in double, rounded to float32 once. */
 bool raw_has_outputs(const struct model *model);
-void raw_outputs(const struct model *model, float *vectors, size_t n, size_t width);
+void raw_outputs(const struct model *model, size_t output, float *vectors, size_t n, size_t width);
 
 #endif

@@ -138,7 +138,7 @@ bool prediction_bind_inputs(struct prediction *p, const char *key)
     if (!batch_needs_named(graph))
         return bind_one(p, tensors, key, &limits);
     for (size_t k = 0; k < (named ? named->n : 1); k++)
-        if (!prediction_scale(p, &tensors[k], key))
+        if (!prediction_takes_missing(p, &tensors[k], key) || !prediction_scale(p, &tensors[k], key))
             return false;
     if (!named && graph->n_inputs > 1)
         return failure_set(&p->failure, 400, "missing_key", "", "The body needs the inputs of the model by name.");

@@ -5,6 +5,7 @@
 #include "server/codec/window.h"
 #include "services.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,6 +112,16 @@ bool prediction_scale(struct prediction *p, struct json_tensor *inputs, const ch
     return raw_to_values(inputs, key, &p->request->memory, &p->failure);
 }
 
+bool prediction_takes_missing(struct prediction *p, const struct json_tensor *inputs, const char *key)
+{
+    char path[64];
+    if (!inputs->raw || !inputs->missing || inputs->raw->transform->missing != MISSING_LAST)
+        return true;
+    snprintf(path, sizeof path, "/%.60s", key);
+    return failure_set(&p->failure, 400, "missing_value", path,
+                       "A value is missing (null); \"missing\": \"last\" is for models of one input.");
+}
+
 static bool has_window(const struct prediction *p)
 {
     return *p->session.id && p->request->model->window;
@@ -175,7 +186,13 @@ void prediction_unscale(struct prediction *p)
 {
     size_t width = p->batch.output.width;
     if (!p->failure.status && p->batch.outputs && width && unscales(p))
-        raw_outputs(p->request->model, p->batch.outputs, p->batch.outputs_floats / width, width);
+        raw_outputs(p->request->model, 0, p->batch.outputs, p->batch.outputs_floats / width, width);
+    for (size_t o = 1;
+         !p->failure.status && p->batch.more_outputs && unscales(p) && o < p->request->model->graph.n_outputs; o++) {
+        struct batch_output *more = &p->batch.more_outputs[o - 1];
+        if (more->floats && more->shape.width)
+            raw_outputs(p->request->model, o, more->floats, more->n_floats / more->shape.width, more->shape.width);
+    }
 }
 
 const float *prediction_unscaled(struct prediction *p, const float *values, size_t n)
@@ -193,6 +210,6 @@ const float *prediction_unscaled(struct prediction *p, const float *values, size
         p->unscaled_floats = floats;
     }
     memcpy(p->unscaled, values, bytes);
-    raw_outputs(p->request->model, p->unscaled, n, p->batch.output.width);
+    raw_outputs(p->request->model, 0, p->unscaled, n, p->batch.output.width);
     return p->unscaled;
 }

@@ -17,6 +17,9 @@ bool prediction_read_raw(struct prediction *p, struct json_body *body, const str
 
 /* Before the inputs are bound: raw values become the model's. key: their name in the body. */
 bool prediction_scale(struct prediction *p, struct json_tensor *inputs, const char *key);
+/* Of inputs by name: "missing": "last" is for models of one input. False with p->failure set. */
+bool prediction_takes_missing(struct prediction *p, const struct json_tensor *inputs, const char *key);
+
 /* Once they are bound. */
 bool prediction_fill_missing(struct prediction *p, const struct json_tensor *inputs);
 

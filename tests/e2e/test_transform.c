@@ -32,6 +32,21 @@ static const char models[] =
     "[null, null]}}, {\"class_name\": \"GRU\", \"config\": {\"units\": 3}}, {\"class_name\": \"Dense\", "
     "\"config\": {\"units\": 4, \"activation\": \"softmax\"}}]}}, \"transform\": {\"tokenizer\": "
     "{\"vocabulary\": [\"an\", \"old\", \"\\u201eword\", \"two\"]}}}"
+    ",{\"name\": \"two\", \"layer\": {\"class_name\": \"Functional\", \"config\": {\"name\": \"f\", \"lay"
+    "ers\": [{\"class_name\": \"InputLayer\", \"name\": \"history\", \"config\": {\"batch_input_shape\": "
+    "[null, null, 2], \"name\": \"history\"}, \"inbound_nodes\": []}, {\"class_name\": \"InputLayer\", \""
+    "name\": \"static\", \"config\": {\"batch_input_shape\": [null, 1], \"name\": \"static\"}, \"inbound_"
+    "nodes\": []}, {\"class_name\": \"LSTM\", \"name\": \"lstm\", \"config\": {\"units\": 3, \"name\": \""
+    "lstm\"}, \"inbound_nodes\": [[[\"history\", 0, 0, {}]]]}, {\"class_name\": \"Concatenate\", \"name\""
+    ": \"cat\", \"config\": {\"axis\": -1, \"name\": \"cat\"}, \"inbound_nodes\": [[[\"lstm\", 0, 0, {}],"
+    " [\"static\", 0, 0, {}]]]}, {\"class_name\": \"Dense\", \"name\": \"a\", \"config\": {\"units\": 1, "
+    "\"name\": \"a\"}, \"inbound_nodes\": [[[\"cat\", 0, 0, {}]]]}, {\"class_name\": \"Dense\", \"name\":"
+    " \"b\", \"config\": {\"units\": 2, \"name\": \"b\"}, \"inbound_nodes\": [[[\"cat\", 0, 0, {}]]]}], "
+    "\"input_layers\": [[\"history\", 0, 0], [\"static\", 0, 0]], \"output_layers\": [[\"a\", 0, 0], [\"b"
+    "\", 0, 0]]}}, \"transform\": {\"input_scaler\": {\"history\": {\"max_abs\": [4, 2]}, \"static\": {\""
+    "class_name\": \"StandardScaler\", \"mean\": [1], \"scale\": [2]}}, \"output_scaler\": {\"b\": {\"cla"
+    "ss_name\": \"StandardScaler\", \"mean\": [5, 6], \"scale\": [7, 8]}}, \"features\": {\"history\": ["
+    "\"p\", \"q\"]}, \"missing\": \"last\"}}"
     "]}";
 
 static json_t *outputs(const struct daemon *server, const char *path, const char *body)
@@ -295,6 +310,30 @@ static void open_inference_takes_raw_values_and_texts(void **state)
     reply_free(&reply);
 }
 
+/* Scalers, features and inverses by the names of inputs and outputs. */
+static void several_inputs_and_outputs(void **state)
+{
+    const struct daemon *server = *state;
+    static const char *const bodies[] = {
+        "{\"model\": \"two\", \"inputs\": {\"history\": [[[2, 1], [4, -1]]], \"static\": [[5]]}}",
+        "{\"model\": \"two\", \"instances\": [{\"static\": [5], \"history\": [{\"q\": 1, \"p\": 2}, [4, -1]]}]}"};
+    json_t *raw = outputs(server, "/predict",
+                          "{\"model\": \"two\", \"raw\": true, \"inputs\": {\"history\": [[[0.5, 0.5], [1, -0.5]]], "
+                          "\"static\": [[2]]}}");
+    for (size_t k = 0; k < 2; k++) {
+        json_t *got = outputs(server, "/predict", bodies[k]);
+        assert_same(json_object_get(raw, "a"), json_object_get(got, "a"));
+        for (size_t i = 0; i < 2; i++) {
+            double want = at(json_object_get(raw, "b"), i) * (i ? 8 : 7) + (i ? 6 : 5);
+            assert_true((float)at(json_object_get(got, "b"), i) == (float)want);
+        }
+        json_decref(got);
+    }
+    json_decref(raw);
+    assert_predict_error(server, "{\"model\": \"two\", \"inputs\": {\"history\": [[[2, null]]], \"static\": [[5]]}}",
+                         400, "missing_value", "/inputs");
+}
+
 static double drift(const struct daemon *server, const char *name, const char *feature)
 {
     char full[160];
@@ -365,6 +404,7 @@ int main(void)
                                        cmocka_unit_test(streams_are_in_the_units_of_people),
                                        cmocka_unit_test(tokens_have_a_text),
                                        cmocka_unit_test(open_inference_takes_raw_values_and_texts),
+                                       cmocka_unit_test(several_inputs_and_outputs),
                                        cmocka_unit_test(values_outside_of_the_range_are_counted),
                                        cmocka_unit_test(metadata_show_the_transform)};
     return cmocka_run_group_tests(tests, start, stop);
