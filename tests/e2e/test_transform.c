@@ -83,7 +83,7 @@ static void raw_values_are_scaled(void **state)
     json_t *plain = outputs(server, "/predict", scaled);
     json_t *raw = outputs(server, "/predict", "{\"instances\": [[[21.5, 40], [22, 41]]]}");
     for (size_t i = 0; i < 2; i++) {
-        double want = (double)(float)(at(plain, i) * (i ? 3 : 2) + (i ? 20 : 10));
+        double want = (double)(float)((double)(float)at(plain, i) * (i ? 3 : 2) + (i ? 20 : 10));
         assert_true((float)at(raw, i) == (float)want);
     }
     json_t *serving = outputs(server, "/v1/models/weather:predict", "{\"instances\": [[[21.5, 40], [22, 41]]]}");
@@ -324,7 +324,7 @@ static void several_inputs_and_outputs(void **state)
         json_t *got = outputs(server, "/predict", bodies[k]);
         assert_same(json_object_get(raw, "a"), json_object_get(got, "a"));
         for (size_t i = 0; i < 2; i++) {
-            double want = at(json_object_get(raw, "b"), i) * (i ? 8 : 7) + (i ? 6 : 5);
+            double want = (double)(float)at(json_object_get(raw, "b"), i) * (i ? 8 : 7) + (i ? 6 : 5);
             assert_true((float)at(json_object_get(got, "b"), i) == (float)want);
         }
         json_decref(got);
