@@ -126,8 +126,9 @@ static void watch_news(struct pool *pool)
 
 void pool_will_look(struct worker *worker)
 {
+    if (!worker->looks) /* it may end several requests before it looks, and takes its word back once */
+        worker->pool->looking++;
     worker->looks = true;
-    worker->pool->looking++;
 }
 
 /* Before the tasks are looked at: whoever adds one from now on wakes a sleeper. */

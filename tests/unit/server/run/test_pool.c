@@ -265,6 +265,8 @@ static void a_worker_that_looks_soon_gets_the_task(void **state)
     assert_ptr_equal(pool_take(&ending, most, waiting, 0), &jobs[0].task);
     assert_int_equal(pool.looking, 0);
     pool_will_look(&ending);
+    pool_will_look(&ending); /* it ends several requests before it looks: that counts once */
+    assert_int_equal(pool.looking, 1);
     assert_true(pool_try_add(&pool, &jobs[0].task));
     assert_true(pool_try_add(&pool, &jobs[1].task));
     for (int i = 0; i < 2000 && running < 2; i++)
