@@ -2,8 +2,8 @@
 #ifndef SERVER_HTTP_CLIENT_H
 #define SERVER_HTTP_CLIENT_H
 
-#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct connection;
 
@@ -22,5 +22,9 @@ void client_ask(const struct connection *connection);
 /* Send bytes of our own, over TLS where the connection has it: of an answer that ends the connection, while the I/O thread
    sends nothing. What the kernel does not take at once is lost. */
 void client_send(const struct connection *connection, const char *bytes, size_t n);
+
+/* Who a socket address (struct sockaddr) belongs to: an IPv4 address, or the first 64 bits of an IPv6 one, which a single
+   host may have all addresses of. 0: unknown. */
+uint64_t connection_address(const void *address);
 
 #endif

@@ -44,22 +44,6 @@ void connections_close(struct connections *all)
     *all = (struct connections){.n_tables = 0};
 }
 
-uint64_t connection_address(const void *address)
-{
-    const struct sockaddr *any = address;
-    uint64_t key = 0;
-    if (any && any->sa_family == AF_INET) {
-        const struct sockaddr_in *v4 = address;
-        key = (uint64_t)0xffff << 32 | ntohl(v4->sin_addr.s_addr);
-    } else if (any && any->sa_family == AF_INET6) {
-        const unsigned char *bytes = ((const struct sockaddr_in6 *)address)->sin6_addr.s6_addr;
-        bool mapped = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)bytes);
-        for (size_t i = 0; i < sizeof key; i++)
-            key = key << 8 | bytes[mapped ? i + 8 : i];
-    }
-    return key;
-}
-
 /* ---- queues, all under the lock ---- */
 
 static struct connection_queue *queue_of(struct connection_table *table, enum connection_stage stage)

@@ -36,7 +36,7 @@ struct connection {
     size_t heap_at;                   /* its place in the heap; SIZE_MAX: it was cut, and has none */
     int fd;
     enum connection_stage stage;
-    uint64_t address; /* of the client; see connection_address */
+    uint64_t address; /* of the client; see connection_address in client.h */
     int64_t began_ns; /* when the stage began */
     int64_t
         until_ns; /* when it is cut; STAGE_IDLE: until when the last answer may lie in the kernel, INT64_MAX: it does not */
@@ -88,10 +88,6 @@ enum {
 /* False when out of memory. */
 bool connections_init(struct connections *all, size_t n_tables, const struct connection_limits *limits);
 void connections_close(struct connections *all);
-
-/* Who a socket address (struct sockaddr) belongs to: an IPv4 address, or the first 64 bits of an IPv6 one, which a single
-   host may have all addresses of. 0: unknown. */
-uint64_t connection_address(const void *address);
 
 /* The I/O thread of a table has a new socket; NULL when out of memory. When more are open than `most`, the oldest of all
    tables that has no request is cut. */
