@@ -45,7 +45,8 @@ static struct file_bytes map_file(int fd)
     struct stat info;
     size_t n = fstat(fd, &info) || info.st_size < 0 ? 0 : (size_t)info.st_size;
     const unsigned char *bytes = n ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
-    return bytes == MAP_FAILED ? (struct file_bytes){.n = 0} : (struct file_bytes){bytes, n};
+    struct file_bytes none = {.n = 0}, all = {bytes, n};
+    return bytes == MAP_FAILED ? none : all;
 }
 
 /* Everything that is given up leaves room for what files of n bytes need. */

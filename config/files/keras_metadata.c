@@ -112,7 +112,7 @@ static bool take_config(struct handover *out, json_t *root)
 
 bool keras_metadata_read(struct handover *out, enum bundle_metadata kind, struct file_bytes file)
 {
-    struct protobuf json, message = protobuf_open(file.bytes, file.n);
+    struct protobuf json = protobuf_open(NULL, 0), message = protobuf_open(file.bytes, file.n);
     struct problems problems = {.n_errors = 0};
     if (!(kind == BUNDLE_KERAS ? find_in_metadata : find_in_saved_model)(message, &json))
         return handover_fail(out,

@@ -134,7 +134,7 @@ static const char *read_entries(struct protobuf block,
         block.at += added;
         const char *wrong = take(context, key, key_bytes, protobuf_open(block.at, (size_t)value_bytes));
         if (wrong)
-            return wrong;
+            return wrong; /* cppcheck-suppress returnDanglingLifetime ; take returns constants */
         block.at += value_bytes;
     }
     return NULL;
