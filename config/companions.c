@@ -51,8 +51,22 @@ bool companion_is(const char *folder, const char *name)
     return found;
 }
 
+static bool has_transform(const char *folder)
+{
+    bool found = false;
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    while (dir && !found && (entry = readdir(dir)))
+        found = is_transform(entry->d_name);
+    if (dir)
+        closedir(dir);
+    return found;
+}
+
 uint64_t companions_stamp(const char *folder)
 {
+    if (!has_transform(folder)) /* else each file would cost a pass over the folder */
+        return 0;
     uint64_t sum = 0;
     char path[PATH_MAX];
     struct stat info;
