@@ -2,6 +2,7 @@
 #include "weights.h"
 
 #include "cudnn.h"
+#include "core/time_distributed.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 enum { NAME_BYTES = 480 };
+static const struct layer_shape no_shapes[GRAPH_MAX_INPUTS];
 static const size_t max_model_bytes = (size_t)1 << 34;
 
 /* Building one model. */
@@ -85,10 +87,30 @@ static bool leaf_group(const struct rnn_cell_spec *cell, size_t *leaf, char *out
     return false;
 }
 
+static void group_path(const struct layer *layer, int keras_major, const struct layer_tensor *t, size_t i, char *out,
+                       size_t size);
+
+/* That of tensor i of a TimeDistributed: below the group of the inner layer. */
+static void inner_path(const struct time_distributed *own, int keras_major, size_t i, char *out, size_t size)
+{
+    struct layer_tensor t;
+    size_t layer, tensor;
+    if (!time_distributed_find(own, i, &layer, &tensor))
+        return;
+    int n = snprintf(out, size, "%s/", own->names[layer].group);
+    layer_tensor_at(&own->graph.layers[layer], no_shapes, tensor, &t);
+    if (n > 0 && (size_t)n < size)
+        group_path(&own->graph.layers[layer], keras_major, &t, tensor, out + n, size - (size_t)n);
+}
+
 /* The variable of a tensor below its layer's group: "cell/cells/lstm_cell/vars/1". */
 static void group_path(const struct layer *layer, int keras_major, const struct layer_tensor *t, size_t i, char *out,
                        size_t size)
 {
+    if (layer->class == &layer_time_distributed) {
+        inner_path(layer->own, keras_major, i, out, size);
+        return;
+    }
     const char *inner = strchr(t->name, '.'); /* "query_dense.kernel" is a layer in the layer */
     if (!t->cell && inner) {
         snprintf(out, size, "%s%.*s/vars/%d", keras_major < 3 ? "_" : "", (int)(inner - t->name), t->name,
@@ -133,8 +155,6 @@ static bool is_beside(const char *name)
 }
 
 /* ---- positions ---- */
-
-static const struct layer_shape no_shapes[GRAPH_MAX_INPUTS];
 
 static bool is_frozen(const struct build *b, size_t layer, const struct layer_tensor *t)
 {

@@ -10,6 +10,8 @@
 #include "core/layers/pooling.h"
 #include "core/layers/recurrent.h"
 #include "core/layers/reshape.h"
+#include "core/time_distributed.h"
+#include "functional.h"
 #include "layer_kind.h"
 #include "objects.h"
 
@@ -185,7 +187,7 @@ static void read_axis(const struct keras_reader *reader, const json_t *config, c
     if (!value || json_is_null(value))
         return;
     json_int_t n = json_integer_value(axis);
-    if (json_is_integer(axis) && (n == -1 || n == 1 || n == 2))
+    if (json_is_integer(axis) && n && n >= -1 && n <= LAYER_MAX_AXES)
         out->axis = n == -1 ? 0 : (size_t)n;
     else
         keras_expected(reader, path, "axis", "the last axis", value);
@@ -273,6 +275,7 @@ static void read_pooling(struct keras_reader *reader, const json_t *config, cons
 {
     struct pooling *own = out->own;
     keras_channels_last(reader, config, path);
+    own->planes = strstr(out->class_name, "2D") != NULL;
     keras_bool(reader, config, path, "keepdims", &own->keepdims);
 }
 
@@ -368,6 +371,9 @@ static const struct layer_kind kinds[] = {
     {"RepeatVector", &layer_repeat_vector, read_repeat_vector, repeat_keys},
     {"GlobalAveragePooling1D", &layer_average_pooling, read_pooling, pooling_keys},
     {"GlobalMaxPooling1D", &layer_max_pooling, read_pooling, pooling_keys},
+    {"GlobalAveragePooling2D", &layer_average_pooling, read_pooling, pooling_keys},
+    {"GlobalMaxPooling2D", &layer_max_pooling, read_pooling, pooling_keys},
+    {"SpatialDropout2D", &layer_identity, read_nothing, dropout_keys},
     {"Dropout", &layer_identity, read_nothing, dropout_keys},
     {"SpatialDropout1D", &layer_identity, read_nothing, dropout_keys},
     {"GaussianDropout", &layer_identity, read_nothing, dropout_keys},
@@ -415,6 +421,29 @@ static void read_kind(struct keras_reader *reader, const struct layer_kind *kind
     keras_dtype(reader, config, path);
 }
 
+/* A layer or model that sees each timestep by itself as a row. */
+static void read_inner(struct keras_reader *reader, const json_t *json, const char *path, struct layer *out)
+{
+    struct keras_model inner = {.is_chain = false};
+    const char *class_name = reader->class_name, *name = reader->name;
+    keras_inner_read(reader, json, path, &inner);
+    reader->class_name = class_name;
+    reader->name = name;
+    if (!*reader->failed && open_layer(reader, path, &layer_time_distributed, out)) {
+        struct time_distributed *own = out->own;
+        own->names = calloc(inner.model.n_layers + 1, sizeof *own->names);
+        for (size_t i = 0; own->names && i < inner.model.n_layers; i++) {
+            memcpy(own->names[i].group, inner.places[i].group, sizeof own->names[i].group);
+            memcpy(own->names[i].tensors, inner.places[i].tensors, sizeof own->names[i].tensors);
+        }
+        if (!own->names)
+            keras_error(reader, path, "out of memory");
+        own->graph = inner.model;
+        inner.model = (struct graph){.n_layers = 0};
+    }
+    keras_model_close(&inner);
+}
+
 /* The layer inside works on every timestep by itself, so the whole is that layer. */
 static void read_time_distributed(struct keras_reader *reader, const json_t *config, const char *path,
                                   struct layer *out)
@@ -431,10 +460,10 @@ static void read_time_distributed(struct keras_reader *reader, const json_t *con
         read_kind(reader, kind, json_object_get(layer, "config"), keras_path(where.text, "config").text, out);
         memcpy(out->class_name, outer, sizeof outer);
     }
-    out->only_sequences = true;
-    if (!good)
-        keras_expected(reader, where.text, NULL, "a layer that works on one timestep at a time, such as Dense",
-                       json_object_get(layer, "class_name"));
+    if (good)
+        out->only_sequences = true;
+    else
+        read_inner(reader, layer, where.text, out);
 }
 
 static void unknown_class(const struct keras_reader *reader, const json_t *json, const char *path)

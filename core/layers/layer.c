@@ -32,7 +32,7 @@ size_t layer_parts(const struct layer *layer)
 
 bool layer_takes_ids(const struct layer *layer)
 {
-    return layer->class->vocabulary != NULL;
+    return layer->class->vocabulary && layer->class->vocabulary(layer);
 }
 
 const struct activation *layer_activation_of(const struct layer *layer)

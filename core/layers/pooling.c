@@ -10,9 +10,16 @@ static enum rnn_status pooling_shape(const struct layer *layer, const struct lay
 {
     const struct pooling *pooling = layer->own;
     (void)sequences;
-    if (!in->sequence || in->rank > 1)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" takes a sequence of vectors [timesteps, features]", layer->name);
-    *out = (struct layer_shape){.sequence = pooling->keepdims, .timesteps = 1, .width = in->width};
+    size_t axes[LAYER_MAX_AXES], n = pooling->planes ? 2 : 1, features = layer_features(in);
+    const size_t kept[] = {1, 1, features};
+    if (!in->sequence || layer_axes(in, axes) != n + 1)
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" takes %s", layer->name,
+                        pooling->planes ? "images [height, width, channels]"
+                                        : "a sequence of vectors [timesteps, features]");
+    if (pooling->keepdims)
+        layer_shape_of(n + 1, kept + 2 - n, out);
+    else
+        *out = (struct layer_shape){.timesteps = 1, .width = features};
     return RNN_OK;
 }
 
@@ -23,9 +30,10 @@ static bool average_run(const struct layer *layer, struct layer_run *run)
     float *out = run->out[0].at;
     for (size_t b = 0; b < run->n; b++, out += width) {
         const struct layer_view *row = &run->in[0][b];
+        size_t n = row->timesteps * (run->in_shapes[0].width / width);
         for (size_t f = 0; f < width; f++) {
             double sum = 0, count = 0;
-            for (size_t t = 0; t < row->timesteps; t++) {
+            for (size_t t = 0; t < n; t++) {
                 if (row->mask && !row->mask[t * row->mask_stride])
                     continue;
                 sum += (double)x[t * width + f];
@@ -33,7 +41,7 @@ static bool average_run(const struct layer *layer, struct layer_run *run)
             }
             out[f] = (float)(sum / count);
         }
-        x += row->timesteps * width;
+        x += n * width;
     }
     return true;
 }
@@ -46,7 +54,7 @@ static bool maximum_run(const struct layer *layer, struct layer_run *run)
     for (size_t b = 0; b < run->n; b++, out += width) {
         memcpy(out, x, width * sizeof *out);
         x += width;
-        for (size_t t = 1; t < run->in[0][b].timesteps; t++, x += width)
+        for (size_t t = 1; t < run->in[0][b].timesteps * (run->in_shapes[0].width / width); t++, x += width)
             for (size_t f = 0; f < width; f++)
                 out[f] = x[f] > out[f] || x[f] != x[f] ? x[f] : out[f];
     }
