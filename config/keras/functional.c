@@ -777,8 +777,10 @@ void keras_functional_read(struct keras_reader *reader, const json_t *json, cons
     size_t inputs[MAX_PORTS], outputs[MAX_PORTS], n_inputs, n_outputs;
     snprintf(scope.path.text, sizeof scope.path.text, "%s", path);
     if (declare(&scope, &top) && add_inputs(&scope, inputs, &n_inputs) &&
-        wire(&scope, inputs, n_inputs, outputs, &n_outputs) && add_outputs(&scope, outputs, n_outputs))
+        wire(&scope, inputs, n_inputs, outputs, &n_outputs) && add_outputs(&scope, outputs, n_outputs)) {
+        keras_operation_ids(&out->model);
         keras_find_ids(&out->model);
+    }
     close_scope(&scope);
 }
 

@@ -1,21 +1,86 @@
-/* Operations become the layers that do the same. */
+/* Operations become the layers that do the same: which they are, and the table of those that are served. */
 #include "operation.h"
 
+#include "core/layers/arithmetic.h"
+#include "operation_call.h"
+
+#include <stdlib.h>
 #include <string.h>
+
+/* Keras 3's HDF5 files leave the module out; the config of a layer says trainable or build_config there, that of an
+   operation has its own arguments alone. */
+static bool is_bare_operation(const json_t *json)
+{
+    const json_t *config = json_object_get(json, "config"), *inbound = json_object_get(json, "inbound_nodes");
+    return !json_object_get(json, "module") && json_is_object(config) && !json_object_get(config, "trainable") &&
+           json_object_get(json_array_get(inbound, 0), "args");
+}
 
 bool keras_is_operation(const json_t *json)
 {
     const char *module = json_string_value(json_object_get(json, "module")), *class_name = keras_class_name(json);
-    return (module && strstr(module, ".ops.")) ||
+    return (module && strstr(module, ".ops.")) || is_bare_operation(json) ||
            (class_name && (!strcmp(class_name, "TFOpLambda") || !strcmp(class_name, "SlicingOpLambda")));
+}
+
+/* The last part of a function of TensorFlow's, if its module is one of those whose functions are served. */
+static const char *plain_name(const char *function)
+{
+    static const char *const modules[] = {
+        "",           "math.",           "nn.",           "linalg.",       "__operators__.",
+        "compat.v1.", "compat.v1.math.", "compat.v1.nn.", "keras.backend."};
+    const char *dot = strrchr(function, '.'), *name = dot ? dot + 1 : function;
+    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
+        if (strlen(modules[i]) == (size_t)(name - function) && !strncmp(function, modules[i], strlen(modules[i])))
+            return name;
+    return "";
+}
+
+static const struct operation_row *find_row(const struct operation_row *rows, const char *name)
+{
+    for (; rows->name; rows++)
+        if (!strcmp(rows->name, name))
+            return rows;
+    return NULL;
 }
 
 bool keras_operation_read(struct keras_reader *reader, const json_t *json, const json_t *use, const char *path,
                           struct keras_model *out, size_t (*value)(void *context, const struct keras_tensor *tensor),
                           void *context, size_t *outputs, size_t *n)
 {
-    const char *function = json_string_value(json_object_get(json_object_get(json, "config"), "function"));
-    (void)use, (void)out, (void)value, (void)context, (void)outputs, (void)n;
-    keras_error(reader, path, "the operation \"%.80s\" is not served", function ? function : keras_class_name(json));
-    return false;
+    const json_t *config = json_object_get(json, "config");
+    const char *function = json_string_value(json_object_get(config, "function"));
+    const char *name = json_string_value(json_object_get(config, "name"));
+    char snake[64];
+    struct operation_call call = {
+        .reader = reader, .path = path, .out = out, .value = value, .context = context, .outputs = outputs};
+    keras_snake_case(keras_class_name(json), snake, sizeof snake);
+    call.function = function ? function : keras_class_name(json);
+    call.name = name ? name : call.function;
+    const char *plain = function ? plain_name(function) : snake;
+    call.row = find_row(keras_math_operations, plain);
+    call.row = call.row ? call.row : find_row(keras_shape_operations, plain);
+    if (!call.row)
+        return operation_refuse(&call, "is not served; put its work into the data, or into a layer of Keras's own");
+    bool good = operation_call_read(&call, json, use) && call.row->read(&call);
+    *n = call.n_outputs;
+    if (!good && !*reader->failed)
+        return operation_refuse(&call, "is called in a way that is not served");
+    return good;
+}
+
+void keras_operation_ids(struct graph *graph)
+{
+    for (size_t i = 0; i < graph->n_nodes; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        size_t from = graph->values[node->inputs[0]].node;
+        if (!layer_takes_ids(&graph->layers[node->layer]) || from == GRAPH_NONE)
+            continue;
+        struct layer *before = &graph->layers[graph->nodes[from].layer];
+        if (before->class != &layer_function || ((struct function *)before->own)->kind != FUNCTION_TRUNCATE)
+            continue;
+        free(before->own);
+        before->own = NULL;
+        before->class = &layer_identity;
+    }
 }

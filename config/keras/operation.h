@@ -20,4 +20,8 @@ bool keras_operation_read(struct keras_reader *reader, const json_t *json, const
                           struct keras_model *out, size_t (*value)(void *context, const struct keras_tensor *tensor),
                           void *context, size_t *outputs, size_t *n);
 
+/* A cast to whole numbers before an Embedding says nothing: what an Embedding takes are whole numbers. Such casts become
+   identities, so that the ids are seen to come from an input. */
+void keras_operation_ids(struct graph *graph);
+
 #endif

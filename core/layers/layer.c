@@ -42,8 +42,8 @@ const struct activation *layer_activation_of(const struct layer *layer)
 
 enum layer_time layer_time_of(const struct layer *layer)
 {
-    if (layer->class->pointwise || !layer->class->run)
-        return layer->class->view ? TIME_WHOLE : TIME_POINTWISE;
+    if (layer->class->pointwise || (!layer->class->run && !layer->class->view))
+        return TIME_POINTWISE;
     return layer->class->time ? layer->class->time(layer) : TIME_WHOLE;
 }
 
@@ -159,7 +159,7 @@ enum rnn_status layer_output(const struct layer *layer, const struct layer_shape
                              struct layer_shape *out, struct rnn_error *err)
 {
     size_t axes[LAYER_MAX_AXES], last = layer_axes(in, axes);
-    if (in->ids && !layer_takes_ids(layer) && layer->class->run)
+    if (in->ids && !layer_takes_ids(layer) && !layer->class->numbers && layer->class->run)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": sequences of numbers without features are for an Embedding",
                         layer->name);
     if (layer->built && layer->class->run && layer_features(in) != layer->input_size)

@@ -138,6 +138,7 @@ struct layer_class {
     bool pointwise;       /* every vector by itself; else `time` says how the layer goes through time */
     bool view;            /* the numbers stay as they are, in another shape: nothing is run */
     bool inputs_anywhere; /* rows' inputs need not lie one after the other */
+    bool numbers;         /* takes ids too, as the numbers that they are */
     bool takes_parts;     /* may follow a Bidirectional with two outputs, of which it takes some features */
     size_t most_inputs;   /* of a node; 0: one */
     /* Defaults of the options; *own is zeros. */
@@ -160,7 +161,7 @@ struct layer_class {
     bool (*aux)(const struct layer *layer, const struct layer_shape *in, struct layer_aux *aux);
     /* From in to out. False when told to stop. NULL: nothing is computed, as in a Dropout. */
     bool (*run)(const struct layer *layer, struct layer_run *run);
-    /* How a layer that is not pointwise goes through time; NULL: it needs whole sequences. */
+    /* How a layer that is not pointwise, or a view, goes through time; NULL: it needs whole sequences. */
     enum layer_time (*time)(const struct layer *layer);
     /* The states of part p; false past the last. A Bidirectional has two. */
     bool (*states)(const struct layer *layer, size_t p, struct layer_states *out);

@@ -121,6 +121,8 @@ static bool concatenate_run(const struct layer *layer, struct layer_run *run)
                 memcpy(out + i * whole, x + i * inner, inner * sizeof *out);
             out += inner;
         }
+        if (layer->masks == MASKS_STOP) /* an operation, not a layer of Keras's */
+            continue;
         if (at == 0 && run->out_shape->sequence)
             chain_masks(run, b, made);
         else

@@ -1,0 +1,69 @@
+/* One use of an operation while it is read: its operands and arguments, and the layers that it becomes. */
+#ifndef CONFIG_KERAS_OPERATION_CALL_H
+#define CONFIG_KERAS_OPERATION_CALL_H
+
+#include "operation.h"
+
+enum { OPERATION_MAX_OPERANDS = 64 };
+
+struct operation_row;
+
+/* Operands are references to tensors, or constants. */
+struct operation_call {
+    struct keras_reader *reader;
+    const char *path, *name, *function; /* function: as the table has it */
+    struct keras_model *out;
+    size_t (*value)(void *context, const struct keras_tensor *tensor);
+    void *context;
+    const struct operation_row *row;
+    const json_t *config, *keywords; /* of Keras 3: both may have arguments; of Keras 2: keywords alone */
+    const json_t *operands[OPERATION_MAX_OPERANDS];
+    size_t n_operands;
+    size_t *outputs, n_outputs; /* values that it gives, [GRAPH_MAX_INPUTS] */
+};
+
+/* A row of the table of operations. */
+struct operation_row {
+    const char *name; /* the last part of Keras 2's, or Keras 3's class in snake case */
+    bool (*read)(struct operation_call *call);
+    int which;               /* for read */
+    const char *const *keys; /* arguments that read looks at; ends with NULL */
+};
+
+/* Each ends with a row without a name. */
+extern const struct operation_row keras_math_operations[], keras_shape_operations[];
+
+/* Operands and arguments of a use; false with a problem. */
+bool operation_call_read(struct operation_call *call, const json_t *json, const json_t *use);
+
+/* A problem: "the operation \"NAME\" …". Always false. */
+bool operation_refuse(const struct operation_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* An argument under any of its names (a list that ends with NULL); NULL where it is left out or null. */
+const json_t *operation_argument(const struct operation_call *call, const char *const *names);
+/* One name. */
+const json_t *operation_option(const struct operation_call *call, const char *name);
+
+/* A whole number, *out where it is left out; a list of them, or one. False with a problem. */
+bool operation_whole(const struct operation_call *call, const char *name, long *out);
+bool operation_list(const struct operation_call *call, const char *name, const json_t *value, size_t most, long *out,
+                    size_t *n);
+/* true where an option is left out or has this truth value. */
+bool operation_flag(const struct operation_call *call, const char *name);
+
+/* Whether operand i is a tensor; and its value, GRAPH_NONE with a problem. */
+bool operation_is_tensor(const struct operation_call *call, size_t i);
+size_t operation_value(const struct operation_call *call, size_t i);
+
+/* A constant as numbers: [rank] axes, row-major, to free. NULL with a problem. */
+float *operation_constant(const struct operation_call *call, const json_t *json, size_t *rank,
+                          size_t axes[LAYER_MAX_AXES + 1]);
+
+/* A layer of a class with the operation's name; its own struct is filled before operation_node. NULL with a problem. */
+struct layer *operation_layer(const struct operation_call *call, const struct layer_class *class);
+/* A node of the layer that was added last; false with a problem. */
+bool operation_node(const struct operation_call *call, const size_t *inputs, size_t n, size_t *output);
+/* The same as an output of the operation. */
+bool operation_give(struct operation_call *call, const size_t *inputs, size_t n);
+
+#endif

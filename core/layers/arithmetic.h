@@ -1,0 +1,73 @@
+/* Arithmetic of tensors and constants, and functions of each number: operations that Keras writes as layers. */
+#ifndef RNN_LAYERS_ARITHMETIC_H
+#define RNN_LAYERS_ARITHMETIC_H
+
+#include "layer.h"
+
+enum { ARITHMETIC_MAX_INPUTS = 64 };
+
+/* Comparisons and logic give 1 for true and 0 for false. */
+enum arithmetic_operation {
+    ARITHMETIC_ADD,
+    ARITHMETIC_SUBTRACT,
+    ARITHMETIC_MULTIPLY,
+    ARITHMETIC_DIVIDE,
+    ARITHMETIC_FLOOR_DIVIDE,
+    ARITHMETIC_MODULO, /* with the sign of the divisor, as in Python */
+    ARITHMETIC_POWER,
+    ARITHMETIC_MAXIMUM,
+    ARITHMETIC_MINIMUM,
+    ARITHMETIC_SQUARED_DIFFERENCE,
+    ARITHMETIC_EQUAL,
+    ARITHMETIC_NOT_EQUAL,
+    ARITHMETIC_GREATER,
+    ARITHMETIC_GREATER_EQUAL,
+    ARITHMETIC_LESS,
+    ARITHMETIC_LESS_EQUAL,
+    ARITHMETIC_AND,
+    ARITHMETIC_OR,
+};
+
+/**
+ * The own struct of layer_arithmetic: its inputs from left to right, or its input and a constant.
+ *
+ * Sizes of 1 stand for any size, as in NumPy. Tensors have the same number of axes, since NumPy would match the batch with
+ * another axis otherwise. The constant may have fewer; it may also have an axis of size 1 for the batch.
+ */
+struct arithmetic {
+    enum arithmetic_operation operation;
+    bool constant_first;
+    size_t rank, axes[LAYER_MAX_AXES + 1];
+    float *constant; /* NULL: none */
+};
+
+enum function_kind {
+    FUNCTION_ABS,
+    FUNCTION_SQUARE,
+    FUNCTION_SQRT,
+    FUNCTION_RSQRT,
+    FUNCTION_NEGATIVE,
+    FUNCTION_RECIPROCAL,
+    FUNCTION_EXP,
+    FUNCTION_EXPM1,
+    FUNCTION_LOG,
+    FUNCTION_LOG1P,
+    FUNCTION_SIGN,
+    FUNCTION_SIN,
+    FUNCTION_COS,
+    FUNCTION_FLOOR,
+    FUNCTION_CEIL,
+    FUNCTION_ROUND,    /* halves to the even number */
+    FUNCTION_TRUNCATE, /* what a cast to whole numbers does */
+    FUNCTION_NOT_ZERO, /* what a cast to bool does */
+    FUNCTION_NOT,
+};
+
+/* The own struct of layer_function. */
+struct function {
+    enum function_kind kind;
+};
+
+extern const struct layer_class layer_arithmetic, layer_function;
+
+#endif

@@ -1,0 +1,39 @@
+/* Axes become one number, or are worked along: sums, means, softmax. */
+#ifndef RNN_LAYERS_REDUCE_H
+#define RNN_LAYERS_REDUCE_H
+
+#include "layer.h"
+
+enum reduce_operation {
+    REDUCE_SUM,
+    REDUCE_MEAN,
+    REDUCE_MAX,
+    REDUCE_MIN,
+    REDUCE_PRODUCT,
+    REDUCE_ANY, /* 1 where one number is not 0 */
+    REDUCE_ALL,
+    REDUCE_VARIANCE,
+    REDUCE_DEVIATION,
+    REDUCE_LOG_SUM_EXP,
+};
+
+/* The own struct of layer_reduce. Axes are Keras's: the batch is 0, below 0 from the last. */
+struct reduce {
+    enum reduce_operation operation;
+    size_t n;
+    long axes[LAYER_MAX_AXES];
+    bool keepdims;
+};
+
+enum along_operation { ALONG_SOFTMAX, ALONG_LOG_SOFTMAX, ALONG_L2_NORMALIZE, ALONG_SUM_SO_FAR };
+
+/* The own struct of layer_along: every line of numbers along an axis by itself. */
+struct along {
+    enum along_operation operation;
+    long axis;
+    double epsilon; /* of L2_NORMALIZE: the least sum of squares */
+};
+
+extern const struct layer_class layer_reduce, layer_along;
+
+#endif
