@@ -194,8 +194,8 @@ static bool read_cast(struct operation_call *call)
 {
     const char *type = json_string_value(operation_option(call, "dtype"));
     size_t value;
-    if (!type)
-        return operation_refuse(call, "is served with a dtype");
+    if (!type) /* convert_to_tensor */
+        type = "float32";
     bool whole = !strncmp(type, "int", 3) || !strncmp(type, "uint", 4), truth = !strcmp(type, "bool");
     if (!whole && !truth && !strstr(type, "float"))
         return operation_refuse(call, "to the type %.30s is not served", type);
@@ -309,7 +309,10 @@ const struct operation_row keras_math_operations[] = {
     {"reduce_logsumexp", read_reduce, REDUCE_LOG_SUM_EXP, axis_keys},
     {"logsumexp", read_reduce, REDUCE_LOG_SUM_EXP, axis_keys},
     {"matmul", read_matmul, 0, matmul_keys},
+    {"zeros_like", read_function, FUNCTION_ZERO, none},
+    {"ones_like", read_function, FUNCTION_ONE, none},
     {"cast", read_cast, 0, none},
+    {"convert_to_tensor", read_cast, 0, none},
     {"identity", read_same, 0, none},
     {"stop_gradient", read_same, 0, none},
     {NULL, NULL, 0, NULL},

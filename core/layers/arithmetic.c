@@ -262,8 +262,10 @@ static double apply(enum function_kind kind, double x)
         return trunc(x);
     case FUNCTION_NOT_ZERO:
         return x != 0;
-    default:
+    case FUNCTION_NOT:
         return x == 0;
+    default:
+        return kind == FUNCTION_ONE;
     }
 }
 

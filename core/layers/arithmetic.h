@@ -61,6 +61,8 @@ enum function_kind {
     FUNCTION_TRUNCATE, /* what a cast to whole numbers does */
     FUNCTION_NOT_ZERO, /* what a cast to bool does */
     FUNCTION_NOT,
+    FUNCTION_ZERO, /* whatever the number is */
+    FUNCTION_ONE,
 };
 
 /* The own struct of layer_function. */
