@@ -3,10 +3,10 @@
 
 #include "core/layers/activation.h"
 #include "core/layers/attention.h"
+#include "core/layers/axes.h"
 #include "core/layers/dense.h"
 #include "core/layers/embedding.h"
 #include "core/layers/masking.h"
-#include "core/layers/normalization.h"
 #include "core/layers/pooling.h"
 #include "core/layers/recurrent.h"
 #include "core/layers/reshape.h"
@@ -177,30 +177,10 @@ static void read_masking(struct keras_reader *reader, const json_t *config, cons
     own->mask_value = (float)value;
 }
 
-/* The axis that a layer works along: a number, or a list of one. Whether a positive one is the last axis shows when the
-   shape of the input is known. */
-static void read_axis(const struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
-{
-    const json_t *value = json_object_get(config, "axis"), *axis = value;
-    if (json_is_array(value) && json_array_size(value) == 1)
-        axis = json_array_get(value, 0);
-    if (!value || json_is_null(value))
-        return;
-    json_int_t n = json_integer_value(axis);
-    if (json_is_integer(axis) && n && n >= -1 && n <= LAYER_MAX_AXES)
-        out->axis = n == -1 ? 0 : (size_t)n;
-    else
-        keras_expected(reader, path, "axis", "the last axis", value);
-}
-
-/* Activation and the layers that are one: what they are as an activation of another layer, but for the axis. */
+/* Activation and the layers that are one: what they are as an activation of another layer. */
 static void read_activation(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     json_t *own = json_copy((json_t *)config);
-    if (!strcmp(out->class_name, "Softmax")) {
-        read_axis(reader, config, path, out);
-        json_object_del(own, "axis");
-    }
     json_t *layer = json_pack("{s:s, s:o}", "class_name", out->class_name, "config", own);
     struct keras_path object = {""};
     snprintf(object.text, sizeof object.text, "%.*s", (int)(strlen(path) - strlen("/config")), path);
@@ -209,26 +189,6 @@ static void read_activation(struct keras_reader *reader, const json_t *config, c
     else
         keras_error(reader, path, "out of memory");
     json_decref(layer);
-}
-
-static void read_normalization(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
-{
-    static const char *const refused[] = {"rms_scaling", "renorm"};
-    struct normalization *own = out->own;
-    read_axis(reader, config, path, out);
-    keras_number(reader, config, path, "epsilon", &own->epsilon);
-    keras_bool(reader, config, path, "center", &own->center);
-    keras_bool(reader, config, path, "scale", &own->scale);
-    keras_initializer_key(reader, config, path, "gamma_initializer", &own->gamma_initializer);
-    keras_initializer_key(reader, config, path, "beta_initializer", &own->beta_initializer);
-    keras_initializer_key(reader, config, path, "moving_mean_initializer", &own->mean_initializer);
-    keras_initializer_key(reader, config, path, "moving_variance_initializer", &own->variance_initializer);
-    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        bool on = false;
-        keras_bool(reader, config, path, refused[i], &on);
-        if (on)
-            keras_expected(reader, path, refused[i], "false", json_object_get(config, refused[i]));
-    }
 }
 
 /* The numbers of a sequence lie feature by feature here, which is Keras's channels_last. */
@@ -310,38 +270,6 @@ static const char *const embedding_keys[] = {"input_dim",
                                              "lora_alpha",
                                              NULL};
 static const char *const masking_keys[] = {"mask_value", NULL};
-static const char *const layer_norm_keys[] = {"axis",
-                                              "epsilon",
-                                              "center",
-                                              "scale",
-                                              "rms_scaling",
-                                              "beta_initializer",
-                                              "gamma_initializer",
-                                              "beta_regularizer",
-                                              "gamma_regularizer",
-                                              "beta_constraint",
-                                              "gamma_constraint",
-                                              NULL};
-static const char *const batch_norm_keys[] = {"axis",
-                                              "momentum",
-                                              "epsilon",
-                                              "center",
-                                              "scale",
-                                              "beta_initializer",
-                                              "gamma_initializer",
-                                              "moving_mean_initializer",
-                                              "moving_variance_initializer",
-                                              "beta_regularizer",
-                                              "gamma_regularizer",
-                                              "beta_constraint",
-                                              "gamma_constraint",
-                                              "renorm",
-                                              "renorm_clipping",
-                                              "renorm_momentum",
-                                              "fused",
-                                              "virtual_batch_size",
-                                              "synchronized",
-                                              NULL};
 static const char *const flatten_keys[] = {"data_format", NULL};
 static const char *const reshape_keys[] = {"target_shape", NULL};
 static const char *const repeat_keys[] = {"n", NULL};
@@ -362,10 +290,7 @@ static const struct layer_kind kinds[] = {
     {"ReLU", &layer_activation, read_activation, NULL},
     {"LeakyReLU", &layer_activation, read_activation, NULL},
     {"ELU", &layer_activation, read_activation, NULL},
-    {"Softmax", &layer_activation, read_activation, NULL},
     {"ThresholdedReLU", &layer_activation, read_activation, NULL},
-    {"BatchNormalization", &layer_batch_norm, read_normalization, batch_norm_keys},
-    {"LayerNormalization", &layer_layer_norm, read_normalization, layer_norm_keys},
     {"Flatten", &layer_reshape, read_flatten, flatten_keys},
     {"Reshape", &layer_reshape, read_reshape, reshape_keys},
     {"RepeatVector", &layer_repeat_vector, read_repeat_vector, repeat_keys},
@@ -388,8 +313,8 @@ static const struct layer_kind kinds[] = {
 };
 
 /* The layers of all families. */
-static const struct layer_kind *const families[] = {kinds, keras_attention_kinds, keras_merge_kinds, keras_resize_kinds,
-                                                    keras_window_kinds};
+static const struct layer_kind *const families[] = {
+    kinds, keras_attention_kinds, keras_merge_kinds, keras_normalization_kinds, keras_resize_kinds, keras_window_kinds};
 enum { N_FAMILIES = sizeof families / sizeof *families, MAX_KINDS = 128 };
 
 /* The i-th of all; NULL past the last. */
@@ -454,7 +379,8 @@ static void read_time_distributed(struct keras_reader *reader, const json_t *con
     struct keras_path where = keras_path(path, "layer");
     char outer[sizeof out->class_name];
     memcpy(outer, out->class_name, sizeof outer);
-    bool good = kind && kind->class && kind->class->pointwise && kind->class->masks == MASKS_PASS;
+    bool good = kind && kind->class && (kind->class->pointwise || kind->class->time == axes_time) &&
+                kind->class->masks == MASKS_PASS;
     if (good) {
         snprintf(out->class_name, sizeof out->class_name, "%s", class_name);
         read_kind(reader, kind, json_object_get(layer, "config"), keras_path(where.text, "config").text, out);

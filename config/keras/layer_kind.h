@@ -13,7 +13,8 @@ struct layer_kind {
 };
 
 /* Each ends with a row without a name. */
-extern const struct layer_kind keras_attention_kinds[], keras_merge_kinds[], keras_resize_kinds[], keras_window_kinds[];
+extern const struct layer_kind keras_attention_kinds[], keras_merge_kinds[], keras_normalization_kinds[],
+    keras_resize_kinds[], keras_window_kinds[];
 
 /* The numbers of a sequence lie feature by feature here, which is Keras's channels_last. */
 void keras_channels_last(const struct keras_reader *reader, const json_t *config, const char *path);

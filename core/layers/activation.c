@@ -26,3 +26,38 @@ const struct layer_class layer_activation = {
     .run = activation_run,
     .activation = activation_own,
 };
+
+static void softmax_defaults(void *own)
+{
+    struct softmax *softmax = own;
+    softmax->axes = axes_last;
+    softmax->activation = (struct activation){.kind = ACT_SOFTMAX};
+}
+
+static void softmax_group(const struct layer *layer, size_t n, float *x)
+{
+    const struct softmax *softmax = layer->own;
+    vec_activate(layer->vec, &softmax->activation, n, x);
+}
+
+static bool softmax_run(const struct layer *layer, struct layer_run *run)
+{
+    return axes_run_groups(layer, run, softmax_group);
+}
+
+static const struct activation *softmax_activation(const struct layer *layer)
+{
+    const struct softmax *softmax = layer->own;
+    return &softmax->activation;
+}
+
+const struct layer_class layer_softmax = {
+    .size = sizeof(struct softmax),
+    .masks = MASKS_PASS,
+    .defaults = softmax_defaults,
+    .shape = axes_groups_shape,
+    .time = axes_time,
+    .aux = axes_aux,
+    .run = softmax_run,
+    .activation = softmax_activation,
+};

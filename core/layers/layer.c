@@ -158,7 +158,6 @@ enum rnn_status layer_build(struct layer *layer, const struct layer_shape *in, c
 enum rnn_status layer_output(const struct layer *layer, const struct layer_shape *in, bool sequences,
                              struct layer_shape *out, struct rnn_error *err)
 {
-    size_t axes[LAYER_MAX_AXES], last = layer_axes(in, axes);
     if (in->ids && !layer_takes_ids(layer) && !layer->class->numbers && layer->class->run)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": sequences of numbers without features are for an Embedding",
                         layer->name);
@@ -168,10 +167,6 @@ enum rnn_status layer_output(const struct layer *layer, const struct layer_shape
     if (layer->only_sequences && !in->sequence)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (TimeDistributed) takes a sequence, not one vector",
                         layer->name);
-    last -= layer->only_sequences; /* TimeDistributed's layer sees single timesteps */
-    if (layer->axis && layer->axis != last)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): axis %zu is not the last of its input, which is %zu or -1",
-                        layer->name, layer->class_name, layer->axis, last);
     *out = *in;
     return layer->class->shape ? layer->class->shape(layer, in, sequences, out, err) : RNN_OK;
 }

@@ -57,7 +57,6 @@ struct layer {
     void *own;
     char class_name[32], name[LAYER_NAME_BYTES];
     bool only_sequences;       /* TimeDistributed(Dense) takes no single vector */
-    size_t axis;               /* that it works along, the batch being 0; must be the last, which 0 says too */
     size_t n_inputs;           /* of its nodes */
     enum layer_masks masks;    /* of its class, unless the Keras that wrote it does otherwise */
     enum packed_format format; /* of the matrices of Dense and recurrent layers */

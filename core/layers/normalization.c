@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* gamma where scale, beta where center; of a BatchNormalization also the moving mean and variance. */
+/* gamma where scale, beta where center; of a BatchNormalization also the moving mean and variance. With several axes,
+   Keras's BatchNormalization has an axis of its weights for each axis of the input, the batch too. */
 static bool tensor_of(const struct layer *layer, const struct layer_shape *in, size_t i, bool moving,
                       struct layer_tensor *out)
 {
@@ -21,11 +22,17 @@ static bool tensor_of(const struct layer *layer, const struct layer_shape *in, s
                {"beta", own->center, &own->beta_initializer},
                {"moving_mean", moving, &own->mean_initializer},
                {"moving_variance", moving, &own->variance_initializer}};
+    struct axes_tensor tensor;
+    if (axes_of(layer, &own->axes, in, &tensor, NULL))
+        return false;
     for (size_t k = 0; k < 4; k++) {
         if (!all[k].has || i--)
             continue;
-        *out = (struct layer_tensor){
-            .rank = 1, .shape = {layer_features(in)}, .frozen = k > 1, .initializer = all[k].initializer};
+        *out = (struct layer_tensor){.frozen = k > 1, .initializer = all[k].initializer};
+        bool ones = moving && own->axes.n > 1;
+        if (ones)
+            out->shape[out->rank++] = 1;
+        axes_weight_shape(&tensor, ones, out);
         memcpy(out->name, all[k].name, strlen(all[k].name) + 1);
         return true;
     }
@@ -43,13 +50,32 @@ static bool layer_norm_tensor(const struct layer *layer, const struct layer_shap
     return tensor_of(layer, in, i, false, out);
 }
 
-static enum rnn_status make_room(struct layer *layer, struct rnn_error *err)
+static enum rnn_status make_room(struct layer *layer, const struct layer_shape *in, struct rnn_error *err)
 {
     struct normalization *own = layer->own;
+    struct axes_tensor tensor;
     size_t floats;
-    if (rnn_size_mul(layer->input_size, 2, &floats))
+    enum rnn_status status = axes_of(layer, &own->axes, in, &tensor, err);
+    if (status || (status = axes_check_weights(layer, in, &tensor, err)))
+        return status;
+    own->n = axes_numbers(&tensor);
+    if (rnn_size_mul(own->n, 2, &floats))
         own->weights = rnn_alloc(floats, sizeof *own->weights);
-    return own->weights ? RNN_OK : rnn_fail(err, RNN_ENOMEM, "out of memory for %zu features", layer->input_size);
+    return own->weights ? RNN_OK : rnn_fail(err, RNN_ENOMEM, "out of memory for %zu features", own->n);
+}
+
+/* Several axes of more than a timestep's: their weights have too many axes. */
+static enum rnn_status batch_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
+                                   struct layer_shape *out, struct rnn_error *err)
+{
+    const struct normalization *own = layer->own;
+    size_t axes[LAYER_MAX_AXES];
+    if (own->axes.n > 1 && layer_axes(in, axes) + 1 > LAYER_MAX_DIMS)
+        return rnn_fail(err, RNN_ESHAPE,
+                        "layer \"%s\" (%s): several axes are served of inputs of up to %d axes; merge axes with a "
+                        "Reshape",
+                        layer->name, layer->class_name, LAYER_MAX_DIMS - 1);
+    return axes_weights_shape(layer, in, sequences, out, err);
 }
 
 /* scale = gamma / sqrt(variance + epsilon), shift = beta - mean scale */
@@ -57,31 +83,30 @@ static enum rnn_status batch_build(struct layer *layer, const struct layer_shape
                                    struct rnn_error *err)
 {
     struct normalization *own = layer->own;
-    size_t n = layer->input_size;
-    enum rnn_status status = make_room(layer, err);
-    (void)in;
+    enum rnn_status status = make_room(layer, in, err);
     if (status)
         return status;
     const float *gamma = own->scale ? *tensors++ : NULL, *beta = own->center ? *tensors++ : NULL;
     const float *mean = tensors[0], *variance = tensors[1];
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < own->n; i++) {
         double scale = (gamma ? (double)gamma[i] : 1) / sqrt((double)variance[i] + own->epsilon);
         own->weights[i] = (float)scale;
-        own->weights[n + i] = (float)((beta ? (double)beta[i] : 0) - (double)mean[i] * scale);
+        own->weights[own->n + i] = (float)((beta ? (double)beta[i] : 0) - (double)mean[i] * scale);
     }
     return RNN_OK;
 }
 
-static bool batch_run(const struct layer *layer, struct layer_run *run)
+static void scale_and_shift(const struct layer *layer, size_t n, const float *x, float *out, size_t w, size_t step)
 {
     const struct normalization *own = layer->own;
-    size_t n = layer->input_size;
-    const float *x = run->in[0][0].at, *scale = own->weights, *shift = scale + n;
-    float *out = run->out[0].at;
-    for (size_t i = 0; i < run->vectors; i++, x += n, out += n)
-        for (size_t f = 0; f < n; f++)
-            out[f] = (float)((double)x[f] * (double)scale[f] + (double)shift[f]);
-    return true;
+    const float *scale = own->weights + w, *shift = scale + own->n;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)((double)x[i] * (double)scale[i * step] + (double)shift[i * step]);
+}
+
+static bool batch_run(const struct layer *layer, struct layer_run *run)
+{
+    return axes_run_weights(layer, run, scale_and_shift);
 }
 
 /* gamma then beta; ones and zeros where the layer has none */
@@ -89,33 +114,32 @@ static enum rnn_status layer_norm_build(struct layer *layer, const struct layer_
                                         struct rnn_error *err)
 {
     struct normalization *own = layer->own;
-    size_t n = layer->input_size;
-    enum rnn_status status = make_room(layer, err);
-    (void)in;
+    enum rnn_status status = make_room(layer, in, err);
     if (status)
         return status;
     const float *gamma = own->scale ? *tensors++ : NULL, *beta = own->center ? *tensors : NULL;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < own->n; i++) {
         own->weights[i] = gamma ? gamma[i] : 1;
-        own->weights[n + i] = beta ? beta[i] : 0;
+        own->weights[own->n + i] = beta ? beta[i] : 0;
     }
     return RNN_OK;
 }
 
-static bool layer_norm_run(const struct layer *layer, struct layer_run *run)
+static void normalize_group(const struct layer *layer, size_t n, float *x)
 {
     const struct normalization *own = layer->own;
-    size_t n = layer->input_size;
-    float *out = run->out[0].at;
-    memcpy(out, run->in[0][0].at, run->vectors * n * sizeof *out);
-    for (size_t i = 0; i < run->vectors; i++)
-        layer_normalize(n, out + i * n, own->weights, own->weights + n, own->epsilon);
-    return true;
+    layer_normalize(n, x, own->weights, own->weights + n, own->epsilon);
+}
+
+static bool layer_norm_run(const struct layer *layer, struct layer_run *run)
+{
+    return axes_run_groups(layer, run, normalize_group);
 }
 
 static void normalization_defaults(void *own)
 {
     struct normalization *normalization = own;
+    normalization->axes = axes_last;
     normalization->center = normalization->scale = true;
     normalization->epsilon = 1e-3;
     normalization->gamma_initializer = normalization->variance_initializer = initializer_find("ones")->initializer;
@@ -130,7 +154,8 @@ static void normalization_close(void *own)
 
 static size_t normalization_bytes(const struct layer *layer)
 {
-    return 2 * layer->input_size * sizeof(float);
+    const struct normalization *own = layer->own;
+    return 2 * own->n * sizeof(float);
 }
 
 const struct layer_class layer_batch_norm = {
@@ -139,7 +164,8 @@ const struct layer_class layer_batch_norm = {
     .close = normalization_close,
     .bytes = normalization_bytes,
     .masks = MASKS_PASS,
-    .pointwise = true,
+    .time = axes_time,
+    .shape = batch_shape,
     .tensor = batch_tensor,
     .build = batch_build,
     .run = batch_run,
@@ -151,7 +177,9 @@ const struct layer_class layer_layer_norm = {
     .close = normalization_close,
     .bytes = normalization_bytes,
     .masks = MASKS_PASS,
-    .pointwise = true,
+    .time = axes_time,
+    .shape = axes_weights_shape,
+    .aux = axes_aux,
     .tensor = layer_norm_tensor,
     .build = layer_norm_build,
     .run = layer_norm_run,

@@ -50,25 +50,24 @@ static void taken(const char *text)
     "{\"class_name\": \"GRU\", \"config\": {\"units\": 4}}, " layer "]}}"
 #define WRAPPED(layer) "{\"class_name\": \"TimeDistributed\", \"config\": {\"name\": \"t\", \"layer\": " layer "}}"
 
-static void the_axis_is_the_last(void **state)
+static void an_axis_is_one_of_the_input(void **state)
 {
     (void)state;
-    static const char last[] = "axis 1 is not the last of its input, which is 2 or -1";
-    refused(SEQUENCE(LAYER("LayerNormalization", ", \"axis\": 1")), last);
-    refused(SEQUENCE(LAYER("LayerNormalization", ", \"axis\": [1]")), "\"x\" (LayerNormalization): axis 1");
-    refused(SEQUENCE(LAYER("BatchNormalization", ", \"axis\": 1")), last);
-    refused(SEQUENCE(LAYER("BatchNormalization", ", \"axis\": [1]")), "\"x\" (BatchNormalization): axis 1");
-    refused(SEQUENCE(LAYER("Softmax", ", \"axis\": 1")), last);
-    refused(VECTOR(LAYER("LayerNormalization", ", \"axis\": 2")), "axis 2 is not the last of its input");
-    refused(SEQUENCE(WRAPPED(LAYER("LayerNormalization", ", \"axis\": 2"))), "axis 2 is not the last of its input");
-    refused(SEQUENCE(LAYER("LayerNormalization", ", \"axis\": [1, 2]")),
-            "/config/layers/1/config/axis: expected the last axis, found [1,2] (LayerNormalization \"x\")");
-    refused(SEQUENCE(LAYER("BatchNormalization", ", \"axis\": -2")), "expected the last axis, found -2");
-    refused(SEQUENCE(LAYER("BatchNormalization", ", \"axis\": 0")), "expected the last axis, found 0");
-    refused(SEQUENCE(LAYER("Softmax", ", \"axis\": -2")), "expected the last axis, found -2 (Softmax \"x\")");
+    refused(VECTOR(LAYER("LayerNormalization", ", \"axis\": 2")), "its input has no axis 2; there are 1 to 1");
+    refused(SEQUENCE(WRAPPED(LAYER("LayerNormalization", ", \"axis\": 2"))), "its input has no axis 2");
+    refused(SEQUENCE(LAYER("LayerNormalization", ", \"axis\": [2, -1]")),
+            "no axis -1 besides the one that axis names already");
+    refused(SEQUENCE(LAYER("BatchNormalization", ", \"axis\": 0")),
+            "/config/layers/1/config/axis: expected an axis from -5 to 5 but 0, the batch, or a list of such, found 0 "
+            "(BatchNormalization \"x\")");
+    refused(SEQUENCE(LAYER("Softmax", ", \"axis\": -3")), "no axis -3");
     refused(SEQUENCE(LAYER("Dense", ", \"units\": 4, \"activation\": " LAYER("Softmax", ", \"axis\": 1"))),
             "/activation/config/axis: expected -1, the last axis, found 1 (Dense \"x\")");
     static const char *const good[] = {
+        SEQUENCE(LAYER("LayerNormalization", ", \"axis\": 1")),
+        SEQUENCE(LAYER("LayerNormalization", ", \"axis\": [1, 2]")),
+        SEQUENCE(LAYER("BatchNormalization", ", \"axis\": [1]")),
+        SEQUENCE(LAYER("Softmax", ", \"axis\": -2")),
         SEQUENCE(LAYER("LayerNormalization", ", \"axis\": 2")),
         SEQUENCE(LAYER("LayerNormalization", ", \"axis\": [-1]")),
         SEQUENCE(LAYER("BatchNormalization", ", \"axis\": [2]")),
@@ -221,7 +220,7 @@ static void a_lambda_with_nul_is_refused_as_a_lambda(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_axis_is_the_last),
+        cmocka_unit_test(an_axis_is_one_of_the_input),
         cmocka_unit_test(what_is_not_done_is_refused),
         cmocka_unit_test(what_changes_nothing_is_taken),
         cmocka_unit_test(normalizations_start_from_their_initializers),
