@@ -215,8 +215,11 @@ neon: ## the vector kernels of arm64, cross-compiled and run under qemu
 clients: all ## the protocols' own clients from PyPI against the server
 	@tools/install.sh clients
 	@tests/clients/run.sh build/cellserve
-tutorials: all ## the Python of the tutorials, where PYTHON has Keras and scikit-learn
-	@$(or $(PYTHON),python3) tests/tutorials/run.py build/cellserve docs/tutorials/raw-values.md
+tutorials: all ## the commands of README.md and the tutorials; their Python where PYTHON has Keras, PyTorch, scikit-learn
+	@KERAS_BACKEND=$(or $(KERAS_BACKEND),jax) $(or $(PYTHON),python3) tests/tutorials/run.py build/cellserve README.md docs/tutorials/*.md
+docs: ## build the site of docs/ in build/site, with Debian's mkdocs
+	@tools/install.sh docs
+	@mkdocs build -q
 page: all ## the page in headless Chromium; IMAGES=docs/images writes its screenshots there
 	@tools/install.sh page
 	@tests/page/test_page.py build/cellserve $(IMAGES)
@@ -264,4 +267,4 @@ help: ## list the targets
 
 -include $(shell find build -name '*.d' 2>/dev/null)
 .PHONY: all help unit unit-programs e2e coverage arrows run test tests clients deploy-files debian13 chaos locks bench bench-serving faults soak growth shapes asan tsan fuzz lint format docker clean
-.PHONY: tutorials page install uninstall reference check-reference
+.PHONY: tutorials docs page install uninstall reference check-reference

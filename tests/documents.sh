@@ -59,13 +59,23 @@ missing_names() {
 grep -E '^(core|config|server|tests|tools|bench)/.*\.(c|h|sh|py)$|^Makefile$' "$work/tree" | grep -vE '^tests/(fixtures/|documents\.sh)' |
     xargs grep -ohE '[A-Za-z0-9_]+_[A-Za-z0-9_]+' | sort -u >"$work/words"
 
+# Links to files, relative to the document.
+missing_links() {
+    documents | while read -r document; do
+        grep -oE '\]\([A-Za-z0-9_./-]+(#[a-z0-9-]+)?\)' "$document" | sed 's/^](//; s/[#)].*//' | sort -u | while read -r path; do
+            [ -e "$(dirname "$document")/$path" ] || echo "$document: the link to $path leads nowhere"
+        done
+    done
+}
+
 check documents_name_files_that_exist "$(missing_paths)"
 check documents_name_functions_that_exist "$(missing_names)"
+check documents_link_to_files_that_exist "$(missing_links)"
 
 # The checks themselves, on a document that is wrong.
 mkdir "$work/docs"
-printf 'See `server/nothing.c`, nothing_at_all.h and `no_such_function()`; `core/rnn.h` is there.\n' >"$work/docs/architecture.md"
+printf 'See `server/nothing.c`, nothing_at_all.h and `no_such_function()`; `core/rnn.h` is [there](nowhere.md).\n' >"$work/docs/architecture.md"
 documents() { echo "$work/docs/architecture.md"; }
-found=$({ missing_paths; missing_names; } | wc -l)
-check what_does_not_exist_is_found "$([ "$found" = 3 ] || echo "$found of 3 were found")"
+found=$({ missing_paths; missing_names; missing_links; } | wc -l)
+check what_does_not_exist_is_found "$([ "$found" = 4 ] || echo "$found of 4 were found")"
 exit $bad

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the Debian packages that a goal needs and that are missing: install.sh build|run|test|coverage|promtool|lint|neon|sanitize|clients|page|reference|deploy|debian13|chaos|bench-serving.
+# Install the Debian packages that a goal needs and that are missing: install.sh build|run|test|coverage|promtool|lint|neon|sanitize|clients|page|reference|deploy|debian13|chaos|docs|bench-serving.
 # Says what it installs before it does. Works as root, or through sudo.
 set -eu
 build="gcc libc6-dev make pkg-config libmicrohttpd-dev libgnutls28-dev libjansson-dev libopenblas-serial-dev zlib1g-dev libhdf5-dev libzip-dev libseccomp-dev libxxhash-dev linux-libc-dev"
@@ -17,9 +17,10 @@ reference) wanted="$build python3 redis-server prometheus man-db groff-base syst
 clients) wanted="$build python3 python3-venv" ;;
 deploy) wanted="$build python3 python3-venv haproxy nginx-light" ;;
 debian13) wanted="debootstrap" ;;
+docs) wanted="mkdocs" ;;
 chaos) wanted="$build python3 redis-server haproxy" ;;
 sanitize) wanted="$build libcmocka-dev libcurl4-openssl-dev libhiredis-dev redis-server clang libclang-rt-dev valgrind python3" ;;
-*) echo "usage: $0 build|run|test|coverage|promtool|lint|neon|sanitize|clients|page|reference|deploy|debian13|chaos|bench-serving" >&2; exit 2 ;;
+*) echo "usage: $0 build|run|test|coverage|promtool|lint|neon|sanitize|clients|page|reference|deploy|debian13|chaos|docs|bench-serving" >&2; exit 2 ;;
 esac
 
 missing=""
