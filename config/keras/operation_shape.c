@@ -211,7 +211,7 @@ static bool read_flip(struct operation_call *call)
 static bool read_tile(struct operation_call *call)
 {
     static const char *const names[] = {"multiples", "repeats", NULL};
-    long list[LAYER_MAX_AXES + 1];
+    long list[LAYER_MAX_AXES + 1] = {0};
     size_t n = 0, value = operation_value(call, 0);
     struct get_item own = {.batch = true};
     const json_t *times = operation_argument(call, names);

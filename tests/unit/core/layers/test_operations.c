@@ -240,6 +240,46 @@ static void time_is_told(void **state)
     layer_close(&layer);
 }
 
+/* An LSTM of sequences, then x[:, at]. */
+static void make_lstm_and_item(struct graph *graph, long at)
+{
+    const struct layer_shape input = {.sequence = true, .width = 2};
+    float weights[2 * 12 + 3 * 12 + 12];
+    *graph = (struct graph){.n_layers = 0};
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++)
+        weights[i] = (float)sin((double)i);
+    assert_int_not_equal(graph_input(graph, "x", &input), GRAPH_NONE);
+    struct layer *lstm = graph_add(graph);
+    assert_int_equal(layer_open(lstm, &layer_recurrent, NULL), RNN_OK);
+    struct recurrent *own = lstm->own;
+    own->cells[0] = unit_leaf(&cell_lstm, 3);
+    own->n_parts = 1;
+    own->parts[0].return_sequences = true;
+    const float *const tensors[] = {weights, weights + 24, weights + 60};
+    assert_int_equal(layer_build(lstm, &input, tensors, vec_available(0), NULL), RNN_OK);
+    const struct layer_shape between = {.sequence = true, .width = 3};
+    struct layer *item = graph_add(graph);
+    assert_int_equal(layer_open(item, &layer_get_item, NULL), RNN_OK);
+    *(struct get_item *)item->own = (struct get_item){
+        .n = 2, .n_first = 2, .batch = true, .picks = {{.step = 1}, {.how = PICK_INDEX, .start = at}}};
+    build(item, &between);
+    assert_int_equal(graph_finish(graph, NULL), RNN_OK);
+}
+
+static void the_last_timestep_streams_and_the_first_does_not(void **state)
+{
+    (void)state;
+    struct graph graph;
+    make_lstm_and_item(&graph, -1);
+    assert_true(graph.streamable && graph.divisible);
+    assert_false(graph.outputs[0].shape.sequence);
+    assert_int_equal(graph.outputs[0].shape.width, 3);
+    graph_close(&graph);
+    make_lstm_and_item(&graph, 0);
+    assert_false(graph.streamable || graph.divisible);
+    graph_close(&graph);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +290,7 @@ int main(void)
         cmocka_unit_test(lines_along_an_axis_sum_to_one),
         cmocka_unit_test(matrices_are_multiplied),
         cmocka_unit_test(time_is_told),
+        cmocka_unit_test(the_last_timestep_streams_and_the_first_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
