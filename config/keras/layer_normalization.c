@@ -1,6 +1,7 @@
 /* Layers that normalize, and others that work along axes of their own. */
 #include "core/layers/activation.h"
 #include "core/layers/normalization.h"
+#include "core/layers/unit_normalization.h"
 
 #include "layer_kind.h"
 #include "objects.h"
@@ -51,6 +52,12 @@ static void read_softmax(struct keras_reader *reader, const json_t *config, cons
     read_axes(reader, config, path, "axis", &own->axes);
 }
 
+static void read_unit_normalization(struct keras_reader *reader, const json_t *config, const char *path,
+                                    struct layer *out)
+{
+    read_axes(reader, config, path, "axis", out->own);
+}
+
 static const char *const layer_norm_keys[] = {"axis",
                                               "epsilon",
                                               "center",
@@ -84,10 +91,12 @@ static const char *const batch_norm_keys[] = {"axis",
                                               "synchronized",
                                               NULL};
 static const char *const softmax_keys[] = {"axis", NULL};
+static const char *const unit_norm_keys[] = {"axis", NULL};
 
 const struct layer_kind keras_normalization_kinds[] = {
     {"BatchNormalization", &layer_batch_norm, read_normalization, batch_norm_keys},
     {"LayerNormalization", &layer_layer_norm, read_normalization, layer_norm_keys},
     {"Softmax", &layer_softmax, read_softmax, softmax_keys},
+    {"UnitNormalization", &layer_unit_normalization, read_unit_normalization, unit_norm_keys},
     {NULL, NULL, NULL, NULL},
 };
