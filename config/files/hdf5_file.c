@@ -181,14 +181,17 @@ static bool is_quantized(hid_t dataset)
     return is;
 }
 
-/* safetensors' name of a dataset's type, or NULL. bfloat16 is opaque to HDF5; other floats are handed over as F32. */
-static const char *type_of(hid_t dataset, size_t *width)
+/* safetensors' name of a dataset's type, or NULL. bfloat16 is opaque to HDF5; other floats are handed over as F32, and so
+   is a single whole number: how many values a Normalization has seen. */
+static const char *type_of(hid_t dataset, bool single, size_t *width)
 {
     hid_t type = H5Dget_type(dataset);
     H5T_class_t class = H5Tget_class(type);
     size_t size = H5Tget_size(type);
     const char *name = NULL;
     if (class == H5T_FLOAT && (size == 2 || size == 4 || size == 8))
+        name = "F32";
+    else if (class == H5T_INTEGER && single && (size == 4 || size == 8))
         name = "F32";
     else if (class == H5T_OPAQUE && size == 2)
         name = "BF16";
@@ -203,9 +206,9 @@ static bool add_dataset(struct reading *r, hid_t dataset, const char *name, bool
 {
     hsize_t sizes[H5S_MAX_RANK];
     size_t shape[TENSOR_MAX_RANK], width;
-    const char *type = type_of(dataset, &width);
     hid_t space = H5Dget_space(dataset);
     int rank = H5Sget_simple_extent_ndims(space);
+    const char *type = type_of(dataset, !rank, &width);
     bool good = rank >= 0 && rank <= TENSOR_MAX_RANK && H5Sis_simple(space) > 0 &&
                 H5Sget_simple_extent_dims(space, sizes, NULL) >= 0;
     H5Sclose(space);

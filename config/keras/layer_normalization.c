@@ -1,10 +1,14 @@
 /* Layers that normalize, and others that work along axes of their own. */
 #include "core/layers/activation.h"
 #include "core/layers/normalization.h"
+#include "core/layers/scaling.h"
 #include "core/layers/unit_normalization.h"
 
 #include "layer_kind.h"
 #include "objects.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 /* A whole number, or a list of such, but not the batch; absent or null: *out stays. */
 static void read_axes(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
@@ -58,6 +62,78 @@ static void read_unit_normalization(struct keras_reader *reader, const json_t *c
     read_axes(reader, config, path, "axis", out->own);
 }
 
+/* Put the numbers of nested lists one after the other; NULL: count them. False for anything else. */
+static bool flatten(const json_t *value, size_t depth, double *out, size_t *n)
+{
+    if (json_is_number(value)) {
+        if (out)
+            out[*n] = json_number_value(value);
+        (*n)++;
+        return true;
+    }
+    bool good = json_is_array(value) && depth < LAYER_MAX_AXES;
+    for (size_t i = 0; good && i < json_array_size(value); i++)
+        good = flatten(json_array_get(value, i), depth + 1, out, n);
+    return good;
+}
+
+/* A number or lists of them, also as the array or tensor that Keras 3 writes; null stays away. */
+static void read_numbers(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
+                         struct scaling_numbers *out)
+{
+    const json_t *value = json_object_get(config, key);
+    const char *class_name = keras_class_name(value);
+    size_t n = 0;
+    if (class_name && (!strcmp(class_name, "__numpy__") || !strcmp(class_name, "__tensor__")))
+        value = json_object_get(json_object_get(value, "config"), "value");
+    if (!value || json_is_null(value))
+        return;
+    if (!flatten(value, 0, NULL, &n) || !n) {
+        keras_expected(reader, path, key, "a number, or a list of numbers", value);
+        return;
+    }
+    out->at = calloc(n, sizeof *out->at);
+    if (!out->at) {
+        keras_error(reader, path, "out of memory");
+        return;
+    }
+    flatten(value, 0, out->at, &out->n);
+}
+
+/* Keras 2 lets no mask through. axis null: one mean of all numbers. */
+static void read_scaling(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    struct scaling *own = out->own;
+    if (reader->keras_major < 3)
+        out->masks = MASKS_STOP;
+    if (json_is_null(json_object_get(config, "axis")))
+        own->axes.n = 0;
+    read_axes(reader, config, path, "axis", &own->axes);
+    keras_bool(reader, config, path, "invert", &own->invert);
+    read_numbers(reader, config, path, "mean", &own->mean);
+    read_numbers(reader, config, path, "variance", &own->variance);
+    if (!own->mean.n != !own->variance.n)
+        keras_error(reader, path, "expected mean and variance, or neither");
+}
+
+/* Keras 2 lets no mask through. */
+static void read_rescaling(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    struct scaling *own = out->own;
+    if (reader->keras_major < 3)
+        out->masks = MASKS_STOP;
+    read_numbers(reader, config, path, "scale", &own->variance);
+    read_numbers(reader, config, path, "offset", &own->mean);
+    if (!own->variance.n)
+        keras_expected(reader, path, "scale", "a number, or a list of numbers", json_object_get(config, "scale"));
+    if (!own->mean.n && !(own->mean.at = calloc(1, sizeof *own->mean.at)))
+        keras_error(reader, path, "out of memory");
+    else if (!own->mean.n)
+        own->mean.n = 1; /* 0 */
+    if (own->variance.n == 1 && own->mean.n == 1)
+        own->axes.n = 0;
+}
+
 static const char *const layer_norm_keys[] = {"axis",
                                               "epsilon",
                                               "center",
@@ -90,12 +166,16 @@ static const char *const batch_norm_keys[] = {"axis",
                                               "virtual_batch_size",
                                               "synchronized",
                                               NULL};
+static const char *const scaling_keys[] = {"axis", "mean", "variance", "invert", NULL};
+static const char *const rescaling_keys[] = {"scale", "offset", NULL};
 static const char *const softmax_keys[] = {"axis", NULL};
 static const char *const unit_norm_keys[] = {"axis", NULL};
 
 const struct layer_kind keras_normalization_kinds[] = {
     {"BatchNormalization", &layer_batch_norm, read_normalization, batch_norm_keys},
     {"LayerNormalization", &layer_layer_norm, read_normalization, layer_norm_keys},
+    {"Normalization", &layer_scale, read_scaling, scaling_keys},
+    {"Rescaling", &layer_rescale, read_rescaling, rescaling_keys},
     {"Softmax", &layer_softmax, read_softmax, softmax_keys},
     {"UnitNormalization", &layer_unit_normalization, read_unit_normalization, unit_norm_keys},
     {NULL, NULL, NULL, NULL},
