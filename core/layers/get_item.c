@@ -32,7 +32,7 @@ static bool take_slice(const struct pick *pick, size_t size, struct taken *out)
         start = clamp(pick->start < 0 ? pick->start + n : pick->start, least, most);
     if (pick->has_stop)
         stop = clamp(pick->stop < 0 ? pick->stop + n : pick->stop, least, most);
-    long count = step > 0 ? (stop - start + step - 1) / step : (start - stop - step - 1) / -step;
+    long count = step < 0 ? (start - stop - step - 1) / -step : (stop - start + step - 1) / step;
     out->start = start;
     out->step = step;
     out->count = count > 0 ? (size_t)count : 0;
@@ -124,7 +124,8 @@ static size_t source(const struct taken *taken, size_t j)
 /* Axes from `block` on are copied as a whole. */
 static void get_row(const struct plan *plan, const float *x, float *out)
 {
-    size_t strides[LAYER_MAX_AXES], index[LAYER_MAX_AXES] = {0}, stride = 1, block = plan->n, outer = 1, inner = 1;
+    size_t strides[LAYER_MAX_AXES] = {0}, index[LAYER_MAX_AXES] = {0}, stride = 1, block = plan->n, outer = 1,
+           inner = 1;
     for (size_t i = plan->n; i-- > 0; stride *= plan->taken[i].size)
         strides[i] = stride;
     while (block && plan->taken[block - 1].how == PICK_SLICE && plan->taken[block - 1].step == 1 &&

@@ -18,8 +18,8 @@ struct pick {
 enum { GET_ITEM_MAX_PICKS = 2 * LAYER_MAX_AXES + 1 };
 
 /* The own struct of layer_get_item: n_first picks for the first axes and the rest for the last axes; axes between them
-   stay. batch: the first pick is that of the batch, which stays; else there is none for the batch, unless all axes
-   and the batch have one (which happens behind an ellipsis that stands for nothing). */
+   stay. batch: the first pick is the batch's, which takes all of the batch. Without it an ellipsis stands first; where
+   that stands for no axis, the pick after it is the batch's. */
 struct get_item {
     size_t n, n_first;
     struct pick picks[GET_ITEM_MAX_PICKS];
