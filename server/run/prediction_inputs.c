@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether a value is an object, or a list of objects. */
-static bool has_names(const struct json_tensor *tensor)
+/* Whether a value is an object of columns, or of "instances" a list of objects. */
+static bool has_names(const struct body_key *key)
 {
-    if (!tensor->text || !tensor->bytes)
+    const struct json_tensor *tensor = key->target;
+    bool rows = !strcmp(key->name, "instances");
+    if (!tensor->text || !tensor->bytes || rows != (*tensor->text == '['))
         return false;
     size_t at = *tensor->text == '[' ? 1 + strspn(tensor->text + 1, " \t\r\n") : 0;
     return tensor->text[at] == '{';
@@ -31,7 +33,7 @@ static const struct body_key *named_key(const struct prediction *p, const struct
 {
     size_t n = p->request->model->graph.n_inputs;
     for (; keys->name; keys++)
-        if (keys->type == BODY_INPUTS && has_names(keys->target) && (n > 1 || failed_in(p, keys->name)))
+        if (keys->type == BODY_INPUTS && has_names(keys) && (n > 1 || failed_in(p, keys->name)))
             return keys;
     return NULL;
 }
@@ -62,7 +64,7 @@ static bool read_others(struct prediction *p, struct json_body *body, const stru
         struct json_tensor *tensor = key->target;
         if (key->type != BODY_INPUTS && key->type != BODY_BOOLEANS && key->type != BODY_NUMBERS)
             continue;
-        bool skipped = key->type != BODY_NUMBERS && has_names(tensor);
+        bool skipped = key->type != BODY_NUMBERS && has_names(key);
         const char *unwrap = tensor->unwrap;
         const struct raw_reading *raw = tensor->raw;
         json_tensor_close(tensor, &p->request->memory);
