@@ -1,6 +1,7 @@
 /* Slices, indices, new axes. Source: tensorflow/python/ops/array_ops.py (_slice_helper), keras/src/ops/numpy.py. */
 #include "get_item.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* One axis of the input: element j of what comes out is element start + j * step of what goes in (SLICE, INDEX). */
@@ -32,10 +33,10 @@ static bool take_slice(const struct pick *pick, size_t size, struct taken *out)
         start = clamp(pick->start < 0 ? pick->start + n : pick->start, least, most);
     if (pick->has_stop)
         stop = clamp(pick->stop < 0 ? pick->stop + n : pick->stop, least, most);
-    long count = step < 0 ? (start - stop - step - 1) / -step : (stop - start + step - 1) / step;
+    long distance = step < 0 ? start - stop : stop - start, by = labs(step);
     out->start = start;
     out->step = step;
-    out->count = count > 0 ? (size_t)count : 0;
+    out->count = distance > 0 ? (size_t)((distance + by - 1) / by) : 0;
     return !size || out->count > 0;
 }
 
