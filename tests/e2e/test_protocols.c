@@ -115,7 +115,7 @@ static void wrong_requests_of_tensorflow_serving(void **state)
         {"/v1/models/stack:predict", "{\"instances\": [{\"inputs\": [[1, 2]], \"x\": 1}]}", 400, "unknown_key",
          "/instances/0/x"},
         {"/v1/models/stack:predict", "{\"instances\": [{\"inputs\": [[1, 2]]]}", 400, "invalid_json", NULL},
-        {"/v1/models/stack:predict", "{\"inputs\": {\"inputs\": 1}}", 400, "wrong_type", "/inputs"},
+        {"/v1/models/stack:predict", "{\"inputs\": {\"inputs\": 1}}", 400, "wrong_type", "/inputs/inputs"},
         {"/v1/models/none:predict", "{}", 404, "model_not_found", NULL},
         {"/v1/models/stack/versions/2:predict", "{}", 404, "version_not_found", NULL},
     };
