@@ -1,6 +1,8 @@
 /* Layers that normalize, and others that work along axes of their own. */
 #include "core/layers/activation.h"
+#include "core/layers/group_normalization.h"
 #include "core/layers/normalization.h"
+#include "core/layers/prelu.h"
 #include "core/layers/scaling.h"
 #include "core/layers/unit_normalization.h"
 
@@ -9,6 +11,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { MAX_CHANNELS = 1 << 20 };
 
 /* A whole number, or a list of such, but not the batch; absent or null: *out stays. */
 static void read_axes(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
@@ -48,6 +52,43 @@ static void read_normalization(struct keras_reader *reader, const json_t *config
         if (on)
             keras_expected(reader, path, refused[i], "false", json_object_get(config, refused[i]));
     }
+}
+
+/* groups -1: as many as channels. */
+static void read_group_normalization(struct keras_reader *reader, const json_t *config, const char *path,
+                                     struct layer *out)
+{
+    struct group_normalization *own = out->own;
+    const json_t *groups = json_object_get(config, "groups");
+    json_int_t n = json_integer_value(groups);
+    read_normalization(reader, config, path, out);
+    if (own->common.axes.n != 1)
+        keras_expected(reader, path, "axis", "one axis", json_object_get(config, "axis"));
+    if (groups && (!json_is_integer(groups) || (n != -1 && (n < 1 || n > MAX_CHANNELS))))
+        keras_expected(reader, path, "groups", "a whole number of at least 1, or -1", groups);
+    else if (groups)
+        own->groups = n < 0 ? 0 : (size_t)n;
+}
+
+static void read_rms_normalization(struct keras_reader *reader, const json_t *config, const char *path,
+                                   struct layer *out)
+{
+    struct normalization *own = out->own;
+    read_axes(reader, config, path, "axis", &own->axes);
+    keras_number(reader, config, path, "epsilon", &own->epsilon);
+}
+
+/* Keras counts shared_axes from 1; a negative one is not the axis that it seems to be. */
+static void read_prelu(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    struct prelu *own = out->own;
+    read_axes(reader, config, path, "shared_axes", &own->shared);
+    for (size_t i = 0; i < own->shared.n; i++)
+        if (own->shared.at[i] < 0) {
+            keras_expected(reader, path, "shared_axes", "axes from 1 on", json_object_get(config, "shared_axes"));
+            return;
+        }
+    keras_initializer_key(reader, config, path, "alpha_initializer", &own->initializer);
 }
 
 static void read_softmax(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
@@ -166,6 +207,21 @@ static const char *const batch_norm_keys[] = {"axis",
                                               "virtual_batch_size",
                                               "synchronized",
                                               NULL};
+static const char *const group_norm_keys[] = {"groups",
+                                              "axis",
+                                              "epsilon",
+                                              "center",
+                                              "scale",
+                                              "beta_initializer",
+                                              "gamma_initializer",
+                                              "beta_regularizer",
+                                              "gamma_regularizer",
+                                              "beta_constraint",
+                                              "gamma_constraint",
+                                              NULL};
+static const char *const rms_norm_keys[] = {"axis", "epsilon", NULL};
+static const char *const prelu_keys[] = {"alpha_initializer", "alpha_regularizer", "alpha_constraint", "shared_axes",
+                                         NULL};
 static const char *const scaling_keys[] = {"axis", "mean", "variance", "invert", NULL};
 static const char *const rescaling_keys[] = {"scale", "offset", NULL};
 static const char *const softmax_keys[] = {"axis", NULL};
@@ -174,6 +230,9 @@ static const char *const unit_norm_keys[] = {"axis", NULL};
 const struct layer_kind keras_normalization_kinds[] = {
     {"BatchNormalization", &layer_batch_norm, read_normalization, batch_norm_keys},
     {"LayerNormalization", &layer_layer_norm, read_normalization, layer_norm_keys},
+    {"GroupNormalization", &layer_group_norm, read_group_normalization, group_norm_keys},
+    {"RMSNormalization", &layer_rms_norm, read_rms_normalization, rms_norm_keys},
+    {"PReLU", &layer_prelu, read_prelu, prelu_keys},
     {"Normalization", &layer_scale, read_scaling, scaling_keys},
     {"Rescaling", &layer_rescale, read_rescaling, rescaling_keys},
     {"Softmax", &layer_softmax, read_softmax, softmax_keys},

@@ -1,4 +1,4 @@
-/* BatchNormalization (at inference: a scale and a shift of each feature) and LayerNormalization. Source:
+/* BatchNormalization (at inference: a scale and a shift of each feature) LayerNormalization and RMSNormalization. Source:
    keras/layers/normalization/{batch,layer}_normalization.py; Ioffe and Szegedy, "Batch Normalization", 2015. */
 #include "normalization.h"
 
@@ -136,6 +136,30 @@ static bool layer_norm_run(const struct layer *layer, struct layer_run *run)
     return axes_run_groups(layer, run, normalize_group);
 }
 
+/* Of RMSNormalization: what it calls scale is gamma. */
+static bool rms_tensor(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
+{
+    bool has = tensor_of(layer, in, i, false, out);
+    memcpy(out->name, "scale", sizeof "scale");
+    return has;
+}
+
+static void divide_by_root_mean_square(const struct layer *layer, size_t n, float *x)
+{
+    const struct normalization *own = layer->own;
+    double squares = 0;
+    for (size_t i = 0; i < n; i++)
+        squares += (double)x[i] * (double)x[i];
+    double scale = 1 / sqrt(squares / (double)n + own->epsilon);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)((double)x[i] * scale * (double)own->weights[i]);
+}
+
+static bool rms_run(const struct layer *layer, struct layer_run *run)
+{
+    return axes_run_groups(layer, run, divide_by_root_mean_square);
+}
+
 static void normalization_defaults(void *own)
 {
     struct normalization *normalization = own;
@@ -144,6 +168,14 @@ static void normalization_defaults(void *own)
     normalization->epsilon = 1e-3;
     normalization->gamma_initializer = normalization->variance_initializer = initializer_find("ones")->initializer;
     normalization->beta_initializer = normalization->mean_initializer = initializer_find("zeros")->initializer;
+}
+
+static void rms_defaults(void *own)
+{
+    struct normalization *normalization = own;
+    normalization_defaults(own);
+    normalization->center = false;
+    normalization->epsilon = 1e-6;
 }
 
 static void normalization_close(void *own)
@@ -183,4 +215,18 @@ const struct layer_class layer_layer_norm = {
     .tensor = layer_norm_tensor,
     .build = layer_norm_build,
     .run = layer_norm_run,
+};
+
+const struct layer_class layer_rms_norm = {
+    .size = sizeof(struct normalization),
+    .defaults = rms_defaults,
+    .close = normalization_close,
+    .bytes = normalization_bytes,
+    .masks = MASKS_PASS,
+    .time = axes_time,
+    .shape = axes_weights_shape,
+    .aux = axes_aux,
+    .tensor = rms_tensor,
+    .build = layer_norm_build,
+    .run = rms_run,
 };

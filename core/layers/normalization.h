@@ -1,10 +1,10 @@
-/* BatchNormalization and LayerNormalization. */
+/* BatchNormalization, LayerNormalization and RMSNormalization. */
 #ifndef RNN_LAYERS_NORMALIZATION_H
 #define RNN_LAYERS_NORMALIZATION_H
 
 #include "axes.h"
 
-/* The own struct of both classes. */
+/* The own struct of these classes. */
 struct normalization {
     struct axes axes;
     bool center, scale;
@@ -14,6 +14,6 @@ struct normalization {
     size_t n;       /* numbers along the axes */
 };
 
-extern const struct layer_class layer_batch_norm, layer_layer_norm;
+extern const struct layer_class layer_batch_norm, layer_layer_norm, layer_rms_norm;
 
 #endif

@@ -81,7 +81,7 @@ static void a_time_distributed_layer_counts_from_its_timestep(void **state)
     struct layer layer = {.class = &layer_identity, .only_sequences = true};
     struct axes axes = {1, {1}};
     struct axes_tensor tensor;
-    struct rnn_error err;
+    struct rnn_error err = {.text = ""};
     assert_int_equal(axes_of(&layer, &axes, &shape, &tensor, &err), RNN_OK);
     assert_true(!tensor.on[0] && tensor.on[1] && !tensor.on[2]);
     axes.at[0] = 3;

@@ -1,0 +1,17 @@
+/* PReLU. */
+#ifndef RNN_LAYERS_PRELU_H
+#define RNN_LAYERS_PRELU_H
+
+#include "axes.h"
+
+/* The own struct of layer_prelu. */
+struct prelu {
+    struct axes shared; /* slopes are the same along these */
+    struct initializer initializer;
+    float *slopes; /* built: [n] */
+    size_t n;
+};
+
+extern const struct layer_class layer_prelu;
+
+#endif
