@@ -68,9 +68,17 @@ missing_links() {
     done
 }
 
+# Pages that the site's contents leave out.
+missing_pages() {
+    find docs -name '*.md' | sed 's|^docs/||' | while read -r page; do
+        grep -qE ": $page\$" mkdocs.yml || echo "mkdocs.yml has no docs/$page"
+    done
+}
+
 check documents_name_files_that_exist "$(missing_paths)"
 check documents_name_functions_that_exist "$(missing_names)"
 check documents_link_to_files_that_exist "$(missing_links)"
+check documents_are_in_the_contents_of_the_site "$(missing_pages)"
 
 # The checks themselves, on a document that is wrong.
 mkdir "$work/docs"
