@@ -15,8 +15,9 @@ static bool learned_tensor(const struct layer *layer, const struct layer_shape *
     static const char *const names[] = {"mean", "variance", "count"};
     const struct scaling *own = layer->own;
     struct axes_tensor tensor;
-    if (own->mean.n || i >= 3 || axes_of(layer, &own->axes, in, &tensor, NULL))
+    if (own->mean.n || i >= 3)
         return false;
+    axes_of(layer, &own->axes, in, &tensor, NULL); /* where tensors are counted, the input is not known */
     *out = (struct layer_tensor){.frozen = true,
                                  .initializer = i == 1 ? &own->variance_initializer : &own->mean_initializer};
     memcpy(out->name, names[i], strlen(names[i]) + 1);

@@ -1,6 +1,7 @@
 /* Normalization layers and PReLU, against numbers worked out by hand. */
 #include "core/layers/group_normalization.h"
 #include "core/layers/prelu.h"
+#include "core/layers/scaling.h"
 #include "tests/unit/unit.h"
 
 static const struct layer_shape shape = {.sequence = true, .timesteps = 2, .width = 2};
@@ -60,6 +61,29 @@ static void a_batch_norm_has_weights_along_its_axis(void **state)
     close_to(out, want);
 }
 
+/* Files that keep tensors by position alone are read so. */
+static void tensors_are_counted_before_the_input_is_known(void **state)
+{
+    (void)state;
+    static const struct layer_shape unknown = {.width = 0};
+    static const struct {
+        const struct layer_class *class;
+        size_t n;
+    } rows[] = {{&layer_batch_norm, 4}, {&layer_layer_norm, 2}, {&layer_rms_norm, 1},
+                {&layer_group_norm, 2}, {&layer_scale, 3},      {&layer_prelu, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct layer layer = {.class = &layer_identity};
+        struct layer_tensor tensor;
+        size_t n = 0;
+        assert_int_equal(layer_open(&layer, rows[i].class, NULL), RNN_OK);
+        *(struct axes *)layer.own = (struct axes){1, {2}};
+        while (layer_tensor_at(&layer, &unknown, n, &tensor))
+            n++;
+        assert_int_equal(n, rows[i].n);
+        layer_close(&layer);
+    }
+}
+
 /* One group takes all numbers, two groups take one channel each. */
 static void a_group_norm_is_over_its_channels(void **state)
 {
@@ -117,9 +141,11 @@ static void a_prelu_shares_slopes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_layer_norm_is_along_its_axes), cmocka_unit_test(a_batch_norm_has_weights_along_its_axis),
-        cmocka_unit_test(a_group_norm_is_over_its_channels), cmocka_unit_test(a_rms_norm_keeps_the_mean),
-        cmocka_unit_test(a_prelu_shares_slopes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_layer_norm_is_along_its_axes),
+                                       cmocka_unit_test(a_batch_norm_has_weights_along_its_axis),
+                                       cmocka_unit_test(tensors_are_counted_before_the_input_is_known),
+                                       cmocka_unit_test(a_group_norm_is_over_its_channels),
+                                       cmocka_unit_test(a_rms_norm_keeps_the_mean),
+                                       cmocka_unit_test(a_prelu_shares_slopes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
