@@ -118,7 +118,7 @@ static void group_path(const struct layer *layer, int keras_major, const struct 
         return;
     }
     if (!t->cell) {
-        snprintf(out, size, "%svars/%zu", layer->only_sequences ? "layer/" : "", i);
+        snprintf(out, size, "%s%svars/%zu", layer->only_sequences ? "layer/" : "", t->below ? t->below : "", i);
         return;
     }
     char way[NAME_BYTES / 2] = "";

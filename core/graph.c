@@ -458,6 +458,28 @@ static enum rnn_status check_two_outputs(const struct graph *graph, struct rnn_e
     return RNN_OK;
 }
 
+/* The shapes of what comes out. What comes out last of a sequence and has several axes (an image) is none for rows that
+   are cut: its first axis is no time. */
+static enum rnn_status find_outputs(struct graph *graph, struct rnn_error *err)
+{
+    struct layer_shape *shapes = shapes_new(graph, err);
+    if (!shapes)
+        return RNN_ENOMEM;
+    enum rnn_status status = graph_shapes(graph, NULL, graph->return_sequences, graph->n_nodes, shapes, err);
+    for (size_t o = 0; o < graph->n_outputs && !status; o++) {
+        struct graph_port *output = &graph->outputs[o];
+        output->shape = shapes[output->value];
+        if (!output->shape.width)
+            status = rnn_fail(err, RNN_ESHAPE,
+                              "the number of timesteps is not known, and with it the size of the output; give the "
+                              "input layer a shape with timesteps");
+        if (graph->values[output->value].flow == FLOW_LAST && output->shape.sequence)
+            graph->streamable = graph->divisible = false;
+    }
+    free(shapes);
+    return status;
+}
+
 enum rnn_status graph_finish(struct graph *graph, struct rnn_error *err)
 {
     size_t last = graph->n_nodes ? graph->nodes[graph->n_nodes - 1].output : GRAPH_NONE;
@@ -469,24 +491,12 @@ enum rnn_status graph_finish(struct graph *graph, struct rnn_error *err)
     if (status)
         return status;
     find_flow(graph);
-    status = find_parts(graph, err);
+    status = find_outputs(graph, err);
+    if (!status)
+        status = find_parts(graph, err);
     if (!status)
         status = check_alone(graph, err);
     if (!status)
         status = check_two_outputs(graph, err);
-    if (status)
-        return status;
-    struct layer_shape *shapes = shapes_new(graph, err);
-    if (!shapes)
-        return RNN_ENOMEM;
-    status = graph_shapes(graph, NULL, graph->return_sequences, graph->n_nodes, shapes, err);
-    for (size_t o = 0; o < graph->n_outputs && !status; o++) {
-        graph->outputs[o].shape = shapes[graph->outputs[o].value];
-        if (!graph->outputs[o].shape.width)
-            status = rnn_fail(err, RNN_ESHAPE,
-                              "the number of timesteps is not known, and with it the size of the output; give the "
-                              "input layer a shape with timesteps");
-    }
-    free(shapes);
     return status ? status : graph_plan(graph, err);
 }

@@ -1,5 +1,6 @@
 /* Layers of windows: convolutions and pooling. */
 #include "core/layers/conv.h"
+#include "core/layers/conv_lstm.h"
 #include "core/layers/pool.h"
 
 #include "layer_kind.h"
@@ -77,6 +78,34 @@ static void read_conv(struct keras_reader *reader, const json_t *config, const c
     keras_initializer_key(reader, config, path, "bias_initializer", &own->bias_initializer);
 }
 
+static void read_conv_lstm(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    struct conv_lstm *own = out->own;
+    size_t rank = own->window.rank = rank_of(out);
+    keras_channels_last(reader, config, path);
+    keras_size(reader, config, path, "filters", MAX_FILTERS, &own->filters);
+    if (!json_object_get(config, "kernel_size"))
+        keras_expected(reader, path, "kernel_size", "a whole number of at least 1, or one for each axis", NULL);
+    read_sizes(reader, config, path, "kernel_size", rank, own->window.size);
+    read_sizes(reader, config, path, "strides", rank, own->window.strides);
+    read_sizes(reader, config, path, "dilation_rate", rank, own->window.dilation);
+    read_padding(reader, config, path, false, &own->window);
+    own->activation = activation_find("tanh")->activation;
+    own->recurrent_activation = activation_find(reader->keras_major < 3 ? "hard_sigmoid" : "sigmoid")->activation;
+    if (json_object_get(config, "activation"))
+        keras_activation(reader, json_object_get(config, "activation"), keras_path(path, "activation").text,
+                         &own->activation);
+    if (json_object_get(config, "recurrent_activation"))
+        keras_activation(reader, json_object_get(config, "recurrent_activation"),
+                         keras_path(path, "recurrent_activation").text, &own->recurrent_activation);
+    keras_bool(reader, config, path, "use_bias", &own->use_bias);
+    keras_bool(reader, config, path, "return_sequences", &own->return_sequences);
+    keras_bool(reader, config, path, "go_backwards", &own->go_backwards);
+    keras_initializer_key(reader, config, path, "kernel_initializer", &own->kernel_initializer);
+    keras_initializer_key(reader, config, path, "recurrent_initializer", &own->recurrent_initializer);
+    keras_initializer_key(reader, config, path, "bias_initializer", &own->bias_initializer);
+}
+
 static void read_pool(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     struct pool_window *own = out->own;
@@ -113,13 +142,48 @@ static const char *const conv_keys[] = {"filters",
                                         "lora_rank",
                                         "lora_alpha",
                                         NULL};
+static const char *const conv_lstm_keys[] = {"filters",
+                                             "kernel_size",
+                                             "strides",
+                                             "padding",
+                                             "data_format",
+                                             "dilation_rate",
+                                             "activation",
+                                             "recurrent_activation",
+                                             "use_bias",
+                                             "unit_forget_bias",
+                                             "return_sequences",
+                                             "return_state",
+                                             "go_backwards",
+                                             "stateful",
+                                             "unroll",
+                                             "time_major",
+                                             "zero_output_for_mask",
+                                             "dropout",
+                                             "recurrent_dropout",
+                                             "kernel_initializer",
+                                             "recurrent_initializer",
+                                             "bias_initializer",
+                                             "recurrent_regularizer",
+                                             "recurrent_constraint",
+                                             "cell",
+                                             "seed",
+                                             NULL};
 static const char *const pool_keys[] = {"pool_size", "strides", "padding", "data_format", NULL};
 
 const struct layer_kind keras_window_kinds[] = {
-    {"Conv1D", &layer_conv, read_conv, conv_keys},           {"Convolution1D", &layer_conv, read_conv, conv_keys},
-    {"DepthwiseConv1D", &layer_conv, read_conv, conv_keys},  {"SeparableConv1D", &layer_conv, read_conv, conv_keys},
-    {"Conv2D", &layer_conv, read_conv, conv_keys},           {"DepthwiseConv2D", &layer_conv, read_conv, conv_keys},
-    {"SeparableConv2D", &layer_conv, read_conv, conv_keys},  {"MaxPooling1D", &layer_pool, read_pool, pool_keys},
-    {"AveragePooling1D", &layer_pool, read_pool, pool_keys}, {"MaxPooling2D", &layer_pool, read_pool, pool_keys},
-    {"AveragePooling2D", &layer_pool, read_pool, pool_keys}, {NULL, NULL, NULL, NULL},
+    {"Conv1D", &layer_conv, read_conv, conv_keys},
+    {"Convolution1D", &layer_conv, read_conv, conv_keys},
+    {"DepthwiseConv1D", &layer_conv, read_conv, conv_keys},
+    {"SeparableConv1D", &layer_conv, read_conv, conv_keys},
+    {"Conv2D", &layer_conv, read_conv, conv_keys},
+    {"DepthwiseConv2D", &layer_conv, read_conv, conv_keys},
+    {"SeparableConv2D", &layer_conv, read_conv, conv_keys},
+    {"ConvLSTM1D", &layer_conv_lstm, read_conv_lstm, conv_lstm_keys},
+    {"ConvLSTM2D", &layer_conv_lstm, read_conv_lstm, conv_lstm_keys},
+    {"MaxPooling1D", &layer_pool, read_pool, pool_keys},
+    {"AveragePooling1D", &layer_pool, read_pool, pool_keys},
+    {"MaxPooling2D", &layer_pool, read_pool, pool_keys},
+    {"AveragePooling2D", &layer_pool, read_pool, pool_keys},
+    {NULL, NULL, NULL, NULL},
 };
