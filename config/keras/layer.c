@@ -444,6 +444,12 @@ bool keras_layer_read(struct keras_reader *reader, const json_t *json, const cha
     return !*reader->failed;
 }
 
+bool keras_is_layer(const char *class_name)
+{
+    bool is_layer = false;
+    return find_kind(class_name) || !strcmp(class_name, "RNN") || cell_class_find(class_name, &is_layer);
+}
+
 bool keras_layer_set_causal(struct layer *layer)
 {
     if (layer->class == &layer_attention)

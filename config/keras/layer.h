@@ -12,6 +12,9 @@
  */
 bool keras_layer_read(struct keras_reader *reader, const json_t *json, const char *path, struct layer *out);
 
+/* Whether a class is a layer that is served. */
+bool keras_is_layer(const char *class_name);
+
 /* A use of the layer says use_causal_mask; false where its class knows no such thing. */
 bool keras_layer_set_causal(struct layer *layer);
 

@@ -7,11 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keras 3's HDF5 files leave the module out; the config of a layer says trainable or build_config there, that of an
-   operation has its own arguments alone. */
-static bool is_bare_operation(const json_t *json)
+/* Classes of which Keras 3 has a layer and an operation. */
+static bool may_be_either(const char *class_name)
+{
+    static const char *const names[] = {"Add",     "Subtract",    "Multiply", "Maximum",
+                                        "Minimum", "Concatenate", "Softmax",  "Identity"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(class_name, names[i]))
+            return true;
+    return false;
+}
+
+/* Keras 3's HDF5 files leave the module out; the config of a layer says trainable there, that of an operation has its
+   own arguments alone. */
+static bool is_bare_operation(const json_t *json, const char *class_name)
 {
     const json_t *config = json_object_get(json, "config"), *inbound = json_object_get(json, "inbound_nodes");
+    if (class_name && keras_is_layer(class_name) && !may_be_either(class_name))
+        return false;
     return !json_object_get(json, "module") && json_is_object(config) && !json_object_get(config, "trainable") &&
            json_object_get(json_array_get(inbound, 0), "args");
 }
@@ -19,7 +32,7 @@ static bool is_bare_operation(const json_t *json)
 bool keras_is_operation(const json_t *json)
 {
     const char *module = json_string_value(json_object_get(json, "module")), *class_name = keras_class_name(json);
-    return (module && strstr(module, ".ops.")) || is_bare_operation(json) ||
+    return (module && strstr(module, ".ops.")) || is_bare_operation(json, class_name) ||
            (class_name && (!strcmp(class_name, "TFOpLambda") || !strcmp(class_name, "SlicingOpLambda")));
 }
 

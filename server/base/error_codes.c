@@ -17,7 +17,6 @@ const struct error_code error_codes[] = {
     {400, "missing_feature", "A timestep as an object lacks a feature of the model's transform."},
     {400, "missing_key", "The body lacks a key that the request needs."},
     {400, "missing_value", "A value is null, and the model's transform does not say what takes its place."},
-    {400, "missing_value", "A value is `null`, and the model's transform does not say what stands for it, or nothing is before it."},
     {400, "not_streamable", "The model needs whole sequences. Sessions, steps and roll-outs need a model that runs timestep by timestep."},
     {400, "number_out_of_range", "A number does not fit float32."},
     {400, "sequence_not_started", "The first request of a sequence needs `sequence_start` (Open Inference Protocol)."},
