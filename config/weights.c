@@ -1,8 +1,8 @@
 /* Weights: which tensor of the file belongs to which layer, by name or by position. */
 #include "weights.h"
 
-#include "cudnn.h"
 #include "core/time_distributed.h"
+#include "cudnn.h"
 
 #include <stdarg.h>
 #include <stdio.h>

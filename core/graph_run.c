@@ -348,8 +348,8 @@ static bool run_node(struct pass *pass, size_t i)
         shapes[k] = pass->sizes.shapes[node->inputs[k]];
     }
     for (size_t b = 0; b < pass->n; b++)
-        run.vectors += in[0][b].timesteps;
-    run.vectors *= shapes[0].width / layer_features(&shapes[0]);
+        run.vectors += in[0][b].timesteps;                       // cppcheck-suppress uninitvar ; a node has an input
+    run.vectors *= shapes[0].width / layer_features(&shapes[0]); // cppcheck-suppress uninitvar
     pass_masks(pass, node);
     bool stateful = layer->class->states != NULL;
     if (stateful)

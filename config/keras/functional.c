@@ -752,9 +752,9 @@ static bool is_output_with_states(const struct scope *scope, size_t n, size_t *v
 
 static bool add_outputs(const struct scope *scope, const size_t *values, size_t n)
 {
-    size_t whole;
-    if (is_output_with_states(scope, n, &whole)) {
-        values = &whole;
+    size_t whole[1];
+    if (is_output_with_states(scope, n, whole)) {
+        values = whole;
         n = 1;
     }
     for (size_t i = 0; i < n; i++) {

@@ -200,7 +200,7 @@ static float combine(enum merge_operation operation, float a, float b)
 static void combine_input(enum merge_operation operation, size_t n, const size_t *axes, const size_t *input,
                           const float *x, float *out, bool first)
 {
-    size_t index[LAYER_MAX_AXES] = {0}, strides[LAYER_MAX_AXES], total = product(axes, 0, n), stride = 1, at = 0;
+    size_t index[LAYER_MAX_AXES] = {0}, strides[LAYER_MAX_AXES] = {0}, total = product(axes, 0, n), stride = 1, at = 0;
     for (size_t i = n; i-- > 0;) {
         strides[i] = input[i] == 1 ? 0 : stride;
         stride *= input[i];

@@ -155,7 +155,7 @@ static enum rnn_status permute_shape(const struct layer *layer, const struct lay
 
 static void permute_row(const struct permute *own, const size_t *axes, const float *x, float *out)
 {
-    size_t strides[LAYER_MAX_AXES], index[LAYER_MAX_AXES] = {0}, stride = 1, at = 0;
+    size_t strides[LAYER_MAX_AXES] = {0}, index[LAYER_MAX_AXES] = {0}, stride = 1, at = 0;
     for (size_t i = own->n; i-- > 0; stride *= axes[i])
         strides[i] = stride;
     for (size_t e = 0; e < stride; e++) {

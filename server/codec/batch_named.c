@@ -3,6 +3,7 @@
 
 #include "batch_memory.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,10 +20,13 @@ struct walk {
     struct failure *failure;
 };
 
-static bool fail(const struct walk *w, const char *code, const char *format, size_t a, size_t b)
+__attribute__((format(printf, 3, 4))) static bool fail(const struct walk *w, const char *code, const char *format, ...)
 {
     char path[160], text[200];
-    snprintf(text, sizeof text, format, a, b);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
     if (w->several && w->rows)
         snprintf(path, sizeof path, "/%s/%zu/%s", w->key, w->row, w->port->name);
     else if (w->several)
@@ -35,20 +39,19 @@ static bool fail(const struct walk *w, const char *code, const char *format, siz
 /* The list of an axis and all below it; *first is its length. */
 static bool walk_axis(struct walk *w, size_t axis, size_t *first)
 {
-    static const char expected[] = "Expected %zu elements along axis %zu of this input.";
     const struct json_list *list = &w->tensor->lists[w->list++];
     bool last = axis + 1 == w->n_axes;
     size_t below;
     *first = list->length;
     if (!list->length)
-        return fail(w, "empty_input", axis ? "A list of this input is empty." : "This sequence has no timesteps.", 0,
-                    0);
+        return fail(w, "empty_input", "%s",
+                    axis ? "A list of this input is empty." : "This sequence has no timesteps.");
     if (w->axes[axis] && list->length != w->axes[axis])
-        return fail(w, "wrong_shape", expected, w->axes[axis], axis + 1);
+        return fail(w, "wrong_shape", "Expected %zu elements along axis %zu of this input.", w->axes[axis], axis + 1);
     if (list->holds != (last ? LIST_OF_NUMBERS : LIST_OF_LISTS))
         return fail(w, "wrong_shape",
                     last ? "Expected numbers %zu lists deep; found lists." : "Expected lists %zu deep; found numbers.",
-                    w->n_axes, 0);
+                    w->n_axes);
     if (last)
         w->values += list->length;
     for (size_t i = 0; !last && i < list->length; i++)
@@ -64,7 +67,7 @@ static bool check_ids(const struct walk *w, size_t vocabulary, size_t first)
         double id = (double)w->tensor->values[i];
         if (!(id > -1 && id < (double)vocabulary))
             return fail(w, "id_out_of_range", "Expected whole numbers from 0 to %zu, rows of the Embedding.",
-                        vocabulary - 1, 0);
+                        vocabulary - 1);
     }
     return true;
 }
@@ -104,10 +107,10 @@ static bool bind_input(struct batch *batch, size_t k, struct walk *w, const stru
     w->n_axes = layer_axes(&shape, w->axes);
     w->list = 1;
     if (outer->length && outer->holds != (w->n_axes ? LIST_OF_LISTS : LIST_OF_NUMBERS))
-        return fail(w, "wrong_shape", "Expected [batch] and %zu axes; found other lists.", w->n_axes, 0);
+        return fail(w, "wrong_shape", "Expected [batch] and %zu axes; found other lists.", w->n_axes);
     if (outer->length != batch->n_rows)
         return fail(w, "wrong_shape", "Expected %zu rows, as the first input has, found %zu.", batch->n_rows,
-                    outer->length);
+                    (size_t)outer->length);
     for (w->row = 0; w->row < batch->n_rows; w->row++) {
         struct layer_view view;
         if (!walk_row(w, vocabulary, limits->max_timesteps, &view))

@@ -1,8 +1,8 @@
 /* Keys and their rates. A set of keys is replaced as a whole; requests that came with the old one go on with that. */
 #include "access.h"
 
-#include "config/settings.h"
 #include "config/open_file.h"
+#include "config/settings.h"
 #include "request.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"

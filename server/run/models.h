@@ -25,9 +25,9 @@ struct models {
     struct slot *slots; /* one for each model of the settings, in their order; the lock guards what is in them */
     size_t n_slots, default_slot;
     atomic_bool raw_values; /* a model has, or had, a transform */
-    atomic_size_t loading; /* the number of the model that is being loaded at start, from 1; 0: none */
-    atomic_size_t changes; /* versions that have taken another's place */
-    pthread_mutex_t lock;  /* no other lock is taken under it */
+    atomic_size_t loading;  /* the number of the model that is being loaded at start, from 1; 0: none */
+    atomic_size_t changes;  /* versions that have taken another's place */
+    pthread_mutex_t lock;   /* no other lock is taken under it */
 };
 
 /* Load every model of the settings, and run one timestep of each; every problem is added. Then the pool's scratch size

@@ -94,7 +94,7 @@ bool prediction_read_raw(struct prediction *p, struct json_body *body, const str
     bool good = json_body_read(body, keys, &p->failure);
     if (!named && !is_no_json(p, good))
         request->model = models_acquire(models, p->model);
-    const struct transform *wanted = prediction_transforms(p) ? request->model->transform : NULL;
+    const struct transform *wanted = request->model && prediction_transforms(p) ? request->model->transform : NULL;
     if (possible && request->model && wanted != p->reading.transform && !is_no_json(p, good)) {
         forget(p, keys);
         read_for(p, request->model, p->raw == 1, keys);

@@ -22,8 +22,8 @@ struct request *request_of_task(struct task *task)
 
 bool request_init(struct request *request, const struct services *services, const char *target)
 {
-    *request = (struct request){
-        .services = services, .memory = {.memory = services->memory}, .answer = {.type = "application/json"}};
+    *request = (struct request){.services = services, .answer = {.type = "application/json"}};
+    request->memory.memory = services->memory;
     request->answer.buffer.limit = (size_t)services->settings->max_response_bytes;
     request->answer.buffer.share = &request->memory;
     request->timing.accepted = clock_ns();

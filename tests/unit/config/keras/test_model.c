@@ -209,13 +209,12 @@ static void branches_states_and_shared_layers_become_nodes(void **state)
     (void)state;
     struct keras_model model;
     assert_true(read_layer(
-        FUNCTIONAL(
-            INPUT("x") "," STATES("l", FROM("x")) "," STATES("k", "[\"x\", 0, 0, {}], [\"l\", 0, 1, {}], [\"l\", 0, 2, "
-                                                                  "{}]") "," DENSE(
-                "a", FROM("k")) ","
-                                "{\"class_name\": \"Add\", \"name\": \"s\", \"config\": {}, \"inbound_nodes\": [[" FROM(
-                                    "a") "," FROM("a") "]]}",
-            "[[\"s\", 0, 0]]"),
+        FUNCTIONAL(INPUT("x") "," STATES("l", FROM("x")) "," STATES(
+                       "k", "[\"x\", 0, 0, {}], [\"l\", 0, 1, {}], [\"l\", 0, 2, "
+                            "{}]") "," DENSE("a", FROM("k")) ","
+                                                             "{\"class_name\": \"Add\", \"name\": \"s\", \"config\": "
+                                                             "{}, \"inbound_nodes\": [[" FROM("a") "," FROM("a") "]]}",
+                   "[[\"s\", 0, 0]]"),
         &model));
     const struct graph *graph = &model.model;
     const struct graph_node *decoder = &graph->nodes[graph_node_of(graph, 1)];
