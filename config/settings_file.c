@@ -78,7 +78,7 @@ static void read_section(struct settings *settings, const char *section, json_t 
         if (row->key) {
             settings_set_json(settings, row, value, (struct place){settings->file, path}, problems);
         } else if (json_is_object(value)) {
-            strcat(name, ".");
+            snprintf(name + strlen(name), sizeof name - strlen(name), ".");
             read_section(settings, name, value, problems);
         } else {
             problem_error(problems, (struct place){settings->file, path}, "expected an object, found %s",

@@ -60,7 +60,7 @@ bool origin_answer_preflight(struct exchange *x)
     request->answer.type = "";
     request->answer.text = "";
     if (!access->asked_method.text)
-        strcpy(request->answer.allow, methods);
+        snprintf(request->answer.allow, sizeof request->answer.allow, "%s", methods);
     return true;
 }
 

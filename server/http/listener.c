@@ -76,7 +76,7 @@ static int open_unix(const char *path, int mode, char *error, size_t error_size)
     int fd = -1;
     errno = ENAMETOOLONG;
     if (strlen(path) < sizeof address.sun_path) {
-        strcpy(address.sun_path, path);
+        memcpy(address.sun_path, path, strlen(path));
         if (is_left(&address))
             unlink(path);
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
