@@ -44,7 +44,7 @@ bool buffer_room(struct buffer *buffer, size_t bytes)
 
 void buffer_bytes(struct buffer *buffer, const char *bytes, size_t n)
 {
-    if (!buffer_room(buffer, n))
+    if (!n || !buffer_room(buffer, n))
         return;
     memcpy(buffer->text + buffer->used, bytes, n);
     buffer->used += n;
