@@ -120,8 +120,10 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
     *cli = (struct cli){.positional = NULL};
     settings_init(&cli->settings);
     cli->more = calloc((size_t)argc + 1, sizeof *cli->more);
-    if (!cli->more)
-        return cli_bad_usage(command, "out of memory", NULL);
+    if (!cli->more) {
+        fprintf(stderr, "cellserve %s: out of memory\n", command->name);
+        return EXIT_BAD_INPUT;
+    }
     const struct cli_flag common[] = {{"--config", &config},
                                       {"--seed", &cli->seed},
                                       {"--input-size", &cli->input_size},

@@ -103,6 +103,18 @@ static void every_module_gives_the_numbers_of_pytorch(void **state)
     assert_true(n >= 30);
 }
 
+/* Take "unchecked" out of the draft, as somebody does who has read it. */
+static void confirm_draft(void)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/a/model.json", getenv("D"));
+    json_t *draft = json_load_file(path, 0, NULL);
+    assert_non_null(draft);
+    assert_int_equal(json_object_del(draft, "unchecked"), 0);
+    assert_int_equal(json_dump_file(draft, path, 0), 0);
+    json_decref(draft);
+}
+
 /* What a file does not say is guessed in a draft, which is not served. */
 static void a_draft_is_not_served(void **state)
 {
@@ -116,12 +128,9 @@ static void a_draft_is_not_served(void **state)
            "'{\"instances\": "
            "[[[1, 2]]]}' | $B predict $D/a 2>&1",
            1, "/unchecked: this is a draft of \"cellserve describe\"");
-    expect("grep -v instances $D/a/model.json | python3 -c 'import json, sys; m = json.load(sys.stdin); del "
-           "m[\"unchecked\"]; "
-           "print(json.dumps(m))' >$D/m.json; mv $D/m.json $D/a/model.json; echo '{\"instances\": [[[1, 2], [3, 4]]]}' "
-           "| $B "
-           "predict $D/a 2>&1",
-           0, "\"outputs\": [[20.989017,21.593775]]");
+    confirm_draft();
+    expect("echo '{\"instances\": [[[1, 2], [3, 4]]]}' | $B predict $D/a 2>&1", 0,
+           "\"outputs\": [[20.989017,21.593775]]");
     expect("$B describe $T/../fixtures/model3_npz/nothing 2>&1", 1, "No such file");
     expect("$B describe $T/../fixtures/file_keras3_keras_rnn_stacked/model.keras 2>&1", 1,
            "a Keras file says itself how its layers are joined");
