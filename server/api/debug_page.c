@@ -174,7 +174,7 @@ void debug_page_write(const struct services *services, struct buffer *out)
     struct list sessions = {out, true};
     buffer_printf(out, "{\n\"build\": {\"version\": \"%s\", \"isa\": \"%s\", \"compiler\": \"%s\"},\n",
                   CELLSERVE_VERSION, services->models->vec->name, __VERSION__);
-    buffer_printf(out, "\"state\": \"%s\",\n", states[services->lifecycle->state]);
+    buffer_printf(out, "\"state\": \"%s\",\n", states[atomic_load(&services->lifecycle->state)]);
     write_settings(services->settings, out);
     write_threads(out);
     write_queues(services, out);
