@@ -3,6 +3,7 @@
 #include "redis.h"
 
 #include <fcntl.h>
+#include <netdb.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,6 +97,10 @@ static void steps_go_over_tls_as_a_user(void **state)
         {"app:wrong@", "127.0.0.1", authority.certificate, false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct daemon server;
+        struct addrinfo *found = NULL;
+        if (getaddrinfo(rows[i].host, NULL, NULL, &found))
+            continue; /* a root without /etc/hosts */
+        freeaddrinfo(found);
         snprintf(url, sizeof url, "rediss://%s%s:%s/0?ssl_ca_certs=%s&ssl_certfile=%s&ssl_keyfile=%s", rows[i].user,
                  rows[i].host, port, rows[i].ca, client.certificate, client.key);
         start(&server, url);
