@@ -27,7 +27,7 @@ static void use(const struct transform *t, const char *text, size_t bytes)
     if (t->tokenizer.n && tokenizer_ids(&t->tokenizer, text, bytes, ids, 8))
         for (size_t i = 0; i < 8; i++)
             sum += tokenizer_word(&t->tokenizer, (uint32_t)i)[0];
-    if (!t->shown)
+    if (!t->shown || sum == 0.123456789)
         abort();
 }
 
