@@ -5,6 +5,7 @@
 
 #include "server/api/handlers.h"
 #include "server/api/predict_npy.h"
+#include "server/run/prediction_inputs.h"
 #include "server/run/prediction_session.h"
 #include "server/run/services.h"
 
@@ -52,6 +53,7 @@ int fuzz_inference(const unsigned char *data, size_t size)
     if (protocol->close)
         protocol->close(&p);
     batch_close(&p.batch);
+    prediction_close_named(&p);
     json_tensor_close(&p.inputs, &request.memory);
     json_tensor_close(&p.states, &request.memory);
     json_tensor_close(&p.mask, &request.memory);
