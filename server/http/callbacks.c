@@ -200,8 +200,11 @@ static void tune_thread(const struct io_thread *io)
 static bool begin_tls(struct http *http, struct MHD_Connection *mhd, struct connection *connection)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_GNUTLS_SESSION);
-    connection->tls = info ? info->tls_session : NULL;
-    connection->credentials = connection->tls ? tls_enter(http->tls, connection->tls) : NULL;
+    void *session = info ? info->tls_session : NULL;
+    pthread_mutex_lock(&connection->table->lock); /* the table is looked through from now on */
+    connection->tls = session;
+    pthread_mutex_unlock(&connection->table->lock);
+    connection->credentials = session ? tls_enter(http->tls, session) : NULL;
     return connection->credentials;
 }
 
