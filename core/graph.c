@@ -1,4 +1,5 @@
-/* A graph of layers: how it is put together, its shapes, and how it depends on time. graph_run.c runs it. */
+/* A graph of layers: how it is put together, and its shapes. graph_time.c finds how it depends on time, graph_run.c runs
+   it. */
 #include "graph_plan.h"
 
 #include <stdio.h>
@@ -272,146 +273,6 @@ enum rnn_status graph_node_shapes(const struct graph *graph, size_t i, const siz
     return status;
 }
 
-/* ---- states ---- */
-
-static void name_part(const struct graph *graph, struct graph_part *part, size_t direction, bool two)
-{
-    static const char *const directions[] = {"/forward", "/backward"};
-    const struct graph_node *node = &graph->nodes[part->node];
-    size_t again = 0;
-    char number[24] = "";
-    for (size_t i = 0; i < part->node; i++)
-        again += graph->nodes[i].layer == node->layer;
-    if (again)
-        snprintf(number, sizeof number, ":%zu", again);
-    snprintf(part->name, sizeof part->name, "%.60s%.4s%s", graph->layers[node->layer].name, number,
-             two ? directions[direction] : "");
-}
-
-/* Add the parts of node i. Its states lie together, so that a layer finds its second part behind its first. */
-static void add_parts(struct graph *graph, size_t i)
-{
-    struct graph_node *node = &graph->nodes[i];
-    const struct layer *layer = &graph->layers[node->layer];
-    struct layer_states states, second;
-    bool two = layer_states_at(layer, 1, &second);
-    node->state_offset = graph->state_elems;
-    for (size_t p = 0; layer_states_at(layer, p, &states); p++) {
-        struct graph_part *part = &graph->parts[graph->n_parts++];
-        *part = (struct graph_part){.states = states, .node = i, .state_offset = graph->state_elems};
-        name_part(graph, part, p, two);
-        graph->state_elems += states.elems;
-    }
-}
-
-static bool is_recurrent(const struct graph *graph, size_t i)
-{
-    return layer_part(&graph->layers[graph->nodes[i].layer], 0) != NULL;
-}
-
-/* Whether node i has states that go with a row: not those that come from another layer. */
-static bool has_own_states(const struct graph *graph, size_t i)
-{
-    struct layer_states states;
-    return graph->nodes[i].initial == GRAPH_NONE && layer_states_at(&graph->layers[graph->nodes[i].layer], 0, &states);
-}
-
-/* Recurrent layers first. The last inputs of convolutions are states where rows may be cut. */
-static enum rnn_status find_parts(struct graph *graph, struct rnn_error *err)
-{
-    graph->parts = calloc(graph->n_nodes * LAYER_MAX_PARTS + 1, sizeof *graph->parts);
-    if (!graph->parts)
-        return rnn_fail(err, RNN_ENOMEM, "out of memory");
-    for (size_t i = 0; i < graph->n_nodes; i++)
-        if (is_recurrent(graph, i) && has_own_states(graph, i))
-            add_parts(graph, i);
-    for (size_t i = 0; graph->divisible && i < graph->n_nodes; i++)
-        if (!is_recurrent(graph, i) && has_own_states(graph, i))
-            add_parts(graph, i);
-    return RNN_OK;
-}
-
-/* The one recurrent node from which the first output comes through others that are not; n_nodes when there are none or
-   several. led [n_values] is work space, zeros. */
-static size_t last_recurrent(const struct graph *graph, bool *led)
-{
-    size_t found = graph->n_nodes, n_found = 0;
-    led[graph->outputs[0].value] = true;
-    for (size_t i = graph->n_nodes; i-- > 0;) {
-        const struct graph_node *node = &graph->nodes[i];
-        bool leads = led[node->output] || (node->states != GRAPH_NONE && led[node->states]);
-        if (leads && is_recurrent(graph, i)) {
-            found = i;
-            n_found++;
-        }
-        for (size_t k = 0; leads && !is_recurrent(graph, i) && k < node->n_inputs; k++)
-            led[node->inputs[k]] = true;
-    }
-    return n_found == 1 && graph->n_outputs == 1 ? found : graph->n_nodes;
-}
-
-static enum rnn_status find_last_recurrent(struct graph *graph, struct rnn_error *err)
-{
-    bool *led = calloc(graph->n_values, sizeof *led);
-    if (!led)
-        return rnn_fail(err, RNN_ENOMEM, "out of memory");
-    graph->last_recurrent = last_recurrent(graph, led);
-    free(led);
-    if (graph->last_recurrent < graph->n_nodes)
-        graph->return_sequences =
-            layer_part(&graph->layers[graph->nodes[graph->last_recurrent].layer], 0)->return_sequences;
-    return RNN_OK;
-}
-
-/* ---- time ---- */
-
-static bool goes_backwards(const struct graph *graph, size_t i)
-{
-    const struct rnn_recurrence *part = layer_part(&graph->layers[graph->nodes[i].layer], 0);
-    return part && part->go_backwards;
-}
-
-/* How what node i gives depends on time. Backward layers count as forward ones: they differ for whole sequences alone. */
-static enum graph_flow flow_of(const struct graph *graph, size_t i)
-{
-    const struct graph_node *node = &graph->nodes[i];
-    enum layer_time time = layer_time_of(&graph->layers[node->layer]);
-    size_t seen[FLOW_WHOLE + 1] = {0};
-    for (size_t k = 0; k < node->n_inputs; k++)
-        seen[graph->values[node->inputs[k]].flow]++;
-    if (node->initial != GRAPH_NONE || seen[FLOW_WHOLE])
-        return FLOW_WHOLE;
-    if (seen[FLOW_STATIC] == node->n_inputs)
-        return is_recurrent(graph, i) ? FLOW_WHOLE : FLOW_STATIC;
-    if (time == TIME_POINTWISE && !seen[FLOW_TIMED])
-        return FLOW_LAST;
-    if (time == TIME_WHOLE || seen[FLOW_TIMED] < node->n_inputs)
-        return FLOW_WHOLE;
-    bool last = is_recurrent(graph, i) && !graph_gives_sequences(graph, i, graph->return_sequences);
-    return time == TIME_LAST || last ? FLOW_LAST : FLOW_TIMED;
-}
-
-static void find_flow(struct graph *graph)
-{
-    size_t sequences = 0;
-    for (size_t i = 0; i < graph->n_inputs; i++)
-        sequences += graph->inputs[i].shape.sequence;
-    for (size_t i = 0; i < graph->n_inputs; i++) {
-        bool timed = graph->inputs[i].shape.sequence || graph->n_inputs == 1;
-        graph->values[graph->inputs[i].value].flow = !timed ? FLOW_STATIC : sequences > 1 ? FLOW_WHOLE : FLOW_TIMED;
-    }
-    graph->streamable = graph->divisible = true;
-    for (size_t i = 0; i < graph->n_nodes; i++) {
-        const struct graph_node *node = &graph->nodes[i];
-        enum graph_flow flow = flow_of(graph, i);
-        graph->values[node->output].flow = flow;
-        if (node->states != GRAPH_NONE)
-            graph->values[node->states].flow = flow == FLOW_WHOLE ? FLOW_WHOLE : FLOW_LAST;
-        graph->streamable &= flow != FLOW_WHOLE;
-        graph->divisible &= flow != FLOW_WHOLE && !goes_backwards(graph, i);
-    }
-}
-
 /* ---- the whole ---- */
 
 /* What only some graphs can be: a layer with time first, a Bidirectional with two outputs. */
@@ -422,8 +283,8 @@ static enum rnn_status check_alone(struct graph *graph, struct rnn_error *err)
     for (size_t i = 0; i < graph->n_nodes; i++) {
         const struct layer *layer = &graph->layers[graph->nodes[i].layer];
         computing += layer->class->run != NULL || layer->class->view;
-        recurrent += is_recurrent(graph, i);
-        graph->time_major |= is_recurrent(graph, i) && layer_part(layer, 0)->time_major;
+        recurrent += graph_is_recurrent(graph, i);
+        graph->time_major |= graph_is_recurrent(graph, i) && layer_part(layer, 0)->time_major;
         if (layer->class->two_outputs && layer->class->two_outputs(layer)) {
             two = layer;
             if (layer_part(layer, 0)->time_major)
@@ -487,13 +348,13 @@ enum rnn_status graph_finish(struct graph *graph, struct rnn_error *err)
         return rnn_fail(err, RNN_EINVAL, "there is no layer that computes anything");
     if (!graph->n_outputs && !graph_output(graph, graph->layers[graph->n_layers - 1].name, last))
         return rnn_fail(err, RNN_ENOMEM, "out of memory");
-    enum rnn_status status = find_last_recurrent(graph, err);
+    enum rnn_status status = graph_find_last_recurrent(graph, err);
     if (status)
         return status;
-    find_flow(graph);
+    graph_find_flow(graph);
     status = find_outputs(graph, err);
     if (!status)
-        status = find_parts(graph, err);
+        status = graph_find_parts(graph, err);
     if (!status)
         status = check_alone(graph, err);
     if (!status)

@@ -1,4 +1,4 @@
-/* What graph.c, graph_plan.c and graph_run.c share. */
+/* What graph.c, graph_plan.c, graph_run.c and graph_time.c share. */
 #ifndef RNN_GRAPH_PLAN_H
 #define RNN_GRAPH_PLAN_H
 
@@ -11,6 +11,14 @@ enum rnn_status graph_shapes(const struct graph *graph, const size_t *timesteps,
 
 /* Whether recurrent node i gives sequences, when the last recurrent one does or not. */
 bool graph_gives_sequences(const struct graph *graph, size_t i, bool sequences);
+
+bool graph_is_recurrent(const struct graph *graph, size_t i);
+
+/* The steps of graph_finish, in this order: the node that return_sequences acts on; the flow of all values; after the
+   outputs, the states that go with a row. */
+enum rnn_status graph_find_last_recurrent(struct graph *graph, struct rnn_error *err);
+void graph_find_flow(struct graph *graph);
+enum rnn_status graph_find_parts(struct graph *graph, struct rnn_error *err);
 
 /* Which buffer each value has, by liveness: bases, outputs and places of the values; and how freely rows' inputs and
    outputs may lie. */

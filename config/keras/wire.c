@@ -1,0 +1,315 @@
+/* The second step from a model of layers to a graph: the uses of the layers become nodes, each after those whose tensors
+   it takes. A model within a model is inlined. */
+#include "core/layers/merge.h"
+#include "operation.h"
+#include "scope.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- uses become nodes ---- */
+
+/* Initial states that come from tensors, as one vector; GRAPH_NONE where the call has none. */
+static bool initial_states(const struct scope *scope, const struct entry *entry, const struct keras_call *call,
+                           size_t *all)
+{
+    size_t values[CALL_MAX_TENSORS], first, n, count = 0;
+    *all = GRAPH_NONE;
+    if (!call->n_states)
+        return true;
+    while (scope_state(&scope->out->model.layers[entry->layer], count, &first, &n))
+        count++;
+    if (call->n_states != count) {
+        char text[64];
+        snprintf(text, sizeof text, "%zu initial states, found %zu", count, call->n_states);
+        return scope_refuse(scope, entry, "takes ", text);
+    }
+    for (size_t i = 0; i < count; i++)
+        if ((values[i] = scope_value(scope, &call->states[i])) == GRAPH_NONE)
+            return false;
+    *all = count == 1 ? values[0] : scope_add(scope, &layer_concatenate, "states", values, count);
+    return *all != GRAPH_NONE || scope_out_of_memory(scope);
+}
+
+/* The values that a call takes; the first with the call's mask. */
+static bool call_inputs(const struct scope *scope, const struct keras_call *call, size_t *inputs)
+{
+    for (size_t i = 0; i < call->n_inputs; i++)
+        if ((inputs[i] = scope_value(scope, &call->inputs[i])) == GRAPH_NONE)
+            return false;
+    if (call->masked && !scope_is_mask_of_layer(scope, &call->mask) && call->n_inputs)
+        inputs[0] = scope_add_mask(scope, inputs[0], &call->mask);
+    return true;
+}
+
+/* What a use says that the layer's configuration does not. */
+static bool check_call(const struct scope *scope, const struct entry *entry, const struct keras_call *call)
+{
+    struct layer *layer = &scope->out->model.layers[entry->layer];
+    if (call->argument)
+        return scope_refuse(scope, entry, "is called with an argument that is not served: ", call->argument);
+    if (call->n_states && !layer_part(layer, 0))
+        return scope_refuse(scope, entry, "is no recurrent layer, but is given initial states", NULL);
+    if (call->causal && !keras_layer_set_causal(layer))
+        return scope_refuse(scope, entry, "is called with an argument that is not served: ", "use_causal_mask");
+    return true;
+}
+
+static bool wire_layer(struct scope *scope, struct entry *entry, struct use *use)
+{
+    struct keras_call call;
+    size_t inputs[CALL_MAX_TENSORS], initial;
+    bool recurrent = layer_part(&scope->out->model.layers[entry->layer], 0) != NULL;
+    keras_call_read(use->json, recurrent, &call);
+    if (!check_call(scope, entry, &call) || !call_inputs(scope, &call, inputs) ||
+        !initial_states(scope, entry, &call, &initial))
+        return false;
+    if (call.n_states && call.n_inputs && !call.masked && scope->reader->keras_major > 2)
+        inputs[0] = scope_without_mask(scope, inputs[0]);
+    size_t output = call.n_inputs && inputs[0] != GRAPH_NONE
+                        ? graph_node(&scope->out->model, entry->layer, inputs, call.n_inputs)
+                        : GRAPH_NONE;
+    if (output == GRAPH_NONE)
+        return scope_refuse(scope, entry, "takes no tensor of a layer, or there are too many", NULL);
+    graph_initial(&scope->out->model, output, initial);
+    return scope_give(scope, use, &output, 1);
+}
+
+static bool wire_model(struct scope *scope, struct entry *entry, struct use *use)
+{
+    struct keras_call call;
+    size_t inputs[CALL_MAX_TENSORS], outputs[MAX_PORTS], n = 0;
+    keras_call_read(use->json, false, &call);
+    if (call.argument)
+        return scope_refuse(scope, entry, "is called with an argument that is not served: ", call.argument);
+    if (!call_inputs(scope, &call, inputs) || (call.n_inputs && inputs[0] == GRAPH_NONE))
+        return false;
+    return scope_wire(entry->model, inputs, call.n_inputs, outputs, &n) && scope_give(scope, use, outputs, n);
+}
+
+/* keras_operation_read asks for the values of the tensors that it meets. */
+static size_t operation_value(void *context, const struct keras_tensor *tensor)
+{
+    return scope_value(context, tensor);
+}
+
+static bool wire_operation(struct scope *scope, struct entry *entry, struct use *use)
+{
+    size_t outputs[MAX_PORTS], n = 0;
+    struct keras_path path = scope_entry_path(scope, entry);
+    return keras_operation_read(scope->reader, entry->json, use->json, path.text, scope->out, operation_value, scope,
+                                outputs, &n) &&
+           scope_give(scope, use, outputs, n);
+}
+
+static bool wire_use(struct scope *scope, struct entry *entry, struct use *use)
+{
+    switch (entry->kind) {
+    case ENTRY_LAYER:
+        return wire_layer(scope, entry, use);
+    case ENTRY_MODEL:
+        return wire_model(scope, entry, use);
+    case ENTRY_OPERATION:
+        return wire_operation(scope, entry, use);
+    default:
+        return scope_refuse(scope, entry, "is an input of the model, but not in input_layers", NULL);
+    }
+}
+
+/* ---- a Sequential model ---- */
+
+static bool wire_sequential(struct scope *scope, size_t value, size_t *output)
+{
+    for (size_t i = 0; i < scope->n; i++) {
+        struct entry *entry = &scope->entries[i];
+        if (entry->kind == ENTRY_INPUT)
+            continue;
+        size_t n = 1;
+        if (entry->kind == ENTRY_MODEL) {
+            if (!scope_wire(entry->model, &value, 1, &value, &n))
+                return false;
+        } else if (entry->kind == ENTRY_LAYER) {
+            value = graph_node(&scope->out->model, entry->layer, &value, 1);
+        } else {
+            return scope_refuse(scope, entry, "is an operation, which a Sequential model cannot have", NULL);
+        }
+        if (value == GRAPH_NONE)
+            return scope_out_of_memory(scope);
+    }
+    *output = value;
+    return true;
+}
+
+/* ---- a Functional model ---- */
+
+/* The i-th tensor of input_layers or output_layers; false past the last. */
+bool scope_port(const struct scope *scope, const char *key, size_t i, struct keras_tensor *out)
+{
+    return keras_call_tensor(json_object_get(json_object_get(scope->json, "config"), key), i, out);
+}
+
+/* The i-th input; files without input_layers mean all InputLayers. */
+bool scope_input_port(const struct scope *scope, size_t i, struct keras_tensor *out)
+{
+    if (json_object_get(json_object_get(scope->json, "config"), "input_layers"))
+        return scope_port(scope, "input_layers", i, out);
+    for (size_t k = 0; k < scope->n; k++)
+        if (scope->entries[k].kind == ENTRY_INPUT && scope->entries[k].name && !i--) {
+            *out = (struct keras_tensor){scope->entries[k].name, 0, 0};
+            return true;
+        }
+    return false;
+}
+
+/* Keras 2 counts the uses of a model within the model from 1, since it counts the making of the inner one too; Keras 3
+   counts them from 0. Source: keras/engine/functional.py, get_network_config. */
+static void find_first_uses(struct scope *scope, const json_t *references)
+{
+    struct keras_tensor tensor;
+    for (size_t t = 0; keras_call_tensor(references, t, &tensor); t++) {
+        struct entry *entry = scope_entry(scope, tensor.layer);
+        if (entry && entry->kind == ENTRY_MODEL && tensor.use == entry->n_uses)
+            entry->first_use = 1;
+    }
+}
+
+/* Whether any use was newly found to be needed by one that is. */
+static bool mark_needed(struct scope *scope)
+{
+    struct keras_tensor tensor;
+    bool more = false;
+    for (size_t i = 0; i < scope->n; i++)
+        for (size_t k = 0; k < scope->entries[i].n_uses; k++) {
+            const struct use *use = &scope->entries[i].uses[k];
+            struct keras_call call;
+            keras_call_read(use->json, true, &call);
+            bool skips = call.masked && scope_is_mask_of_layer(scope, &call.mask);
+            for (size_t t = 0; use->needed && keras_call_tensor(use->json, t, &tensor); t++) {
+                struct use *from = scope_use(scope, &tensor);
+                if (!from || from->needed || (skips && !strcmp(tensor.layer, call.mask.layer)))
+                    continue;
+                more = from->needed = true;
+            }
+        }
+    return more;
+}
+
+/* Whether all tensors that a use takes are there; *missing is a layer that does not exist. */
+static bool is_ready(const struct scope *scope, const struct use *use, const char **missing)
+{
+    struct keras_tensor tensor;
+    for (size_t t = 0; keras_call_tensor(use->json, t, &tensor); t++) {
+        const struct use *from = scope_use(scope, &tensor);
+        if (!from)
+            *missing = tensor.layer;
+        if (!from || (from->needed && !from->done))
+            return false;
+    }
+    return true;
+}
+
+/* Wire every use that can be; *left counts those that cannot yet. False with a problem. */
+static bool wire_ready(struct scope *scope, size_t *left, size_t *wired, struct entry **stuck)
+{
+    for (size_t i = 0; i < scope->n; i++)
+        for (size_t k = 0; k < scope->entries[i].n_uses; k++) {
+            struct use *use = &scope->entries[i].uses[k];
+            const char *missing = NULL;
+            if (!use->needed || use->done)
+                continue;
+            if (!is_ready(scope, use, &missing)) {
+                if (missing)
+                    return scope_refuse(scope, &scope->entries[i], "takes a tensor that the model does not have, of ",
+                                        missing);
+                ++*left;
+                *stuck = &scope->entries[i];
+                continue;
+            }
+            if (!wire_use(scope, &scope->entries[i], use))
+                return false;
+            ++*wired;
+        }
+    return true;
+}
+
+static bool take_inputs(struct scope *scope, const size_t *inputs, size_t n_inputs)
+{
+    struct keras_tensor tensor;
+    size_t n = 0;
+    for (; scope_input_port(scope, n, &tensor); n++) {
+        struct use *use = scope_use(scope, &tensor);
+        if (!use || n >= n_inputs)
+            break;
+        if (!use->done && !scope_give(scope, use, &inputs[n], 1))
+            return false;
+        use->values[0] = inputs[n];
+    }
+    if (n == n_inputs && !scope_input_port(scope, n, &tensor))
+        return true;
+    keras_error(scope->reader, scope->path.text,
+                "a model is called with %zu tensors, which are not those of its "
+                "input_layers",
+                n_inputs);
+    return false;
+}
+
+/* A model that is used again is wired anew. */
+static void forget_uses(struct scope *scope)
+{
+    for (size_t i = 0; i < scope->n; i++)
+        for (size_t k = 0; k < scope->entries[i].n_uses; k++) {
+            struct use *use = &scope->entries[i].uses[k];
+            free(use->values);
+            *use = (struct use){.json = use->json};
+        }
+}
+
+static bool wire_functional(struct scope *scope, const size_t *inputs, size_t n_inputs, size_t *outputs,
+                            size_t *n_outputs)
+{
+    struct keras_tensor tensor;
+    struct entry *stuck = NULL;
+    forget_uses(scope);
+    find_first_uses(scope, json_object_get(json_object_get(scope->json, "config"), "output_layers"));
+    for (size_t i = 0; i < scope->n; i++)
+        find_first_uses(scope, json_object_get(scope->entries[i].json, "inbound_nodes"));
+    for (*n_outputs = 0; scope_port(scope, "output_layers", *n_outputs, &tensor); ++*n_outputs) {
+        struct use *use = scope_use(scope, &tensor);
+        if (!use || *n_outputs == MAX_PORTS) {
+            keras_error(scope->reader, scope->path.text,
+                        "output_layers names \"%.60s\", which is no layer of the model", tensor.layer);
+            return false;
+        }
+        use->needed = true;
+    }
+    if (!*n_outputs) {
+        keras_error(scope->reader, scope->path.text, "output_layers names no layer of the model");
+        return false;
+    }
+    while (mark_needed(scope))
+        ;
+    if (!take_inputs(scope, inputs, n_inputs))
+        return false;
+    for (size_t left = 1, wired = 1; left && wired;) {
+        left = wired = 0;
+        if (!wire_ready(scope, &left, &wired, &stuck))
+            return false;
+        if (left && !wired)
+            return scope_refuse(scope, stuck, "is part of a circle", NULL);
+    }
+    for (size_t i = 0; i < *n_outputs; i++) {
+        scope_port(scope, "output_layers", i, &tensor);
+        if ((outputs[i] = scope_value(scope, &tensor)) == GRAPH_NONE)
+            return false;
+    }
+    return true;
+}
+
+bool scope_wire(struct scope *scope, const size_t *inputs, size_t n_inputs, size_t *outputs, size_t *n_outputs)
+{
+    *n_outputs = 1;
+    if (!scope->sequential)
+        return wire_functional(scope, inputs, n_inputs, outputs, n_outputs);
+    return n_inputs == 1 && wire_sequential(scope, inputs[0], outputs);
+}
