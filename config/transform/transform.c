@@ -1,5 +1,5 @@
 /* Keys of a transform, one after the other; each is checked against the model at once. */
-#include "transform.h"
+#include "transform_reading.h"
 
 #include "config/json_memory.h"
 #include "config/json_type.h"
@@ -12,54 +12,44 @@
 static const char *const known_keys[] = {"features", "input_scaler", "output_scaler", "feedback", "labels",
                                          "missing",  "tokenizer",    "pad",           NULL};
 
-struct reading {
-    struct transform *out;
-    const struct transform_place *place;
-    const struct transform_ports *ports;
-    struct problems *problems;
-    const char *key;
-    json_t *shown;
-    bool good;
-};
-
-static struct place place_of(const struct reading *r, char path[200])
+struct place transform_place_of(const struct reading *r, char path[200])
 {
     snprintf(path, 200, "%.120s/%.60s", r->place->place.path ? r->place->place.path : "", r->key);
     return (struct place){r->place->place.file, path};
 }
 
-static bool fail(struct reading *r, const char *sentence, const char *what)
+bool transform_fail(struct reading *r, const char *sentence, const char *what)
 {
     char path[200];
-    problem_error(r->problems, place_of(r, path), sentence, what);
+    problem_error(r->problems, transform_place_of(r, path), sentence, what);
     return r->good = false;
 }
 
-static bool out_of_memory(struct reading *r)
+bool transform_out_of_memory(struct reading *r)
 {
-    return fail(r, "out of memory%s", "");
+    return transform_fail(r, "out of memory%s", "");
 }
 
 /* Sizes that differ; is: "the scaler has 3 columns". */
-static bool misfit(struct reading *r, const char *what, size_t found, const char *ours,
-                   const struct transform_port *port, size_t wanted)
+bool transform_misfit(struct reading *r, const char *what, size_t found, const char *ours,
+                      const struct transform_port *port, size_t wanted)
 {
     char path[200];
-    problem_error(r->problems, place_of(r, path), "%s %zu %s, but \"%.60s\" of the model has %zu", what, found, ours,
-                  port->name, wanted);
+    problem_error(r->problems, transform_place_of(r, path), "%s %zu %s, but \"%.60s\" of the model has %zu", what,
+                  found, ours, port->name, wanted);
     return r->good = false;
 }
 
 /* A path within the folder, as it can be opened. */
-static bool inner_path(struct reading *r, const char *path, char out[PATH_MAX])
+bool transform_path(struct reading *r, const char *path, char out[PATH_MAX])
 {
     for (const char *at = path; *at; at += strcspn(at, "/"), at += *at == '/')
         if (!strncmp(at, "..", 2) && (!at[2] || at[2] == '/'))
-            return fail(r, "the path \"%.200s\" leads out of the folder; put the file beside", path);
+            return transform_fail(r, "the path \"%.200s\" leads out of the folder; put the file beside", path);
     if (*path == '/' || !*path)
-        return fail(r, "expected a path relative to the folder, found \"%.200s\"", path);
+        return transform_fail(r, "expected a path relative to the folder, found \"%.200s\"", path);
     return snprintf(out, PATH_MAX, "%s/%s", r->place->folder, path) < PATH_MAX ||
-           fail(r, "the path \"%.60s…\" is too long", path);
+           transform_fail(r, "the path \"%.60s…\" is too long", path);
 }
 
 /* ---- values by the name of an input or output ---- */
@@ -84,7 +74,7 @@ static void read_ports(struct reading *r, const json_t *value, bool outputs, boo
     if (!by_name && n != 1) {
         char text[64];
         snprintf(text, sizeof text, "%zu %s", n, outputs ? "outputs" : "inputs");
-        fail(r, "the model has %s: expected an object, a value by the name of each", text);
+        transform_fail(r, "the model has %s: expected an object, a value by the name of each", text);
         return;
     }
     if (!by_name) {
@@ -99,8 +89,9 @@ static void read_ports(struct reading *r, const json_t *value, bool outputs, boo
         size_t i = port_named(ports, n, name);
         shown = NULL;
         if (i == n)
-            fail(r, outputs ? "the model has no output named \"%.60s\"" : "the model has no input named \"%.60s\"",
-                 name);
+            transform_fail(
+                r, outputs ? "the model has no output named \"%.60s\"" : "the model has no input named \"%.60s\"",
+                name);
         else
             read(r, one, i, &shown);
         if (shown)
@@ -131,10 +122,10 @@ static bool read_scaler(struct reading *r, const json_t *value, const struct tra
 {
     char path[PATH_MAX], at[200];
     json_t *json = json_incref((json_t *)(uintptr_t)value);
-    struct place place = place_of(r, at);
+    struct place place = transform_place_of(r, at);
     if (json_is_string(value)) {
         json_decref(json);
-        if (!inner_path(r, json_string_value(value), path))
+        if (!transform_path(r, json_string_value(value), path))
             return false;
         if (!(json = scaler_file_read(path, r->problems)))
             return r->good = false;
@@ -149,7 +140,7 @@ static bool read_scaler(struct reading *r, const json_t *value, const struct tra
         json_object_set(*shown, "file", (json_t *)(uintptr_t)value);
     json_decref(json);
     if (good && out->n != port->width)
-        return misfit(r, "the scaler has", out->n, ours, port, port->width);
+        return transform_misfit(r, "the scaler has", out->n, ours, port, port->width);
     return good;
 }
 
@@ -157,11 +148,11 @@ static bool read_input_scaler(struct reading *r, const json_t *value, size_t i, 
 {
     struct transform_input *input = &r->out->inputs[i];
     if (r->ports->inputs[i].vocabulary)
-        return fail(r, "\"%.60s\" of the model takes ids, which cannot be scaled", r->ports->inputs[i].name);
+        return transform_fail(r, "\"%.60s\" of the model takes ids, which cannot be scaled", r->ports->inputs[i].name);
     if (!read_scaler(r, value, &r->ports->inputs[i], "columns", &input->scaler, shown))
         return false;
     input->drift = drift_new(input->scaler.n);
-    return input->drift || out_of_memory(r);
+    return input->drift || transform_out_of_memory(r);
 }
 
 static bool read_output_scaler(struct reading *r, const json_t *value, size_t i, json_t **shown)
@@ -189,19 +180,19 @@ static char **read_names(struct reading *r, const json_t *list, size_t *n)
     *n = json_array_size(list);
     char **names = *n ? calloc(*n, sizeof *names) : NULL;
     if (!names) {
-        fail(r, "expected a list of names%s", "");
+        transform_fail(r, "expected a list of names%s", "");
         return NULL;
     }
     for (size_t i = 0; i < *n; i++) {
         const char *name = json_string_value(json_array_get(list, i));
         for (size_t k = 0; name && k < i; k++)
             if (!strcmp(names[k], name)) {
-                fail(r, "the name \"%.60s\" stands in the list twice", name);
+                transform_fail(r, "the name \"%.60s\" stands in the list twice", name);
                 close_names(names, *n);
                 return NULL;
             }
         if (!name || !(names[i] = strdup(name))) {
-            fail(r, "expected a list of names%s", "");
+            transform_fail(r, "expected a list of names%s", "");
             close_names(names, *n);
             return NULL;
         }
@@ -220,7 +211,7 @@ static bool read_features(struct reading *r, const json_t *value, size_t i, json
     input->features = names;
     input->n_features = n;
     *shown = json_incref((json_t *)(uintptr_t)value);
-    return n == port->width || misfit(r, "there are", n, "features", port, port->width);
+    return n == port->width || transform_misfit(r, "there are", n, "features", port, port->width);
 }
 
 size_t transform_feature(const struct transform_input *input, const char *name, size_t bytes)
@@ -245,79 +236,8 @@ static bool read_labels(struct reading *r, const json_t *value, size_t i, json_t
     *shown = json_incref((json_t *)(uintptr_t)value);
     if (port->width == 1 && n == 2)
         return port->sigmoid ||
-               fail(r, "two labels for one output need a sigmoid as the activation of \"%.60s\"", port->name);
-    return n == port->width || misfit(r, "there are", n, "labels", port, port->width);
-}
-
-static void read_tokenizer(struct reading *r, const json_t *value)
-{
-    struct tokenizer *t = &r->out->tokenizer;
-    char path[PATH_MAX], at[200], text[64];
-    size_t i = 0;
-    while (i < r->ports->n_inputs && !r->ports->inputs[i].vocabulary)
-        i++;
-    if (i == r->ports->n_inputs) {
-        fail(r, "the model has no input of ids (an Embedding) that a tokenizer could be of%s", "");
-        return;
-    }
-    bool good = json_is_string(value)
-                    ? inner_path(r, json_string_value(value), path) && tokenizer_file_read(path, r->problems, t)
-                    : tokenizer_read(value, place_of(r, at), r->problems, t);
-    r->good &= good;
-    if (!good)
-        return;
-    for (size_t k = i; k < r->ports->n_inputs; k++)
-        r->out->inputs[k].tokens = r->ports->inputs[k].vocabulary > 0;
-    size_t largest = t->below && t->below - 1 < t->largest ? t->below - 1 : t->largest;
-    if (largest >= r->ports->inputs[i].vocabulary)
-        misfit(r, "the tokenizer has ids up to", largest, "(from 0)", &r->ports->inputs[i],
-               r->ports->inputs[i].vocabulary);
-    snprintf(text, sizeof text, "%zu words%s", t->n, t->characters ? ", each a character" : "");
-    json_object_set_new(r->shown, r->key, json_string(text));
-}
-
-/* "pre" or "post" */
-static bool read_side(struct reading *r, const json_t *pad, const char *key, bool *post)
-{
-    const json_t *value = json_object_get(pad, key);
-    const char *text = json_string_value(value);
-    *post = text && !strcmp(text, "post");
-    if (!value || *post || (text && !strcmp(text, "pre")))
-        return true;
-    return fail(r, "expected \"pre\" or \"post\" for \"%.20s\"", key);
-}
-
-static void read_pad(struct reading *r, const json_t *value)
-{
-    static const char *const keys[] = {"length", "side", "truncate", "value", NULL};
-    struct transform_pad *pad = &r->out->pad;
-    const json_t *length = json_object_get(value, "length"), *number = json_object_get(value, "value");
-    const struct transform_port *port = &r->ports->inputs[0];
-    const char *key;
-    json_t *one;
-    json_object_foreach((json_t *)(uintptr_t)value, key, one) {
-        char text[160], hint[100];
-        snprintf(text, sizeof text, "\"%.40s\"%s", key, nearest_hint(key, keys, hint, sizeof hint));
-        if (nearest_word(key, keys) ? strcmp(nearest_word(key, keys), key) : 1)
-            fail(r, "unknown key %s", text);
-    }
-    if (!json_is_integer(length) || json_integer_value(length) < 1 || json_integer_value(length) > 1 << 24) {
-        fail(r, "expected an object with a \"length\", a whole number of at least 1%s", "");
-        return;
-    }
-    if (!read_side(r, value, "side", &pad->after) || !read_side(r, value, "truncate", &pad->cut_after))
-        return;
-    pad->length = (size_t)json_integer_value(length);
-    pad->value = json_number_value(number);
-    if (number && !json_is_number(number))
-        fail(r, "expected a number as the \"value\"%s", "");
-    if (!port->sequence)
-        fail(r, "\"%.60s\" of the model takes no sequences", port->name);
-    else if (port->timesteps && port->timesteps != pad->length)
-        misfit(r, "sequences are padded to", pad->length, "timesteps", port, port->timesteps);
-    else if (port->vocabulary && !(pad->value >= 0 && pad->value < (double)port->vocabulary))
-        fail(r, "the \"value\" is no id of \"%.60s\" of the model", port->name);
-    json_object_set(r->shown, r->key, (json_t *)(uintptr_t)value);
+               transform_fail(r, "two labels for one output need a sigmoid as the activation of \"%.60s\"", port->name);
+    return n == port->width || transform_misfit(r, "there are", n, "labels", port, port->width);
 }
 
 static void read_missing(struct reading *r, const json_t *value)
@@ -329,76 +249,8 @@ static void read_missing(struct reading *r, const json_t *value)
     } else if (text && !strcmp(text, "last")) {
         r->out->missing = MISSING_LAST;
     } else if (!text || strcmp(text, "error")) {
-        fail(r, "expected \"last\", a number, or \"error\"%s", "");
+        transform_fail(r, "expected \"last\", a number, or \"error\"%s", "");
         return;
-    }
-    json_object_set(r->shown, r->key, (json_t *)(uintptr_t)value);
-}
-
-/* ---- feedback ---- */
-
-/* A whole number as text; false where it is none. */
-static bool read_index(const char *text, size_t *out)
-{
-    size_t digits = strspn(text, "0123456789");
-    if (!digits || digits > 9 || text[digits])
-        return false;
-    *out = strtoul(text, NULL, 10);
-    return true;
-}
-
-/* The feature that a value names: by its name, or by its number. */
-static bool find_feature(struct reading *r, const json_t *value, size_t *out)
-{
-    const struct transform_input *input = &r->out->inputs[0];
-    const char *name = json_string_value(value);
-    *out = SIZE_MAX;
-    if (json_is_integer(value) && json_integer_value(value) >= 0)
-        *out = (size_t)json_integer_value(value);
-    else if (name && (*out = transform_feature(input, name, strlen(name))) == input->n_features)
-        *out = read_index(name, out) ? *out : SIZE_MAX;
-    if (*out < r->ports->inputs[0].width)
-        return true;
-    return fail(r, "there is no feature \"%.60s\"", name ? name : "of this number");
-}
-
-/* The output that a key names: by its number, or by its label. */
-static bool find_output(struct reading *r, const char *key, size_t *out)
-{
-    const struct transform_output *output = &r->out->outputs[0];
-    for (size_t i = 0; i < output->n_labels && output->n_labels == r->out->n_feedback; i++)
-        if (!strcmp(output->labels[i], key)) {
-            *out = i;
-            return true;
-        }
-    return (read_index(key, out) && *out < r->out->n_feedback) ||
-           fail(r, "the model's output has no number \"%.60s\"", key);
-}
-
-static void read_feedback(struct reading *r, const json_t *value)
-{
-    const char *key;
-    json_t *one;
-    struct transform *t = r->out;
-    if (!json_is_object(value) || r->ports->n_inputs != 1 || r->ports->n_outputs != 1) {
-        fail(r, "expected an object {\"0\": \"feature\"} for a model of one input and one output%s", "");
-        return;
-    }
-    t->n_feedback = r->ports->outputs[0].width;
-    if (!(t->feedback = calloc(t->n_feedback, sizeof *t->feedback))) {
-        out_of_memory(r);
-        return;
-    }
-    for (size_t i = 0; i < t->n_feedback; i++)
-        t->feedback[i] = SIZE_MAX;
-    json_object_foreach((json_t *)(uintptr_t)value, key, one) {
-        size_t output = 0, feature = 0;
-        if (!find_output(r, key, &output) || !find_feature(r, one, &feature))
-            continue;
-        for (size_t i = 0; i < t->n_feedback; i++)
-            if (t->feedback[i] == feature)
-                fail(r, "two outputs become the same feature%s", "");
-        t->feedback[output] = feature;
     }
     json_object_set(r->shown, r->key, (json_t *)(uintptr_t)value);
 }
@@ -416,7 +268,7 @@ static void check_keys(struct reading *r, const json_t *json)
             i++;
         r->key = key;
         if (!known_keys[i])
-            fail(r, "unknown key%s", nearest_hint(key, known_keys, hint, sizeof hint));
+            transform_fail(r, "unknown key%s", nearest_hint(key, known_keys, hint, sizeof hint));
     }
 }
 
@@ -441,11 +293,11 @@ static void read_keys(struct reading *r, const json_t *json)
     if ((value = next_key(r, json, "missing")))
         read_missing(r, value);
     if ((value = next_key(r, json, "tokenizer")))
-        read_tokenizer(r, value);
+        transform_read_tokenizer(r, value);
     if ((value = next_key(r, json, "pad")))
-        read_pad(r, value);
+        transform_read_pad(r, value);
     if ((value = next_key(r, json, "feedback")))
-        read_feedback(r, value);
+        transform_read_feedback(r, value);
 }
 
 static void check_combinations(struct reading *r)
@@ -454,8 +306,8 @@ static void check_combinations(struct reading *r)
     r->key = "labels";
     for (size_t i = 0; i < t->n_outputs; i++)
         if (t->outputs[i].n_labels && t->outputs[i].scaler.n)
-            fail(r, "\"%.60s\" of the model has both labels and an output scaler; a class is not scaled",
-                 r->ports->outputs[i].name);
+            transform_fail(r, "\"%.60s\" of the model has both labels and an output scaler; a class is not scaled",
+                           r->ports->outputs[i].name);
 }
 
 bool transform_read(const json_t *json, const struct transform_place *place, const struct transform_ports *ports,
@@ -475,7 +327,7 @@ bool transform_read(const json_t *json, const struct transform_place *place, con
         problem_error(problems, place->place, "expected a transform, an object; found %s", json_type_name(json));
         r.good = false;
     } else if (!out->inputs || !out->outputs) {
-        out_of_memory(&r);
+        transform_out_of_memory(&r);
     } else {
         check_keys(&r, json);
         read_keys(&r, json);
@@ -484,7 +336,7 @@ bool transform_read(const json_t *json, const struct transform_place *place, con
     }
     char *text = r.good ? json_dumps(r.shown, JSON_COMPACT) : NULL;
     if (r.good && !(out->shown = text ? strdup(text) : NULL))
-        out_of_memory(&r);
+        transform_out_of_memory(&r);
     json_memory_free(text);
     json_decref(r.shown);
     if (!r.good)
