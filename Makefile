@@ -182,6 +182,7 @@ tsan: ## every test under ThreadSanitizer
 	@$(MAKE) --no-print-directory VARIANT=tsan tests
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= -1
+FUZZ_SEED ?= 0
 FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 faults: ## fail every allocation and system call of a server, one after the other (AddressSanitizer; an hour)
 	@tools/install.sh sanitize
@@ -197,11 +198,11 @@ soak: ## mixed load for SOAK_MINUTES on the release build, or VARIANT=asan, VARI
 	@tools/install.sh sanitize
 	@$(MAKE) --no-print-directory $(BUILD)/cellserve
 	@tests/soak/soak.py $(BUILD)/cellserve --minutes $(SOAK_MINUTES) --rate $(SOAK_RATE) $(if $(filter release,$(VARIANT)),--rss)
-fuzz: ## fuzz every parser for FUZZ_SECONDS (libFuzzer, AddressSanitizer), or FUZZ_RUNS times
+fuzz: ## fuzz every parser for FUZZ_SECONDS (libFuzzer, AddressSanitizer), or FUZZ_RUNS times; FUZZ_SEED repeats a run
 	@tools/install.sh sanitize
 	@$(MAKE) --no-print-directory VARIANT=fuzz $(FUZZ_TARGETS:%=build/fuzz/fuzz_%)
 	@for target in $(FUZZ_TARGETS); do mkdir -p build/fuzz/corpus/$$target && build/fuzz/fuzz_$$target \
-	  -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -max_len=4096 build/fuzz/corpus/$$target tests/fuzz/corpus/$$target || exit 1; done
+	  -max_total_time=$(FUZZ_SECONDS) -runs=$(FUZZ_RUNS) -seed=$(FUZZ_SEED) -max_len=4096 build/fuzz/corpus/$$target tests/fuzz/corpus/$$target || exit 1; done
 build/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/model.o $(BUILD)/libcellserve_server.a $(BUILD)/libcellserve_config.a \
   $(BUILD)/libcellserve_core.a
 	@echo "  link  $@"

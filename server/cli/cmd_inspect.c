@@ -48,17 +48,71 @@ static void print_cells(const struct rnn_recurrence *part, const char *side)
     }
 }
 
-static void print_layer(const struct graph *graph, size_t i)
+/* Whether every node takes what the one before it gives, and nothing else. */
+static bool is_chain(const struct graph *graph)
+{
+    size_t value = graph->inputs[0].value;
+    bool chain = graph->n_inputs == 1 && graph->n_outputs == 1 && graph->n_nodes == graph->n_layers;
+    for (size_t i = 0; i < graph->n_nodes && chain; i++) {
+        const struct graph_node *node = &graph->nodes[i];
+        chain = node->n_inputs == 1 && node->inputs[0] == value && node->initial == GRAPH_NONE;
+        value = node->output;
+    }
+    return chain;
+}
+
+/* "lstm", "lstm:1" where the layer gives it the second time, "lstm's states", or the name of an input. */
+static void print_value(const struct graph *graph, size_t v)
+{
+    const struct graph_value *value = &graph->values[v];
+    size_t earlier = 0;
+    if (value->node == GRAPH_NONE) {
+        printf("%s", graph->inputs[value->input].name);
+        return;
+    }
+    const size_t layer = graph->nodes[value->node].layer;
+    for (size_t i = 0; i < value->node; i++)
+        earlier += graph->nodes[i].layer == layer;
+    printf("%s", graph->layers[layer].name);
+    if (earlier)
+        printf(":%zu", earlier);
+    if (value->states)
+        printf("'s states");
+}
+
+/* What each node of layer i takes: "  takes lstm, dense:1; initial states from encoder's states". */
+static void print_connections(const struct graph *graph, size_t i)
+{
+    for (size_t n = 0; n < graph->n_nodes; n++) {
+        const struct graph_node *node = &graph->nodes[n];
+        if (node->layer != i)
+            continue;
+        for (size_t k = 0; k < node->n_inputs; k++) {
+            printf("%s", k ? ", " : "  takes ");
+            print_value(graph, node->inputs[k]);
+        }
+        if (node->initial != GRAPH_NONE) {
+            printf("; initial states from ");
+            print_value(graph, node->initial);
+        }
+        printf("\n");
+    }
+}
+
+static void print_layer(const struct graph *graph, size_t i, bool chain)
 {
     static const char *const sides[] = {"forward.", "backward."};
     const struct layer *layer = &graph->layers[i];
     const struct rnn_recurrence *options = layer_part(layer, 0);
     struct layer_shape in[GRAPH_MAX_INPUTS], out = {.width = 0};
-    char shape[64];
-    graph_node_shapes(graph, graph_node_of(graph, i), NULL, in, &out, NULL);
-    shape_of(&out, shape, sizeof shape);
+    char shape[64] = "not used";
+    const size_t node = graph_node_of(graph, i);
+    if (node < graph->n_nodes && !graph_node_shapes(graph, node, NULL, in, &out, NULL))
+        shape_of(&out, shape, sizeof shape);
     printf("%-28s %-22s %-18s %-12s %10zu %10zu\n", layer->name, layer->class_name, shape, "", layer_parameters(layer),
            layer_bytes(layer));
+    if (!chain)
+        print_connections(graph, i);
     for (size_t p = 0; layer_part(layer, p); p++)
         print_cells(layer_part(layer, p), layer_parts(layer) > 1 ? sides[p] : "");
     if (!options)
@@ -71,23 +125,44 @@ static void print_layer(const struct graph *graph, size_t i)
                options->zero_output_for_mask ? " zero_output_for_mask" : "");
 }
 
+/* "input (None, None, 32), output (None, 1)"; of several with their names, and what each output shows. */
+static void print_ports(const struct graph *graph)
+{
+    char shape[64];
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        shape_of(&graph->inputs[i].shape, shape, sizeof shape);
+        printf("input %s%s%s%s%s", graph->n_inputs > 1 ? graph->inputs[i].name : "", graph->n_inputs > 1 ? " " : "",
+               shape, graph->inputs[i].shape.ids ? " of whole numbers" : "",
+               graph->n_inputs + graph->n_outputs > 2 ? "\n" : ", ");
+    }
+    for (size_t o = 0; o < graph->n_outputs; o++) {
+        shape_of(&graph->outputs[o].shape, shape, sizeof shape);
+        if (graph->n_outputs == 1) {
+            printf("output %s, ", shape);
+        } else {
+            printf("output %s %s from ", graph->outputs[o].name, shape);
+            print_value(graph, graph->outputs[o].value);
+            printf("\n");
+        }
+    }
+    printf("parameters %zu\n", graph_parameters(graph));
+}
+
 static void print(const struct model *model)
 {
     const struct graph *graph = &model->graph;
-    char input[64], output[64];
+    const bool chain = is_chain(graph);
     size_t one = 0, many = 0;
-    shape_of(&graph->inputs[0].shape, input, sizeof input);
-    shape_of(&graph->outputs[0].shape, output, sizeof output);
     printf("Model: %s (%s), version %s, Keras %d, weights from %s\n%s\n", model->layer_name, model->class_name,
            model->version, model->keras_major, model->has_weights_file ? "its file" : "initializers", rule);
     printf("%-28s %-22s %-18s %-12s %10s %10s\n%s\n", "layer, cell", "class", "output", "states", "parameters", "bytes",
            rule);
     for (size_t i = 0; i < graph->n_layers; i++)
-        print_layer(graph, i);
+        print_layer(graph, i, chain);
     graph_scratch(graph, 1, &one);
     graph_scratch(graph, 64, &many);
-    printf("%s\ninput %s%s, output %s, parameters %zu\n", rule, input,
-           graph->inputs[0].shape.ids ? " of whole numbers" : "", output, graph_parameters(graph));
+    printf("%s\n", rule);
+    print_ports(graph);
     printf("weights as they lie in memory for %s: %zu bytes; a worker's scratch: %zu bytes for 1 row, %zu for 64\n",
            graph->layers[0].vec->name, graph_bytes(graph), one, many);
 }

@@ -379,9 +379,13 @@ static bool row_outputs(const struct batch *batch, size_t b, struct layer_shape 
         timesteps[k] = k ? views[b].timesteps : batch->rows[b].timesteps;
         same &= timesteps[k] == (k ? views[b - !!b].timesteps : batch->rows[b - !!b].timesteps);
     }
-    if (same || !graph_output_shapes(graph, timesteps, batch->sequences, out, &error))
+    if (same)
         return true;
-    return failure_set(failure, 400, "wrong_shape",
+    enum rnn_status status = graph_output_shapes(graph, timesteps, batch->sequences, out, &error);
+    if (status == RNN_ENOMEM)
+        return failure_overloaded(failure);
+    return !status ||
+           failure_set(failure, 400, "wrong_shape",
                        batch->sequences == graph->return_sequences ? batch_row_path(batch, b, path, sizeof path)
                                                                    : "/return_sequences",
                        "This model does not take that: %s.", error.text);

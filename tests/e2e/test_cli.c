@@ -108,6 +108,18 @@ static void inspect_prints_a_table(void **state)
     expect("$B inspect $S/tests/fixtures/nested_stack", 0, "cells.1.cells.0");
 }
 
+static void inspect_draws_a_graph(void **state)
+{
+    (void)state;
+    expect("$B inspect $S/tests/fixtures/graph/keras2_additive_attention_seq2seq.keras", 0,
+           "  takes b; initial states from states_7\n");
+    expect("$B inspect $S/tests/fixtures/graph/keras2_additive_attention_seq2seq.keras", 0, "  takes lstm_1, lstm\n");
+    expect("$B inspect $S/tests/fixtures/graph/keras2_additive_attention_seq2seq.keras", 0,
+           "\ninput a (None, 5, 3)\ninput b (None, 4, 2)\noutput (None, 4, 3), parameters 271\n");
+    expect("cd $(mktemp -d) && cp $S/tests/fuzz/corpus/config/model2_unused_layer m.json && $B inspect m.json", 0,
+           "not used ");
+}
+
 static void verify_names_both_shapes(void **state)
 {
     (void)state;
@@ -419,6 +431,7 @@ int main(void)
         cmocka_unit_test(samples_have_the_models_shapes),
         cmocka_unit_test(predict_answers_without_a_server),
         cmocka_unit_test(inspect_prints_a_table),
+        cmocka_unit_test(inspect_draws_a_graph),
         cmocka_unit_test(verify_compares_with_a_framework),
         cmocka_unit_test(verify_names_both_shapes),
         cmocka_unit_test(verify_reads_npy),

@@ -3,8 +3,8 @@
 
 Over start, predictions of every protocol, sessions in memory and in Redis, streams, roll-outs, a reload and shutdown. After
 every failing request the same one must work, with the same numbers; no crash, no sanitizer's report, no hang, no leak.
-FAULTS_STRIDE=n: every n-th point alone, beginning anywhere (1: all). FAULTS_SECONDS=s: the time that is divided among what is
-walked over; what is left out then is told.
+FAULTS_STRIDE=n: every n-th point alone, beginning anywhere (1: all); FAULTS_SEED=n: where they begin is the same each time.
+FAULTS_SECONDS=s: the time that is divided among what is walked over; what is left out then is told.
 """
 import collections, errno, gzip, http.client, json, mmap, os, random, re, shutil, signal, socket, struct, subprocess, sys, tempfile, time
 
@@ -16,6 +16,7 @@ BINARY, LIBRARY = (os.path.abspath(path) for path in sys.argv[1:3])
 WANTED = sys.argv[3:]
 STRIDE = int(os.environ.get("FAULTS_STRIDE", "1"))
 SECONDS = float(os.environ.get("FAULTS_SECONDS", "1e9"))
+random.seed(os.environ.get("FAULTS_SEED"))
 FOLDER = tempfile.mkdtemp(prefix="cellserve-faults-")
 DRY = 2 if STRIDE == 1 else 1  # so many points that are not reached end a walk
 SLOW_S = 6  # a request or a reload that takes longer hangs
