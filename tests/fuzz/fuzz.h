@@ -16,6 +16,7 @@ int fuzz_transform(const unsigned char *data, size_t size);
 int fuzz_bundle(const unsigned char *data, size_t size);
 int fuzz_pickle(const unsigned char *data, size_t size);
 int fuzz_torch(const unsigned char *data, size_t size);
+int fuzz_tfjs(const unsigned char *data, size_t size);
 
 #ifdef FUZZING
 #define FUZZ_TARGET(function)                                                                                          \

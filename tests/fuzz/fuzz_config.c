@@ -13,13 +13,13 @@ int fuzz_config(const unsigned char *data, size_t size)
     if (json && keras_model_read(json, "f", "", NULL, &problems, &config)) {
         if (!config.model.n_layers)
             abort();
-        struct layer_shape shapes[GRAPH_MAX_INPUTS];
+        struct layer_shape shapes[GRAPH_MAX_INPUTS], out;
         for (size_t i = 0; i < config.model.n_layers; i++) {
             struct layer_tensor tensor;
             const size_t node = graph_node_of(&config.model, i);
             if (node == config.model.n_nodes) /* no output depends on this layer */
                 continue;
-            if (graph_node_shapes(&config.model, node, NULL, shapes, NULL, NULL))
+            if (graph_node_shapes(&config.model, node, NULL, shapes, &out, NULL))
                 break;
             for (size_t t = 0; layer_tensor_at(&config.model.layers[i], shapes, t, &tensor); t++)
                 if (!tensor.rank || !tensor.name[0])

@@ -56,6 +56,12 @@ static void handovers_pass(void **state)
     replay("handover", fuzz_handover);
 }
 
+static void tensorflow_js_models_pass(void **state)
+{
+    (void)state;
+    replay("tfjs", fuzz_tfjs);
+}
+
 static void bundles_pass(void **state)
 {
     (void)state;
@@ -94,10 +100,17 @@ static void torch_files_pass(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bodies_pass),         cmocka_unit_test(inferences_pass), cmocka_unit_test(safetensors_pass),
-        cmocka_unit_test(configurations_pass), cmocka_unit_test(handovers_pass),  cmocka_unit_test(protobufs_pass),
-        cmocka_unit_test(bundles_pass),        cmocka_unit_test(pickles_pass),    cmocka_unit_test(key_files_pass),
-        cmocka_unit_test(transforms_pass),     cmocka_unit_test(torch_files_pass)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_pass),
+                                       cmocka_unit_test(inferences_pass),
+                                       cmocka_unit_test(safetensors_pass),
+                                       cmocka_unit_test(configurations_pass),
+                                       cmocka_unit_test(handovers_pass),
+                                       cmocka_unit_test(protobufs_pass),
+                                       cmocka_unit_test(tensorflow_js_models_pass),
+                                       cmocka_unit_test(bundles_pass),
+                                       cmocka_unit_test(pickles_pass),
+                                       cmocka_unit_test(key_files_pass),
+                                       cmocka_unit_test(transforms_pass),
+                                       cmocka_unit_test(torch_files_pass)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
