@@ -40,7 +40,7 @@ class Server:
         """False when it has ended."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            found = re.search(r"is ready at http://\S+?:(\d+) ", self.log())
+            found = re.search(r"is ready at https?://\S+?:(\d+) ", self.log())
             if found:
                 self.port = int(found[1])
                 return True

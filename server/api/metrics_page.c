@@ -96,12 +96,13 @@ static void write_models(const struct services *services, struct buffer *out)
     static const struct {
         const char *name, *type, *help;
     } rows[] = {
-        {"model_load_seconds", "gauge", "Time it took to load a model."},
-        {"model_weight_bytes", "gauge", "Weights of a model as they lie in memory."},
+        {"model_load_seconds", "gauge", "Time to load a model."},
+        {"model_weight_bytes", "gauge", "Memory of a model's weights."},
         {"model_reloads_total", "counter", "Times that a new version took a model's place."},
         {"model_reload_failures_total", "counter", "Times that a new version could not be loaded."},
         {"model_reload_failed", "gauge",
-         "1 while the last attempt to load a new version has failed, and why; the log has the whole."},
+         "1 if the last attempt to load a new version failed. The label reason is short; the log has the whole "
+         "reason."},
     };
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
         metrics_text_head(out, rows[r].name, rows[r].type, rows[r].help);
@@ -159,7 +160,8 @@ static void write_inputs(const struct services *services, struct buffer *out)
     static const struct {
         const char *name, *type, *help;
     } rows[] = {
-        {"input_out_of_range_total", "counter", "Raw input values outside of the range that the scaler was fitted on."},
+        {"input_out_of_range_total", "counter",
+         "Raw input values outside the range of the data that the scaler was fitted on."},
         {"input_mean", "gauge", "Mean of a feature's last raw values."},
         {"input_deviation", "gauge", "Standard deviation of a feature's last raw values."},
     };
@@ -203,25 +205,27 @@ static void write_process(const struct metrics *metrics, struct buffer *out)
         fds += entry->d_name[0] != '.';
     if (dir)
         closedir(dir);
-    process_value(out, "cpu_seconds_total", "counter", "Processor time, of user and system.",
+    process_value(out, "cpu_seconds_total", "counter", "CPU time, user and system.",
                   (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK));
     process_value(out, "resident_memory_bytes", "gauge", "Resident memory.",
                   (double)pages * (double)sysconf(_SC_PAGESIZE));
     process_value(out, "open_fds", "gauge", "Open file descriptors.", fds ? (double)(fds - 1) : 0);
-    process_value(out, "start_time_seconds", "gauge", "When the process started, since 1970.", metrics->started);
+    process_value(out, "start_time_seconds", "gauge", "When the process started, in seconds since 1970.",
+                  metrics->started);
 }
 
 static void write_certificate(const struct certificate_counters *c, struct buffer *out)
 {
     if (!c->expires_s)
         return;
-    gauge(out, "tls_certificate_expiry_timestamp_seconds", "When the certificate of HTTPS ends, since 1970.",
-          (double)c->expires_s);
-    metrics_text_value(out, "tls_reloads_total", "counter", "Times that the certificate was exchanged.",
+    gauge(out, "tls_certificate_expiry_timestamp_seconds",
+          "When the certificate of HTTPS expires, in seconds since 1970.", (double)c->expires_s);
+    metrics_text_value(out, "tls_reloads_total", "counter", "Times that a new certificate came into use.",
                        (double)c->reloads);
-    metrics_text_value(out, "tls_reload_failures_total", "counter", "Times that a new one did not load.",
+    metrics_text_value(out, "tls_reload_failures_total", "counter", "Times that a new certificate could not be loaded.",
                        (double)c->failures);
-    gauge(out, "tls_reload_failed", "1 while the old certificate is in use for that reason.", c->failed);
+    gauge(out, "tls_reload_failed", "1 while the old certificate is in use because the new one could not be loaded.",
+          c->failed);
 }
 
 void metrics_page_write(const struct services *services, struct buffer *out)
@@ -250,7 +254,8 @@ void metrics_page_write(const struct services *services, struct buffer *out)
         access_metrics(services->access, out);
     if (services->sessions)
         session_store_metrics(services->sessions, out);
-    metrics_text_value(out, "log_lines_dropped_total", "counter", "Lines of the log that found no reader in time.",
+    metrics_text_value(out, "log_lines_dropped_total", "counter",
+                       "Lines of the log that were dropped because nobody read the log in time.",
                        (double)log_ring_dropped());
     gauge(out, "workers", "Compute threads.", (double)services->n_workers);
     metrics_text_head(out, "build_info", "gauge", "Version and instruction set in use.");

@@ -348,8 +348,9 @@ void access_metrics(struct access *access, struct buffer *out)
 {
     pthread_mutex_lock(&access->lock);
     const struct key_set *set = access->current;
-    metrics_text_head(out, "key_requests_total", "counter",
-                      "Requests by key: within its rate, over its rate, or (of the first) forbidden to it.");
+    metrics_text_head(
+        out, "key_requests_total", "counter",
+        "Requests by key. result: taken (within the key's rate), rate_limited, or forbidden (also counted as taken).");
     for (size_t i = 0; i < set->list.n; i++) {
         const struct bucket *b = &set->buckets[i];
         const struct {
@@ -360,14 +361,14 @@ void access_metrics(struct access *access, struct buffer *out)
             buffer_printf(out, "cellserve_key_requests_total{key=\"%s\",result=\"%s\"} %llu\n", set->list.keys[i].name,
                           rows[r].result, (unsigned long long)rows[r].n);
     }
-    metrics_text_value(out, "unauthorized_total", "counter", "Requests without a key, or with a wrong one.",
+    metrics_text_value(out, "unauthorized_total", "counter", "Requests without a key, or with an unknown key.",
                        (double)access->refused);
     metrics_text_value(out, "keys", "gauge", "Keys in force.", (double)set->list.n);
-    metrics_text_value(out, "key_reloads_total", "counter", "Times that the file of keys was read anew.",
-                       (double)access->reloads);
-    metrics_text_value(out, "key_reload_failures_total", "counter", "Times that it could not be read.",
-                       (double)access->failures);
-    metrics_text_value(out, "key_reload_failed", "gauge", "1 while the old keys are in force for that reason.",
-                       access->failed);
+    metrics_text_value(out, "key_reloads_total", "counter",
+                       "Times that a new version of the file of keys came into force.", (double)access->reloads);
+    metrics_text_value(out, "key_reload_failures_total", "counter",
+                       "Times that the file of keys could not be read or had an error.", (double)access->failures);
+    metrics_text_value(out, "key_reload_failed", "gauge",
+                       "1 while the old keys are in force because the new file of keys has an error.", access->failed);
     pthread_mutex_unlock(&access->lock);
 }

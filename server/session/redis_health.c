@@ -102,7 +102,8 @@ void redis_health_metrics(struct redis_health *health, struct buffer *out)
     metrics_text_value(out, "session_store_up", "gauge", "1 while Redis answers and takes writes.", up);
     metrics_text_value(out, "session_store_damaged_total", "counter", "Stored sessions that could not be read.",
                        (double)damaged);
-    metrics_text_head(out, "session_store_errors_total", "counter", "Errors of Redis and of the way to it, by kind.");
+    metrics_text_head(out, "session_store_errors_total", "counter",
+                      "Errors of Redis and of the connection to Redis, by kind.");
     for (size_t i = 0; i < TROUBLE_KINDS; i++)
         buffer_printf(out, "cellserve_session_store_errors_total{kind=\"%s\"} %llu\n",
                       redis_trouble_name((enum redis_trouble)i), (unsigned long long)errors[i]);

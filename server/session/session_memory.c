@@ -100,7 +100,8 @@ static void memory_metrics(struct session_store *store, struct buffer *out)
     metrics_text_value(out, "sessions", "gauge", "Sessions with stored states.", (double)count);
     metrics_text_value(out, "session_bytes", "gauge", "Memory of stored sessions.", (double)bytes);
     metrics_text_value(out, "sessions_expired_total", "counter", "Sessions that ended unused.", (double)expired);
-    metrics_text_value(out, "sessions_refused_total", "counter", "Steps refused for want of room.", (double)refused);
+    metrics_text_value(out, "sessions_refused_total", "counter",
+                       "Steps refused because the store of sessions was full.", (double)refused);
 }
 
 /* Models beyond these are told together, under "". */

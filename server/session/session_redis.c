@@ -411,9 +411,9 @@ static void redis_metrics(struct session_store *store, struct buffer *out)
     } rows[] = {
         {"sessions", "gauge", "Sessions that this replica has seen and that have not expired.",
          (double)redis->copies.count},
-        {"session_bytes", "gauge", "Memory of the copies of their states.", (double)redis->copies.bytes},
+        {"session_bytes", "gauge", "Memory of the copies of sessions in this replica.", (double)redis->copies.bytes},
         {"session_store_operations_total", "counter", "Reads and writes of sessions.", (double)redis->operations},
-        {"session_store_conflicts_total", "counter", "Writes that another replica had forestalled.",
+        {"session_store_conflicts_total", "counter", "Writes that failed because another replica wrote first.",
          (double)redis->conflicts},
     };
     pthread_mutex_unlock(&redis->lock);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What documents, dashboard and alert rules say of settings, metrics and error codes, against the program and its sources.
 check.py BINARY: test. check.py BINARY --write: write docs/reference/ anew."""
-import json, os, re, shutil, subprocess, sys, tempfile
+import http.client, json, os, re, shutil, ssl, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.normpath(os.path.join(HERE, "..", ".."))
@@ -27,25 +27,45 @@ def printed(binary, document):
     return subprocess.run([binary, "print", document], capture_output=True, text=True, check=True).stdout
 
 
-def scrape(binary, *arguments):
-    """/metrics after a prediction, an error and a stream."""
+def secrets(binary, folder):
+    """The flags for HTTPS and keys, and a key."""
+    certificate, key, keys = (os.path.join(folder, name) for name in ("tls.crt", "tls.key", "keys.txt"))
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
+                    "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    made = subprocess.run([binary, "key", "reference", "predict,sessions,metrics"], capture_output=True, text=True, check=True)
+    secret, line = made.stdout.splitlines()
+    with open(keys, "w") as file:
+        file.write(line + "\n")
+    return ("--tls-certificate", certificate, "--tls-key", key, "--auth-keys", keys), secret
+
+
+def scrape(binary, *arguments, secure=False):
+    """/metrics after a prediction in a session and an error."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(os.path.join(ROOT, "demo"), os.path.join(folder, "demo"))
-        server = Server(binary, os.path.join(folder, "log"), "serve", os.path.join(folder, "demo"), "--port", "0", *arguments)
+        flags, key = secrets(binary, folder) if secure else ((), "")
+        server = Server(binary, os.path.join(folder, "log"), "serve", os.path.join(folder, "demo"), "--port", "0", *arguments, *flags)
         try:
             assert server.wait_ready(), server.log()
-            server.ask("POST", "/predict", {"model": "seed", "instances": [[[1, 2]]], "session": "reference"})
-            server.ask("POST", "/predict", "{")
-            return server.ask("GET", "/metrics")[1].decode()
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+            if secure:
+                connection = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=30, context=ssl._create_unverified_context())
+            headers = {"X-API-Key": key} if secure else {}
+            server.ask("POST", "/predict", {"model": "seed", "instances": [[[1, 2]]], "session": "reference"}, headers, connection=connection)
+            server.ask("POST", "/predict", "{", headers, connection=connection)
+            text = server.ask("GET", "/metrics", None, headers, connection=connection)[1].decode()
+            connection.close()
+            return text
         finally:
             server.stop()
 
 
 def metrics(binary):
-    """name → (type, labels, help), of a server with sessions in memory and one with sessions in Redis, which is away."""
+    """name → (type, labels, help), of a server with sessions in memory, one whose Redis does not answer, and one with
+    HTTPS and keys."""
     found = {}
-    for arguments in ((), ("--sessions-store", "redis://127.0.0.1:1")):
-        text = scrape(binary, *arguments)
+    for arguments, secure in (((), False), (("--sessions-store", "redis://127.0.0.1:1"), False), ((), True)):
+        text = scrape(binary, *arguments, secure=secure)
         for name, words in re.findall(r"^# HELP (\S+) (.*)$", text, re.M):
             kind = re.search(rf"^# TYPE {name} (\S+)$", text, re.M)[1]
             suffix = "(?:_bucket|_sum|_count)" if kind == "histogram" else ""
@@ -82,6 +102,19 @@ def model_keys():
 def named_metrics(text):
     """Names of metrics in PromQL expressions."""
     return set(re.findall(r"\b((?:cellserve|process)_[a-z0-9_]+)", text))
+
+
+def metrics_of_sources():
+    """Names of metrics that server/ writes: cellserve_… in texts, and the names given to functions that add the prefix."""
+    names = set()
+    for folder, _, files in os.walk(os.path.join(ROOT, "server")):
+        for file in files:
+            if file.endswith(".c"):
+                with open(os.path.join(folder, file)) as source:
+                    text = source.read()
+                    names |= set(re.findall(r'"cellserve_([a-z0-9_]+)(?:\{| )', text))
+                    names |= set(re.findall(r'(?:metrics_text_\w+|gauge)\(out, "([a-z0-9_]+)"', text))
+    return {f"cellserve_{name}" for name in names}
 
 
 def known_names(found):
@@ -123,6 +156,8 @@ def main():
     everything = "".join(read(os.path.join(folder, file)) for folder, _, files in os.walk(os.path.join(ROOT, "server")) for file in files
                          if file.endswith(".c") and file != "error_codes.c")
     check("every_code_of_the_table_is_in_a_source", sorted(code for _, code in table if f'"{code}"' not in everything))
+    written = metrics_of_sources()
+    check("every_metric_of_the_sources_is_in_the_table", sorted(written - known_names(found)) or ("" if len(written) > 20 else f"only {len(written)} metrics"))
     helped = set(re.findall(r"^\| `(\w+)` \| [^|]*\|$", pages["settings"].split("| key of a model |")[1], re.M))
     check("every_key_of_a_model_is_explained", sorted(model_keys() ^ helped))
     lines = re.findall(r"^  cellserve ([a-z]+) (.*)$", subprocess.run([binary, "--help"], capture_output=True, text=True).stdout, re.M)
