@@ -132,7 +132,7 @@ $(BUILD)/tests/unit/server/session/test_session_redis $(BUILD)/tests/unit/server
   $(BUILD)/tests/unit/redis_peer.o
 $(addprefix $(BUILD)/tests/unit/server/run/test_,rollout running_batch schedule stream): $(BUILD)/tests/unit/run_server.o
 
-$(BUILD)/tests/e2e/test_sessions_redis $(BUILD)/tests/e2e/test_windows $(BUILD)/tests/e2e/test_sessions_redis_trouble $(BUILD)/tests/e2e/test_redis_tls: $(BUILD)/tests/e2e/redis.o
+$(BUILD)/tests/e2e/test_sessions_redis $(BUILD)/tests/e2e/test_windows $(BUILD)/tests/e2e/test_windows_mixed $(BUILD)/tests/e2e/test_sessions_redis_trouble $(BUILD)/tests/e2e/test_redis_tls: $(BUILD)/tests/e2e/redis.o
 
 # Where the table of routes is looked at.
 $(BUILD)/tests/e2e/test_access: $(BUILD)/tests/e2e/access.o $(BUILD)/libcellserve_server.a \

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py BINARY [SECTION...]: what serving costs, against peers and floors, on the loopback address; every ratio is of one run.
 
-Sections: peers, codec, http, batching, overload, slow, memory, sessions, streams, scale (all, when none is named). Peers are installed from PyPI into
+Sections: peers, codec, http, batching, overload, slow, memory, sessions, windows, streams, scale (all, when none is named). Peers are installed from PyPI into
 build/serving; --no-triton leaves the larger one out. Tools: wrk, and load.c, floor.c, codec.c beside this file.
 """
 import contextlib, http.client, json, os, platform, random, re, signal, statistics, subprocess, sys, threading, time
@@ -12,7 +12,7 @@ WORK = os.path.join(ROOT, "build", "serving")
 MODELS = os.path.join(WORK, "models")
 arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
 BINARY = os.path.abspath(arguments[0])
-SECTIONS = arguments[1:] or ["peers", "codec", "http", "batching", "overload", "slow", "memory", "sessions", "streams", "scale"]
+SECTIONS = arguments[1:] or ["peers", "codec", "http", "batching", "overload", "slow", "memory", "sessions", "windows", "streams", "scale"]
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 
 
@@ -35,6 +35,9 @@ def prepare():
     config = {"log": {"level": "error"}, "limits": {"max_connections": 4096}, "models": [
         {"name": "m1", "input_size": 2, "layer": lstm(128)}, {"name": "m2", "input_size": 64, "layer": whole(128)},
         {"name": "m3", "input_size": 64, "layer": whole(256)}, {"name": "c4", "input_size": 64, "layer": lstm(256)},
+        {"name": "w60", "input_size": 5, "window": 60, "layer": {"class_name": "Sequential", "config": {"layers": [
+            {"class_name": "LSTM", "config": {"units": 50, "return_sequences": True}}, {"class_name": "LSTM", "config": {"units": 50}},
+            {"class_name": "Dense", "config": {"units": 1}}]}}},
         {"name": "one", "input_size": 1, "layer": {"class_name": "SimpleRNN", "config": {"units": 1}}}]}
     with open(f"{WORK}/config.json", "w") as file:
         json.dump(config, file)
@@ -110,6 +113,14 @@ def binary_headers(file):
 CASES = [("m1", 1), ("m1", 8), ("m1", 64), ("m2", 1), ("m2", 8), ("m2", 64), ("m3", 1), ("m3", 8)]
 
 
+def fastapi(port):
+    if not os.path.exists(f"{WORK}/fastapi/complete"):
+        install("fastapi", "fastapi", "uvicorn", "httptools", "uvloop", "orjson", "onnxruntime", "numpy")
+    return server([f"{WORK}/fastapi/bin/python", "-m", "uvicorn", "fastapi_tuned:app", "--host", "127.0.0.1", "--port", str(port), "--loop",
+                   "uvloop", "--http", "httptools", "--workers", "2", "--log-level", "warning", "--no-access-log"], port, "/health",
+                  MODELS=MODELS, PYTHONPATH=f"{HERE}/peers")
+
+
 def peers():
     results = {}
 
@@ -122,12 +133,8 @@ def peers():
         measure("cellserve", 9311, lambda c: "/predict", lambda c: f"{c}.json")
         measure("cellserve binary", 9311, lambda c: f"/v2/models/{c}/infer", lambda c: f"{c}.v2", lambda c: binary_headers(f"{c}.v2"),
                 [("m3", 1), ("m3", 8)])
-    if not os.path.exists(f"{WORK}/fastapi/complete"):
-        install("fastapi", "fastapi", "uvicorn", "httptools", "uvloop", "orjson", "onnxruntime", "numpy")
     environment = {"MODELS": MODELS, "PYTHONPATH": f"{HERE}/peers"}
-    with server([f"{WORK}/fastapi/bin/python", "-m", "uvicorn", "fastapi_tuned:app", "--host", "127.0.0.1", "--port", "9312", "--loop",
-                 "uvloop", "--http", "httptools", "--workers", "2", "--log-level", "warning", "--no-access-log"], 9312, "/health",
-                **environment):
+    with fastapi(9312):
         measure("FastAPI, ONNX Runtime", 9312, lambda c: "/predict", lambda c: f"{c}.peer.json")
     if "--no-triton" not in sys.argv:
         if not os.path.exists(f"{WORK}/triton/complete"):  # its own interpreter wants Debian's
@@ -358,6 +365,68 @@ def sessions():
         redis.wait()
 
 
+def group_seconds(process):
+    """Seconds of CPU of a server and its children."""
+    total = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError, ProcessLookupError):
+            fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+            total += int(fields[11]) + int(fields[12]) if int(fields[2]) == process.pid else 0
+    return total / os.sysconf("SC_CLK_TCK")
+
+
+def measured(process, port, *flags, seconds=SECONDS):
+    """Requests a second, and a second of the server's CPU."""
+    before = group_seconds(process)
+    r = load(port, "/predict", *flags, "--seconds", seconds)
+    used = group_seconds(process) - before
+    if r["refused"] or r["other"] or r["errors"]:
+        raise SystemExit(f"not all were answered: {r}")
+    return r["goodput"], r["goodput"] * seconds / used
+
+
+def write_lines(name, bodies):
+    with open(f"{WORK}/{name}.tsv", "w") as file:
+        file.writelines(f"w\t{json.dumps(body)}\n" for body in bodies)
+    return ("--lines", f"{WORK}/{name}.tsv", "--connections")
+
+
+def windows():
+    """Windows of 60 timesteps, 2 x LSTM(50) of 5 features and Dense(1)."""
+    values = [[round(random.uniform(-1, 1), 4) for _ in range(5)] for _ in range(60000)]
+    ask = {"model": "w60", "return_state": False}
+    alone = write_lines("alone", ({**ask, "instances": [values[i:i + 60]]} for i in range(4000)))
+    first = write_lines("first", ({**ask, "session": f"s{i}", "instances": [values[i:i + 60]]} for i in range(10000)))
+    one = write_lines("one-sample", ({**ask, "session": f"s{i}", "instances": [[values[i + 60]]]} for i in range(10000)))
+    whole = write_lines("whole", ({"model": "w60", "inputs": [values[i + 1:i + 61]]} for i in range(10000)))
+    with cellserve(9391) as process:
+        results = {n: measured(process, 9391, *alone, n) for n in (1, 64)}
+        body = json.dumps({**ask, "slide": True, "instances": [values]})
+        began, used, times = time.perf_counter(), group_seconds(process), 3
+        for _ in range(times):
+            connection = http.client.HTTPConnection("127.0.0.1", 9391)
+            connection.request("POST", "/predict", body)
+            answer = json.loads(connection.getresponse().read())
+        seconds, n = time.perf_counter() - began, times * len(answer["outputs"][0])
+        slide = n / seconds, n / (group_seconds(process) - used)
+        print(f"  slide over 60000 timesteps: {slide[0]:.0f} windows/s, {slide[1]:.0f} a second of CPU")
+        for connections, (rate, per_cpu) in results.items():
+            print(f"    one by one, {connections} connection{'s' if connections > 1 else ''}: {rate:.0f} /s, {per_cpu:.0f} a second of CPU; "
+                  f"slide {slide[0] / rate:.2f} times, of CPU {slide[1] / per_cpu:.2f} times")
+        load(9391, "/predict", *first, 64, "--seconds", 4 * SECONDS)
+        own = measured(process, 9391, *one, 64, seconds=2 * SECONDS)
+        connection = http.client.HTTPConnection("127.0.0.1", 9391)
+        connection.request("POST", "/predict", json.dumps({**ask, "session": "s9999", "instances": [[values[0]]]}))
+        answer = json.loads(connection.getresponse().read())
+        assert answer["window"]["filled"] == [60], answer
+    with fastapi(9392) as process:
+        load(9392, "/predict", *whole, 64, "--seconds", 1)
+        peer = measured(process, 9392, *whole, 64, seconds=2 * SECONDS)
+    print(f"  10,000 sessions, one new sample a request, 64 connections: {own[0]:.0f} /s, {own[1]:.0f} a second of CPU")
+    print(f"  FastAPI with ONNX Runtime, whole windows: {peer[0]:.0f} /s, {peer[1]:.0f} a second of CPU")
+    print(f"    cellserve / FastAPI: requests {own[0] / peer[0]:.2f}, of CPU {own[1] / peer[1]:.2f}")
+
+
 def streams():
     """Time from a whole request of 10,000 timesteps to its first event, and what a roll-out of any length holds."""
     config = {"log": {"level": "error"}, "models": [
@@ -403,5 +472,5 @@ print(f"{cpu}, {os.cpu_count()} CPUs, {platform.release()}; {isa}")
 for section in SECTIONS:
     print(f"== {section}")
     {"peers": peers, "codec": codec, "http": http_overhead, "batching": batching, "overload": overload, "slow": slow,
-     "memory": memory, "sessions": sessions, "streams": streams, "scale": scale}[section]()
+     "memory": memory, "sessions": sessions, "windows": windows, "streams": streams, "scale": scale}[section]()
     sys.stdout.flush()

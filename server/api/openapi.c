@@ -225,14 +225,16 @@ static json_t *predict_schema(const struct model *model, bool is_default)
     json_t *properties = json_object_get(schema, "properties");
     json_object_set_new(properties, "raw",
                         json_pack("{s:s, s:s}", "type", "boolean", "description", "Skip the transform."));
-    json_object_set_new(properties, "slide",
-                        json_pack("{s:s, s:s}", "type", "boolean", "description", "Run longer sequences as windows."));
     if (model->transform)
         allow_raw_values(json_object_get(schema, "properties"));
     if (model->window || model->graph.inputs[0].shape.timesteps)
         json_object_set_new(json_object_get(schema, "properties"), "slide",
                             json_pack("{s:s, s:s}", "type", "boolean", "description",
                                       "Run longer sequences as windows, one output for each."));
+    if (model->window)
+        json_object_set_new(properties, "return_windows",
+                            json_pack("{s:s, s:s}", "type", "boolean", "description",
+                                      "In a session, an output for each new timestep."));
     json_object_set_new(json_object_get(schema, "properties"), "model",
                         json_pack("{s:s, s:[s]}", "type", "string", "enum", model->name));
     if (model->graph.n_inputs > 1) { /* by rows, or by columns: neither is required */

@@ -45,6 +45,7 @@ static bool read_predict(struct prediction *p)
         {"mask", BODY_BOOLEANS, &p->mask},
         {"raw", BODY_BOOL, &p->raw},
         {"slide", BODY_BOOL, &p->slide},
+        {"return_windows", BODY_BOOL, &p->return_windows},
         {"return_sequences", BODY_BOOL, &p->return_sequences},
         {"return_state", BODY_BOOL, &return_state},
         {"session", BODY_TEXT, session},
@@ -119,7 +120,7 @@ static void write_states(struct prediction *p, struct buffer *out)
         write_window(p, out);
         return;
     }
-    if (!form->states || p->batch.groups)
+    if (!form->states || p->batch.slide)
         return;
     buffer_text(out, ", \"states\": ");
     batch_write_states(&p->batch, out, &p->finite);

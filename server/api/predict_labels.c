@@ -2,6 +2,7 @@
 #include "predict_labels.h"
 
 #include "server/codec/number_write.h"
+#include "server/codec/slide.h"
 #include "server/codec/window.h"
 #include "server/run/prediction_raw.h"
 
@@ -36,6 +37,37 @@ static void write_prediction(const struct transform_output *output, const float 
     buffer_printf(out, "\", \"%s\": %s, \"index\": %zu}", output->probability ? "probability" : "score", number, best);
 }
 
+/* Of n vectors one after the other: a list, or that of the one vector there is. */
+static void write_vectors(const struct transform_output *output, const float *values, size_t n, ptrdiff_t stride,
+                          bool list, size_t width, struct buffer *out)
+{
+    buffer_text(out, list ? "[" : "");
+    for (size_t t = 0; t < n; t++, values += stride) {
+        buffer_text(out, t ? ", " : "");
+        write_prediction(output, values, width, out);
+    }
+    buffer_text(out, list ? "]" : "");
+}
+
+/* A list for each sequence: null, or what is most likely, for each of its windows. */
+static void write_windows(const struct batch *batch, const struct transform_output *output, bool sequences,
+                          struct buffer *out)
+{
+    size_t width = batch->output.width;
+    for (size_t s = 0; s < batch->slide->n_sequences; s++) {
+        const struct slide_sequence *sequence = &batch->slide->sequences[s];
+        buffer_text(out, s ? ", [" : "[");
+        for (size_t i = 0; i < sequence->empty; i++)
+            buffer_text(out, i ? ", null" : "null");
+        for (size_t i = 0; i < sequence->windows; i++) {
+            buffer_text(out, sequence->empty + i ? ", " : "");
+            write_vectors(output, slide_output(batch, 0, sequence->first + i), slide_steps(batch, 0), (ptrdiff_t)width,
+                          sequences, width, out);
+        }
+        buffer_text(out, "]");
+    }
+}
+
 void predict_write_labels(const struct prediction *p, struct buffer *out)
 {
     const struct transform_output *output = labels_of(p);
@@ -45,24 +77,16 @@ void predict_write_labels(const struct prediction *p, struct buffer *out)
     if (!output || batch->tokens || width != (output->n_labels == 2 && width == 1 ? 1 : output->n_labels))
         return;
     buffer_text(out, ", \"predictions\": [");
-    for (size_t b = 0, g = 0, first = 0; b < batch->n_rows; b++) {
+    if (batch->slide)
+        write_windows(batch, output, sequences, out);
+    for (size_t b = 0; !batch->slide && b < batch->n_rows; b++) {
+        const struct rnn_row *row = &batch->rows[b];
         buffer_text(out, b ? ", " : "");
-        if (!window_is_full(batch, b)) {
+        if (window_is_full(batch, b))
+            write_vectors(output, row->outputs, sequences ? batch->steps[b] : 1, row->output_stride, sequences, width,
+                          out);
+        else
             buffer_text(out, "null");
-            continue;
-        }
-        if (batch->groups && b == first) /* the windows of one sequence */
-            buffer_text(out, "[");
-        buffer_text(out, sequences ? "[" : "");
-        for (size_t t = 0; t < (sequences ? batch->steps[b] : 1); t++) {
-            buffer_text(out, t ? ", " : "");
-            write_prediction(output, batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride, width, out);
-        }
-        buffer_text(out, sequences ? "]" : "");
-        if (batch->groups && b + 1 == first + batch->groups[g]) {
-            buffer_text(out, "]");
-            first += batch->groups[g++];
-        }
     }
     buffer_text(out, "]");
 }

@@ -54,6 +54,8 @@ static bool read_query(struct prediction *p)
                            "There is no model named \"%.100s\"; GET /v1/models lists them.", p->model);
     query_bool(request->head.query, "return_sequences", &p->return_sequences);
     query_bool(request->head.query, "raw", &p->raw);
+    query_bool(request->head.query, "slide", &p->slide);
+    query_bool(request->head.query, "return_windows", &p->return_windows);
     return read_session(p);
 }
 

@@ -2,6 +2,7 @@
 #include "batch.h"
 
 #include "batch_memory.h"
+#include "slide.h"
 #include "window.h"
 
 #include <math.h>
@@ -42,7 +43,7 @@ void batch_close(struct batch *batch)
     batch_give(batch, batch->more_inputs, more_in, sizeof *batch->more_inputs);
     size_t state_floats = batch->model ? batch->n_rows * batch->model->graph.state_elems : 0;
     window_close(batch);
-    batch_give(batch, batch->groups, batch->n_groups, sizeof *batch->groups);
+    slide_close(batch);
     batch_give(batch, batch->rows, batch->n_rows, sizeof *batch->rows);
     batch_give(batch, batch->mask, batch->mask_bytes, 1);
     batch_give(batch, batch->states, state_floats, sizeof *batch->states);
@@ -74,6 +75,10 @@ bool batch_place_outputs(struct batch *batch, bool interleaved, struct failure *
         return false;
     }
     batch->outputs = outputs;
+    if (batch->slide) {
+        slide_restart(batch);
+        return true;
+    }
     float *at = batch->outputs;
     for (size_t b = 0; b < batch->n_rows; b++) {
         struct rnn_row *row = &batch->rows[b];
@@ -150,23 +155,32 @@ static bool row_is_finite(const struct batch *batch, size_t b)
     return finite;
 }
 
+static bool windows_are_finite(const struct batch *batch, size_t sequence)
+{
+    const struct slide_sequence *windows = &batch->slide->sequences[sequence];
+    bool finite = true;
+    for (size_t o = 0; finite && o < batch->model->graph.n_outputs; o++)
+        finite = all_finite(slide_output(batch, o, windows->first), windows->windows * slide_floats(batch, o));
+    return finite;
+}
+
 size_t batch_nonfinite_row(const struct batch *batch)
 {
-    size_t b = 0;
-    while (b < batch->n_rows && row_is_finite(batch, b))
+    size_t b = 0, n = batch_sequences(batch);
+    while (b < n && (batch->slide ? windows_are_finite(batch, b) : row_is_finite(batch, b)))
         b++;
     return b;
+}
+
+size_t batch_sequences(const struct batch *batch)
+{
+    return batch->slide ? batch->slide->n_sequences : batch->n_rows;
 }
 
 const char *batch_row_path(const struct batch *batch, size_t b, char *out, size_t size)
 {
     bool time_first = batch->model && batch->model->graph.time_major && !batch->single;
     *out = 0;
-    for (size_t g = 0, row = b; batch->groups && g < batch->n_groups; row -= batch->groups[g++])
-        if (row < batch->groups[g]) {
-            b = g;
-            break;
-        }
     if (*batch->key)
         snprintf(out, size, "/%s%s/%zu", batch->key, time_first ? "/0" : "", b);
     return out;

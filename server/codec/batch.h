@@ -12,9 +12,10 @@ struct row_progress {
     size_t done;  /* timesteps run */
     size_t given; /* outputs taken, where they are taken as they come */
     bool stepped; /* a timestep that counts was taken, also by an earlier request of its session */
+    bool placed;  /* it has a slot of a running batch */
 };
 
-enum { BATCH_KEY_BYTES = 32, BATCH_MAX_RANK = 2 + LAYER_MAX_DIMS };
+enum { BATCH_KEY_BYTES = 32, BATCH_MAX_RANK = 3 + LAYER_MAX_DIMS };
 
 /* An output of a model after the first, rows one after the other. */
 struct batch_output {
@@ -26,6 +27,7 @@ struct batch_output {
 };
 
 struct batch_window;
+struct slide;
 
 /* Everything a prediction computes with. All zeros is empty; batch_close frees it. Inputs are borrowed from the
    tensors of the body. */
@@ -48,10 +50,10 @@ struct batch {
     bool tokens;                   /* they are tokens, one number each */
     bool fleeting;                 /* outputs are not kept: they go into a stream */
     struct row_progress *progress; /* [n_rows] */
-    size_t *groups, n_groups;    /* rows are the windows of so many sequences, [n_groups] of each (window.h); or NULL */
-    struct batch_window *window; /* rows are windows of a session (window.h), or NULL */
-    struct team *team;           /* writes the answer, or NULL */
-    char key[BATCH_KEY_BYTES];   /* of the inputs in the body: "instances", "inputs/0" */
+    struct slide *slide;           /* rows run the windows of sequences in turn (slide.h), or NULL */
+    struct batch_window *window;   /* rows are windows of a session (window.h), or NULL */
+    struct team *team;             /* writes the answer, or NULL */
+    char key[BATCH_KEY_BYTES];     /* of the inputs in the body: "instances", "inputs/0" */
 };
 
 /* An output of a model, or a state of one of its cells, by the name that protocols with named tensors give it: "outputs"
@@ -77,6 +79,17 @@ void batch_copy_answer(const struct batch *batch, float *out);
 bool batch_bind_answer(struct batch *batch, const uint64_t *steps, const float *outputs, size_t floats, size_t width,
                        bool sequence, struct failure *failure);
 
+/* The same of an answer that has several outputs for a row, or several windows: all numbers of a row, of which there are
+   batch_whole_floats, then those of the next. batch_bind_whole is false where the numbers are not as many as the batch
+   has. */
+size_t batch_whole_floats(const struct batch *batch, size_t b);
+void batch_copy_whole(const struct batch *batch, float *out);
+bool batch_bind_whole(struct batch *batch, const uint64_t *floats, const float *values);
+
+/* The numbers of the answer as it is kept; the most that there may be, before it is known which windows are full. */
+size_t batch_answer_floats(const struct batch *batch);
+size_t batch_most_floats(const struct batch *batch);
+
 /* Nothing of it has been run. */
 void batch_rewind(struct batch *batch);
 /* Whether a row has been run to its end. */
@@ -84,9 +97,12 @@ bool batch_row_is_done(const struct batch *batch, size_t b);
 
 /* Whether states and outputs have neither NaN nor Infinity. */
 bool batch_is_finite(const struct batch *batch);
-/* The first row that has NaN or Infinity; n_rows when there is none. */
+/* Sequences of the body: the rows, or those whose windows the rows run. */
+size_t batch_sequences(const struct batch *batch);
+/* The first row (of windows: their sequence) that has NaN or Infinity; their number when there is none. */
 size_t batch_nonfinite_row(const struct batch *batch);
-/* Where row b stands in the body: "/instances/3"; "" where the body has no rows. In out, which is returned. */
+/* Where row b (of windows: their b-th sequence) stands in the body: "/instances/3"; "" where the body has no rows. In
+   out, which is returned. */
 const char *batch_row_path(const struct batch *batch, size_t b, char *out, size_t size);
 
 void batch_close(struct batch *batch);

@@ -2,6 +2,7 @@
 #include "batch_bind.h"
 
 #include "batch_memory.h"
+#include "slide.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -391,14 +392,15 @@ static bool row_outputs(const struct batch *batch, size_t b, struct layer_shape 
                        "This model does not take that: %s.", error.text);
 }
 
-/* Count the numbers of a row of an output. False when the answer would be too large. */
-static bool add_floats(const struct batch *batch, const struct layer_shape *shape, const struct batch_limits *limits,
-                       size_t *floats)
+/* Count the numbers of row b of an output; all windows are counted with the first row. False when the answer would be too
+   large. */
+static bool add_floats(const struct batch *batch, size_t b, const struct layer_shape *shape,
+                       const struct batch_limits *limits, size_t *floats)
 {
-    size_t part;
-    return batch->fleeting ||
-           (rnn_size_mul(shape->timesteps, shape->width, &part) && rnn_size_add(*floats, part, floats) &&
-            *floats <= limits->max_response_bytes / 4); /* a number takes 4 bytes at least: "0.0," */
+    size_t part, times = !batch->slide ? 1 : b ? 0 : batch->slide->room;
+    return batch->fleeting || (rnn_size_mul(shape->timesteps, shape->width, &part) &&
+                               rnn_size_mul(part, times, &part) && rnn_size_add(*floats, part, floats) &&
+                               *floats <= limits->max_response_bytes / 4); /* a number takes 4 bytes at least: "0.0," */
 }
 
 /* What comes out of every row, and how many numbers that is in all. */
@@ -415,13 +417,13 @@ static bool size_outputs(struct batch *batch, const struct batch_limits *limits,
             batch->output = (struct layer_shape){
                 .sequence = true, .timesteps = batch->rolled, .width = batch->tokens ? 1 : batch->output.width};
         batch->steps[b] = batch->output.timesteps;
-        if (!add_floats(batch, &batch->output, limits, &floats))
+        if (!add_floats(batch, b, &batch->output, limits, &floats))
             return too_large(limits, failure);
         for (size_t o = 1; o < graph->n_outputs; o++) {
             struct batch_output *output = &batch->more_outputs[o - 1];
             output->shape = own[o];
             output->steps[b] = own[o].timesteps;
-            if (!add_floats(batch, &own[o], limits, &output->n_floats))
+            if (!add_floats(batch, b, &own[o], limits, &output->n_floats))
                 return too_large(limits, failure);
         }
     }

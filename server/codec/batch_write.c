@@ -2,6 +2,7 @@
 #include "batch_write.h"
 
 #include "batch_memory.h"
+#include "slide.h"
 #include "window.h"
 
 #include <math.h>
@@ -145,13 +146,27 @@ static bool timesteps_first(const struct batch *batch, const struct batch_tensor
     return has_timesteps(batch, tensor) && batch->model->graph.time_major;
 }
 
+/* The most windows that one of the sequences has. */
+static size_t most_windows(const struct batch *batch)
+{
+    size_t most = 0;
+    for (size_t s = 0; s < batch->slide->n_sequences; s++)
+        most = batch->slide->sequences[s].windows > most ? batch->slide->sequences[s].windows : most;
+    return most;
+}
+
 size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[BATCH_MAX_RANK])
 {
     bool sequences = has_timesteps(batch, tensor), first = timesteps_first(batch, tensor);
     size_t longest = 0, rank = 0;
+    if (batch->slide && !tensor->state) {
+        shape[rank++] = batch->slide->n_sequences;
+        shape[rank++] = most_windows(batch);
+    }
     for (size_t b = 0; sequences && b < batch->n_rows; b++)
         longest = steps_of(batch, tensor, b) > longest ? steps_of(batch, tensor, b) : longest;
-    shape[rank++] = first ? longest : batch->n_rows;
+    if (!rank)
+        shape[rank++] = first ? longest : batch->n_rows;
     if (sequences)
         shape[rank++] = first ? batch->n_rows : longest;
     if (tensor->rank < 2 && !tensor->scalar)
@@ -161,9 +176,28 @@ size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *
     return rank;
 }
 
+/* Zeros behind the last window of sequences that have fewer. */
+static bool copy_windows(const struct batch *batch, const struct batch_tensor *tensor, float *out)
+{
+    size_t most = most_windows(batch), each = slide_floats(batch, tensor->output);
+    bool finite = true;
+    for (size_t s = 0; s < batch->slide->n_sequences; s++) {
+        const struct slide_sequence *sequence = &batch->slide->sequences[s];
+        size_t n = sequence->windows * each;
+        memcpy(out, slide_output(batch, tensor->output, sequence->first), n * sizeof *out);
+        memset(out + n, 0, (most * each - n) * sizeof *out);
+        for (size_t i = 0; i < n; i++)
+            finite &= isfinite(out[i]) != 0;
+        out += most * each;
+    }
+    return finite;
+}
+
 bool batch_copy_tensor(const struct batch *batch, const struct batch_tensor *tensor, float *out)
 {
     size_t shape[BATCH_MAX_RANK];
+    if (batch->slide && !tensor->state)
+        return copy_windows(batch, tensor, out);
     batch_tensor_shape(batch, tensor, shape);
     size_t inner = has_timesteps(batch, tensor) ? shape[1] : 1;
     bool first = timesteps_first(batch, tensor), finite = true;
@@ -306,16 +340,37 @@ static void write_tokens(const struct batch *batch, struct buffer *out)
     }
 }
 
-/* The outputs of the windows of each sequence. */
-static void write_groups(const struct batch *batch, struct buffer *out, bool *finite)
+/* One window: a vector, or a vector for each of its timesteps. */
+static void write_window(const struct batch *batch, const struct batch_tensor *tensor, size_t i, struct buffer *out,
+                         bool *finite)
 {
-    const struct batch_tensor outputs = {.width = batch->output.width};
+    const float *at = slide_output(batch, tensor->output, i) + tensor->offset;
+    size_t stride = slide_floats(batch, tensor->output) / slide_steps(batch, tensor->output);
+    if (!has_timesteps(batch, tensor)) {
+        write_vector(tensor, at, out, finite);
+        return;
+    }
     buffer_text(out, "[");
-    for (size_t g = 0, b = 0; g < batch->n_groups; g++) {
-        buffer_text(out, g ? ",[" : "[");
-        for (size_t i = 0; i < batch->groups[g]; i++, b++) {
-            comma(out, i);
-            batch_write_row(batch, &outputs, b, out, finite);
+    for (size_t t = 0; t < slide_steps(batch, tensor->output); t++, at += stride) {
+        comma(out, t);
+        write_vector(tensor, at, out, finite);
+    }
+    buffer_text(out, "]");
+}
+
+/* The windows of each sequence. */
+static void write_windows(const struct batch *batch, const struct batch_tensor *tensor, struct buffer *out,
+                          bool *finite)
+{
+    buffer_text(out, "[");
+    for (size_t s = 0; s < batch->slide->n_sequences; s++) {
+        const struct slide_sequence *sequence = &batch->slide->sequences[s];
+        buffer_text(out, s ? ",[" : "[");
+        for (size_t i = 0; i < sequence->empty; i++)
+            buffer_text(out, i ? ",null" : "null");
+        for (size_t i = 0; i < sequence->windows; i++) {
+            comma(out, sequence->empty + i);
+            write_window(batch, tensor, sequence->first + i, out, finite);
         }
         buffer_text(out, "]");
     }
@@ -333,10 +388,6 @@ void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *fi
         buffer_text(out, "]");
         return;
     }
-    if (batch->groups) {
-        write_groups(batch, out, finite);
-        return;
-    }
     bool named = graph->n_outputs > 1;
     buffer_text(out, graph->two_outputs ? "[" : named ? "{" : "");
     for (size_t i = 0; i < outputs_of(graph) && batch_tensor_at(graph, i, &tensor); i++) {
@@ -346,7 +397,10 @@ void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *fi
             buffer_escaped(out, tensor.name);
             buffer_text(out, "\": ");
         }
-        batch_write_tensor(batch, &tensor, out, finite);
+        if (batch->slide)
+            write_windows(batch, &tensor, out, finite);
+        else
+            batch_write_tensor(batch, &tensor, out, finite);
     }
     buffer_text(out, graph->two_outputs ? "]" : named ? "}" : "");
 }

@@ -3,6 +3,7 @@
 
 #include "batch_memory.h"
 #include "raw_values.h"
+#include "slide.h"
 
 #include <string.h>
 
@@ -60,12 +61,14 @@ static bool make(struct batch *batch, const struct rnn_row *fresh, struct failur
     return true;
 }
 
-bool window_bind(struct batch *batch, bool last_for_missing, struct failure *failure)
+bool window_bind(struct batch *batch, const struct window_options *options, struct failure *failure)
 {
     if (!make(batch, batch->rows, failure))
         return false;
     struct batch_window *window = batch->window;
-    window->last_for_missing = last_for_missing;
+    window->last_for_missing = options->last_for_missing;
+    if (options->most_rows)
+        return slide_bind_kept(batch, window->size, options->most_rows, failure);
     batch->timesteps = window->n_rows * window->size;
     for (size_t b = 0; b < window->n_rows; b++) {
         const struct window_row *row = &window->rows[b];
@@ -122,6 +125,29 @@ static bool copy_fresh(const struct batch *batch, size_t b, struct failure *fail
     return true;
 }
 
+/* A row whose window is not full has nothing to run, and zeros for its outputs. */
+static void count_as_run(struct batch *batch, size_t b)
+{
+    const struct graph *graph = &batch->model->graph;
+    batch->progress[b].done = batch->rows[b].timesteps;
+    for (size_t t = 0; batch->outputs && t < batch->steps[b]; t++)
+        memset(batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride, 0,
+               batch->output.width * sizeof *batch->outputs);
+    for (size_t o = 0; batch->more_outputs && o + 1 < graph->n_outputs; o++) {
+        const struct batch_output *output = &batch->more_outputs[o];
+        memset(output->rows[b], 0, output->steps[b] * output->shape.width * sizeof *output->floats);
+    }
+}
+
+/* The places of windows that are not full are the last ones. */
+static void clear_places(struct batch *batch)
+{
+    const struct slide *slide = batch->slide;
+    for (size_t o = 0; o < batch->model->graph.n_outputs; o++)
+        memset((float *)(uintptr_t)slide_output(batch, o, slide->windows), 0,
+               (slide->room - slide->windows) * slide_floats(batch, o) * sizeof *batch->outputs);
+}
+
 bool window_load(struct batch *batch, const float *kept, struct failure *failure)
 {
     struct batch_window *window = batch->window;
@@ -137,13 +163,17 @@ bool window_load(struct batch *batch, const float *kept, struct failure *failure
             return false;
         size_t before = row->filled < window->size ? row->filled : window->size - 1;
         row->filled = before + row->n_fresh < window->size ? before + row->n_fresh : window->size;
-        if (batch->progress && row->filled < window->size) {
-            batch->progress[b].done = batch->rows[b].timesteps;
-            size_t width = batch->output.width;
-            for (size_t t = 0; batch->outputs && t < batch->steps[b]; t++)
-                memset(batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride, 0,
-                       width * sizeof *batch->outputs);
+        if (batch->slide) {
+            size_t empty = window->size - 1 - before;
+            empty = empty < row->n_fresh ? empty : row->n_fresh;
+            slide_full(batch, b, row->steps + empty * window->width, empty, row->n_fresh - empty);
+        } else if (batch->progress && row->filled < window->size) {
+            count_as_run(batch, b);
         }
+    }
+    if (batch->slide) {
+        clear_places(batch);
+        slide_restart(batch);
     }
     return true;
 }
@@ -174,58 +204,10 @@ bool window_show(struct batch *batch, const float *kept, struct failure *failure
     return true;
 }
 
-size_t window_rows_not_full(const struct batch *batch)
+size_t window_rows_idle(const struct batch *batch)
 {
     size_t n = 0;
     for (size_t b = 0; batch->window && b < batch->n_rows; b++)
-        n += !window_is_full(batch, b);
+        n += batch_row_is_done(batch, b);
     return n;
-}
-
-bool window_all_full(const struct batch *batch)
-{
-    return !window_rows_not_full(batch);
-}
-
-/* ---- windows of a long sequence ---- */
-
-static bool too_short(const struct batch *batch, size_t b, size_t size, struct failure *failure)
-{
-    char path[64];
-    return failure_set(failure, 400, "wrong_shape", batch_row_path(batch, b, path, sizeof path),
-                       "Expected at least %zu timesteps, those of one window, found %zu.", size,
-                       batch->rows[b].timesteps);
-}
-
-bool window_slide(struct batch *batch, size_t size, struct failure *failure)
-{
-    size_t n = 0, sequences = batch->n_rows;
-    for (size_t b = 0; b < sequences; b++) {
-        if (batch->rows[b].timesteps < size)
-            return too_short(batch, b, size, failure);
-        n += batch->rows[b].timesteps - size + 1; /* of the body's timesteps, so they do not overflow */
-    }
-    size_t *groups = batch_take(batch, sequences, sizeof *groups, failure);
-    struct rnn_row *rows = groups ? batch_take(batch, n, sizeof *rows, failure) : NULL, *row = rows;
-    if (!rows) {
-        batch_give(batch, groups, sequences, sizeof *groups);
-        return false;
-    }
-    for (size_t b = 0; b < sequences; b++) {
-        const struct rnn_row *whole = &batch->rows[b];
-        groups[b] = whole->timesteps - size + 1;
-        for (size_t t = 0; t < groups[b]; t++, row++) {
-            *row = *whole;
-            row->inputs += t * whole->input_stride;
-            row->mask = whole->mask ? whole->mask + t * whole->mask_stride : NULL;
-            row->timesteps = size;
-        }
-    }
-    batch_give(batch, batch->rows, sequences, sizeof *batch->rows);
-    batch->rows = rows;
-    batch->n_rows = n;
-    batch->groups = groups;
-    batch->n_groups = sequences;
-    batch->timesteps = n * size;
-    return true;
 }

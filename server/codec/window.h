@@ -25,23 +25,24 @@ struct batch_window {
    the newest last) in place of its states, where the model has one. */
 size_t window_kept_floats(const struct model *model);
 
+struct window_options {
+    bool last_for_missing; /* see batch_window */
+    size_t most_rows;      /* not 0: a window for each new timestep, which at most so many rows run (slide.h) */
+};
+
 /* Once inputs are bound to a batch of a session: rows become windows. False with *failure set. */
-bool window_bind(struct batch *batch, bool last_for_missing, struct failure *failure);
+bool window_bind(struct batch *batch, const struct window_options *options, struct failure *failure);
 /* The rows of a session as PUT gives it, [rows][up to size - 1][width]. */
 bool window_bind_kept(struct batch *batch, const struct json_tensor *timesteps, const char *key,
                       struct failure *failure);
 
 /* What was kept, [n_rows][window_kept_floats] or NULL for nothing, before the rows run (again). Rows whose window is not full
-   count as run. False with *failure set: a missing value has none before it. *waiting: the rows that are to run. */
+   count as run. False with *failure set: a missing value has none before it. */
 bool window_load(struct batch *batch, const float *kept, struct failure *failure);
 /* What is to be kept. */
 void window_store(const struct batch *batch, float *kept);
 /* Without inputs, for an answer that is kept or shown: filled and the timesteps alone. */
 bool window_show(struct batch *batch, const float *kept, struct failure *failure);
-
-/* Without a session: each sequence becomes its windows of `size` timesteps, rows that read their timesteps where they are.
-   Once inputs and mask are bound. False with *failure set. */
-bool window_slide(struct batch *batch, size_t size, struct failure *failure);
 
 /* Rows whose window is not full have no outputs. */
 static inline bool window_is_full(const struct batch *batch, size_t b)
@@ -49,8 +50,8 @@ static inline bool window_is_full(const struct batch *batch, size_t b)
     return !batch->window || batch->window->rows[b].filled == batch->window->size;
 }
 
-bool window_all_full(const struct batch *batch);
-size_t window_rows_not_full(const struct batch *batch);
+/* Rows that have nothing to run, once window_load has been called. */
+size_t window_rows_idle(const struct batch *batch);
 
 void window_close(struct batch *batch);
 

@@ -11,6 +11,7 @@
 #include "server/base/clock.h"
 #include "server/base/lifecycle.h"
 #include "server/codec/gzip.h"
+#include "server/codec/slide.h"
 #include "server/session/turns.h"
 #include "services.h"
 #include "stream.h"
@@ -167,6 +168,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
                              .finite = true,
                              .return_sequences = -1,
                              .slide = -1,
+                             .return_windows = -1,
                              .raw = -1,
                              .rollout = {.steps = -1, .temperature = -1, .top_k = -1, .seed = -1}};
     p->session = prediction_session(p);
@@ -178,7 +180,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
     p->decoded_ns = clock_ns();
     request->timing.decode = p->decoded_ns - request->timing.started;
     if (good && (p->batch.rows || *p->session.id)) {
-        request->rows = p->batch.n_rows;
+        request->rows = p->batch.slide ? p->batch.slide->room : p->batch.n_rows;
         request->timesteps = p->batch.timesteps;
         request->waiting = p;
         return p;
@@ -238,7 +240,7 @@ void prediction_nonfinite(struct prediction *p, size_t row)
     char path[64] = "";
     if (row == SIZE_MAX && p->batch.states)
         row = batch_nonfinite_row(&p->batch);
-    if (row < p->batch.n_rows)
+    if (row < batch_sequences(&p->batch))
         batch_row_path(&p->batch, row, path, sizeof path);
     failure_set(&p->failure, 500, "nonfinite_output", path,
                 "%s has NaN or Infinity, which JSON has not; set allow_nonfinite for this model to get them "

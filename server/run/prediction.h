@@ -28,6 +28,7 @@ struct prediction {
     struct named_inputs *named; /* inputs by name (prediction_inputs.h); NULL: `inputs` */
     int return_sequences;       /* -1: not said */
     int slide;                  /* 1: the windows of longer sequences; -1: not said */
+    int return_windows;         /* 1: an output for each new timestep of a session; -1: not said */
     int raw;                    /* 1: the model's transform is skipped; -1: not said */
     struct raw_reading reading; /* of the inputs */
     float *unscaled;            /* [unscaled_floats] outputs of a stream, held by the request's share of memory */

@@ -144,6 +144,9 @@ bool prediction_bind_inputs(struct prediction *p, const char *key)
             return false;
     if (!named && graph->n_inputs > 1)
         return failure_set(&p->failure, 400, "missing_key", "", "The body needs the inputs of the model by name.");
+    if (p->slide == 1 || p->return_windows == 1)
+        return failure_set(&p->failure, 400, "unsupported_key", p->slide == 1 ? "/slide" : "/return_windows",
+                           "Windows are for models of one input, [batch][timesteps][features].");
     return batch_bind_named(&p->batch, tensors, key, named && named->rows, &limits, &p->failure) &&
            batch_bind_named_masks(&p->batch, named ? named->masks : &p->mask, &p->failure);
 }

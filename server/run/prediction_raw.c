@@ -1,7 +1,9 @@
 /* What a transform asks of the way of a prediction. */
 #include "prediction_raw.h"
 
+#include "config/settings.h"
 #include "models.h"
+#include "server/codec/slide.h"
 #include "server/codec/window.h"
 #include "services.h"
 
@@ -127,6 +129,12 @@ static bool has_window(const struct prediction *p)
     return *p->session.id && p->request->model->window;
 }
 
+/* Rows that run windows in turn: as many as run side by side. */
+static size_t most_rows(const struct prediction *p)
+{
+    return (size_t)p->request->services->settings->max_batch_rows;
+}
+
 bool prediction_slide(struct prediction *p)
 {
     const struct model *model = p->request->model;
@@ -141,30 +149,42 @@ bool prediction_slide(struct prediction *p)
     if (*p->session.id || p->states.present || p->rollout.steps >= 0 || p->batch.single || p->request->stream)
         return failure_set(&p->failure, 400, "wrong_value", "/slide",
                            "Sessions, initial states, roll-outs and streams do not go with \"slide\".");
-    return window_slide(&p->batch, size, &p->failure);
+    return slide_bind(&p->batch, size, most_rows(p), &p->failure);
 }
 
 bool prediction_has_outputs(struct prediction *p)
 {
+    const struct batch_window *window = p->batch.window;
+    const struct slide *slide = p->batch.slide;
     size_t b = 0;
-    while (b < p->batch.n_rows && window_is_full(&p->batch, b))
+    if (!window)
+        return true;
+    while (b < window->n_rows && (slide ? !slide->sequences[b].empty : window_is_full(&p->batch, b)))
         b++;
-    return b == p->batch.n_rows ||
+    if (b < window->n_rows && slide && slide->sequences[b].windows)
+        return failure_set(&p->failure, 409, "window_not_filled", "",
+                           "The windows of the first %zu new timesteps of row %zu are not full; the session has kept "
+                           "all of them, send the next.",
+                           slide->sequences[b].empty, b);
+    return b == window->n_rows ||
            failure_set(&p->failure, 409, "window_not_filled", "",
                        "Row %zu has %zu of the %zu timesteps of a window; the session has kept them, send the next.", b,
-                       p->batch.window->rows[b].filled, p->batch.window->size);
+                       window->rows[b].filled, window->size);
 }
 
 bool prediction_bind_window(struct prediction *p, const struct json_tensor *inputs)
 {
     bool last = inputs->raw && inputs->missing && inputs->raw->transform->missing == MISSING_LAST;
     if (!has_window(p))
-        return true;
+        return p->return_windows != 1 ||
+               failure_set(&p->failure, 400, "unsupported_key", "/return_windows",
+                           "\"return_windows\" is for sessions of a model with windows (\"window\" in its entry).");
     if (p->mask.present || p->rollout.steps >= 0 || p->batch.single || p->request->stream)
         return failure_set(&p->failure, 400, "wrong_value", "/session",
                            "Sessions of this model keep windows, with which masks, roll-outs, streams and :step do not "
                            "go.");
-    return window_bind(&p->batch, last, &p->failure);
+    const struct window_options options = {last, p->return_windows == 1 ? most_rows(p) : 0};
+    return window_bind(&p->batch, &options, &p->failure);
 }
 
 bool prediction_fill_missing(struct prediction *p, const struct json_tensor *inputs)

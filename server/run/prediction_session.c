@@ -84,7 +84,7 @@ enum session_verdict prediction_proceed(struct prediction *p)
         withdraw_answer(p);
     if (verdict == SESSION_RUNS) {
         p->admitted = 0;
-        p->finished = window_rows_not_full(&p->batch); /* there is nothing to run of these */
+        p->finished = window_rows_idle(&p->batch); /* there is nothing to run of these */
     }
     if (verdict != SESSION_REPLAYS)
         return verdict;

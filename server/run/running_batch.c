@@ -5,6 +5,7 @@
 #include "running_more.h"
 #include "server/base/clock.h"
 #include "server/base/metrics.h"
+#include "server/codec/slide.h"
 #include "stream.h"
 
 #include <stdlib.h>
@@ -79,6 +80,8 @@ static void free_slots(struct running_batch *running, const struct prediction *p
     for (size_t i = 0; i < running->n; i++)
         if (running->slots[i].owner != p)
             running->slots[kept++] = running->slots[i];
+        else
+            p->batch.progress[running->slots[i].b].placed = false;
     running->n = kept;
 }
 
@@ -110,13 +113,15 @@ static void admit_rows(struct running_batch *running, int64_t now)
     for (bool more = true; more && running->n < running->room;) {
         more = false;
         for (struct prediction *p = running->first; p && running->n < running->room; p = p->next) {
-            while (p->admitted < p->batch.n_rows && batch_row_is_done(&p->batch, p->admitted))
-                p->admitted++; /* the row had a slot before */
+            while (p->admitted < p->batch.n_rows &&
+                   (p->batch.progress[p->admitted].placed || batch_row_is_done(&p->batch, p->admitted)))
+                p->admitted++; /* the row has a slot, or had one before */
             if (p->admitted == p->batch.n_rows)
                 continue;
             row_steps += p->batch.rows[p->admitted].timesteps;
             if (!running->in_chunks && running->n && row_steps > WHOLE_ROW_STEPS)
                 return;
+            p->batch.progress[p->admitted].placed = true;
             running->slots[running->n++] = (struct row_slot){.owner = p, .b = p->admitted++};
             p->slots_since_ns = p->slots_since_ns ? p->slots_since_ns : now;
             more = true;
@@ -420,6 +425,17 @@ static bool run_chunk(struct running_batch *running, struct worker *worker, cons
     return whole;
 }
 
+/* A row that is done is admitted again where it has another window to run. */
+static void leave_slot(const struct row_slot *slot)
+{
+    struct prediction *p = slot->owner;
+    p->batch.progress[slot->b].placed = false;
+    if (!p->batch.slide || !slide_next(&p->batch, slot->b))
+        p->finished++;
+    else if (slot->b < p->admitted)
+        p->admitted = slot->b;
+}
+
 /* Every row is a timestep or more further, and its prediction is charged for them; rows at their end free their slots. */
 static void count_progress(struct running_batch *running, int64_t took_ns)
 {
@@ -433,7 +449,7 @@ static void count_progress(struct running_batch *running, int64_t took_ns)
         progress->stepped |= running->rows[i].taken > 0;
         slot->owner->cost_ns += (double)took_ns * (double)slot->steps / (double)row_steps;
         if (batch_row_is_done(&slot->owner->batch, slot->b))
-            slot->owner->finished++;
+            leave_slot(slot);
         else
             running->slots[kept++] = *slot;
     }

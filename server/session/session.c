@@ -96,7 +96,7 @@ static bool submit(struct session_use *session, int phase)
 /* ---- what is stored ---- */
 
 /* Of the answers that are kept. */
-enum { FORM_SEQUENCE = 1, FORM_TOKENS = 2 };
+enum { FORM_SEQUENCE = 1, FORM_TOKENS = 2, FORM_WHOLE = 4 };
 
 /* Keep a record, which may be NULL, in place of the one before. It counts as the request's memory, also where the store
    has it too: the store may let go of it meanwhile. */
@@ -166,6 +166,18 @@ static bool check_step(struct session_use *session, bool *again)
                               have);
 }
 
+/* The rows of the session. */
+static size_t rows_of(const struct batch *batch)
+{
+    return batch->window ? batch->window->n_rows : batch->n_rows;
+}
+
+/* Whether the answer has more than one output for a row; it is kept as one list of numbers then. */
+static bool answers_whole(const struct batch *batch)
+{
+    return batch->slide || batch->more_outputs;
+}
+
 static void bind_states(struct session_use *session, struct session_record *record)
 {
     struct batch *batch = session->batch;
@@ -200,10 +212,18 @@ static bool answer_again(struct session_use *session)
     const struct session_head *head = &record->head;
     bind_states(session, record);
     session->batch->tokens = head->answer_form & FORM_TOKENS;
-    return show_windows(session, record) &&
-           batch_bind_answer(session->batch, session_record_steps(record), session_record_answer(record),
-                             head->answer_floats, head->answer_width, head->answer_form & FORM_SEQUENCE,
-                             session->failure);
+    if (!show_windows(session, record))
+        return false;
+    if (!(head->answer_form & FORM_WHOLE) && !answers_whole(session->batch))
+        return batch_bind_answer(session->batch, session_record_steps(record), session_record_answer(record),
+                                 head->answer_floats, head->answer_width, head->answer_form & FORM_SEQUENCE,
+                                 session->failure);
+    return (head->answer_form & FORM_WHOLE && answers_whole(session->batch) &&
+            batch_bind_whole(session->batch, session_record_steps(record), session_record_answer(record))) ||
+           conflict(session,
+                    "This step has been applied (%llu are) by a request with other inputs or options; repeat it as it "
+                    "was.",
+                    head->step);
 }
 
 /* What a request with outputs finds: whether it may go on from there, or *again. */
@@ -219,17 +239,17 @@ static bool check_stored(struct session_use *session, bool *again)
                            session->id);
     if (record && !has_digest(record, session->batch->model))
         return incompatible(session);
-    if (record && record->head.rows != session->batch->n_rows)
+    if (record && record->head.rows != rows_of(session->batch))
         return failure_set(session->failure, 400, "wrong_shape", "/instances",
                            "Expected %llu sequences, as many as this session began with, found %zu.",
-                           (unsigned long long)record->head.rows, session->batch->n_rows);
+                           (unsigned long long)record->head.rows, rows_of(session->batch));
     return check_step(session, again);
 }
 
 static bool check_size(struct session_use *session)
 {
     const size_t most = SESSION_ANSWER_BYTES / sizeof(float);
-    if (session->step < 0 || session->batch->outputs_floats <= most)
+    if (session->step < 0 || batch_most_floats(session->batch) <= most)
         return true;
     return failure_set(session->failure, 413, "response_too_large", "/step",
                        "The outputs of a request with \"step\" are kept, so they can be of %zu numbers at most; send "
@@ -250,18 +270,20 @@ static int64_t now_ms(void)
 static struct session_record *record_of(struct session_use *session, const struct session_record *before, uint64_t step)
 {
     const struct batch *batch = session->batch;
-    bool answer = session->action == SESSION_PREDICT && session->step >= 0;
+    bool answer = session->action == SESSION_PREDICT && session->step >= 0, whole = answer && answers_whole(batch);
     struct session_head head = {.tag = session_tag(),
                                 .step = step,
                                 .used_ms = now_ms(),
                                 .digest = batch->model->digest,
-                                .rows = batch->n_rows,
+                                .rows = rows_of(batch),
                                 .state_floats = window_kept_floats(batch->model),
                                 .has_answer = answer,
-                                .answer_form =
-                                    (batch->output.sequence ? FORM_SEQUENCE : 0) | (batch->tokens ? FORM_TOKENS : 0),
-                                .answer_width = answer ? batch->output.width : 0,
-                                .answer_floats = answer ? batch->outputs_floats : 0};
+                                .answer_form = (batch->output.sequence ? FORM_SEQUENCE : 0) |
+                                               (batch->tokens ? FORM_TOKENS : 0) | (whole ? FORM_WHOLE : 0),
+                                .answer_width = whole    ? 1
+                                                : answer ? batch->output.width
+                                                         : 0,
+                                .answer_floats = answer ? batch_answer_floats(batch) : 0};
     head.created_ms = before ? before->head.created_ms : head.used_ms;
     snprintf(head.model, sizeof head.model, "%s", batch->model->name);
     struct session_record *record = session_record_new(&head);
@@ -272,10 +294,12 @@ static struct session_record *record_of(struct session_use *session, const struc
     else
         memcpy(session_record_states(record), batch->states, head.rows * head.state_floats * sizeof(float));
     for (size_t b = 0; b < head.rows; b++) {
-        session_record_steps(record)[b] = answer ? batch->steps[b] : 0;
-        session_record_stepped(record)[b] = batch->progress ? batch->progress[b].stepped : step > 0;
+        session_record_steps(record)[b] = whole ? batch_whole_floats(batch, b) : answer ? batch->steps[b] : 0;
+        session_record_stepped(record)[b] = batch->progress && !batch->window ? batch->progress[b].stepped : step > 0;
     }
-    if (answer)
+    if (whole)
+        batch_copy_whole(batch, session_record_answer(record));
+    else if (answer)
         batch_copy_answer(batch, session_record_answer(record));
     session_record_seal(record, stored_id(session));
     return record;

@@ -232,6 +232,105 @@ static void sequences_slide(void **state)
                          "wrong_value", "/slide");
 }
 
+/* A line of /proc/PID/status, in bytes. */
+static size_t status_bytes(const struct daemon *server, const char *name)
+{
+    char path[64], line[256];
+    size_t bytes = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", server->pid);
+    FILE *file = fopen(path, "r");
+    while (file && fgets(line, sizeof line, file))
+        if (!strncmp(line, name, strlen(name)))
+            bytes = (size_t)strtoull(line + strlen(name), NULL, 10) * 1024;
+    fclose(file);
+    return bytes;
+}
+
+static void forget_peak(const struct daemon *server)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/clear_refs", server->pid);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("5", file);
+    fclose(file);
+}
+
+/* "slide" over a long sequence: what a window needs is there for the windows that run alone. */
+static void a_long_sequence_takes_little_memory(void **state)
+{
+    enum { T = SANITIZED ? 6000 : 60000, WIDE = 5, WIDE_N = 60, SHORT = 200, NUMBER_BYTES = 8 };
+    (void)state;
+    struct daemon server;
+    char *body = malloc(200 + (size_t)T * (WIDE * NUMBER_BYTES + 3));
+    daemon_start(&server,
+                 "{\"models\": [{\"name\": \"long\", \"window\": 60, \"input_size\": 5, \"layer\": {\"class_name\": "
+                 "\"Sequential\", \"config\": {\"layers\": [{\"class_name\": \"LSTM\", \"config\": {\"units\": 8, "
+                 "\"return_sequences\": true}}, {\"class_name\": \"LSTM\", \"config\": {\"units\": 8}}, "
+                 "{\"class_name\": \"Dense\", \"config\": {\"units\": 1}}]}}}]}",
+                 NULL);
+    for (int timesteps = SHORT; timesteps <= T; timesteps += T - SHORT) {
+        size_t used = (size_t)sprintf(body, "{\"slide\": true, \"instances\": [[");
+        for (int t = 0; t < timesteps; t++) {
+            used += (size_t)sprintf(body + used, t ? ",[" : "[");
+            for (int i = 0; i < WIDE; i++)
+                used += (size_t)sprintf(body + used, i ? ",%.5f" : "%.5f", (t * 17 + i * 5) % 97 / 97.);
+            used += (size_t)sprintf(body + used, "]");
+        }
+        used += (size_t)sprintf(body + used, "]]}");
+        forget_peak(&server);
+        size_t before = status_bytes(&server, "VmRSS:");
+        struct reply reply = http_post(&server, "/predict", body);
+        assert_int_equal(reply.status, 200);
+        size_t windows = json_array_size(json_array_get(json_object_get(reply.json, "outputs"), 0));
+        assert_int_equal(windows, timesteps - WIDE_N + 1);
+        size_t most = status_bytes(&server, "VmHWM:") - before, text = used + reply.bytes;
+        size_t numbers = ((size_t)timesteps * WIDE + windows) * sizeof(float);
+        if (timesteps == T) {
+            printf("%zu bytes beside the text, of which sequence and outputs have %zu\n", most > text ? most - text : 0,
+                   numbers);
+            if (!SANITIZED)
+                assert_true(most < text + 3 * numbers);
+        }
+        reply_free(&reply);
+    }
+    free(body);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+/* An output for each new timestep. */
+static void sessions_give_an_output_for_each_timestep(void **state)
+{
+    const struct daemon *server = *state;
+    json_t *body = json_pack("{s:s, s:s, s:b, s:[o, o]}", "model", "both", "session", "each", "return_windows", 1,
+                             "instances", some_steps(0, 0, N + 1), some_steps(1, 0, N + 1));
+    json_t *answer = predict(server, body), *outputs = json_object_get(answer, "outputs");
+    for (int end = 1; end <= N + 1; end++)
+        for (int row = 0; row < 2; row++) {
+            const json_t *got = json_array_get(json_array_get(outputs, (size_t)row), (size_t)end - 1);
+            json_t *want = end < N ? json_null() : by_hand(server, "both", 2, end);
+            assert_same(end < N ? want : json_array_get(want, (size_t)row), got);
+            json_decref(want);
+        }
+    json_decref(answer);
+    json_decref(body);
+    assert_predict_error(server, "{\"model\": \"states\", \"return_windows\": true, \"instances\": [[[1, 2]]]}", 400,
+                         "unsupported_key", "/return_windows");
+    const char *const npy[] = {"Accept: application/x-npy", NULL};
+    static const char text[] = "{\"model\": \"both\", \"session\": \"npy\", \"return_windows\": true, \"instances\": "
+                               "[[[1, 2], [3, 4], [5, 6]]]}";
+    struct reply reply = http_request(server, "POST", "/predict", text, npy);
+    assert_error(&reply, 409, "window_not_filled", NULL);
+    reply_free(&reply);
+    reply = http_request(server, "POST", "/predict", text, npy); /* two windows are full, of three timesteps */
+    assert_error(&reply, 409, "window_not_filled", NULL);
+    reply_free(&reply);
+    reply = http_request(server, "POST", "/predict", text, npy);
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body + 10, "(1, 3, 2)"));
+    reply_free(&reply);
+}
+
 static void what_does_not_go_with_windows_is_refused(void **state)
 {
     const struct daemon *server = *state;
@@ -269,6 +368,8 @@ int main(void)
                                        cmocka_unit_test(windows_are_shown_and_set),
                                        cmocka_unit_test(protocols_without_null_say_so),
                                        cmocka_unit_test(sequences_slide),
+                                       cmocka_unit_test(a_long_sequence_takes_little_memory),
+                                       cmocka_unit_test(sessions_give_an_output_for_each_timestep),
                                        cmocka_unit_test(what_does_not_go_with_windows_is_refused)};
     return cmocka_run_group_tests(tests, start, stop);
 }

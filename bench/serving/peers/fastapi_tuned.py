@@ -6,12 +6,15 @@ from starlette.concurrency import run_in_threadpool
 
 from session import infer, session
 
-SESSIONS = {name: session(name) for name in ("m1", "m2", "m3")}
+SESSIONS = {name: session(name) for name in ("m1", "m2", "m3", "w60")}
 app = FastAPI()
 
 
 def work(body):
     request = orjson.loads(body)
+    if request["model"] == "w60":
+        y = SESSIONS["w60"].run(["y"], {"x": np.asarray(request["inputs"], np.float32)})[0]
+        return orjson.dumps({"outputs": y}, option=orjson.OPT_SERIALIZE_NUMPY)
     y, h1, c1, h2, c2 = infer(SESSIONS[request["model"]], np.asarray(request["inputs"], np.float32))
     return orjson.dumps({"outputs": y, "states": [[h1, c1], [h2, c2]]}, option=orjson.OPT_SERIALIZE_NUMPY)
 

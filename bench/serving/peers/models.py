@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""models.py FOLDER: M1, M2 and M3 as ONNX files for the peers, and the bodies of their requests and of cellserve's."""
+"""models.py FOLDER: M1, M2, M3 and the model of windows as ONNX files for the peers, and the bodies of their requests and of cellserve's."""
 import json, os, sys
 
 import numpy as np
@@ -13,7 +13,7 @@ MODELS = {  # batch, timesteps, features, units, whole sequence of outputs
 }
 
 
-def build(name, features, units, whole):
+def build(name, features, units, whole, head=0):
     random, weights, nodes = np.random.default_rng(7), [], []
 
     def weight(label, *shape):
@@ -32,8 +32,13 @@ def build(name, features, units, whole):
         nodes.append(helper.make_node("Squeeze", ["Yc" + n, "axis0"], ["c" + n]))
         below, width = "sequence" + n, units
         states += ["h" + n, "c" + n]
-    nodes.append(helper.make_node("Transpose", [below], ["y"], perm=[1, 0, 2]) if whole else helper.make_node("Identity", ["h2"], ["y"]))
-    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", "T", units] if whole else ["N", units])]
+    if whole:
+        nodes.append(helper.make_node("Transpose", [below], ["y"], perm=[1, 0, 2]))
+    elif head:
+        nodes.append(helper.make_node("Gemm", ["h2", weight("D", units, head), weight("d", head)], ["y"]))
+    else:
+        nodes.append(helper.make_node("Identity", ["h2"], ["y"]))
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", "T", units] if whole else ["N", head or units])]
     outputs += [helper.make_tensor_value_info(s, TensorProto.FLOAT, ["N", units]) for s in states]
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", "T", features])
     model = helper.make_model(helper.make_graph(nodes, name, [x], outputs, weights), opset_imports=[helper.make_opsetid("", 17)])
@@ -49,6 +54,7 @@ def write(path, data):
 
 folder = sys.argv[1]
 os.makedirs(folder, exist_ok=True)
+onnx.save(build("w60", 5, 50, False, head=1), f"{folder}/w60.onnx")
 random = np.random.default_rng(1)
 for name, (batch, timesteps, features, units, whole) in MODELS.items():
     onnx.save(build(name, features, units, whole), f"{folder}/{name}.onnx")
