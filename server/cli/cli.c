@@ -1,4 +1,4 @@
-/* Reading of arguments. */
+/* Reads the arguments of a command. */
 #include "cli.h"
 
 #include "config/environment.h"
@@ -25,14 +25,14 @@ int cli_help(const struct command *command)
            terminal_style(stdout, STYLE_PLAIN), command->name, command->usage, command->help);
     command_print_flags(command->name, stdout);
     if (command->takes_settings) {
-        printf("\nSettings, also in the configuration file (limits.max_rows) and the environment\n"
-               "(CELLSERVE_LIMITS_MAX_ROWS); the later of file, environment and flag wins:\n");
+        printf("\nSettings. They can also stand in the configuration file (limits.max_rows) and in the environment\n"
+               "(CELLSERVE_LIMITS_MAX_ROWS). The environment overrides the file, and a flag overrides both:\n");
         settings_help(stdout);
     }
     return EXIT_GOOD;
 }
 
-/* One argument's worth of flags, kept until the file and the environment have been read. */
+/* A flag and its value, kept until the file and the environment have been read. */
 struct given {
     const struct setting *setting;
     const char *flag, *value;
@@ -50,7 +50,7 @@ static const char *value_of(const struct setting *setting, char **argv, int argc
     return *i + 1 < argc ? argv[++*i] : NULL;
 }
 
-/* A sentence about a flag that is none of the command's, with the nearest that is. */
+/* Reports an unknown flag, and suggests the command's flag with the most similar name. */
 static int unknown_flag(const struct command *command, const char *name)
 {
     char spelt[64][48], hint[100], text[180];
@@ -105,7 +105,7 @@ bool cli_add_model(struct cli *cli)
     return true;
 }
 
-/* A folder that holds a cellserve.json is served as that says: its path in out. */
+/* If the folder has a cellserve.json, put the path of this file into out: the folder is served as the file says. */
 static bool has_config(const char *folder, char out[PATH_MAX])
 {
     return folder && snprintf(out, PATH_MAX, "%s/cellserve.json", folder) < PATH_MAX && !access(out, F_OK);

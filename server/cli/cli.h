@@ -1,4 +1,4 @@
-/* The command line: subcommands, and what they share. */
+/* The command line: the subcommands, and functions that they share. */
 #ifndef SERVER_CLI_CLI_H
 #define SERVER_CLI_CLI_H
 
@@ -7,18 +7,18 @@
 
 enum { EXIT_GOOD = 0, EXIT_BAD_INPUT = 1, EXIT_BAD_USAGE = 2 };
 
-/* A flag of one command beside the settings; its value is left in *value. */
+/* A flag of one command that is not a setting. Its value is written to *value. */
 struct cli_flag {
     const char *name;
     const char **value;
 };
 
-/* What was given. */
+/* The arguments as read. */
 struct cli {
     struct settings settings;
     struct problems problems;
     const char *positional; /* MODEL or URL, or NULL */
-    const char **more;      /* further ones, of serve alone; owned */
+    const char **more;      /* further positional arguments, only for serve; owned */
     size_t n_more;
     const char *seed, *input_size, *precision;
 };
@@ -29,14 +29,15 @@ struct command {
     int (*run)(const struct command *command, int argc, char **argv);
 };
 
-/* A flag of some commands (" serve check ") beside the settings; argument: NULL for none. The table ends with a NULL flag. */
+/* A flag of some commands (" serve check ") that is not a setting. argument is NULL if the flag has no value. The table
+   ends with a NULL flag. */
 struct command_flag {
     const char *commands, *flag, *argument, *help;
 };
 extern const struct command_flag command_flags[];
 
 bool command_takes_flag(const char *command, const struct command_flag *flag);
-/* List the flags of a command, as its help does. */
+/* Print the flags of a command for its help. */
 void command_print_flags(const char *command, FILE *out);
 
 /* The i-th command, NULL past the last. */
@@ -62,13 +63,14 @@ int command_print(const struct command *command, int argc, char **argv);
 int cli_read(struct cli *cli, const struct command *command, const struct cli_flag *flags, int argc, char **argv);
 void cli_close(struct cli *cli);
 
-/* Take a flag that has no value out of the arguments; whether it was there. */
+/* Remove a flag without a value from the arguments. Returns whether the flag was given. */
 bool cli_take_switch(int *argc, char **argv, const char *flag);
 
-/* A whole number of an option, from 1 to max; 0 with a sentence on stderr when it is none. */
+/* The value of an option as a whole number from 1 to max. Returns 0 with a message on stderr if the text is not such a
+   number. */
 size_t cli_count(const char *flag, const char *text, size_t max);
 
-/* Say what is wrong with the arguments (argument may be NULL) and how the command is used. Returns EXIT_BAD_USAGE. */
+/* Print an error about the arguments (argument may be NULL) and the usage of the command. Returns EXIT_BAD_USAGE. */
 int cli_bad_usage(const struct command *command, const char *text, const char *argument);
 
 /* Print the help of a command on standard output. Returns EXIT_GOOD. */
@@ -83,7 +85,8 @@ bool cli_add_model(struct cli *cli);
 /* Load the positional MODEL alone, as the commands without a server do. False with the problems printed. */
 bool cli_load_model(struct cli *cli, const struct command *command, struct model *model);
 
-/* The kernels of CELLSERVE_ISA, or the best; NULL with a problem added when this CPU has none of that name. */
+/* The kernels that CELLSERVE_ISA names, or the best ones. Returns NULL with a problem added if this CPU has no kernels
+   of this name. */
 const struct vec_ops *cli_kernels(struct problems *problems);
 
 #endif

@@ -1,4 +1,4 @@
-/* bench: how long a model takes, and how near that is to what this machine can do. */
+/* bench: measures the time of a model, and compares it with the limits of this machine. */
 #include "cli.h"
 #include "limits.h"
 #include "server/base/clock.h"
@@ -13,11 +13,12 @@
 
 enum { MAX_SAMPLES = 100000, MAX_THREADS = 256 };
 
-/* One request after the other: its own rows, its own times; a team of `threads` of the pool's workers and itself. */
+/* A client that runs one request after the other, with a team of `threads` threads: workers of the pool, and its own
+   thread. */
 struct runner {
     const struct model *model;
     struct pool *pool;
-    size_t batch, timesteps, threads, seconds, samples; /* timesteps: asked for, then those that ran */
+    size_t batch, timesteps, threads, seconds, samples; /* timesteps: the number asked for, then the number that ran */
     double *microseconds;
 };
 
@@ -56,7 +57,7 @@ static bool time_runs(struct runner *runner)
     return good;
 }
 
-/* How many timesteps reach a part when so many go into the model: layers before it may make others of them. */
+/* How many timesteps reach a part if the model gets the given number: earlier layers may change the number. */
 static double part_timesteps(const struct graph *graph, size_t part, size_t timesteps)
 {
     struct layer_shape in[GRAPH_MAX_INPUTS] = {{.timesteps = timesteps}};
@@ -64,8 +65,8 @@ static double part_timesteps(const struct graph *graph, size_t part, size_t time
     return (double)in[0].timesteps;
 }
 
-/* Of one row in the recurrent layers: multiplications in matrix products, and bytes of weights that they read, once a
-   timestep. */
+/* For one row in the recurrent layers: the multiplications in matrix products, and the bytes of weights that are read
+   once in each timestep. */
 static void count_work(const struct graph *graph, size_t timesteps, double *macs, double *weights)
 {
     *macs = *weights = 0;
@@ -88,9 +89,9 @@ static int ascending(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* What the limits allow for a batch on so many threads, in microseconds: input products at the rate of multiply-add; for
-   every step the longer of the recurrent arithmetic and of reading the recurrent weights from where they fit. The
-   functions of the gates come on top. */
+/* The least time of a batch on this number of threads, in microseconds. Input products run at the rate of
+   multiply-adds. Each step takes the longer of two times: that of the recurrent arithmetic, and that of reading the
+   recurrent weights from the smallest cache that holds them. Activations of the gates are not counted. */
 static double limit_us(const struct graph *graph, double rows, size_t timesteps, double gflops, size_t threads)
 {
     double us = 0;

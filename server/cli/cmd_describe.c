@@ -1,4 +1,4 @@
-/* describe: a first model.json for PyTorch's weights. */
+/* describe: prints a draft of model.json for a file of PyTorch's weights. */
 #include "cli.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* health: asks a server whether it is ready; a few lines of HTTP, so that an image needs no curl. */
+/* health: asks a server whether it is ready. It has its own few lines of HTTP, so that an image needs no curl. */
 #include "cli.h"
 
 #include "config/environment.h"
@@ -67,7 +67,7 @@ static int connect_to(const struct url *url)
     return fd;
 }
 
-/* send and recv, over TLS where there is one. */
+/* send and recv, over TLS if the URL is https. */
 static ssize_t send_all(int fd, struct tls_client *tls, const char *text, size_t n)
 {
     return tls ? tls_client_send(tls, text, n) : send(fd, text, n, MSG_NOSIGNAL);
@@ -78,7 +78,7 @@ static ssize_t receive(int fd, struct tls_client *tls, char *out, size_t room)
     return tls ? tls_client_recv(tls, out, room) : recv(fd, out, room, 0);
 }
 
-/* The status of GET path, or 0 when there is no HTTP answer; why: what TLS says of that, or "". */
+/* The status of GET path, or 0 if no HTTP answer comes. why: the error of TLS, or "". */
 static int get_status(const struct url *url, const struct tls_client_files *files, char *why, size_t why_size)
 {
     char text[1024];
@@ -108,7 +108,7 @@ static int get_status(const struct url *url, const struct tls_client_files *file
     return status;
 }
 
-/* Where the server listens that has these settings: on a wildcard address, its loopback one. */
+/* The address on which a server with these settings can be reached: for a wildcard address, the loopback address. */
 static void own_url(const struct settings *settings, char *out, size_t size)
 {
     const char *host = settings->host;
@@ -122,8 +122,8 @@ static void own_url(const struct settings *settings, char *out, size_t size)
              *settings->tls_certificate ? "s" : "", plain, (int)settings->port);
 }
 
-/* The settings of the server beside this command: of --config or the folder's file, then of the environment. What is wrong
-   with them, the server says. */
+/* The settings of the server on this machine: from --config or ./cellserve.json, then from the environment. Errors in
+   the settings are ignored here, because the server reports them. */
 static void read_own(struct cli *cli)
 {
     static const char folder_file[] = "cellserve.json";
@@ -158,10 +158,10 @@ int command_health(const struct command *command, int argc, char **argv)
         read_own(&cli);
         own_url(&cli.settings, own, sizeof own);
         const char *text = cli.positional ? cli.positional : own;
-        if (!files.ca) /* without authorities: the configuration's certificate, or the system's authorities */
+        if (!files.ca) /* without --ca: the configuration's certificate, or the system's authorities */
             files.pinned = cli.settings.tls_certificate;
         if (!files.certificate != !files.key)
-            code = cli_bad_usage(command, "--certificate and --key go together", NULL);
+            code = cli_bad_usage(command, "--certificate and --key must be given together", NULL);
         else
             code = parse(text, &url)
                        ? ask(text, &url, &files)

@@ -1,4 +1,4 @@
-/* inspect: a table of layers and cells, in the manner of Keras's model.summary(). */
+/* inspect: prints a table of layers and cells, like Keras's model.summary(). */
 #include "cli.h"
 #include "server/run/trial.h"
 
@@ -48,7 +48,7 @@ static void print_cells(const struct rnn_recurrence *part, const char *side)
     }
 }
 
-/* Whether every node takes what the one before it gives, and nothing else. */
+/* Whether every node takes the output of the previous node, and no other value. */
 static bool is_chain(const struct graph *graph)
 {
     size_t value = graph->inputs[0].value;
@@ -61,7 +61,7 @@ static bool is_chain(const struct graph *graph)
     return chain;
 }
 
-/* "lstm", "lstm:1" where the layer gives it the second time, "lstm's states", or the name of an input. */
+/* "lstm", "lstm:1" for the second use of the layer, "lstm's states", or the name of an input. */
 static void print_value(const struct graph *graph, size_t v)
 {
     const struct graph_value *value = &graph->values[v];
@@ -80,7 +80,7 @@ static void print_value(const struct graph *graph, size_t v)
         printf("'s states");
 }
 
-/* What each node of layer i takes: "  takes lstm, dense:1; initial states from encoder's states". */
+/* The inputs of each node of layer i: " takes lstm, dense:1; initial states from encoder's states". */
 static void print_connections(const struct graph *graph, size_t i)
 {
     for (size_t n = 0; n < graph->n_nodes; n++) {
@@ -125,7 +125,8 @@ static void print_layer(const struct graph *graph, size_t i, bool chain)
                options->zero_output_for_mask ? " zero_output_for_mask" : "");
 }
 
-/* "input (None, None, 32), output (None, 1)"; of several with their names, and what each output shows. */
+/* "input (None, None, 32), output (None, 1)". Several inputs and outputs have their names, and each output the node
+   that computes it. */
 static void print_ports(const struct graph *graph)
 {
     char shape[64];
@@ -163,11 +164,12 @@ static void print(const struct model *model)
     graph_scratch(graph, 64, &many);
     printf("%s\n", rule);
     print_ports(graph);
-    printf("weights as they lie in memory for %s: %zu bytes; a worker's scratch: %zu bytes for 1 row, %zu for 64\n",
+    printf("weights in memory for %s: %zu bytes; scratch memory of a worker: %zu bytes for 1 row, %zu for 64\n",
            graph->layers[0].vec->name, graph_bytes(graph), one, many);
 }
 
-/* What smaller weights cost: the outputs of made-up batches against those of the same model in float32. */
+/* The error of bf16 or int8 weights: compares the outputs for random batches with those of the same model in
+   float32. */
 static bool print_precision(const struct cli *cli, const struct model *model, struct problems *problems)
 {
     enum { BATCH = 8, TIMESTEPS = 64 };
@@ -190,7 +192,8 @@ static bool print_precision(const struct cli *cli, const struct model *model, st
             errors += error * error;
             largest = fmax(largest, error);
         }
-        printf("%s weights: outputs of %d random sequences differ from float32's by %.2g of their rms, %.2g at most\n",
+        printf("%s weights: the outputs of %d random sequences differ from those with float32 by %.2g (relative rms), "
+               "at most by %.2g\n",
                packed_format_name(entry->precision), BATCH, squares > 0 ? sqrt(errors / squares) : 0, largest);
     }
     trial_close(&got);

@@ -1,4 +1,4 @@
-/* key: makes a key for the file of keys. The key itself is shown once and stored nowhere. */
+/* key: makes a key, and the line for the file of keys. The key itself is printed once and not stored. */
 #include "cli.h"
 
 #include "config/key_file.h"
@@ -58,7 +58,7 @@ static int read_arguments(const struct command *command, int argc, char **argv, 
     return -1;
 }
 
-/* The line is read as the server will read it. */
+/* Check the line with the server's own reader. */
 static bool is_good_line(const char *line)
 {
     struct problems problems = {.n_errors = 0};
@@ -80,7 +80,7 @@ int command_key(const struct command *command, int argc, char **argv)
     if (code >= 0)
         return code;
     if (!make_key(key) || gnutls_hash_fast(GNUTLS_DIG_SHA256, key, strlen(key), digest)) {
-        fprintf(stderr, "cellserve key: no random numbers: %s\n", strerror(errno));
+        fprintf(stderr, "cellserve key: the system gives no random numbers: %s\n", strerror(errno));
         return EXIT_BAD_INPUT;
     }
     for (size_t i = 0; i < KEY_DIGEST_BYTES; i++)
@@ -88,13 +88,13 @@ int command_key(const struct command *command, int argc, char **argv)
     int n = snprintf(line, sizeof line, "%s:%s:%s%s%s%s%s", wanted.name, wanted.scopes, hex, wanted.models ? ":" : "",
                      wanted.models ? wanted.models : "", wanted.rate ? ":rate=" : "", wanted.rate ? wanted.rate : "");
     if (n >= (int)sizeof line)
-        return cli_bad_usage(command, "the line would be too long", NULL);
+        return cli_bad_usage(command, "the line for the file of keys would be too long; give fewer models", NULL);
     if (!is_good_line(line))
         return EXIT_BAD_USAGE;
     printf("%s\n%s\n", key, line);
     fflush(stdout);
-    fprintf(stderr, "The first line is the key: give it to its user, it is stored nowhere.\n"
-                    "The second line belongs into the file of auth.keys.\n");
+    fprintf(stderr, "The first line is the key. Give it to its user: cellserve does not store it.\n"
+                    "Append the second line to the file that auth.keys names.\n");
     explicit_bzero(key, sizeof key);
     return EXIT_GOOD;
 }

@@ -1,4 +1,4 @@
-/* predict: one request from standard input, answered without a server. */
+/* predict: answers one request from standard input, without a server. */
 #include "local.h"
 #include "server/api/sample.h"
 
@@ -19,7 +19,7 @@ static int answer_stdin(struct local *local)
     return local->request.answer.status == 200 && !fflush(stdout) ? EXIT_GOOD : EXIT_BAD_INPUT;
 }
 
-/* A request with the shapes of the model. */
+/* Prints a request with the shapes of the model. */
 static int print_sample(struct local *local)
 {
     struct model *model = models_acquire(&local->server.models, "");

@@ -1,4 +1,4 @@
-/* print: documents that the program's own tables make. */
+/* print: prints documents that are made from the program's tables. */
 #include "cli.h"
 #include "manual.h"
 

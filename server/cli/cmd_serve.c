@@ -1,4 +1,4 @@
-/* serve and check: the life of the process, from start to drained end. */
+/* serve and check: runs the process from its start to the end of the drain. */
 #include "cli.h"
 #include "config/folder.h"
 #include "ready_line.h"
@@ -22,15 +22,15 @@
 #include <unistd.h>
 
 enum {
-    TICK_MS = 50,       /* deadlines are looked at this often */
-    PROGRESS_MS = 2000, /* of a load that takes long */
-    LOADING_MS = 5,     /* and whether the models are loaded */
-    RELOAD_MS = 200,    /* at the end, for a load that is nearly done */
-    HURRY_MS = 2000,    /* a second signal ends the process within this */
-    FLUSH_MS = 1000,    /* at the end of the drain's time, for the answers of what was cancelled */
+    TICK_MS = 50,       /* the time between two checks of deadlines */
+    PROGRESS_MS = 2000, /* the time between two lines about a long load */
+    LOADING_MS = 5,     /* the time between two checks whether the models are loaded */
+    RELOAD_MS = 200,    /* at the end, the wait for a load that is nearly done */
+    HURRY_MS = 2000,    /* after a second signal, the process ends within this time */
+    FLUSH_MS = 1000,    /* after the drain's time, the wait for the answers of cancelled requests */
 };
 
-/* Wait for a signal for up to so long; 0 when none came. */
+/* Wait for a signal, at most for the given time. Returns 0 if no signal came. */
 static int wait_signal(const sigset_t *signals, int most_ms)
 {
     const struct timespec tick = {0, (long)most_ms * NS_PER_MS};
@@ -38,7 +38,7 @@ static int wait_signal(const sigset_t *signals, int most_ms)
     return signal > 0 ? signal : 0;
 }
 
-/* One line a second at most for all that was refused. */
+/* Logs the number of refused predictions, at most once a second. */
 static void log_refused(struct server *server)
 {
     static int64_t next_ns;
@@ -69,11 +69,11 @@ static int tick(struct server *server, struct http *http, struct reload *reload,
     return signal == SIGTERM || signal == SIGINT ? signal : 0;
 }
 
-/* What is queued or running ends with 503, and its answers go out. */
+/* Queued and running requests end with 503, and their answers are sent. */
 static void cancel_rest(struct server *server, struct http *http, const sigset_t *signals)
 {
     int64_t end = clock_ns() + FLUSH_MS * (int64_t)NS_PER_MS;
-    log_line(LOG_WARN, "the time to drain is over: what still runs is answered 503");
+    log_line(LOG_WARN, "the time to drain is over: requests that still run get 503");
     server->lifecycle.cancel = true;
     pool_expire(&server->pool, 0, true);
     while (http_connections(http) && clock_ns() < end)
@@ -86,7 +86,7 @@ static void drain(struct server *server, struct http *http, const sigset_t *sign
     int64_t delay = signal == SIGTERM ? settings->drain_delay_ms : 0, now = clock_ns();
     int64_t quiet = now + delay * NS_PER_MS, end = quiet + settings->drain_timeout_ms * NS_PER_MS;
     bool listening = true;
-    log_line(LOG_INFO, "draining: requests are taken for %lld ms more", (long long)delay);
+    log_line(LOG_INFO, "draining: new requests are accepted for %lld ms more", (long long)delay);
     server->lifecycle.state = SERVER_DRAINING;
     for (;; now = clock_ns()) {
         if (listening && now >= quiet) {
@@ -107,7 +107,7 @@ static void drain(struct server *server, struct http *http, const sigset_t *sign
         cancel_rest(server, http, signals);
 }
 
-/* What is being loaded, said when it begins and every two seconds. */
+/* Logs which model is being loaded: when the load begins, and then every two seconds. */
 static void say_loading(const struct server *server)
 {
     static size_t said;
@@ -132,20 +132,19 @@ static void say_loading(const struct server *server)
     next_ns = time + PROGRESS_MS * (int64_t)NS_PER_MS;
 }
 
-/* Weights that nobody has trained are wanted for trials alone. */
+/* Random weights are useful only for trials, so they are a warning. */
 static void warn_untrained(const struct models *models)
 {
     for (size_t i = 0; i < models->n_slots; i++) {
         const struct model *model = models->slots[i].current;
         if (model && !model->has_weights_file)
-            log_line(
-                LOG_WARN,
-                "model %s has no weights file: its weights come from initializers (seed %llu), and are not trained",
-                model->name, (unsigned long long)models->slots[i].entry->seed);
+            log_line(LOG_WARN,
+                     "model %s has no file of weights: its weights are random numbers of the initializers (seed %llu)",
+                     model->name, (unsigned long long)models->slots[i].entry->seed);
     }
 }
 
-/* The thread that loads the models, so that signals are seen meanwhile. */
+/* The thread that loads the models, so that the main thread can handle signals meanwhile. */
 struct loading {
     struct server *server;
     struct problems *problems;
@@ -158,20 +157,20 @@ static void *load_models(void *argument)
 {
     struct loading *loading = argument;
     loading->good = models_load(&loading->server->models, loading->problems, &loading->scratch_bytes);
-    allowance_give_back(); /* configurations and files that have been read */
+    allowance_give_back(); /* problems of the configurations and files */
     loading->done = true;
     return NULL;
 }
 
-/* Loading cannot be broken off in the middle: its thread ends with the process, and so does a helper. */
+/* Loading cannot be cancelled. Its thread ends with the process, and so does a helper process. */
 static _Noreturn void leave_a_load(void)
 {
-    log_line(LOG_INFO, "ended in the middle of loading a model");
+    log_line(LOG_INFO, "ended while a model was being loaded");
     log_stop();
     _exit(EXIT_GOOD);
 }
 
-/* Load the models and start the workers. Does not return where a signal asks for the end meanwhile. */
+/* Load the models and start the workers. Does not return if a signal ends the process meanwhile. */
 static bool bring_up(struct server *server, struct http *http, struct allowance *allowance, struct problems *problems)
 {
     struct loading loading = {.server = server, .problems = problems};
@@ -179,7 +178,7 @@ static bool bring_up(struct server *server, struct http *http, struct allowance 
     pthread_t thread;
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT); /* SIGHUP waits until there is something to load anew */
+    sigaddset(&ends, SIGINT); /* SIGHUP is blocked until the models are loaded */
     if (pthread_create(&thread, NULL, load_models, &loading)) {
         problem_error(problems, (struct place){NULL, NULL}, "cannot start a thread to load models");
         return false;
@@ -208,7 +207,7 @@ static bool bring_up(struct server *server, struct http *http, struct allowance 
     return true;
 }
 
-/* The memory that is left when other versions of models serve. */
+/* Compute the limits of memory again, after other versions of models have begun to serve. */
 struct remainder {
     struct allowance *allowance;
     const struct services *services;
@@ -217,7 +216,7 @@ struct remainder {
 static void settle_again(void *context)
 {
     const struct remainder *remainder = context;
-    allowance_give_back(); /* what loading took */
+    allowance_give_back(); /* the memory that loading needed */
     allowance_settle(remainder->allowance, remainder->services);
 }
 
@@ -232,7 +231,7 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* One I/O thread feeds some four CPUs of workers with small requests, more of them with large ones. */
+/* One I/O thread can feed about four CPUs of workers with small requests, and more with large requests. */
 static size_t io_threads(const struct settings *settings, size_t cpus)
 {
     enum { CPUS_OF_A_THREAD = 4 };
@@ -240,7 +239,7 @@ static size_t io_threads(const struct settings *settings, size_t cpus)
     return n ? n : 1;
 }
 
-/* From readiness to the drained end. Does not return where the end finds a load in the middle. */
+/* Serve until the drain is over. Does not return if a model is being loaded at the end. */
 static void serve_requests(struct server *server, struct http *http, struct allowance *allowance,
                            const sigset_t *signals)
 {
@@ -252,11 +251,12 @@ static void serve_requests(struct server *server, struct http *http, struct allo
         log_line(LOG_INFO, "the admin listener is at %s", http_admin_url(http));
     struct reload *reload = reload_start(&server->models, settle_again, &remainder);
     if (!reload)
-        log_line(LOG_ERROR, "no thread to load new versions with: SIGHUP and watch do nothing");
+        log_line(LOG_ERROR,
+                 "the thread that loads new versions cannot be started: SIGHUP and \"watch\" have no effect");
     while (!(signal = tick(server, http, reload, signals)))
         ;
     drain(server, http, signals, signal);
-    session_store_stop(services->sessions); /* what waits for it goes to the pool */
+    session_store_stop(services->sessions); /* requests that wait for the store go to the pool */
     pool_stop(&server->pool);
     if (!reload_stop(reload, RELOAD_MS))
         leave_a_load();
@@ -269,7 +269,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     char error[256] = "";
     sigset_t signals;
     int code = EXIT_BAD_INPUT;
-    block_signals(&signals); /* before any thread, which would inherit the default */
+    block_signals(&signals); /* before any thread is started, because threads inherit this setting */
     log_start();
     json_object_seed(0);
     struct allowance allowance = allowance_find("", (size_t)cli->settings.workers);
@@ -312,7 +312,8 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
     return code;
 }
 
-/* The model at a path, or each of the models in a folder. The first of all is the default one. False: out of memory. */
+/* Add the model at a path, or each model in a folder. The first model of all is the default. Returns false if out of
+   memory. */
 static bool add_models(struct cli *cli, const char *path)
 {
     struct folder folder = {.n = 0};
@@ -337,7 +338,7 @@ static bool add_models(struct cli *cli, const char *path)
     return good;
 }
 
-/* Every MODEL of the command line, or that of the platform, and the name of a lone one. */
+/* Add every MODEL of the command line, or the model of the platform; --name renames a single model. */
 static void add_given(struct cli *cli, const char *name)
 {
     const char *first = cli->positional;

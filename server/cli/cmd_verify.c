@@ -1,4 +1,4 @@
-/* verify: compares a model's answer with a framework's own, number by number. */
+/* verify: compares a model's answer with the answer of the framework, number by number. */
 #include "config/files/archive.h"
 #include "config/files/npy.h"
 #include "config/json_memory.h"
@@ -19,15 +19,15 @@ struct tolerance {
     double relative, absolute;
 };
 
-/* The worst of some numbers. */
+/* The largest difference in some numbers. */
 struct worst {
     double difference, expected, got;
     size_t numbers, outside;
     bool shapes_differ;
-    char got_shape[80], expected_shape[80]; /* where they do */
+    char got_shape[80], expected_shape[80]; /* whether the shapes differ */
 };
 
-/* Dimension d and below of a row-major array as lists; *at is the next element. */
+/* The dimensions from d on of a row-major array as nested lists. *at is the next element. */
 static json_t *lists(const struct named_tensor *t, size_t d, size_t *at)
 {
     if (d == t->rank) {
@@ -60,7 +60,7 @@ static json_t *npy_to_json(const unsigned char *bytes, size_t n, const char **wr
     return json;
 }
 
-/* One array of an archive of several, by name. */
+/* One named array of an archive. */
 static json_t *array_named(const struct tensor_set *set, const char *name)
 {
     size_t at = 0;
@@ -68,8 +68,8 @@ static json_t *array_named(const struct tensor_set *set, const char *name)
     return found ? lists(found, 0, &at) : NULL;
 }
 
-/* The arrays of an archive: by position outputs (or instances) and then the states, one by one; or by the names
-   "instances", "mask", "outputs", "state.0.h", "state.0.c", … */
+/* The arrays of an archive. Without names, the first array is the outputs (or instances) and the others are the states.
+   With names, they are "instances", "mask", "outputs", "state.0.h", "state.0.c", … */
 static json_t *npz_to_json(const struct tensor_set *set)
 {
     json_t *object = json_object(), *states = json_array();
@@ -123,7 +123,7 @@ static json_t *load_npz(const char *path)
     return json;
 }
 
-/* A JSON, npy or npz file as JSON; NULL with a sentence on stderr. */
+/* Read a JSON, npy or npz file as JSON. Returns NULL with a message on stderr. */
 static json_t *load(const char *path)
 {
     size_t bytes;
@@ -192,7 +192,7 @@ static void compare(const json_t *got, const json_t *expected, struct tolerance 
     }
 }
 
-/* The same for whole tensors: their shapes are named where those differ, else the part that differs. */
+/* Compares whole tensors. If the shapes differ, the report has both shapes, otherwise the largest difference. */
 static void compare_tensors(const json_t *got, const json_t *expected, struct tolerance tolerance, struct worst *worst)
 {
     struct worst whole = {0};
@@ -205,7 +205,7 @@ static void compare_tensors(const json_t *got, const json_t *expected, struct to
     }
 }
 
-/* One line of the report. Returns whether all is well. */
+/* Print one line of the report. Returns whether the numbers are within the tolerance. */
 static bool report(const char *name, const struct worst *worst)
 {
     if (worst->shapes_differ) {
@@ -218,7 +218,7 @@ static bool report(const char *name, const struct worst *worst)
     return !worst->outside;
 }
 
-/* Step t of every sequence that has one. */
+/* Timestep t of every sequence that is long enough. */
 static bool report_steps(const json_t *got, const json_t *expected, struct tolerance tolerance)
 {
     bool good = true, more = json_is_array(json_array_get(json_array_get(expected, 0), 0));
@@ -265,7 +265,7 @@ static bool compare_list(const char *what, const json_t *got, const json_t *expe
     return good;
 }
 
-/* One output; name: "" where the model has one. */
+/* Compares one output. name is "" if the model has one output. */
 static bool compare_output(const char *name, const json_t *got, const json_t *expected, struct tolerance tolerance)
 {
     struct worst worst = {0};
@@ -276,7 +276,7 @@ static bool compare_output(const char *name, const json_t *got, const json_t *ex
     return report_steps(got, expected, tolerance) && good;
 }
 
-/* By name where both have names. An expected tensor alone is the first output's. */
+/* Compares outputs by name if both have names. A single expected tensor is compared with the first output. */
 static bool compare_outputs(json_t *got, json_t *expected, struct tolerance tolerance)
 {
     bool good = true;
@@ -309,10 +309,10 @@ static bool compare_all(const json_t *got, json_t *expected, struct tolerance to
     return good;
 }
 
-/* The body of a request: an array alone is its instances. */
+/* The body of a request. If the file has a single array, it is the instances. */
 static json_t *body_of(json_t *inputs)
 {
-    json_t *alone = json_is_array(inputs) ? inputs : json_object_get(inputs, "outputs"); /* an archive's first array */
+    json_t *alone = json_is_array(inputs) ? inputs : json_object_get(inputs, "outputs"); /* the archive's first array */
     if (alone && !json_object_get(inputs, "instances"))
         return json_pack("{s:O}", "instances", alone);
     return json_incref(inputs);

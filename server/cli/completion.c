@@ -1,11 +1,11 @@
-/* Completion for bash and zsh, and tables for documents. */
+/* Prints completion for bash and zsh, and the tables of documents. */
 #include "cli.h"
 #include "manual.h"
 #include "server/base/error_codes.h"
 
 #include <string.h>
 
-/* Each flag of a command as `format` prints it. */
+/* Print each flag of a command by `format`. */
 static void each_flag(const struct command *command, FILE *out,
                       void (*print)(FILE *out, const char *flag, const char *argument, const char *help))
 {
@@ -61,7 +61,7 @@ void completion_bash(FILE *out)
           out);
 }
 
-/* Text within single quotes and brackets of _arguments. */
+/* Print text inside single quotes and brackets of _arguments. */
 static void zsh_text(FILE *out, const char *text)
 {
     for (; *text && *text != '\n'; text++) {
@@ -114,7 +114,7 @@ void completion_zsh(FILE *out)
     fputs("    esac\n}\n_cellserve \"$@\"\n", out);
 }
 
-/* A cell of a Markdown table. */
+/* Print a cell of a Markdown table. */
 static void cell(FILE *out, const char *text)
 {
     for (; *text; text++) {

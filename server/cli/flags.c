@@ -1,4 +1,4 @@
-/* The flags of each command, as help, manual and completion list them. Those of settings are in config/settings_table.c. */
+/* The flags of each command, for help, manual and completion. The flags of settings are in config/settings_table.c. */
 #include "cli.h"
 
 #include <string.h>
@@ -6,11 +6,11 @@
 /* clang-format off */
 const struct command_flag command_flags[] = {
     {" serve check health ", "--config", "FILE", "read this configuration file"},
-    {" serve ", "--name", "NAME", "name of the model, if there is one (the name of its file)"},
-    {" serve ", "--log", "text|json", "form of log lines"},
-    {" serve inspect predict verify bench ", "--seed", "N", "seed of the initializers, if no file has the weights"},
-    {" serve inspect predict verify bench ", "--input-size", "F", "number of features, if no file has this number"},
-    {" serve inspect predict verify bench ", "--precision", "P", "storage of matrices: float32, bf16 or int8"},
+    {" serve ", "--name", "NAME", "name of the model, if only one is served (default: the name of its file)"},
+    {" serve ", "--log", "text|json", "format of log lines"},
+    {" serve inspect predict verify bench ", "--seed", "N", "seed of the initializers, if no file has weights"},
+    {" serve inspect predict verify bench ", "--input-size", "F", "number of features, if the model's file does not say it"},
+    {" serve inspect predict verify bench ", "--precision", "P", "number format of matrices in memory: float32, bf16 or int8"},
     {" predict ", "--sample", NULL, "print a request with the model's shapes, and do not run the model"},
     {" verify ", "--inputs", "FILE", "the request, or its instances: JSON, npy or npz"},
     {" verify ", "--expected", "FILE", "the answer of a framework: JSON, npy or npz"},
@@ -20,12 +20,12 @@ const struct command_flag command_flags[] = {
     {" bench ", "--batch", "B", "sequences of a request (1)"},
     {" bench ", "--timesteps", "T", "timesteps of each sequence (100)"},
     {" bench ", "--threads", "N", "threads for each request (1)"},
-    {" bench ", "--seconds", "N", "how long to measure (2)"},
-    {" key ", "--models", "M,N", "the models that the key is for (all)"},
-    {" key ", "--rate", "R/B", "requests a second, and how many at once"},
-    {" health ", "--ca", "FILE", "certificates (PEM) that the server's must be signed by"},
-    {" health ", "--certificate", "FILE", "the client's certificate (PEM), if the server wants one"},
-    {" health ", "--key", "FILE", "its key"},
+    {" bench ", "--seconds", "N", "duration of the measurement (2)"},
+    {" key ", "--models", "M,N", "the models that the key may use (all)"},
+    {" key ", "--rate", "R/B", "requests a second / requests at once that the key may send"},
+    {" health ", "--ca", "FILE", "certificates (PEM) of the authorities that sign the server's certificate"},
+    {" health ", "--certificate", "FILE", "the client's certificate (PEM), if the server requires one"},
+    {" health ", "--key", "FILE", "the private key of this certificate (PEM)"},
     {NULL, NULL, NULL, NULL},
 };
 /* clang-format on */

@@ -1,4 +1,4 @@
-/* The machine's limits, measured. */
+/* Measures the limits of the machine. */
 #include "limits.h"
 
 #include "core/arena.h"
@@ -43,7 +43,7 @@ struct reader {
     size_t n, passes;
     pthread_barrier_t *start;
     double seconds;
-    float sum; /* so that reading has a result */
+    float sum; /* so that the compiler keeps the reads */
 };
 
 static void *read_all(void *argument)

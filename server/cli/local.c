@@ -44,7 +44,7 @@ void local_answer(struct local *local, char *body, size_t bytes)
         free(body);
         return;
     }
-    request->model = models_acquire(&local->server.models, ""); /* the one there is, whatever the request names */
+    request->model = models_acquire(&local->server.models, ""); /* the only model, whatever name the request gives */
     request->body = body;
     request->body_bytes = bytes;
     request->body_room = bytes + 1;

@@ -1,4 +1,4 @@
-/* Predictions in the process itself: what POST /predict would answer, for commands without a server. */
+/* Predictions without a server: gives commands the answer that POST /predict would give. */
 #ifndef SERVER_CLI_LOCAL_H
 #define SERVER_CLI_LOCAL_H
 
@@ -12,18 +12,18 @@ struct local {
     struct request request;
 };
 
-/* Load the positional MODEL. Returns EXIT_GOOD, or the exit code with everything said on stderr. local_close in any
-   case. The struct stays where it is while it is open. */
+/* Load the positional MODEL. Returns EXIT_GOOD, or the exit code after printing all problems to stderr. Call
+   local_close in any case. The struct must not move while it is open. */
 int local_open(struct local *local, struct cli *cli, const struct command *command);
 
-/* Answer a body of malloc memory, which is taken; it has a byte of room behind it. The answer is in local->request:
-   status, text, text_bytes. */
+/* Answer a body. The function takes ownership of the body, which was allocated by malloc with one spare byte at its
+   end. The answer is in local->request: status, text, text_bytes. */
 void local_answer(struct local *local, char *body, size_t bytes);
 
 void local_close(struct local *local);
 
-/* All of a file (NULL: standard input) in malloc memory with a NUL byte behind it; NULL with errno set. EFBIG past
-   max_bytes. */
+/* Read a whole file (NULL: standard input) into memory of malloc, followed by a NUL byte. Returns NULL with errno set;
+   EFBIG if the file is larger than max_bytes. */
 char *read_whole(const char *path, size_t max_bytes, size_t *bytes);
 
 #endif

@@ -1,4 +1,4 @@
-/* cellserve: the subcommands. */
+/* cellserve: finds and runs the subcommand. */
 #include "cli.h"
 #include "config/files/helper.h"
 #include "server/base/version.h"
@@ -14,46 +14,41 @@ static const struct command commands[] = {
     {"serve",
      "[MODEL...] [--name NAME] [--config FILE] [--host ADDR] [--port N] [--workers N] [--log text|json] [--seed N] "
      "[--input-size F] [--precision P]",
-     "Serve models over HTTP, each under the name of its file or folder without the ending (--name, where there is "
-     "one);\n"
-     "the first is the default model, for which \"default\" is another name. --seed and --input-size are seeds and\n"
-     "numbers of features where no weights file says them. MODEL can be a folder of models, each of which is served\n"
-     "under the name of its file or folder, or a folder with a cellserve.json, which is read.",
+     "Serve models over HTTP. MODEL is a model, a folder of models, or a folder with a cellserve.json.\n"
+     "A model has the name of its file or folder, without the ending; --name renames a single model.\n"
+     "The first model is the default model. --seed and --input-size are for models without a file of weights.",
      true, command_serve},
     {"check", "--config FILE", "Validate the configuration and load the models: exit 0, or 1 with every problem found.",
      true, command_check},
     {"inspect", "MODEL [--seed N] [--input-size F] [--precision P]",
      "Print the layers of a model: cell, output size, state size, parameters, bytes.", false, command_inspect},
     {"describe", "MODEL",
-     "Print a first model.json for a file that holds weights alone (PyTorch's .pt and .pth, safetensors), to be "
-     "completed by\n"
-     "hand. What was guessed is listed in it under \"unchecked\"; a model.json with that key is not served.",
+     "Print a draft of model.json for a file that has only weights (PyTorch's .pt and .pth, safetensors).\n"
+     "Check the draft by hand. Its key \"unchecked\" lists the guesses; a model.json with this key is not served.",
      false, command_describe},
     {"predict", "MODEL < request.json > response.json | --sample MODEL",
-     "Answer one request as POST /predict would, without a server. An error is printed as its JSON, with exit 1.", true,
+     "Answer one request as POST /predict does, without a server. An error is printed as JSON, with exit 1.", true,
      command_predict},
     {"verify", "MODEL --inputs FILE --expected FILE [--rtol R --atol A]",
-     "Compare with a framework's own answer (JSON, npy or npz): the largest difference per output, layer and "
-     "timestep.\n"
-     "Exit 1 outside the tolerance |got - expected| <= atol + rtol |expected| (defaults 1e-5 and 1e-6).",
+     "Compare the model's outputs with a framework's (JSON, npy or npz). Prints the largest difference of each\n"
+     "output, layer and timestep. Exit 1 if |got - expected| > atol + rtol |expected| (defaults 1e-5 and 1e-6).",
      false, command_verify},
     {"bench", "MODEL | --limits [--batch B] [--timesteps T] [--threads N] [--seconds S] [--precision P]",
-     "Measure latency, throughput, GFLOP/s and the share of this machine's own peak, N threads on each request; or "
-     "the\n"
-     "limits of this machine.",
+     "Measure latency, throughput and GFLOP/s of a model, and compare them with the limits of this machine.\n"
+     "--limits measures these limits alone.",
      false, command_bench},
     {"health", "[URL] [--config FILE] [--ca FILE] [--certificate FILE --key FILE]",
-     "Exit 0 when the server at URL is ready, else 1. Without URL: the server of FILE, of ./cellserve.json, or of the\n"
-     "environment (http://127.0.0.1:8080). Over https its certificate has to be the configuration's own, or of the\n"
-     "authorities of --ca, or of the system's. --certificate and --key are for a server that asks clients for one.",
+     "Exit 0 if the server at URL is ready, else 1. Without URL, ask the server that FILE, ./cellserve.json or the\n"
+     "environment configures (http://127.0.0.1:8080). An https server's certificate must be the configured one, or\n"
+     "signed by the authorities of --ca or of the system. --certificate and --key are the client's.",
      false, command_health},
     {"key", "NAME SCOPES [--models M,N] [--rate REQUESTS_PER_S/BURST]",
-     "Make a key: print the key and, on a second line, the line for the file of auth.keys, which holds no key but its\n"
-     "SHA-256. SCOPES: predict, sessions, metrics, admin, with commas between.",
+     "Make a key. The first line is the key; append the second line to the file that auth.keys names. This file has\n"
+     "only the SHA-256 of the key. SCOPES: predict, sessions, metrics, admin, separated by commas.",
      false, command_key},
     {"print", "man | man-config | bash | zsh | settings | errors",
-     "Print a document that this program's tables make: its manual pages, completion for a shell, the table of "
-     "settings,\nthe table of error codes.",
+     "Print a document made from the program's tables: the manual pages, completion for a shell, the table of\n"
+     "settings, the table of error codes.",
      false, command_print},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
@@ -63,7 +58,7 @@ const struct command *command_at(size_t i)
     return i < N_COMMANDS ? &commands[i] : NULL;
 }
 
-/* NULL, with a sentence on standard error, when there is none of this name. */
+/* The command of this name, or NULL with a message on standard error. */
 static const struct command *find_command(const char *name)
 {
     const char *known[N_COMMANDS + 1] = {NULL};
@@ -80,27 +75,26 @@ static const struct command *find_command(const char *name)
 
 static void usage(FILE *out)
 {
-    fprintf(out, "%scellserve %s%s: serves stacked RNN cells over HTTP\n\n", terminal_style(out, STYLE_BOLD),
+    fprintf(out, "%scellserve %s%s: serves trained recurrent models over HTTP\n\n", terminal_style(out, STYLE_BOLD),
             CELLSERVE_VERSION, terminal_style(out, STYLE_PLAIN));
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  cellserve %s %s\n", commands[i].name, commands[i].usage);
-    fprintf(
-        out,
-        "  cellserve --version | --help | help COMMAND\n\n"
-        "MODEL is a .keras or .h5 file of Keras's, a SavedModel folder, a folder with one architecture (*.json) "
-        "beside\n"
-        "one weights file (*.safetensors, *.h5, *.npz, *.pt, a TensorFlow checkpoint), a folder of numbered versions,\n"
-        "or a .json layer configuration alone (its weights come from the initializers). Files are known by their\n"
-        "content.\n");
+    fprintf(out, "  cellserve --version | --help | help COMMAND\n\n"
+                 "MODEL is a .keras or .h5 file of Keras, a SavedModel folder, a folder of numbered versions, a folder "
+                 "with one\n"
+                 "architecture (*.json) beside one file of weights (*.safetensors, *.h5, *.npz, *.pt, a TensorFlow "
+                 "checkpoint),\n"
+                 "or a .json configuration alone (its weights come from the initializers). Files are recognized by "
+                 "their content.\n");
 }
 
-/* What the process inherits may be odd: descriptors 0 to 2 closed, so that a socket would become standard error; SIGCHLD
-   ignored, so that the end of a helper could not be seen. */
+/* Repair what the process has inherited. If descriptors 0 to 2 are closed, a socket could become standard error. If
+   SIGCHLD is ignored, the end of a helper process cannot be noticed. */
 static bool mend_inheritance(void)
 {
     int fd;
     do
-        fd = open("/dev/null", O_RDWR); /* the lowest that is free */
+        fd = open("/dev/null", O_RDWR); /* open returns the lowest free descriptor */
     while (fd >= 0 && fd <= STDERR_FILENO);
     if (fd > STDERR_FILENO)
         close(fd);

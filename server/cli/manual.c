@@ -1,4 +1,4 @@
-/* The manual pages. Source: man(7). */
+/* Prints the manual pages. Source: man(7). */
 #include "manual.h"
 
 #include "cli.h"
@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* Text of a paragraph: hyphens stay hyphens, no line is taken for a request. */
+/* Print the text of a paragraph. Escapes keep hyphens, and keep lines from being read as requests. */
 static void put(FILE *out, const char *text)
 {
     bool line_begins = true;
@@ -29,7 +29,7 @@ static void head(FILE *out, const char *title, const char *section, const char *
             CELLSERVE_VERSION, name, sentence);
 }
 
-/* ".TP" with a term in bold, then a text. */
+/* Print ".TP" with a term in bold, then a text. */
 static void entry(FILE *out, const char *term, const char *argument, const char *text)
 {
     fputs(".TP\n.B ", out);
@@ -72,12 +72,13 @@ void manual_commands(FILE *out)
     put(out,
         "cellserve loads models of Keras and PyTorch and answers predictions over HTTP. A model is a .keras or .h5\n"
         "file, a folder with model.json beside one weights file, a folder of numbered versions, or a .json layer\n"
-        "configuration alone. Files are known by their content.\n");
+        "configuration alone. Files are recognized by their content.\n");
     fputs(".SH COMMANDS\n", out);
     commands(out);
     fputs(".SH SETTINGS\n", out);
     put(out, "Every setting can stand in the configuration file (limits.max_rows), in the environment\n"
-             "(CELLSERVE_LIMITS_MAX_ROWS) and on the command line (--limits-max-rows). The later of the three wins.\n");
+             "(CELLSERVE_LIMITS_MAX_ROWS) and on the command line (--limits-max-rows). The environment overrides the "
+             "file,\nand a flag overrides both.\n");
     for (const struct setting *row = settings_table; row->key; row++) {
         char flag[64], text[512];
         settings_flag_name(row, flag, sizeof flag);
@@ -86,14 +87,16 @@ void manual_commands(FILE *out)
     }
     fputs(".SH ENVIRONMENT\n", out);
     entry(out, "CELLSERVE_*", NULL,
-          "The settings, as above. With _FILE behind its name, a variable names a file whose first line is the value.");
+          "The settings, as above. A variable with _FILE at the end of its name gives a file whose first line is the "
+          "value.");
     entry(out, "PORT", NULL, "The port, if CELLSERVE_PORT is not set.");
     entry(out, "CELLSERVE_ISA", NULL, "Force the kernels: avx512, avx2, neon, openblas or c.");
-    entry(out, "NO_COLOR", NULL, "No colour on terminals.");
+    entry(out, "NO_COLOR", NULL, "If set: no colour on terminals.");
     fputs(".SH SIGNALS\n", out);
-    entry(out, "SIGTERM", NULL, "Take requests for limits.drain_delay_ms more, answer everything accepted, end.");
+    entry(out, "SIGTERM", NULL,
+          "Accept requests for limits.drain_delay_ms more, answer every accepted request, then end.");
     entry(out, "SIGINT", NULL, "The same without the delay. A second signal ends the process within 2 seconds.");
-    entry(out, "SIGHUP", NULL, "Load every model anew.");
+    entry(out, "SIGHUP", NULL, "Load every model again from its files.");
     fputs(".SH EXIT STATUS\n", out);
     entry(out, "0", NULL, "success");
     entry(

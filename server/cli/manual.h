@@ -1,4 +1,4 @@
-/* Documents that the tables of commands, flags and settings make. */
+/* Documents that are made from the tables of commands, flags and settings. */
 #ifndef SERVER_CLI_MANUAL_H
 #define SERVER_CLI_MANUAL_H
 

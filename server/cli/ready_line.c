@@ -1,4 +1,5 @@
-/* "cellserve 0.2.0 is ready at http://127.0.0.1:8080 (1 model: digits 1; 2 workers, one per CPU (affinity); …)" */
+/* Logs "cellserve 0.2.0 is ready at http://127.0.0.1:8080 (1 model: digits 1; 2 workers, one per CPU (affinity);
+   …)". */
 #include "ready_line.h"
 
 #include "config/settings.h"

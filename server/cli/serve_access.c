@@ -1,4 +1,4 @@
-/* What serve opens before it listens, so that nobody is let in too early. */
+/* Loads keys and certificates before serve listens, so that no request is accepted without them. */
 #include "serve_access.h"
 
 #include "config/settings.h"

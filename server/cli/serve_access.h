@@ -1,4 +1,4 @@
-/* Keys and the certificate of a server, and the thread that reads their files anew. */
+/* The keys and the certificate of a server, and the thread that reads changed files again. */
 #ifndef SERVER_CLI_SERVE_ACCESS_H
 #define SERVER_CLI_SERVE_ACCESS_H
 
@@ -9,16 +9,16 @@
 struct services;
 struct settings;
 
-/* False with a problem added; serve_access_close in any case. */
+/* Returns false with a problem added. Call serve_access_close in any case. */
 bool serve_access_open(struct services *services, struct problems *problems);
 
-/* Read the files again: SIGHUP. */
+/* Read the files again, after SIGHUP. */
 void serve_access_again(void);
 
-/* Whether the files can be read: for check. */
+/* Whether the files can be read; for the command check. */
 bool serve_access_check(const struct settings *settings, struct problems *problems);
 
-/* There are no requests any more. */
+/* Call it when no request is left. */
 void serve_access_close(struct services *services);
 
 #endif

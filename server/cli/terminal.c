@@ -1,4 +1,4 @@
-/* Colour and progress, for terminals alone. */
+/* Colour and progress, only for terminals. */
 #include "terminal.h"
 
 #include <stdarg.h>
@@ -14,7 +14,7 @@ const char *terminal_style(FILE *stream, enum terminal_style style)
     return plain ? "" : codes[style];
 }
 
-static bool shown; /* a line of progress stands there */
+static bool shown; /* a line of progress is on the screen */
 
 void terminal_progress(const char *format, ...)
 {

@@ -249,7 +249,7 @@ static void bench_prints_its_machine(void **state)
     expect("$B bench $S/demo/seed --precision bf16 --timesteps 3 --seconds 1", 0, "bf16 weights");
     expect("$B bench $S/demo/seed --precision half 2>&1", 1, "--precision: expected float32, bf16 or int8");
     expect("$B inspect $S/demo/seed --precision int8", 0,
-           "int8 weights: outputs of 8 random sequences differ from float32's by");
+           "int8 weights: the outputs of 8 random sequences differ from those with float32 by");
 #if !SANITIZED
     expect("$B bench --threads 1 --limits", 0, "GFLOP/s a thread\nreads, GB/s: 16 KiB a thread");
 #endif

@@ -10,9 +10,10 @@ from served import Server
 
 NOTE = "<!-- Made by `make reference`. Edit the tables in the sources. -->\n\n"
 TITLES = {
-    "settings": "# Settings\n\nEvery setting has three spellings, and the later wins: `limits.max_rows` in the configuration file,\n"
-                "`CELLSERVE_LIMITS_MAX_ROWS` in the environment, `--limits-max-rows` on the command line.\n"
-                "In the file, a dot stands for a section: `{\"limits\": {\"max_rows\": 1024}}`.\n",
+    "settings": "# Settings\n\nEvery setting has three spellings: `limits.max_rows` in the configuration file,\n"
+                "`CELLSERVE_LIMITS_MAX_ROWS` in the environment, `--limits-max-rows` on the command line. The environment\n"
+                "overrides the file, and a flag overrides both. In the file, a dot stands for a section:\n"
+                "`{\"limits\": {\"max_rows\": 1024}}`.\n",
     "errors": "# Error codes\n\nThe body of an error is `{\"error\": sentence, \"code\": code, \"path\": place in the body}`.\n",
     "metrics": "# Metrics\n\n`GET /metrics` in Prometheus's text format. A histogram has `_bucket`, `_sum` and `_count`.\n",
 }

@@ -355,7 +355,7 @@ static void help_has_a_line_for_each(void **state)
     for (const struct setting *row = settings_table; row->key; row++, rows++)
         assert_non_null(strstr(text, row->help));
     assert_int_equal(lines, rows);
-    assert_non_null(strstr(text, "  --limits-max-rows              most sequences of one request (4096)\n"));
+    assert_non_null(strstr(text, "  --limits-max-rows              most sequences in one request (4096)\n"));
     free(text);
     settings_variable(settings_flag("--limits-max-rows"), variable, sizeof variable);
     assert_string_equal(variable, "CELLSERVE_LIMITS_MAX_ROWS");
