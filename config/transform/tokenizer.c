@@ -7,6 +7,7 @@
 #include "config/open_file.h"
 
 #include <locale.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -45,25 +46,31 @@ static size_t put_character(uint32_t c, char *out)
     return n;
 }
 
-/* For characters beyond ASCII, whatever the locale of the process is. Made before main. */
+/* For characters beyond ASCII, whatever the locale of the process is. The first tokenizer makes it for all. */
 static locale_t unicode;
+static pthread_mutex_t unicode_lock = PTHREAD_MUTEX_INITIALIZER;
 
-__attribute__((constructor)) static void set_up(void)
+static bool make_unicode(void)
 {
-    unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    pthread_mutex_lock(&unicode_lock);
+    if (!unicode)
+        unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    bool made = unicode != (locale_t)0;
+    pthread_mutex_unlock(&unicode_lock);
+    return made;
 }
 
 /* str.lower() of Python; the two characters that are not lower-cased one by one are their caller's business. */
 static uint32_t lower_of(const struct tokenizer *t, uint32_t c)
 {
-    if (c < 0x80 || t->ascii || !unicode)
+    if (c < 0x80 || t->ascii)
         return c >= 'A' && c <= 'Z' ? c + 32 : c;
     return (uint32_t)towlower_l((wint_t)c, unicode);
 }
 
 static bool is_cased(uint32_t c)
 {
-    return unicode && (iswlower_l((wint_t)c, unicode) || iswupper_l((wint_t)c, unicode));
+    return iswlower_l((wint_t)c, unicode) || iswupper_l((wint_t)c, unicode);
 }
 
 static bool is_in(const uint32_t *characters, size_t n, uint32_t c)
@@ -220,7 +227,7 @@ static void look_at(struct reading *r, const char *word, size_t bytes)
     size_t characters = 0;
     for (; p < end; characters++) {
         uint32_t c = next_character(&p, end);
-        r->capitals |= c < 0x80 ? c >= 'A' && c <= 'Z' : unicode && iswupper_l((wint_t)c, unicode);
+        r->capitals |= c < 0x80 ? c >= 'A' && c <= 'Z' : iswupper_l((wint_t)c, unicode) != 0;
         r->filtered |= c && c < 0x80 && strchr(keras_filters, (int)c);
     }
     r->several |= characters > 1;
@@ -395,7 +402,9 @@ bool tokenizer_read(const json_t *json, struct place place, struct problems *pro
     const char *class_name = json_string_value(json_object_get(json, "class_name"));
     *out = (struct tokenizer){.split = ' ', .unknown = -1};
     bool good;
-    if (class_name && json_is_object(json_object_get(json, "config"))) {
+    if (!make_unicode()) {
+        good = fail(&r, "out of memory, or this system has no locale C.UTF-8%s", "");
+    } else if (class_name && json_is_object(json_object_get(json, "config"))) {
         good = !strcmp(class_name, "Tokenizer")
                    ? read_keras(&r, json)
                    : fail(&r, "expected Keras's Tokenizer, or a vocabulary; found a %.60s", class_name);
