@@ -87,7 +87,7 @@ $(BUILD)/libcellserve_server.a: $(call objects,$(filter-out %/main.c,$(SERVER)))
 # are not instrumented: the target does not run them, and clang would take minutes.
 FLAGS_vec_avx2 := -mavx2 -mfma
 FLAGS_vec_avx512 := -mavx512f -mfma
-flags_of = $(FLAGS_$(basename $(notdir $(1)))) $(if $(filter core/vec/%,$(1)),-O3) \
+flags_of = $(FLAGS_$(basename $(notdir $(1)))) $(if $(filter core/vec/% $(addprefix core/layers/,attention_scores.c pool.c pooling.c),$(1)),-O3) \
   $(if $(filter fuzz,$(VARIANT)),$(if $(FLAGS_$(basename $(notdir $(1)))),-fno-sanitize=all -O0)) \
   $(if $(filter tests/%,$(1)),$(TEST_CFLAGS))
 

@@ -17,6 +17,12 @@ cat >"$work/lstm256.json" <<'JSON'
                                           {"class_name": "LSTMCell", "config": {"units": 256}}]}}
 JSON
 "$binary" bench "$work/lstm256.json" --input-size 64 --batch 32 --timesteps 100
+for batch in 1 32; do
+    echo "== a CNN-LSTM, batch $batch (bench/peers/c9.json)"
+    "$binary" bench bench/peers/c9.json --batch "$batch" --timesteps 60
+    echo "== Bidirectional LSTM with attention, batch $batch (bench/peers/c10.json)"
+    "$binary" bench bench/peers/c10.json --batch "$batch" --timesteps 30
+done
 echo "== the seed example over HTTP, one client after the other on one worker (from its log)"
 "$binary" serve demo/seed --port 0 --workers 1 --log json 2>"$work/log" &
 server=$!

@@ -4,6 +4,7 @@
 #include "arena.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +84,55 @@ enum rnn_status packed_init(struct packed *packed, const float *matrix, size_t d
         }
     *packed = p;
     return RNN_OK;
+}
+
+void packed_borrow(struct packed *packed, size_t depth, size_t units, size_t lanes, float *data)
+{
+    size_t width = lanes ? lanes : units;
+    *packed = (struct packed){.depth = depth,
+                              .units = units,
+                              .gates = 1,
+                              .lanes = width,
+                              .vectors = (units + width - 1) / width,
+                              .panel = PACKED_PANEL,
+                              .data = data,
+                              .scales = data};
+}
+
+/* Panels of columns: `width` columns from the first-th on, of which there are `units`. */
+struct columns {
+    size_t first, width, units;
+};
+
+static bool next_panel(const struct packed *packed, struct columns *panel)
+{
+    size_t columns = packed_columns(packed), most = packed->panel * packed->lanes;
+    panel->first += panel->width;
+    panel->width = columns - panel->first < most ? columns - panel->first : most;
+    panel->units = packed->units - panel->first < panel->width ? packed->units - panel->first : panel->width;
+    return panel->width > 0;
+}
+
+void packed_fill(const struct packed *packed, const float *rows, size_t stride)
+{
+    float *out = packed->data;
+    for (struct columns panel = {0}; next_panel(packed, &panel);)
+        for (size_t k = 0; k < packed->depth; k++, out += panel.width) {
+            memcpy(out, rows + k * stride + panel.first, panel.units * sizeof *out);
+            memset(out + panel.units, 0, (panel.width - panel.units) * sizeof *out);
+        }
+}
+
+void packed_fill_columns(const struct packed *packed, const float *columns, size_t stride)
+{
+    float *out = packed->data;
+    for (struct columns panel = {0}; next_panel(packed, &panel);)
+        for (size_t k = 0; k < packed->depth; k++, out += panel.width) {
+            const float *from = columns + panel.first * stride + k;
+            for (size_t j = 0; j < panel.units; j++)
+                out[j] = from[j * stride];
+            memset(out + panel.units, 0, (panel.width - panel.units) * sizeof *out);
+        }
 }
 
 float *packed_row(const struct packed *shape, const float *bias)

@@ -111,6 +111,18 @@ enum rnn_status packed_init(struct packed *packed, const float *matrix, size_t d
                             size_t first_gate, size_t gates, size_t units, size_t lanes, enum packed_format format,
                             struct rnn_error *err);
 
+/* A float32 matrix [depth, units] whose weights lie in the caller's `data` [depth * packed_width(units, lanes)]; not to be closed. It is
+   filled from rows [depth][units], or from its columns [units][depth], which lie `stride` floats apart. */
+void packed_borrow(struct packed *packed, size_t depth, size_t units, size_t lanes, float *data);
+void packed_fill(const struct packed *packed, const float *rows, size_t stride);
+void packed_fill_columns(const struct packed *packed, const float *columns, size_t stride);
+
+/* The columns of a matrix of one gate with so many units, which are whole vectors. */
+static inline size_t packed_width(size_t units, size_t lanes)
+{
+    return lanes ? rnn_round_up(units, lanes) : units;
+}
+
 /* A row of biases in the same column order, padded with zeros; bias NULL gives zeros. NULL when out of memory. */
 float *packed_row(const struct packed *shape, const float *bias);
 

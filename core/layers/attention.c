@@ -69,16 +69,19 @@ static void attention_close(void *own)
 
 static bool attention_aux(const struct layer *layer, const struct layer_shape *in, struct layer_aux *aux)
 {
-    (void)layer;
-    aux->once = in[1].timesteps; /* scores of one query */
-    return true;
+    return attention_space(layer->vec, in[1].timesteps, in[0].width, in[1].width, &aux->once);
 }
+
+/* One row of a group. */
+struct attention_row {
+    const struct attention *own;
+    const struct layer_view *query, *value, *key;
+    size_t dim;
+};
 
 static float score_of(const struct attention *own, size_t n, const float *query, const float *key)
 {
     float scale = own->scale ? *own->scale : 1, sum = 0;
-    if (own->score == SCORE_DOT)
-        return attention_dot(n, query, key) * scale;
     for (size_t i = 0; i < n; i++) {
         float both = query[i] + key[i];
         if (own->score == SCORE_CONCAT)
@@ -89,30 +92,45 @@ static float score_of(const struct attention *own, size_t n, const float *query,
     return own->score == SCORE_CONCAT ? own->concat_score * sum : sum;
 }
 
-static void attention_row(const struct layer *layer, const struct layer_run *run, size_t b)
+static void attention_score(const void *context, size_t t, float *scores)
+{
+    const struct attention_row *row = context;
+    const struct attention *own = row->own;
+    size_t n = row->key->timesteps, dim = row->dim;
+    for (size_t s = 0; own->score == SCORE_DOT && own->scale && s < n; s++)
+        scores[s] *= *own->scale;
+    for (size_t s = 0; own->score != SCORE_DOT && s < n; s++)
+        scores[s] = score_of(own, dim, row->query->at + t * dim, row->key->at + s * dim);
+    for (size_t s = 0; (own->causal || row->value->mask) && s < n; s++)
+        if ((own->causal && s > t) || !attention_counts(row->value, s))
+            scores[s] -= masked_score;
+}
+
+static void run_row(const struct layer *layer, const struct layer_run *run, size_t b)
 {
     const struct attention *own = layer->own;
     const struct layer_view *query = &run->in[0][b], *value = &run->in[1][b];
-    const struct layer_view *key = run->n_inputs > 2 ? &run->in[2][b] : value;
-    size_t dim = run->in_shapes[0].width, width = run->in_shapes[1].width;
-    float *scores = run->aux, *out = run->out[b].at;
-    for (size_t t = 0; t < query->timesteps; t++, out += width) {
-        for (size_t s = 0; s < key->timesteps; s++) {
-            scores[s] = score_of(own, dim, query->at + t * dim, key->at + s * dim);
-            if ((own->causal && s > t) || !attention_counts(value, s))
-                scores[s] -= masked_score;
-        }
-        attention_softmax(key->timesteps, scores);
-        attention_sum(key->timesteps, scores, value->at, width, width, out);
+    struct attention_row row = {own, query, value, run->n_inputs > 2 ? &run->in[2][b] : value, run->in_shapes[0].width};
+    size_t dim = row.dim, width = run->in_shapes[1].width;
+    struct attention_job job = {.vec = layer->vec,
+                                .query = {query->at, query->timesteps, dim, dim},
+                                .key = {row.key->at, row.key->timesteps, dim, dim},
+                                .value = {value->at, value->timesteps, width, width},
+                                .products = own->score == SCORE_DOT,
+                                .score = attention_score,
+                                .context = &row,
+                                .out = run->out[b].at,
+                                .out_stride = width};
+    attention_job_run(&job, run->aux);
+    for (size_t t = 0; query->mask && t < query->timesteps; t++)
         if (!attention_counts(query, t))
-            memset(out, 0, width * sizeof *out);
-    }
+            memset(job.out + t * width, 0, width * sizeof *job.out);
 }
 
 static bool attention_run(const struct layer *layer, struct layer_run *run)
 {
     for (size_t b = 0; b < run->n; b++)
-        attention_row(layer, run, b);
+        run_row(layer, run, b);
     return true;
 }
 

@@ -1,43 +1,81 @@
-/* Sums in eight parts, which compilers turn into vectors. */
+/* Attention of one row: keys and values become packed matrices, and groups of queries go through both. */
 #include "attention_scores.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { LANES = 8 };
+enum { QUERIES = 32, LANES = 8 }; /* queries of one product; parts of a sum, which compilers turn into vectors */
 
-float attention_dot(size_t n, const float *a, const float *b)
+/* Work space in turn: zeros, from which sums begin; packed keys; packed values; scores; what a product gives. */
+bool attention_space(const struct vec_ops *vec, size_t keys, size_t depth, size_t width, size_t *floats)
 {
-    float sums[LANES] = {0};
+    size_t columns = packed_width(keys, vec->lanes), wide = packed_width(width, vec->lanes);
+    const size_t sizes[][2] = {
+        {1, columns > wide ? columns : wide}, {columns, depth}, {wide, keys}, {columns, QUERIES}, {wide, QUERIES}};
+    *floats = 0;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t product;
+        if (!rnn_size_mul(sizes[i][0], sizes[i][1], &product) || !rnn_size_add(*floats, product, floats))
+            return false;
+    }
+    return true;
+}
+
+static double sum_of(size_t n, const float *x)
+{
+    double sums[LANES] = {0};
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (size_t j = 0; j < LANES; j++)
-            sums[j] += a[i + j] * b[i + j];
+            sums[j] += (double)x[i + j];
     for (; i < n; i++)
-        sums[0] += a[i] * b[i];
+        sums[0] += (double)x[i];
     return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-void attention_softmax(size_t n, float *scores)
+/* In place: scores of n keys become weights whose sum is 1. */
+static void softmax(const struct vec_ops *vec, size_t n, float *scores)
 {
+    static const struct activation exponential = {.kind = ACT_EXPONENTIAL};
     float most = scores[0];
-    double sum = 0;
     for (size_t i = 1; i < n; i++)
         most = scores[i] > most ? scores[i] : most;
-    for (size_t i = 0; i < n; i++) {
-        scores[i] = expf(scores[i] - most);
-        sum += (double)scores[i];
-    }
     for (size_t i = 0; i < n; i++)
-        scores[i] = (float)((double)scores[i] / sum);
+        scores[i] -= most;
+    vec_activate(vec, &exponential, n, scores);
+    float scale = (float)(1 / sum_of(n, scores));
+    for (size_t i = 0; i < n; i++)
+        scores[i] *= scale;
 }
 
-void attention_sum(size_t n, const float *weights, const float *values, size_t stride, size_t width, float *out)
+void attention_job_run(const struct attention_job *job, float *space)
 {
-    memset(out, 0, width * sizeof *out);
-    for (size_t i = 0; i < n; i++, values += stride)
-        for (size_t k = 0; k < width; k++)
-            out[k] += weights[i] * values[k];
+    const struct attention_vectors *query = &job->query, *key = &job->key, *value = &job->value;
+    size_t columns = packed_width(key->n, job->vec->lanes), wide = packed_width(value->width, job->vec->lanes);
+    float *keys_at = space + (columns > wide ? columns : wide), *values_at = keys_at + columns * key->width;
+    float *scores = values_at + wide * key->n, *sums = scores + columns * QUERIES;
+    struct packed keys, values;
+    packed_borrow(&keys, key->width, key->n, job->vec->lanes, keys_at);
+    packed_borrow(&values, value->n, value->width, job->vec->lanes, values_at);
+    memset(space, 0, (size_t)(keys_at - space) * sizeof *space);
+    if (job->products)
+        packed_fill_columns(&keys, key->at, key->stride);
+    packed_fill(&values, value->at, value->stride);
+    for (size_t first = 0, n; first < query->n; first += n) {
+        n = query->n - first < QUERIES ? query->n - first : QUERIES;
+        if (job->products)
+            job->vec->product(&keys, vec_all(&keys), n, query->at + first * query->stride, query->stride, space, 0,
+                              scores);
+        for (size_t i = 0; i < n; i++) {
+            job->score(job->context, first + i, scores + i * columns);
+            softmax(job->vec, key->n, scores + i * columns);
+        }
+        bool whole = wide == job->out_stride; /* rows of the product are those of the output */
+        float *out = job->out + first * job->out_stride, *to = whole ? out : sums;
+        job->vec->product(&values, vec_all(&values), n, scores, columns, space, 0, to);
+        for (size_t i = 0; !whole && i < n; i++)
+            memcpy(out + i * job->out_stride, to + i * wide, value->width * sizeof *out);
+    }
 }
 
 enum rnn_status attention_check(const struct layer *layer, const struct layer_shape *in, struct rnn_error *err)

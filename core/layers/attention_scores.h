@@ -1,23 +1,44 @@
-/* What all kinds of attention share: products of vectors, the softmax over scores, and sums of values. */
+/* What all kinds of attention share: sums of values, weighted by the softmax of how well a query fits their keys. */
 #ifndef RNN_LAYERS_ATTENTION_SCORES_H
 #define RNN_LAYERS_ATTENTION_SCORES_H
 
 #include "layer.h"
 
-/* The sum of a[i] * b[i]. */
-float attention_dot(size_t n, const float *a, const float *b);
+/* n vectors of `width` numbers, `stride` floats apart. */
+struct attention_vectors {
+    const float *at;
+    size_t n, width, stride;
+};
+
+/**
+ * Queries over keys and values of one row, or of one head of it.
+ *
+ * products  the scores that `score` gets are the products of the query with every key; else it computes them.
+ * score     completes the scores [keys] of query t: a scale, what does not count.
+ * out       [queries][width of a value], out_stride floats apart.
+ */
+struct attention_job {
+    const struct vec_ops *vec;
+    struct attention_vectors query, key, value;
+    bool products;
+    void (*score)(const void *context, size_t t, float *scores);
+    const void *context;
+    float *out;
+    size_t out_stride;
+};
+
+/* Floats of work space for so many keys, of `depth` numbers, with values of `width` numbers; false when that does not
+   fit. */
+bool attention_space(const struct vec_ops *vec, size_t keys, size_t depth, size_t width, size_t *floats);
+
+/* Keys and values are packed like weights, so that both products run in register tiles. */
+void attention_job_run(const struct attention_job *job, float *space);
 
 /* Whether timestep t of a row counts. */
 static inline bool attention_counts(const struct layer_view *view, size_t t)
 {
     return !view->mask || view->mask[t * view->mask_stride];
 }
-
-/* In place: scores of n keys become weights whose sum is 1. */
-void attention_softmax(size_t n, float *scores);
-
-/* out [width] becomes the sum of weights[i] times row i of values, whose rows lie `stride` floats apart. */
-void attention_sum(size_t n, const float *weights, const float *values, size_t stride, size_t width, float *out);
 
 /* The sequences of all inputs have a time axis and vectors, and value and key the same number of timesteps. */
 enum rnn_status attention_check(const struct layer *layer, const struct layer_shape *in, struct rnn_error *err);

@@ -269,6 +269,10 @@ static void run_product(const struct layer *layer, size_t g, size_t n, const flo
     const struct conv *conv = layer->own;
     const struct packed *part = &conv->parts[g];
     size_t columns = packed_columns(part), units = conv->filters / conv->groups;
+    if (columns == conv->filters) { /* rows of the product are those of the output */
+        layer->vec->product(part, vec_all(part), n, x, stride, conv->starts[g], 0, out);
+        return;
+    }
     layer->vec->product(part, vec_all(part), n, x, stride, conv->starts[g], 0, z);
     for (size_t i = 0; i < n; i++)
         memcpy(out + i * conv->filters + g * units, z + i * columns, units * sizeof *out);
@@ -296,6 +300,15 @@ static void run_windows(const struct layer *layer, const struct block *block, si
         run_product(layer, 0, n, deep, depth, z, out);
 }
 
+/* A function that works value by value takes all vectors as one. */
+static void activate(const struct layer *layer, size_t n, size_t width, float *out)
+{
+    const struct activation *activation = &((const struct conv *)layer->own)->activation;
+    bool one = vec_activates(activation);
+    for (size_t i = 0; i < (one ? 1 : n); i++)
+        vec_activate(layer->vec, activation, one ? n * width : width, out + i * width);
+}
+
 static void run_block(const struct layer *layer, const struct block *block, float *space, float *out)
 {
     const struct conv *conv = layer->own;
@@ -313,8 +326,7 @@ static void run_block(const struct layer *layer, const struct block *block, floa
                 n++;
             run_windows(layer, block, p, n, space, out);
         }
-        for (size_t i = 0; i < n; i++)
-            vec_activate(layer->vec, &conv->activation, width, out + i * width);
+        activate(layer, n, width, out);
     }
 }
 

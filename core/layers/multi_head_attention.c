@@ -125,14 +125,15 @@ static bool mha_scratch(const struct layer *layer, size_t rows, size_t *bytes)
     return rnn_size_mul(most, CHUNK * sizeof(float), bytes) && rnn_size_add(*bytes, RNN_ALIGNMENT, bytes);
 }
 
-/* Of one row: projected queries, keys and values, what the heads give, and scores. */
+/* Of one row: projected queries, keys and values, what the heads give, and the work space of a head. */
 static bool mha_aux(const struct layer *layer, const struct layer_shape *in, struct layer_aux *aux)
 {
     const struct multi_head_attention *own = layer->own;
-    size_t keys = own->heads * own->key_dim, values = own->heads * own->value_dim, both, queries, others;
+    size_t keys = own->heads * own->key_dim, values = own->heads * own->value_dim, both, queries, others, space;
     return rnn_size_add(keys, values, &both) && rnn_size_mul(in[0].timesteps, both, &queries) &&
            rnn_size_mul(in[1].timesteps, both, &others) && rnn_size_add(queries, others, &aux->once) &&
-           rnn_size_add(aux->once, in[1].timesteps, &aux->once);
+           attention_space(layer->vec, in[1].timesteps, own->key_dim, own->value_dim, &space) &&
+           rnn_size_add(aux->once, space, &aux->once);
 }
 
 static void project(const struct layer *layer, size_t p, size_t n, const float *x, size_t depth, float *z, float *out)
@@ -155,27 +156,34 @@ struct heads {
     const struct multi_head_attention *own;
     const struct layer_view *query, *value, *key;
     const float *queries, *keys, *values;
-    float *scores, *out;
+    float scale, *out, *space;
 };
 
-static void run_head(const struct heads *h, size_t head)
+static void mha_score(const void *context, size_t t, float *scores)
+{
+    const struct heads *h = context;
+    bool counts = attention_counts(h->query, t), all = counts && !h->value->mask && !h->key->mask && !h->own->causal;
+    for (size_t s = 0; s < h->value->timesteps; s++)
+        scores[s] *= h->scale;
+    for (size_t s = 0; !all && s < h->value->timesteps; s++)
+        if (!counts || !attention_counts(h->value, s) || !attention_counts(h->key, s) || (h->own->causal && s > t))
+            scores[s] += masked_score;
+}
+
+static void run_head(const struct vec_ops *vec, const struct heads *h, size_t head)
 {
     const struct multi_head_attention *own = h->own;
-    size_t key_width = own->heads * own->key_dim, value_width = own->heads * own->value_dim, n = h->value->timesteps;
-    float scale = (float)(1 / sqrt((double)own->key_dim));
-    for (size_t t = 0; t < h->query->timesteps; t++) {
-        const float *query = h->queries + t * key_width + head * own->key_dim;
-        bool counts = attention_counts(h->query, t);
-        for (size_t s = 0; s < n; s++) {
-            bool seen =
-                counts && attention_counts(h->value, s) && attention_counts(h->key, s) && !(own->causal && s > t);
-            float score = attention_dot(own->key_dim, query, h->keys + s * key_width + head * own->key_dim) * scale;
-            h->scores[s] = seen ? score : score + masked_score;
-        }
-        attention_softmax(n, h->scores);
-        attention_sum(n, h->scores, h->values + head * own->value_dim, value_width, own->value_dim,
-                      h->out + t * value_width + head * own->value_dim);
-    }
+    size_t keys = own->key_dim, values = own->value_dim, stride = own->heads * keys, wide = own->heads * values;
+    struct attention_job job = {.vec = vec,
+                                .query = {h->queries + head * keys, h->query->timesteps, keys, stride},
+                                .key = {h->keys + head * keys, h->value->timesteps, keys, stride},
+                                .value = {h->values + head * values, h->value->timesteps, values, wide},
+                                .products = true,
+                                .score = mha_score,
+                                .context = h,
+                                .out = h->out + head * values,
+                                .out_stride = wide};
+    attention_job_run(&job, h->space);
 }
 
 static bool mha_run(const struct layer *layer, struct layer_run *run)
@@ -187,6 +195,7 @@ static bool mha_run(const struct layer *layer, struct layer_run *run)
     float *z = arena_alloc(run->arena, (bytes - RNN_ALIGNMENT) / sizeof *z, sizeof *z);
     for (size_t b = 0; b < run->n; b++) {
         struct heads h = {.own = own, .query = &run->in[0][b], .value = &run->in[1][b]};
+        h.scale = (float)(1 / sqrt((double)own->key_dim));
         h.key = run->n_inputs > 2 ? &run->in[2][b] : h.value;
         size_t t = h.query->timesteps, s = h.value->timesteps;
         float *at = run->aux, *queries = at, *projected_keys = queries + t * keys,
@@ -195,12 +204,12 @@ static bool mha_run(const struct layer *layer, struct layer_run *run)
         h.keys = projected_keys;
         h.values = projected;
         h.out = projected + s * values;
-        h.scores = h.out + t * values;
+        h.space = h.out + t * values;
         project(layer, PROJECT_QUERY, t, h.query->at, run->in_shapes[0].width, z, queries);
         project(layer, PROJECT_KEY, s, h.key->at, run->in_shapes[run->n_inputs > 2 ? 2 : 1].width, z, projected_keys);
         project(layer, PROJECT_VALUE, s, h.value->at, run->in_shapes[1].width, z, projected);
         for (size_t head = 0; head < own->heads; head++)
-            run_head(&h, head);
+            run_head(layer->vec, &h, head);
         project(layer, PROJECT_OUTPUT, t, h.out, values, z, run->out[b].at);
     }
     return true;

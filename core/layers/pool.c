@@ -2,7 +2,7 @@
    keras/layers/pooling/base_pooling{1d,2d}.py. */
 #include "pool.h"
 
-#include <math.h>
+#include <string.h>
 
 static void pool_defaults(void *own)
 {
@@ -32,20 +32,39 @@ static void clip(const struct window *window, size_t axis, size_t place, size_t 
     *end = *end < length ? *end : length;
 }
 
-static void pool_vector(bool average, const float *x, const struct window_input *in, const size_t first[2],
-                        const size_t end[2], float *out)
+/* The loops over channels are the inner ones, which compilers turn into vectors. */
+static void raise_to(size_t n, const float *x, float *out)
 {
-    size_t n = (end[0] - first[0]) * (end[1] - first[1]), channels = in->channels;
-    for (size_t c = 0; c < channels; c++) {
-        double sum = 0;
-        float most = -INFINITY;
+    for (size_t c = 0; c < n; c++)
+        out[c] = x[c] > out[c] || x[c] != x[c] ? x[c] : out[c];
+}
+
+static void pool_maximum(const float *x, const struct window_input *in, const size_t first[2], const size_t end[2],
+                         float *out)
+{
+    memcpy(out, x + (first[0] * in->lengths[1] + first[1]) * in->channels, in->channels * sizeof *out);
+    for (size_t i = first[0]; i < end[0]; i++)
+        for (size_t j = first[1]; j < end[1]; j++)
+            raise_to(in->channels, x + (i * in->lengths[1] + j) * in->channels, out);
+}
+
+/* BLOCK channels at a time, so that the sums need no memory of the run. */
+static void pool_average(const float *x, const struct window_input *in, const size_t first[2], const size_t end[2],
+                         float *out)
+{
+    enum { BLOCK = 32 };
+    double count = (double)((end[0] - first[0]) * (end[1] - first[1]));
+    for (size_t c = 0; c < in->channels; c += BLOCK) {
+        size_t n = in->channels - c < BLOCK ? in->channels - c : BLOCK;
+        double sums[BLOCK] = {0};
         for (size_t i = first[0]; i < end[0]; i++)
             for (size_t j = first[1]; j < end[1]; j++) {
-                float value = x[(i * in->lengths[1] + j) * channels + c];
-                sum += (double)value;
-                most = value > most || value != value ? value : most;
+                const float *from = x + (i * in->lengths[1] + j) * in->channels + c;
+                for (size_t k = 0; k < n; k++)
+                    sums[k] += (double)from[k];
             }
-        out[c] = average ? (float)(sum / (double)n) : most;
+        for (size_t k = 0; k < n; k++)
+            out[c + k] = (float)(sums[k] / count);
     }
 }
 
@@ -65,7 +84,7 @@ static bool pool_run(const struct layer *layer, struct layer_run *run)
             for (size_t j = 0; j < places[1]; j++, out += in.channels) {
                 clip(&pool->window, 0, i, in.lengths[0], &first[0], &end[0]);
                 clip(&pool->window, 1, j, in.lengths[1], &first[1], &end[1]);
-                pool_vector(pool->average, run->in[0][b].at, &in, first, end, out);
+                (pool->average ? pool_average : pool_maximum)(run->in[0][b].at, &in, first, end, out);
             }
     }
     return true;

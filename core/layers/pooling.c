@@ -23,6 +23,25 @@ static enum rnn_status pooling_shape(const struct layer *layer, const struct lay
     return RNN_OK;
 }
 
+/* Up to BLOCK features at a time, so that the sums need no memory of the run; the loops over them are the inner ones,
+   which compilers turn into vectors. */
+enum { BLOCK = 64 };
+
+static void average_features(const struct layer_view *row, size_t n, size_t width, size_t features, const float *x,
+                             float *out)
+{
+    double sums[BLOCK] = {0}, count = 0;
+    for (size_t t = 0; t < n; t++, x += width) {
+        if (row->mask && !row->mask[t * row->mask_stride])
+            continue;
+        for (size_t f = 0; f < features; f++)
+            sums[f] += (double)x[f];
+        count++;
+    }
+    for (size_t f = 0; f < features; f++)
+        out[f] = (float)(sums[f] / count);
+}
+
 static bool average_run(const struct layer *layer, struct layer_run *run)
 {
     size_t width = layer->input_size;
@@ -31,16 +50,8 @@ static bool average_run(const struct layer *layer, struct layer_run *run)
     for (size_t b = 0; b < run->n; b++, out += width) {
         const struct layer_view *row = &run->in[0][b];
         size_t n = row->timesteps * (run->in_shapes[0].width / width);
-        for (size_t f = 0; f < width; f++) {
-            double sum = 0, count = 0;
-            for (size_t t = 0; t < n; t++) {
-                if (row->mask && !row->mask[t * row->mask_stride])
-                    continue;
-                sum += (double)x[t * width + f];
-                count++;
-            }
-            out[f] = (float)(sum / count);
-        }
+        for (size_t f = 0; f < width; f += BLOCK)
+            average_features(row, n, width, width - f < BLOCK ? width - f : BLOCK, x + f, out + f);
         x += n * width;
     }
     return true;

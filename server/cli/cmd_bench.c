@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { MAX_SAMPLES = 100000, MAX_THREADS = 256 };
 
@@ -20,7 +21,15 @@ struct runner {
     struct pool *pool;
     size_t batch, timesteps, threads, seconds, samples; /* timesteps: the number asked for, then the number that ran */
     double *microseconds;
+    int64_t cpu_ns; /* of all threads of this process, in all runs */
 };
+
+static int64_t cpu_time_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 static void run_once(const struct runner *runner, struct trial *trial)
 {
@@ -40,7 +49,8 @@ static bool time_runs(struct runner *runner)
     if (good) {
         for (int warm = 0; warm < 3; warm++)
             run_once(runner, &trial);
-        int64_t begun = clock_ns(), end = begun + (int64_t)runner->seconds * 1000000000, told = begun;
+        int64_t cpu = cpu_time_ns(), begun = clock_ns(), end = begun + (int64_t)runner->seconds * 1000000000,
+                told = begun;
         while (runner->samples < MAX_SAMPLES && (runner->samples < 5 || clock_ns() < end)) {
             int64_t start = clock_ns();
             if (start - told > 250000000) {
@@ -51,6 +61,7 @@ static bool time_runs(struct runner *runner)
             run_once(runner, &trial);
             runner->microseconds[runner->samples++] = (double)(clock_ns() - start) * 1e-3;
         }
+        runner->cpu_ns = cpu_time_ns() - cpu;
         terminal_progress_end();
     }
     trial_close(&trial);
@@ -166,6 +177,7 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
            model->graph.inputs[0].shape.width);
     printf("latency    median %.1f us, least %.1f us, 90%% %.1f us, 99%% %.1f us (%zu runs)\n", median, times[0],
            times[runner.samples * 9 / 10], times[runner.samples * 99 / 100], runner.samples);
+    printf("CPU time   %.1f us a run, of all threads\n", (double)runner.cpu_ns * 1e-3 / (double)runner.samples);
     printf("throughput %.0f batches/s, %.0f timesteps/s of a sequence\n", 1e6 / median, row_steps * 1e6 / median);
     printf("arithmetic %.1f GFLOP/s, %.0f %% of this machine's %.1f (its own product from the L1 cache%s)\n", gflops,
            100 * gflops / peak, peak, threads > 1 ? ", times the threads" : "");

@@ -57,6 +57,37 @@ static void lanes_zero_is_keras_own_layout(void **state)
     assert_null(p.data);
 }
 
+/* Rows, or columns, in borrowed memory are packed as packed_init packs the same matrix. */
+static void borrowed_matrices_are_packed_alike(void **state)
+{
+    (void)state;
+    enum { DEPTH = 5, MOST = 150, STRIDE = MOST + 3 };
+    static const size_t units[] = {1, 7, 16, 65, MOST}, lanes[] = {0, 8, 16};
+    float rows[DEPTH * STRIDE], columns[MOST * (DEPTH + 2)], data[DEPTH * (MOST + 16)];
+    for (size_t i = 0; i < 15; i++) {
+        size_t n = units[i / 3];
+        struct packed want, got;
+        for (size_t k = 0; k < DEPTH; k++)
+            for (size_t u = 0; u < n; u++)
+                rows[k * STRIDE + u] = columns[u * (DEPTH + 2) + k] = (float)(k * MOST + u + 1);
+        assert_int_equal(packed_init(&want, rows, DEPTH, STRIDE, 0, 1, n, lanes[i % 3], PACKED_FLOAT32, NULL), RNN_OK);
+        size_t bytes = packed_bytes(&want);
+        assert_int_equal(bytes, DEPTH * packed_width(n, lanes[i % 3]) * sizeof *data);
+        packed_borrow(&got, DEPTH, n, lanes[i % 3], data);
+        for (int transposed = 0; transposed < 2; transposed++) {
+            memset(data, 0xff, sizeof data);
+            if (transposed)
+                packed_fill_columns(&got, columns, DEPTH + 2);
+            else
+                packed_fill(&got, rows, STRIDE);
+            assert_memory_equal(data, want.data, bytes);
+            assert_int_equal(packed_columns(&got), packed_columns(&want));
+            assert_int_equal(packed_panels(&got), packed_panels(&want));
+        }
+        packed_close(&want);
+    }
+}
+
 static void what_does_not_fit_is_refused(void **state)
 {
     (void)state;
@@ -72,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_found_again),
         cmocka_unit_test(lanes_zero_is_keras_own_layout),
+        cmocka_unit_test(borrowed_matrices_are_packed_alike),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
