@@ -1,18 +1,24 @@
-/* Golden cases of graphs, over HTTP: the files of tests/graph/served.txt, each within its tolerance of Keras in float64. */
+/* Golden cases of graphs, over HTTP: the files of tests/graph/served.txt and tests/onnx/served.txt, each within its
+   tolerance of the numbers in float64. */
 #include "e2e.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <signal.h>
 
 enum { GROUP = 100, MAX_FILES = 2000 }; /* a server takes so many models */
-static char *files[MAX_FILES];
-static size_t n_files;
+struct files {
+    const char *folder; /* of tests/fixtures, and of tests with its served.txt */
+    char *names[MAX_FILES];
+    size_t n;
+};
+static struct files keras = {.folder = "graph"}, onnx = {.folder = "onnx"};
 
 /* The case of a file: keras2_add.json of keras2_add.keras, keras2_add.h5 and keras2_add.weights. */
-static json_t *case_of(const char *file)
+static json_t *case_of(const char *folder, const char *file)
 {
     char path[256];
-    snprintf(path, sizeof path, "tests/fixtures/graph/%.*s.json", (int)(strrchr(file, '.') - file), file);
+    snprintf(path, sizeof path, "tests/fixtures/%s/%.*s.json", folder, (int)(strrchr(file, '.') - file), file);
     char *text = read_source_file(path);
     json_t *json = json_loads(text, 0, NULL);
     free(text);
@@ -45,73 +51,141 @@ static void compare(const char *where, const json_t *got, const json_t *want, do
         fail_msg("%s: %.9g, expected %.17g", where, a, b);
 }
 
-static void check_file(const struct daemon *server, size_t i)
+static void check_file(const struct daemon *server, const struct files *files, size_t i)
 {
     char name[24];
     snprintf(name, sizeof name, "m%zu", i);
-    json_t *golden = case_of(files[i]), *request = json_object_get(golden, "request");
+    json_t *golden = case_of(files->folder, files->names[i]), *request = json_object_get(golden, "request");
     json_object_set_new(request, "model", json_string(name));
     char *body = json_dumps(request, 0);
     struct reply reply = http_post(server, "/predict", body);
     if (reply.status != 200)
-        fail_msg("%s: %ld %s", files[i], reply.status, reply.body);
+        fail_msg("%s: %ld %s", files->names[i], reply.status, reply.body);
     const json_t *tolerance = json_object_get(golden, "tolerance"), *want = json_object_get(golden, "outputs_f64");
     const json_t *outputs = json_object_get(reply.json, "outputs");
     /* a recurrent layer's output and its states: the answer has the states beside */
     if (json_is_object(want) && json_is_array(outputs) && json_object_get(reply.json, "states"))
         want = json_object_iter_value(json_object_iter((json_t *)want));
-    compare(files[i], outputs, want, json_number_value(json_object_get(tolerance, "rtol")),
+    compare(files->names[i], outputs, want, json_number_value(json_object_get(tolerance, "rtol")),
             json_number_value(json_object_get(tolerance, "atol")));
     free(body);
     reply_free(&reply);
     json_decref(golden);
 }
 
-static void every_file_is_within_keras_tolerance(void **state)
+/* The model's entry: the case may have constants and states. */
+static json_t *entry_of(const struct files *files, size_t i)
 {
-    (void)state;
-    assert_true(n_files >= 50);
-    for (size_t first = 0; first < n_files; first += GROUP) {
-        size_t end = first + GROUP < n_files ? first + GROUP : n_files;
+    char name[24], path[512];
+    snprintf(name, sizeof name, "m%zu", i);
+    snprintf(path, sizeof path, "%s/tests/fixtures/%s/%s", SOURCE_DIR, files->folder, files->names[i]);
+    json_t *entry = json_pack("{s:s, s:s}", "name", name, "path", path);
+    json_t *golden = case_of(files->folder, files->names[i]), *more = json_object_get(golden, "config");
+    if (more)
+        json_object_update(entry, more);
+    json_decref(golden);
+    return entry;
+}
+
+static void check_files(const struct files *files)
+{
+    for (size_t first = 0; first < files->n; first += GROUP) {
+        size_t end = first + GROUP < files->n ? first + GROUP : files->n;
         json_t *models = json_array();
-        for (size_t i = first; i < end; i++) {
-            char name[24], path[512];
-            snprintf(name, sizeof name, "m%zu", i);
-            snprintf(path, sizeof path, "%s/tests/fixtures/graph/%s", SOURCE_DIR, files[i]);
-            json_array_append_new(models, json_pack("{s:s, s:s}", "name", name, "path", path));
-        }
+        for (size_t i = first; i < end; i++)
+            json_array_append_new(models, entry_of(files, i));
         json_t *config = json_pack("{s:o}", "models", models);
         char *text = json_dumps(config, 0);
         struct daemon server;
         daemon_start(&server, text, NULL);
         for (size_t i = first; i < end; i++)
-            check_file(&server, i);
+            check_file(&server, files, i);
         assert_int_equal(daemon_stop(&server, SIGINT), 0);
         free(text);
         json_decref(config);
     }
 }
 
+static void every_file_is_within_keras_tolerance(void **state)
+{
+    (void)state;
+    assert_true(keras.n >= 50);
+    check_files(&keras);
+}
+
+static void every_onnx_file_is_within_tolerance_of_float64(void **state)
+{
+    (void)state;
+    check_files(&onnx);
+}
+
+/* The answer of `cellserve predict` for a file and no request; false when it loads. */
+static bool refuses(const char *path, char *out, size_t size)
+{
+    const char *binary = getenv("CELLSERVE_BINARY");
+    char command[1024];
+    snprintf(command, sizeof command, "%s predict %s </dev/null 2>&1", binary ? binary : BINARY, path);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    size_t n = fread(out, 1, size - 1, pipe);
+    out[n] = 0;
+    return pclose(pipe) != 0;
+}
+
+/* A case with `refused`: the sentence has its words, once ONNX files are served. */
+static void what_is_not_served_is_refused_by_name(void **state)
+{
+    (void)state;
+    if (!onnx.n)
+        skip();
+    DIR *dir = opendir(SOURCE_DIR "/tests/fixtures/onnx");
+    assert_non_null(dir);
+    for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+        if (!strstr(entry->d_name, ".json"))
+            continue;
+        json_t *golden = case_of("onnx", entry->d_name);
+        const char *words = json_string_value(json_object_get(golden, "refused"));
+        char path[512], out[4096];
+        snprintf(path, sizeof path, "%s/tests/fixtures/onnx/%s", SOURCE_DIR,
+                 json_string_value(json_object_get(golden, "model")));
+        if (words && (!refuses(path, out, sizeof out) || !strstr(out, words)))
+            fail_msg("%s: \"%s\" is expected in: %s", path, words, out);
+        json_decref(golden);
+    }
+    closedir(dir);
+}
+
+static int read_list(struct files *files)
+{
+    char path[64];
+    snprintf(path, sizeof path, "tests/%s/served.txt", files->folder);
+    char *text = read_source_file(path), *rest = text;
+    for (char *line; (line = strtok_r(rest, "\n", &rest)) && files->n < MAX_FILES;)
+        files->names[files->n++] = strdup(line);
+    free(text);
+    return 0;
+}
+
 static int read_names(void **state)
 {
     (void)state;
-    char *text = read_source_file("tests/graph/served.txt"), *rest = text;
-    for (char *line; (line = strtok_r(rest, "\n", &rest)) && n_files < MAX_FILES;)
-        files[n_files++] = strdup(line);
-    free(text);
-    return 0;
+    return read_list(&keras) || read_list(&onnx);
 }
 
 static int free_names(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < n_files; i++)
-        free(files[i]);
+    for (size_t i = 0; i < keras.n; i++)
+        free(keras.names[i]);
+    for (size_t i = 0; i < onnx.n; i++)
+        free(onnx.names[i]);
     return 0;
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_file_is_within_keras_tolerance)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_file_is_within_keras_tolerance),
+                                       cmocka_unit_test(every_onnx_file_is_within_tolerance_of_float64),
+                                       cmocka_unit_test(what_is_not_served_is_refused_by_name)};
     return cmocka_run_group_tests(tests, read_names, free_names);
 }

@@ -110,10 +110,16 @@ def predict(binary, path, request):
 
 
 class Server:
-    """One server with a file as its model, for the way over HTTP."""
-    def __init__(self, binary, path):
+    """One server with a file as its model, for the way over HTTP; `entry`: more of the model's entry in a configuration."""
+    def __init__(self, binary, path, entry=None):
         self.log = tempfile.TemporaryFile("w+")
-        self.p = subprocess.Popen([binary, "serve", path, "--name", "m", "--port", "0"], stdout=subprocess.DEVNULL, stderr=self.log)
+        arguments = [path, "--name", "m"]
+        if entry:
+            self.config = tempfile.NamedTemporaryFile("w", suffix=".json")
+            json.dump({"models": [{"name": "m", "path": os.path.abspath(path), **entry}]}, self.config)
+            self.config.flush()
+            arguments = ["--config", self.config.name]
+        self.p = subprocess.Popen([binary, "serve", *arguments, "--port", "0"], stdout=subprocess.DEVNULL, stderr=self.log)
         self.url, end = None, time.time() + 60
         while not self.url and time.time() < end and self.p.poll() is None:
             time.sleep(0.01)
@@ -144,8 +150,8 @@ class Server:
         return self.p.wait(30)
 
 
-def serve(binary, path, request):
-    server = Server(binary, path)
+def serve(binary, path, request, entry=None):
+    server = Server(binary, path, entry)
     try:
         if not server.url:
             return "refused" if server.p.poll() in (1, 2) else "CRASH", server.text().strip()[-400:].replace("\n", " | ")
@@ -215,4 +221,5 @@ def main():
     return 0 if set(count) == {"ok"} else 1
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())
