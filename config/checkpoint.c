@@ -1,4 +1,4 @@
-/* Opening a checkpoint's files for the load helper. */
+/* Opens the files of a checkpoint for the load helper. */
 #include "checkpoint.h"
 
 #include "config/files/archive.h"
@@ -22,7 +22,7 @@ bool checkpoint_is_index(const char *name)
     return n > m && *name != '.' && !strcmp(name + n - m, index_ending);
 }
 
-/* How many data files the name of the first one says there are; 0 when there is none. */
+/* The number of data files, which the name of the first one contains; 0 if there is no data file. */
 static size_t count_shards(const char *prefix)
 {
     char folder[PATH_MAX], first[PATH_MAX];
@@ -40,7 +40,7 @@ static size_t count_shards(const char *prefix)
     return n;
 }
 
-/* Open the index, the metadata or /dev/null in its place, and the data files; returns how many are open. */
+/* Open the index, the metadata (/dev/null if there is none) and the data files. Returns the number of open files. */
 static size_t open_files(int *files, const char *index, const char *metadata, const char *prefix, size_t n_shards,
                          struct problems *problems)
 {

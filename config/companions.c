@@ -1,4 +1,4 @@
-/* A transform names a file where its JSON has the name within quotes; more need not be known here. */
+/* A transform names a file if its JSON contains the file's name in quotes. This simple test is enough here. */
 #include "companions.h"
 
 #include "open_file.h"
@@ -65,7 +65,7 @@ static bool has_transform(const char *folder)
 
 uint64_t companions_stamp(const char *folder)
 {
-    if (!has_transform(folder)) /* else each file would cost a pass over the folder */
+    if (!has_transform(folder)) /* read once: otherwise each file would need a pass over the folder */
         return 0;
     uint64_t sum = 0;
     char path[PATH_MAX];
@@ -77,7 +77,7 @@ uint64_t companions_stamp(const char *folder)
             snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= (int)sizeof path || stat(path, &info))
             continue;
         const int64_t stamp[] = {(int64_t)info.st_ino, info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
-        sum += XXH3_64bits(stamp, sizeof stamp); /* in any order */
+        sum += XXH3_64bits(stamp, sizeof stamp); /* independent of the order */
     }
     if (dir)
         closedir(dir);

@@ -1,14 +1,14 @@
-/* Files that lie beside a model and are no models: transforms, and the scalers and vocabularies that transforms name. */
+/* Files beside a model that are not models: transforms, and the scalers and vocabularies that transforms name. */
 #ifndef CONFIG_COMPANIONS_H
 #define CONFIG_COMPANIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whether a file of a folder is transform.json or NAME.transform.json, or one of these names the file. */
+/* Whether a file of a folder is transform.json or NAME.transform.json, or is named in one of these. */
 bool companion_is(const char *folder, const char *name);
 
-/* A number that changes when one of a folder's companions does, or comes or goes; 0: there are none. */
+/* A number that changes when a companion in the folder is changed, added or removed. It is 0 without companions. */
 uint64_t companions_stamp(const char *folder);
 
 #endif

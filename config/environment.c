@@ -1,4 +1,4 @@
-/* Settings from the environment: one variable for each, and what stands among them that is none. */
+/* Reads settings from the environment, one variable for each, and reports unknown variables. */
 #include "environment.h"
 
 #include <errno.h>
@@ -14,9 +14,9 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && !strcmp(text + n - m, end);
 }
 
-/* What Kubernetes sets in a container for each Service of its namespace; one named "cellserve", or "cellserve-redis", has
-   CELLSERVE_SERVICE_HOST, CELLSERVE_SERVICE_PORT(_HTTP), CELLSERVE_PORT=tcp://10.0.0.1:80, CELLSERVE_PORT_80_TCP(_ADDR, _PORT,
-   _PROTO). Source: kubernetes/pkg/kubelet/envvars. */
+/* Kubernetes sets these variables in a container for each Service of its namespace. A Service named "cellserve" or
+   "cellserve-redis" has CELLSERVE_SERVICE_HOST, CELLSERVE_SERVICE_PORT(_HTTP), CELLSERVE_PORT=tcp://10.0.0.1:80,
+   CELLSERVE_PORT_80_TCP(_ADDR, _PORT, _PROTO). Source: kubernetes/pkg/kubelet/envvars. */
 static bool is_service_link(const char *name, const char *value)
 {
     static const char *const ends[] = {"_TCP", "_UDP", "_SCTP"}, *const more[] = {"", "_ADDR", "_PORT", "_PROTO"};
@@ -37,7 +37,7 @@ static bool is_service_link(const char *name, const char *value)
     return false;
 }
 
-/* Names that are no settings: of the kernels, of docker/ and of the tests. */
+/* Variables that are not settings: those of the kernels, of docker/ and of the tests. */
 static bool is_other(const char *name)
 {
     static const char *const others[] = {"CELLSERVE_ISA", "CELLSERVE_IMAGE", "CELLSERVE_PUBLISH", "CELLSERVE_BINARY",
@@ -48,8 +48,8 @@ static bool is_other(const char *name)
     return !strncmp(name, "CELLSERVE_TEST_", 15);
 }
 
-/* Refuse a variable that nothing reads, with the one that it may have meant: also CELLSERVE_MAX_ROWS, without a section,
-   and CELLSERVE_PORT_FILE, though numbers do not stand in files. */
+/* Report an unknown variable, and suggest a known one. CELLSERVE_MAX_ROWS (without a section) and CELLSERVE_PORT_FILE
+   (numbers cannot be read from files) are unknown, too. */
 static void check_name(const char *name, char (*known)[VARIABLE_BYTES], size_t n, struct problems *problems)
 {
     const char *names[MAX_VARIABLES + 1], *meant = NULL;
@@ -71,14 +71,14 @@ static void check_name(const char *name, char (*known)[VARIABLE_BYTES], size_t n
         problem_error(problems, (struct place){name, NULL}, "unknown variable");
 }
 
-/* Every variable that begins like ours is one that is read. */
+/* Report every variable with the prefix CELLSERVE_ that the server does not read. */
 static void check_names(struct problems *problems)
 {
     char known[MAX_VARIABLES][VARIABLE_BYTES];
     size_t n = 0;
     for (const struct setting *row = settings_table; row->key && n + 1 < MAX_VARIABLES; row++) {
         settings_variable(row, known[n++], VARIABLE_BYTES);
-        if (row->type == SETTING_TEXT) { /* a path or a list is no secret */
+        if (row->type == SETTING_TEXT) { /* paths and lists are not secrets */
             settings_variable(row, known[n], VARIABLE_BYTES - 5);
             memcpy(known[n] + strlen(known[n]), "_FILE", 6);
             n++;
@@ -96,7 +96,7 @@ static void check_names(struct problems *problems)
     }
 }
 
-/* NAME_FILE: the value is the first line of a file, as secrets are handed to containers. */
+/* NAME_FILE: the value is the first line of a file. Containers get secrets in this way. */
 static void set_from_file(struct settings *settings, const struct setting *row, const char *name,
                           struct problems *problems)
 {
@@ -117,7 +117,7 @@ static void set_from_file(struct settings *settings, const struct setting *row, 
         fclose(file);
 }
 
-/* Of a variable, unless a Service's address stands there. */
+/* The value of a variable, unless Kubernetes has set it to the address of a Service. */
 static const char *value_of(const char *name)
 {
     const char *value = getenv(name);
@@ -126,7 +126,7 @@ static const char *value_of(const char *name)
 
 const char *environment_port(const char **name)
 {
-    static const char *const names[] = {"CELLSERVE_PORT", "PORT", "AIP_HTTP_PORT"}; /* the last is Vertex AI's */
+    static const char *const names[] = {"CELLSERVE_PORT", "PORT", "AIP_HTTP_PORT"}; /* the last one is for Vertex AI */
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *value = value_of(names[i]);
         *name = names[i];

@@ -4,12 +4,12 @@
 
 #include "settings.h"
 
-/* Apply CELLSERVE_… from the environment, PORT where CELLSERVE_PORT is not set, and what stands in the file that a
-   CELLSERVE_…_FILE names, for texts. A variable that begins with CELLSERVE_ and means nothing is a problem, unless
-   Kubernetes has set it for a Service of such a name. */
+/* Apply the variables CELLSERVE_… of the environment, and PORT if CELLSERVE_PORT is not set. A text setting may also be
+   in a file that CELLSERVE_…_FILE names. An unknown variable with the prefix CELLSERVE_ is a problem, unless Kubernetes
+   has set it for a Service with such a name. */
 void settings_read_environment(struct settings *settings, struct problems *problems);
 
-/* The port that the environment says, and the name of the variable; NULL when none does. */
+/* The port in the environment, and the name of its variable; NULL if no variable is set. */
 const char *environment_port(const char **name);
 
 #endif

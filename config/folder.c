@@ -1,4 +1,4 @@
-/* Listing of a folder of models. */
+/* Lists the models of a folder. */
 #include "folder.h"
 
 #include "companions.h"
@@ -34,7 +34,7 @@ bool folder_of_models(const char *path)
     return is_folder(path) && !model_parts_in_folder(path);
 }
 
-/* Whether there is a model at a path; if not, a warning says why, or an error that it cannot be read. */
+/* Whether a path leads to a model. If not, adds a warning that says why, or an error if the path cannot be read. */
 static bool holds_model(const char *path, struct problems *problems)
 {
     static const char *const of_weights[] = {".safetensors", ".npz", ".pt", ".pth", ".weights.h5"};
@@ -51,14 +51,15 @@ static bool holds_model(const char *path, struct problems *problems)
     }
     for (size_t i = 0; i < sizeof of_weights / sizeof *of_weights; i++)
         if (ends_with(path, of_weights[i])) {
-            problem_warning(problems, place, "weights alone are no model; put them beside a model.json in a folder");
+            problem_warning(problems, place,
+                            "a file of weights alone is not a model; put it beside a model.json in a folder");
             return false;
         }
     int fd = open_regular(path, (off_t)1 << 34, problems);
     if (fd < 0)
         return false;
     const struct format *format = format_of(fd);
-    char sentence[400] = "JSON, but no architecture";
+    char sentence[400] = "JSON without a model's architecture";
     bool good = (format->reader == READ_ARCHIVE && !format->weights) ||
                 (format->reader == READ_JSON && model_parts_is_architecture(fd, path));
     if (format->reader == READ_NOTHING)
@@ -91,7 +92,7 @@ static int by_name(const void *a, const void *b)
     return order ? order : strcmp(left->path, right->path);
 }
 
-/* Every entry of an open folder; false when out of memory. */
+/* Add every entry of an open folder. Returns false if out of memory. */
 static bool list_models(struct folder *folder, DIR *dir, const char *path, struct problems *problems)
 {
     char full[PATH_MAX];

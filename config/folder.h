@@ -1,11 +1,11 @@
-/* A folder of models: every model file and model folder in it is a model of its own. */
+/* A folder of models: each model file and each model folder in it is a separate model. */
 #ifndef CONFIG_FOLDER_H
 #define CONFIG_FOLDER_H
 
 #include "problems.h"
 
 struct folder_model {
-    char *name, *path; /* the name without the ending of a file; owned */
+    char *name, *path; /* the file's name without its ending; owned */
 };
 
 struct folder {
@@ -13,15 +13,15 @@ struct folder {
     size_t n;
 };
 
-/* Whether a path is a folder that is no model itself: it has neither numbered versions nor a model.json. */
+/* Whether a path is a folder that is not itself a model: it has neither numbered versions nor a model.json. */
 bool folder_of_models(const char *path);
 
 /**
- * List the models of a folder. What starts with a dot is passed over, symbolic links are followed, and what is no model is
- * a warning.
+ * List the models of a folder. Names that start with a dot are skipped, symbolic links are followed, and each other
+ * file that is not a model is a warning.
  *
- * False with errors added: the folder or a file in it cannot be read, or two models have one name. folder_close frees the
- * list in any case.
+ * Returns false with errors added if the folder or a file in it cannot be read, or if two models have the same name.
+ * folder_close frees the list in any case.
  */
 bool folder_read(struct folder *folder, const char *path, struct problems *problems);
 void folder_close(struct folder *folder);

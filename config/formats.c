@@ -1,4 +1,5 @@
-/* What files are, by their first and last bytes. The order matters: a file has the first format that fits. */
+/* Recognizes the format of a file by its first and last bytes. The order of the table matters: a file has the first
+   format that fits. */
 #include "formats.h"
 
 #include "config/files/sorted_table.h"
@@ -27,7 +28,7 @@ static bool begins(const struct file_head *head, const char *word)
     return !strncasecmp(text_of(head), word, strlen(word));
 }
 
-/* No control characters but white space. */
+/* Whether the bytes have no control characters except white space. */
 static bool is_text(const struct file_head *head)
 {
     for (size_t i = 0; i < head->n; i++)
@@ -103,8 +104,8 @@ static bool is_json(const struct file_head *head)
     return *text == '{' || *text == '[';
 }
 
-/* A protobuf message whose field 1 is a small number, the version, and whose field 2 is a message that begins with its
-   own field 1, a message. (In ONNX, field 2 is a text.) */
+/* Core ML: a protobuf message. Field 1 is a small number, the version. Field 2 is a message that begins with its own
+   field 1, a message. (In ONNX, field 2 is a text.) */
 static bool has_version(const struct file_head *head, unsigned char least, unsigned char most)
 {
     size_t at = 3;
@@ -141,7 +142,7 @@ static bool is_frozen_graph(const struct file_head *head)
     return found && head->bytes[0] == 0x0a;
 }
 
-/* A first line of at least two columns, and a second one of as many. */
+/* CSV: the first line has at least two columns, and the second line has as many. */
 static bool is_table(const struct file_head *head)
 {
     const char *line = text_of(head);
@@ -157,7 +158,7 @@ static bool is_table(const struct file_head *head)
     return columns[0] && columns[0] == columns[1];
 }
 
-/* A line that begins with a word. */
+/* Whether a line begins with the word. */
 static bool has_line(const struct file_head *head, const char *word)
 {
     const char *line = text_of(head);
@@ -311,7 +312,7 @@ const struct format *format_of(int fd)
 {
     struct file_head head;
     const struct format *format = formats;
-    read_head(fd, &head); /* what cannot be read is empty here; its reader says why */
+    read_head(fd, &head); /* bytes that cannot be read count as empty here; the format's reader reports the error */
     while (!fits(format, &head))
         format++;
     return format;

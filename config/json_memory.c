@@ -1,5 +1,5 @@
-/* Blocks know their neighbours, so that a parse that runs out of memory is left at once, by a jump, and all that it has
-   taken is given back. Between taking and jumping jansson holds nothing but memory. */
+/* Each block has links to the previous and the next block. If a parse runs out of memory, longjmp leaves it at once,
+   and all its blocks are freed. This is safe, because jansson holds no other resources than memory. */
 #include "json_memory.h"
 
 #include <setjmp.h>
@@ -8,20 +8,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Stands before every block of jansson's. */
+/* The header of every block that jansson allocates. */
 struct block {
     _Alignas(max_align_t) struct block *next;
     struct block *before;
 };
 
-/* A parse: the ring of blocks that it has taken, and where to go when there are no more. */
+/* A parse: the ring of its blocks, and the target of longjmp when memory runs out. */
 struct parse {
     struct block ring;
     jmp_buf out;
 };
 
 static _Thread_local struct parse *parsing;
-static _Thread_local struct block made; /* the ring of json_memory_begin; next is NULL outside of that */
+static _Thread_local struct block made; /* the ring of json_memory_begin; next is NULL outside of json_memory_begin and
+                                           json_memory_end */
 static _Thread_local bool failed;
 
 static void stand_alone(struct block *block)
@@ -69,7 +70,7 @@ static void give_all(struct block *ring)
         give(ring->next + 1);
 }
 
-/* Before main, since a block must be given back the way in which it was taken. */
+/* Set before main, because every block must be freed by the functions that belong to its allocation. */
 __attribute__((constructor)) static void set_up(void)
 {
     json_set_alloc_funcs(take, give);
@@ -91,7 +92,7 @@ json_t *json_memory_load(const char *text, size_t bytes, size_t flags, json_erro
     parsing = NULL;
     for (struct block *block = parse.ring.next, *next; block != &parse.ring; block = next) {
         next = block->next;
-        stand_alone(block); /* any thread may give it back now */
+        stand_alone(block); /* from now on any thread may free the block */
     }
     return json;
 }

@@ -1,25 +1,26 @@
-/* jansson's memory. Its parser does not look whether its text of a token could grow: it goes on with a token that lacks
-   characters, and reads past its end or ends the process. So every parse goes through here. */
+/* Memory for jansson. If memory runs out, jansson's parser does not notice that the text of a token could not grow. It
+   continues with an incomplete token, and reads past its end or aborts the process. So every parse must call
+   json_memory_load. */
 #ifndef CONFIG_JSON_MEMORY_H
 #define CONFIG_JSON_MEMORY_H
 
 #include <jansson.h>
 #include <stdbool.h>
 
-/* As json_loadb. Out of memory: NULL with that in error. */
+/* Like json_loadb. If memory runs out, returns NULL, and error says so. */
 json_t *json_memory_load(const char *text, size_t bytes, size_t flags, json_error_t *error);
 
-/* What this thread takes from now on for values that it makes is given back by json_memory_end, if it has not been by
-   then: json_pack keeps what it has begun when it fails. False when an allocation has failed meanwhile. What
-   json_memory_load returns is not part of that. */
+/* json_memory_end frees the values that this thread has made since json_memory_begin and has not freed: json_pack leaks
+   its unfinished values when it fails. Returns false if an allocation has failed in between. Values of json_memory_load
+   are not freed. */
 void json_memory_begin(void);
 bool json_memory_end(void);
 
-/* Free what json_dumps has made. */
+/* Free a text that json_dumps has made. */
 void json_memory_free(char *text);
 
-/* Whether an allocation of jansson's has failed in this thread since the last call: then a value that was built has not
-   all that it should have. */
+/* Whether an allocation of jansson has failed in this thread since the last call. If so, a value that was built is
+   incomplete. */
 bool json_memory_failed(void);
 
 #endif

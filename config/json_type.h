@@ -1,4 +1,4 @@
-/* What a JSON value is, for messages. */
+/* Names of the types of JSON values, for messages. */
 #ifndef CONFIG_JSON_TYPE_H
 #define CONFIG_JSON_TYPE_H
 

@@ -1,4 +1,4 @@
-/* Lines of keys. The keys themselves are nowhere: a line has a digest. */
+/* Reads the lines of the file of keys. A line has the digest of a key, not the key itself. */
 #include "key_file.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@ struct part {
     size_t n;
 };
 
-/* A part of a line that is gone through. */
+/* The rest of a line that is being read. */
 struct line {
     const char *file;
     size_t number;
@@ -29,7 +29,7 @@ static bool refuse(const struct line *line, const char *format, const struct par
     return false;
 }
 
-/* What stands before the next mark, which is taken off the rest. */
+/* The text before the next mark. The text and the mark are removed from the rest. */
 static struct part next_part(struct part *rest, char mark)
 {
     const char *at = memchr(rest->text, mark, rest->n);
@@ -51,7 +51,7 @@ static struct part trimmed(struct part part)
     return part;
 }
 
-/* Letters, digits and some marks, as names of keys and models have them. */
+/* Whether the text has only letters, digits and the marks that names of keys and models may have. */
 static bool is_name(const char *text, size_t n, size_t most)
 {
     for (size_t i = 0; i < n; i++) {
@@ -144,7 +144,7 @@ static bool read_models(const struct line *line, struct part list, struct access
     return true;
 }
 
-/* What may follow the digest: models, and a rate. */
+/* The optional fields after the digest: models, and a rate. */
 static bool read_more(struct line *line, struct access_key *key)
 {
     static const char rate[] = "rate=";
@@ -173,7 +173,7 @@ static bool is_second(const struct line *line, const struct key_list *list, cons
     return false;
 }
 
-/* One more key of the list; false with a problem. What it has allocated is the list's in any case. */
+/* Add a key to the list. Returns false with a problem added. The list owns the allocated memory in any case. */
 static bool read_key(struct line *line, struct key_list *list)
 {
     struct part name = trimmed(next_part(&line->rest, ':')), scopes = trimmed(next_part(&line->rest, ':'));

@@ -1,4 +1,4 @@
-/* Loading a model: which files, which weights, then core builds the layers. */
+/* Loads a model: finds its files, reads its configuration and weights, and lets core build the layers. */
 #include "model.h"
 
 #include "checkpoint.h"
@@ -23,7 +23,7 @@
 
 static const off_t max_weights_bytes = (off_t)1 << 34;
 
-/* A configuration: of its own file, or of the archive that holds the weights too. */
+/* Read a configuration from its own file, or from the archive that also has the weights. */
 static json_t *read_json(const char *path, struct problems *problems)
 {
     int fd = open_regular(path, JSON_FILE_MAX_BYTES, problems);
@@ -43,7 +43,8 @@ static json_t *config_of(const struct tensor_set *set, const char *path, struct 
 {
     const char *text = tensor_set_text(set, "config");
     if (tensor_set_text(set, "torch")) {
-        json_t *draft = torch_describe(set); /* of a lone module or a whole nn.Sequential the file says everything */
+        json_t *draft = torch_describe(set); /* for a single module or a whole nn.Sequential the file has all that is
+                                                needed */
         if (draft && !json_object_get(draft, "unchecked"))
             return draft;
         json_decref(draft);
@@ -80,25 +81,25 @@ static bool open_tensors(struct tensor_set *set, const struct model_parts *parts
     case READ_NOTHING:
         format_refuse(format, fd, path, problems);
         break;
-    default: /* whose message is what a file without a known beginning gets */
+    default: /* whose message is for files of unknown formats */
         good = safetensors_read(set, fd, path, problems);
     }
     close(fd);
     return good;
 }
 
-/* Everything that is read for one model. */
+/* All data that is read for one model. */
 struct reading {
     const struct model_entry *entry;
     struct model_parts parts;
-    const char *file; /* of the configuration, for messages */
+    const char *file; /* the configuration's file, for messages */
     char layer_path[64];
     struct tensor_set set, converted;
     struct keras_model config;
     json_t *json;
 };
 
-/* The JSON file is a model of TensorFlow.js: it names its weights itself. */
+/* Read a model of TensorFlow.js: its JSON file names the files of its weights. */
 static bool read_tfjs(struct reading *r, struct problems *problems)
 {
     json_t *json = r->json;
@@ -109,7 +110,7 @@ static bool read_tfjs(struct reading *r, struct problems *problems)
     return r->json != NULL;
 }
 
-/* Files: weights first, since they may hold the configuration. */
+/* Read the files. Weights come first, because their file may have the configuration. */
 static bool read_files(struct reading *r, const char *version, const char *settings_file, struct problems *problems)
 {
     const struct model_entry *entry = r->entry;
@@ -119,7 +120,9 @@ static bool read_files(struct reading *r, const char *version, const char *setti
         snprintf(r->layer_path, sizeof r->layer_path, "%.40s/layer", entry->where);
         return true;
     }
-    if (!entry->path || !model_parts_find(entry->path, version, &r->parts, problems)) /* no path: the settings' error */
+    if (!entry->path || !model_parts_find(entry->path, version, &r->parts, problems)) /* an entry without a path: the
+                                                                                         reader of settings has reported
+                                                                                         the error */
         return false;
     if (r->parts.weights_path[0] && !open_tensors(&r->set, &r->parts, problems))
         return false;
@@ -129,7 +132,7 @@ static bool read_files(struct reading *r, const char *version, const char *setti
     return r->json && (!tfjs_is(r->json) || read_tfjs(r, problems));
 }
 
-/* Weights that are not finite make every answer an error. Each tensor that has such is a problem. */
+/* Weights that are not finite would make every answer an error. So each tensor with such weights is a problem. */
 static bool check_finite(const struct tensor_set *set, bool allowed, struct place place, struct problems *problems)
 {
     bool good = true;
@@ -163,7 +166,8 @@ static bool build_model(struct reading *r, const struct vec_ops *vec, struct dig
     if (torch_is(r->json)) {
         if (!weights)
             problem_error(problems, place,
-                          "a PyTorch model needs its weights: a *.pt, *.pth or *.safetensors file in its folder");
+                          "the file of weights is missing: put a *.pt, *.pth or *.safetensors file into the folder of "
+                          "the PyTorch model");
         else if (torch_model_read(r->json, r->file, &r->set, place.file, problems, &r->config, &r->converted))
             set = &r->converted;
         if (set != &r->converted)
@@ -203,7 +207,7 @@ char *model_describe(const char *path, struct problems *problems)
         } else {
             json_t *draft = torch_describe(&set);
             char *dumped = json_dumps(draft, JSON_INDENT(2));
-            text = dumped ? strdup(dumped) : NULL; /* which outlives json_memory_end */
+            text = dumped ? strdup(dumped) : NULL; /* this value must outlive json_memory_end */
             json_memory_free(dumped);
             json_decref(draft);
         }
@@ -227,8 +231,8 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* A sequence of another length than the input layer's is refused by Keras 2, and by Keras 3's Functional models; its
-   Sequential ones take it where their layers do. */
+/* Keras 2, and Functional models of Keras 3, refuse a sequence whose length is not that of the input layer. Sequential
+   models of Keras 3 take it if their layers do. */
 static size_t fixed_timesteps(const struct model *model)
 {
     const struct graph *graph = &model->graph;
@@ -243,7 +247,7 @@ static size_t fixed_timesteps(const struct model *model)
     return lenient && others_fit ? 0 : declared;
 }
 
-/* The windows of the entry; false with a problem where the model takes no such. */
+/* Set the windows of the entry. Returns false with a problem added if the model cannot have windows of this size. */
 static bool set_window(const struct model_entry *entry, const char *settings_file, struct model *model,
                        struct problems *problems)
 {
@@ -256,9 +260,11 @@ static bool set_window(const struct model_entry *entry, const char *settings_fil
     if (!entry->window)
         return true;
     if (!input->sequence || input->ids || model->graph.time_major || model->graph.n_inputs != 1)
-        problem_error(problems, place, "windows are for models of one input, [batch][timesteps][features]");
+        problem_error(problems, place, "windows need a model with one input of [batch][timesteps][features]");
     else if (!model->window)
-        problem_error(problems, place, "the model has no number of timesteps of its own; give it: \"window\": 60");
+        problem_error(
+            problems, place,
+            "the model's file does not say the number of timesteps; give a number, for example \"window\": 60");
     else if (model->fixed_timesteps && model->window != model->fixed_timesteps)
         problem_error(problems, place, "windows of %zu timesteps, but the model was made for %zu", model->window,
                       model->fixed_timesteps);
@@ -308,7 +314,7 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
     free(r);
     if (json_memory_end() && good)
         return true;
-    model_close(model); /* out of memory: a key of its configuration may have been left out */
+    model_close(model); /* out of memory: a key of the configuration may be missing */
     if (!good)
         return false;
     problem_error(problems, (struct place){entry->path, NULL}, "out of memory");
@@ -344,7 +350,7 @@ void model_size_text(const struct model_entry *entry, char *out, size_t size)
     problems_close(&ignored);
 }
 
-/* The stamp of what lies beside the model's files. */
+/* The stamp of the companions of the model's files. */
 static uint64_t model_companions(const struct model_entry *entry)
 {
     struct problems ignored = {.n_errors = 0};

@@ -1,4 +1,4 @@
-/* Finding a model's files. What is found is opened and checked by whoever reads it: files change at any time. */
+/* Finds a model's files. The readers open and check the files again, because files may change at any time. */
 #include "model_parts.h"
 
 #include "companions.h"
@@ -42,17 +42,17 @@ bool model_parts_is_architecture(int fd, const char *path)
     return is;
 }
 
-/* ---- what a folder holds ---- */
+/* ---- the contents of a folder ---- */
 
 /* Files that may be parts of a model, and version folders. */
 struct contents {
     char architecture[NAME_MAX + 1], weights[NAME_MAX + 1], second[NAME_MAX + 1];
-    size_t architectures, n_weights, n_whole; /* whole: of weights, those with a configuration in them */
+    size_t architectures, n_weights, n_whole; /* whole: files of weights that also have a configuration */
     bool has_model_json, has_saved_model;
     struct version_search versions;
 };
 
-/* Weights may have any name; archives of other things are known by their names alone. */
+/* Files of weights may have any name. But containers that may hold other data count as weights only by their names. */
 static bool is_weights(const struct format *format, const char *name)
 {
     static const char *const endings[] = {".keras", ".safetensors", ".npz", ".pt", ".pth", ".h5", ".hdf5"};
@@ -62,7 +62,7 @@ static bool is_weights(const struct format *format, const char *name)
     return named || (!format->vague && format->reader != READ_JSON && format->reader != READ_NOTHING);
 }
 
-/* A file of a folder; what cannot be opened is nothing, but for names that say that they are weights. */
+/* Note a file of a folder. A file that cannot be opened is ignored, unless its name is that of a file of weights. */
 static void consider_file(struct contents *contents, const char *folder, const char *name)
 {
     char path[MODEL_PATH_BYTES];
@@ -91,7 +91,7 @@ static bool exists_in(const char *folder, const char *name)
     return join(path, folder, name) && !stat(path, &info);
 }
 
-/* False where the folder cannot be read, with errno. */
+/* Returns false, with errno set, if the folder cannot be read. */
 static bool scan_folder(const char *folder, struct contents *contents)
 {
     DIR *dir = opendir(folder);
@@ -111,7 +111,7 @@ static bool scan_folder(const char *folder, struct contents *contents)
     return true;
 }
 
-/* One architecture beside one file of weights. */
+/* Whether the folder has one architecture beside one file of weights. */
 static bool is_pair(const struct contents *contents)
 {
     return contents->architectures == 1 && contents->n_weights == 1 && !contents->n_whole;
@@ -133,7 +133,7 @@ bool model_parts_in_folder(const char *path)
 
 /* ---- choosing ---- */
 
-/* A path that is a file: of weights and configuration in one, or a configuration alone. */
+/* The parts of a single file: weights with a configuration, or a configuration alone. */
 static bool find_file(const char *path, struct model_parts *parts, struct problems *problems)
 {
     int fd = open_regular(path, max_file_bytes, problems);
@@ -164,7 +164,7 @@ static bool find_saved_model(const char *path, struct model_parts *parts, struct
     return false;
 }
 
-/* Why a folder's files make no model. */
+/* Say why the files of a folder are not a model. */
 static void explain_none(const char *path, const struct contents *contents, struct problems *problems)
 {
     struct place place = {path, NULL};
@@ -181,7 +181,7 @@ static void explain_none(const char *path, const struct contents *contents, stru
     }
 }
 
-/* The architecture and the weights of a folder that is neither versions nor a SavedModel. */
+/* Choose the architecture and the weights of a folder that has no numbered versions and is not a SavedModel. */
 static bool find_pair(const char *path, const struct contents *contents, struct model_parts *parts,
                       struct problems *problems)
 {
@@ -201,7 +201,7 @@ static bool find_pair(const char *path, const struct contents *contents, struct 
 
 static bool find_at(const char *path, const char *version, struct model_parts *parts, struct problems *problems);
 
-/* The version folder that was found. */
+/* Choose the version folder. */
 static bool find_version(const char *path, const struct version_search *versions, struct model_parts *parts,
                          struct problems *problems)
 {
@@ -216,7 +216,7 @@ static bool find_version(const char *path, const struct version_search *versions
     return join(inner, path, versions->name) && find_at(inner, NULL, parts, problems);
 }
 
-/* What stands in a folder; numbered folders count where version is not NULL. */
+/* Choose the parts in a folder. Numbered folders count if version is not NULL. */
 static bool find_in_folder(const char *path, const char *version, struct model_parts *parts, struct problems *problems)
 {
     struct contents *contents = calloc(1, sizeof *contents);

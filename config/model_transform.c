@@ -1,4 +1,4 @@
-/* The one file that knows both a built model and a transform. */
+/* Reads the transform of a built model. No other file uses both the model's and the transform's structs. */
 #include "model_transform.h"
 
 #include "config/files/json_file.h"
@@ -22,7 +22,7 @@ static bool is_folder(const char *path)
     return !stat(path, &info) && S_ISDIR(info.st_mode);
 }
 
-/* The model's own file: of its weights, or of its configuration; of a SavedModel, in the folder that people name. */
+/* The path that stands for the model: its file of weights or its configuration, or the folder of a SavedModel. */
 static const char *main_file(const struct model_parts *parts)
 {
     return parts->metadata_path[0]  ? parts->metadata_path
@@ -36,7 +36,7 @@ static size_t folder_bytes(const char *file)
     return slash ? (size_t)(slash - file) : 0;
 }
 
-/* Whether no other file of its folder is a model by its name. */
+/* Whether no other file in the folder has the name of a model. */
 static bool is_only_model(const char *file, size_t folder_length)
 {
     static const char *const endings[] = {".keras", ".h5", ".hdf5", ".onnx", ".pt", ".pth", ".safetensors"};
@@ -70,13 +70,13 @@ bool model_transform_find(const char *path, const struct model_parts *parts, cha
         *other = 0;
     bool own = *out && is_file(out), of_folder = *other && is_file(other);
     if (own && of_folder)
-        problem_error(problems, (struct place){other, NULL}, "there is %s too; keep one of them", out);
+        problem_error(problems, (struct place){other, NULL}, "%s also exists; keep one of the two files", out);
     if (!own)
         memcpy(out, other, sizeof other);
     return own != of_folder;
 }
 
-/* A model as transforms see it. */
+/* The model's inputs and outputs, as the reader of transforms needs them. */
 struct ports {
     struct transform_port inputs[GRAPH_MAX_INPUTS], *outputs;
     struct transform_ports all;
@@ -102,7 +102,7 @@ static struct transform_port output_of(const struct graph *graph, size_t i)
                                    .sigmoid = sigmoid};
 }
 
-/* False when out of memory. */
+/* Returns false if out of memory. */
 static bool make_ports(const struct model *model, struct ports *out)
 {
     const struct graph *graph = &model->graph;

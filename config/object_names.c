@@ -1,4 +1,5 @@
-/* The objects of a layer have the names of its attributes in Keras 2; this server's names are the shorter ones. */
+/* In a checkpoint, the objects of a layer have the names of the attributes in Keras 2. cellserve's names are
+   shorter. */
 #include "object_names.h"
 
 #include "config/keras/operation.h"
@@ -9,14 +10,14 @@
 
 enum { NAME_BYTES = 1024 };
 
-/* The layers of a model; NULL where it is a lone layer. */
+/* The layers of a model; NULL for a single layer. */
 static const json_t *layers_of(const json_t *model)
 {
     const json_t *config = json_object_get(model, "config");
     return json_is_array(config) ? config : json_object_get(config, "layers");
 }
 
-/* Whether a layer has no number in the new names: inputs, and operations that a Functional model writes as layers. */
+/* Whether the new names do not count a layer: inputs, and operations that a Functional model writes as layers. */
 static bool is_uncounted(const json_t *layer)
 {
     const char *class_name = json_string_value(json_object_get(layer, "class_name"));
@@ -44,7 +45,7 @@ static size_t new_number(const json_t *model, size_t number, const json_t **laye
     return number - (uncounted < number ? uncounted : number);
 }
 
-/* One step of the way: "" where the new name has none. */
+/* The new name for one step of the path; "" if the new path leaves the step out. */
 static const char *new_step(const char *step)
 {
     static const char *const steps[][2] = {
@@ -55,7 +56,7 @@ static const char *new_step(const char *step)
     return step;
 }
 
-/* The new name of a way below a layer; it grows out. A lone cell counts as the first of its layer. */
+/* Append the new name of a path below a layer to out. A single cell counts as the first cell of its layer. */
 static void rename_way(char *way, char *out, size_t size)
 {
     bool in_cell = false, in_cells = false;
@@ -76,8 +77,8 @@ static void rename_way(char *way, char *out, size_t size)
     }
 }
 
-/* "layer-1/layer-0/kernel" becomes "layers.1.layers.0.kernel". Returns where the way goes on below the layers; NULL: the
-   name is no such way. */
+/* "layer-1/layer-0/kernel" becomes "layers.1.layers.0.kernel". Returns the rest of the path below the layers, or NULL
+   if the name is not such a path. */
 static char *rename_layers(char *way, const json_t *model, char *out, size_t size)
 {
     size_t n = 0;

@@ -1,4 +1,4 @@
-/* Names of a checkpoint's tensors: from the objects of TensorFlow to those of this server. */
+/* Names of a checkpoint's tensors: from paths of TensorFlow's objects to cellserve's names. */
 #ifndef CONFIG_OBJECT_NAMES_H
 #define CONFIG_OBJECT_NAMES_H
 
@@ -11,7 +11,7 @@
  *
  * model  the architecture, as Keras serializes it.
  *
- * False when out of memory. Names that are no such paths stay.
+ * Returns false if out of memory. Names that are not such paths stay unchanged.
  */
 bool object_names_replace(struct tensor_set *set, const json_t *model);
 

@@ -1,4 +1,4 @@
-/* Regular files alone: opening a device may have effects, and a FIFO waits. */
+/* Opens only regular files: opening a device may have effects, and opening a FIFO blocks. */
 #include "open_file.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The first folder on the way to path that may not be entered, or path itself; in out. */
+/* Write the first folder of the path that the process may not enter, or path itself, to out. */
 static void find_barrier(const char *path, char out[PATH_MAX])
 {
     for (const char *slash = path; (slash = strchr(slash + 1, '/'));) {
@@ -50,7 +50,8 @@ int open_regular(const char *path, off_t most, struct problems *problems)
     struct place place = {path, NULL};
     struct stat info;
     int fd = -1;
-    /* Looked at first: opening a device may have effects. What is opened may be another file by then. */
+    /* Check the type before opening, because opening a device may have effects. The opened file is checked again, since
+       it may have been replaced in between. */
     if (stat(path, &info) ||
         (S_ISREG(info.st_mode) &&
          ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) < 0 || fstat(fd, &info)))) {

@@ -1,4 +1,4 @@
-/* The list of problems, and the search for what a misspelt key may have meant. */
+/* The list of problems, and suggestions for misspelt keys. */
 #include "problems.h"
 
 #include <stdarg.h>
@@ -63,8 +63,8 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* Damerau and Levenshtein's distance (optimal string alignment): letters that are left out, put in, replaced, or exchanged
-   with their neighbour. For words of at most MAX_WORD letters. */
+/* The Damerau-Levenshtein distance (optimal string alignment): counts letters that are missing, extra, replaced, or
+   exchanged with the next letter. For words of at most MAX_WORD letters. */
 static size_t distance(const char *a, const char *b)
 {
     size_t rows[3][MAX_WORD + 1], *before = rows[0], *above = rows[1], *row = rows[2], columns = strlen(b);
@@ -85,7 +85,7 @@ static size_t distance(const char *a, const char *b)
     return above[columns];
 }
 
-/* How many mistakes a word of so many letters may have and still be known. */
+/* The largest distance at which a word of this length gets a suggestion. */
 static size_t most_mistakes(size_t letters)
 {
     return letters < 4 ? 1 : letters < 8 ? 2 : 3;

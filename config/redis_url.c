@@ -1,12 +1,12 @@
-/* Addresses of Redis. Source: IANA's provisional registration of the redis URI scheme; for Sentinel, the form of most
-   clients. */
+/* Parses addresses of Redis. Source: IANA's provisional registration of the redis URI scheme; for Sentinel, the form of
+   most clients. */
 #include "redis_url.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* n bytes of text with their percent signs resolved; false when they do not fit or name no character. */
+/* Decode the percent signs in n bytes of text. Returns false if the text does not fit, or if an escape is not valid. */
 static bool decode(const char *text, size_t n, char *out, size_t size)
 {
     size_t used = 0;
@@ -59,7 +59,7 @@ static bool read_host(const char *at, const char *end, long port, char *name, si
     return stop > at && decode(at, (size_t)(stop - at), name, size);
 }
 
-/* "a,b:26380": their standard port is 26379. */
+/* "a,b:26380": the default port of Sentinels is 26379. */
 static bool read_sentinels(const char *at, const char *end, struct redis_url *url)
 {
     while (at <= end) {
@@ -102,7 +102,7 @@ static bool read_user(const char *at, const char *sign, struct redis_url *url)
            decode(password, (size_t)(sign - password), url->password, sizeof url->password);
 }
 
-/* Hosts, what follows them, and the files. */
+/* The hosts, the path after them, and the files. */
 static bool read_network(const char *at, bool sentinel, struct redis_url *url)
 {
     size_t whole = strcspn(at, "?"), n = strcspn(at, "/?");
@@ -137,7 +137,8 @@ bool redis_url_read(const char *text, struct redis_url *url)
     if (s == sizeof schemes / sizeof *schemes)
         return false;
     url->tls = schemes[s].tls;
-    const char *at = strstr(text, "://") + 3, *query = url->tls ? strchr(at, '?') : NULL; /* else of the password */
+    const char *at = strstr(text, "://") + 3, *query = url->tls ? strchr(at, '?') : NULL; /* otherwise it belongs to the
+                                                                                             password */
     const char *sign = memrchr(at, '@', query ? (size_t)(query - at) : strlen(at));
     if (sign && !read_user(at, sign, url))
         return false;

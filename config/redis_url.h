@@ -1,7 +1,9 @@
-/* Where a Redis is: redis://[user:password@]host[:port][/db], redis+unix://[user:password@]/path/of/socket[?db=1], or
-   redis+sentinel://[user:password@]host[:port],host[:port]…/name[/db], whose Sentinels know the primary of a name. rediss and
-   rediss+sentinel are the same over TLS; behind them ?ssl_ca_certs=FILE&ssl_certfile=FILE&ssl_keyfile=FILE, as redis-py
-   has them, may name the authorities and a certificate of our own. */
+/* The address of a Redis: redis://[user:password@]host[:port][/db],
+   redis+unix://[user:password@]/path/of/socket[?db=1], or
+   redis+sentinel://[user:password@]host[:port],host[:port]…/name[/db], whose Sentinels know the primary with this name.
+   rediss and rediss+sentinel are the same over TLS. They may be followed by
+   ?ssl_ca_certs=FILE&ssl_certfile=FILE&ssl_keyfile=FILE, as in redis-py: the authorities, and the client's certificate
+   and key. */
 #ifndef CONFIG_REDIS_URL_H
 #define CONFIG_REDIS_URL_H
 
@@ -16,7 +18,7 @@ struct redis_host {
 };
 
 struct redis_url {
-    char host[256], path[108]; /* one of them; the path of a socket */
+    char host[256], path[108]; /* one address; the path of a socket */
     int port;
     char user[128], password[256]; /* "": none */
     char db[12];
@@ -24,10 +26,10 @@ struct redis_url {
     char ca[256], certificate[256], key[256]; /* files; "": none */
     struct redis_host sentinels[REDIS_SENTINELS];
     size_t n_sentinels; /* 0: the host is the primary */
-    char primary[128];  /* that they know it by */
+    char primary[128];  /* the primary's name */
 };
 
-/* False when the text is no such address. "%3a" and the like stand for characters in user and password. */
+/* Returns false if the text is not such an address. User and password may have percent escapes ("%3a"). */
 bool redis_url_read(const char *text, struct redis_url *url);
 
 #endif

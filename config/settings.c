@@ -1,4 +1,5 @@
-/* The values of settings: defaults, then the file, then the environment, then flags; the later wins. */
+/* Sets the values of settings: first defaults, then the file, the environment, and flags. A later source overrides an
+   earlier one. */
 #include "settings.h"
 
 #include "json_type.h"
@@ -16,7 +17,7 @@ static void *field(struct settings *settings, const struct setting *setting)
     return (char *)settings + setting->offset;
 }
 
-/* Is word one of "a|b|c"? */
+/* Whether word is one of "a|b|c". */
 static bool is_choice(const char *choices, const char *word)
 {
     size_t n = strlen(word);
@@ -125,7 +126,7 @@ const char *settings_no_text(const json_t *value)
     return json_is_string(value) ? "a text with a NUL character in it" : json_type_name(value);
 }
 
-/* A list of JSON as the one text that it is kept as. */
+/* Join the texts of a JSON list into the one text that is stored. */
 static void set_list(struct settings *settings, const struct setting *setting, const json_t *list, struct place place,
                      struct problems *problems)
 {
@@ -193,7 +194,7 @@ void settings_init(struct settings *settings)
     problems_close(&none);
 }
 
-/* The row of a field. */
+/* The row of a field in the table. */
 static const struct setting *row_of(const struct settings *settings, const int64_t *number)
 {
     const struct setting *row = settings_table;

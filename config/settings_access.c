@@ -1,4 +1,5 @@
-/* TLS needs two files, an admin listener needs keys or a local address, an origin has a scheme and a host. */
+/* Checks settings of access together: TLS needs two files, an admin listener needs keys or a local address, an origin
+   has a scheme and a host. */
 #include "settings_access.h"
 
 #include <arpa/inet.h>
@@ -23,7 +24,7 @@ bool settings_have_admin(const struct settings *settings)
     return *settings->admin_host || *settings->admin_socket || settings_given(settings, &settings->admin_port);
 }
 
-/* "https://app.example", with a port where it is not the scheme's own; no path. */
+/* "https://app.example", with a port if it is not the default of the scheme, and without a path. */
 static bool is_origin(const char *text, size_t bytes)
 {
     const char *host = memmem(text, bytes, "://", 3);

@@ -1,4 +1,4 @@
-/* The configuration file: its sections, and the keys that no setting has. */
+/* Reads the configuration file: its sections and keys. Reports unknown keys. */
 #include "config/files/json_file.h"
 #include "json_type.h"
 #include "open_file.h"
@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Whether a key of a section ("" the top level, else with its dot) is a section itself: some setting's name goes on. */
+/* Whether a key of a section is itself a section, that is, a part of a longer name of a setting. section is "" for the
+   top level, otherwise it ends with a dot. */
 static bool is_section(const char *name)
 {
     size_t n = strlen(name);
@@ -21,7 +22,7 @@ static bool is_section(const char *name)
     return false;
 }
 
-/* The JSON pointer of a setting's name: "/auth/rate" of "auth.rate". */
+/* The JSON pointer of a setting's name: "/auth/rate" for "auth.rate". */
 static void point(const char *name, char *out, size_t size)
 {
     snprintf(out, size, "/%s", name);
@@ -29,7 +30,7 @@ static void point(const char *name, char *out, size_t size)
         *dot = '/';
 }
 
-/* Say that a key is not known, and which known one is near: those of a section ("limits.") or of the top level. */
+/* Report an unknown key, and suggest a similar key of the section ("limits.") or of the top level. */
 static void unknown_key(const char *file, const char *section, const char *key, struct problems *problems)
 {
     enum { MOST = 64, NAME = 32 };

@@ -1,5 +1,5 @@
-/* What the keys of a model's entry mean, for documents. tests/reference/check.py compares the names with those that
-   config/settings_models.c takes. */
+/* The meaning of the keys of a model's entry, for documents. tests/reference/check.py compares the names with the keys
+   that config/settings_models.c reads. */
 #include "settings.h"
 
 const struct setting_of_model settings_of_models[] = {

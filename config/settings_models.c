@@ -1,4 +1,4 @@
-/* The models that a configuration lists, and the one of the command line. */
+/* Reads the models that a configuration lists, and adds the models of the command line. */
 #include "settings_models.h"
 
 #include "json_type.h"
@@ -14,7 +14,7 @@ static const char *const model_keys[] = {"name",       "path",      "layer",    
                                          "input_size", "default",   "precision", "allow_nonfinite",
                                          "watch",      "transform", "window",    NULL};
 
-/* Names go into URLs and metric labels. */
+/* Names are used in URLs and in labels of metrics. */
 static bool is_model_name(const char *name)
 {
     size_t n = strlen(name);
@@ -159,7 +159,7 @@ void settings_name_model(struct settings *settings, const char *name, const char
                       "expected a name of 1 to 100 letters, digits, '.', '_' and '-', found \"%.100s\"", name);
 }
 
-/* The last part of a path, without the ending of a file; "default" where that is no name for URLs. */
+/* The last part of a path, without the ending of a file; "default" if this part cannot be used in URLs. */
 static void name_of_path(const char *path, char out[MODEL_NAME_BYTES])
 {
     char whole[PATH_MAX];

@@ -76,7 +76,7 @@ const struct setting settings_table[] = {
 /* clang-format on */
 _Static_assert(sizeof settings_table / sizeof *settings_table <= 64, "a bit of settings.given for each");
 
-/* "limits.max_rows" with prefix and separator and case: CELLSERVE_LIMITS_MAX_ROWS, --limits-max-rows. */
+/* Spell "limits.max_rows" with a prefix, a separator and a case: CELLSERVE_LIMITS_MAX_ROWS, --limits-max-rows. */
 static void spell(const char *key, const char *prefix, char separator, bool upper, char *out, size_t size)
 {
     size_t n = (size_t)snprintf(out, size, "%s", prefix);

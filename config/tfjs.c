@@ -1,5 +1,5 @@
-/* The manifest says which bytes of the joined shards are which weight. Weights belong to the layer that their names begin
-   with; groups of the manifest come in any order. */
+/* The manifest says which bytes of the joined shards belong to which weight. A weight belongs to the layer whose name
+   begins the weight's name. The groups of the manifest may have any order. */
 #include "tfjs.h"
 
 #include "core/arena.h"
@@ -19,9 +19,9 @@ struct reading {
     const char *path;
     struct tensor_set *set;
     struct problems *problems;
-    unsigned char *bytes; /* of a group's shards, joined */
+    unsigned char *bytes; /* the bytes of a group's shards, joined */
     size_t n, at;
-    size_t floats, room; /* of set->memory: all numbers as float32 */
+    size_t floats, room; /* in set->memory: all numbers as float32 */
 };
 
 static bool refuse(const struct reading *r, const char *where, const char *text)
@@ -78,7 +78,7 @@ static bool read_shards(struct reading *r, const json_t *group)
 
 /* ---- weights ---- */
 
-/* How a weight's numbers are stored. Whole numbers that are not quantized are no weights. */
+/* The storage of a weight's numbers. Whole numbers that are not quantized are not weights. */
 static bool find_storage(const json_t *weight, struct named_tensor *stored, size_t *width, double *scale, double *least)
 {
     static const struct {
@@ -129,7 +129,7 @@ static bool read_shape(const json_t *shape, struct named_tensor *tensor)
     return true;
 }
 
-/* The next weight of a group's bytes, as a float32 tensor; its data is an offset until all are read. */
+/* Read the next weight of a group as a float32 tensor. Its data is an offset until all weights are read. */
 static bool read_weight(struct reading *r, const json_t *weight)
 {
     const char *name = json_string_value(json_object_get(weight, "name"));
@@ -201,14 +201,14 @@ static bool read_manifest(struct reading *r, const json_t *manifest)
 
 /* ---- order ---- */
 
-/* Whether a weight is a layer's: "lstm_1/lstm_cell/kernel" is that of the layer lstm_1. */
+/* Whether a weight belongs to a layer: "lstm_1/lstm_cell/kernel" belongs to the layer lstm_1. */
 static bool is_of(const char *weight, const char *layer)
 {
     size_t n = strlen(layer);
     return !strncmp(weight, layer, n) && weight[n] == '/';
 }
 
-/* Put the weights into the order of the layers. Those of one layer are in Keras's order already. */
+/* Sort the weights by their layers. The weights of one layer are already in Keras's order. */
 static bool order_weights(struct reading *r, const json_t *model)
 {
     const json_t *config = json_object_get(model, "config");
@@ -237,7 +237,7 @@ static bool order_weights(struct reading *r, const json_t *model)
 
 /* ---- the whole ---- */
 
-/* In files of the converter the topology is Keras's metadata; TensorFlow.js itself writes the model alone. */
+/* In files of the converter, the topology is Keras's metadata. TensorFlow.js itself writes only the model. */
 static json_t *topology(const json_t *json)
 {
     json_t *top = json_object_get(json, "modelTopology"), *model = json_object_get(top, "model_config");

@@ -1,4 +1,5 @@
-/* Models of TensorFlow.js: a model.json with the topology and a manifest of weights, whose numbers lie in shards beside. */
+/* Models of TensorFlow.js: a model.json with the topology and a manifest of weights, and shards with the numbers beside
+   it. */
 #ifndef CONFIG_TFJS_H
 #define CONFIG_TFJS_H
 
@@ -8,12 +9,13 @@
 bool tfjs_is(const json_t *json);
 
 /**
- * The architecture in a model.json, as Keras serializes it, and the weights, which go by position.
+ * Read the architecture of a model.json, as Keras serializes it, and the weights, which are assigned by position.
  *
  * path  of the model.json; shards are files in its folder.
  *
- * Quantized weights (uint8, uint16, float16) become float32, as TensorFlow.js does. NULL with a problem added; the set is
- * closed then. tensor_set_close and json_decref otherwise. Source: tfjs-core's io/io_utils.ts, decodeWeights.
+ * Quantized weights (uint8, uint16, float16) become float32, as TensorFlow.js does. Returns NULL with a problem added,
+ * and the set is closed. Otherwise call tensor_set_close and json_decref. Source: tfjs-core's io/io_utils.ts,
+ * decodeWeights.
  */
 json_t *tfjs_read(const json_t *json, const char *path, struct tensor_set *set, struct problems *problems);
 

@@ -13,20 +13,21 @@ bool model_is_version(const char *name);
 /* The order of two version numbers: below 0, 0 or above 0. */
 int model_version_compare(const char *a, const char *b);
 
-/* The highest number of a version folder in a folder, below `below` where that is not "". False: there is none. */
+/* The highest number of the version folders in a folder; if `below` is not "", the highest number below it. Returns
+   false if there is none. */
 bool model_version_below(const char *path, const char *below, char version[MODEL_VERSION_BYTES]);
 
-/* Whether a folder has a version folder of this number. */
+/* Whether a folder has a version folder with this number. */
 bool model_version_exists(const char *path, const char *version);
 
 /* A version's number without its leading zeros; "0" for zero. */
 const char *version_digits(const char *name);
 
-/* Which version folder is looked for: the highest; of one number; or below a number. */
+/* Which version folder to find: the highest; the one with a number; or the highest below a number. */
 struct version_search {
     const char *only, *below; /* "" for any */
-    char name[NAME_MAX + 1];  /* of the folder that was found, or "" */
-    bool twice;               /* two folders have its number */
+    char name[NAME_MAX + 1];  /* the number of the folder that was found, or "" */
+    bool twice;               /* two folders have this number */
 };
 
 /* Look at an entry of a folder. */

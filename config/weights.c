@@ -1,4 +1,4 @@
-/* Weights: which tensor of the file belongs to which layer, by name or by position. */
+/* Assigns the tensors of the file to layers, by name or by position. */
 #include "weights.h"
 
 #include "core/time_distributed.h"
@@ -13,7 +13,7 @@ enum { NAME_BYTES = 480 };
 static const struct layer_shape no_shapes[GRAPH_MAX_INPUTS];
 static const size_t max_model_bytes = (size_t)1 << 34;
 
-/* Building one model. */
+/* The state while one model is built. */
 struct build {
     struct keras_model *config;
     const struct tensor_set *set;
@@ -23,11 +23,11 @@ struct build {
     struct digest *digest;
     struct place place;
     struct problems *problems;
-    size_t bytes; /* of the tensors so far */
-    bool failed;  /* layers are checked on, but no more built */
+    size_t bytes; /* of the tensors that have been read */
+    bool failed;  /* the remaining layers are checked, but not built */
 };
 
-/* An error of this model's weights. */
+/* Add an error about this model's weights. */
 __attribute__((format(printf, 2, 3))) static void refuse(struct build *b, const char *format, ...)
 {
     char text[900];
@@ -50,7 +50,7 @@ enum tensor_naming tensor_naming_of(const struct tensor_set *set)
     return naming && !strcmp(naming, "position") ? NAMED_BY_POSITION : NAMED_BY_PATH;
 }
 
-/* A cell's class as its group is named: that of the outermost wrapper around it. */
+/* The class for which a cell's group is named: that of the outermost wrapper around the cell. */
 static void cell_group(const struct rnn_cell_spec *cell, char *out, size_t size)
 {
     char class_name[96];
@@ -60,7 +60,8 @@ static void cell_group(const struct rnn_cell_spec *cell, char *out, size_t size)
     keras_snake_case(*class_name ? class_name : cell->class->keras_name, out, size);
 }
 
-/* The way from a cell to its leaf-th leaf: "/cells/lstm_cell_1"; false when it has fewer, which *leaf is lessened by. */
+/* The path from a cell to its leaf number *leaf: "/cells/lstm_cell_1". If the cell has fewer leaves, subtracts their
+   number from *leaf and returns false. */
 static bool leaf_group(const struct rnn_cell_spec *cell, size_t *leaf, char *out, size_t size)
 {
     for (const char *w = cell->wrappers; *w; w += strcspn(w, "/") + (w[strcspn(w, "/")] == '/')) {
@@ -90,7 +91,7 @@ static bool leaf_group(const struct rnn_cell_spec *cell, size_t *leaf, char *out
 static void group_path(const struct layer *layer, int keras_major, const struct layer_tensor *t, size_t i, char *out,
                        size_t size);
 
-/* That of tensor i of a TimeDistributed: below the group of the inner layer. */
+/* The name of tensor i of a TimeDistributed layer, below the group of the inner layer. */
 static void inner_path(const struct time_distributed *own, int keras_major, size_t i, char *out, size_t size)
 {
     struct layer_tensor t;
@@ -103,7 +104,7 @@ static void inner_path(const struct time_distributed *own, int keras_major, size
         group_path(&own->graph.layers[layer], keras_major, &t, tensor, out + n, size - (size_t)n);
 }
 
-/* The variable of a tensor below its layer's group: "cell/cells/lstm_cell/vars/1". */
+/* The name of a tensor's variable below its layer's group: "cell/cells/lstm_cell/vars/1". */
 static void group_path(const struct layer *layer, int keras_major, const struct layer_tensor *t, size_t i, char *out,
                        size_t size)
 {
@@ -111,7 +112,7 @@ static void group_path(const struct layer *layer, int keras_major, const struct 
         inner_path(layer->own, keras_major, i, out, size);
         return;
     }
-    const char *inner = strchr(t->name, '.'); /* "query_dense.kernel" is a layer in the layer */
+    const char *inner = strchr(t->name, '.'); /* "query_dense.kernel": a layer inside the layer */
     if (!t->cell && inner) {
         snprintf(out, size, "%s%.*s/vars/%d", keras_major < 3 ? "_" : "", (int)(inner - t->name), t->name,
                  !strcmp(inner, ".bias"));
@@ -127,7 +128,7 @@ static void group_path(const struct layer *layer, int keras_major, const struct 
     char side[32] = "";
     if (*t->direction)
         snprintf(side, sizeof side, "%s_layer/", t->direction);
-    const char *dot = strchr(t->of_cell.name, '.'); /* "kernel_norm.gamma" is a layer in the cell */
+    const char *dot = strchr(t->of_cell.name, '.'); /* "kernel_norm.gamma": a layer inside the cell */
     if (dot)
         snprintf(out, size, "%scell%s/%.*s/vars/%d", side, way, (int)(dot - t->of_cell.name), t->of_cell.name,
                  !strcmp(dot, ".beta"));
@@ -148,7 +149,7 @@ static void full_name(const struct build *b, size_t layer, const struct layer_te
     }
 }
 
-/* Tensors that models carry and that no layer computes with. */
+/* Tensors of files that no layer uses for computing. */
 static bool is_beside(const char *name)
 {
     return strstr(name, "seed_generator/") || strstr(name, "/seed_generator_state");
@@ -161,7 +162,7 @@ static bool is_frozen(const struct build *b, size_t layer, const struct layer_te
     return t->frozen || b->config->places[layer].frozen;
 }
 
-/* How many tensors of the layers first to end - 1 are frozen, or are not. */
+/* The number of frozen (or not frozen) tensors of the layers first to end - 1. */
 static size_t count_tensors(const struct build *b, size_t first, size_t end, bool frozen)
 {
     struct layer_tensor t;
@@ -172,8 +173,8 @@ static size_t count_tensors(const struct build *b, size_t first, size_t end, boo
     return count;
 }
 
-/* Where tensor i of a layer stands in a file that has them in order: layer after layer, but of a model within the model
-   first all that training changes. Source: keras/saving/legacy/hdf5_format.py, _legacy_weights. */
+/* The position of tensor i of a layer in a file with ordered tensors. Layers follow each other. But a model inside the
+   model first has all its trainable tensors. Source: keras/saving/legacy/hdf5_format.py, _legacy_weights. */
 static size_t position_of(const struct build *b, size_t layer, size_t i)
 {
     const struct keras_place *places = b->config->places;
@@ -218,7 +219,7 @@ static bool same_shape(const struct named_tensor *found, const struct layer_tens
     return same;
 }
 
-/* What is wrong with a tensor is added. */
+/* Check a tensor, and add every problem. */
 static void check_tensor(struct build *b, const struct named_tensor *found, const struct layer_tensor *t,
                          const char *name)
 {
@@ -262,7 +263,7 @@ static const float *convert_cudnn(struct build *b, const struct named_tensor *fo
     return *owned;
 }
 
-/* The numbers of a tensor: in place where they can be, else in *owned. */
+/* The numbers of a tensor as float32: in the file's memory if possible, otherwise converted into *owned. */
 static const float *tensor_numbers(struct build *b, const struct named_tensor *found, const struct layer_tensor *t,
                                    const char *name, float **owned)
 {
@@ -284,7 +285,7 @@ static const float *tensor_numbers(struct build *b, const struct named_tensor *f
     return *owned;
 }
 
-/* A layer that no output depends on is not served; its tensors are not left over. */
+/* A layer that no output needs is not built. Its tensors do not count as unused. */
 static bool skip_layer(struct build *b, size_t index)
 {
     const struct layer *layer = &b->config->model.layers[index];
@@ -298,7 +299,7 @@ static bool skip_layer(struct build *b, size_t index)
     return true;
 }
 
-/* False when the layer does not take what comes before it, so that later ones have no shapes either. */
+/* Returns false if the layer cannot take its input. Then later layers have no shapes. */
 static bool build_layer(struct build *b, size_t index)
 {
     struct graph *model = &b->config->model;
@@ -335,7 +336,7 @@ static bool build_layer(struct build *b, size_t index)
             found[i]->used = true;
         check_tensor(b, found[i], &t, name);
     }
-    for (size_t i = 0; i < n && !b->failed; i++) { /* nothing is allocated before all is checked */
+    for (size_t i = 0; i < n && !b->failed; i++) { /* all checks come before the first allocation */
         layer_tensor_at(layer, in, i, &t);
         full_name(b, index, &t, i, name, sizeof name);
         tensors[i] = tensor_numbers(b, found[i], &t, name, &owned[i]);
@@ -355,7 +356,7 @@ static bool build_layer(struct build *b, size_t index)
 
 /* ---- the whole ---- */
 
-/* The number of features: of the configuration, of the first weights, of the entry; they must agree. */
+/* The number of features. The configuration, the first weights and the entry may give it, and must agree. */
 static void find_input_size(struct build *b, size_t input_size)
 {
     struct graph *model = &b->config->model;
@@ -366,7 +367,7 @@ static void find_input_size(struct build *b, size_t input_size)
         if (!layer_tensor_at(&model->layers[i], input, 0, &t))
             continue;
         const struct named_tensor *first = find_tensor(b, i, &t, 0, name, sizeof name);
-        input->width = first && first->rank ? first->shape[0] : 1; /* 1: what is missing is reported */
+        input->width = first && first->rank ? first->shape[0] : 1; /* 1: missing tensors are reported */
     }
     if (!input->width)
         input->width = input_size;

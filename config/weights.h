@@ -1,4 +1,4 @@
-/* Weights for the layers of a model: found in a set of named tensors, or drawn from the initializers. */
+/* Weights for the layers of a model, from a set of named tensors or from the initializers. */
 #ifndef CONFIG_WEIGHTS_H
 #define CONFIG_WEIGHTS_H
 
@@ -6,14 +6,14 @@
 #include "config/files/tensors.h"
 #include "config/keras/model.h"
 
-/* How a file names its tensors. */
+/* The way in which a file names its tensors. */
 enum tensor_naming {
     NAMED_BY_PATH,     /* "layers.2.cells.0.kernel", "cells.0.kernel" */
-    NAMED_BY_GROUP,    /* Keras 3's files: "layers/lstm_1/cell/vars/0" */
+    NAMED_BY_GROUP,    /* files of Keras 3: "layers/lstm_1/cell/vars/0" */
     NAMED_BY_POSITION, /* in the order of Keras's get_weights() */
 };
 
-/* What the metadata of an archive's tensors say; NAMED_BY_PATH where they say nothing. */
+/* The naming according to the metadata of an archive; NAMED_BY_PATH if the metadata do not say it. */
 enum tensor_naming tensor_naming_of(const struct tensor_set *set);
 
 /**
@@ -25,8 +25,8 @@ enum tensor_naming tensor_naming_of(const struct tensor_set *set);
  *
  * digest      gets the numbers of every tensor.
  *
- * Float32 tensors are taken from where they lie; others are converted one layer at a time. False with every missing,
- * misshapen and left-over tensor added to problems.
+ * Float32 tensors are read in place. Other tensors are converted, one layer at a time. Returns false with every
+ * missing, misshapen and unused tensor added to problems.
  */
 bool weights_build(struct keras_model *config, const struct tensor_set *set, enum tensor_naming naming, uint64_t seed,
                    size_t input_size, const struct vec_ops *vec, struct digest *digest, struct place place,
