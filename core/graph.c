@@ -86,6 +86,7 @@ size_t graph_node(struct graph *graph, size_t layer, const size_t *inputs, size_
                                                   .initial = GRAPH_NONE,
                                                   .output = output,
                                                   .states = GRAPH_NONE,
+                                                  .second = GRAPH_NONE,
                                                   .state_offset = GRAPH_NONE};
     return output;
 }
@@ -96,6 +97,15 @@ size_t graph_states(struct graph *graph, size_t output)
     if (graph->nodes[node].states == GRAPH_NONE)
         graph->nodes[node].states = add_value(graph, (struct graph_value){.node = node, .states = true});
     return graph->nodes[node].states;
+}
+
+size_t graph_second(struct graph *graph, size_t output)
+{
+    size_t node = graph->values[output].node;
+    bool two = graph->layers[graph->nodes[node].layer].class->second != NULL;
+    if (two && graph->nodes[node].second == GRAPH_NONE)
+        graph->nodes[node].second = add_value(graph, (struct graph_value){.node = node});
+    return graph->nodes[node].second;
 }
 
 void graph_initial(struct graph *graph, size_t output, size_t states)
@@ -210,7 +220,9 @@ static enum rnn_status node_shape(const struct graph *graph, size_t i, bool sequ
                         shapes[node->initial].width, elems);
     if (node->states != GRAPH_NONE)
         shapes[node->states] = (struct layer_shape){.timesteps = 1, .width = elems};
-    return layer_output(layer, in, graph_gives_sequences(graph, i, sequences), &shapes[node->output], err);
+    enum rnn_status status =
+        layer_output(layer, in, graph_gives_sequences(graph, i, sequences), &shapes[node->output], err);
+    return status || node->second == GRAPH_NONE ? status : layer->class->second(layer, in, &shapes[node->second], err);
 }
 
 enum rnn_status graph_shapes(const struct graph *graph, const size_t *timesteps, bool sequences, size_t end,

@@ -34,6 +34,7 @@ struct graph_node {
     size_t *inputs, n_inputs;
     size_t initial;        /* a value with the initial states [state_elems]; GRAPH_NONE: those of the row */
     size_t output, states; /* values that it gives; states: GRAPH_NONE where nothing takes them */
+    size_t second;         /* of a layer that gives two tensors (attention scores): the other; GRAPH_NONE likewise */
     size_t state_offset;   /* within the states of a row; GRAPH_NONE: its states belong to the run alone */
 };
 
@@ -93,6 +94,9 @@ size_t graph_node(struct graph *graph, size_t layer, const size_t *inputs, size_
 /* The value of the final states of the node that gives `output`; and that node's initial states from a value. */
 size_t graph_states(struct graph *graph, size_t output);
 void graph_initial(struct graph *graph, size_t output, size_t states);
+
+/* The value of the second tensor of the node that gives `output`; GRAPH_NONE too where its layer gives one alone. */
+size_t graph_second(struct graph *graph, size_t output);
 
 bool graph_output(struct graph *graph, const char *name, size_t value);
 

@@ -59,6 +59,8 @@ static void share_places(struct graph *graph, const size_t *last, size_t *busy)
             take_place(graph, node->output, i, last, busy);
         if (node->states != GRAPH_NONE)
             take_place(graph, node->states, i, last, busy);
+        if (node->second != GRAPH_NONE && graph->values[node->second].output == GRAPH_NONE)
+            take_place(graph, node->second, i, last, busy);
     }
 }
 

@@ -331,6 +331,7 @@ static bool run_node(struct pass *pass, size_t i)
     struct layer_run run = {.in = in,
                             .in_shapes = shapes,
                             .out = views_of(pass, node->output),
+                            .second = node->second == GRAPH_NONE ? NULL : views_of(pass, node->second),
                             .out_shape = &pass->sizes.shapes[node->output],
                             .n_inputs = node->n_inputs,
                             .n = pass->n,

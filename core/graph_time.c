@@ -72,7 +72,8 @@ static size_t last_recurrent(const struct graph *graph, bool *led)
     led[graph->outputs[0].value] = true;
     for (size_t i = graph->n_nodes; i-- > 0;) {
         const struct graph_node *node = &graph->nodes[i];
-        bool leads = led[node->output] || (node->states != GRAPH_NONE && led[node->states]);
+        bool leads = led[node->output] || (node->states != GRAPH_NONE && led[node->states]) ||
+                     (node->second != GRAPH_NONE && led[node->second]);
         if (leads && graph_is_recurrent(graph, i)) {
             found = i;
             n_found++;
@@ -138,6 +139,8 @@ void graph_find_flow(struct graph *graph)
         const struct graph_node *node = &graph->nodes[i];
         enum graph_flow flow = flow_of(graph, i);
         graph->values[node->output].flow = flow;
+        if (node->second != GRAPH_NONE)
+            graph->values[node->second].flow = flow;
         if (node->states != GRAPH_NONE)
             graph->values[node->states].flow = flow == FLOW_WHOLE ? FLOW_WHOLE : FLOW_LAST;
         graph->streamable &= flow != FLOW_WHOLE;

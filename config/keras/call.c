@@ -55,22 +55,50 @@ static bool is_tensor_key(const char *key)
     return false;
 }
 
-static void add_mask(struct keras_call *call, const json_t *value)
+/* The mask of input i, which may be null. */
+static bool add_mask(struct keras_call *call, size_t i, const json_t *value)
 {
-    struct keras_tensor masks[CALL_MAX_TENSORS];
-    size_t n = 0;
-    if (!add_tensors(value, masks, &n, 0) || n > 1) {
-        call->argument = "mask";
-    } else if (n) {
-        call->masked = true;
-        call->mask = masks[0];
+    if (!says_something(value))
+        return true;
+    if (i == CALL_MAX_MASKS || !keras_tensor_read(value, &call->masks[i]))
+        return false;
+    return call->masked[i] = call->masks_given = true;
+}
+
+/* One mask, of the first input, or a list of masks, one for each input. */
+static bool add_masks(struct keras_call *call, const json_t *value)
+{
+    struct keras_tensor tensor;
+    if (!json_is_array(value) || keras_tensor_read(value, &tensor))
+        return add_mask(call, 0, value);
+    for (size_t i = 0; i < json_array_size(value); i++)
+        if (!add_mask(call, i, json_array_get(value, i)))
+            return false;
+    return true;
+}
+
+/* The arguments of attention layers that name a mask. */
+static bool add_named_mask(struct keras_call *call, const char *key, const json_t *value, bool *good)
+{
+    static const char *const names[CALL_MAX_MASKS] = {"query_mask", "value_mask", "key_mask"};
+    *good = true;
+    for (size_t i = 0; i < CALL_MAX_MASKS; i++)
+        if (!strcmp(key, names[i])) {
+            *good = add_mask(call, i, value);
+            return true;
+        }
+    if (!strcmp(key, "attention_mask") && says_something(value)) {
+        *good = keras_tensor_read(value, &call->attention_mask);
+        return call->has_attention_mask = *good;
     }
+    return false;
 }
 
 static void add_keywords(struct keras_call *call, const json_t *arguments)
 {
     const char *key;
     json_t *value;
+    bool good;
     for (size_t i = 0; i < N_TENSOR_KEYS; i++)
         if (!add_tensors(json_object_get(arguments, tensor_keys[i]), call->inputs, &call->n_inputs, 0))
             call->argument = tensor_keys[i];
@@ -81,7 +109,13 @@ static void add_keywords(struct keras_call *call, const json_t *arguments)
             if (!add_tensors(value, call->states, &call->n_states, 0))
                 call->argument = key;
         } else if (!strcmp(key, "mask")) {
-            add_mask(call, value);
+            if (!add_masks(call, value))
+                call->argument = key;
+        } else if (add_named_mask(call, key, value, &good)) {
+            if (!good)
+                call->argument = key;
+        } else if (!strcmp(key, "return_attention_scores") && json_is_boolean(value)) {
+            call->scores = json_is_true(value);
         } else if (!strcmp(key, "use_causal_mask") && json_is_boolean(value)) {
             call->causal = json_is_true(value);
         } else if (says_something(value)) {

@@ -7,7 +7,7 @@
 
 #include <stddef.h>
 
-enum { CALL_MAX_TENSORS = 64 };
+enum { CALL_MAX_TENSORS = 64, CALL_MAX_MASKS = 3 };
 
 /* A tensor that a layer gives: which use of the layer, and which of the tensors that it gives there. */
 struct keras_tensor {
@@ -17,10 +17,13 @@ struct keras_tensor {
 
 /* One use of a layer. Text belongs to the JSON. */
 struct keras_call {
-    struct keras_tensor inputs[CALL_MAX_TENSORS], states[CALL_MAX_TENSORS], mask;
+    struct keras_tensor inputs[CALL_MAX_TENSORS], states[CALL_MAX_TENSORS];
     size_t n_inputs, n_states;
-    bool masked;          /* mask is said */
+    struct keras_tensor masks[CALL_MAX_MASKS], attention_mask; /* masks: of the first inputs, where masked */
+    bool masked[CALL_MAX_MASKS], has_attention_mask;
+    bool masks_given;     /* mask is said: inputs without one in it have none */
     bool causal;          /* use_causal_mask */
+    bool scores;          /* return_attention_scores */
     const char *argument; /* an argument that would change what it computes, and is not served; NULL: none */
 };
 

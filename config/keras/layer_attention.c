@@ -40,11 +40,30 @@ static void read_output_shape(const struct keras_reader *reader, const json_t *c
         keras_expected(reader, path, "output_shape", "one size", value);
 }
 
+/* Axes between the batch, 0, and the features; null or [] are all of them. */
+static void read_attention_axes(const struct keras_reader *reader, const json_t *config, const char *path,
+                                struct axes *out)
+{
+    const json_t *value = json_object_get(config, "attention_axes");
+    size_t n = json_is_integer(value) ? 1 : json_array_size(value);
+    long before = 0;
+    bool good = !value || json_is_null(value) || json_is_integer(value) || json_is_array(value);
+    for (size_t i = 0; good && i < n; i++) {
+        const json_t *axis = json_is_integer(value) ? value : json_array_get(value, i);
+        good = i < LAYER_MAX_AXES && json_is_integer(axis) && json_integer_value(axis) > before &&
+               json_integer_value(axis) < LAYER_MAX_AXES;
+        if (good)
+            before = out->at[out->n++] = (long)json_integer_value(axis);
+    }
+    if (!good)
+        keras_expected(reader, path, "attention_axes", "axes from 1 on, in rising order", value);
+}
+
 static void read_multi_head_attention(struct keras_reader *reader, const json_t *config, const char *path,
                                       struct layer *out)
 {
     struct multi_head_attention *own = out->own;
-    const json_t *axes = json_object_get(config, "attention_axes"), *value_dim = json_object_get(config, "value_dim");
+    const json_t *value_dim = json_object_get(config, "value_dim"), *window = json_object_get(config, "sliding_window");
     bool gate = false;
     keras_size(reader, config, path, "num_heads", MAX_SIZE, &own->heads);
     keras_size(reader, config, path, "key_dim", MAX_SIZE, &own->key_dim);
@@ -58,10 +77,9 @@ static void read_multi_head_attention(struct keras_reader *reader, const json_t 
     keras_initializer_key(reader, config, path, "bias_initializer", &own->bias_initializer);
     if (gate)
         keras_expected(reader, path, "use_gate", "false", json_object_get(config, "use_gate"));
-    if (json_is_array(axes) && json_array_size(axes) == 1)
-        axes = json_array_get(axes, 0);
-    if (axes && !json_is_null(axes) && (!json_is_integer(axes) || json_integer_value(axes) != 1))
-        keras_expected(reader, path, "attention_axes", "the axis of timesteps, 1", axes);
+    if (window && !json_is_null(window))
+        keras_size(reader, config, path, "sliding_window", MAX_SIZE, &own->window);
+    read_attention_axes(reader, config, path, &own->axes);
 }
 
 static const char *const attention_keys[] = {"use_scale", "score_mode", "causal", "dropout", "seed", NULL};
@@ -73,6 +91,7 @@ static const char *const multi_head_keys[] = {"num_heads",
                                               "use_gate",
                                               "output_shape",
                                               "attention_axes",
+                                              "sliding_window",
                                               "flash_attention",
                                               "kernel_initializer",
                                               "bias_initializer",

@@ -95,6 +95,7 @@ static void read_softmax(struct keras_reader *reader, const json_t *config, cons
 {
     struct softmax *own = out->own;
     read_axes(reader, config, path, "axis", &own->axes);
+    own->masked_are_zero = reader->keras_major > 2;
 }
 
 static void read_unit_normalization(struct keras_reader *reader, const json_t *config, const char *path,

@@ -74,8 +74,9 @@ bool scope_state(const struct layer *layer, size_t s, size_t *first, size_t *n);
 /* The value of a tensor, whose use is done; GRAPH_NONE with a problem. */
 size_t scope_value(const struct scope *scope, const struct keras_tensor *tensor);
 
-/* Whether a mask is that of a Masking or an Embedding, whose work it then is. */
-bool scope_is_mask_of_layer(const struct scope *scope, const struct keras_tensor *mask);
+/* Whether a mask is that of a Masking or an Embedding, and comes with this input by itself. */
+bool scope_mask_comes_with(const struct scope *scope, const struct keras_tensor *mask,
+                           const struct keras_tensor *input);
 
 /* A value with a mask that comes from another; and a value without its mask. */
 size_t scope_add_mask(const struct scope *scope, size_t value, const struct keras_tensor *mask);

@@ -115,7 +115,7 @@ size_t scope_value(const struct scope *scope, const struct keras_tensor *tensor)
 
 /* Keras 3 writes the mask of a Masking or an Embedding out as operations: NotEqual, and for Masking Any behind it. True
    when a mask is that of such a layer, whose work it then is. */
-bool scope_is_mask_of_layer(const struct scope *scope, const struct keras_tensor *mask)
+static bool is_mask_of_layer(const struct scope *scope, const struct keras_tensor *mask)
 {
     const struct entry *from = scope_entry(scope, mask->layer);
     struct keras_tensor input, other;
@@ -134,6 +134,28 @@ bool scope_is_mask_of_layer(const struct scope *scope, const struct keras_tensor
             return true;
     }
     return false;
+}
+
+/* Whether a layer between the maker of masks and this tensor stops them. */
+static bool is_stopped(const struct scope *scope, const struct keras_tensor *input)
+{
+    struct keras_tensor tensor = *input;
+    for (size_t i = 0; i < scope->n; i++) {
+        const struct entry *entry = scope_entry(scope, tensor.layer);
+        const struct use *use = scope_use(scope, &tensor);
+        if (!use || entry->kind == ENTRY_INPUT)
+            return false;
+        if (entry->kind == ENTRY_LAYER && scope->out->model.layers[entry->layer].masks == MASKS_STOP)
+            return true;
+        if (!keras_call_tensor(use->json, 0, &tensor))
+            return false;
+    }
+    return false;
+}
+
+bool scope_mask_comes_with(const struct scope *scope, const struct keras_tensor *mask, const struct keras_tensor *input)
+{
+    return is_mask_of_layer(scope, mask) && !is_stopped(scope, input);
 }
 
 /* A value with a mask that comes from another. */

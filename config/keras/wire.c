@@ -1,5 +1,7 @@
 /* The second step from a model of layers to a graph: the uses of the layers become nodes, each after those whose tensors
    it takes. A model within a model is inlined. */
+#include "core/layers/activation.h"
+#include "core/layers/attention.h"
 #include "core/layers/merge.h"
 #include "operation.h"
 #include "scope.h"
@@ -32,15 +34,45 @@ static bool initial_states(const struct scope *scope, const struct entry *entry,
     return *all != GRAPH_NONE || scope_out_of_memory(scope);
 }
 
-/* The values that a call takes; the first with the call's mask. */
-static bool call_inputs(const struct scope *scope, const struct keras_call *call, size_t *inputs)
+/* A Softmax takes a mask as a tensor: it changes what the layer computes. */
+static bool takes_mask(const struct scope *scope, const struct entry *entry)
 {
-    for (size_t i = 0; i < call->n_inputs; i++)
-        if ((inputs[i] = scope_value(scope, &call->inputs[i])) == GRAPH_NONE)
+    return entry->kind == ENTRY_LAYER && scope->out->model.layers[entry->layer].class == &layer_softmax;
+}
+
+/* Whether a call's mask i is there without the operations that the file has for it. */
+static bool is_implied(const struct scope *scope, const struct entry *entry, const struct keras_call *call, size_t i)
+{
+    return call->masked[i] && i < call->n_inputs && !takes_mask(scope, entry) &&
+           scope_mask_comes_with(scope, &call->masks[i], &call->inputs[i]);
+}
+
+/* The mask that a call gives to input i, in Keras a part of the tensor. */
+static size_t with_mask(const struct scope *scope, const struct entry *entry, const struct keras_call *call, size_t i,
+                        size_t value)
+{
+    if (call->masked[i])
+        return is_implied(scope, entry, call, i) ? value : scope_add_mask(scope, value, &call->masks[i]);
+    return call->masks_given ? scope_without_mask(scope, value) : value;
+}
+
+/* The values that a call takes, with the call's masks; *n of them. */
+static bool call_inputs(const struct scope *scope, const struct entry *entry, const struct keras_call *call,
+                        size_t *inputs, size_t *n)
+{
+    for (*n = 0; *n < call->n_inputs; ++*n) {
+        if ((inputs[*n] = scope_value(scope, &call->inputs[*n])) == GRAPH_NONE)
             return false;
-    if (call->masked && !scope_is_mask_of_layer(scope, &call->mask) && call->n_inputs)
-        inputs[0] = scope_add_mask(scope, inputs[0], &call->mask);
-    return true;
+        if (*n < CALL_MAX_MASKS && !takes_mask(scope, entry))
+            inputs[*n] = with_mask(scope, entry, call, *n, inputs[*n]);
+    }
+    if (*n == 1 && call->masked[0] && takes_mask(scope, entry))
+        inputs[(*n)++] = scope_value(scope, &call->masks[0]);
+    if (call->has_attention_mask && *n == 2)
+        inputs[(*n)++] = inputs[1]; /* the key */
+    if (call->has_attention_mask && *n == 3)
+        inputs[(*n)++] = scope_value(scope, &call->attention_mask);
+    return !*n || inputs[*n - 1] != GRAPH_NONE;
 }
 
 /* What a use says that the layer's configuration does not. */
@@ -53,39 +85,45 @@ static bool check_call(const struct scope *scope, const struct entry *entry, con
         return scope_refuse(scope, entry, "is no recurrent layer, but is given initial states", NULL);
     if (call->causal && !keras_layer_set_causal(layer))
         return scope_refuse(scope, entry, "is called with an argument that is not served: ", "use_causal_mask");
+    if (call->has_attention_mask && layer->class != &layer_multi_head_attention)
+        return scope_refuse(scope, entry, "is called with an argument that is not served: ", "attention_mask");
+    if (call->scores && !layer->class->second)
+        return scope_refuse(scope, entry, "is called with an argument that is not served: ", "return_attention_scores");
     return true;
 }
 
 static bool wire_layer(struct scope *scope, struct entry *entry, struct use *use)
 {
     struct keras_call call;
-    size_t inputs[CALL_MAX_TENSORS], initial;
+    size_t inputs[CALL_MAX_TENSORS + 2], initial, n, outputs[2];
     bool recurrent = layer_part(&scope->out->model.layers[entry->layer], 0) != NULL;
     keras_call_read(use->json, recurrent, &call);
-    if (!check_call(scope, entry, &call) || !call_inputs(scope, &call, inputs) ||
+    if (!check_call(scope, entry, &call) || !call_inputs(scope, entry, &call, inputs, &n) ||
         !initial_states(scope, entry, &call, &initial))
         return false;
-    if (call.n_states && call.n_inputs && !call.masked && scope->reader->keras_major > 2)
+    if (call.n_states && n && !call.masked[0] && scope->reader->keras_major > 2)
         inputs[0] = scope_without_mask(scope, inputs[0]);
-    size_t output = call.n_inputs && inputs[0] != GRAPH_NONE
-                        ? graph_node(&scope->out->model, entry->layer, inputs, call.n_inputs)
-                        : GRAPH_NONE;
-    if (output == GRAPH_NONE)
+    outputs[0] = n && inputs[0] != GRAPH_NONE ? graph_node(&scope->out->model, entry->layer, inputs, n) : GRAPH_NONE;
+    if (outputs[0] == GRAPH_NONE)
         return scope_refuse(scope, entry, "takes no tensor of a layer, or there are too many", NULL);
-    graph_initial(&scope->out->model, output, initial);
-    return scope_give(scope, use, &output, 1);
+    graph_initial(&scope->out->model, outputs[0], initial);
+    outputs[1] = call.scores ? graph_second(&scope->out->model, outputs[0]) : GRAPH_NONE;
+    if (call.scores && outputs[1] == GRAPH_NONE)
+        return scope_out_of_memory(scope);
+    return scope_give(scope, use, outputs, call.scores ? 2 : 1);
 }
 
 static bool wire_model(struct scope *scope, struct entry *entry, struct use *use)
 {
     struct keras_call call;
-    size_t inputs[CALL_MAX_TENSORS], outputs[MAX_PORTS], n = 0;
+    size_t inputs[CALL_MAX_TENSORS + 2], outputs[MAX_PORTS], n_inputs, n = 0;
     keras_call_read(use->json, false, &call);
-    if (call.argument)
-        return scope_refuse(scope, entry, "is called with an argument that is not served: ", call.argument);
-    if (!call_inputs(scope, &call, inputs) || (call.n_inputs && inputs[0] == GRAPH_NONE))
+    if (call.argument || call.has_attention_mask || call.scores)
+        return scope_refuse(scope, entry, "is called with an argument that is not served: ",
+                            call.argument ? call.argument : "attention_mask or return_attention_scores");
+    if (!call_inputs(scope, entry, &call, inputs, &n_inputs) || (n_inputs && inputs[0] == GRAPH_NONE))
         return false;
-    return scope_wire(entry->model, inputs, call.n_inputs, outputs, &n) && scope_give(scope, use, outputs, n);
+    return scope_wire(entry->model, inputs, n_inputs, outputs, &n) && scope_give(scope, use, outputs, n);
 }
 
 /* keras_operation_read asks for the values of the tensors that it meets. */
@@ -174,6 +212,16 @@ static void find_first_uses(struct scope *scope, const json_t *references)
     }
 }
 
+/* Whether a tensor of a call is such a mask. */
+static bool is_implied_mask(const struct scope *scope, const struct entry *entry, const struct keras_call *call,
+                            const struct keras_tensor *tensor)
+{
+    for (size_t i = 0; i < CALL_MAX_MASKS; i++)
+        if (is_implied(scope, entry, call, i) && !strcmp(tensor->layer, call->masks[i].layer))
+            return true;
+    return false;
+}
+
 /* Whether any use was newly found to be needed by one that is. */
 static bool mark_needed(struct scope *scope)
 {
@@ -184,10 +232,9 @@ static bool mark_needed(struct scope *scope)
             const struct use *use = &scope->entries[i].uses[k];
             struct keras_call call;
             keras_call_read(use->json, true, &call);
-            bool skips = call.masked && scope_is_mask_of_layer(scope, &call.mask);
             for (size_t t = 0; use->needed && keras_call_tensor(use->json, t, &tensor); t++) {
                 struct use *from = scope_use(scope, &tensor);
-                if (!from || from->needed || (skips && !strcmp(tensor.layer, call.mask.layer)))
+                if (!from || from->needed || is_implied_mask(scope, &scope->entries[i], &call, &tensor))
                     continue;
                 more = from->needed = true;
             }

@@ -119,6 +119,7 @@ static void run_row(const struct layer *layer, const struct layer_run *run, size
                                 .products = own->score == SCORE_DOT,
                                 .score = attention_score,
                                 .context = &row,
+                                .weights = run->second ? run->second[b].at : NULL,
                                 .out = run->out[b].at,
                                 .out_stride = width};
     attention_job_run(&job, run->aux);
@@ -134,6 +135,15 @@ static bool attention_run(const struct layer *layer, struct layer_run *run)
     return true;
 }
 
+static enum rnn_status attention_weights_shape(const struct layer *layer, const struct layer_shape *in,
+                                               struct layer_shape *out, struct rnn_error *err)
+{
+    *out = in[0];
+    if (!layer_set_features(out, in[1].timesteps))
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+    return RNN_OK;
+}
+
 static void attention_defaults(void *own)
 {
     ((struct attention *)own)->scale_initializer = initializer_find("ones")->initializer;
@@ -147,6 +157,7 @@ const struct layer_class layer_attention = {
     .close = attention_close,
     .tensor = attention_tensor,
     .shape = attention_shape,
+    .second = attention_weights_shape,
     .build = attention_build,
     .aux = attention_aux,
     .run = attention_run,

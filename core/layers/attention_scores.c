@@ -69,6 +69,8 @@ void attention_job_run(const struct attention_job *job, float *space)
         for (size_t i = 0; i < n; i++) {
             job->score(job->context, first + i, scores + i * columns);
             softmax(job->vec, key->n, scores + i * columns);
+            if (job->weights)
+                memcpy(job->weights + (first + i) * key->n, scores + i * columns, key->n * sizeof *scores);
         }
         bool whole = wide == job->out_stride; /* rows of the product are those of the output */
         float *out = job->out + first * job->out_stride, *to = whole ? out : sums;

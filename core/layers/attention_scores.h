@@ -15,6 +15,7 @@ struct attention_vectors {
  *
  * products  the scores that `score` gets are the products of the query with every key; else it computes them.
  * score     completes the scores [keys] of query t: a scale, what does not count.
+ * weights   [queries][keys] becomes what the softmax gives; NULL: nobody wants it.
  * out       [queries][width of a value], out_stride floats apart.
  */
 struct attention_job {
@@ -23,7 +24,7 @@ struct attention_job {
     bool products;
     void (*score)(const void *context, size_t t, float *scores);
     const void *context;
-    float *out;
+    float *weights, *out;
     size_t out_stride;
 };
 

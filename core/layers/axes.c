@@ -128,6 +128,18 @@ static void scatter(const struct part *part, const float *packed, float *out)
     }
 }
 
+void axes_gather(const struct axes_tensor *tensor, size_t group, const float *x, float *packed)
+{
+    struct part on = part_of(tensor, true), off = part_of(tensor, false);
+    gather(&on, x + offset(&off, off.n, group), packed);
+}
+
+void axes_scatter(const struct axes_tensor *tensor, size_t group, const float *packed, float *out)
+{
+    struct part on = part_of(tensor, true), off = part_of(tensor, false);
+    scatter(&on, packed, out + offset(&off, off.n, group));
+}
+
 void axes_for_groups(const struct layer *layer, const struct axes_tensor *tensor, const float *x, float *out,
                      float *space, axes_group *group)
 {
@@ -137,9 +149,9 @@ void axes_for_groups(const struct layer *layer, const struct axes_tensor *tensor
     for (size_t g = 0; g < groups; g++) {
         size_t at = offset(&off, off.n, g);
         float *packed = whole ? out + at : space;
-        if (whole)
+        if (whole && packed != x + at)
             memcpy(packed, x + at, numbers * sizeof *out);
-        else
+        else if (!whole)
             gather(&on, x + at, packed);
         group(layer, numbers, packed);
         if (!whole)

@@ -39,10 +39,14 @@ void axes_weight_shape(const struct axes_tensor *tensor, bool ones, struct layer
 /* What a layer does to numbers of one group, in place. */
 typedef void axes_group(const struct layer *layer, size_t n, float *x);
 
-/* Each set of numbers that differ in the axes that are on alone is a group: x becomes out. space has room for one group,
+/* Each set of numbers that differ in the axes that are on alone is a group: x becomes out, which may be x. space has room for one group,
    or is NULL where the axes that are on are the last ones. */
 void axes_for_groups(const struct layer *layer, const struct axes_tensor *tensor, const float *x, float *out,
                      float *space, axes_group *group);
+
+/* The numbers of one group, one after the other, and back. */
+void axes_gather(const struct axes_tensor *tensor, size_t group, const float *x, float *packed);
+void axes_scatter(const struct axes_tensor *tensor, size_t group, const float *packed, float *out);
 
 /* What a layer does to n numbers; the first has the weight w, the next w + step: 0 or 1. */
 typedef void axes_weighted(const struct layer *layer, size_t n, const float *x, float *out, size_t w, size_t step);

@@ -103,6 +103,7 @@ struct layer_run {
     const struct layer_view *const *in;
     const struct layer_shape *in_shapes;
     struct layer_view *out;
+    struct layer_view *second; /* [n] what class->second describes; NULL: nothing takes it */
     const struct layer_shape *out_shape;
     size_t n_inputs, n;
     size_t vectors;         /* of the first input, along its last axis, of all rows together */
@@ -150,6 +151,9 @@ struct layer_class {
     /* What comes out; *out is in[0] at first. sequences is the option of a recurrent layer. RNN_ESHAPE with a sentence. */
     enum rnn_status (*shape)(const struct layer *layer, const struct layer_shape *in, bool sequences,
                              struct layer_shape *out, struct rnn_error *err);
+    /* Of a layer that gives two tensors, the shape of the second; in is checked. */
+    enum rnn_status (*second)(const struct layer *layer, const struct layer_shape *in, struct layer_shape *out,
+                              struct rnn_error *err);
     /* tensors in the order of `tensor`; borrowed. */
     enum rnn_status (*build)(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
                              struct rnn_error *err);

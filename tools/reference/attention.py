@@ -1,5 +1,5 @@
 """Attention, AdditiveAttention and MultiHeadAttention; with masks from Embedding and Masking."""
-from golden import L, MAJOR, case, graph, keras
+from golden import L, MAJOR, case, chain, graph, keras, np
 
 H5 = (".keras", ".h5")
 QV = dict(q=(4, 3), v=(5, 3))
@@ -109,7 +109,56 @@ def heads():
     case(name + "_masking_lstm", graph(lambda x: (lambda h: make()(h, h))(L.LSTM(4, return_sequences=True)(L.Masking()(x))), x=(5, 3)),
          lambda n: n.masked(3, 5, 3))
     case(name + "_frames", graph(lambda x: make(attention_axes=(2,))(x, x), x=(2, 3, 4)), lambda n: n(2, 2, 3, 4))
+    options(make, embed, name)
     case("transformer_block", graph(block, x=(5, 3)), lambda n: n(2, 5, 3), H5)
+
+
+def options(make, embed, name):
+    """Arguments of the call, and axes, together."""
+    frames, scores = lambda n: n(2, 2, 3, 4), dict(return_attention_scores=True)
+    mask = lambda *shape: lambda n: {"x": n(2, 4, 4), "m": n(2, *shape) > -0.7}
+    case(name + "_mask_of_heads", graph(lambda x, m: make()(x, x, attention_mask=m), x=(4, 4), m=((2, 4, 4), "bool")), mask(2, 4, 4))
+    case(name + "_mask_of_keys", graph(lambda x, m: make()(x, x, attention_mask=m), x=(4, 4), m=((1, 4), "bool")), mask(1, 4))
+    case(name + "_mask_scores", graph(lambda x, m: list(make(name="m2")(x, x, attention_mask=m, use_causal_mask=True, **scores)),
+         x=(4, 4), m=((4, 4), "bool")), mask(4, 4))
+    case(name + "_mask_masked", graph(lambda x, m: (lambda e: make()(e, e, attention_mask=m))(embed(x, mask_zero=True)),
+         x=((4,), "int32"), m=((4, 4), "bool")), lambda n: {"x": n.ids(3, 4), "m": n(3, 4, 4) > -0.7})
+    case(name + "_scores_used", graph(lambda x: (lambda y, s: L.Dense(2)(L.Concatenate()([L.Flatten()(y), L.Flatten()(s)])))(*make()(x, x, **scores)),
+         x=(4, 4)), lambda n: n(2, 4, 4))
+    case(name + "_frames_scores", graph(lambda x: list(make(attention_axes=(2,), name="m")(x, x, **scores)), x=(2, 3, 4)), frames)
+    case(name + "_frames_axis_1", graph(lambda x: make(attention_axes=(1,))(x, x, use_causal_mask=True), x=(3, 2, 4)), lambda n: n(2, 3, 2, 4))
+    case(name + "_frames_all", graph(lambda q, v: make()(q, v), q=(2, 3, 4), v=(3, 2, 4)), lambda n: {"q": n(2, 2, 3, 4), "v": n(2, 3, 2, 4)})
+    case(name + "_frames_open", graph(lambda x: make(attention_axes=(2,), output_shape=3)(x, x), x=(None, 3, 4)), lambda n: [n(4, 3, 4), n(2, 3, 4)])
+    case(name + "_frames_mask", graph(lambda x, m: make(attention_axes=(2,))(x, x, attention_mask=m), x=(2, 3, 4), m=((3, 3), "bool")),
+         lambda n: {"x": n(2, 2, 3, 4), "m": n(2, 3, 3) > -0.7})
+    case(name + "_window", graph(lambda x: make(sliding_window=2)(x, x), x=(5, 4)), lambda n: n(2, 5, 4), only=3)
+    case(name + "_window_causal", graph(lambda x: make(sliding_window=3)(x, x, use_causal_mask=True), x=(None, 4)), lambda n: [n(5, 4), n(3, 4)], only=3)
+    masks = lambda n: {"q": n(2, 4, 4), "v": n(2, 5, 4), "m": n(2, 5) > -0.7}
+    case(name + "_value_mask", graph(lambda q, v, m: make()(q, v, value_mask=m), q=(4, 4), v=(5, 4), m=((5,), "bool")), masks, only=3)
+    for kind in (L.Attention, L.AdditiveAttention):
+        case(kind.__name__.lower() + "_mask_list", graph(lambda q, v, w, m: kind()([q, v], mask=[w, m]), q=(4, 4), v=(5, 4), w=((4,), "bool"),
+             m=((5,), "bool")), lambda n: dict(masks(n), w=n(2, 4) > -0.7))
+        case(kind.__name__.lower() + "_mask_of_value", graph(lambda q, v, m: kind()([q, v], mask=[None, m]), q=(4, 4), v=(5, 4), m=((5,), "bool")), masks)
+    case("attention_scores_masked_causal", graph(lambda x: (lambda e: list(L.Attention(name="a")([e, e], use_causal_mask=True, **scores)))(embed(x, mask_zero=True)),
+         x=((5,), "int32")), lambda n: n.ids(3, 5))
+    soft = lambda shape, mask, **k: graph(lambda x, m: L.Softmax(**k)(x, mask=m), x=shape, m=(mask, "bool"))
+    drawn = lambda shape, mask: lambda n: {"x": n(2, *shape), "m": n(2, *mask) > -0.3}
+    case("softmax_mask", soft((4,), (4,)), drawn((4,), (4,)), H5)
+    case("softmax_mask_scores", soft((3, 4), (3, 4)), drawn((3, 4), (3, 4)))
+    case("softmax_mask_broadcast", soft((3, 4), (1, 4)), drawn((3, 4), (1, 4)))
+    case("softmax_mask_axis_1", soft((5, 3), (5, 1), axis=1), drawn((5, 3), (5, 1)))
+    case("softmax_mask_axes", soft((5, 3), (5, 3), axis=[1, 2]), drawn((5, 3), (5, 3)))
+    case("softmax_mask_none_left", soft((4,), (4,)), lambda n: {"x": n(2, 4), "m": np.array([[True, False, True, True], [False] * 4])})
+    case("softmax_masked_by_itself", chain((4,), lambda: L.Embedding(9, 1, mask_zero=True), lambda: L.Softmax(axis=1), dtype="int32"), lambda n: n.ids(3, 4))
+    case("conv1d_mask_given", graph(lambda x: given_mask(x), x=((5,), "int32")), lambda n: n.ids(3, 5))
+
+
+def given_mask(x):
+    """A mask that a layer on the way has stopped, given in the call."""
+    embedding = L.Embedding(9, 3, mask_zero=True)
+    h = embedding(x)
+    mask = embedding.compute_mask(x)
+    return L.LSTM(3)(L.Conv1D(3, 2, padding="same")(h), mask=mask)
 
 
 def cases():

@@ -136,7 +136,9 @@ def output_names(model):
 def flat(y):
     if isinstance(y, dict):
         y = list(y.values())
-    return [np.asarray(y)] if not isinstance(y, (list, tuple)) else [t for u in y for t in flat(u)]
+    if isinstance(y, (list, tuple)):
+        return [t for u in y for t in flat(u)]
+    return [np.asarray(y) if MAJOR == 2 else keras.ops.convert_to_numpy(y)]
 
 
 def call(model, inputs, dtype, **kwargs):
