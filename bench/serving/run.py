@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """run.py BINARY [SECTION...]: what serving costs, against peers and floors, on the loopback address; every ratio is of one run.
 
-Sections: peers, codec, http, batching, overload, slow, memory, sessions, windows, streams, scale (all, when none is named). Peers are installed from PyPI into
+Sections: peers, codec, http, batching, overload, slow, memory, sessions, windows, streams, scale, tls (all, when none is named). Peers are installed from PyPI into
 build/serving; --no-triton leaves the larger one out. Tools: wrk, and load.c, floor.c, codec.c beside this file.
 """
 import contextlib, http.client, json, os, platform, random, re, signal, statistics, subprocess, sys, threading, time
@@ -12,7 +12,7 @@ WORK = os.path.join(ROOT, "build", "serving")
 MODELS = os.path.join(WORK, "models")
 arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
 BINARY = os.path.abspath(arguments[0])
-SECTIONS = arguments[1:] or ["peers", "codec", "http", "batching", "overload", "slow", "memory", "sessions", "windows", "streams", "scale"]
+SECTIONS = arguments[1:] or ["peers", "codec", "http", "batching", "overload", "slow", "memory", "sessions", "windows", "streams", "scale", "tls"]
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 
 
@@ -465,6 +465,10 @@ def scale():
     print(run(f"{HERE}/scale.py", BINARY, f"{ROOT}/build/locks/cellserve"), end="")
 
 
+def tls():
+    print(run(f"{HERE}/tls.py", BINARY), end="")
+
+
 prepare()
 cpu = next(line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name"))
 isa = run(BINARY, "bench", os.path.join(ROOT, "demo", "seed"), "--seconds", "1").splitlines()[0]
@@ -472,5 +476,5 @@ print(f"{cpu}, {os.cpu_count()} CPUs, {platform.release()}; {isa}")
 for section in SECTIONS:
     print(f"== {section}")
     {"peers": peers, "codec": codec, "http": http_overhead, "batching": batching, "overload": overload, "slow": slow,
-     "memory": memory, "sessions": sessions, "windows": windows, "streams": streams, "scale": scale}[section]()
+     "memory": memory, "sessions": sessions, "windows": windows, "streams": streams, "scale": scale, "tls": tls}[section]()
     sys.stdout.flush()

@@ -129,6 +129,8 @@ enum MHD_Result exchange_answer(struct exchange *x)
         add_timing(x, response);
     if (request->answer.close || request->services->lifecycle->state == SERVER_DRAINING)
         exchange_add_header(x, response, "Connection", "close");
+    if (x->connection->tls && strcmp(request->head.method, "HEAD"))
+        tls_output_answer(&x->connection->output, request->answer.text_bytes);
     connection_stage(&x->http->connections, x->connection, STAGE_ANSWER, request->answer.text_bytes);
     exchange_end_library_timeout(x);
     exchange_add_access(x, response);

@@ -204,6 +204,8 @@ static bool begin_tls(struct http *http, struct MHD_Connection *mhd, struct conn
     pthread_mutex_lock(&connection->table->lock); /* the table is looked through from now on */
     connection->tls = session;
     pthread_mutex_unlock(&connection->table->lock);
+    if (session)
+        tls_output_begin(&connection->output, session, connection->fd);
     connection->credentials = session ? tls_enter(http->tls, session) : NULL;
     return connection->credentials;
 }

@@ -5,6 +5,7 @@
 #define SERVER_HTTP_CONNECTIONS_H
 
 #include "server/base/memory.h"
+#include "tls_output.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -45,6 +46,7 @@ struct connection {
     size_t body_bytes; /* STAGE_BODY: memory that the body has */
     void *tls;         /* GnuTLS's session; NULL: a bare socket. A handle: only the I/O thread reads from it */
     struct tls_credentials *credentials; /* that it uses */
+    struct tls_output output;            /* of that session */
     bool spoken; /* a request has come, so the handshake is over; and its connection has not been given up yet */
     bool unread; /* it was answered before its body had come; only the I/O thread looks at that, */
     bool spare;  /* and at that: more than `most` were open when it came */

@@ -12,7 +12,7 @@ struct tls;
 struct tls_credentials;
 
 /* GnuTLS's priority string: TLS 1.3 and 1.2, AEAD ciphers with forward secrecy. */
-extern const char tls_priorities[];
+const char *tls_priorities(void);
 
 /* The settings' certificate, key and authorities; NULL with a problem added. */
 struct tls *tls_open(const struct settings *settings, struct counters *counters, struct problems *problems);

@@ -3,6 +3,9 @@
 #include "e2e.h"
 
 #include <gnutls/gnutls.h>
+#include <linux/tcp.h>
+#include <math.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -112,6 +115,99 @@ static void old_versions_and_ciphers_are_refused(void **state)
     certificate_remove(&server);
 }
 
+/* ---- records ---- */
+
+static size_t ignore(char *data, size_t size, size_t n, void *user)
+{
+    (void)data, (void)user;
+    return size * n;
+}
+
+/* {"instances": …} of so many rows; free() it. */
+static char *body_of_rows(int rows)
+{
+    char *body = malloc(32 + 16 * (size_t)rows);
+    int n = sprintf(body, "{\"instances\": [");
+    for (int i = 0; i < rows; i++)
+        n += sprintf(body + n, "%s[[0.5, -1]]", i ? ", " : "");
+    sprintf(body + n, "]}");
+    return body;
+}
+
+/* A handle that keeps its connection. */
+static CURL *keep_connection(const struct daemon *daemon, const char *path, struct curl_slist *fields)
+{
+    CURL *curl = curl_easy_init();
+    char url[160];
+    snprintf(url, sizeof url, "%s%s", daemon->url, path);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_CAINFO, daemon->ca);
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
+    return curl;
+}
+
+/* Packets with data that have come on the handle's connection. */
+static unsigned packets_of(CURL *curl)
+{
+    curl_socket_t fd = CURL_SOCKET_BAD;
+    struct tcp_info info = {.tcpi_data_segs_in = 0};
+    socklen_t size = sizeof info;
+    assert_int_equal(curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd), CURLE_OK);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+    return info.tcpi_data_segs_in;
+}
+
+/* The kernel holds a record back until the next one comes, for 200 ms at most: it must never have to wait so long. */
+static void records_of_an_answer_leave_together(void **state)
+{
+    (void)state;
+    enum { ROWS_MOST = 200, TRIES = 5 }; /* an answer has about 100 bytes a row, a record up to 16 KiB */
+    struct certificate server = certificate_new("localhost", &authority);
+    struct daemon daemon;
+    start(&daemon, &server, "");
+    struct curl_slist *fields = curl_slist_append(NULL, "Content-Type: application/json");
+    CURL *curl = keep_connection(&daemon, "/predict", fields);
+    char *body = body_of_rows(ROWS_MOST); /* a head and two records */
+    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+    assert_int_equal(curl_easy_perform(curl), CURLE_OK);
+    unsigned before = packets_of(curl);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(curl_easy_perform(curl), CURLE_OK);
+    assert_in_range(packets_of(curl) - before, 20, 30);
+    free(body);
+    for (int rows = 1; rows <= ROWS_MOST; rows += rows < 130 || rows > 190 ? 43 : 1) {
+        double best = 1e9;
+        body = body_of_rows(rows);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+        for (int i = 0; i < TRIES && best > 100; i++) {
+            double began = now_ms();
+            assert_int_equal(curl_easy_perform(curl), CURLE_OK);
+            best = fmin(best, now_ms() - began);
+        }
+        if (best > 150)
+            fail_msg("an answer of %d rows takes %g ms", rows, best);
+        free(body);
+    }
+    curl_easy_cleanup(curl);
+    curl = keep_connection(&daemon, "/openapi.json", NULL); /* HEAD: the body does not follow */
+    curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    double best = 1e9;
+    for (int i = 0; i < TRIES && best > 100; i++) {
+        double began = now_ms();
+        assert_int_equal(curl_easy_perform(curl), CURLE_OK);
+        best = fmin(best, now_ms() - began);
+    }
+    assert_true(best < 150);
+    curl_easy_cleanup(curl);
+    curl_slist_free_all(fields);
+    assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
+    certificate_remove(&server);
+}
+
 /* ---- exchange ---- */
 
 struct load {
@@ -121,27 +217,12 @@ struct load {
     bool kept;
 };
 
-static size_t ignore(char *data, size_t size, size_t n, void *user)
-{
-    (void)data, (void)user;
-    return size * n;
-}
-
 static void *send_requests(void *argument)
 {
     struct load *load = argument;
-    CURL *curl = curl_easy_init();
-    char url[160];
-    snprintf(url, sizeof url, "%s/predict", load->daemon->url);
     struct curl_slist *list = curl_slist_append(NULL, "Content-Type: application/json");
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_CAINFO, load->daemon->ca);
-    curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, ignore);
+    CURL *curl = keep_connection(load->daemon, "/predict", list);
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "{\"instances\": [[[0.5, -1]]]}");
-    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
     curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, load->kept ? 0L : 1L);
     curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, load->kept ? 0L : 1L);
     while (!load->stop) {
@@ -353,6 +434,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(predictions_are_those_without_tls),
         cmocka_unit_test(old_versions_and_ciphers_are_refused),
+        cmocka_unit_test(records_of_an_answer_leave_together),
         cmocka_unit_test(certificates_are_exchanged_without_a_failed_request),
         cmocka_unit_test(clients_show_a_certificate),
         cmocka_unit_test(slow_and_vanished_clients_are_noticed),
