@@ -32,18 +32,16 @@ static void expect(const char *command, int code, const char *text)
 }
 
 struct difference {
-    double largest, squares; /* of the differences */
-    double magnitude;        /* the largest number that was expected */
+    double squares; /* of the differences */
     size_t n;
 };
 
 static void differ(const json_t *got, const json_t *want, struct difference *d)
 {
     if (json_is_number(want)) {
-        double difference = fabs(json_number_value(got) - json_number_value(want));
-        d->largest = fmax(d->largest, difference);
+        /* an answer's decimals stand for the float32 that they read back to */
+        double difference = fabs((double)(float)json_number_value(got) - json_number_value(want));
         d->squares += difference * difference;
-        d->magnitude = fmax(d->magnitude, fabs(json_number_value(want)));
         d->n++;
         return;
     }
@@ -53,12 +51,11 @@ static void differ(const json_t *got, const json_t *want, struct difference *d)
         differ(json_array_get(got, i), json_array_get(want, i), d);
 }
 
-/* The error against float64, as a root of the mean square, is about twice PyTorch's own at most (2.1 times in
-   "flatten", whose Linear adds 20 products one after the other), or none is larger than one unit in
-   the last place of the largest output. */
+/* The error against float64, as a root of the mean square over 256 rows, is at most twice PyTorch's own. What is measured is
+   between 0.5 and 1.9 times: both add the same products in different orders. */
 static void check_case(const char *name, const char *file)
 {
-    static char command[1024], out[65536];
+    static char command[1024], out[1 << 20];
     char path[512];
     snprintf(path, sizeof path, "%s/tests/torch/models/%s/case.json", SOURCE_DIR, name);
     json_t *sample = json_load_file(path, 0, NULL), *request = json_object();
@@ -79,8 +76,8 @@ static void check_case(const char *name, const char *file)
     double own = json_number_value(json_object_get(sample, "torch_rms"));
     differ(json_object_get(answer, "outputs"), json_object_get(sample, "outputs"), &d);
     double rms = sqrt(d.squares / (double)d.n);
-    if (!(rms <= 2.2 * own || d.largest <= d.magnitude * 0x1p-23))
-        fail_msg("%s %s: off by %g, PyTorch by %g", name, file, rms, own);
+    if (!(rms <= 2 * own) || d.n < 512)
+        fail_msg("%s %s: off by %g over %zu numbers, PyTorch by %g", name, file, rms, d.n, own);
     json_decref(answer);
     json_decref(request);
     json_decref(sample);
