@@ -21,7 +21,8 @@ struct team_host {
     void (*withdraw)(struct team_host *host, struct team *team);
     /* Give the processor to other threads for a moment: a nap. It is the times-th of this wait, from 1. */
     void (*relax)(struct team_host *host, size_t times);
-    atomic_bool recall; /* the threads are wanted elsewhere; they leave after the job they are at */
+    /* So many times the threads are wanted elsewhere: unless it is 0, they leave after the job they are at. */
+    _Alignas(64) atomic_size_t recall;
 };
 
 /* One thread of a job. */

@@ -323,10 +323,10 @@ static bool queue_full(struct request *request)
 bool route_admit(struct request *request, uint64_t bytes)
 {
     const struct services *services = request->services;
-    size_t queued, running, used = services->memory->used, limit = services->memory->limit;
+    size_t queued, used = services->memory->used, limit = services->memory->limit;
     if (request->route->kind != ROUTE_WORKER || services->lifecycle->state == SERVER_LOADING)
         return true;
-    pool_load(services->pool, &queued, &running);
+    pool_load(services->pool, &queued, NULL);
     if (queued >= (size_t)services->settings->max_queue)
         return queue_full(request);
     struct failure failure = {.status = 0};

@@ -257,7 +257,7 @@ static void serve_requests(struct server *server, struct http *http, struct allo
         ;
     drain(server, http, signals, signal);
     session_store_stop(services->sessions); /* requests that wait for the store go to the pool */
-    pool_stop(&server->pool);
+    pool_end(&server->pool);
     if (!reload_stop(reload, RELOAD_MS))
         leave_a_load();
 }

@@ -1,133 +1,124 @@
-/* The worker pool. */
+/* The worker pool. A task is put into the line of a worker that sleeps, or else of that one of two workers which has less to
+   do. Two counts tell without a lock whether tasks wait: that of each line, and that of all lines (host.recall). A line is
+   counted up before all are and down after all are, so where all are not 0, some line is not empty, unless somebody is
+   taking its task. */
 #include "pool.h"
 
+#include "pool_idle.h"
 #include "server/base/clock.h"
 #include "server/base/cpus.h"
 
-#include <signal.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <time.h>
 
-/* Waking a sleeping worker takes some ten microseconds, so a smaller run is not worth it, unless others came shortly
-   before: then the woken worker goes on watching and is there at once for those that follow. */
-enum { WORTH_WAKING_NS = 200000, SHORTLY_NS = 30000, WATCH_NS = 100000, RELAX_NS = 50000, MOST_RELAX_NS = 1000000 };
+/* A worker prefers its own tasks, unless another's wait for so much longer; most chunks take 2 ms. At each look it compares
+   its line with those of so many others, one after the other in turn, so that no task waits for as long as its worker is
+   away and all others have tasks of their own. A worker with tasks whose line is empty looks at so many others. */
+enum { LATE_NS = 1000000, COMPARES = 2, VISITS = 4 };
 
-/* How long a run that had to wait for helpers without a processor keeps others from inviting any; and, at least, how long
-   it is till the next look at a system whose processors were all wanted then. */
-enum { LEAST_ALONE_NS = 25000000 };
-static const int64_t most_alone_ns = 30000000000;
-
-/* Under the lock. */
-static bool any_waits(const struct pool *pool)
+static size_t lines_of(const struct pool *pool)
 {
-    return pool->lines[POOL_QUEUE].n || pool->lines[POOL_SLICED].n;
-}
-
-/* ---- sleep, under the lock ---- */
-
-/* Until it is woken or the time is over (INT64_MAX: never). Whoever wakes it has taken it out of the stack. */
-static void sleep_until(struct worker *worker, int64_t until_ns)
-{
-    struct pool *pool = worker->pool;
-    const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
-    bool over = false;
-    worker->below = pool->sleepers;
-    worker->asleep = true;
-    pool->sleepers = worker;
-    pool->sleeping++;
-    while (worker->asleep && !over)
-        over = until_ns == INT64_MAX ? pthread_cond_wait(&worker->wake, &pool->lock)
-                                     : pthread_cond_timedwait(&worker->wake, &pool->lock, &until);
-    if (!worker->asleep)
-        return;
-    struct worker **at = &pool->sleepers;
-    while (*at != worker)
-        at = &(*at)->below;
-    *at = worker->below;
-    worker->asleep = false;
-    pool->sleeping--;
-}
-
-/* Workers that are to be woken when the lock is given back: a wake-up is a system call. */
-struct woken {
-    struct worker *workers[TEAM_MAX_SEATS];
-    size_t n;
-};
-
-/* Take up to n sleepers out of the stack. */
-static void take_sleepers(struct pool *pool, size_t n, struct woken *woken)
-{
-    for (struct worker *worker; woken->n < n && woken->n < TEAM_MAX_SEATS && (worker = pool->sleepers);) {
-        pool->sleepers = worker->below;
-        pool->sleeping--;
-        worker->asleep = false;
-        woken->workers[woken->n++] = worker;
-    }
-}
-
-static void wake_all(const struct woken *woken)
-{
-    for (size_t i = 0; i < woken->n; i++)
-        pthread_cond_signal(&woken->workers[i]->wake);
+    return pool->n_workers ? pool->n_workers : 1;
 }
 
 /* ---- taking tasks ---- */
 
-/* Under the lock: the first that may be taken now by a worker that has others, or NULL. */
-static struct task *first_task(struct pool *pool, enum pool_line which, int64_t now_ns)
+/* Only the worker itself writes it; whoever reads that it holds nothing sees what became of its tasks. */
+static void hold_more(struct worker *worker, size_t n)
 {
-    struct task_line *line = &pool->lines[which];
+    atomic_store_explicit(&worker->held, atomic_load_explicit(&worker->held, memory_order_relaxed) + n,
+                          memory_order_release);
+}
+
+/* Under the lock. */
+static void note_first(struct task_line *line)
+{
+    if (line->first)
+        atomic_store_explicit(&line->since_ns, line->first->since_ns, memory_order_relaxed);
+}
+
+/* Under the lock: the first that may be taken now by a worker that has others, or NULL. */
+static struct task *first_task(struct worker *taker, struct worker *from, enum pool_line which, int64_t now_ns)
+{
+    struct pool *pool = from->pool;
+    struct task_line *line = &from->lines[which];
     struct task **at = &line->first, *task;
     while ((task = *at) && task->idle_until_ns > now_ns)
         at = &task->next;
     if (!task)
         return NULL;
     *at = task->next;
+    note_first(line);
+    task->next = NULL;
     task->idle_until_ns = 0; /* it is begun only once */
     if (!*at)
         line->last = at;
+    hold_more(taker, 1); /* before the task stops to be counted as one that waits */
+    pool->host.recall--;
     line->n--;
-    pool->waits--;
-    if (!any_waits(pool))
-        atomic_store(&pool->host.recall, false);
-    pool->running++;
+    if (which == POOL_QUEUE)
+        pool->queued--;
     return task;
 }
 
-/* Under the lock, which is given back meanwhile. */
-static void help_team(struct pool *pool)
+/* The taker appends up to `most` tasks to its list, which ends at *last; returns how many. */
+static size_t take_from(struct worker *taker, struct worker *from, enum pool_line which, size_t most, int64_t now_ns,
+                        struct task ***last)
 {
-    struct team *team = pool->invitation;
-    size_t seat = team_enter(team);
-    if (!seat)
-        pool->invitation = NULL;
-    pthread_mutex_unlock(&pool->lock);
-    if (seat)
-        team_help(team, seat);
-    pthread_mutex_lock(&pool->lock);
+    size_t n = 0;
+    if (!most || !atomic_load(&from->lines[which].n))
+        return 0;
+    pthread_mutex_lock(&from->lock);
+    for (; n < most && (**last = first_task(taker, from, which, now_ns)); n++)
+        *last = &(**last)->next;
+    pthread_mutex_unlock(&from->lock);
+    return n;
 }
 
-/* The same, for a while. */
-static void watch_news(struct pool *pool)
+static struct worker *next_victim(struct worker *worker)
 {
-    size_t news = atomic_load(&pool->news);
-    int64_t end = clock_ns() + WATCH_NS;
-    pthread_mutex_unlock(&pool->lock);
-    atomic_fetch_add(&pool->spinning, 1);
-    for (size_t i = 1; atomic_load_explicit(&pool->news, memory_order_acquire) == news; i++) {
-        if (i % 64 == 0 && clock_ns() > end)
-            break;
-        team_pause();
+    return &worker->pool->workers[worker->victim++ % lines_of(worker->pool)];
+}
+
+static int64_t since_of(const struct worker *worker, enum pool_line which)
+{
+    const struct task_line *line = &worker->lines[which];
+    return atomic_load(&line->n) ? atomic_load_explicit(&line->since_ns, memory_order_relaxed) : INT64_MAX;
+}
+
+/* Of other workers, what has waited longer than the worker's own. */
+static size_t take_late(struct worker *worker, enum pool_line which, size_t most, int64_t now_ns, struct task ***last)
+{
+    size_t n = 0;
+    for (size_t i = 0; n < most && i < COMPARES; i++) {
+        struct worker *other = next_victim(worker);
+        int64_t since = since_of(other, which);
+        if (since < INT64_MAX - LATE_NS && since + LATE_NS < since_of(worker, which))
+            n += take_from(worker, other, which, most - n, now_ns, last);
     }
-    atomic_fetch_sub(&pool->spinning, 1);
-    pthread_mutex_lock(&pool->lock);
+    return n;
+}
+
+/* For a worker that has none: one of its own line, or of any other's. */
+static struct task *take_one(struct worker *worker)
+{
+    struct pool *pool = worker->pool;
+    struct task *task = NULL, **last = &task;
+    for (enum pool_line which = pool->queued ? POOL_QUEUE : POOL_SLICED; !task && which < POOL_LINES; which++) {
+        if (!take_late(worker, which, 1, INT64_MAX, &last))
+            take_from(worker, worker, which, 1, INT64_MAX, &last);
+        for (size_t i = 0; !task && i < lines_of(pool) && pool_any_waits(pool); i++)
+            take_from(worker, next_victim(worker), which, 1, INT64_MAX, &last);
+    }
+    return task;
 }
 
 void pool_will_look(struct worker *worker)
 {
-    if (!worker->looks) /* it may end several requests before it looks, and takes its word back once */
-        worker->pool->looking++;
+    struct pool *pool = worker->pool;
+    if (!worker->looks) { /* it may end several requests before it looks, and takes its word back once */
+        atomic_store_explicit(&pool->looker, worker->index, memory_order_relaxed);
+        pool->looking++;
+    }
     worker->looks = true;
 }
 
@@ -145,99 +136,209 @@ static struct task *wait_for_task(struct worker *worker)
     struct task *task = NULL;
     bool watched = true;
     looks_now(worker);
-    pthread_mutex_lock(&pool->lock);
-    while (!any_waits(pool) && !pool->closing) {
-        if (pool->invitation) {
-            help_team(pool);
+    while (!task) {
+        bool waits = pool_any_waits(pool);
+        if (waits) {
+            task = take_one(worker);
+        } else if (pool->over) {
+            return NULL;
+        } else if (pool->invitation) {
+            pool_help(pool);
             watched = false;
         } else if (!watched) {
-            watch_news(pool);
+            pool_watch(pool);
             watched = true;
         } else {
-            sleep_until(worker, INT64_MAX);
+            pool_sleep(worker, INT64_MAX);
         }
     }
-    if (any_waits(pool))
-        task = first_task(pool, pool->lines[POOL_QUEUE].n ? POOL_QUEUE : POOL_SLICED, INT64_MAX);
-    pthread_mutex_unlock(&pool->lock);
     return task;
 }
 
-static struct pool *pool_of(struct team_host *host)
+/* A worker's share of all that wait in lines of a kind. A task that is being added or taken may not be counted. */
+static size_t share_of(const struct pool *pool, enum pool_line which)
 {
-    return (struct pool *)((char *)host - offsetof(struct pool, host));
+    size_t all = atomic_load(&pool->host.recall), queued = atomic_load(&pool->queued), n = queued;
+    if (which == POOL_SLICED)
+        n = all > queued ? all - queued : 0;
+    return (n + lines_of(pool) - 1) / lines_of(pool);
 }
 
-/* Under the lock: publish the team, and wake sleeping workers where that is worth it. */
-static size_t publish(struct pool *pool, struct team *team, bool worth, size_t coming, struct woken *woken)
+/* Of a kind of line. */
+static void take_share(struct worker *worker, enum pool_line which, size_t most, int64_t now_ns, struct task ***last)
 {
-    if (pool->invitation)
-        return 0;
-    pool->invitation = team;
-    if (worth) {
-        coming += pool->sleeping;
-        take_sleepers(pool, team->seats - 1, woken);
+    struct pool *pool = worker->pool;
+    size_t n = 0;
+    if (atomic_load(&pool->host.recall) > atomic_load(&worker->lines[which].n))
+        n = take_late(worker, which, most, now_ns, last);
+    n += take_from(worker, worker, which, most - n, now_ns, last);
+    for (size_t i = 0; n < most && i < VISITS && i < lines_of(pool) && pool_any_waits(pool); i++)
+        n += take_from(worker, next_victim(worker), which, most - n, now_ns, last);
+}
+
+struct task *pool_take(struct worker *worker, const size_t most[POOL_LINES], size_t waiting[POOL_LINES], int64_t now_ns)
+{
+    struct pool *pool = worker->pool;
+    struct task *taken = NULL, **last = &taken;
+    looks_now(worker);
+    waiting[POOL_QUEUE] = waiting[POOL_SLICED] = 0;
+    if (!pool_any_waits(pool))
+        return NULL;
+    for (enum pool_line which = POOL_QUEUE; which < POOL_LINES; which++) {
+        size_t share = share_of(pool, which);
+        if (share && most[which])
+            take_share(worker, which, share < most[which] ? share : most[which], now_ns, &last);
+        waiting[which] = share_of(pool, which);
     }
-    atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
-    return coming;
+    return taken;
 }
 
-/* Small runs come here for every request: they find out without the lock that nobody is to be invited. */
-static size_t invite(struct team_host *host, struct team *team, double nanoseconds)
+void pool_wait(struct worker *worker, int64_t until_ns)
 {
-    struct pool *pool = pool_of(host);
-    int64_t now = clock_ns(), alone_until = pool->alone_until_ns;
-    size_t coming = atomic_load_explicit(&pool->spinning, memory_order_relaxed);
-    struct woken woken = {.n = 0};
-    if (alone_until && now < alone_until)
-        return 0;
-    if (alone_until) {
-        pool->alone_until_ns = cpus_all_wanted() ? now + LEAST_ALONE_NS : 0;
-        if (pool->alone_until_ns)
-            return 0;
-    }
-    bool worth = nanoseconds >= WORTH_WAKING_NS || now - pool->invited_ns < SHORTLY_NS;
-    pool->invited_ns = now + (int64_t)nanoseconds;
-    if (pool->invitation || !(worth || coming))
-        return 0;
-    pthread_mutex_lock(&pool->lock);
-    coming = publish(pool, team, worth, coming, &woken);
-    pthread_mutex_unlock(&pool->lock);
-    wake_all(&woken);
-    return coming;
+    struct pool *pool = worker->pool;
+    while (!pool_any_waits(pool) && !pool->closing && clock_ns() < until_ns)
+        pool_sleep(worker, until_ns);
 }
 
-static void withdraw(struct team_host *host, struct team *team)
+void pool_done(struct worker *worker)
 {
-    struct pool *pool = pool_of(host);
-    if (pool->invitation == team) { /* the lock: whoever is about to enter has done so then */
-        pthread_mutex_lock(&pool->lock);
-        if (pool->invitation == team)
-            pool->invitation = NULL;
-        pthread_mutex_unlock(&pool->lock);
-    }
-    if (atomic_load_explicit(&team->stalled, memory_order_relaxed)) {
-        int64_t longer = 4 * pool->alone_ns;
-        pool->alone_ns = longer < LEAST_ALONE_NS ? LEAST_ALONE_NS : longer < most_alone_ns ? longer : most_alone_ns;
-        pool->alone_until_ns = clock_ns() + pool->alone_ns;
-    } else if (team->helped && pool->alone_ns) {
-        pool->alone_ns = 0;
-    }
+    hold_more(worker, (size_t)-1);
 }
 
-/* Longer and longer, so that the system finds this processor idle and moves the thread here that is waited for. */
-static void relax_invitations(struct team_host *host, size_t times)
+/* ---- adding tasks ---- */
+
+/* False when the pool has closed meanwhile. */
+static bool append_task(struct worker *to, struct task *task, enum pool_line which, bool again)
 {
-    (void)host;
-    long nap = times < 16 ? RELAX_NS * (long)times : MOST_RELAX_NS;
-    nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
+    struct pool *pool = to->pool;
+    struct task_line *line = &to->lines[which];
+    task->next = NULL;
+    task->since_ns = clock_ns();
+    pthread_mutex_lock(&to->lock);
+    bool open = again || !pool->closing;
+    if (open) {
+        *line->last = task;
+        line->last = &task->next;
+        note_first(line);
+        line->n++;
+        pool->host.recall++;
+    }
+    pthread_mutex_unlock(&to->lock);
+    return open;
 }
 
+static size_t load_of(const struct worker *worker)
+{
+    size_t n = atomic_load_explicit(&worker->held, memory_order_relaxed);
+    for (size_t i = 0; i < POOL_LINES; i++)
+        n += atomic_load_explicit(&worker->lines[i].n, memory_order_relaxed);
+    return n;
+}
+
+/* Two of the workers, others each time; the one that has less to do. */
+static struct worker *less_busy(struct pool *pool)
+{
+    static _Thread_local uint32_t times;
+    size_t n = lines_of(pool), a = ++times % n, b = (a + 1 + (times * UINT32_C(2654435761) >> 8) % n) % n;
+    struct worker *first = &pool->workers[a], *second = &pool->workers[b == a ? (a + 1) % n : b];
+    return load_of(second) < load_of(first) ? second : first;
+}
+
+/* Put a task into a line. A worker that sleeps is woken, unless the only task that waits is left to one that looks soon. */
+static bool add_task(struct pool *pool, struct task *task, enum pool_line which, bool again)
+{
+    bool left = pool->looking && !pool_any_waits(pool);
+    struct worker *idle = left ? NULL : pool_claim_idle(pool), *to = idle;
+    if (left)
+        to = &pool->workers[atomic_load_explicit(&pool->looker, memory_order_relaxed)];
+    else if (!idle)
+        to = less_busy(pool);
+    bool added = append_task(to, task, which, again);
+    /* whoever has looked before the task was there may sleep by now */
+    if (added && !idle && (atomic_load(&pool->host.recall) > 1 || !pool->looking))
+        idle = pool_claim_idle(pool);
+    if (idle)
+        pool_wake(idle);
+    return added;
+}
+
+bool pool_try_add(struct pool *pool, struct task *task)
+{
+    if (pool->closing)
+        return false;
+    if (atomic_fetch_add(&pool->queued, 1) < pool->max_queued && add_task(pool, task, POOL_QUEUE, false))
+        return true;
+    pool->queued--;
+    return false;
+}
+
+void pool_add_again(struct pool *pool, struct task *task, enum pool_line which)
+{
+    if (which == POOL_QUEUE)
+        pool->queued++;
+    add_task(pool, task, which, true);
+}
+
+/* ---- deadlines ---- */
+
+/* Take those past their deadline out of a line. */
+static void expire_line(struct worker *worker, enum pool_line which, int64_t now_ns, bool all, struct task **expired)
+{
+    struct pool *pool = worker->pool;
+    struct task_line *line = &worker->lines[which];
+    struct task **at = &line->first, *task;
+    pthread_mutex_lock(&worker->lock);
+    while ((task = *at)) {
+        if (!all && task->deadline_ns > now_ns) {
+            at = &task->next;
+            continue;
+        }
+        *at = task->next;
+        task->next = *expired;
+        *expired = task;
+        pool->host.recall--;
+        line->n--;
+        if (which == POOL_QUEUE)
+            pool->queued--;
+    }
+    line->last = at;
+    note_first(line);
+    pthread_mutex_unlock(&worker->lock);
+}
+
+void pool_expire(struct pool *pool, int64_t now_ns, bool all)
+{
+    struct task *expired = NULL, *task;
+    for (size_t i = 0; i < lines_of(pool) && pool_any_waits(pool); i++)
+        for (enum pool_line which = POOL_QUEUE; which < POOL_LINES; which++)
+            if (atomic_load(&pool->workers[i].lines[which].n))
+                expire_line(&pool->workers[i], which, now_ns, all, &expired);
+    while ((task = expired)) {
+        expired = task->next;
+        task->expire(task);
+    }
+}
+
+void pool_load(const struct pool *pool, size_t *queued, size_t *running)
+{
+    *queued = atomic_load(&pool->queued);
+    if (!running)
+        return;
+    *running = 0;
+    for (size_t i = 0; pool->workers && i < lines_of(pool); i++)
+        *running += atomic_load_explicit(&pool->workers[i].held, memory_order_acquire);
+}
+
+/* ---- the threads ---- */
+
+/* The memory is the first thing that the thread touches, so it lies near the CPU of a thread that is bound to one. */
 static void *work_on_tasks(void *argument)
 {
     struct worker *worker = argument;
     struct task *task;
     cpus_compute();
+    worker->ready = arena_reserve(&worker->arena, worker->pool->scratch_bytes);
+    sem_post(&worker->pool->ready);
     while ((task = wait_for_task(worker)))
         task->run(task, worker);
     return NULL;
@@ -250,172 +351,87 @@ static void *work_on_tasks_pinned(void *argument)
     return work_on_tasks(worker);
 }
 
+static bool start_threads(struct pool *pool, bool pin)
+{
+    bool good = true;
+    for (size_t i = 0; good && i < pool->n_workers; i++) {
+        struct worker *worker = &pool->workers[i];
+        good = worker->started =
+            !pthread_create(&worker->thread, NULL, pin ? work_on_tasks_pinned : work_on_tasks, worker);
+    }
+    for (size_t i = 0; i < pool->n_workers && pool->workers[i].started; i++)
+        while (sem_wait(&pool->ready))
+            ;
+    for (size_t i = 0; i < pool->n_workers; i++)
+        good = good && pool->workers[i].ready;
+    return good;
+}
+
 bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, size_t scratch_bytes)
 {
     *pool = (struct pool){.max_queued = max_queued,
-                          .host = {.invite = invite, .withdraw = withdraw, .relax = relax_invitations}};
-    for (size_t i = 0; i < POOL_LINES; i++)
-        pool->lines[i].last = &pool->lines[i].first;
-    pthread_mutex_init(&pool->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pool->workers = aligned_alloc(_Alignof(struct worker), workers * sizeof *pool->workers);
-    for (size_t i = 0; pool->workers && i < workers; i++) {
+                          .n_workers = workers < POOL_MOST_WORKERS ? workers : POOL_MOST_WORKERS,
+                          .scratch_bytes = scratch_bytes,
+                          .host = {.invite = pool_invite, .withdraw = pool_withdraw, .relax = pool_relax}};
+    pool->workers = aligned_alloc(_Alignof(struct worker), lines_of(pool) * sizeof *pool->workers);
+    if (!pool->workers)
+        return false;
+    pthread_mutex_init(&pool->team_lock, NULL);
+    sem_init(&pool->ready, 0, 0);
+    for (size_t i = 0; i < lines_of(pool); i++) {
         struct worker *worker = &pool->workers[i];
-        *worker = (struct worker){.pool = pool, .index = i};
-        pthread_cond_init(&worker->wake, &monotonic);
-        if (!arena_reserve(&worker->arena, scratch_bytes))
-            break;
-        if (pthread_create(&worker->thread, NULL, pin ? work_on_tasks_pinned : work_on_tasks, worker)) {
-            arena_close(&worker->arena);
-            break;
-        }
-        pool->n_workers++;
+        *worker = (struct worker){.pool = pool, .index = i, .victim = i + 1};
+        pthread_mutex_init(&worker->lock, NULL);
+        sem_init(&worker->wake, 0, 0);
+        for (size_t k = 0; k < POOL_LINES; k++)
+            worker->lines[k].last = &worker->lines[k].first;
     }
-    pthread_condattr_destroy(&monotonic);
-    if (pool->n_workers == workers)
+    if (start_threads(pool, pin))
         return true;
     pool_stop(pool);
     return false;
 }
 
-/* Under the lock. A sleeper is taken, which the caller wakes. */
-static void append_task(struct pool *pool, struct task *task, enum pool_line which, struct woken *woken)
+/* When it returns, whoever adds a task knows that the pool closes. */
+static void close_lines(struct pool *pool)
 {
-    struct task_line *line = &pool->lines[which];
-    task->next = NULL;
-    *line->last = task;
-    line->last = &task->next;
-    line->n++;
-    pool->waits++;
-    atomic_store(&pool->host.recall, true);
+    pool->closing = true;
+    for (size_t i = 0; i < lines_of(pool); i++) {
+        pthread_mutex_lock(&pool->workers[i].lock);
+        pthread_mutex_unlock(&pool->workers[i].lock);
+    }
+}
+
+void pool_end(struct pool *pool)
+{
+    close_lines(pool);
+    pool->over = true;
     atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
-    if (pool->waits > 1 || !pool->looking)
-        take_sleepers(pool, 1, woken);
-}
-
-bool pool_try_add(struct pool *pool, struct task *task)
-{
-    struct woken woken = {.n = 0};
-    pthread_mutex_lock(&pool->lock);
-    bool room = pool->lines[POOL_QUEUE].n < pool->max_queued && !pool->closing;
-    if (room)
-        append_task(pool, task, POOL_QUEUE, &woken);
-    pthread_mutex_unlock(&pool->lock);
-    wake_all(&woken);
-    return room;
-}
-
-void pool_add_again(struct pool *pool, struct task *task, enum pool_line line)
-{
-    struct woken woken = {.n = 0};
-    pthread_mutex_lock(&pool->lock);
-    append_task(pool, task, line, &woken);
-    pthread_mutex_unlock(&pool->lock);
-    wake_all(&woken);
-}
-
-/* Under the lock. */
-static size_t share_of(const struct pool *pool, enum pool_line line)
-{
-    return (pool->lines[line].n + pool->n_workers - 1) / pool->n_workers;
-}
-
-struct task *pool_take(struct worker *worker, const size_t most[POOL_LINES], size_t waiting[POOL_LINES], int64_t now_ns)
-{
-    struct pool *pool = worker->pool;
-    struct task *taken = NULL, **last = &taken;
-    looks_now(worker);
-    waiting[POOL_QUEUE] = waiting[POOL_SLICED] = 0;
-    if (!pool->waits)
-        return NULL;
-    pthread_mutex_lock(&pool->lock);
-    for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++) {
-        size_t share = share_of(pool, line);
-        for (size_t i = 0; i < share && i < most[line]; i++) {
-            if (!(*last = first_task(pool, line, now_ns)))
-                break;
-            last = &(*last)->next;
-            *last = NULL;
-        }
-        waiting[line] = share_of(pool, line);
+    for (struct worker *worker; (worker = pool_claim_idle(pool));)
+        pool_wake(worker);
+    for (size_t i = 0; i < pool->n_workers; i++) {
+        if (pool->workers[i].started)
+            pthread_join(pool->workers[i].thread, NULL);
+        arena_close(&pool->workers[i].arena);
     }
-    pthread_mutex_unlock(&pool->lock);
-    return taken;
 }
 
-void pool_wait(struct worker *worker, int64_t until_ns)
+void pool_close(struct pool *pool)
 {
-    struct pool *pool = worker->pool;
-    pthread_mutex_lock(&pool->lock);
-    while (!any_waits(pool) && !pool->closing && clock_ns() < until_ns)
-        sleep_until(worker, until_ns);
-    pthread_mutex_unlock(&pool->lock);
-}
-
-void pool_done(struct pool *pool)
-{
-    pool->running--;
-}
-
-/* Under the lock: take those past their deadline out of a line; returns how many. */
-static size_t expire_tasks(struct task_line *line, int64_t now_ns, bool all, struct task **expired)
-{
-    struct task **at = &line->first, *task;
-    size_t before = line->n;
-    while ((task = *at)) {
-        if (all || task->deadline_ns <= now_ns) {
-            *at = task->next;
-            task->next = *expired;
-            *expired = task;
-            line->n--;
-        } else {
-            at = &task->next;
-        }
-    }
-    line->last = at;
-    return before - line->n;
-}
-
-void pool_expire(struct pool *pool, int64_t now_ns, bool all)
-{
-    struct task *expired = NULL, *task;
-    if (!pool->waits)
+    if (!pool->workers)
         return;
-    pthread_mutex_lock(&pool->lock);
-    for (size_t i = 0; i < POOL_LINES; i++)
-        pool->waits -= expire_tasks(&pool->lines[i], now_ns, all, &expired);
-    atomic_store(&pool->host.recall, any_waits(pool));
-    pthread_mutex_unlock(&pool->lock);
-    while ((task = expired)) {
-        expired = task->next;
-        task->expire(task);
+    for (size_t i = 0; i < lines_of(pool); i++) {
+        pthread_mutex_destroy(&pool->workers[i].lock);
+        sem_destroy(&pool->workers[i].wake);
     }
-}
-
-void pool_load(const struct pool *pool, size_t *queued, size_t *running)
-{
-    *queued = pool->lines[POOL_QUEUE].n;
-    *running = pool->running;
+    free(pool->workers);
+    pthread_mutex_destroy(&pool->team_lock);
+    sem_destroy(&pool->ready);
+    *pool = (struct pool){0};
 }
 
 void pool_stop(struct pool *pool)
 {
-    pthread_mutex_lock(&pool->lock);
-    pool->closing = true;
-    atomic_fetch_add_explicit(&pool->news, 1, memory_order_release);
-    for (struct woken woken = {.n = 0}; pool->sleepers; woken.n = 0) {
-        take_sleepers(pool, TEAM_MAX_SEATS, &woken);
-        wake_all(&woken);
-    }
-    pthread_mutex_unlock(&pool->lock);
-    for (size_t i = 0; i < pool->n_workers; i++) {
-        pthread_join(pool->workers[i].thread, NULL);
-        arena_close(&pool->workers[i].arena);
-        pthread_cond_destroy(&pool->workers[i].wake);
-    }
-    free(pool->workers);
-    pthread_mutex_destroy(&pool->lock);
-    *pool = (struct pool){0};
+    pool_end(pool);
+    pool_close(pool);
 }

@@ -112,12 +112,10 @@ bool prediction_stops(struct prediction *p)
            !failure_set(&p->failure, 499, "client_gone", "", "The client has closed the connection.");
 }
 
-static void hand_back(struct request *request)
+static void hand_back(struct request *request, struct worker *worker)
 {
-    struct pool *pool = request->services->pool;
     request->waiting = NULL;
-    if (pool->n_workers)
-        pool_done(pool);
+    pool_done(worker);
     request->done(request);
 }
 
@@ -160,7 +158,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
     if (!p) {
         turns_leave(request->services->turns, &request->turn);
         answer_overloaded(request);
-        hand_back(request);
+        hand_back(request, worker);
         return NULL;
     }
     *p = (struct prediction){.request = request,
@@ -320,5 +318,5 @@ void prediction_end(struct prediction *p)
     drop(p);
     if (worker->ends && worker->pool)
         pool_will_look(worker);
-    hand_back(request);
+    hand_back(request, worker);
 }

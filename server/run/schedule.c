@@ -57,7 +57,7 @@ static void finish_prediction(struct schedule *s, struct prediction *p)
 static void put_aside(struct schedule *s, enum pool_line line)
 {
     s->held[line]--;
-    pool_done(s->worker->pool);
+    pool_done(s->worker);
 }
 
 /* Put p behind the tasks that wait. */

@@ -25,6 +25,7 @@ void server_init(struct server *server, const struct settings *settings, const s
 
 void server_close(struct server *server)
 {
+    pool_close(&server->pool);
     models_close(&server->models);
     metrics_close(&server->metrics);
     streams_close(&server->streams);

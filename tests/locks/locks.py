@@ -3,7 +3,7 @@
 
 usage: tests/locks/locks.py BINARY [--check]      BINARY of `make VARIANT=locks`
 
-A lock that belongs to one I/O thread, one connection or one stream is not shared by all requests; its name is in OWN.
+A lock that belongs to one I/O thread, one worker, one connection or one stream is not shared by all requests; its name is in OWN.
 --check fails where a request of M1 takes shared locks more often than MOST says.
 """
 import http.client
@@ -19,7 +19,7 @@ import tempfile
 import time
 
 OWN = ("connection->table->lock", "table->lock", "own->lock", "best->lock", "all->tables[t].lock", "stream->lock",
-       "part->lock")
+       "part->lock", "to->lock", "from->lock", "worker->lock")
 MOST = 4.05  # four, and what idle workers and threads do now and then
 HEADERS = {"Content-Type": "application/json"}
 

@@ -90,14 +90,16 @@ static void models_and_loads_are_shown(void **state)
 {
     (void)state;
     struct buffer out;
-    server.pool.lines[POOL_QUEUE].n = 4;
-    server.pool.running = 2;
+    struct worker worker = {.held = 2};
+    server.pool.queued = 4;
+    server.pool.workers = &worker;
     server.streams.n = 5;
     static struct io_counters io[] = {{.connections = 3, .requests = 11}, {.connections = 4, .requests = 12}};
     server.counters.io = io;
     server.counters.n_io = 2;
     slot.reloads = 3;
     page(&out);
+    server.pool.workers = NULL;
     static const char *const lines[] = {"\ncellserve_queue_depth 4\n",
                                         "\ncellserve_running_requests 2\n",
                                         "\ncellserve_streams 5\n",
@@ -181,7 +183,6 @@ int main(void)
     server.lifecycle.state = SERVER_READY;
     server.memory.limit = 1 << 24;
     pthread_mutex_init(&server.models.lock, NULL);
-    pthread_mutex_init(&server.pool.lock, NULL);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_counted_and_shown), cmocka_unit_test(refused_requests_are_counted),
         cmocka_unit_test(models_and_loads_are_shown),     cmocka_unit_test(every_family_has_help_and_type),

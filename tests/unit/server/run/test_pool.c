@@ -10,7 +10,8 @@
 
 struct job {
     struct task task;
-    int ran, expired;
+    atomic_int ran;
+    int expired;
 };
 
 static atomic_int gate, running;
@@ -29,7 +30,7 @@ static void run_job(struct task *task, struct worker *worker)
     while (gate)
         nap();
     job->ran++;
-    pool_done(worker->pool);
+    pool_done(worker);
 }
 
 static void expire_job(struct task *task)
@@ -170,7 +171,7 @@ static void sleep_a_while(struct task *task, struct worker *worker)
     sleeper->worker = worker->index;
     for (int i = 0; i < 4; i++)
         nap();
-    pool_done(worker->pool);
+    pool_done(worker);
 }
 
 /* Where the queue is full, the sender waits for room. */
@@ -216,7 +217,7 @@ static void sixty_four_workers_share_fairly(void **state)
     assert_true(longest < took * QUEUE / (SENDERS * TASKS) * 4 + 20 * (int64_t)NS_PER_MS);
 }
 
-/* The worker that fell asleep last runs the next task: one client keeps one worker's caches warm. */
+/* The lowest worker that sleeps runs the next task: one client keeps one worker's caches warm. */
 static void one_task_at_a_time_stays_with_one_worker(void **state)
 {
     (void)state;
@@ -275,6 +276,91 @@ static void a_worker_that_looks_soon_gets_the_task(void **state)
     pool_stop(&pool);
 }
 
+static atomic_bool fed;
+
+/* As long as the gate is closed it is queued again, so that its worker always has a task. */
+static void run_and_return(struct task *task, struct worker *worker)
+{
+    struct job *job = (struct job *)task;
+    struct pool *pool = worker->pool;
+    job->ran++;
+    nap();
+    pool_done(worker);
+    if (fed)
+        pool_add_again(pool, task, POOL_QUEUE);
+}
+
+/* One of two workers is stuck in a long task while others wait for it. The other one always has tasks of its own, and
+   takes those too. */
+static void tasks_of_a_stuck_worker_do_not_wait_for_it(void **state)
+{
+    (void)state;
+    enum { FED = 4, WAITING = 4 };
+    struct pool pool;
+    struct job stuck = {.task = {.run = run_job, .deadline_ns = INT64_MAX}}, fed_jobs[FED], waiting[WAITING];
+    gate = 1;
+    fed = true;
+    running = 0;
+    assert_true(pool_start(&pool, 2, false, 99, 4096));
+    assert_true(pool_try_add(&pool, &stuck.task));
+    while (!running)
+        nap();
+    for (int i = 0; i < FED; i++) {
+        fed_jobs[i] = (struct job){.task = {.run = run_and_return, .deadline_ns = INT64_MAX}};
+        assert_true(pool_try_add(&pool, &fed_jobs[i].task));
+    }
+    for (int i = 0; i < WAITING; i++) {
+        waiting[i] = (struct job){.task = {.run = run_and_return, .deadline_ns = INT64_MAX}};
+        assert_true(pool_try_add(&pool, &waiting[i].task)); /* some of them to the line of the stuck worker */
+    }
+    for (int i = 0; i < 5000 && !(waiting[0].ran && waiting[1].ran && waiting[2].ran && waiting[3].ran); i++)
+        nap();
+    for (int i = 0; i < WAITING; i++)
+        assert_true(waiting[i].ran > 0);
+    assert_int_equal(stuck.ran, 0);
+    fed = false;
+    gate = 0;
+    pool_stop(&pool);
+    assert_int_equal(stuck.ran, 1);
+}
+
+/* A batch of a busy worker takes what waits for others, too: no more than its share. */
+static void a_busy_worker_takes_its_share_of_all_lines(void **state)
+{
+    (void)state;
+    enum { N = 12 };
+    struct pool pool;
+    struct job stuck[2], jobs[N];
+    const size_t most[POOL_LINES] = {99, 99};
+    size_t waiting[POOL_LINES], queued, busy;
+    gate = 1;
+    running = 0;
+    assert_true(pool_start(&pool, 2, false, 99, 4096));
+    for (int i = 0; i < 2; i++) {
+        stuck[i] = (struct job){.task = {.run = run_job, .deadline_ns = INT64_MAX}};
+        assert_true(pool_try_add(&pool, &stuck[i].task));
+        while (running <= i)
+            nap();
+    }
+    for (int i = 0; i < N; i++) {
+        jobs[i] = (struct job){.task = {.run = run_job, .deadline_ns = INT64_MAX}};
+        assert_true(pool_try_add(&pool, &jobs[i].task));
+    }
+    assert_int_equal(pool.workers[0].lines[POOL_QUEUE].n, N / 2); /* as many for each */
+    assert_int_equal(pool.workers[1].lines[POOL_QUEUE].n, N / 2);
+    struct worker other = {.pool = &pool}; /* a third one, whose line is empty */
+    size_t taken = 0;
+    for (struct task *task = pool_take(&other, most, waiting, 0); task; task = task->next)
+        taken++;
+    assert_int_equal(taken, N / 2); /* all of them, by the number of workers */
+    assert_int_equal(waiting[POOL_QUEUE], N / 4);
+    pool_load(&pool, &queued, &busy);
+    assert_int_equal(queued, N / 2);
+    assert_int_equal(busy, 2);
+    gate = 0;
+    pool_stop(&pool);
+}
+
 static void quotas_round_up(void **state)
 {
     (void)state;
@@ -303,6 +389,8 @@ int main(void)
                                        cmocka_unit_test(sixty_four_workers_share_fairly),
                                        cmocka_unit_test(one_task_at_a_time_stays_with_one_worker),
                                        cmocka_unit_test(every_task_runs_once),
+                                       cmocka_unit_test(tasks_of_a_stuck_worker_do_not_wait_for_it),
+                                       cmocka_unit_test(a_busy_worker_takes_its_share_of_all_lines),
                                        cmocka_unit_test(a_full_queue_refuses_and_deadlines_expire),
                                        cmocka_unit_test(lines_are_apart),
                                        cmocka_unit_test(long_tasks_are_left_to_idle_workers),

@@ -19,7 +19,7 @@ static void hold_worker(struct task *task, struct worker *worker)
     gate_reached = true;
     while (gate_closed)
         nap();
-    pool_done(worker->pool);
+    pool_done(worker);
 }
 
 static struct task gate = {.run = hold_worker, .deadline_ns = INT64_MAX};

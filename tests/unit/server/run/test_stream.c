@@ -147,22 +147,22 @@ static void the_buffer_is_bounded_and_a_slow_reader_puts_the_writer_aside(void *
     size_t left = stream->text.used;
     while (left >= LOW) {
         pool_load(&s.server.pool, &queued, &running);
-        assert_int_equal(s.server.pool.lines[POOL_SLICED].n, 0);
+        assert_int_equal(s.server.pool.workers->lines[POOL_SLICED].n, 0);
         ssize_t n = stream_read(stream, out, PIECE, suspend);
         assert_int_equal(n, PIECE);
         left -= PIECE;
     }
-    assert_int_equal(s.server.pool.lines[POOL_SLICED].n, 1); /* queued again, once */
-    assert_ptr_equal(s.server.pool.lines[POOL_SLICED].first, &r.request.task);
+    assert_int_equal(s.server.pool.workers->lines[POOL_SLICED].n, 1); /* queued again, once */
+    assert_ptr_equal(s.server.pool.workers->lines[POOL_SLICED].first, &r.request.task);
     stream_read(stream, out, PIECE, suspend);
-    assert_int_equal(s.server.pool.lines[POOL_SLICED].n, 1);
+    assert_int_equal(s.server.pool.workers->lines[POOL_SLICED].n, 1);
     /* what was taken makes room */
     stream_outputs(p, 0, 0, values, 1);
     assert_int_equal(stream->sent, 0);
     assert_true(stream->text.used < LOW);
     assert_true(written > 10);
-    s.server.pool.lines[POOL_SLICED].n = 0;
-    s.server.pool.lines[POOL_SLICED].first = NULL;
+    s.server.pool.workers->lines[POOL_SLICED].n = 0;
+    s.server.pool.workers->lines[POOL_SLICED].first = NULL;
     prediction_end(p);
     pool_stop(&s.server.pool);
     close_all(&r, &s);
@@ -210,10 +210,10 @@ static void a_reader_that_leaves_lets_a_waiting_writer_go(void **state)
     while (!stream_waits(r.request.stream))
         stream_outputs(p, 0, 0, values, 1000);
     assert_false(stream_reader_leaves(r.request.stream));
-    assert_int_equal(s.server.pool.lines[POOL_SLICED].n, 1);
+    assert_int_equal(s.server.pool.workers->lines[POOL_SLICED].n, 1);
     assert_false(stream_waits(r.request.stream)); /* there is nobody to wait for */
-    s.server.pool.lines[POOL_SLICED].n = 0;
-    s.server.pool.lines[POOL_SLICED].first = NULL;
+    s.server.pool.workers->lines[POOL_SLICED].n = 0;
+    s.server.pool.workers->lines[POOL_SLICED].first = NULL;
     prediction_end(p);
     pool_stop(&s.server.pool);
     close_all(&r, &s);
