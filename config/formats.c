@@ -2,6 +2,7 @@
    format that fits. */
 #include "formats.h"
 
+#include "config/files/onnx_file.h"
 #include "config/files/sorted_table.h"
 #include "config/files/torch_file.h"
 
@@ -125,11 +126,9 @@ static bool is_core_ml(const struct file_head *head)
     return has_version(head, 2, 12);
 }
 
-/* ir_version 3 to 15, then producer_name (2), or the graph (7) where there is none. */
 static bool is_onnx(const struct file_head *head)
 {
-    return head->n > 4 && head->bytes[0] == 0x08 && head->bytes[1] >= 1 && head->bytes[1] <= 15 &&
-           (head->bytes[2] == 0x12 || head->bytes[2] == 0x3a || head->bytes[2] == 0x42);
+    return onnx_is(head->bytes, head->n);
 }
 
 static bool is_frozen_graph(const struct file_head *head)
@@ -258,8 +257,7 @@ const struct format formats[] = {
     {"saved_model.pb", TEST(is_saved_model_file), FOREIGN("a part of a SavedModel; give the folder that it lies in")},
     {"a Core ML model", TEST(is_core_ml),
      FOREIGN("a Core ML model; give the Keras or PyTorch model that it was made from")},
-    {"an ONNX model", TEST(is_onnx),
-     FOREIGN("an ONNX model, which this version does not read; give the Keras or PyTorch model that it was made from")},
+    {"an ONNX model", TEST(is_onnx), .reader = READ_ARCHIVE, .whole = true},
     {"a frozen graph", TEST(is_frozen_graph),
      FOREIGN("a frozen graph of TensorFlow 1, which holds operators, not layers; give the Keras model that it was made "
              "from (.h5, .keras or a SavedModel)")},

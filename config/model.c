@@ -5,6 +5,8 @@
 #include "companions.h"
 #include "config/files/archive.h"
 #include "config/files/json_file.h"
+#include "config/onnx/onnx_external.h"
+#include "config/onnx/onnx_model.h"
 #include "config/torch/torch_describe.h"
 #include "config/torch/torch_model.h"
 #include "formats.h"
@@ -39,9 +41,18 @@ static json_t *read_json(const char *path, struct problems *problems)
     return json;
 }
 
+/* The graph of an ONNX file, as a configuration. */
+static json_t *onnx_json(const char *text, const char *path, struct problems *problems)
+{
+    json_t *graph = json_file_parse(text, strlen(text), "its graph, ", (struct place){path, NULL}, problems);
+    return graph ? json_pack("{s:o}", "onnx", graph) : NULL;
+}
+
 static json_t *config_of(const struct tensor_set *set, const char *path, struct problems *problems)
 {
-    const char *text = tensor_set_text(set, "config");
+    const char *text = tensor_set_text(set, "config"), *onnx = tensor_set_text(set, "onnx");
+    if (onnx)
+        return onnx_json(onnx, path, problems);
     if (tensor_set_text(set, "torch")) {
         json_t *draft = torch_describe(set); /* for a single module or a whole nn.Sequential the file has all that is
                                                 needed */
@@ -95,6 +106,7 @@ struct reading {
     const char *file; /* the configuration's file, for messages */
     char layer_path[64];
     struct tensor_set set, converted;
+    struct onnx_memory memory; /* of converted */
     struct keras_model config;
     json_t *json;
 };
@@ -163,7 +175,21 @@ static bool build_model(struct reading *r, const struct vec_ops *vec, struct dig
         problem_error(problems, place, "out of memory");
         return false;
     }
-    if (torch_is(r->json)) {
+    if ((r->entry->constants || r->entry->states) && !onnx_model_is(r->json)) {
+        problem_error(problems, place, "\"constants\" and \"states\" of its entry are for ONNX models");
+        return false;
+    }
+    if (onnx_model_is(r->json)) {
+        const struct onnx_options options = {.constants = r->entry->constants,
+                                             .states = r->entry->states,
+                                             .input_size = r->entry->input_size,
+                                             .where = r->entry->where};
+        if (!onnx_external_read(r->json, &r->set, place.file, problems) ||
+            !onnx_model_read(r->json, place.file, &r->set, &options, problems, &r->config, &r->converted, &r->memory))
+            return false;
+        set = &r->converted;
+        naming = NAMED_BY_PATH;
+    } else if (torch_is(r->json)) {
         if (!weights)
             problem_error(problems, place,
                           "the file of weights is missing: put a *.pt, *.pth or *.safetensors file into the folder of "
@@ -310,6 +336,7 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
     keras_model_close(&r->config);
     tensor_set_close(&r->set);
     tensor_set_close(&r->converted);
+    onnx_memory_free(&r->memory);
     json_decref(r->json);
     free(r);
     if (json_memory_end() && good)

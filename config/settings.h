@@ -17,6 +17,8 @@ struct model_entry {
     char *name;
     char *path;        /* the path for opening: a relative path was joined to the configuration file's folder */
     json_t *transform; /* of raw values, or NULL; owned */
+    json_t *constants; /* values of inputs that the model is served with, or NULL; owned */
+    json_t *states;    /* inputs, and the outputs that are their next values, or NULL; owned */
     json_t *layer;     /* inline layer configuration instead of path, or NULL; owned */
     char *where;       /* JSON pointer of the entry, for messages; "" on the command line */
     uint64_t seed;

@@ -8,6 +8,8 @@ const struct setting_of_model settings_of_models[] = {
     {"layer", "a layer configuration, in place of a path"},
     {"seed", "seed of the initializers, if no file has weights"},
     {"input_size", "number of features, if the model's file does not say it"},
+    {"constants", "values of inputs of an ONNX model: {\"sr\": 16000}; they are no inputs of requests any more"},
+    {"states", "inputs of an ONNX model, each with the output that is its next value: {\"state\": \"stateN\"}"},
     {"default", "true: requests that name no model go to this model"},
     {"precision", "number format of matrices in memory: float32, bf16 or int8"},
     {"allow_nonfinite", "true: NaN and Infinity are allowed in requests, answers and weights"},

@@ -10,15 +10,33 @@
 
 enum { MODEL_NAME_BYTES = 101 };
 
-static const char *const model_keys[] = {"name",       "path",      "layer",     "seed",
-                                         "input_size", "default",   "precision", "allow_nonfinite",
-                                         "watch",      "transform", "window",    NULL};
+static const char *const model_keys[] = {"name",    "path",      "layer",           "seed",  "input_size",
+                                         "default", "precision", "allow_nonfinite", "watch", "transform",
+                                         "window",  "constants", "states",          NULL};
 
 /* Names are used in URLs and in labels of metrics. */
 static bool is_model_name(const char *name)
 {
     size_t n = strlen(name);
     return n > 0 && n <= 100 && strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
+}
+
+/* {"sr": 16000} and {"state": "stateN"}: by the names of inputs. */
+static void read_inputs(json_t **out, bool constants, json_t *value, struct place place, struct problems *problems)
+{
+    const char *key;
+    json_t *of;
+    if (!json_is_object(value)) {
+        problem_error(problems, place, "expected an object, found %s", json_type_name(value));
+        return;
+    }
+    json_object_foreach(value, key, of) {
+        bool good = constants ? json_is_number(of) || json_is_boolean(of) || json_is_array(of) : json_is_string(of);
+        if (!good)
+            problem_error(problems, place, "\"%.60s\": expected %s, found %s", key,
+                          constants ? "a number or a list of numbers" : "the name of an output", json_type_name(of));
+    }
+    *out = json_incref(value);
 }
 
 static void read_model_value(struct settings *settings, struct model_entry *entry, const char *key, json_t *value,
@@ -46,6 +64,8 @@ static void read_model_value(struct settings *settings, struct model_entry *entr
             entry->transform = json_incref(value);
         else
             problem_error(problems, place, "expected an object, found %s", json_type_name(value));
+    } else if (!strcmp(key, "constants") || !strcmp(key, "states")) {
+        read_inputs(*key == 'c' ? &entry->constants : &entry->states, *key == 'c', value, place, problems);
     } else if (!strcmp(key, "window")) {
         if (json_is_boolean(value))
             entry->window = json_is_true(value) ? SIZE_MAX : 0;
@@ -204,6 +224,8 @@ void settings_close_models(struct settings *settings)
         free(entry->where);
         json_decref(entry->layer);
         json_decref(entry->transform);
+        json_decref(entry->constants);
+        json_decref(entry->states);
     }
     free(settings->models);
 }

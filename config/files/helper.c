@@ -3,6 +3,7 @@
 
 #include "confine.h"
 #include "hdf5_file.h"
+#include "onnx_file.h"
 #include "scaler_pickle.h"
 #include "tensor_bundle.h"
 #include "torch_file.h"
@@ -87,12 +88,12 @@ static bool read_archive(struct handover *out, bool scaler)
         return handover_fail(out, "it is empty, or cannot be mapped");
     if (!confine_for(out, file.n))
         return false;
-    bool good = scaler && !zip                ? scaler_pickle_read(out, file.bytes, file.n)
-                : zip                         ? zip_read(out, file.bytes, file.n)
-                : hdf5_is(file.bytes, file.n) ? hdf5_read(out, file.bytes, file.n)
-                : torch_stream_is(file.bytes, file.n)
-                    ? torch_stream_read(out, file.bytes, file.n)
-                    : handover_fail(out, "it is neither an HDF5 file nor a zip archive");
+    bool good = scaler && !zip                        ? scaler_pickle_read(out, file.bytes, file.n)
+                : zip                                 ? zip_read(out, file.bytes, file.n)
+                : hdf5_is(file.bytes, file.n)         ? hdf5_read(out, file.bytes, file.n)
+                : torch_stream_is(file.bytes, file.n) ? torch_stream_read(out, file.bytes, file.n)
+                : onnx_is(file.bytes, file.n)         ? onnx_read(out, file.bytes, file.n)
+                                              : handover_fail(out, "it is neither an HDF5 file nor a zip archive");
     if (zip) /* what is needed of it has been unpacked: at most twice the file is held at a time */
         munmap((void *)(uintptr_t)file.bytes, file.n);
     return good;

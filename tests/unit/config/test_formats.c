@@ -71,8 +71,8 @@ static const struct row {
     ROW("an ONNX model",
         "\x08\x06\x12\x07pytorch\x1a\x03"
         "1.9:",
-        "an ONNX model"),
-    ROW("an ONNX model", "\x08\x08\x12\x0akeras2onnx\x1a", "an ONNX model"),
+        NULL),
+    ROW("an ONNX model", "\x08\x08\x12\x0akeras2onnx\x1a", NULL),
     ROW("a frozen graph", "\x0a\x2c\x0a\x05input\x12\x0bPlaceholder*", "a frozen graph of TensorFlow 1"),
     ROW("a model in YAML", "backend: tensorflow\nclass_name: Sequential\nconfig:\n", "model_from_yaml(text).to_json()"),
     ROW("a Python program", "# a model\nimport tensorflow as tf\n", "run it, then save the model"),

@@ -1,0 +1,207 @@
+/* Raw numbers at an offset of a file: read, not mapped, so that who cuts it short meanwhile does no harm. */
+#include "onnx_external.h"
+
+#include "config/open_file.h"
+#include "core/arena.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MAX_DEPTH = 16 };
+static const off_t max_file_bytes = (off_t)1 << 34;
+
+/* The walk through a graph: first counting, then reading. */
+struct walk {
+    struct tensor_set *set;
+    const char *file;
+    struct problems *problems;
+    bool reading;
+    size_t n, bytes; /* so far */
+    size_t room;     /* of set->memory, from the count */
+    int fd;
+    char open[PATH_MAX]; /* what fd is open on */
+};
+
+static const struct {
+    const char *name;
+    enum tensor_type type;
+    size_t width;
+} types[] = {{"F32", TENSOR_F32, 4}, {"F64", TENSOR_F64, 8}, {"F16", TENSOR_F16, 2}, {"BF16", TENSOR_BF16, 2},
+             {"I32", TENSOR_I32, 4}, {"I64", TENSOR_I64, 8}, {"U8", TENSOR_U8, 1}};
+
+static bool refuse(struct walk *w, const char *location, const char *text)
+{
+    problem_reason(w->problems, "its external data cannot be read");
+    problem_error(w->problems, (struct place){w->file, NULL}, "its external data in \"%.200s\" %s", location, text);
+    return false;
+}
+
+/* A path within the model's folder. */
+static bool is_inside(const char *location)
+{
+    const char *part = location;
+    if (!*location || *location == '/' || strlen(location) > NAME_MAX)
+        return false;
+    for (size_t n; *part; part += n + (part[n] == '/')) {
+        n = strcspn(part, "/");
+        if (n == 2 && !strncmp(part, "..", 2))
+            return false;
+    }
+    return true;
+}
+
+static bool open_data(struct walk *w, const char *location)
+{
+    char path[PATH_MAX];
+    const char *slash = strrchr(w->file, '/');
+    int n =
+        snprintf(path, sizeof path, "%.*s%s", slash ? (int)(slash - w->file) + 1 : 0, slash ? w->file : "", location);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return refuse(w, location, "has too long a path");
+    if (w->fd >= 0 && !strcmp(path, w->open))
+        return true;
+    if (w->fd >= 0)
+        close(w->fd);
+    snprintf(w->open, sizeof w->open, "%s", path);
+    w->fd = open_regular(path, max_file_bytes, w->problems);
+    return w->fd >= 0;
+}
+
+static bool read_bytes(struct walk *w, const char *location, uint64_t offset, unsigned char *out, size_t bytes)
+{
+    struct stat info;
+    if (fstat(w->fd, &info) || offset > (uint64_t)info.st_size || bytes > (uint64_t)info.st_size - offset)
+        return refuse(w, location, "is cut short: a tensor reaches beyond the end of the file");
+    for (size_t done = 0; done < bytes;) {
+        ssize_t n = pread(w->fd, out + done, bytes - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return refuse(w, location, "cannot be read");
+        done += (size_t)n;
+    }
+    return true;
+}
+
+/* What an entry says of itself. */
+static bool describe(struct walk *w, const json_t *entry, struct named_tensor *out, size_t *bytes)
+{
+    const char *type = json_string_value(json_object_get(entry, "type")),
+               *location = json_string_value(json_object_get(entry, "location")),
+               *length = json_string_value(json_object_get(entry, "length"));
+    const json_t *shape = json_object_get(entry, "shape");
+    *out = (struct named_tensor){.rank = json_array_size(shape), .elements = 1};
+    if (!location || !is_inside(location))
+        return refuse(w, location ? location : "", "lies outside the model's folder");
+    for (size_t i = 0; type && i < sizeof types / sizeof *types; i++)
+        if (!strcmp(types[i].name, type)) {
+            out->type = types[i].type;
+            *bytes = types[i].width;
+        }
+    for (size_t i = 0; i < out->rank && i < TENSOR_MAX_RANK; i++) {
+        out->shape[i] = (size_t)json_integer_value(json_array_get(shape, i));
+        if (!rnn_size_mul(out->elements, out->shape[i], &out->elements))
+            return refuse(w, location, "is too large");
+    }
+    if (!rnn_size_mul(*bytes, out->elements, bytes) || *bytes > (size_t)max_file_bytes)
+        return refuse(w, location, "is too large");
+    if (length && *length && strtoull(length, NULL, 10) != *bytes)
+        return refuse(w, location, "has a length that does not fit its tensor's shape");
+    return true;
+}
+
+/* One entry: counted, or read and replaced by a name. */
+static bool take_entry(struct walk *w, json_t *entry, json_t **name)
+{
+    struct named_tensor tensor;
+    size_t bytes = 0;
+    char text[40];
+    const char *location = json_string_value(json_object_get(entry, "location")),
+               *offset = json_string_value(json_object_get(entry, "offset")),
+               *type = json_string_value(json_object_get(entry, "type"));
+    if (!describe(w, entry, &tensor, &bytes))
+        return false;
+    size_t at = w->bytes;
+    w->n++;
+    w->bytes += rnn_round_up(bytes, 64);
+    if (!w->reading)
+        return w->bytes <= (size_t)max_file_bytes || refuse(w, location, "is too large");
+    unsigned char *memory = (unsigned char *)w->set->memory + at;
+    if (w->bytes > w->room || !open_data(w, location) ||
+        !read_bytes(w, location, offset ? strtoull(offset, NULL, 10) : 0, memory, bytes))
+        return false;
+    snprintf(text, sizeof text, "external #%zu", w->n);
+    tensor.name = strdup(text);
+    tensor.type_name = strdup(type);
+    tensor.data = memory;
+    *name = json_string(text);
+    w->set->tensors[w->set->n++] = tensor;
+    return (tensor.name && tensor.type_name && *name) || refuse(w, location, "needs more memory than there is");
+}
+
+static bool is_entry(const json_t *json)
+{
+    return json_object_get(json, "location") && json_object_get(json, "shape");
+}
+
+/* Every value of an object that is an entry, and what lies within. */
+static bool walk_json(struct walk *w, json_t *json, unsigned depth)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+    size_t i;
+    if (depth > 8 * MAX_DEPTH)
+        return refuse(w, "", "is nested too deep");
+    json_array_foreach(json, i, value)
+        if ((json_is_object(value) || json_is_array(value)) && !walk_json(w, value, depth + 1))
+            return false;
+    json_object_foreach_safe(json, next, key, value)
+    {
+        json_t *name = NULL;
+        if (is_entry(value)) {
+            if (!take_entry(w, value, &name) || (name && json_object_set_new(json, key, name)))
+                return false;
+        } else if ((json_is_object(value) || json_is_array(value)) && !walk_json(w, value, depth + 1)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Room for what was counted. */
+static bool make_room(struct walk *w)
+{
+    struct named_tensor *grown = realloc(w->set->tensors, (w->set->n + w->n) * sizeof *grown);
+    if (!grown)
+        return false;
+    w->set->tensors = grown;
+    w->set->memory = rnn_alloc(w->bytes, 1);
+    w->room = w->bytes;
+    w->n = w->bytes = 0;
+    w->reading = true;
+    return w->set->memory;
+}
+
+bool onnx_external_read(json_t *json, struct tensor_set *set, const char *file, struct problems *problems)
+{
+    struct walk *w = calloc(1, sizeof *w);
+    if (!w) {
+        problem_error(problems, (struct place){file, NULL}, "out of memory");
+        return false;
+    }
+    *w = (struct walk){.set = set, .file = file, .problems = problems, .fd = -1};
+    bool good = walk_json(w, json, 0);
+    if (good && w->n) {
+        good = make_room(w) ? walk_json(w, json, 0) : refuse(w, "", "needs more memory than there is");
+    }
+    if (w->fd >= 0)
+        close(w->fd);
+    free(w);
+    return good;
+}
