@@ -114,10 +114,12 @@ $(UNIT): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/unit/unit.o $(BUILD)/libcellser
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -o $@ -Wl,--start-group $^ -Wl,--end-group $(LIBS) $(TEST_LIBS)
 
-# Calls of this one can be made to fail.
+# Calls of these can be made to fail, or are counted.
 comma := ,
 $(BUILD)/tests/unit/server/base/test_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
   $(patsubst %,posix_spawn_file_actions_add%,dup2 open closefrom_np))
+$(BUILD)/tests/unit/server/run/test_graph_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
+  aligned_alloc free)
 
 # The example in the comment of core/rnn.h.
 $(BUILD)/tests/unit/rnn_example.inc: core/rnn.h

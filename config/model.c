@@ -268,7 +268,7 @@ static size_t fixed_timesteps(const struct model *model)
     if (!graph->inputs[0].shape.sequence || !declared || graph->n_inputs > 1)
         return 0;
     for (size_t i = 0; i < 2; i++)
-        others_fit |= !graph_output_shapes(graph, &others[i], graph->return_sequences, out, NULL);
+        others_fit |= !graph_output_shapes(graph, &others[i], graph->return_sequences, NULL, out, NULL);
     bool lenient = model->keras_major >= 3 && !strcmp(model->class_name, "Sequential");
     return lenient && others_fit ? 0 : declared;
 }

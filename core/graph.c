@@ -254,9 +254,9 @@ static bool width_differs(const struct graph *graph, size_t o, const struct laye
 }
 
 enum rnn_status graph_output_shapes(const struct graph *graph, const size_t *timesteps, bool sequences,
-                                    struct layer_shape *out, struct rnn_error *err)
+                                    struct layer_shape *scratch, struct layer_shape *out, struct rnn_error *err)
 {
-    struct layer_shape *shapes = shapes_new(graph, err);
+    struct layer_shape *own = scratch ? NULL : shapes_new(graph, err), *shapes = scratch ? scratch : own;
     if (!shapes)
         return RNN_ENOMEM;
     enum rnn_status status = graph_shapes(graph, timesteps, sequences, graph->n_nodes, shapes, err);
@@ -266,7 +266,7 @@ enum rnn_status graph_output_shapes(const struct graph *graph, const size_t *tim
             status = rnn_fail(err, RNN_ESHAPE, "expected %zu timesteps, for which the model was made",
                               graph->inputs[0].shape.timesteps);
     }
-    free(shapes);
+    free(own);
     return status;
 }
 

@@ -110,9 +110,10 @@ enum rnn_status graph_finish(struct graph *graph, struct rnn_error *err);
 /* ---- shapes ---- */
 
 /* What comes out for inputs of these timesteps [n_inputs] (NULL, or 0: as declared), when the last recurrent layer gives
-   sequences or not; out [n_outputs]. RNN_ESHAPE with a sentence where a layer does not take that. */
+   sequences or not; out [n_outputs]; scratch [n_values], or NULL: memory of its own. RNN_ESHAPE with a sentence where a
+   layer does not take that. */
 enum rnn_status graph_output_shapes(const struct graph *graph, const size_t *timesteps, bool sequences,
-                                    struct layer_shape *out, struct rnn_error *err);
+                                    struct layer_shape *scratch, struct layer_shape *out, struct rnn_error *err);
 
 /* What goes into node i, in [n_inputs of the node], and comes out of it, with the model's own return_sequences; out may be
    NULL. Also before the graph is finished. */
@@ -124,7 +125,7 @@ size_t graph_node_of(const struct graph *graph, size_t layer);
 
 /* ---- running ---- */
 
-/* Bytes of arena for groups of up to rows rows; false when that does not fit. */
+/* Bytes of arena for groups of up to rows rows, of which graph_work needs a part; false when that does not fit. */
 bool graph_scratch(const struct graph *graph, size_t rows, size_t *bytes);
 
 /* Memory for what flows between the nodes, for one group of rows. */
@@ -148,9 +149,16 @@ struct graph_run {
     void *stop_context;
 };
 
-/* Raise *work to what these rows need; more_inputs as in graph_run. False when that does not fit. */
+/* Bytes of that. */
+static inline size_t graph_work_bytes(const struct graph_work *work)
+{
+    return work->floats * sizeof(float) + work->masks + work->views * sizeof(struct layer_view);
+}
+
+/* Raise *work to what these rows need; more_inputs as in graph_run. False when that does not fit. With the arena this is
+   all the memory of a run: nothing is allocated. */
 bool graph_work(const struct graph *graph, const struct rnn_row *rows, const struct layer_view *more_inputs, size_t n,
-                bool sequences, struct graph_work *work);
+                bool sequences, struct arena *arena, struct graph_work *work);
 
 /**
  * Take a group of rows through the graph.

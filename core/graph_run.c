@@ -1,8 +1,43 @@
 /* The run of a graph: what the rows of a group need, and the nodes one after the other. */
 #include "graph_plan.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+/* ---- what a group of rows needs ---- */
+
+struct sizes {
+    struct layer_shape *shapes; /* [n_values] of the row that was measured last */
+    size_t *totals;             /* [n_values] floats of all rows; [n_nodes] behind them: bytes of masks */
+    size_t *places;             /* [places] floats */
+    size_t aux, states;         /* floats: work space of a node, and states that belong to the run */
+};
+
+static size_t *masks_of(const struct graph *graph, const struct sizes *sizes)
+{
+    return sizes->totals + graph->n_values;
+}
+
+static size_t count_totals(const struct graph *graph)
+{
+    return graph->n_values + graph->n_nodes + graph->places;
+}
+
+/* Sizes lie at the beginning of the arena of a run; nodes have what is behind them. */
+static size_t sizes_bytes(const struct graph *graph)
+{
+    return graph->n_values * sizeof(struct layer_shape) + count_totals(graph) * sizeof(size_t) + 2 * RNN_ALIGNMENT;
+}
+
+static void sizes_open(const struct graph *graph, struct arena *arena, struct sizes *sizes)
+{
+    size_t n = count_totals(graph);
+    arena_reset(arena);
+    sizes->shapes = arena_alloc(arena, graph->n_values, sizeof *sizes->shapes);
+    sizes->totals = arena_alloc(arena, n, sizeof *sizes->totals);
+    sizes->aux = sizes->states = 0;
+    memset(sizes->totals, 0, n * sizeof *sizes->totals);
+    sizes->places = masks_of(graph, sizes) + graph->n_nodes;
+}
 
 bool graph_scratch(const struct graph *graph, size_t rows, size_t *bytes)
 {
@@ -15,49 +50,7 @@ bool graph_scratch(const struct graph *graph, size_t rows, size_t *bytes)
             return false;
         most = own > most ? own : most;
     }
-    *bytes = most;
-    return true;
-}
-
-/* ---- what a group of rows needs ---- */
-
-/* Graphs of few values need no memory of their own to be measured. */
-enum { FEW_VALUES = 24 };
-
-struct sizes {
-    struct layer_shape *shapes; /* [n_values] of the row that was measured last */
-    size_t *totals;             /* [n_values] floats of all rows; [n_nodes] behind them: bytes of masks */
-    size_t *places;             /* [places] floats */
-    size_t aux, states;         /* floats: work space of a node, and states that belong to the run */
-    struct layer_shape few_shapes[FEW_VALUES];
-    size_t few_sizes[4 * FEW_VALUES];
-};
-
-static size_t *masks_of(const struct graph *graph, const struct sizes *sizes)
-{
-    return sizes->totals + graph->n_values;
-}
-
-static bool sizes_open(const struct graph *graph, struct sizes *sizes)
-{
-    size_t n = graph->n_values + graph->n_nodes + graph->places;
-    bool few = graph->n_values <= FEW_VALUES && n <= 4 * FEW_VALUES;
-    sizes->shapes = few ? sizes->few_shapes : malloc((graph->n_values + 1) * sizeof *sizes->shapes);
-    sizes->totals = few ? sizes->few_sizes : malloc((n + 1) * sizeof *sizes->totals);
-    sizes->aux = sizes->states = 0;
-    if (!sizes->shapes || !sizes->totals)
-        return false;
-    memset(sizes->totals, 0, n * sizeof *sizes->totals);
-    sizes->places = masks_of(graph, sizes) + graph->n_nodes;
-    return true;
-}
-
-static void sizes_close(struct sizes *sizes)
-{
-    if (sizes->shapes != sizes->few_shapes)
-        free(sizes->shapes);
-    if (sizes->totals != sizes->few_sizes)
-        free(sizes->totals);
+    return rnn_size_add(most, rnn_round_up(sizes_bytes(graph), RNN_ALIGNMENT), bytes);
 }
 
 static void raise(size_t *most, size_t value)
@@ -123,7 +116,7 @@ static bool same_timesteps(const struct graph *graph, const struct rnn_row *rows
     bool same = b > 0;
     for (size_t i = 0; i < graph->n_inputs; i++) {
         size_t steps = i ? more[(i - 1) * n + b].timesteps : rows[b].timesteps;
-        same &= steps == timesteps[i];
+        same = same && steps == timesteps[i];
         timesteps[i] = steps;
     }
     return same;
@@ -133,7 +126,7 @@ static bool same_timesteps(const struct graph *graph, const struct rnn_row *rows
 static bool measure(const struct graph *graph, const struct rnn_row *rows, const struct layer_view *more, size_t n,
                     bool sequences, struct sizes *sizes, struct layer_view *views)
 {
-    size_t timesteps[GRAPH_MAX_INPUTS] = {0};
+    size_t timesteps[GRAPH_MAX_INPUTS];
     for (size_t b = 0; b < n; b++) {
         if (!same_timesteps(graph, rows, more, n, b, timesteps) &&
             (graph_shapes(graph, timesteps, sequences, graph->n_nodes, sizes->shapes, NULL) ||
@@ -149,10 +142,10 @@ static bool measure(const struct graph *graph, const struct rnn_row *rows, const
         if (graph->values[v].place != GRAPH_NONE)
             raise(&sizes->places[graph->values[v].place], sizes->totals[v]);
     for (size_t i = 0; i < graph->n_nodes; i++) {
-        size_t floats, elems = layer_state_elems(&graph->layers[graph->nodes[i].layer]);
+        size_t floats;
         if (graph->nodes[i].initial == GRAPH_NONE)
             continue;
-        if (!rnn_size_mul(n, elems, &floats))
+        if (!rnn_size_mul(n, layer_state_elems(&graph->layers[graph->nodes[i].layer]), &floats))
             return false;
         raise(&sizes->states, floats);
     }
@@ -160,11 +153,12 @@ static bool measure(const struct graph *graph, const struct rnn_row *rows, const
 }
 
 bool graph_work(const struct graph *graph, const struct rnn_row *rows, const struct layer_view *more_inputs, size_t n,
-                bool sequences, struct graph_work *work)
+                bool sequences, struct arena *arena, struct graph_work *work)
 {
     struct sizes sizes;
     size_t floats = 0, masks = 0, views = 0, bytes;
-    bool good = sizes_open(graph, &sizes) && measure(graph, rows, more_inputs, n, sequences, &sizes, NULL) &&
+    sizes_open(graph, arena, &sizes);
+    bool good = measure(graph, rows, more_inputs, n, sequences, &sizes, NULL) &&
                 rnn_size_add(sizes.aux, sizes.states, &floats) && rnn_size_mul(graph->n_values + 1, n, &views) &&
                 rnn_size_mul(views, sizeof(struct layer_view), &bytes);
     for (size_t p = 0; good && p < graph->places; p++)
@@ -172,7 +166,6 @@ bool graph_work(const struct graph *graph, const struct rnn_row *rows, const str
     for (size_t i = 0; good && i < graph->n_nodes; i++)
         good = rnn_size_add(masks, masks_of(graph, &sizes)[i], &masks);
     good = good && rnn_size_mul(floats, sizeof(float), &bytes);
-    sizes_close(&sizes);
     if (!good)
         return false;
     raise(&work->floats, floats);
@@ -198,6 +191,7 @@ struct pass {
     struct rnn_row *rows;
     size_t n;
     struct sizes sizes;
+    struct arena rest; /* of the arena, for the nodes */
     float *aux, *states;
     unsigned char *masks;
     struct kept_row *kept; /* [n] */
@@ -340,7 +334,7 @@ static bool run_node(struct pass *pass, size_t i)
                             .sequences = graph_gives_sequences(graph, i, pass->run->sequences),
                             .masks = pass->masks,
                             .aux = pass->aux,
-                            .arena = pass->run->arena,
+                            .arena = &pass->rest,
                             .team = pass->run->team,
                             .stop = pass->run->stop,
                             .stop_context = pass->run->stop_context};
@@ -381,8 +375,9 @@ static void copy_outputs(const struct pass *pass)
 bool graph_run(const struct graph *graph, const struct graph_run *run, struct rnn_row *rows, size_t n)
 {
     struct pass pass = {.graph = graph, .run = run, .rows = rows, .n = n};
-    bool whole = sizes_open(graph, &pass.sizes) &&
-                 measure(graph, rows, run->more_inputs, n, run->sequences, &pass.sizes, run->views);
+    sizes_open(graph, run->arena, &pass.sizes);
+    pass.rest = (struct arena){run->arena->base + run->arena->used, run->arena->size - run->arena->used, 0};
+    bool whole = measure(graph, rows, run->more_inputs, n, run->sequences, &pass.sizes, run->views);
     if (whole) {
         pass.kept = (struct kept_row *)(run->views + graph->n_values * n);
         for (size_t b = 0; b < n; b++)
@@ -397,6 +392,5 @@ bool graph_run(const struct graph *graph, const struct graph_run *run, struct rn
     }
     if (whole)
         copy_outputs(&pass);
-    sizes_close(&pass.sizes);
     return whole;
 }

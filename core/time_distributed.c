@@ -49,6 +49,12 @@ static bool lets_masks_out(const struct time_distributed *own, const struct laye
     return made && (out->sequence || graph_last_layer(&own->graph, 0)->class == &layer_masking);
 }
 
+static bool same_axes(const struct layer_shape *a, const struct layer_shape *b)
+{
+    size_t x[LAYER_MAX_AXES], y[LAYER_MAX_AXES], n = layer_axes(a, x);
+    return layer_axes(b, y) == n && !memcmp(x, y, n * sizeof *x);
+}
+
 static enum rnn_status td_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
                                 struct layer_shape *out, struct rnn_error *err)
 {
@@ -61,7 +67,11 @@ static enum rnn_status td_shape(const struct layer *layer, const struct layer_sh
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (TimeDistributed) takes a sequence, not one vector",
                         layer->name);
     const struct graph graph = with_input(own, &port, &shape);
-    enum rnn_status status = graph_output_shapes(&graph, NULL, graph.return_sequences, &inner, err);
+    enum rnn_status status = RNN_OK;
+    if (layer->built && same_axes(&shape, &own->graph.inputs[0].shape))
+        inner = own->graph.outputs[0].shape; /* as a run asks: nothing is allocated */
+    else
+        status = graph_output_shapes(&graph, NULL, graph.return_sequences, NULL, &inner, err);
     if (status)
         return status;
     if (lets_masks_out(own, &inner))
@@ -154,13 +164,22 @@ static enum rnn_status build_inner(struct layer *layer, size_t inner, const floa
 }
 
 /* What a group of timesteps needs. */
-static bool measure_group(struct time_distributed *own)
+static enum rnn_status measure_group(struct layer *layer, struct rnn_error *err)
 {
+    struct time_distributed *own = layer->own;
     struct rnn_row rows[GROUP];
+    struct arena arena = {0};
+    size_t bytes;
     for (size_t i = 0; i < GROUP; i++)
         rows[i] = (struct rnn_row){.timesteps = own->graph.inputs[0].shape.timesteps};
     own->work = (struct graph_work){.floats = 0};
-    return graph_work(&own->graph, rows, NULL, GROUP, own->graph.return_sequences, &own->work);
+    bool fits = graph_scratch(&own->graph, GROUP, &bytes), reserved = fits && arena_reserve(&arena, bytes);
+    fits = fits &&
+           (!reserved || graph_work(&own->graph, rows, NULL, GROUP, own->graph.return_sequences, &arena, &own->work));
+    arena_close(&arena);
+    if (!fits)
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+    return reserved ? RNN_OK : rnn_fail(err, RNN_ENOMEM, "out of memory");
 }
 
 static enum rnn_status td_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
@@ -173,9 +192,7 @@ static enum rnn_status td_build(struct layer *layer, const struct layer_shape *i
         status = build_inner(layer, i, tensors, err);
     if (!status)
         status = graph_finish(&own->graph, err);
-    if (!status && !measure_group(own))
-        status = rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
-    return status;
+    return status ? status : measure_group(layer, err);
 }
 
 static void td_close(void *own)

@@ -56,6 +56,8 @@ size_t layer_state_elems(const struct layer *layer)
 {
     struct layer_states states;
     size_t elems = 0;
+    if (layer->built)
+        return layer->state_elems;
     for (size_t p = 0; layer_states_at(layer, p, &states); p++)
         elems += states.elems;
     return elems;
@@ -149,6 +151,7 @@ enum rnn_status layer_build(struct layer *layer, const struct layer_shape *in, c
     layer->input = *in;
     layer->vec = vec;
     enum rnn_status status = layer->class->build ? layer->class->build(layer, in, tensors, err) : RNN_OK;
+    layer->state_elems = status ? 0 : layer_state_elems(layer);
     layer->built = !status;
     if (status)
         layer_close(layer);

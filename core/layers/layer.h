@@ -65,6 +65,7 @@ struct layer {
     bool built;
     size_t input_size; /* last axis of the first input */
     struct layer_shape input;
+    size_t state_elems; /* of all parts */
     const struct vec_ops *vec;
 };
 

@@ -79,7 +79,7 @@ static bool begin_stream(struct prediction *p)
     if (!stream_open(p->request, p->request->head.stream_form, &p->failure))
         return false;
     if (p->return_sequences < 0 && p->rollout.steps < 0)
-        p->return_sequences = !graph_output_shapes(graph, NULL, true, shapes, NULL);
+        p->return_sequences = !graph_output_shapes(graph, NULL, true, NULL, shapes, NULL);
     return true;
 }
 

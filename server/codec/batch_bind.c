@@ -368,8 +368,10 @@ static bool check_length(const struct batch *batch, size_t b, struct failure *fa
                        fixed, found);
 }
 
-/* What comes out of row b, in out [n_outputs], where its timesteps are others than those of the row before. */
-static bool row_outputs(const struct batch *batch, size_t b, struct layer_shape *out, struct failure *failure)
+/* What comes out of row b, in out [n_outputs], where its timesteps are others than those of the row before. scratch
+   [n_values of the graph]. */
+static bool row_outputs(const struct batch *batch, size_t b, struct layer_shape *scratch, struct layer_shape *out,
+                        struct failure *failure)
 {
     const struct graph *graph = &batch->model->graph;
     size_t timesteps[GRAPH_MAX_INPUTS], same = b > 0;
@@ -382,9 +384,7 @@ static bool row_outputs(const struct batch *batch, size_t b, struct layer_shape 
     }
     if (same)
         return true;
-    enum rnn_status status = graph_output_shapes(graph, timesteps, batch->sequences, out, &error);
-    if (status == RNN_ENOMEM)
-        return failure_overloaded(failure);
+    enum rnn_status status = graph_output_shapes(graph, timesteps, batch->sequences, scratch, out, &error);
     return !status ||
            failure_set(failure, 400, "wrong_shape",
                        batch->sequences == graph->return_sequences ? batch_row_path(batch, b, path, sizeof path)
@@ -403,14 +403,14 @@ static bool add_floats(const struct batch *batch, size_t b, const struct layer_s
                                *floats <= limits->max_response_bytes / 4); /* a number takes 4 bytes at least: "0.0," */
 }
 
-/* What comes out of every row, and how many numbers that is in all. */
-static bool size_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
+static bool size_rows(struct batch *batch, const struct batch_limits *limits, struct layer_shape *scratch,
+                      struct failure *failure)
 {
     const struct graph *graph = &batch->model->graph;
     struct layer_shape own[GRAPH_MAX_INPUTS];
     size_t floats = 0;
     for (size_t b = 0; b < batch->n_rows; b++) {
-        if (!check_length(batch, b, failure) || !row_outputs(batch, b, own, failure))
+        if (!check_length(batch, b, failure) || !row_outputs(batch, b, scratch, own, failure))
             return false;
         batch->output = own[0];
         if (batch->rolled)
@@ -429,6 +429,20 @@ static bool size_outputs(struct batch *batch, const struct batch_limits *limits,
     }
     batch->outputs_floats = floats;
     return true;
+}
+
+/* What comes out of every row, and how many numbers that is in all. Small graphs need no block for their shapes. */
+static bool size_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
+{
+    enum { FEW_VALUES = 24 };
+    struct layer_shape few[FEW_VALUES], *scratch = few;
+    size_t n = batch->model->graph.n_values;
+    if (n > FEW_VALUES && !(scratch = batch_take(batch, n, sizeof *scratch, failure)))
+        return false;
+    bool good = size_rows(batch, limits, scratch, failure);
+    if (scratch != few)
+        batch_give(batch, scratch, n, sizeof *scratch);
+    return good;
 }
 
 /* Of the outputs after the first: what each row needs to be counted, and then its numbers. */

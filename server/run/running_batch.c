@@ -483,7 +483,7 @@ struct prediction *running_batch_advance(struct running_batch *running, struct w
     /* the model may have been loaded after the worker was started */
     if (!arena_reserve(&worker->arena, running->model->scratch_bytes) ||
         !graph_work(&running->model->graph, running->rows, running->more_inputs, running->n, running->sequences,
-                    &work) ||
+                    &worker->arena, &work) ||
         !grow_scratch(running, &work, copies))
         fail_all(running);
     else if (run_chunk(running, worker, &work))

@@ -61,7 +61,7 @@ bool trial_open(struct trial *t, const struct graph *graph, size_t batch, size_t
     *t = (struct trial){.graph = graph, .batch = batch, .timesteps = timesteps};
     find_timesteps(t, all_steps);
     size_t steps = t->timesteps = all_steps[0];
-    if (graph_output_shapes(graph, all_steps, graph->return_sequences, out, NULL) ||
+    if (graph_output_shapes(graph, all_steps, graph->return_sequences, NULL, out, NULL) ||
         !rnn_size_mul(steps, width, &per_row) || !rnn_size_mul(batch, per_row, &n_inputs) ||
         !rnn_size_mul(batch, graph->state_elems, &n_states) ||
         !rnn_size_mul(out[0].timesteps, out[0].width, &t->n_outputs) ||
@@ -86,7 +86,7 @@ bool trial_open(struct trial *t, const struct graph *graph, size_t batch, size_t
                                        .output_stride = (ptrdiff_t)out[0].width};
     t->run.sequences = graph->return_sequences;
     t->run.arena = &t->arena;
-    if (!graph_work(graph, t->fresh, t->more_inputs, batch, t->run.sequences, &t->run.work))
+    if (!graph_work(graph, t->fresh, t->more_inputs, batch, t->run.sequences, &t->arena, &t->run.work))
         return false;
     t->run.floats = t->floats = rnn_alloc(t->run.work.floats, sizeof(float));
     t->run.masks = t->masks = rnn_alloc(t->run.work.masks, 1);

@@ -71,7 +71,7 @@ static void run(const struct graph *model, struct rnn_row *rows, size_t n)
     struct rnn_row *order[ROWS];
     size_t scratch;
     assert_true(graph_scratch(model, n, &scratch) && arena_reserve(&arena, scratch));
-    assert_true(graph_work(model, rows, NULL, n, model->return_sequences, &work));
+    assert_true(graph_work(model, rows, NULL, n, model->return_sequences, &arena, &work));
     float *floats = rnn_alloc(work.floats, sizeof *floats);
     struct layer_view *views = rnn_alloc(work.views, sizeof *views);
     unsigned char *masks = rnn_alloc(work.masks, 1);
@@ -149,10 +149,10 @@ static void layers_that_do_not_fit_are_named(void **state)
     for (size_t i = 0; i < 2; i++)
         build(&model, &model.layers[i], &vec_c);
     assert_int_equal(graph_finish(&model, &error), RNN_OK);
-    assert_int_equal(graph_output_shapes(&model, &(size_t){4}, false, &out, &error), RNN_OK);
+    assert_int_equal(graph_output_shapes(&model, &(size_t){4}, false, NULL, &out, &error), RNN_OK);
     assert_int_equal(out.width, OUT);
     assert_false(out.sequence);
-    assert_int_equal(graph_output_shapes(&model, &(size_t){5}, false, &out, &error), RNN_ESHAPE);
+    assert_int_equal(graph_output_shapes(&model, &(size_t){5}, false, NULL, &out, &error), RNN_ESHAPE);
     assert_string_equal(error.text, "layer \"layer_2\": expected 12 features, found 15");
     graph_close(&model);
     graph_input(&model, "inputs", &any);
