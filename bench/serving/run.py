@@ -38,6 +38,8 @@ def prepare():
         {"name": "w60", "input_size": 5, "window": 60, "layer": {"class_name": "Sequential", "config": {"layers": [
             {"class_name": "LSTM", "config": {"units": 50, "return_sequences": True}}, {"class_name": "LSTM", "config": {"units": 50}},
             {"class_name": "Dense", "config": {"units": 1}}]}}},
+        {"name": "w60-small", "input_size": 5, "window": 60, "layer": {"class_name": "Sequential", "config": {"layers": [
+            {"class_name": "LSTM", "config": {"units": 32}}, {"class_name": "Dense", "config": {"units": 1}}]}}},
         {"name": "one", "input_size": 1, "layer": {"class_name": "SimpleRNN", "config": {"units": 1}}}]}
     with open(f"{WORK}/config.json", "w") as file:
         json.dump(config, file)
@@ -392,32 +394,18 @@ def write_lines(name, bodies):
 
 
 def windows():
-    """Windows of 60 timesteps, 2 x LSTM(50) of 5 features and Dense(1)."""
+    """Windows of 60 timesteps of 5 features; 2 x LSTM(50) and Dense(1)."""
     values = [[round(random.uniform(-1, 1), 4) for _ in range(5)] for _ in range(60000)]
     ask = {"model": "w60", "return_state": False}
-    alone = write_lines("alone", ({**ask, "instances": [values[i:i + 60]]} for i in range(4000)))
     first = write_lines("first", ({**ask, "session": f"s{i}", "instances": [values[i:i + 60]]} for i in range(10000)))
     one = write_lines("one-sample", ({**ask, "session": f"s{i}", "instances": [[values[i + 60]]]} for i in range(10000)))
     whole = write_lines("whole", ({"model": "w60", "inputs": [values[i + 1:i + 61]]} for i in range(10000)))
     with cellserve(9391) as process:
-        results = {n: measured(process, 9391, *alone, n) for n in (1, 64)}
-        body = json.dumps({**ask, "slide": True, "instances": [values]})
-        began, used, times = time.perf_counter(), group_seconds(process), 3
-        for _ in range(times):
-            connection = http.client.HTTPConnection("127.0.0.1", 9391)
-            connection.request("POST", "/predict", body)
-            answer = json.loads(connection.getresponse().read())
-        seconds, n = time.perf_counter() - began, times * len(answer["outputs"][0])
-        slide = n / seconds, n / (group_seconds(process) - used)
-        print(f"  slide over 60000 timesteps: {slide[0]:.0f} windows/s, {slide[1]:.0f} a second of CPU")
-        for connections, (rate, per_cpu) in results.items():
-            print(f"    one by one, {connections} connection{'s' if connections > 1 else ''}: {rate:.0f} /s, {per_cpu:.0f} a second of CPU; "
-                  f"slide {slide[0] / rate:.2f} times, of CPU {slide[1] / per_cpu:.2f} times")
+        slide(process, "w60", "2 x LSTM(50)", values)
+        slide(process, "w60-small", "LSTM(32)", values)
         load(9391, "/predict", *first, 64, "--seconds", 4 * SECONDS)
         own = measured(process, 9391, *one, 64, seconds=2 * SECONDS)
-        connection = http.client.HTTPConnection("127.0.0.1", 9391)
-        connection.request("POST", "/predict", json.dumps({**ask, "session": "s9999", "instances": [[values[0]]]}))
-        answer = json.loads(connection.getresponse().read())
+        answer = post(9391, {**ask, "session": "s9999", "instances": [[values[0]]]})
         assert answer["window"]["filled"] == [60], answer
     with fastapi(9392) as process:
         load(9392, "/predict", *whole, 64, "--seconds", 1)
@@ -425,6 +413,26 @@ def windows():
     print(f"  10,000 sessions, one new sample a request, 64 connections: {own[0]:.0f} /s, {own[1]:.0f} a second of CPU")
     print(f"  FastAPI with ONNX Runtime, whole windows: {peer[0]:.0f} /s, {peer[1]:.0f} a second of CPU")
     print(f"    cellserve / FastAPI: requests {own[0] / peer[0]:.2f}, of CPU {own[1] / peer[1]:.2f}")
+
+
+def post(port, body):
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request("POST", "/predict", json.dumps(body))
+    return json.loads(connection.getresponse().read())
+
+
+def slide(process, model, layers, values):
+    """All windows of a long sequence at once, against one by one."""
+    ask = {"model": model, "return_state": False}
+    alone = write_lines("alone", ({**ask, "instances": [values[i:i + 60]]} for i in range(4000)))
+    results = {n: measured(process, 9391, *alone, n) for n in (1, 64)}
+    began, used = time.perf_counter(), group_seconds(process)
+    n = len(post(9391, {**ask, "slide": True, "instances": [values]})["outputs"][0])
+    rate, per_cpu = n / (time.perf_counter() - began), n / (group_seconds(process) - used)
+    print(f"  {layers}, slide over 60000 timesteps: {rate:.0f} windows/s, {per_cpu:.0f} a second of CPU")
+    for connections, (single, of_cpu) in results.items():
+        print(f"    one by one, {connections} connection{'s' if connections > 1 else ''}: {single:.0f} /s, {of_cpu:.0f} a second of CPU; "
+              f"slide {rate / single:.2f} times, of CPU {per_cpu / of_cpu:.2f} times")
 
 
 def streams():
