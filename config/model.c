@@ -5,6 +5,7 @@
 #include "companions.h"
 #include "config/files/archive.h"
 #include "config/files/json_file.h"
+#include "config/keras/text.h"
 #include "config/onnx/onnx_external.h"
 #include "config/onnx/onnx_model.h"
 #include "config/torch/torch_describe.h"
@@ -109,6 +110,7 @@ struct reading {
     struct onnx_memory memory; /* of converted */
     struct keras_model config;
     json_t *json;
+    json_t *text; /* what the model's layers of texts do, a transform; or NULL */
 };
 
 /* Read a model of TensorFlow.js: its JSON file names the files of its weights. */
@@ -127,10 +129,12 @@ static bool read_files(struct reading *r, const char *version, const char *setti
 {
     const struct model_entry *entry = r->entry;
     if (entry->layer) {
-        r->json = json_incref(entry->layer);
+        r->json = json_deep_copy(entry->layer); /* layers of texts are taken out of it */
         r->file = settings_file ? settings_file : "";
         snprintf(r->layer_path, sizeof r->layer_path, "%.40s/layer", entry->where);
-        return true;
+        if (!r->json)
+            problem_error(problems, (struct place){r->file, r->layer_path}, "out of memory");
+        return r->json;
     }
     if (!entry->path || !model_parts_find(entry->path, version, &r->parts, problems)) /* an entry without a path: the
                                                                                          reader of settings has reported
@@ -162,6 +166,14 @@ static bool check_finite(const struct tensor_set *set, bool allowed, struct plac
             allowed ? "" : "; \"allow_nonfinite\" in the model's entry serves it all the same");
     }
     return good;
+}
+
+/* A .keras file keeps the words of a layer as one of its texts. */
+static const char *vocabulary_of(const void *set, const char *layer)
+{
+    char key[160];
+    snprintf(key, sizeof key, "vocabulary/%.120s", layer);
+    return tensor_set_text(set, key);
 }
 
 static bool build_model(struct reading *r, const struct vec_ops *vec, struct digest *digest, struct problems *problems)
@@ -199,7 +211,9 @@ static bool build_model(struct reading *r, const struct vec_ops *vec, struct dig
         if (set != &r->converted)
             return false;
         naming = NAMED_BY_PATH;
-    } else if (!keras_model_read(r->json, r->file, r->layer_path, tensor_set_text(&r->set, "keras_version"), problems,
+    } else if (!keras_text_take(r->json, (struct place){r->file, r->layer_path}, vocabulary_of, &r->set, problems,
+                                &r->text) ||
+               !keras_model_read(r->json, r->file, r->layer_path, tensor_set_text(&r->set, "keras_version"), problems,
                                  &r->config)) {
         return false;
     }
@@ -330,7 +344,7 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
         r->config.model = (struct graph){.n_layers = 0};
         model->fixed_timesteps = fixed_timesteps(model);
         good = set_window(entry, settings_file, model, problems) &&
-               model_transform_load(entry, &r->parts, settings_file, model, problems);
+               model_transform_load(entry, &r->parts, settings_file, r->text, model, problems);
         model->load_seconds = seconds_now() - started;
     }
     keras_model_close(&r->config);
@@ -338,6 +352,7 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
     tensor_set_close(&r->converted);
     onnx_memory_free(&r->memory);
     json_decref(r->json);
+    json_decref(r->text);
     free(r);
     if (json_memory_end() && good)
         return true;

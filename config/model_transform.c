@@ -146,11 +146,38 @@ static bool read_transform(const json_t *json, const char *folder, struct place 
     return good;
 }
 
+/* The keys of both; those of `json`, which may be NULL, come first. A reference. */
+static json_t *joined(const json_t *own, const json_t *json)
+{
+    json_t *all = own && (!json || json_is_object(json)) ? json_copy((json_t *)(uintptr_t)own)
+                                                         : json_incref((json_t *)(uintptr_t)json);
+    if (own && json_is_object(json))
+        json_object_update(all, (json_t *)(uintptr_t)json);
+    return all;
+}
+
+static bool read_joined(const json_t *own, const json_t *json, const char *folder, struct place place,
+                        struct model *model, struct problems *problems)
+{
+    json_t *all = joined(own, json);
+    bool lacks = own && json_is_object(all) && !json_object_get(all, "tokenizer");
+    if (!all)
+        problem_error(problems, place, "out of memory");
+    else if (lacks)
+        problem_error(
+            problems, place,
+            "the model takes texts, but its file does not have their vocabulary; save the model as .keras, or "
+            "give the vocabulary (get_vocabulary() of the layer) as the \"tokenizer\" of a transform.json");
+    bool good = all && !lacks && read_transform(all, folder, place, model, problems);
+    json_decref(all);
+    return good;
+}
+
 bool model_transform_load(const struct model_entry *entry, const struct model_parts *parts, const char *settings_file,
-                          struct model *model, struct problems *problems)
+                          const json_t *own, struct model *model, struct problems *problems)
 {
     const char *file = main_file(parts);
-    char path[MODEL_PATH_BYTES], where[128];
+    char path[MODEL_PATH_BYTES], where[128], inner[MODEL_PATH_BYTES];
     size_t before = problems->all_errors, folder = folder_bytes(file);
     model->transform = NULL;
     if (entry->transform) {
@@ -158,15 +185,16 @@ bool model_transform_load(const struct model_entry *entry, const struct model_pa
             folder = folder_bytes(file = settings_file ? settings_file : "");
         snprintf(where, sizeof where, "%.100s/transform", entry->where);
         snprintf(path, sizeof path, "%.*s", folder ? (int)folder : 1, folder ? file : ".");
-        return read_transform(entry->transform, path, (struct place){settings_file, where}, model, problems);
+        return read_joined(own, entry->transform, path, (struct place){settings_file, where}, model, problems);
     }
     if (!*file || !model_transform_find(entry->path, parts, path, problems))
-        return problems->all_errors == before;
+        return problems->all_errors == before &&
+               (!own ||
+                read_joined(own, NULL, ".", (struct place){*file ? file : settings_file, NULL}, model, problems));
     json_t *json = read_json(path, problems);
     const struct place place = {path, NULL};
-    char inner[MODEL_PATH_BYTES];
     snprintf(inner, sizeof inner, "%.*s", folder ? (int)folder : 1, folder ? path : ".");
-    bool good = json && read_transform(json, inner, place, model, problems);
+    bool good = json && read_joined(own, json, inner, place, model, problems);
     json_decref(json);
     return good;
 }

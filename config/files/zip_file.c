@@ -67,6 +67,29 @@ static unsigned char *extract_name(struct handover *out, zip_t *zip, const char 
 
 /* ---- .keras ---- */
 
+/* "assets/layers/string_lookup/vocabulary.txt", a word a line, becomes the text "vocabulary/layers/string_lookup". */
+static bool read_vocabularies(struct handover *out, zip_t *zip)
+{
+    static const char folder[] = "assets/", file[] = "/vocabulary.txt";
+    zip_int64_t n = zip_get_num_entries(zip, 0);
+    for (zip_int64_t i = 0; i < n; i++) {
+        const char *name = zip_get_name(zip, (zip_uint64_t)i, 0);
+        size_t length = name ? strlen(name) : 0, bytes = 0;
+        char key[160];
+        if (length < sizeof folder + sizeof file || strncmp(name, folder, sizeof folder - 1) ||
+            strcmp(name + length - (sizeof file - 1), file) || length > 140)
+            continue;
+        snprintf(key, sizeof key, "vocabulary/%.*s", (int)(length - (sizeof folder - 1) - (sizeof file - 1)),
+                 name + sizeof folder - 1);
+        unsigned char *text = zip_extract(out, zip, (size_t)i, JSON_FILE_MAX_BYTES, &bytes);
+        bool good = text && handover_text(out, key, (char *)text, bytes);
+        free(text);
+        if (!good)
+            return false;
+    }
+    return true;
+}
+
 static bool read_keras(struct handover *out, zip_t *zip)
 {
     size_t config_bytes, metadata_bytes, weights_bytes;
@@ -79,6 +102,7 @@ static bool read_keras(struct handover *out, zip_t *zip)
     json_decref(parsed);
     free(config);
     free(metadata);
+    good = good && read_vocabularies(out, zip);
     if (good && zip_name_locate(zip, "model.weights.npz", 0) >= 0)
         return handover_fail(out,
                              "its weights are pickled (model.weights.npz, written where h5py was missing); save the "

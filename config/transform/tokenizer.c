@@ -133,7 +133,9 @@ static void give(struct word *w, int64_t id)
 static void end_word(struct word *w)
 {
     const struct tokenizer *t = w->tokenizer;
-    if (w->bytes || w->long_one) {
+    if (!w->bytes && !w->long_one && t->whole) {
+        give(w, t->empty_is_0 ? 0 : t->unknown);
+    } else if (w->bytes || w->long_one) {
         const struct tokenizer_word *found = w->long_one ? NULL : place_of(t, w->text, w->bytes);
         bool known = found && found->text && !(t->below && found->id >= t->below);
         give(w, known ? found->id : t->unknown);
@@ -153,15 +155,15 @@ static void add_character(struct word *w, uint32_t c)
 static void take_character(struct word *w, uint32_t c)
 {
     const struct tokenizer *t = w->tokenizer;
+    bool filtered = is_in(t->filters, t->n_filters, c);
+    if (filtered && t->strip)
+        return;
     if (t->characters) {
         add_character(w, c);
         end_word(w);
         return;
     }
-    bool filtered = is_in(t->filters, t->n_filters, c);
-    if (filtered && t->strip)
-        return;
-    if (filtered || ends_word(t, c))
+    if (!t->whole && (filtered || ends_word(t, c)))
         end_word(w);
     else
         add_character(w, c);
@@ -294,6 +296,7 @@ static bool read_list(struct reading *r, const json_t *list)
     }
     if (!make_room(r, n, bytes))
         return false;
+    r->out->empty_is_0 = n && !json_string_length(json_array_get(list, 0));
     for (size_t i = 0; i < n; i++) {
         const json_t *word = json_array_get(list, i);
         if (json_string_length(word) && !add_word(r, json_string_value(word), json_string_length(word), (json_int_t)i))
@@ -334,9 +337,15 @@ static bool read_options(struct reading *r, const json_t *options)
     const json_t *filters = json_object_get(options, "filters"), *split = json_object_get(options, "split");
     const json_t *lower = json_object_get(options, "lower"), *characters = json_object_get(options, "char_level");
     const json_t *oov = json_object_get(options, "oov_token"), *below = json_object_get(options, "num_words");
+    t->whole = json_is_null(split);
+    if (t->whole && !t->strip) {
+        t->lower = false;
+        t->n_filters = 0;
+    }
+    t->characters &= !t->whole;
     if (json_is_boolean(lower))
         t->lower = json_is_true(lower);
-    if (json_is_boolean(characters))
+    if (json_is_boolean(characters) && !t->whole)
         t->characters = json_is_true(characters);
     if (json_is_string(filters) && !set_filters(r, json_string_value(filters), json_string_length(filters)))
         return false;

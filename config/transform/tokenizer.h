@@ -25,6 +25,8 @@ struct tokenizer {
     char *text;        /* of all words */
     bool lower, ascii; /* to lower case; ASCII's letters alone */
     bool characters;   /* a word is one character */
+    bool whole;        /* a text is one word, and a sequence a list of texts */
+    bool empty_is_0;   /* the empty word is that of padding */
     bool strip;        /* filtered characters go; else a split stands in their place */
     bool whitespace;   /* words end at any of ASCII's white space; else at `split` alone */
     uint32_t split, filters[TOKENIZER_MAX_FILTERS];
@@ -35,7 +37,8 @@ struct tokenizer {
 
 /**
  * Read Keras's Tokenizer.to_json(), {"word": id, …}, or {"vocabulary": …} (a list in the order of the ids, or such an
- * object) with "lower", "filters", "split", "char_level", "oov_token" and "num_words" beside it.
+ * object) with "lower", "filters", "split" (null: whole texts are words), "char_level", "oov_token" and "num_words"
+ * beside it.
  *
  * A list that begins with "" and "[UNK]" is a TextVectorization layer's get_vocabulary(), whose rules hold then. False
  * with a problem added.

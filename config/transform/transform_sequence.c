@@ -27,7 +27,10 @@ void transform_read_tokenizer(struct reading *r, const json_t *value)
     if (largest >= r->ports->inputs[i].vocabulary)
         transform_misfit(r, "the tokenizer has ids up to", largest, "(from 0)", &r->ports->inputs[i],
                          r->ports->inputs[i].vocabulary);
-    snprintf(text, sizeof text, "%zu words%s", t->n, t->characters ? ", each a character" : "");
+    snprintf(text, sizeof text, "%zu words%s", t->n,
+             t->characters ? ", each a character"
+             : t->whole    ? ", each a whole text of a list"
+                           : "");
     json_object_set_new(r->shown, r->key, json_string(text));
 }
 

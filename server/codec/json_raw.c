@@ -212,6 +212,27 @@ static bool read_words(struct json_reader *r, struct json_tensor *tensor, const 
     return good;
 }
 
+/* A text of a list of texts, which is one id of a sequence. */
+static bool read_word(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open)
+{
+    const struct tokenizer *tokenizer = &tensor->raw->transform->tokenizer;
+    char text[TOKENIZER_WORD_BYTES];
+    struct json_copy copy = {.out = text, .size = sizeof text};
+    double id;
+    const char *start = r->at;
+    if (!json_read_string(r, &copy))
+        return false;
+    /* what does not fit is no word of the vocabulary, and neither is what has been read of it with a byte that no text has */
+    if (copy.cut)
+        text[0] = (char)0xff;
+    if (!tokenizer_ids(tokenizer, text, copy.cut ? 1 : copy.used, &id, 1)) {
+        r->at = start;
+        return json_tensor_failure(r, tensor, open, "wrong_value", "This word is not in the vocabulary of the model%s.",
+                                   "");
+    }
+    return json_count_element(r, tensor, open, LIST_OF_NUMBERS) && json_add_value(r, tensor, id);
+}
+
 bool json_raw_element(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open, bool *taken)
 {
     const struct transform_input *input = tensor->raw->input;
@@ -219,6 +240,8 @@ bool json_raw_element(struct json_reader *r, struct json_tensor *tensor, const s
     *taken = true;
     if (*r->at == '{' && input->n_features)
         good = read_features(r, tensor, open);
+    else if (*r->at == '"' && input->tokens && open->depth == 2 && tensor->raw->transform->tokenizer.whole)
+        good = read_word(r, tensor, open);
     else if (*r->at == '"' && input->tokens && open->depth == 1)
         good = read_words(r, tensor, open);
     else if (json_read_word(r, "null"))
