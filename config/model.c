@@ -223,6 +223,11 @@ static bool build_model(struct reading *r, const struct vec_ops *vec, struct dig
         problem_error(problems, place, "out of memory");
         return false;
     }
+    if ((r->entry->constants && !digest_add_json(digest, r->entry->constants)) ||
+        (r->entry->states && !digest_add_json(digest, r->entry->states))) {
+        problem_error(problems, place, "out of memory");
+        return false;
+    }
     digest_add(digest, &r->entry->precision, sizeof r->entry->precision);
     return weights_build(&r->config, set, naming, r->entry->seed, r->entry->input_size, vec, digest, place, problems) &&
            check_finite(&r->set, r->entry->allow_nonfinite, place, problems);

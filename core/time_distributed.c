@@ -15,8 +15,7 @@ enum { GROUP = 16 }; /* timesteps that run together */
 
 /* ---- shapes ---- */
 
-/* One timestep as a row of the inner graph. */
-static bool timestep_shape(const struct layer_shape *in, struct layer_shape *out)
+bool time_distributed_timestep(const struct layer_shape *in, struct layer_shape *out)
 {
     size_t axes[LAYER_MAX_AXES], n = layer_axes(in, axes);
     if (in->ids) {
@@ -27,13 +26,13 @@ static bool timestep_shape(const struct layer_shape *in, struct layer_shape *out
 }
 
 /* The inner graph with that input; its shape alone is another. */
-static struct graph with_input(const struct time_distributed *own, struct graph_port *input,
+static struct graph with_input(const struct time_distributed *own, struct graph_port ports[GRAPH_MAX_INPUTS],
                                const struct layer_shape *shape)
 {
     struct graph graph = own->graph;
-    *input = graph.inputs[0];
-    input->shape = *shape;
-    graph.inputs = input;
+    memcpy(ports, graph.inputs, graph.n_inputs * sizeof *ports);
+    ports[0].shape = *shape;
+    graph.inputs = ports;
     return graph;
 }
 
@@ -60,13 +59,13 @@ static enum rnn_status td_shape(const struct layer *layer, const struct layer_sh
 {
     const struct time_distributed *own = layer->own;
     struct layer_shape shape, inner;
-    struct graph_port port;
+    struct graph_port ports[GRAPH_MAX_INPUTS];
     size_t axes[LAYER_MAX_AXES] = {in->timesteps}, more[LAYER_MAX_AXES];
     (void)sequences;
-    if (!timestep_shape(in, &shape))
+    if (!time_distributed_timestep(in, &shape))
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (TimeDistributed) takes a sequence, not one vector",
                         layer->name);
-    const struct graph graph = with_input(own, &port, &shape);
+    const struct graph graph = with_input(own, ports, &shape);
     enum rnn_status status = RNN_OK;
     if (layer->built && same_axes(&shape, &own->graph.inputs[0].shape))
         inner = own->graph.outputs[0].shape; /* as a run asks: nothing is allocated */
@@ -109,17 +108,18 @@ bool time_distributed_find(const struct time_distributed *own, size_t i, size_t 
     return false;
 }
 
-static bool td_tensor(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
+bool time_distributed_tensor(const struct layer *layer, const struct layer_shape *in, size_t i,
+                             struct layer_tensor *out)
 {
     const struct time_distributed *own = layer->own;
     struct layer_shape shape, inner_in[GRAPH_MAX_INPUTS] = {{0}};
     struct layer_tensor t;
-    struct graph_port port;
+    struct graph_port ports[GRAPH_MAX_INPUTS];
     size_t inner, tensor;
     if (!time_distributed_find(own, i, &inner, &tensor))
         return false;
-    if (timestep_shape(in, &shape)) {
-        const struct graph graph = with_input(own, &port, &shape);
+    if (time_distributed_timestep(in, &shape)) {
+        const struct graph graph = with_input(own, ports, &shape);
         size_t node = graph_node_of(&graph, inner);
         if (node < graph.n_nodes)
             graph_node_shapes(&graph, node, NULL, inner_in, NULL, NULL);
@@ -182,16 +182,21 @@ static enum rnn_status measure_group(struct layer *layer, struct rnn_error *err)
     return reserved ? RNN_OK : rnn_fail(err, RNN_ENOMEM, "out of memory");
 }
 
-static enum rnn_status td_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
-                                struct rnn_error *err)
+enum rnn_status time_distributed_layers(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
+                                        struct rnn_error *err)
 {
     struct time_distributed *own = layer->own;
-    timestep_shape(in, &own->graph.inputs[0].shape);
+    time_distributed_timestep(in, &own->graph.inputs[0].shape);
     enum rnn_status status = RNN_OK;
     for (size_t i = 0; i < own->graph.n_layers && !status; i++)
         status = build_inner(layer, i, tensors, err);
-    if (!status)
-        status = graph_finish(&own->graph, err);
+    return status ? status : graph_finish(&own->graph, err);
+}
+
+static enum rnn_status td_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
+                                struct rnn_error *err)
+{
+    enum rnn_status status = time_distributed_layers(layer, in, tensors, err);
     return status ? status : measure_group(layer, err);
 }
 
@@ -317,7 +322,7 @@ const struct layer_class layer_time_distributed = {
     .pointwise = true,
     .close = td_close,
     .bytes = td_bytes,
-    .tensor = td_tensor,
+    .tensor = time_distributed_tensor,
     .shape = td_shape,
     .build = td_build,
     .scratch = td_scratch,

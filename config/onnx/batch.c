@@ -184,28 +184,44 @@ static void trace_graph(struct trace *t, const json_t *graph, unsigned depth)
     }
 }
 
-/* Inputs that no recurrent node says anything of: the axis of the same name as a batch that is known. */
+/* The name of the batch's size: of an axis that is known, else one that begins so, else that of the first axis of an
+   input. NULL: it has none. */
+static const char *batch_name(const json_t *inputs, const json_t *batches)
+{
+    const char *found = NULL, *first = NULL;
+    for (size_t i = 0; i < json_array_size(inputs) && !found; i++) {
+        const json_t *input = json_array_get(inputs, i), *shape = json_object_get(input, "shape"),
+                     *axis = json_object_get(batches, text(input, "name"));
+        if (axis)
+            found = json_string_value(json_array_get(shape, (size_t)json_integer_value(axis)));
+    }
+    for (size_t i = 0; i < json_array_size(inputs) && !found; i++) {
+        const json_t *shape = json_object_get(json_array_get(inputs, i), "shape");
+        for (size_t k = 0; k < json_array_size(shape) && !found; k++) {
+            const char *name = json_string_value(json_array_get(shape, k));
+            found = name && !strncmp(name, "batch", 5) ? name : NULL;
+            first = name && !k && !first ? name : first;
+        }
+    }
+    return found ? found : first;
+}
+
+/* Inputs that no recurrent node says anything of: the axis whose size has the batch's name. */
 static bool guess_inputs(const json_t *graph, json_t *batches)
 {
     const json_t *inputs = json_object_get(graph, "inputs");
-    const char *batch = NULL;
-    for (size_t i = 0; i < json_array_size(inputs) && !batch; i++) {
-        const json_t *input = json_array_get(inputs, i), *axis = json_object_get(batches, text(input, "name"));
-        if (axis)
-            batch =
-                json_string_value(json_array_get(json_object_get(input, "shape"), (size_t)json_integer_value(axis)));
-    }
-    for (size_t i = 0; i < json_array_size(inputs); i++) {
+    const char *batch = batch_name(inputs, batches);
+    for (size_t i = 0; batch && i < json_array_size(inputs); i++) {
         const json_t *input = json_array_get(inputs, i), *shape = json_object_get(input, "shape");
         if (json_object_get(batches, text(input, "name")))
             continue;
         for (size_t k = 0; k < json_array_size(shape); k++) {
             const char *name = json_string_value(json_array_get(shape, k));
-            bool is = name && (batch ? !strcmp(name, batch) : !strncmp(name, "batch", 5));
-            if (is && json_object_set_new(batches, text(input, "name"), json_integer((json_int_t)k)))
+            if (!name || strcmp(name, batch) != 0)
+                continue;
+            if (json_object_set_new(batches, text(input, "name"), json_integer((json_int_t)k)))
                 return false;
-            if (is)
-                break;
+            break;
         }
     }
     return true;

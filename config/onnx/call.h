@@ -21,6 +21,9 @@ struct onnx_convert {
     long batch;              /* the size of the batch that the model is fixed to; 0: open */
     unsigned char n_symbols; /* given away */
     json_t *uses, *needed;   /* how many nodes take a name; which names lead to an output */
+    const json_t *states;    /* {INPUT: OUTPUT}, or NULL */
+    json_t *tied;            /* recurrent nodes that carry the states themselves, by their first output */
+    bool native;             /* those carry all of them */
     json_t *batches;         /* which axis of a name is the batch */
     void **memory;           /* [n_memory] of constants */
     size_t n_memory, room;

@@ -4,6 +4,8 @@
 #include "config/keras/input_shape.h"
 #include "onnx_model.h"
 #include "scope.h"
+#include "states.h"
+#include "stepping.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,14 +26,36 @@ static bool mark(json_t *set, const char *name)
     return !*name || !json_object_set_new(set, name, json_true());
 }
 
-/* Every name that a graph and the graphs in it take. */
-static bool mark_graph(json_t *set, const json_t *graph, unsigned depth)
+/* Whether recurrent layers carry the state that this operand begins, or this output ends. */
+static bool is_tied(const struct onnx_convert *c, const json_t *node, size_t operand)
 {
+    const json_t *out = json_object_get(node, "out");
+    bool tied = false;
+    for (size_t i = 0; c->native && (operand == 5 || operand == 6) && i < json_array_size(out); i++)
+        tied |= json_object_get(c->tied, name_at(out, i)) != NULL;
+    return tied;
+}
+
+static bool is_state_output(const struct onnx_convert *c, const char *name)
+{
+    const char *key;
+    json_t *output;
+    bool is = false;
+    json_object_foreach((json_t *)c->states, key, output)
+        is |= json_string_value(output) && !strcmp(json_string_value(output), name);
+    return is;
+}
+
+/* Every name that a graph and the graphs in it take. */
+static bool mark_graph(const struct onnx_convert *c, const json_t *graph, unsigned depth)
+{
+    json_t *set = c->needed;
     const json_t *nodes = json_object_get(graph, "nodes"), *outputs = json_object_get(graph, "outputs");
     bool good = depth < 16;
     for (size_t i = 0; good && i < json_array_size(outputs); i++) {
         const char *name = json_string_value(json_object_get(json_array_get(outputs, i), "name"));
-        good = mark(set, name ? name : "");
+        bool skip = !depth && c->native && name && is_state_output(c, name);
+        good = skip || mark(set, name ? name : "");
     }
     for (size_t i = json_array_size(nodes); good && i-- > 0;) {
         const json_t *node = json_array_get(nodes, i), *in = json_object_get(node, "in"),
@@ -42,12 +66,12 @@ static bool mark_graph(json_t *set, const json_t *graph, unsigned depth)
         if (!taken)
             continue;
         for (size_t k = 0; good && k < json_array_size(in); k++)
-            good = mark(set, name_at(in, k));
+            good = is_tied(c, node, k) || mark(set, name_at(in, k));
         const char *key;
         json_t *value;
         json_object_foreach(json_object_get(node, "attributes"), key, value)
             if (good && json_object_get(value, "graph"))
-                good = mark_graph(set, json_object_get(value, "graph"), depth + 1);
+                good = mark_graph(c, json_object_get(value, "graph"), depth + 1);
     }
     return good;
 }
@@ -175,7 +199,7 @@ static bool convert_node(struct onnx_call *outer, struct onnx_scope *scope, cons
     call.out = calloc(call.n_out + 1, sizeof *call.out);
     bool good = (call.in && call.out) || onnx_no_memory(&call);
     for (size_t i = 0; good && i < call.n_in; i++)
-        good = !*name_at(in, i) || find_value(&call, name_at(in, i), &call.in[i]);
+        good = !*name_at(in, i) || is_tied(call.c, node, i) || find_value(&call, name_at(in, i), &call.in[i]);
     good = good && run_node(&call);
     for (size_t i = 0; good && i < call.n_out; i++)
         if (call.out[i].kind != ONNX_NOTHING && *name_at(out, i))
@@ -304,16 +328,20 @@ static bool read_input(struct onnx_call *call, const struct onnx_options *option
                                : onnx_refuse(call, "is one of more than %d inputs", GRAPH_MAX_INPUTS);
 }
 
+/* States come behind the other inputs. */
 static bool read_inputs(struct onnx_call *call, const struct onnx_options *options)
 {
     const json_t *graph = call->scope->graph, *inputs = json_object_get(graph, "inputs");
     json_t *symbols = json_object();
+    size_t n = json_array_size(inputs);
     bool good = symbols || onnx_no_memory(call);
-    for (size_t i = 0; good && i < json_array_size(inputs); i++) {
-        const json_t *info = json_array_get(inputs, i);
+    for (size_t i = 0; good && i < 2 * n; i++) {
+        const json_t *info = json_array_get(inputs, i % n);
         struct onnx_call input = *call;
         input.name = json_string_value(json_object_get(info, "name"));
-        if (input.name && !json_object_get(json_object_get(graph, "tensors"), input.name))
+        bool state = input.name && json_object_get(call->c->states, input.name);
+        if (input.name && state == (i >= n) && !(state && call->c->native) &&
+            !json_object_get(json_object_get(graph, "tensors"), input.name))
             good = read_input(&input, options, info, symbols);
     }
     json_decref(symbols);
@@ -343,6 +371,20 @@ static bool read_output(struct onnx_call *call)
                                 onnx_refuse(call, "is one of more than %d outputs", GRAPH_MAX_INPUTS));
 }
 
+/* The next states come behind the other outputs, in the order of the inputs. */
+static bool read_next_states(struct onnx_call *call)
+{
+    const json_t *inputs = json_object_get(call->scope->graph, "inputs");
+    bool good = true;
+    for (size_t i = 0; good && !call->c->native && i < json_array_size(inputs); i++) {
+        const char *name = json_string_value(json_object_get(json_array_get(inputs, i), "name"));
+        struct onnx_call output = *call;
+        output.name = name ? json_string_value(json_object_get(call->c->states, name)) : NULL;
+        good = !output.name || read_output(&output);
+    }
+    return good;
+}
+
 static bool read_outputs(struct onnx_call *call)
 {
     const json_t *outputs = json_object_get(call->scope->graph, "outputs");
@@ -350,9 +392,32 @@ static bool read_outputs(struct onnx_call *call)
     for (size_t i = 0; good && i < json_array_size(outputs); i++) {
         struct onnx_call output = *call;
         output.name = json_string_value(json_object_get(json_array_get(outputs, i), "name"));
-        good = output.name && read_output(&output);
+        good = output.name && (is_state_output(call->c, output.name) || read_output(&output));
     }
-    return good;
+    return good && read_next_states(call);
+}
+
+/* Every state that the entry names has to be an input, and its next value an output. */
+static bool check_states(struct onnx_call *call)
+{
+    static const char *const lists[2] = {"inputs", "outputs"};
+    const char *key;
+    json_t *output;
+    json_object_foreach((json_t *)call->c->states, key, output) {
+        const char *names[2] = {key, json_string_value(output)};
+        for (size_t l = 0; l < 2; l++) {
+            const json_t *list = json_object_get(call->scope->graph, lists[l]);
+            bool found = false;
+            for (size_t i = 0; i < json_array_size(list); i++) {
+                const char *name = json_string_value(json_object_get(json_array_get(list, i), "name"));
+                found |= name && names[l] && !strcmp(name, names[l]);
+            }
+            if (!found)
+                return onnx_refuse(call, "has no %.6s \"%.100s\", which \"states\" in the model's entry names",
+                                   lists[l], names[l] ? names[l] : "");
+        }
+    }
+    return true;
 }
 
 /* ---- the whole ---- */
@@ -382,15 +447,15 @@ static long opset_of(const json_t *model)
 static bool convert(struct onnx_call *call, const struct onnx_options *options)
 {
     const json_t *graph = call->scope->graph;
-    if (!mark_graph(call->c->needed, graph, 0) || !count_uses(call->c->uses, graph, 0) ||
-        !onnx_find_batches(graph, call->c->batches))
+    if (!onnx_find_batches(graph, call->c->batches) || !check_states(call))
         return onnx_no_memory(call);
-    if (options->states)
-        return onnx_refuse(call, "is served without \"states\" alone: give and take the state as any other input");
+    call->c->native = options->states && onnx_tie_states(call, options->states, call->c->tied);
+    if (!mark_graph(call->c, graph, 0) || !count_uses(call->c->uses, graph, 0))
+        return onnx_no_memory(call);
     if (!read_inputs(call, options) || !convert_nodes(call, call->scope) || !read_outputs(call))
         return false;
     keras_find_ids(&call->c->out->model);
-    return true;
+    return !options->states || call->c->native || onnx_step(call, json_object_size(options->states));
 }
 
 bool onnx_model_read(const json_t *json, const char *file, struct tensor_set *set, const struct onnx_options *options,
@@ -409,6 +474,8 @@ bool onnx_model_read(const json_t *json, const char *file, struct tensor_set *se
         .uses = json_object(),
         .needed = json_object(),
         .batches = json_object(),
+        .states = options->states,
+        .tied = json_object(),
     };
     struct onnx_scope scope = {.graph = json_object_get(model, "graph")};
     struct onnx_call call = {.c = &c, .scope = &scope, .op = "graph", .name = ""};
@@ -416,11 +483,12 @@ bool onnx_model_read(const json_t *json, const char *file, struct tensor_set *se
     *to = (struct tensor_set){.n = 0};
     snprintf(out->class_name, sizeof out->class_name, "ONNX");
     snprintf(out->name, sizeof out->name, "onnx");
-    bool good = (c.uses && c.needed && c.batches && convert(&call, options)) || onnx_no_memory(&call);
+    bool good = (c.uses && c.needed && c.batches && c.tied && convert(&call, options)) || onnx_no_memory(&call);
     onnx_scope_close(&scope);
     json_decref(c.uses);
     json_decref(c.needed);
     json_decref(c.batches);
+    json_decref(c.tied);
     *memory = (struct onnx_memory){.blocks = c.memory, .n = c.n_memory};
     if (good && !failed)
         return true;
