@@ -15,7 +15,7 @@ LOCKS = os.path.abspath(PATHS[1]) if len(PATHS) > 1 else None
 SECONDS = int(os.environ.get("BENCH_SECONDS", "4"))
 CORES = (1, 2, 4, 8, 16, 32, 64)
 TRANSFER_US = 0.1  # a line of cache from one core to another, for each acquisition: what one core cannot measure
-OWN = ("table->lock", "own->lock", "best->lock", "all->tables[t].lock", "stream->lock", "part->lock", "to->lock", "from->lock", "worker->lock")
+OWN = ("table->lock", "own->lock", "best->lock", "all->tables[t].lock", "stream->lock", "part->lock", "to->lock", "from->lock", "worker->lock", "reader->lock")
 
 
 def model(units, whole):

@@ -102,7 +102,7 @@ static void write_queues(const struct services *services, struct buffer *out)
     put_number(out, &first, "queued", (double)queued);
     put_number(out, &first, "running", (double)running);
     put_number(out, &first, "streams", (double)services->streams->n);
-    put_number(out, &first, "turns_waiting", (double)services->turns->waiting);
+    put_number(out, &first, "turns_waiting", (double)turns_waiting(services->turns));
     buffer_text(out, "},\n");
 }
 

@@ -108,7 +108,7 @@ static void write_models(const struct services *services, struct buffer *out)
         metrics_text_head(out, rows[r].name, rows[r].type, rows[r].help);
         for (size_t i = 0; i < services->models->n_slots; i++) {
             const struct slot *slot = &services->models->slots[i];
-            pthread_mutex_lock(&services->models->lock);
+            models_lock(services->models);
             const struct model *model = slot->current;
             const double values[] = {model->load_seconds, (double)graph_bytes(&model->graph), (double)slot->reloads,
                                      (double)slot->failures, slot->failure ? 1 : 0};
@@ -121,7 +121,7 @@ static void write_models(const struct services *services, struct buffer *out)
                 buffer_text(out, "\"");
             }
             buffer_printf(out, "} %.9g\n", values[r]);
-            pthread_mutex_unlock(&services->models->lock);
+            models_unlock(services->models);
         }
     }
 }

@@ -116,12 +116,12 @@ void answer_model_status(struct request *request)
                                               "AVAILABLE", "status", "error_code", "OK", "error_message", ""));
     for (size_t i = 0; i < services->models->n_slots; i++) {
         const struct slot *slot = &services->models->slots[i];
-        pthread_mutex_lock(&services->models->lock);
+        models_lock(services->models);
         if (!strcmp(model_entry_name(slot->entry), model->name) && slot->failure)
             json_array_append_new(versions, json_pack("{s:s, s:s, s:{s:s, s:s}}", "version", slot->failed_version,
                                                       "state", "END", "status", "error_code", "INVALID_ARGUMENT",
                                                       "error_message", slot->failure));
-        pthread_mutex_unlock(&services->models->lock);
+        models_unlock(services->models);
     }
     answer_json(request,
                 json_pack("{s:s, s:b, s:o}", "name", model->name, "ready", 1, "model_version_status", versions));

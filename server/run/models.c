@@ -2,6 +2,7 @@
 #include "models.h"
 
 #include "server/base/clock.h"
+#include "server/base/thread_number.h"
 #include "trial.h"
 
 #include <stdio.h>
@@ -62,12 +63,42 @@ static struct model *load_model(struct models *models, const struct model_entry 
     return NULL;
 }
 
+void models_init(struct models *models)
+{
+    for (size_t i = 0; i < MODELS_READERS; i++)
+        pthread_mutex_init(&models->readers[i].lock, NULL);
+}
+
+void models_lock(struct models *models)
+{
+    struct models_reader *reader = &models->readers[thread_number() % MODELS_READERS];
+    pthread_mutex_lock(&reader->lock);
+}
+
+void models_unlock(struct models *models)
+{
+    struct models_reader *reader = &models->readers[thread_number() % MODELS_READERS];
+    pthread_mutex_unlock(&reader->lock);
+}
+
+static void lock_all(struct models *models)
+{
+    for (size_t i = 0; i < MODELS_READERS; i++)
+        pthread_mutex_lock(&models->readers[i].lock);
+}
+
+static void unlock_all(struct models *models)
+{
+    for (size_t i = 0; i < MODELS_READERS; i++)
+        pthread_mutex_unlock(&models->readers[i].lock);
+}
+
 bool models_load(struct models *models, struct problems *problems, size_t *scratch_bytes)
 {
     const struct settings *settings = models->settings;
     bool good = true;
     *scratch_bytes = 0;
-    pthread_mutex_init(&models->lock, NULL);
+    models_init(models);
     models->slots = calloc(settings->n_models + 1, sizeof *models->slots);
     if (!models->slots) {
         problem_error(problems, (struct place){settings->file, NULL}, "out of memory");
@@ -102,7 +133,7 @@ bool models_reload(struct models *models, struct slot *slot, const char *version
     char stamp[MODEL_STAMP_BYTES];
     model_stamp(slot->entry, stamp); /* before: what changes while it is loaded is seen again */
     struct model *fresh = load_model(models, slot->entry, version, problems), *old = NULL;
-    pthread_mutex_lock(&models->lock);
+    lock_all(models);
     memcpy(slot->stamp, stamp, sizeof stamp);
     if (fresh) {
         old = slot->current;
@@ -114,7 +145,7 @@ bool models_reload(struct models *models, struct slot *slot, const char *version
     } else {
         keep_failure(slot, *version ? version : stamp, problems->reason);
     }
-    pthread_mutex_unlock(&models->lock);
+    unlock_all(models);
     model_release(old);
     return fresh != NULL;
 }
@@ -128,11 +159,11 @@ struct model *models_acquire(struct models *models, const char *name)
         i = models->default_slot;
     if (i >= models->n_slots)
         return NULL;
-    pthread_mutex_lock(&models->lock);
+    models_lock(models);
     struct model *model = models->slots[i].current;
     if (model)
         model->users++;
-    pthread_mutex_unlock(&models->lock);
+    models_unlock(models);
     return model;
 }
 
@@ -147,21 +178,21 @@ void model_release(struct model *model)
 void models_memory(struct models *models, size_t *weights, size_t *scratch)
 {
     *weights = *scratch = 0;
-    pthread_mutex_lock(&models->lock);
+    models_lock(models);
     for (size_t i = 0; i < models->n_slots; i++) {
         const struct model *model = models->slots[i].current;
         *weights += graph_bytes(&model->graph);
         *scratch = model->scratch_bytes > *scratch ? model->scratch_bytes : *scratch;
     }
-    pthread_mutex_unlock(&models->lock);
+    models_unlock(models);
 }
 
 void models_close(struct models *models)
 {
     for (size_t i = 0; i < models->n_slots; i++)
         model_release(models->slots[i].current);
-    if (models->slots)
-        pthread_mutex_destroy(&models->lock);
+    for (size_t i = 0; models->slots && i < MODELS_READERS; i++)
+        pthread_mutex_destroy(&models->readers[i].lock);
     free(models->slots);
     models->slots = NULL;
     models->n_slots = 0;

@@ -8,6 +8,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+enum { MODELS_READERS = 16 };
+
 /* A configured model: the version that is served, and what became of the last attempt to replace it. */
 struct slot {
     const struct model_entry *entry;
@@ -22,13 +24,24 @@ struct slot {
 struct models {
     const struct settings *settings;
     const struct vec_ops *vec;
-    struct slot *slots; /* one for each model of the settings, in their order; the lock guards what is in them */
+    struct slot *slots; /* one for each model of the settings, in their order; the locks guard what is in them */
     size_t n_slots, default_slot;
     atomic_bool raw_values; /* a model has, or had, a transform */
     atomic_size_t loading;  /* the number of the model that is being loaded at start, from 1; 0: none */
     atomic_size_t changes;  /* versions that have taken another's place */
-    pthread_mutex_t lock;   /* no other lock is taken under it */
+    /* Whoever reads the slots takes the lock of the thread, whoever changes them takes all, in order. So threads that read
+       do not wait for each other, unless there are more of them than locks. No other lock is taken under these. */
+    struct models_reader {
+        _Alignas(64) pthread_mutex_t lock;
+    } readers[MODELS_READERS];
 };
+
+/* Before models_load, and for tests that have no settings. */
+void models_init(struct models *models);
+
+/* To read the slots. */
+void models_lock(struct models *models);
+void models_unlock(struct models *models);
 
 /* Load every model of the settings, and run one timestep of each; every problem is added. Then the pool's scratch size
    is known. models_close in any case. */

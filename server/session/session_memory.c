@@ -5,103 +5,157 @@
 #include "session_table.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
+
+/* A session's shard is known by its id, so that steps of different sessions seldom meet at a lock. */
+enum { SHARDS = 16 };
+
+struct shard {
+    _Alignas(64) pthread_mutex_t lock; /* guards the table; no other lock is taken under it */
+    struct session_table table;
+};
 
 struct session_memory {
     struct session_store store;
-    pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
-    struct session_table table;
-    size_t max_sessions, max_bytes;
+    size_t max_sessions;
     int64_t ttl_ns;
-    uint64_t expired, refused;
+    uint64_t seed;
+    atomic_size_t max_bytes;
+    _Alignas(64) atomic_size_t count, bytes; /* of all tables, and of what is about to come into them */
+    atomic_uint_fast64_t expired, refused;
+    struct shard shards[SHARDS];
 };
 
+static struct shard *shard_of(struct session_memory *memory, const char *id)
+{
+    return &memory->shards[XXH3_64bits_withSeed(id, strlen(id), memory->seed) % SHARDS];
+}
+
 /* Under the lock. */
-static void drop_expired(struct session_memory *memory, int64_t now)
+static void remove_entry(struct session_memory *memory, struct session_table *table, struct session_entry *entry)
 {
-    struct session_table *table = &memory->table;
+    size_t before = table->bytes;
+    session_table_remove(table, entry);
+    memory->bytes -= before - table->bytes;
+    memory->count--;
+}
+
+/* Under the lock. */
+static void drop_expired(struct session_memory *memory, struct session_table *table, int64_t now)
+{
     for (; table->oldest && table->oldest->used_ns + memory->ttl_ns <= now; memory->expired++)
-        session_table_remove(table, table->oldest);
+        remove_entry(memory, table, table->oldest);
 }
 
-/* Under the lock: whether there is room for a record in the place of entry (NULL: a new one). A session that does not grow
-   goes on, also where max_bytes has been lowered below what there is. */
-static bool has_room(const struct session_memory *memory, const struct session_entry *entry,
-                     const struct session_op *op)
+static void drop_all_expired(struct session_memory *memory, int64_t now)
 {
-    const struct session_table *table = &memory->table;
-    size_t less = entry ? session_table_cost(op->id, entry->record) : 0, cost = session_table_cost(op->id, op->record);
-    if (entry && cost <= less)
-        return true;
-    return (entry || table->count < memory->max_sessions) && cost <= memory->max_bytes &&
-           table->bytes - less <= memory->max_bytes - cost;
-}
-
-static enum session_result memory_save(struct session_memory *memory, struct session_entry *entry,
-                                       const struct session_op *op, int64_t now)
-{
-    if (!op->record) {
-        if (entry)
-            session_table_remove(&memory->table, entry);
-        return SESSION_DONE;
+    for (size_t i = 0; i < SHARDS; i++) {
+        struct shard *shard = &memory->shards[i];
+        pthread_mutex_lock(&shard->lock);
+        drop_expired(memory, &shard->table, now);
+        pthread_mutex_unlock(&shard->lock);
     }
-    if (has_room(memory, entry, op) && session_table_put(&memory->table, op->id, op->record, now))
-        return SESSION_DONE;
-    memory->refused++;
-    return SESSION_FULL;
+}
+
+/* Count what is about to come: sessions and bytes, in place of `less` bytes. False, and nothing is counted, where there is
+   no room. A session that does not grow goes on, also where max_bytes has been lowered below what there is. */
+static bool reserve(struct session_memory *memory, size_t sessions, size_t cost, size_t less)
+{
+    size_t most = memory->max_bytes;
+    if (!sessions && cost <= less) {
+        memory->bytes -= less - cost;
+        return true;
+    }
+    if (sessions && atomic_fetch_add(&memory->count, sessions) >= memory->max_sessions) {
+        memory->count -= sessions;
+        return false;
+    }
+    size_t before = atomic_fetch_add(&memory->bytes, cost - less);
+    if (cost <= most && before - less <= most - cost)
+        return true;
+    memory->bytes -= cost - less;
+    memory->count -= sessions;
+    return false;
+}
+
+/* Under the lock: put a record in the place of entry (NULL: a new one). */
+static bool put_record(struct session_memory *memory, struct session_table *table, const struct session_entry *entry,
+                       const struct session_op *op, int64_t now)
+{
+    size_t less = entry ? session_table_cost(op->id, entry->record) : 0, cost = session_table_cost(op->id, op->record);
+    size_t sessions = !entry;
+    if (!reserve(memory, sessions, cost, less))
+        return false;
+    if (session_table_put(table, op->id, op->record, now))
+        return true;
+    memory->bytes -= cost - less;
+    memory->count -= sessions;
+    return false;
+}
+
+/* False where there was no room. */
+static bool try_op(struct session_memory *memory, struct session_op *op, int64_t now)
+{
+    struct shard *shard = shard_of(memory, op->id);
+    struct session_table *table = &shard->table;
+    bool good = true;
+    pthread_mutex_lock(&shard->lock);
+    drop_expired(memory, table, now);
+    struct session_entry *entry = session_table_find(table, op->id);
+    bool expected = op->kind == SESSION_LOAD || (entry ? entry->record->head.tag : 0) == op->expected;
+    op->found = NULL;
+    op->result = SESSION_DONE;
+    if (op->kind == SESSION_LOAD || !expected) {
+        op->found = entry ? session_record_use(entry->record) : NULL;
+        op->result = expected ? SESSION_DONE : SESSION_CONFLICT;
+    } else if (op->record) {
+        good = put_record(memory, table, entry, op, now);
+    } else if (entry) {
+        remove_entry(memory, table, entry);
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return good;
 }
 
 static bool memory_submit(struct session_store *store, struct session_op *op)
 {
     struct session_memory *memory = (struct session_memory *)store;
     int64_t now = clock_ns();
-    pthread_mutex_lock(&memory->lock);
-    drop_expired(memory, now);
-    struct session_entry *entry = session_table_find(&memory->table, op->id);
-    bool expected = op->kind == SESSION_LOAD || (entry ? entry->record->head.tag : 0) == op->expected;
-    if (op->kind == SESSION_SAVE && expected) {
-        op->found = NULL;
-        op->result = memory_save(memory, entry, op, now);
-    } else {
-        op->found = entry ? session_record_use(entry->record) : NULL;
-        op->result = expected ? SESSION_DONE : SESSION_CONFLICT;
+    if (try_op(memory, op, now))
+        return true;
+    drop_all_expired(memory, now); /* those of other shards make room too */
+    if (!try_op(memory, op, now)) {
+        memory->refused++;
+        op->result = SESSION_FULL;
     }
-    pthread_mutex_unlock(&memory->lock);
     return true;
 }
 
 static size_t memory_expire(struct session_store *store)
 {
     struct session_memory *memory = (struct session_memory *)store;
-    pthread_mutex_lock(&memory->lock);
-    drop_expired(memory, clock_ns());
-    size_t bytes = memory->table.bytes;
-    pthread_mutex_unlock(&memory->lock);
-    return bytes;
+    drop_all_expired(memory, clock_ns());
+    return memory->bytes;
 }
 
 static void memory_limit(struct session_store *store, size_t bytes)
 {
-    struct session_memory *memory = (struct session_memory *)store;
-    pthread_mutex_lock(&memory->lock);
-    memory->max_bytes = bytes;
-    pthread_mutex_unlock(&memory->lock);
+    ((struct session_memory *)store)->max_bytes = bytes;
 }
 
 static void memory_metrics(struct session_store *store, struct buffer *out)
 {
     struct session_memory *memory = (struct session_memory *)store;
-    pthread_mutex_lock(&memory->lock);
-    drop_expired(memory, clock_ns());
-    size_t count = memory->table.count, bytes = memory->table.bytes;
-    uint64_t expired = memory->expired, refused = memory->refused;
-    pthread_mutex_unlock(&memory->lock);
-    metrics_text_value(out, "sessions", "gauge", "Sessions with stored states.", (double)count);
-    metrics_text_value(out, "session_bytes", "gauge", "Memory of stored sessions.", (double)bytes);
-    metrics_text_value(out, "sessions_expired_total", "counter", "Sessions that ended unused.", (double)expired);
-    metrics_text_value(out, "sessions_refused_total", "counter",
-                       "Steps refused because the store of sessions was full.", (double)refused);
+    drop_all_expired(memory, clock_ns());
+    metrics_text_value(out, "sessions", "gauge", "Sessions with stored states.", (double)memory->count);
+    metrics_text_value(out, "session_bytes", "gauge", "Memory of stored sessions.", (double)memory->bytes);
+    metrics_text_value(out, "sessions_expired_total", "counter", "Sessions that ended unused.",
+                       (double)memory->expired);
+    metrics_text_value(out, "sessions_refused_total", "counter", "Steps refused for want of room.",
+                       (double)memory->refused);
 }
 
 /* Models beyond these are told together, under "". */
@@ -112,16 +166,19 @@ static void memory_models(struct session_store *store, void (*each)(void *cls, c
     struct session_memory *memory = (struct session_memory *)store;
     char names[MODELS_TOLD + 1][SESSION_MODEL_BYTES] = {{0}};
     size_t counts[MODELS_TOLD + 1] = {0}, n = 0;
-    pthread_mutex_lock(&memory->lock);
-    for (const struct session_entry *entry = memory->table.oldest; entry; entry = entry->newer) {
-        size_t i = 0;
-        while (i < n && strcmp(names[i], entry->record->head.model))
-            i++;
-        if (i == n && n < MODELS_TOLD)
-            memcpy(names[n++], entry->record->head.model, SESSION_MODEL_BYTES);
-        counts[i]++;
+    for (size_t k = 0; k < SHARDS; k++) {
+        struct shard *shard = &memory->shards[k];
+        pthread_mutex_lock(&shard->lock);
+        for (const struct session_entry *entry = shard->table.oldest; entry; entry = entry->newer) {
+            size_t i = 0;
+            while (i < n && strcmp(names[i], entry->record->head.model))
+                i++;
+            if (i == n && n < MODELS_TOLD)
+                memcpy(names[n++], entry->record->head.model, SESSION_MODEL_BYTES);
+            counts[i]++;
+        }
+        pthread_mutex_unlock(&shard->lock);
     }
-    pthread_mutex_unlock(&memory->lock);
     for (size_t i = 0; i <= n && i <= MODELS_TOLD; i++)
         if (counts[i])
             each(cls, names[i], counts[i]);
@@ -136,8 +193,10 @@ static const char *memory_trouble(struct session_store *store)
 static void memory_close(struct session_store *store)
 {
     struct session_memory *memory = (struct session_memory *)store;
-    session_table_close(&memory->table);
-    pthread_mutex_destroy(&memory->lock);
+    for (size_t i = 0; i < SHARDS; i++) {
+        session_table_close(&memory->shards[i].table);
+        pthread_mutex_destroy(&memory->shards[i].lock);
+    }
     free(memory);
 }
 
@@ -146,15 +205,22 @@ static const struct session_store_class class = {memory_submit, memory_expire,  
 
 struct session_store *session_memory_open(const struct settings *settings)
 {
-    struct session_memory *memory = calloc(1, sizeof *memory);
-    if (!memory || !session_table_open(&memory->table)) {
-        free(memory);
+    struct session_memory *memory = aligned_alloc(_Alignof(struct session_memory), sizeof *memory);
+    if (!memory)
         return NULL;
-    }
+    memset(memory, 0, sizeof *memory);
     memory->store.class = &class;
     memory->max_sessions = (size_t)settings->session_max;
     memory->max_bytes = (size_t)settings->session_max_bytes;
     memory->ttl_ns = settings->session_ttl_s * 1000 * NS_PER_MS;
-    pthread_mutex_init(&memory->lock, NULL);
-    return &memory->store;
+    memory->seed = session_tag();
+    bool good = true;
+    for (size_t i = 0; i < SHARDS; i++) {
+        pthread_mutex_init(&memory->shards[i].lock, NULL);
+        good = session_table_open(&memory->shards[i].table) && good;
+    }
+    if (good)
+        return &memory->store;
+    memory_close(&memory->store);
+    return NULL;
 }

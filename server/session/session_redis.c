@@ -10,6 +10,7 @@
 
 #include <ctype.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,10 +44,11 @@ struct session_redis {
     int64_t pause_ms;
     pthread_t thread;
 
-    pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
-    pthread_cond_t news;
-    struct session_op *first, **last;
+    sem_t news;        /* operations wait where none did, or it is ending */
+    atomic_bool waits; /* whether operations wait */
     atomic_bool ending;
+    pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
+    struct session_op *first, **last;
     struct session_table copies;              /* of records as they were when last seen here */
     size_t max_copies, max_bytes, most_bytes; /* most: of one record */
     int64_t ttl_ns;
@@ -305,21 +307,25 @@ static size_t bytes_of(const struct session_op *op)
     return op->record ? op->record->bytes : 0;
 }
 
-/* Wait for operations, or for the time to try to connect again. */
+/* Sleep until operations wait, it is ending, or it is time to try to connect again. The lock is not taken. */
+static void sleep_until_ops(struct session_redis *redis)
+{
+    int64_t until_ns = clock_ns() + redis->pause_ms * (int64_t)NS_PER_MS;
+    const struct timespec until = {until_ns / 1000000000, until_ns % 1000000000};
+    while (!redis->waits && !redis->ending)
+        if (redis->primary.link)
+            sem_wait(&redis->news);
+        else if (sem_clockwait(&redis->news, CLOCK_MONOTONIC, &until) && clock_ns() >= until_ns)
+            return;
+}
+
 static struct session_op *wait_for_ops(struct session_redis *redis)
 {
     struct session_op *ops = NULL, *op;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + redis->pause_ms * (int64_t)NS_PER_MS;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
+    sleep_until_ops(redis);
+    if (!redis->waits)
+        return NULL;
     pthread_mutex_lock(&redis->lock);
-    while (!redis->first && !redis->ending)
-        if (redis->primary.link)
-            pthread_cond_wait(&redis->news, &redis->lock);
-        else if (pthread_cond_timedwait(&redis->news, &redis->lock, &until))
-            break;
     ops = op = redis->first;
     for (size_t i = 1, bytes = op ? bytes_of(op) : 0; op && op->next && i < ROUND_COMMANDS; i++, op = op->next)
         if ((bytes += bytes_of(op->next)) > ROUND_BYTES)
@@ -328,6 +334,7 @@ static struct session_op *wait_for_ops(struct session_redis *redis)
         redis->first = op->next;
         op->next = NULL;
     }
+    redis->waits = redis->first;
     if (!redis->first)
         redis->last = &redis->first;
     pthread_mutex_unlock(&redis->lock);
@@ -373,10 +380,11 @@ static bool redis_submit(struct session_store *store, struct session_op *op)
         op->whole = false;
         *redis->last = op;
         redis->last = &op->next;
+        redis->waits = true;
     }
     pthread_mutex_unlock(&redis->lock);
     if (wake) /* without the lock, which the woken thread wants at once */
-        pthread_cond_signal(&redis->news);
+        sem_post(&redis->news);
     return now;
 }
 
@@ -433,8 +441,8 @@ static void redis_stop(struct session_store *store)
     pthread_mutex_lock(&redis->lock);
     bool running = !redis->ending;
     redis->ending = true;
-    pthread_cond_signal(&redis->news);
     pthread_mutex_unlock(&redis->lock);
+    sem_post(&redis->news);
     if (running)
         pthread_join(redis->thread, NULL);
 }
@@ -443,7 +451,7 @@ static void free_redis(struct session_redis *redis)
 {
     redis_primary_close(&redis->primary);
     session_table_close(&redis->copies);
-    pthread_cond_destroy(&redis->news);
+    sem_destroy(&redis->news);
     pthread_mutex_destroy(&redis->lock);
     redis_health_close(&redis->health);
     free(redis);
@@ -461,7 +469,6 @@ static const struct session_store_class class = {redis_submit, redis_expire,    
 struct session_store *session_redis_open(const struct settings *settings, char *error, size_t error_size)
 {
     struct session_redis *redis = calloc(1, sizeof *redis);
-    pthread_condattr_t monotonic;
     if (!redis)
         return NULL;
     redis->store.class = &class;
@@ -480,10 +487,7 @@ struct session_store *session_redis_open(const struct settings *settings, char *
     snprintf(redis->ttl_ms, sizeof redis->ttl_ms, "%lld", (long long)settings->session_ttl_s * 1000);
     pthread_mutex_init(&redis->lock, NULL);
     redis_health_open(&redis->health);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&redis->news, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    sem_init(&redis->news, 0, 0);
     if (!redis_url_read(settings->session_store, &redis->primary.url))
         snprintf(error, error_size, "the address of Redis cannot be read"); /* the settings' check has said so before */
     else if (session_table_open(&redis->copies) && !pthread_create(&redis->thread, NULL, run_rounds, redis))

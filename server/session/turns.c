@@ -9,13 +9,30 @@
 void turns_init(struct turns *turns)
 {
     memset(turns, 0, sizeof *turns);
-    pthread_mutex_init(&turns->lock, NULL);
+    for (size_t i = 0; i < TURNS_SHARDS; i++)
+        pthread_mutex_init(&turns->shards[i].lock, NULL);
     turns->seed = session_tag();
 }
 
 void turns_close(struct turns *turns)
 {
-    pthread_mutex_destroy(&turns->lock);
+    for (size_t i = 0; i < TURNS_SHARDS; i++)
+        pthread_mutex_destroy(&turns->shards[i].lock);
+}
+
+size_t turns_waiting(const struct turns *turns)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < TURNS_SHARDS; i++)
+        n += turns->shards[i].waiting;
+    return n;
+}
+
+/* The highest bits tell the shard, the lowest the bucket. */
+static struct turns_shard *shard_of(struct turns *turns, uint64_t session)
+{
+    _Static_assert(TURNS_SHARDS == 64, "six bits");
+    return &turns->shards[session >> 58];
 }
 
 /* Turns that may go, called when the lock has been given back. */
@@ -33,26 +50,26 @@ static void let_go(const struct going *going)
 
 /* ---- under the lock ---- */
 
-static void add_going(struct turns *turns, struct going *going, struct turn *turn)
+static void add_going(struct turns_shard *shard, struct going *going, struct turn *turn)
 {
-    turns->waiting--;
+    shard->waiting--;
     turn->then = NULL;
     *going->last = turn;
     going->last = &turn->then;
 }
 
-static struct turn **line_of_session(struct turns *turns, uint64_t session)
+static struct turn **line_of_session(struct turns_shard *shard, uint64_t session)
 {
-    struct turn **line = &turns->lines[session % TURNS_BUCKETS];
+    struct turn **line = &shard->lines[session % TURNS_BUCKETS];
     while (*line && (*line)->session != session)
         line = &(*line)->beside;
     return line;
 }
 
 /* At the end of a line. */
-static void enter_line(struct turns *turns, struct turn *turn, uint64_t session)
+static void enter_line(struct turns_shard *shard, struct turn *turn, uint64_t session)
 {
-    struct turn **line = line_of_session(turns, session), *first = *line;
+    struct turn **line = line_of_session(shard, session), *first = *line;
     turn->session = session;
     turn->next = turn->beside = NULL;
     turn->before = first ? first->last : NULL;
@@ -66,49 +83,49 @@ static void enter_line(struct turns *turns, struct turn *turn, uint64_t session)
 }
 
 /* The first of a line leaves it; the next may go, if it waits. */
-static void pass_on(struct turns *turns, struct turn *turn, struct going *going)
+static void pass_on(struct turns_shard *shard, struct turn *turn, struct going *going)
 {
-    struct turn **line = line_of_session(turns, turn->session), *next = turn->next;
+    struct turn **line = line_of_session(shard, turn->session), *next = turn->next;
     if (!next) {
         *line = turn->beside;
         return;
     }
-    next->before = NULL;
     next->last = turn->last;
     next->beside = turn->beside;
     *line = next;
     if (next->stage == TURN_WAITS) {
         next->stage = TURN_HELD;
-        add_going(turns, going, next);
+        add_going(shard, going, next);
     }
+    atomic_store_explicit(&next->before, NULL, memory_order_release); /* last: see turns_take */
 }
 
-static void leave_line(struct turns *turns, struct turn *turn, struct going *going)
+static void leave_line(struct turns_shard *shard, struct turn *turn, struct going *going)
 {
     if (!turn->before) {
-        pass_on(turns, turn, going);
+        pass_on(shard, turn, going);
     } else {
         turn->before->next = turn->next;
         if (turn->next)
             turn->next->before = turn->before;
         else
-            (*line_of_session(turns, turn->session))->last = turn->before;
+            (*line_of_session(shard, turn->session))->last = turn->before;
     }
     turn->stage = TURN_NONE;
 }
 
 /* ---- taking it ---- */
 
-static void lock_turns(struct turns *turns, struct going *going)
+static void lock_shard(struct turns_shard *shard, struct going *going)
 {
     *going = (struct going){.first = NULL};
     going->last = &going->first;
-    pthread_mutex_lock(&turns->lock);
+    pthread_mutex_lock(&shard->lock);
 }
 
-static void unlock_and_let_go(struct turns *turns, const struct going *going)
+static void unlock_and_let_go(struct turns_shard *shard, const struct going *going)
 {
-    pthread_mutex_unlock(&turns->lock);
+    pthread_mutex_unlock(&shard->lock);
     let_go(going);
 }
 
@@ -119,25 +136,31 @@ static uint64_t session_of(const struct turns *turns, const char *id)
 
 void turns_arrive(struct turns *turns, struct turn *turn, const char *id)
 {
-    pthread_mutex_lock(&turns->lock);
-    enter_line(turns, turn, session_of(turns, id));
+    uint64_t session = session_of(turns, id);
+    struct turns_shard *shard = shard_of(turns, session);
+    pthread_mutex_lock(&shard->lock);
+    enter_line(shard, turn, session);
     turn->stage = TURN_ARRIVED;
-    pthread_mutex_unlock(&turns->lock);
+    pthread_mutex_unlock(&shard->lock);
 }
 
 bool turns_take(struct turns *turns, struct turn *turn, const char *id)
 {
-    struct going going;
     uint64_t session = session_of(turns, id);
-    lock_turns(turns, &going);
+    struct turns_shard *shard = shard_of(turns, session);
     if (turn->stage == TURN_ARRIVED && turn->session != session)
-        leave_line(turns, turn, &going);
+        turns_leave(turns, turn);
+    if (turn->stage == TURN_ARRIVED && !atomic_load_explicit(&turn->before, memory_order_acquire)) {
+        turn->stage = TURN_HELD; /* most requests come here, without a lock */
+        return true;
+    }
+    pthread_mutex_lock(&shard->lock);
     if (turn->stage == TURN_NONE)
-        enter_line(turns, turn, session);
+        enter_line(shard, turn, session);
     bool now = !turn->before;
     turn->stage = now ? TURN_HELD : TURN_WAITS;
-    turns->waiting += !now;
-    unlock_and_let_go(turns, &going);
+    shard->waiting += !now;
+    pthread_mutex_unlock(&shard->lock);
     return now;
 }
 
@@ -146,29 +169,35 @@ void turns_leave(struct turns *turns, struct turn *turn)
     struct going going;
     if (turn->stage == TURN_NONE) /* nobody else changes that */
         return;
-    lock_turns(turns, &going);
-    leave_line(turns, turn, &going);
-    unlock_and_let_go(turns, &going);
+    struct turns_shard *shard = shard_of(turns, turn->session);
+    lock_shard(shard, &going);
+    leave_line(shard, turn, &going);
+    unlock_and_let_go(shard, &going);
 }
 
 /* Those of a line that are too late; its first does not wait. */
-static void expire_turns(struct turns *turns, struct turn *first, int64_t now_ns, bool all, struct going *going)
+static void expire_turns(struct turns_shard *shard, struct turn *first, int64_t now_ns, bool all, struct going *going)
 {
     for (struct turn *turn = first->next, *next; turn; turn = next) {
         next = turn->next;
         if (turn->stage != TURN_WAITS || (!all && turn->deadline_ns >= now_ns))
             continue;
-        leave_line(turns, turn, going);
-        add_going(turns, going, turn);
+        leave_line(shard, turn, going);
+        add_going(shard, going, turn);
     }
 }
 
 void turns_expire(struct turns *turns, int64_t now_ns, bool all)
 {
-    struct going going;
-    lock_turns(turns, &going);
-    for (size_t i = 0; turns->waiting && i < TURNS_BUCKETS; i++)
-        for (struct turn *line = turns->lines[i]; line; line = line->beside)
-            expire_turns(turns, line, now_ns, all, &going);
-    unlock_and_let_go(turns, &going);
+    for (size_t k = 0; k < TURNS_SHARDS; k++) {
+        struct turns_shard *shard = &turns->shards[k];
+        struct going going;
+        if (!shard->waiting)
+            continue;
+        lock_shard(shard, &going);
+        for (size_t i = 0; shard->waiting && i < TURNS_BUCKETS; i++)
+            for (struct turn *line = shard->lines[i]; line; line = line->beside)
+                expire_turns(shard, line, now_ns, all, &going);
+        unlock_and_let_go(shard, &going);
+    }
 }

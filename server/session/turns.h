@@ -4,16 +4,18 @@
 #define SERVER_SESSION_TURNS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* Of one request. All zeros before it arrives. */
 struct turn {
-    struct turn *next, *before; /* in its session's line */
-    struct turn *last;          /* of the first of a line: its end */
-    struct turn *beside;        /* of the first of a line: the next line of the bucket */
-    struct turn *then;          /* while several are let go */
+    struct turn *next;             /* in its session's line */
+    _Atomic(struct turn *) before; /* likewise; NULL: it is the first, and nobody else looks at its stage any more */
+    struct turn *last;             /* of the first of a line: its end */
+    struct turn *beside;           /* of the first of a line: the next line of the bucket */
+    struct turn *then;             /* while several are let go */
     enum {
         TURN_NONE,
         TURN_ARRIVED, /* in a line, and not decoded yet */
@@ -25,14 +27,22 @@ struct turn {
     void (*go)(struct turn *turn); /* what was told to wait need not any more */
 };
 
-enum { TURNS_BUCKETS = 4096 };
+enum { TURNS_SHARDS = 64, TURNS_BUCKETS = 64 };
+
+/* The sessions whose hash leads here. */
+struct turns_shard {
+    _Alignas(64) pthread_mutex_t lock; /* guards all below and the turns; no other lock is taken under it */
+    struct turn *lines[TURNS_BUCKETS]; /* their first, whose turn it is */
+    atomic_size_t waiting;             /* those at TURN_WAITS */
+};
 
 struct turns {
-    pthread_mutex_t lock;              /* guards all below and the turns; no other lock is taken under it */
-    struct turn *lines[TURNS_BUCKETS]; /* their first, whose turn it is */
-    size_t waiting;                    /* those at TURN_WAITS */
+    struct turns_shard shards[TURNS_SHARDS];
     uint64_t seed;
 };
+
+/* How many wait for their turn. */
+size_t turns_waiting(const struct turns *turns);
 
 void turns_init(struct turns *turns);
 void turns_close(struct turns *turns);

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NAMES = 128, DEPTH = 8 };
+enum { NAMES = 128, DEPTH = 32 };
 
 static struct row {
     _Atomic(const char *) name;

@@ -14,7 +14,7 @@ void run_server_open(struct run_server *s)
     s->settings.max_timesteps = 1 << 24;
     server_init(&s->server, &s->settings, &vec_c, 1);
     s->server.lifecycle.state = SERVER_READY;
-    pthread_mutex_init(&s->server.models.lock, NULL);
+    models_init(&s->server.models);
     s->server.models.slots = calloc(RUN_MODELS, sizeof *s->server.models.slots);
 }
 

@@ -182,7 +182,7 @@ int main(void)
     server.models.n_slots = 1;
     server.lifecycle.state = SERVER_READY;
     server.memory.limit = 1 << 24;
-    pthread_mutex_init(&server.models.lock, NULL);
+    models_init(&server.models);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_counted_and_shown), cmocka_unit_test(refused_requests_are_counted),
         cmocka_unit_test(models_and_loads_are_shown),     cmocka_unit_test(every_family_has_help_and_type),

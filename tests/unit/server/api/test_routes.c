@@ -161,7 +161,7 @@ int main(void)
     slot = (struct slot){.entry = &entry, .current = models};
     server.models.slots = &slot;
     server.models.n_slots = 1;
-    pthread_mutex_init(&server.models.lock, NULL);
+    models_init(&server.models);
     server.lifecycle.state = SERVER_READY;
     server.memory.limit = 1 << 24;
     const struct CMUnitTest tests[] = {

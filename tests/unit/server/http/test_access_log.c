@@ -213,7 +213,7 @@ int main(void)
     server_init(&server, &settings, &vec_c, 1);
     server.lifecycle.state = SERVER_READY;
     server.memory.limit = 1 << 24;
-    pthread_mutex_init(&server.models.lock, NULL);
+    models_init(&server.models);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(log_lines_cannot_be_forged), cmocka_unit_test(a_prediction_has_its_numbers),
         cmocka_unit_test(levels_are_those_of_the_request), cmocka_unit_test(a_stream_is_logged_when_it_begins),

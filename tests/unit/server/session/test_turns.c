@@ -22,6 +22,14 @@ static struct guest guest(const char *name)
     return (struct guest){.turn = {.go = goes, .deadline_ns = 100}, .name = name};
 }
 
+static void assert_nobody(const struct turns *turns)
+{
+    assert_int_equal(turns_waiting(turns), 0);
+    for (size_t k = 0; k < TURNS_SHARDS; k++)
+        for (size_t i = 0; i < TURNS_BUCKETS; i++)
+            assert_null(turns->shards[k].lines[i]);
+}
+
 static void one_of_a_session_at_a_time(void **state)
 {
     (void)state;
@@ -72,9 +80,7 @@ static void arrival_counts_not_decoding(void **state)
     assert_true(turns_take(&turns, &third.turn, "a"));
     turns_leave(&turns, &third.turn);
     turns_leave(&turns, &other.turn);
-    assert_int_equal(turns.waiting, 0);
-    for (size_t i = 0; i < TURNS_BUCKETS; i++)
-        assert_null(turns.lines[i]);
+    assert_nobody(&turns);
     turns_close(&turns);
 }
 
@@ -109,9 +115,7 @@ static void those_that_are_of_another_session_leave(void **state)
     turns_leave(&turns, &last.turn);
     assert_string_equal(went[2], "end");
     turns_leave(&turns, &at_the_end.turn);
-    assert_int_equal(turns.waiting, 0);
-    for (size_t i = 0; i < TURNS_BUCKETS; i++)
-        assert_null(turns.lines[i]);
+    assert_nobody(&turns);
     turns_close(&turns);
 }
 
@@ -144,7 +148,7 @@ static void those_past_their_deadline_are_let_go(void **state)
     assert_string_equal(went[3], "b");
     turns_leave(&turns, &arrived.turn);
     turns_leave(&turns, &a2.turn);
-    assert_int_equal(turns.waiting, 0);
+    assert_int_equal(turns_waiting(&turns), 0);
     turns_close(&turns);
 }
 
