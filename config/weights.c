@@ -113,13 +113,14 @@ static void group_path(const struct layer *layer, int keras_major, const struct 
         return;
     }
     const char *inner = strchr(t->name, '.'); /* "query_dense.kernel": a layer inside the layer */
-    if (!t->cell && inner) {
+    if (!t->cell && inner && !t->below) {
         snprintf(out, size, "%s%.*s/vars/%d", keras_major < 3 ? "_" : "", (int)(inner - t->name), t->name,
                  !strcmp(inner, ".bias"));
         return;
     }
     if (!t->cell) {
-        snprintf(out, size, "%s%svars/%zu", layer->only_sequences ? "layer/" : "", t->below ? t->below : "", i);
+        snprintf(out, size, "%s%svars/%zu", layer->only_sequences ? "layer/" : "", t->below ? t->below : "",
+                 i - t->below_first);
         return;
     }
     char way[NAME_BYTES / 2] = "";

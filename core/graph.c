@@ -215,7 +215,8 @@ static enum rnn_status node_shape(const struct graph *graph, size_t i, bool sequ
                         layer->class_name, node->n_inputs, most > 1 ? "1 to " : "", most);
     for (size_t k = 0; k < node->n_inputs; k++)
         in[k] = shapes[node->inputs[k]];
-    if (node->initial != GRAPH_NONE && (shapes[node->initial].sequence || shapes[node->initial].width != elems))
+    if (node->initial != GRAPH_NONE && elems &&
+        (shapes[node->initial].sequence || shapes[node->initial].width != elems))
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its initial states have %zu numbers, expected %zu", layer->name,
                         shapes[node->initial].width, elems);
     if (node->states != GRAPH_NONE)

@@ -122,6 +122,12 @@ static bool same_timesteps(const struct graph *graph, const struct rnn_row *rows
     return same;
 }
 
+/* Whether a node has states that belong to the run alone: from another node, or for another node. */
+static bool has_states_of_run(const struct graph_node *node)
+{
+    return node->initial != GRAPH_NONE || (node->states != GRAPH_NONE && node->state_offset == GRAPH_NONE);
+}
+
 /* Measure all rows. views (or NULL) get the timesteps and strides of every value. */
 static bool measure(const struct graph *graph, const struct rnn_row *rows, const struct layer_view *more, size_t n,
                     bool sequences, struct sizes *sizes, struct layer_view *views)
@@ -143,7 +149,7 @@ static bool measure(const struct graph *graph, const struct rnn_row *rows, const
             raise(&sizes->places[graph->values[v].place], sizes->totals[v]);
     for (size_t i = 0; i < graph->n_nodes; i++) {
         size_t floats;
-        if (graph->nodes[i].initial == GRAPH_NONE)
+        if (!has_states_of_run(&graph->nodes[i]))
             continue;
         if (!rnn_size_mul(n, layer_state_elems(&graph->layers[graph->nodes[i].layer]), &floats))
             return false;
@@ -293,10 +299,13 @@ static void begin_states(struct pass *pass, const struct graph_node *node)
     size_t elems = layer_state_elems(&pass->graph->layers[node->layer]);
     for (size_t b = 0; b < pass->n; b++) {
         struct rnn_row *row = &pass->rows[b];
-        if (node->initial != GRAPH_NONE) {
+        if (has_states_of_run(node)) {
             row->states = pass->states + b * elems;
             row->stepped = false;
-            memcpy(row->states, views_of(pass, node->initial)[b].at, elems * sizeof(float));
+            if (node->initial != GRAPH_NONE)
+                memcpy(row->states, views_of(pass, node->initial)[b].at, elems * sizeof(float));
+            else
+                memset(row->states, 0, elems * sizeof(float));
         } else {
             row->states = node->state_offset == GRAPH_NONE ? NULL : row->states + node->state_offset;
         }

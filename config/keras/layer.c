@@ -22,132 +22,14 @@
 
 enum { MAX_UNITS = 1 << 20, MAX_VOCABULARY = 1 << 24 };
 
-static const char *const recurrent_keys[] = {
-    "return_sequences", "return_state", "go_backwards",         "stateful", "unroll", "time_major",
-    "num_constants",    "cell",         "zero_output_for_mask", NULL};
-
-/* ---- recurrent layers ---- */
-
-static void read_options(const struct keras_reader *reader, const json_t *config, const char *path,
-                         struct rnn_recurrence *options)
-{
-    keras_bool(reader, config, path, "return_sequences", &options->return_sequences);
-    keras_bool(reader, config, path, "return_state", &options->return_state);
-    keras_bool(reader, config, path, "go_backwards", &options->go_backwards);
-    keras_bool(reader, config, path, "stateful", &options->stateful);
-    keras_bool(reader, config, path, "unroll", &options->unroll);
-    keras_bool(reader, config, path, "time_major", &options->time_major);
-    keras_bool(reader, config, path, "zero_output_for_mask", &options->zero_output_for_mask);
-    const json_t *constants = json_object_get(config, "num_constants");
-    if (constants && !json_is_null(constants) && (!json_is_integer(constants) || json_integer_value(constants) != 0))
-        keras_expected(reader, path, "num_constants", "no constants (none of the cells takes any)", constants);
-}
-
-/* False with a problem when out of memory. */
-static bool open_layer(const struct keras_reader *reader, const char *path, const struct layer_class *class,
-                       struct layer *out)
+bool keras_open_layer(const struct keras_reader *reader, const char *path, const struct layer_class *class,
+                      struct layer *out)
 {
     if (!layer_open(out, class, NULL))
         return true;
     keras_error(reader, path, "out of memory");
     return false;
 }
-
-/* CuDNNLSTM and CuDNNGRU of old files are an LSTM and a GRU whose weights are stored in another order. */
-static bool is_cudnn(const char *class_name)
-{
-    return !strcmp(class_name, "CuDNNLSTM") || !strcmp(class_name, "CuDNNGRU");
-}
-
-/* RNN, LSTM, GRU or SimpleRNN, as one part of a layer. False when the class is none of them. */
-static bool read_part(struct keras_reader *reader, const char *class_name, const json_t *config, const char *path,
-                      struct layer *out, size_t part)
-{
-    bool is_layer = false, is_rnn = !strcmp(class_name, "RNN"), cudnn = is_cudnn(class_name);
-    const struct cell_class *class = cell_class_find(class_name + (cudnn ? strlen("CuDNN") : 0), &is_layer);
-    if (!is_rnn && !(class && is_layer))
-        return false;
-    if (!json_is_object(config)) {
-        keras_expected(reader, path, NULL, "an object", config);
-        return true;
-    }
-    if (!out->own && !open_layer(reader, path, &layer_recurrent, out))
-        return true;
-    struct recurrent *own = out->own;
-    read_options(reader, config, path, &own->parts[part]);
-    if (is_rnn) {
-        keras_check_keys(reader, config, path, recurrent_keys, NULL);
-        keras_dtype(reader, config, path);
-        own->cells[part] = keras_cell(reader, json_object_get(config, "cell"), keras_path(path, "cell").text);
-    } else {
-        own->cells[part] = keras_cell_of_layer(reader, class, config, path, recurrent_keys);
-        if (cudnn && own->cells[part]) {
-            own->cells[part]->cudnn = true;
-            own->cells[part]->reset_after = class->has_reset_after;
-        }
-    }
-    own->n_parts = part + 1;
-    return true;
-}
-
-static void read_merge_mode(const struct keras_reader *reader, const json_t *config, const char *path,
-                            struct recurrent *out)
-{
-    static const char *const modes[] = {"concat", "sum", "mul", "ave"};
-    const json_t *value = json_object_get(config, "merge_mode");
-    out->merge = value && json_is_null(value) ? MERGE_NONE : MERGE_CONCAT;
-    if (!value || json_is_null(value))
-        return;
-    for (size_t i = 0; i < 4; i++)
-        if (json_is_string(value) && !strcmp(json_string_value(value), modes[i])) {
-            out->merge = (enum merge_mode)i;
-            return;
-        }
-    keras_expected(reader, path, "merge_mode", "concat, sum, mul, ave or null", value);
-}
-
-/* What Keras asks of the two directions of a Bidirectional. */
-static void check_directions(const struct keras_reader *reader, const char *path, const struct rnn_recurrence *parts)
-{
-    const struct {
-        const char *key;
-        bool forward, backward;
-    } same[] = {{"return_sequences", parts[0].return_sequences, parts[1].return_sequences},
-                {"return_state", parts[0].return_state, parts[1].return_state},
-                {"stateful", parts[0].stateful, parts[1].stateful}};
-    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-        if (same[i].forward != same[i].backward)
-            keras_error(reader, path, "expected layer and backward_layer with the same %s", same[i].key);
-    if (parts[0].go_backwards == parts[1].go_backwards)
-        keras_error(reader, path, "expected layer and backward_layer with different go_backwards");
-    if (parts[0].time_major || parts[1].time_major)
-        keras_error(reader, path, "time_major is served in a lone RNN layer; transpose the data");
-}
-
-/* Keras copies the layer for the way back, unless it is given one. */
-static void read_bidirectional(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
-{
-    const json_t *forward = json_object_get(config, "layer"), *backward = json_object_get(config, "backward_layer");
-    bool copied = !json_is_object(backward);
-    struct recurrent *own = out->own;
-    read_merge_mode(reader, config, path, own);
-    for (size_t part = 0; part < 2; part++) {
-        const char *key = part && !copied ? "backward_layer" : "layer";
-        const json_t *layer = part && !copied ? backward : forward;
-        const char *class_name = keras_class_name(layer);
-        struct keras_path where = keras_path(path, key);
-        if (!class_name || !read_part(reader, class_name, json_object_get(layer, "config"),
-                                      keras_path(where.text, "config").text, out, part)) {
-            keras_expected(reader, where.text, NULL, "an RNN, LSTM, GRU or SimpleRNN layer", layer);
-            return;
-        }
-    }
-    if (copied)
-        own->parts[1].go_backwards = !own->parts[0].go_backwards;
-    check_directions(reader, path, own->parts);
-}
-
-/* ---- the others ---- */
 
 static void read_dense(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
@@ -281,7 +163,7 @@ static const char *const wrapped_keys[] = {"layer", NULL};
 
 /* Every layer that is served, beside RNN and those that are named after cells. */
 static const struct layer_kind kinds[] = {
-    {"Bidirectional", &layer_recurrent, read_bidirectional, bidirectional_keys},
+    {"Bidirectional", NULL, keras_read_bidirectional, bidirectional_keys},
     {"TimeDistributed", NULL, read_time_distributed, wrapped_keys},
     {"Dense", &layer_dense, read_dense, dense_keys},
     {"Embedding", &layer_embedding, read_embedding, embedding_keys},
@@ -327,7 +209,7 @@ static const struct layer_kind *kind_at(size_t i)
     return NULL;
 }
 
-static const struct layer_kind *find_kind(const char *name)
+const struct layer_kind *keras_find_kind(const char *name)
 {
     const struct layer_kind *kind;
     for (size_t i = 0; (kind = kind_at(i)) && strcmp(kind->name, name);)
@@ -336,10 +218,10 @@ static const struct layer_kind *find_kind(const char *name)
 }
 
 /* A layer of one of the kinds: its options, and what its config has beside them. */
-static void read_kind(struct keras_reader *reader, const struct layer_kind *kind, const json_t *config,
-                      const char *path, struct layer *out)
+void keras_read_kind(struct keras_reader *reader, const struct layer_kind *kind, const json_t *config, const char *path,
+                     struct layer *out)
 {
-    if (!kind->class || open_layer(reader, path, kind->class, out))
+    if (!kind->class || keras_open_layer(reader, path, kind->class, out))
         kind->read(reader, config, path, out);
     if (kind->keys)
         keras_check_keys(reader, config, path, kind->keys, NULL);
@@ -354,7 +236,7 @@ static void read_inner(struct keras_reader *reader, const json_t *json, const ch
     keras_inner_read(reader, json, path, &inner);
     reader->class_name = class_name;
     reader->name = name;
-    if (!*reader->failed && open_layer(reader, path, &layer_time_distributed, out)) {
+    if (!*reader->failed && keras_open_layer(reader, path, &layer_time_distributed, out)) {
         struct time_distributed *own = out->own;
         own->names = calloc(inner.model.n_layers + 1, sizeof *own->names);
         for (size_t i = 0; own->names && i < inner.model.n_layers; i++) {
@@ -375,7 +257,7 @@ static void read_time_distributed(struct keras_reader *reader, const json_t *con
 {
     const json_t *layer = json_object_get(config, "layer");
     const char *class_name = keras_class_name(layer);
-    const struct layer_kind *kind = class_name ? find_kind(class_name) : NULL;
+    const struct layer_kind *kind = class_name ? keras_find_kind(class_name) : NULL;
     struct keras_path where = keras_path(path, "layer");
     char outer[sizeof out->class_name];
     memcpy(outer, out->class_name, sizeof outer);
@@ -383,7 +265,7 @@ static void read_time_distributed(struct keras_reader *reader, const json_t *con
                 kind->class->masks == MASKS_PASS;
     if (good) {
         snprintf(out->class_name, sizeof out->class_name, "%s", class_name);
-        read_kind(reader, kind, json_object_get(layer, "config"), keras_path(where.text, "config").text, out);
+        keras_read_kind(reader, kind, json_object_get(layer, "config"), keras_path(where.text, "config").text, out);
         memcpy(out->class_name, outer, sizeof outer);
     }
     if (good)
@@ -422,19 +304,19 @@ bool keras_layer_read(struct keras_reader *reader, const json_t *json, const cha
     const char *class_name = keras_class_name(json);
     const json_t *config = json_object_get(json, "config");
     struct keras_path where = keras_path(path, "config");
-    const struct layer_kind *kind = class_name ? find_kind(class_name) : NULL;
+    const struct layer_kind *kind = class_name ? keras_find_kind(class_name) : NULL;
     snprintf(out->class_name, sizeof out->class_name, "%s", class_name ? class_name : "");
     keras_name(config, out->name, sizeof out->name);
     reader->class_name = class_name ? out->class_name : NULL;
     reader->name = out->name;
     if (class_name && keras_is_cell(class_name)) {
-        if (open_layer(reader, path, &layer_recurrent, out)) {
+        if (keras_open_layer(reader, path, &layer_recurrent, out)) {
             recurrent_of(out)->cells[0] = keras_cell(reader, json, path);
             recurrent_of(out)->n_parts = 1;
         }
     } else if (kind && json_is_object(config)) {
-        read_kind(reader, kind, config, where.text, out);
-    } else if (!class_name || kind || !read_part(reader, class_name, config, where.text, out, 0)) {
+        keras_read_kind(reader, kind, config, where.text, out);
+    } else if (!class_name || kind || !keras_read_part(reader, class_name, config, where.text, out, 0)) {
         if (kind)
             keras_expected(reader, path, "config", "an object", config);
         else
@@ -447,7 +329,7 @@ bool keras_layer_read(struct keras_reader *reader, const json_t *json, const cha
 bool keras_is_layer(const char *class_name)
 {
     bool is_layer = false;
-    return find_kind(class_name) || !strcmp(class_name, "RNN") || cell_class_find(class_name, &is_layer);
+    return keras_find_kind(class_name) || !strcmp(class_name, "RNN") || cell_class_find(class_name, &is_layer);
 }
 
 bool keras_layer_set_causal(struct layer *layer)

@@ -16,6 +16,22 @@ struct layer_kind {
 extern const struct layer_kind keras_attention_kinds[], keras_merge_kinds[], keras_normalization_kinds[],
     keras_resize_kinds[], keras_window_kinds[];
 
+/* Of a layer's class name; NULL: there is none. */
+const struct layer_kind *keras_find_kind(const char *name);
+
+/* Read a layer of one of the kinds: its options, and what its config has beside them. */
+void keras_read_kind(struct keras_reader *reader, const struct layer_kind *kind, const json_t *config, const char *path,
+                     struct layer *out);
+
+/* False with a problem when out of memory. */
+bool keras_open_layer(const struct keras_reader *reader, const char *path, const struct layer_class *class,
+                      struct layer *out);
+
+/* RNN, LSTM, GRU or SimpleRNN, as one part of a layer. False when the class is none of them. */
+bool keras_read_part(struct keras_reader *reader, const char *class_name, const json_t *config, const char *path,
+                     struct layer *out, size_t part);
+void keras_read_bidirectional(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out);
+
 /* The numbers of a sequence lie feature by feature here, which is Keras's channels_last. */
 void keras_channels_last(const struct keras_reader *reader, const json_t *config, const char *path);
 

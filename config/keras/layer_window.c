@@ -100,7 +100,10 @@ static void read_conv_lstm(struct keras_reader *reader, const json_t *config, co
                          keras_path(path, "recurrent_activation").text, &own->recurrent_activation);
     keras_bool(reader, config, path, "use_bias", &own->use_bias);
     keras_bool(reader, config, path, "return_sequences", &own->return_sequences);
+    keras_bool(reader, config, path, "return_state", &own->return_state);
     keras_bool(reader, config, path, "go_backwards", &own->go_backwards);
+    keras_bool(reader, config, path, "zero_output_for_mask", &own->zero_output_for_mask);
+    own->zero_output_for_mask &= reader->keras_major > 2;
     keras_initializer_key(reader, config, path, "kernel_initializer", &own->kernel_initializer);
     keras_initializer_key(reader, config, path, "recurrent_initializer", &own->recurrent_initializer);
     keras_initializer_key(reader, config, path, "bias_initializer", &own->bias_initializer);

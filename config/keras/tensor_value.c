@@ -1,4 +1,5 @@
 /* What the tensors of a file are in the graph: each is the value of a use of a layer, a part of that value, or a mask. */
+#include "core/layers/conv_lstm.h"
 #include "core/layers/masking.h"
 #include "core/layers/recurrent.h"
 #include "core/layers/slice.h"
@@ -95,6 +96,23 @@ static size_t recurrent_tensor(const struct scope *scope, const struct entry *en
     return states == GRAPH_NONE ? GRAPH_NONE : add_slice(scope, states, first, n);
 }
 
+/* A tensor of a ConvLSTM: its output, h or c. */
+static size_t frames_tensor(const struct scope *scope, const struct entry *entry, size_t value, size_t tensor)
+{
+    const struct conv_lstm *frames = scope->out->model.layers[entry->layer].own;
+    bool sequences = frames->return_sequences;
+    if (!tensor)
+        return value;
+    if (!frames->return_state || tensor > 2)
+        return GRAPH_NONE;
+    size_t inputs[2] = {graph_states(&scope->out->model, value), value};
+    size_t out = inputs[0] == GRAPH_NONE ? GRAPH_NONE : scope_add(scope, &layer_frame_state, "state", inputs, 2);
+    if (out != GRAPH_NONE)
+        *(struct frame_state *)scope->out->model.layers[scope->out->model.n_layers - 1].own =
+            (struct frame_state){.index = tensor - 1, .sequences = sequences};
+    return out;
+}
+
 /* The value of a tensor, whose use is done; GRAPH_NONE with a problem. */
 size_t scope_value(const struct scope *scope, const struct keras_tensor *tensor)
 {
@@ -103,6 +121,8 @@ size_t scope_value(const struct scope *scope, const struct keras_tensor *tensor)
     size_t value = GRAPH_NONE;
     if (entry->kind == ENTRY_LAYER && layer_part(&scope->out->model.layers[entry->layer], 0))
         value = recurrent_tensor(scope, entry, use->values[0], tensor->tensor);
+    else if (entry->kind == ENTRY_LAYER && scope->out->model.layers[entry->layer].class == &layer_conv_lstm)
+        value = frames_tensor(scope, entry, use->values[0], tensor->tensor);
     else if (tensor->tensor < use->n_values)
         value = use->values[tensor->tensor];
     if (value == GRAPH_NONE && !*scope->reader->failed)

@@ -2,7 +2,9 @@
    it takes. A model within a model is inlined. */
 #include "core/layers/activation.h"
 #include "core/layers/attention.h"
+#include "core/layers/conv_lstm.h"
 #include "core/layers/merge.h"
+#include "core/layers/reshape.h"
 #include "operation.h"
 #include "scope.h"
 
@@ -12,23 +14,48 @@
 
 /* ---- uses become nodes ---- */
 
+/* A ConvLSTM, whose states are frames. */
+static bool is_frames(const struct layer *layer)
+{
+    return layer->class == &layer_conv_lstm;
+}
+
+static size_t count_states(const struct layer *layer)
+{
+    size_t count = 0, first, n;
+    while (scope_state(layer, count, &first, &n))
+        count++;
+    return is_frames(layer) ? 2 : count;
+}
+
+/* A frame as a vector. */
+static size_t flattened(const struct scope *scope, size_t value)
+{
+    size_t out = scope_add(scope, &layer_reshape, "flat", &value, 1);
+    if (out != GRAPH_NONE)
+        *(struct reshape *)scope->out->model.layers[scope->out->model.n_layers - 1].own =
+            (struct reshape){.rank = 1, .target = {SIZE_MAX}};
+    return out;
+}
+
 /* Initial states that come from tensors, as one vector; GRAPH_NONE where the call has none. */
 static bool initial_states(const struct scope *scope, const struct entry *entry, const struct keras_call *call,
                            size_t *all)
 {
-    size_t values[CALL_MAX_TENSORS], first, n, count = 0;
+    size_t values[CALL_MAX_TENSORS];
     *all = GRAPH_NONE;
     if (!call->n_states)
         return true;
-    while (scope_state(&scope->out->model.layers[entry->layer], count, &first, &n))
-        count++;
+    size_t count = count_states(&scope->out->model.layers[entry->layer]);
+    bool frames = is_frames(&scope->out->model.layers[entry->layer]);
     if (call->n_states != count) {
         char text[64];
         snprintf(text, sizeof text, "%zu initial states, found %zu", count, call->n_states);
         return scope_refuse(scope, entry, "takes ", text);
     }
     for (size_t i = 0; i < count; i++)
-        if ((values[i] = scope_value(scope, &call->states[i])) == GRAPH_NONE)
+        if ((values[i] = scope_value(scope, &call->states[i])) == GRAPH_NONE ||
+            (frames && (values[i] = flattened(scope, values[i])) == GRAPH_NONE))
             return false;
     *all = count == 1 ? values[0] : scope_add(scope, &layer_concatenate, "states", values, count);
     return *all != GRAPH_NONE || scope_out_of_memory(scope);
@@ -81,7 +108,7 @@ static bool check_call(const struct scope *scope, const struct entry *entry, con
     struct layer *layer = &scope->out->model.layers[entry->layer];
     if (call->argument)
         return scope_refuse(scope, entry, "is called with an argument that is not served: ", call->argument);
-    if (call->n_states && !layer_part(layer, 0))
+    if (call->n_states && !layer_part(layer, 0) && !is_frames(layer))
         return scope_refuse(scope, entry, "is no recurrent layer, but is given initial states", NULL);
     if (call->causal && !keras_layer_set_causal(layer))
         return scope_refuse(scope, entry, "is called with an argument that is not served: ", "use_causal_mask");
@@ -96,7 +123,8 @@ static bool wire_layer(struct scope *scope, struct entry *entry, struct use *use
 {
     struct keras_call call;
     size_t inputs[CALL_MAX_TENSORS + 2], initial, n, outputs[2];
-    bool recurrent = layer_part(&scope->out->model.layers[entry->layer], 0) != NULL;
+    const struct layer *layer = &scope->out->model.layers[entry->layer];
+    bool recurrent = layer_part(layer, 0) || is_frames(layer);
     keras_call_read(use->json, recurrent, &call);
     if (!check_call(scope, entry, &call) || !call_inputs(scope, entry, &call, inputs, &n) ||
         !initial_states(scope, entry, &call, &initial))

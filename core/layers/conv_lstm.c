@@ -235,7 +235,7 @@ static void run_row(const struct layer *layer, const struct layer_run *run, size
         stepped |= counts;
         if (!own->return_sequences && s + 1 < in->timesteps)
             continue;
-        if (stepped)
+        if (stepped && (counts || !own->return_sequences || !own->zero_output_for_mask))
             memcpy(out, h, n * sizeof *out);
         else
             memset(out, 0, n * sizeof *out);
@@ -264,4 +264,36 @@ const struct layer_class layer_conv_lstm = {
     .time = conv_lstm_time,
     .states = conv_lstm_states,
     .run = conv_lstm_run,
+};
+
+/* ---- a state by itself ---- */
+
+static enum rnn_status frame_state_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
+                                         struct layer_shape *out, struct rnn_error *err)
+{
+    size_t axes[LAYER_MAX_AXES], n = layer_axes(&in[1], axes);
+    (void)sequences;
+    const struct frame_state *own = layer->own;
+    size_t first = own->sequences;
+    if (n < first + 2 || !layer_shape_of(n - first, axes + first, out))
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" takes what a ConvLSTM gives", layer->name);
+    return RNN_OK;
+}
+
+static bool frame_state_run(const struct layer *layer, struct layer_run *run)
+{
+    const struct frame_state *own = layer->own;
+    size_t n = run->in_shapes[0].width / 2;
+    for (size_t b = 0; b < run->n; b++)
+        memcpy(run->out[b].at, run->in[0][b].at + own->index * n, n * sizeof(float));
+    return true;
+}
+
+const struct layer_class layer_frame_state = {
+    .size = sizeof(struct frame_state),
+    .masks = MASKS_STOP,
+    .pointwise = true,
+    .most_inputs = 2,
+    .shape = frame_state_shape,
+    .run = frame_state_run,
 };

@@ -8,7 +8,8 @@
 struct conv_lstm {
     struct window window; /* of the inputs; the recurrent one has padding same and strides of 1 */
     size_t filters;
-    bool use_bias, unit_forget_bias, return_sequences, go_backwards;
+    bool use_bias, unit_forget_bias, return_sequences, return_state, go_backwards;
+    bool zero_output_for_mask; /* Keras 3: zeros at masked timesteps of a sequence */
     struct activation activation, recurrent_activation;
     struct initializer kernel_initializer, recurrent_initializer, bias_initializer;
     /* built */
@@ -18,6 +19,13 @@ struct conv_lstm {
     size_t leaf_offset;
 };
 
-extern const struct layer_class layer_conv_lstm;
+/* The own struct of layer_frame_state: h, 0, or c, 1. It takes the final states of a ConvLSTM and what the ConvLSTM gives,
+   and gives the state as a frame. */
+struct frame_state {
+    size_t index;
+    bool sequences; /* the ConvLSTM gives a sequence of frames */
+};
+
+extern const struct layer_class layer_conv_lstm, layer_frame_state;
 
 #endif

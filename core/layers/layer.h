@@ -73,8 +73,9 @@ struct layer {
 struct layer_tensor {
     char name[128];
     size_t rank, shape[LAYER_MAX_DIMS];
-    const char *below; /* the group of it below its layer's in Keras 3's files: "cell/"; NULL: none */
-    bool frozen;       /* no training changes it: a moving mean, a moving variance */
+    const char *below;  /* the group of it below its layer's in Keras 3's files: "cell/"; NULL: none */
+    size_t below_first; /* which tensor of the layer is the first of that group */
+    bool frozen;        /* no training changes it: a moving mean, a moving variance */
     const struct initializer *initializer;
     /* of recurrent layers: the cell whose tensor it is, the leaf-th below the root of its part */
     const struct rnn_cell_spec *cell, *root;

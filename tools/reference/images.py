@@ -102,8 +102,33 @@ def conv_lstm():
          lambda: L.LSTM(3, return_sequences=True), lambda: L.TimeDistributed(L.Dense(1))), lambda n: n(2, 3, 5, 4, 1), H5)
 
 
+def encoder_decoder(a, b):
+    """The states of one ConvLSTM are the initial states of another."""
+    encoded, h, c = L.ConvLSTM2D(2, 2, padding="same", return_state=True)(a)
+    decoded = L.ConvLSTM2D(2, 3, padding="same", return_sequences=True)(b, initial_state=[h, c])
+    return [decoded, L.Conv2D(1, 2)(h)]
+
+
+def conv_lstm_states():
+    case("conv_lstm2d_seq2seq", graph(encoder_decoder, a=(3, 4, 3, 2), b=(2, 4, 3, 1)), lambda n: {"a": n(2, 3, 4, 3, 2), "b": n(2, 2, 4, 3, 1)}, H5)
+    case("conv_lstm1d_initial", graph(lambda x, h, c: L.ConvLSTM1D(2, 2)(x, initial_state=[h, c]), x=(3, 5, 1), h=(4, 2), c=(4, 2)),
+         lambda n: {"x": n(2, 3, 5, 1), "h": n(2, 4, 2), "c": n(2, 4, 2)})
+    case("conv_lstm1d_state_used", graph(lambda x: (lambda y, h, c: L.Dense(2)(L.Flatten()(c)))(*L.ConvLSTM1D(2, 2, return_state=True, return_sequences=True)(x)),
+         x=(3, 5, 1)), lambda n: n(2, 3, 5, 1))
+    for merge in ("sum", "mul", "ave", "concat"):
+        case("conv_lstm1d_bidirectional_" + merge, graph(lambda x: L.Bidirectional(L.ConvLSTM1D(2, 2, return_sequences=True), merge_mode=merge)(x), x=(3, 5, 1)),
+             lambda n: n(2, 3, 5, 1), H5)
+    rows = [[True, True, True], [True, True, False]]
+    case("conv_lstm2d_bidirectional_mask", graph(lambda x: L.Bidirectional(L.ConvLSTM2D(2, 2, return_sequences=True))(x), x=(3, 4, 3, 1)), lambda n: n(2, 3, 4, 3, 1), mask=rows)
+    case("conv_lstm2d_bidirectional_backward", graph(lambda x: L.Bidirectional(L.ConvLSTM2D(2, 2), backward_layer=L.ConvLSTM2D(2, 2, activation="relu",
+         go_backwards=True))(x), x=(3, 4, 3, 1)), lambda n: n(2, 3, 4, 3, 1))
+    case("conv_lstm2d_stateful_stack", sequential((None, 4, 3, 1), lambda: L.ConvLSTM2D(2, 2, return_sequences=True), lambda: L.TimeDistributed(L.Flatten()),
+         lambda: L.LSTM(3, return_sequences=True)), lambda n: [n(4, 4, 3, 1), n(2, 4, 3, 1)])
+
+
 def cases():
     convolutions()
     pooling()
     frames()
     conv_lstm()
+    conv_lstm_states()
