@@ -70,9 +70,9 @@ static void every_model_is_served_under_its_name(void **state)
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
     char *log = daemon_log(&server);
-    static const char *const passed_over[] = {"/README.md: this is no model", "/notes.json: this is no model",
-                                              "/w.safetensors: weights alone", "/w.npz: weights alone",
-                                              "/empty: no model.json and no model file"};
+    static const char *const passed_over[] = {
+        "/README.md: this is no model", "/notes.json: this is no model", "/w.safetensors: a file of weights alone",
+        "/w.npz: a file of weights alone", "/empty: no model.json and no model file"};
     for (size_t i = 0; i < sizeof passed_over / sizeof *passed_over; i++)
         if (!strstr(log, passed_over[i]))
             fail_msg("no \"%s\" in %s", passed_over[i], log);

@@ -49,6 +49,7 @@ static void a_request_that_cannot_begin_leaves_no_turn(void **state)
 {
     (void)state;
     static struct server server;
+    static struct worker worker = {.held = 1}; /* it has taken the request */
     struct request request;
     server_init(&server, &settings, NULL, 1);
     assert_true(request_init(&request, &server.services, "/predict"));
@@ -56,8 +57,9 @@ static void a_request_that_cannot_begin_leaves_no_turn(void **state)
     turns_arrive(&server.turns, &request.turn, "a");
     assert_int_equal(request.turn.stage, TURN_ARRIVED);
     countdown = 1;
-    assert_null(prediction_begin(&request, NULL));
+    assert_null(prediction_begin(&request, &worker));
     assert_int_equal(countdown, 0);
+    assert_int_equal(worker.held, 0);
     assert_int_equal(request.turn.stage, TURN_NONE);
     assert_int_equal(request.answer.status, 503);
     assert_non_null(strstr(request.answer.error, "\"overloaded\""));
