@@ -115,13 +115,29 @@ static json_t *answers(const struct route *route)
     return all;
 }
 
-/* The body of a request, with an example. schema is taken. */
-static json_t *request_body(const struct route *route, json_t *schema, const struct graph *graph)
+/* If the model has a transform, rows may be texts, timesteps may be objects and values may be null. A schema of tensors
+   cannot say this. */
+static void allow_raw_values(json_t *properties, const char *key)
 {
+    if (json_object_get(properties, key))
+        json_object_set_new(properties, key,
+                            json_pack("{s:s, s:{}, s:i, s:s}", "type", "array", "items", "minItems", 1, "description",
+                                      "Raw values, as the transform of the model takes them: see its metadata."));
+}
+
+/* The body of a request, with an example. Takes ownership of schema. */
+static json_t *request_body(const struct route *route, json_t *schema, const struct model *model)
+{
+    if (model->transform && model->graph.n_inputs == 1 && strstr(route->pattern, "{m}")) {
+        json_t *properties = json_object_get(schema, "properties");
+        allow_raw_values(properties, "instances");
+        if (!strstr(route->pattern, "/infer")) /* which lists tensors */
+            allow_raw_values(properties, "inputs");
+    }
     json_t *body = json_pack("{s:b, s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema", schema);
     json_t *form = json_object_get(json_object_get(body, "content"), "application/json");
     if (is_predict(route) || strstr(route->pattern, ":predict") || !strcmp(route->pattern, "/invocations"))
-        json_object_set_new(form, "example", sample_request(graph));
+        json_object_set_new(form, "example", sample_request(model));
     if (route->binary_type)
         add_form(body, route->binary_type, binary());
     return body;
@@ -155,14 +171,14 @@ static json_t *parameters(const struct route *route)
     return list;
 }
 
-/* model: "" for a path that names none. */
-static json_t *operation(const struct route *route, const char *model, const struct graph *graph)
+/* name: that of the model in the path, or "". */
+static json_t *operation(const struct route *route, const char *name, const struct model *model)
 {
     const struct operation *named = operation_of(route);
     json_t *op =
         json_pack("{s:s, s:[s], s:o}", "summary", route->summary, "tags", named->tag, "responses", answers(route));
     char id[REQUEST_NAME_BYTES + 64];
-    snprintf(id, sizeof id, "%s%s%s", named->id ? named->id : "", *model ? "_" : "", model);
+    snprintf(id, sizeof id, "%s%s%s", named->id ? named->id : "", *name ? "_" : "", name);
     if (named->id)
         json_object_set_new(op, "operationId", json_string(id));
     json_t *known = parameters(route);
@@ -172,12 +188,13 @@ static json_t *operation(const struct route *route, const char *model, const str
     if (route->body)
         json_object_set_new(
             op, "requestBody",
-            request_body(route, is_predict(route) ? openapi_reference("PredictRequest") : route->body(graph), graph));
+            request_body(route, is_predict(route) ? openapi_reference("PredictRequest") : route->body(&model->graph),
+                         model));
     return op;
 }
 
-static void add_path(json_t *paths, const char *path, const struct route *route, const char *model,
-                     const struct graph *graph)
+static void add_path(json_t *paths, const char *path, const struct route *route, const char *name,
+                     const struct model *model)
 {
     static const char *const methods[][2] = {{"GET", "get"}, {"POST", "post"}, {"PUT", "put"}, {"DELETE", "delete"}};
     json_t *at = json_object_get(paths, path);
@@ -185,7 +202,7 @@ static void add_path(json_t *paths, const char *path, const struct route *route,
         json_object_set_new(paths, path, at = json_object());
     for (size_t k = 0; k < sizeof methods / sizeof *methods; k++)
         if (!strcmp(methods[k][0], route->method))
-            json_object_set_new(at, methods[k][1], operation(route, model, graph));
+            json_object_set_new(at, methods[k][1], operation(route, name, model));
 }
 
 /* A path for each model where the target names one. */
@@ -199,25 +216,15 @@ static void add_route(json_t *paths, const struct services *services, const stru
         if (!model)
             continue;
         snprintf(path, sizeof path, "%.*s%s%s", (int)(place - route->pattern), route->pattern, model->name, place + 3);
-        add_path(paths, path, route, model->name, &model->graph);
+        add_path(paths, path, route, model->name, model);
         model_release(model);
     }
     if (!place && first)
-        add_path(paths, route->pattern, route, "", &first->graph);
+        add_path(paths, route->pattern, route, "", first);
     model_release(first);
 }
 
 /* ---- the body of POST /predict: that of one of the models ---- */
-
-/* With a transform, rows may be texts, timesteps objects and values null: no schema of tensors says this. */
-static void allow_raw_values(json_t *properties)
-{
-    json_object_set_new(properties, "instances",
-                        json_pack("{s:s, s:{}, s:i, s:s}", "type", "array", "items", "minItems", 1, "description",
-                                  "Raw values, as the transform of the model takes them: see its metadata."));
-    json_object_set_new(json_object_get(json_object_get(properties, "rollout"), "properties"), "known",
-                        json_pack("{s:s}", "type", "object"));
-}
 
 static json_t *predict_schema(const struct model *model, bool is_default)
 {
@@ -225,8 +232,11 @@ static json_t *predict_schema(const struct model *model, bool is_default)
     json_t *properties = json_object_get(schema, "properties");
     json_object_set_new(properties, "raw",
                         json_pack("{s:s, s:s}", "type", "boolean", "description", "Skip the transform."));
-    if (model->transform)
-        allow_raw_values(json_object_get(schema, "properties"));
+    if (model->transform) {
+        allow_raw_values(properties, "instances");
+        json_object_set_new(json_object_get(json_object_get(properties, "rollout"), "properties"), "known",
+                            json_pack("{s:s}", "type", "object"));
+    }
     if (model->window || model->graph.inputs[0].shape.timesteps)
         json_object_set_new(json_object_get(schema, "properties"), "slide",
                             json_pack("{s:s, s:s}", "type", "boolean", "description",

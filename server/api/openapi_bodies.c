@@ -1,4 +1,4 @@
-/* Schemas of what routes take, by the model that is asked for. Source: OpenAPI 3.0.3. */
+/* Schemas of the bodies of routes, for a model. Source: OpenAPI 3.0.3. */
 #include "openapi_bodies.h"
 
 #include "config/model.h"
@@ -11,7 +11,7 @@ static json_t *typed(const char *type)
     return json_pack("{s:s}", "type", type);
 }
 
-/* A list of at least one element, of exactly n where n is not 0. */
+/* A list of exactly n elements, or of at least one if n is 0. */
 static json_t *list_of(json_t *items, size_t n)
 {
     json_t *list = json_pack("{s:s, s:o, s:I}", "type", "array", "items", items, "minItems", (json_int_t)(n ? n : 1));
@@ -20,13 +20,13 @@ static json_t *list_of(json_t *items, size_t n)
     return list;
 }
 
-/* float32 goes further, but a sum of such numbers does not. */
+/* float32 has a larger range, but a sum of larger numbers may not be finite. */
 static json_t *number(void)
 {
     return json_pack("{s:s, s:s, s:f, s:f}", "type", "number", "format", "float", "minimum", -1e6, "maximum", 1e6);
 }
 
-/* What one row of a tensor is. */
+/* One row of a tensor. */
 static json_t *row_schema(const struct layer_shape *shape, size_t vocabulary)
 {
     if (shape->ids)
@@ -39,24 +39,29 @@ static json_t *row_schema(const struct layer_shape *shape, size_t vocabulary)
     return schema;
 }
 
-/* A row of several inputs is an object by their names. */
-static json_t *rows_schema(const struct graph *graph)
+/* A row of each input, or with lists a list of rows; several inputs are an object by their names. */
+static json_t *inputs_schema(const struct graph *graph, bool lists)
 {
     json_t *properties = json_object(), *names = json_array();
     for (size_t i = 0; i < graph->n_inputs; i++) {
         json_t *input = row_schema(&graph->inputs[i].shape, graph_vocabulary(graph, i));
-        json_object_set_new(properties, graph->inputs[i].name, input);
+        json_object_set_new(properties, graph->inputs[i].name, lists ? list_of(input, 0) : input);
         json_array_append_new(names, json_string(graph->inputs[i].name));
     }
-    json_t *row = graph->n_inputs == 1
-                      ? json_incref(json_object_iter_value(json_object_iter(properties)))
-                      : json_pack("{s:s, s:O, s:O}", "type", "object", "properties", properties, "required", names);
+    json_t *schema = graph->n_inputs == 1
+                         ? json_incref(json_object_iter_value(json_object_iter(properties)))
+                         : json_pack("{s:s, s:O, s:O}", "type", "object", "properties", properties, "required", names);
     json_decref(properties);
     json_decref(names);
-    return list_of(row, 0);
+    return schema;
 }
 
-/* An object with these properties (taken), those named required. */
+static json_t *rows_schema(const struct graph *graph)
+{
+    return list_of(inputs_schema(graph, false), 0);
+}
+
+/* An object with these properties, of which it takes ownership. required is NULL or the name of one of them. */
 static json_t *object(json_t *properties, const char *required)
 {
     json_t *schema =
@@ -66,7 +71,7 @@ static json_t *object(json_t *properties, const char *required)
     return schema;
 }
 
-/* Lists nest to any depth: states, and outputs that may be sequences. */
+/* Lists that nest to any depth: states, and outputs that may be sequences. */
 static json_t *nested(void)
 {
     return json_pack("{s:s, s:{}}", "type", "array", "items");
@@ -82,7 +87,7 @@ static json_t *count(void)
     return json_pack("{s:s, s:i}", "type", "integer", "minimum", 0);
 }
 
-/* A body's properties and those that name a session. */
+/* Add the properties that name a session. */
 static json_t *in_session(json_t *properties)
 {
     json_object_set_new(properties, "session", openapi_session_id());
@@ -106,18 +111,28 @@ json_t *openapi_predict_body(const struct graph *graph)
     return object(in_session(properties), "instances");
 }
 
+/* What GET shows is a valid body of PUT. A body needs "states" or "window". */
 json_t *openapi_session_body(const struct graph *graph)
 {
     (void)graph;
-    return object(json_pack("{s:o, s:o, s:o}", "states", nested(), "model", typed("string"), "step", count()),
-                  "states");
+    json_t *window = object(json_pack("{s:o, s:{s:s, s:o}, s:o}", "size", count(), "filled", "type", "array", "items",
+                                      count(), "timesteps", nested()),
+                            "timesteps");
+    return object(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "states", nested(), "window", window,
+                            "model", typed("string"), "step", count(), "session", openapi_session_id(), "version",
+                            typed("string"), "batch_size", count(), "age_s", typed("number"), "idle_s",
+                            typed("number")),
+                  NULL);
 }
 
+/* By rows ("instances") or by columns ("inputs"): a body has one of them. */
 json_t *openapi_tf_body(const struct graph *graph)
 {
-    return object(json_pack("{s:o, s:{s:s, s:[s]}}", "instances", rows_schema(graph), "signature_name", "type",
-                            "string", "enum", "serving_default"),
-                  "instances");
+    return object(json_pack("{s:o, s:o, s:{s:s, s:[s]}, s:o, s:o}", "instances", rows_schema(graph), "inputs",
+                            graph->n_inputs == 1 ? rows_schema(graph) : inputs_schema(graph, true), "signature_name",
+                            "type", "string", "enum", "serving_default", "raw", typed("boolean"), "parameters",
+                            typed("object")),
+                  NULL);
 }
 
 json_t *openapi_step_body(const struct graph *graph)

@@ -23,7 +23,7 @@ static int answer_stdin(struct local *local)
 static int print_sample(struct local *local)
 {
     struct model *model = models_acquire(&local->server.models, "");
-    json_t *body = sample_request(&model->graph);
+    json_t *body = sample_request(model);
     int failed = json_dumpf(body, stdout, JSON_COMPACT | JSON_REAL_PRECISION(4)) || puts("") < 0 || fflush(stdout);
     json_decref(body);
     model_release(model);

@@ -260,6 +260,14 @@ def schemas_fit_requests(server):
     assert {"application/json", "application/x-ndjson", "text/event-stream", "application/x-npy"} == set(forms)
     example = document["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["example"]
     assert valid(example) and post(server, "/predict", example)[0] == 200
+    body_of = lambda path, method: {**document["paths"][path][method]["requestBody"]["content"]["application/json"]["schema"],
+                                    "components": document["components"]}
+    assert post(server, "/predict", {"model": "stack", "instances": x, "session": "moves"})[0] == 200
+    with urllib.request.urlopen(f"http://{server.address}/sessions/moves") as answer:
+        assert jsonschema_rs.is_valid(body_of("/sessions/{id}", "put"), json.load(answer))
+    tensorflow = body_of("/v1/models/stack:predict", "post")
+    assert jsonschema_rs.is_valid(tensorflow, {"instances": x}) and jsonschema_rs.is_valid(tensorflow, {"inputs": x})
+    assert not jsonschema_rs.is_valid(tensorflow, {"inputs": [[1]]})
 
 
 def schemathesis(server):

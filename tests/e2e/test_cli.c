@@ -86,6 +86,13 @@ static void samples_have_the_models_shapes(void **state)
     expect("$B predict --sample $S/tests/fixtures/file_keras2_h5_embedding_lstm_dense/model.h5 | "
            "$B predict $S/tests/fixtures/file_keras2_h5_embedding_lstm_dense/model.h5",
            0, "\"outputs\": [[");
+    /* Raw values of a model with scalers. */
+    expect("d=$(mktemp -d) && cp $S/demo/seed/* $d && echo '{\"input_scaler\": {\"class_name\": \"StandardScaler\", "
+           "\"mean\": [100, 0.5], \"scale\": [8, 0.25]}}' > $d/transform.json && $B predict --sample $d; rm -r $d",
+           0, "{\"instances\":[[[92.0,0.3438],[96.0,0.4688],");
+    expect("d=$(mktemp -d) && cp $S/demo/seed/* $d && echo '{\"input_scaler\": {\"class_name\": \"MinMaxScaler\", "
+           "\"data_min\": [100, 0], \"data_max\": [116, 1]}}' > $d/transform.json && $B predict --sample $d; rm -r $d",
+           0, "{\"instances\":[[[100.0,0.1875],[104.0,0.4375],");
 }
 
 static void predict_answers_without_a_server(void **state)
