@@ -46,33 +46,57 @@ static json_t *tensor(const char *name, const char *datatype, size_t rank, const
     return json_pack("{s:s, s:s, s:o}", "name", name, "datatype", datatype, "shape", sizes);
 }
 
-static json_t *shaped(const char *name, const struct layer_shape *shape, size_t timesteps, size_t width)
+/* The batch, then the axes of a row. Ids have an axis of one number, too. */
+static json_t *shaped(const char *name, const struct layer_shape *shape)
 {
-    const long long steps = timesteps ? (long long)timesteps : -1;
-    const long long of_sequence[] = {-1, steps, (long long)width}, of_vector[] = {-1, (long long)width};
-    if (shape->ids)
-        return tensor(name, "FP32", 2, of_sequence);
-    return shape->sequence ? tensor(name, "FP32", 3, of_sequence) : tensor(name, "FP32", 2, of_vector);
+    size_t axes[LAYER_MAX_AXES], n = layer_axes(shape, axes);
+    long long sizes[LAYER_MAX_AXES + 1] = {-1};
+    for (size_t i = 0; i < n; i++)
+        sizes[1 + i] = axes[i] ? (long long)axes[i] : -1;
+    if (shape->ids && n > 1)
+        n--;
+    return tensor(name, "FP32", n + 1, sizes);
+}
+
+/* What may stand beside the one input of a model. */
+static void add_options(json_t *inputs, const struct graph *graph)
+{
+    const long long any[] = {-1, -1};
+    bool sequence = graph->n_inputs == 1 && graph->inputs[0].shape.sequence;
+    if (sequence && !graph->time_major)
+        json_array_append_new(inputs, tensor("sequence_length", "INT32", 1, any));
+    if (sequence)
+        json_array_append_new(inputs, tensor("mask", "BOOL", 2, any));
+}
+
+/* An output, or a part of it, as wide as its tensor. */
+static json_t *output(const struct graph *graph, const struct batch_tensor *tensor)
+{
+    struct layer_shape shape = graph->outputs[tensor->output].shape;
+    shape.timesteps = shape.sequence ? 0 : 1;
+    if (shape.rank < 2 && !shape.scalar)
+        shape.width = tensor->width;
+    return shaped(tensor->name, &shape);
 }
 
 void answer_v2_model(struct request *request)
 {
     const struct model *model = request->model;
     const struct graph *graph = &model->graph;
-    const long long any[] = {-1, -1};
     json_t *inputs = json_array(), *outputs = json_array();
     struct batch_tensor t;
-    json_array_append_new(
-        inputs, shaped("inputs", &graph->inputs[0].shape, model->fixed_timesteps, graph->inputs[0].shape.width));
-    if (graph->inputs[0].shape.sequence && !graph->time_major)
-        json_array_append_new(inputs, tensor("sequence_length", "INT32", 1, any));
-    if (graph->inputs[0].shape.sequence)
-        json_array_append_new(inputs, tensor("mask", "BOOL", 2, any));
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        struct layer_shape shape = graph->inputs[i].shape;
+        if (!i && shape.sequence)
+            shape.timesteps = model->fixed_timesteps;
+        json_array_append_new(inputs, shaped(graph->n_inputs > 1 ? graph->inputs[i].name : "inputs", &shape));
+    }
+    add_options(inputs, graph);
     for (size_t i = 0; batch_tensor_at(graph, i, &t); i++) {
         const struct layer_shape vector = {.width = t.width};
         if (t.state)
-            json_array_append_new(inputs, shaped(t.name, &vector, 0, t.width));
-        json_array_append_new(outputs, shaped(t.name, t.state ? &vector : &graph->outputs[0].shape, 0, t.width));
+            json_array_append_new(inputs, shaped(t.name, &vector));
+        json_array_append_new(outputs, t.state ? shaped(t.name, &vector) : output(graph, &t));
     }
     answer_json(request, json_pack("{s:s, s:[s], s:s, s:o, s:o}", "name", model->name, "versions", model->version,
                                    "platform", "cellserve", "inputs", inputs, "outputs", outputs));

@@ -76,19 +76,24 @@ static bool read_others(struct prediction *p, struct json_body *body, const stru
     return json_body_read(body, keys, &p->failure);
 }
 
-static bool open_named(struct prediction *p, struct named_inputs *named)
+struct named_inputs *prediction_open_named(struct prediction *p)
 {
     const struct model *model = p->request->model;
-    named->n = model->graph.n_inputs;
-    named->tensors = calloc(named->n, sizeof *named->tensors);
-    named->masks = calloc(named->n, sizeof *named->masks);
-    named->readings = calloc(named->n, sizeof *named->readings);
-    if (!named->tensors || !named->masks || !named->readings)
-        return failure_overloaded(&p->failure);
+    struct named_inputs *named = p->named = calloc(1, sizeof *p->named);
+    if (named) {
+        named->n = model->graph.n_inputs;
+        named->tensors = calloc(named->n, sizeof *named->tensors);
+        named->masks = calloc(named->n, sizeof *named->masks);
+        named->readings = calloc(named->n, sizeof *named->readings);
+    }
+    if (!named || !named->tensors || !named->masks || !named->readings) {
+        failure_overloaded(&p->failure);
+        return NULL;
+    }
     for (size_t k = 0; prediction_transforms(p) && k < named->n; k++)
         if (raw_reading_of(model, k, &named->readings[k]))
             named->tensors[k].raw = &named->readings[k];
-    return true;
+    return named;
 }
 
 static bool read_masks(struct prediction *p, const struct json_body *body, const struct body_key *keys,
@@ -109,11 +114,10 @@ bool prediction_read_named(struct prediction *p, struct json_body *body, const s
     const struct body_key *key = named_key(p, keys);
     if (!key)
         return good ? check_plain(p, keys) : good;
-    p->named = calloc(1, sizeof *p->named);
-    if (!p->named || !read_others(p, body, keys) || !open_named(p, p->named))
-        return p->named ? false : failure_overloaded(&p->failure);
+    struct named_inputs *named = read_others(p, body, keys) ? prediction_open_named(p) : NULL;
+    if (!named)
+        return false;
     struct json_tensor *tensor = key->target;
-    struct named_inputs *named = p->named;
     tensor->present = true;
     named->key = key->name;
     return json_named_read(body, (struct body_span){tensor->text, tensor->bytes}, key->name, BODY_VALUES,

@@ -17,6 +17,10 @@ struct named_inputs {
    objects of names, they are read as such. False with p->failure set. */
 bool prediction_read_named(struct prediction *p, struct json_body *body, const struct body_key *keys, bool good);
 
+/* Empty tensors for all inputs of the request's model, with the readings of its transform: p->named. NULL with p->failure
+   set. */
+struct named_inputs *prediction_open_named(struct prediction *p);
+
 /* Bind inputs and masks, named or not. key: the name of inputs that are not. */
 bool prediction_bind_inputs(struct prediction *p, const char *key);
 

@@ -1,0 +1,241 @@
+/* Models of several inputs and outputs, by name, over every protocol: the answers are those of Keras. */
+#include "e2e.h"
+
+#include <math.h>
+#include <signal.h>
+
+static struct daemon server;
+static json_t *both, *outputs_alone, *frames; /* golden cases: two inputs and two outputs; two outputs; images */
+
+static int start(void **state)
+{
+    (void)state;
+    daemon_start(
+        &server,
+        "{\"models\": ["
+        "{\"name\": \"both\", \"path\": \"" SOURCE_DIR "/tests/fixtures/graph/keras3_two_inputs_two_outputs.keras\"},"
+        "{\"name\": \"outputs\", \"path\": \"" SOURCE_DIR "/tests/fixtures/graph/keras3_two_outputs.keras\"},"
+        "{\"name\": \"frames\", \"path\": \"" SOURCE_DIR "/tests/fixtures/graph/keras2_frames_cnn_lstm.keras\"}]}",
+        NULL);
+    both = json_load_file(SOURCE_DIR "/tests/fixtures/graph/keras3_two_inputs_two_outputs.json", 0, NULL);
+    outputs_alone = json_load_file(SOURCE_DIR "/tests/fixtures/graph/keras3_two_outputs.json", 0, NULL);
+    frames = json_load_file(SOURCE_DIR "/tests/fixtures/graph/keras2_frames_cnn_lstm.json", 0, NULL);
+    return !both || !outputs_alone || !frames;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    json_decref(both);
+    json_decref(outputs_alone);
+    json_decref(frames);
+    return daemon_stop(&server, SIGINT);
+}
+
+static json_t *inputs_of(const json_t *golden)
+{
+    const json_t *request = json_object_get(golden, "request");
+    json_t *inputs = json_object_get(request, "inputs");
+    return inputs ? inputs : json_object_get(request, "instances");
+}
+
+/* Nested lists, or lists and the same numbers in a row, within 1e-5. */
+static const json_t *next_number(const json_t *list, size_t *i)
+{
+    if (json_is_number(list))
+        return (*i)-- == 0 ? list : NULL;
+    for (size_t k = 0; k < json_array_size(list); k++) {
+        const json_t *found = next_number(json_array_get(list, k), i);
+        if (found)
+            return found;
+    }
+    return NULL;
+}
+
+static void assert_close(const json_t *got, const json_t *want)
+{
+    for (size_t i = 0;; i++) {
+        size_t left = i, other = i;
+        const json_t *a = next_number(got, &left), *b = next_number(want, &other);
+        assert_int_equal(a != NULL, b != NULL);
+        if (!a) {
+            assert_true(i > 0);
+            return;
+        }
+        if (fabs(json_number_value(a) - json_number_value(b)) > 1e-5)
+            fail_msg("number %zu is %g, expected %g", i, json_number_value(a), json_number_value(b));
+    }
+}
+
+/* Of every output by name. */
+static void assert_outputs(const json_t *got, const json_t *golden)
+{
+    const char *name;
+    json_t *want, *all = json_object_get(golden, "outputs_f64");
+    assert_int_equal(json_object_size(got), json_object_size(all));
+    json_object_foreach(all, name, want)
+        assert_close(json_object_get(got, name), want);
+}
+
+/* POST an object, which is given up; the answer, which has this status. */
+static json_t *post(const char *path, json_t *body, long status)
+{
+    char *text = json_dumps(body, 0);
+    struct reply reply = http_post(&server, path, text);
+    if (reply.status != status)
+        fail_msg("%s: %ld %s", path, reply.status, reply.body);
+    json_t *answer = json_incref(reply.json);
+    reply_free(&reply);
+    free(text);
+    json_decref(body);
+    return answer;
+}
+
+/* {"instances": [{"a": …, "b": …}, …]} of {"a": […], "b": […]}. */
+static json_t *rows_of(json_t *inputs)
+{
+    const char *name;
+    json_t *tensor, *rows = json_array();
+    json_object_foreach(inputs, name, tensor) {
+        for (size_t b = 0; b < json_array_size(tensor); b++) {
+            if (b == json_array_size(rows))
+                json_array_append_new(rows, json_object());
+            json_object_set(json_array_get(rows, b), name, json_array_get(tensor, b));
+        }
+    }
+    return rows;
+}
+
+static void tensorflow_serving_takes_columns_and_rows(void **state)
+{
+    (void)state;
+    json_t *columns = post("/v1/models/both:predict", json_pack("{s:O}", "inputs", inputs_of(both)), 200);
+    assert_outputs(json_object_get(columns, "outputs"), both);
+    json_t *rows = post("/v1/models/both:predict", json_pack("{s:o}", "instances", rows_of(inputs_of(both))), 200);
+    const json_t *predictions = json_object_get(rows, "predictions");
+    assert_int_equal(json_array_size(predictions), 2);
+    for (size_t b = 0; b < 2; b++) {
+        const char *name;
+        json_t *want;
+        assert_int_equal(json_object_size(json_array_get(predictions, b)), 2);
+        json_object_foreach(json_object_get(both, "outputs_f64"), name, want)
+            assert_close(json_object_get(json_array_get(predictions, b), name), json_array_get(want, b));
+    }
+    json_decref(columns);
+    json_decref(rows);
+}
+
+/* An input of the Open Inference Protocol, its shape that of its nested lists. */
+static json_t *tensor(const char *name, json_t *data)
+{
+    json_t *shape = json_array();
+    for (const json_t *list = data; json_is_array(list); list = json_array_get(list, 0))
+        json_array_append_new(shape, json_integer((json_int_t)json_array_size(list)));
+    return json_pack("{s:s, s:s, s:o, s:O}", "name", name, "datatype", "FP32", "shape", shape, "data", data);
+}
+
+static json_t *tensors_of(json_t *inputs)
+{
+    const char *name;
+    json_t *value, *list = json_array();
+    json_object_foreach(inputs, name, value)
+        json_array_insert_new(list, 0, tensor(name, value)); /* in any order */
+    return list;
+}
+
+/* {"name": data, …} of an answer's outputs. */
+static json_t *by_name(const json_t *answer)
+{
+    json_t *all = json_object(), *output;
+    size_t i;
+    json_array_foreach(json_object_get(answer, "outputs"), i, output)
+        json_object_set(all, json_string_value(json_object_get(output, "name")), json_object_get(output, "data"));
+    return all;
+}
+
+static void open_inference_takes_inputs_by_name(void **state)
+{
+    (void)state;
+    json_t *answer = post("/v2/models/both/infer", json_pack("{s:o}", "inputs", tensors_of(inputs_of(both))), 200);
+    json_t *got = by_name(answer);
+    assert_outputs(got, both);
+    json_decref(got);
+    json_decref(answer);
+    /* one of the outputs, and a state */
+    answer = post("/v2/models/both/infer",
+                  json_pack("{s:o, s:[{s:s}, {s:s}]}", "inputs", tensors_of(inputs_of(both)), "outputs", "name", "q",
+                            "name", "state.2.h"),
+                  200);
+    got = by_name(answer);
+    assert_int_equal(json_object_size(got), 2);
+    assert_close(json_object_get(got, "q"), json_object_get(json_object_get(both, "outputs_f64"), "q"));
+    assert_int_equal(json_array_size(json_object_get(got, "state.2.h")), 4);
+    json_decref(got);
+    json_decref(answer);
+}
+
+static void open_inference_takes_one_input_under_both_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"inputs", "x"};
+    for (size_t i = 0; i < 2; i++) {
+        json_t *answer = post("/v2/models/outputs/infer",
+                              json_pack("{s:[o]}", "inputs", tensor(names[i], inputs_of(outputs_alone))), 200);
+        json_t *got = by_name(answer);
+        assert_outputs(got, outputs_alone);
+        json_decref(got);
+        json_decref(answer);
+    }
+}
+
+static void open_inference_takes_images(void **state)
+{
+    (void)state;
+    json_t *x = inputs_of(frames), *want = json_object_get(frames, "outputs_f64");
+    if (json_is_object(x))
+        x = json_object_iter_value(json_object_iter(x));
+    if (json_is_object(want))
+        want = json_object_iter_value(json_object_iter(want));
+    struct reply about = http_get(&server, "/v2/models/frames");
+    const json_t *input = json_array_get(json_object_get(about.json, "inputs"), 0);
+    assert_int_equal(json_array_size(json_object_get(input, "shape")), 5);
+    json_t *answer = post("/v2/models/frames/infer", json_pack("{s:[o]}", "inputs", tensor("inputs", x)), 200);
+    json_t *got = by_name(answer);
+    assert_close(json_object_get(got, "outputs"), want);
+    json_decref(got);
+    json_decref(answer);
+    reply_free(&about);
+}
+
+static void what_is_missing_is_named(void **state)
+{
+    (void)state;
+    json_t *a = json_object_get(inputs_of(both), "a"), *b = json_object_get(inputs_of(both), "b");
+    const struct {
+        json_t *inputs;
+        const char *code, *says;
+    } rows[] = {
+        {json_pack("[o]", tensor("a", a)), "missing_key", "\"b\""},
+        {json_pack("[o, o, o]", tensor("a", a), tensor("b", b), tensor("mask", b)), "unknown_input", "\"mask\""},
+        {json_pack("[o, o, o]", tensor("a", a), tensor("b", b), tensor("b", b)), "duplicate_key", "\"b\""},
+        {json_pack("[o, o]", tensor("a", a), tensor("b", a)), "wrong_shape", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        json_t *answer = post("/v2/models/both/infer", json_pack("{s:o}", "inputs", rows[i].inputs), 400);
+        assert_string_equal(json_string_value(json_object_get(answer, "code")), rows[i].code);
+        assert_non_null(strstr(json_string_value(json_object_get(answer, "error")), rows[i].says));
+        json_decref(answer);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tensorflow_serving_takes_columns_and_rows),
+        cmocka_unit_test(open_inference_takes_inputs_by_name),
+        cmocka_unit_test(open_inference_takes_one_input_under_both_names),
+        cmocka_unit_test(open_inference_takes_images),
+        cmocka_unit_test(what_is_missing_is_named),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
