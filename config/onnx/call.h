@@ -47,7 +47,8 @@ struct onnx_row {
     int which; /* for read */
 };
 extern const struct onnx_row onnx_math_operators[], onnx_shape_operators[], onnx_dense_operators[],
-    onnx_recurrent_operators[], onnx_layer_operators[];
+    onnx_recurrent_operators[], onnx_window_operators[], onnx_normalize_operators[], onnx_pad_operators[],
+    onnx_loop_operators[];
 
 /* A problem: "node \"NAME\" (OP) …". Always false. */
 bool onnx_refuse(const struct onnx_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -1,4 +1,5 @@
 /* The nodes of a graph one after the other: constants are computed, the rest becomes layers. */
+#include "convert.h"
 #include "batch.h"
 #include "call.h"
 #include "config/keras/input_shape.h"
@@ -104,8 +105,7 @@ static bool count_uses(json_t *uses, const json_t *graph, unsigned depth)
 
 /* ---- names ---- */
 
-/* An operand. False with a problem: nothing gives that name. */
-static bool find_value(struct onnx_call *call, const char *name, struct onnx_value *out)
+bool onnx_find_value(struct onnx_call *call, const char *name, struct onnx_value *out)
 {
     for (struct onnx_scope *scope = call->scope; scope; scope = scope->outer) {
         const struct onnx_value *found = onnx_scope_find(scope, name);
@@ -126,12 +126,21 @@ static bool find_value(struct onnx_call *call, const char *name, struct onnx_val
     return onnx_refuse(call, "takes \"%.100s\", which nothing before it gives", name);
 }
 
+bool onnx_is_outer_tensor(const struct onnx_call *call, const char *name)
+{
+    for (const struct onnx_scope *scope = call->scope; scope; scope = scope->outer)
+        if (json_object_get(json_object_get(scope->graph, "tensors"), name))
+            return true;
+    return false;
+}
+
 /* ---- nodes ---- */
 
-static const struct onnx_row *find_row(const char *op)
+const struct onnx_row *onnx_find_row(const char *op)
 {
-    static const struct onnx_row *const tables[] = {onnx_recurrent_operators, onnx_dense_operators,
-                                                    onnx_shape_operators, onnx_math_operators, onnx_layer_operators};
+    static const struct onnx_row *const tables[] = {
+        onnx_recurrent_operators, onnx_dense_operators,     onnx_shape_operators, onnx_math_operators,
+        onnx_window_operators,    onnx_normalize_operators, onnx_pad_operators,   onnx_loop_operators};
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const struct onnx_row *row = tables[t]; row->op; row++)
             if (!strcmp(row->op, op))
@@ -169,14 +178,13 @@ static bool run_node(struct onnx_call *call)
     enum onnx_folded folded = onnx_fold(call);
     if (folded != ONNX_NOT_FOLDED)
         return folded == ONNX_IS_FOLDED;
-    call->row = find_row(call->op);
+    call->row = onnx_find_row(call->op);
     if (!call->row)
         return refuse_operator(call);
     return call->row->read(call) || onnx_refuse(call, "is used in a way that is not served");
 }
 
-/* One node that something needs. */
-static bool convert_node(struct onnx_call *outer, struct onnx_scope *scope, const json_t *node)
+bool onnx_convert_node(struct onnx_call *outer, struct onnx_scope *scope, const json_t *node)
 {
     const json_t *in = json_object_get(node, "in"), *out = json_object_get(node, "out");
     const char *op = json_string_value(json_object_get(node, "op")),
@@ -199,7 +207,7 @@ static bool convert_node(struct onnx_call *outer, struct onnx_scope *scope, cons
     call.out = calloc(call.n_out + 1, sizeof *call.out);
     bool good = (call.in && call.out) || onnx_no_memory(&call);
     for (size_t i = 0; good && i < call.n_in; i++)
-        good = !*name_at(in, i) || is_tied(call.c, node, i) || find_value(&call, name_at(in, i), &call.in[i]);
+        good = !*name_at(in, i) || is_tied(call.c, node, i) || onnx_find_value(&call, name_at(in, i), &call.in[i]);
     good = good && run_node(&call);
     for (size_t i = 0; good && i < call.n_out; i++)
         if (call.out[i].kind != ONNX_NOTHING && *name_at(out, i))
@@ -214,7 +222,7 @@ static bool convert_nodes(struct onnx_call *call, struct onnx_scope *scope)
     const json_t *nodes = json_object_get(scope->graph, "nodes");
     bool good = true;
     for (size_t i = 0; good && i < json_array_size(nodes); i++)
-        good = convert_node(call, scope, json_array_get(nodes, i));
+        good = onnx_convert_node(call, scope, json_array_get(nodes, i));
     return good;
 }
 
@@ -227,7 +235,7 @@ bool onnx_run_graph(struct onnx_call *call, const json_t *graph)
     bool good = convert_nodes(call, &scope);
     for (size_t i = 0; good && i < json_array_size(outputs) && i < call->n_out; i++) {
         const char *name = json_string_value(json_object_get(json_array_get(outputs, i), "name"));
-        good = find_value(&inner, name ? name : "", &call->out[i]);
+        good = onnx_find_value(&inner, name ? name : "", &call->out[i]);
     }
     onnx_scope_close(&scope);
     return good;
@@ -355,7 +363,7 @@ static bool read_output(struct onnx_call *call)
     struct onnx_value value;
     struct graph *graph = &call->c->out->model;
     call->op = "output";
-    if (!find_value(call, call->name, &value))
+    if (!onnx_find_value(call, call->name, &value))
         return false;
     if (value.kind != ONNX_TENSOR)
         return onnx_refuse(call, "does not depend on the model's input");

@@ -377,6 +377,7 @@ enum onnx_folded onnx_fold(struct onnx_call *call)
     const struct onnx_fold_row *row = find(onnx_fold_shapes, call->op);
     row = row ? row : find(onnx_fold_elements, call->op);
     row = row ? row : find(onnx_fold_numbers, call->op);
+    row = row ? row : find(onnx_fold_products, call->op);
     if (!row)
         return ONNX_NOT_FOLDED;
     struct onnx_call folding = *call;

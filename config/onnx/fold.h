@@ -13,7 +13,7 @@ struct onnx_fold_row {
     int which;
 };
 /* Each ends with a row without a name. */
-extern const struct onnx_fold_row onnx_fold_shapes[], onnx_fold_elements[], onnx_fold_numbers[];
+extern const struct onnx_fold_row onnx_fold_shapes[], onnx_fold_elements[], onnx_fold_numbers[], onnx_fold_products[];
 
 /* A constant of these sizes with memory for its elements, all 0; *floats or *wholes is that memory. False with a problem. */
 bool onnx_new_constant(const struct onnx_call *call, bool whole, size_t rank, const struct onnx_number *sizes,

@@ -1,4 +1,5 @@
 /* Operators that move numbers: most only give axes other names. */
+#include "operator_pad.h"
 #include "operator_reshape.h"
 
 #include "core/layers/arithmetic.h"
@@ -238,6 +239,8 @@ static bool read_gather(struct onnx_call *call)
     struct onnx_number size;
     if (!in || !onnx_axis(call, onnx_int(call, "axis", 0), in->rank, &axis) || is_batch(call, in, axis))
         return false;
+    if (index && index->rank == 1 && index->n > 1)
+        return onnx_gather_list(call, in, axis, index);
     if (!index || !index->whole || index->n != 1 || !onnx_known(index->wholes[0]) || index->rank > 1)
         return onnx_refuse(call, "is served with one index that is known when the model is loaded");
     struct onnx_tensor out = *in;

@@ -18,7 +18,9 @@ size_t window_places(const struct window *window, size_t axis, size_t length)
     size_t covered = extent(window, axis), stride = window->strides[axis];
     if (!length)
         return 0;
-    if (window->padding != WINDOW_VALID)
+    if (window->padding == WINDOW_GIVEN)
+        length += window->before[axis] + window->after[axis];
+    else if (window->padding != WINDOW_VALID)
         return (length - 1) / stride + 1;
     return length < covered ? 0 : (length - covered) / stride + 1;
 }
@@ -28,6 +30,8 @@ size_t window_before(const struct window *window, size_t axis, size_t length)
     size_t covered = extent(window, axis);
     if (window->padding == WINDOW_VALID)
         return 0;
+    if (window->padding == WINDOW_GIVEN)
+        return window->before[axis];
     if (window->padding == WINDOW_CAUSAL)
         return covered - 1;
     size_t reached = (window_places(window, axis, length) - 1) * window->strides[axis] + covered;

@@ -4,13 +4,15 @@
 
 #include "layer.h"
 
-enum window_padding { WINDOW_VALID, WINDOW_SAME, WINDOW_CAUSAL };
+/* GIVEN: by `before` and `after`. */
+enum window_padding { WINDOW_VALID, WINDOW_SAME, WINDOW_CAUSAL, WINDOW_GIVEN };
 
 /* Of one axis the first alone is used: its values stand in [1], and axis 0 has one place, so that both are run alike. */
 struct window {
     size_t rank; /* 1 or 2 */
     size_t size[2], strides[2], dilation[2];
     enum window_padding padding;
+    size_t before[2], after[2]; /* of WINDOW_GIVEN: elements before and behind the input */
 };
 
 /* Size and strides of 1 on both axes. */

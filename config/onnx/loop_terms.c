@@ -1,0 +1,217 @@
+/* Values in the body of a loop: what they are made of. */
+#include "loop.h"
+
+#include <string.h>
+
+static const char *operand(const json_t *node, size_t i)
+{
+    const char *name = json_string_value(json_array_get(json_object_get(node, "in"), i));
+    return name ? name : "";
+}
+
+static bool is_op(const json_t *node, const char *op)
+{
+    const char *own = json_string_value(json_object_get(node, "op"));
+    return own && !strcmp(own, op);
+}
+
+const json_t *loop_node(const struct loop *loop, const char *name)
+{
+    return json_object_get(loop->nodes, name);
+}
+
+const char *loop_follow(const struct loop *loop, const char *name)
+{
+    const json_t *node = loop_node(loop, name);
+    for (size_t i = 0; i < 32 && node && (is_op(node, "Identity") || is_op(node, "Cast")); i++) {
+        name = operand(node, 0);
+        node = loop_node(loop, name);
+    }
+    return name;
+}
+
+bool loop_is(const struct loop *loop, const char *name, const char *op, const char *operands[2])
+{
+    const json_t *node = loop_node(loop, loop_follow(loop, name));
+    if (!node || !is_op(node, op) || json_array_size(json_object_get(node, "in")) != 2)
+        return false;
+    for (size_t i = 0; i < 2; i++)
+        operands[i] = loop_follow(loop, operand(node, i));
+    return true;
+}
+
+bool loop_constant(const struct loop *loop, const char *name, struct onnx_constant *out)
+{
+    for (const struct onnx_scope *scope = &loop->scope; scope; scope = scope->outer) {
+        const struct onnx_value *value = onnx_scope_find(scope, name);
+        if (!value)
+            continue;
+        *out = value->constant;
+        return value->kind == ONNX_CONSTANT;
+    }
+    return false;
+}
+
+size_t loop_state(const struct loop *loop, const char *name)
+{
+    size_t i = 0;
+    while (i < loop->n_states && strcmp(loop->before[i], name) != 0)
+        i++;
+    return i < loop->n_states ? i : LOOP_MAX_STATES;
+}
+
+/* ---- parts of the last axis ---- */
+
+static bool is_last_axis(long axis)
+{
+    return axis == 1 || axis == -1;
+}
+
+/* Output `name` of a Split into parts of one gate each. */
+static bool split_part(const struct loop *loop, const json_t *node, const char *name, size_t *first)
+{
+    const json_t *out = json_object_get(node, "out"), *attributes = json_object_get(node, "attributes");
+    const json_t *sizes = json_object_get(attributes, "split");
+    struct onnx_constant given = {.n = 0};
+    bool constant = json_array_size(json_object_get(node, "in")) > 1 && loop_constant(loop, operand(node, 1), &given);
+    if (!is_last_axis((long)json_integer_value(json_object_get(attributes, "axis"))))
+        return false;
+    for (size_t i = 0; i < json_array_size(out); i++) {
+        const char *own = json_string_value(json_array_get(out, i));
+        size_t size = loop->units;
+        if (own && !strcmp(own, name))
+            return true;
+        if (json_is_array(sizes))
+            size = (size_t)json_integer_value(json_array_get(sizes, i));
+        else if (constant && i < given.n)
+            size = (size_t)onnx_element(&given, i);
+        *first += size;
+    }
+    return false;
+}
+
+/* Where a Slice begins on the last axis; all other axes stay as they are. */
+static bool slice_part(const struct loop *loop, const json_t *node, size_t *first)
+{
+    static const char *const keys[] = {"starts", "axes"};
+    double values[2][2] = {{0}};
+    size_t n = 0;
+    for (size_t k = 0; k < 2; k++) {
+        const json_t *list = json_object_get(json_object_get(node, "attributes"), keys[k]);
+        struct onnx_constant constant = {.n = 0};
+        if (!list && !loop_constant(loop, operand(node, k ? 3 : 1), &constant))
+            return false;
+        n = list ? json_array_size(list) : constant.n;
+        if (n > 2)
+            return false;
+        for (size_t i = 0; i < n; i++)
+            values[k][i] = list ? json_number_value(json_array_get(list, i)) : onnx_element(&constant, i);
+    }
+    bool found = false;
+    for (size_t i = 0; i < n; i++) {
+        if (values[0][i] < 0 || (!is_last_axis((long)values[1][i]) && values[0][i] > 0))
+            return false;
+        if (is_last_axis((long)values[1][i])) {
+            *first += (size_t)values[0][i];
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* ---- terms ---- */
+
+static bool add_term(struct loop_gate *out, const struct loop_term *term)
+{
+    if (out->n == LOOP_MAX_TERMS)
+        return false;
+    out->terms[out->n++] = *term;
+    return true;
+}
+
+/* A value times columns of a matrix that is known. */
+static bool product_term(const struct loop *loop, const char *left, const char *right, bool transposed, size_t first,
+                         struct loop_gate *out)
+{
+    struct loop_term term = {.kind = TERM_X, .first = first, .transposed = transposed};
+    const char *factors[2];
+    left = loop_follow(loop, left);
+    if (!loop_constant(loop, loop_follow(loop, right), &term.constant) || term.constant.rank != 2)
+        return false;
+    term.state = loop_state(loop, left);
+    if (term.state < LOOP_MAX_STATES) {
+        term.kind = TERM_STATE;
+    } else if (loop_is(loop, left, "Mul", factors)) {
+        size_t at = loop_state(loop, factors[1]) < LOOP_MAX_STATES;
+        term.kind = TERM_PRODUCT;
+        term.state = loop_state(loop, factors[at]);
+        term.other = factors[!at];
+        if (term.state == LOOP_MAX_STATES)
+            return false;
+    } else if (strcmp(left, loop->x_t) != 0) {
+        return false;
+    }
+    return add_term(out, &term);
+}
+
+/* The same part of what goes into a node. */
+static bool terms_of_operand(const struct loop *loop, const json_t *node, size_t i, struct loop_part part,
+                             struct loop_gate *out)
+{
+    part.name = operand(node, i);
+    part.depth++;
+    return loop_terms_of(loop, part, out);
+}
+
+static bool gemm_terms(const struct loop *loop, const json_t *node, struct loop_part part, struct loop_gate *out)
+{
+    const json_t *attributes = json_object_get(node, "attributes"), *alpha = json_object_get(attributes, "alpha"),
+                 *beta = json_object_get(attributes, "beta");
+    if ((alpha && json_number_value(alpha) != 1) || (beta && json_number_value(beta) != 1) ||
+        json_integer_value(json_object_get(attributes, "transA")))
+        return false;
+    return product_term(loop, operand(node, 0), operand(node, 1),
+                        json_integer_value(json_object_get(attributes, "transB")) != 0, part.first, out) &&
+           (!*operand(node, 2) || terms_of_operand(loop, node, 2, part, out));
+}
+
+bool loop_terms_of(const struct loop *loop, struct loop_part part, struct loop_gate *out)
+{
+    const char *name = loop_follow(loop, part.name);
+    const json_t *node = loop_node(loop, name);
+    struct loop_term term = {.kind = TERM_CONSTANT, .first = part.first, .other = name};
+    if (part.depth > LOOP_MAX_DEPTH)
+        return false;
+    if (loop_constant(loop, name, &term.constant))
+        return add_term(out, &term);
+    if (node && is_op(node, "Add"))
+        return terms_of_operand(loop, node, 0, part, out) && terms_of_operand(loop, node, 1, part, out);
+    if (node && is_op(node, "Split"))
+        return split_part(loop, node, name, &part.first) && terms_of_operand(loop, node, 0, part, out);
+    if (node && is_op(node, "Slice"))
+        return slice_part(loop, node, &part.first) && terms_of_operand(loop, node, 0, part, out);
+    if (node && is_op(node, "MatMul"))
+        return product_term(loop, operand(node, 0), operand(node, 1), false, part.first, out);
+    if (node && is_op(node, "Gemm"))
+        return gemm_terms(loop, node, part, out);
+    term.kind = TERM_OTHER;
+    return add_term(out, &term);
+}
+
+bool loop_gate_of(const struct loop *loop, const char *name, struct loop_gate *out)
+{
+    static const char *const activations[] = {"Sigmoid", "Tanh",     "Relu",      "HardSigmoid",
+                                              "Elu",     "Softsign", "LeakyRelu", "Softplus"};
+    const json_t *node = loop_node(loop, loop_follow(loop, name));
+    const json_t *attributes = json_object_get(node, "attributes");
+    *out = (struct loop_gate){.n = 0};
+    for (size_t i = 0; node && i < sizeof activations / sizeof *activations; i++)
+        if (is_op(node, activations[i]))
+            out->activation = activations[i];
+    if (!out->activation)
+        return false;
+    out->has_alpha = json_object_get(attributes, "alpha") || json_object_get(attributes, "beta");
+    out->alpha = json_number_value(json_object_get(attributes, "alpha"));
+    out->beta = json_number_value(json_object_get(attributes, "beta"));
+    return loop_terms_of(loop, (struct loop_part){.name = operand(node, 0)}, out);
+}
