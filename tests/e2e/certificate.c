@@ -6,6 +6,8 @@
 #include <arpa/inet.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -53,7 +55,8 @@ static void sign(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, const struct 
     }
 }
 
-struct certificate certificate_new(const char *name, const struct certificate *issuer)
+static struct certificate make_certificate(const char *name, const struct certificate *issuer,
+                                           gnutls_pk_algorithm_t algorithm, unsigned bits)
 {
     static unsigned count;
     static const unsigned char loopback[] = {127, 0, 0, 1};
@@ -66,8 +69,7 @@ struct certificate certificate_new(const char *name, const struct certificate *i
     snprintf(c.key, sizeof c.key, "/tmp/cellserve-test-%d-%u.key", (int)getpid(), count);
     gnutls_x509_privkey_init(&key);
     gnutls_x509_crt_init(&crt);
-    assert_int_equal(
-        gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), 0);
+    assert_int_equal(gnutls_x509_privkey_generate(key, algorithm, bits, 0), 0);
     gnutls_x509_crt_set_version(crt, 3);
     gnutls_x509_crt_set_serial(crt, serial, sizeof serial);
     gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, name, (unsigned)strlen(name));
@@ -89,6 +91,16 @@ struct certificate certificate_new(const char *name, const struct certificate *i
     gnutls_x509_crt_deinit(crt);
     gnutls_x509_privkey_deinit(key);
     return c;
+}
+
+struct certificate certificate_new(const char *name, const struct certificate *issuer)
+{
+    return make_certificate(name, issuer, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1));
+}
+
+struct certificate certificate_new_rsa(const char *name, const struct certificate *issuer)
+{
+    return make_certificate(name, issuer, GNUTLS_PK_RSA, 2048);
 }
 
 void certificate_exchange(const struct certificate *to, const struct certificate *from)
@@ -181,7 +193,8 @@ static void *run_relay(void *argument)
     struct relay *relay = argument;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)relay->port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int one = 1, server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* a head is several records */
     gnutls_certificate_allocate_credentials(&relay->none);
     gnutls_init(&relay->session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL);
     gnutls_set_default_priority(relay->session);
@@ -208,7 +221,8 @@ int certificate_relay(int port, const char *key)
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t size = sizeof address;
     pthread_t thread;
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), end = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int one = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+        end = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(listener, 1), 0);
@@ -217,6 +231,8 @@ int certificate_relay(int port, const char *key)
         setsockopt(end, SOL_SOCKET, SO_RCVBUF, &raw_receive_bytes, sizeof raw_receive_bytes);
     assert_int_equal(connect(end, (struct sockaddr *)&address, sizeof address), 0);
     relay->client = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    setsockopt(end, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    setsockopt(relay->client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     close(listener);
     relay->port = port;
     if (key)

@@ -9,6 +9,8 @@ struct certificate {
 
 /* An authority, with issuer NULL, or a certificate of localhost and 127.0.0.1 that it has signed. */
 struct certificate certificate_new(const char *name, const struct certificate *issuer);
+/* The same with an RSA key, which takes some tenths of a second. */
+struct certificate certificate_new_rsa(const char *name, const struct certificate *issuer);
 /* Replace the files of one by those of another, the certificate first. */
 void certificate_exchange(const struct certificate *to, const struct certificate *from);
 void certificate_remove(const struct certificate *certificate);

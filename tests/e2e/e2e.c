@@ -80,6 +80,38 @@ void end_with_the_test(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
+/* CELLSERVE_TEST_TLS=1: the whole suite over TLS with a key, where a test has not its own. */
+static struct {
+    struct certificate authority, server;
+    char keys[64];
+} over_tls;
+
+static void prepare_tls(struct daemon *daemon, const char *config)
+{
+    if (!getenv("CELLSERVE_TEST_TLS") || (config && (strstr(config, "\"auth\"") || strstr(config, "\"tls\""))))
+        return;
+    if (!*over_tls.keys) {
+        over_tls.authority = certificate_new("authority", NULL);
+        over_tls.server = certificate_new("localhost", &over_tls.authority);
+        snprintf(over_tls.keys, sizeof over_tls.keys, "/tmp/cellserve-test-%d.keys", (int)getpid());
+        FILE *file = fopen(over_tls.keys, "w");
+        assert_non_null(file); /* the digest of "suite" */
+        fprintf(file, "suite:predict,sessions,metrics,admin:"
+                      "f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab\n");
+        fclose(file);
+    }
+    snprintf(daemon->ca, sizeof daemon->ca, "%s", over_tls.authority.certificate);
+    snprintf(daemon->key, sizeof daemon->key, "suite");
+}
+
+void plain_alone(const char *reason)
+{
+    if (!getenv("CELLSERVE_TEST_TLS"))
+        return;
+    print_message("not over TLS with a key: %s\n", reason);
+    skip();
+}
+
 /* The binary under test, behind a wrapper such as valgrind where CELLSERVE_WRAPPER says so. */
 static void execute(const struct daemon *daemon, const char *const *arguments, void (*prepare)(void))
 {
@@ -106,34 +138,15 @@ static void execute(const struct daemon *daemon, const char *const *arguments, v
     int log = open(daemon->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
     dup2(log, 2);
     setenv("CELLSERVE_HOSTS", "*", 0); /* requests of the tests have any Host */
+    if (*daemon->key) {
+        setenv("CELLSERVE_TLS_CERTIFICATE", over_tls.server.certificate, 1);
+        setenv("CELLSERVE_TLS_KEY", over_tls.server.key, 1);
+        setenv("CELLSERVE_AUTH_KEYS", over_tls.keys, 1);
+    }
     if (prepare)
         prepare();
     execvp(argv[0], argv);
     _exit(127);
-}
-
-/* CELLSERVE_TEST_TLS=1: the whole suite over TLS with a key, where a test has not its own. */
-static void prepare_tls(struct daemon *daemon, const char *config)
-{
-    static struct certificate authority, server;
-    static char keys[64];
-    if (!getenv("CELLSERVE_TEST_TLS") || (config && (strstr(config, "\"auth\"") || strstr(config, "\"tls\""))))
-        return;
-    if (!*keys) {
-        authority = certificate_new("authority", NULL);
-        server = certificate_new("localhost", &authority);
-        snprintf(keys, sizeof keys, "/tmp/cellserve-test-%d.keys", (int)getpid());
-        FILE *file = fopen(keys, "w");
-        assert_non_null(file); /* the digest of "suite" */
-        fprintf(file, "suite:predict,sessions,metrics,admin:"
-                      "f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab\n");
-        fclose(file);
-    }
-    snprintf(daemon->ca, sizeof daemon->ca, "%s", authority.certificate);
-    snprintf(daemon->key, sizeof daemon->key, "suite");
-    setenv("CELLSERVE_TLS_CERTIFICATE", server.certificate, 1);
-    setenv("CELLSERVE_TLS_KEY", server.key, 1);
-    setenv("CELLSERVE_AUTH_KEYS", keys, 1);
 }
 
 void daemon_spawn(struct daemon *daemon, const char *config, const char *const *arguments, void (*prepare)(void))

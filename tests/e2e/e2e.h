@@ -50,6 +50,9 @@ int daemon_stop(struct daemon *daemon, int signal);
 /* Wait for its end without a signal. */
 int daemon_wait(struct daemon *daemon, int seconds);
 
+/* With CELLSERVE_TEST_TLS the test is skipped, for this reason: it is about what is different over TLS, or with a key. */
+void plain_alone(const char *reason);
+
 /* Everything it has logged; free() it. */
 char *daemon_log(const struct daemon *daemon);
 /* The same once this text is in it: a thread writes the log, some milliseconds after what it tells. */
