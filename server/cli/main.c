@@ -80,12 +80,10 @@ static void usage(FILE *out)
     for (size_t i = 0; i < N_COMMANDS; i++)
         fprintf(out, "  cellserve %s %s\n", commands[i].name, commands[i].usage);
     fprintf(out, "  cellserve --version | --help | help COMMAND\n\n"
-                 "MODEL is a .keras or .h5 file of Keras, a SavedModel folder, a folder of numbered versions, a folder "
-                 "with one\n"
-                 "architecture (*.json) beside one file of weights (*.safetensors, *.h5, *.npz, *.pt, a TensorFlow "
-                 "checkpoint),\n"
-                 "or a .json configuration alone (its weights come from the initializers). Files are recognized by "
-                 "their content.\n");
+                 "MODEL is a .keras or .h5 file of Keras, an .onnx file, a SavedModel folder, a folder of numbered\n"
+                 "versions, a folder with one architecture (*.json) beside one file of weights (*.safetensors, *.h5,\n"
+                 "*.npz, *.pt, a TensorFlow checkpoint), or a .json configuration alone (the initializers make its\n"
+                 "weights). Files are recognized by their content.\n");
 }
 
 /* Repair what the process has inherited. If descriptors 0 to 2 are closed, a socket could become standard error. If

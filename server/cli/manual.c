@@ -69,10 +69,10 @@ void manual_commands(FILE *out)
     fputs(".SH SYNOPSIS\n.B cellserve\n.I command\n.RI [ options ]\n.br\n.B cellserve \\-\\-version\n.br\n"
           ".B cellserve help\n.RI [ command ]\n.SH DESCRIPTION\n",
           out);
-    put(out,
-        "cellserve loads models of Keras and PyTorch and answers predictions over HTTP. A model is a .keras or .h5\n"
-        "file, a folder with model.json beside one weights file, a folder of numbered versions, or a .json layer\n"
-        "configuration alone. Files are recognized by their content.\n");
+    put(out, "cellserve loads models of Keras, PyTorch and ONNX and answers predictions over HTTP. A model is a "
+             ".keras, .h5 or .onnx\n"
+             "file, a folder with model.json beside one weights file, a folder of numbered versions, or a .json layer\n"
+             "configuration alone. Files are recognized by their content.\n");
     fputs(".SH COMMANDS\n", out);
     commands(out);
     fputs(".SH SETTINGS\n", out);

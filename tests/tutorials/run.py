@@ -4,8 +4,8 @@
     run.py CELLSERVE PAGE...    a page whose Python needs modules that this Python lacks is skipped
 
 Of a page, the blocks that begin with ```sh or ```python are run, in a folder of their own that has demo/, build/cellserve,
-and the files of a user: model.keras, saved_model, pump/model.pt. `serve` starts a server on a free port, and ends the one
-before. The address http://127.0.0.1:8080 stands for that server, as CELLSERVE_URL does.
+and the files of a user: model.keras, model.onnx, saved_model, pump/model.pt. `serve` starts a server on a free port, and
+ends the previous server. http://127.0.0.1:8080 is replaced by the address of the server, and so is CELLSERVE_URL.
 """
 import importlib.util
 import os
@@ -47,6 +47,7 @@ class Page:
     def user_files(self):
         fixtures = os.path.join(ROOT, "tests", "fixtures")
         shutil.copy("demo/sunspots/sunspots.keras", "model.keras")
+        shutil.copy(os.path.join(fixtures, "onnx", "dynamo_lstm_last.onnx"), "model.onnx")
         shutil.copytree(os.path.join(fixtures, "saved_2_15_masked", "model"), "saved_model")
         os.mkdir("pump")
         shutil.copy(os.path.join(ROOT, "tests", "torch", "files", "state-new.pt"), "pump/model.pt")
