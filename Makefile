@@ -222,7 +222,7 @@ tutorials: all ## the commands of README.md and the tutorials; their Python wher
 	@KERAS_BACKEND=$(or $(KERAS_BACKEND),jax) $(or $(PYTHON),python3) tests/tutorials/run.py build/cellserve README.md docs/tutorials/*.md
 docs: ## build the site of docs/ in build/site, with Debian's mkdocs
 	@tools/install.sh docs
-	@mkdocs build -q
+	@mkdocs build -q --strict
 page: all ## the page in headless Chromium; IMAGES=docs/images writes its screenshots there
 	@tools/install.sh page
 	@tests/page/test_page.py build/cellserve $(IMAGES)

@@ -157,6 +157,8 @@ def main():
     everything = "".join(read(os.path.join(folder, file)) for folder, _, files in os.walk(os.path.join(ROOT, "server")) for file in files
                          if file.endswith(".c") and file != "error_codes.c")
     check("every_code_of_the_table_is_in_a_source", sorted(code for _, code in table if f'"{code}"' not in everything))
+    for page in ("docs/api.md", "docs/troubleshooting.md"):
+        check(f"{os.path.basename(page)[:-3]}_has_every_error_code", sorted({code for _, code in table if f"`{code}`" not in read(page)}))
     written = metrics_of_sources()
     check("every_metric_of_the_sources_is_in_the_table", sorted(written - known_names(found)) or ("" if len(written) > 20 else f"only {len(written)} metrics"))
     helped = set(re.findall(r"^\| `(\w+)` \| [^|]*\|$", pages["settings"].split("| key of a model |")[1], re.M))
