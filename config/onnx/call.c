@@ -1,5 +1,7 @@
 /* Attributes, operands, layers and weights of a node. */
 #include "call.h"
+#include "onnx_model.h"
+#include "scope.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -97,6 +99,14 @@ bool onnx_given(const struct onnx_call *call, size_t i)
     return i < call->n_in && call->in[i].kind != ONNX_NOTHING;
 }
 
+bool onnx_is_outer_tensor(const struct onnx_call *call, const char *name)
+{
+    for (const struct onnx_scope *scope = call->scope; scope; scope = scope->outer)
+        if (json_object_get(json_object_get(scope->graph, "tensors"), name))
+            return true;
+    return false;
+}
+
 bool onnx_wants(const struct onnx_call *call, size_t output)
 {
     const char *name = json_string_value(json_array_get(json_object_get(call->node, "out"), output));
@@ -174,6 +184,14 @@ void *onnx_memory(const struct onnx_call *call, size_t n, size_t size)
     else
         c->memory[c->n_memory++] = block;
     return block;
+}
+
+void onnx_memory_free(struct onnx_memory *memory)
+{
+    for (size_t i = 0; i < memory->n; i++)
+        free(memory->blocks[i]);
+    free(memory->blocks);
+    *memory = (struct onnx_memory){.n = 0};
 }
 
 struct onnx_number onnx_unknown(const struct onnx_call *call)

@@ -48,7 +48,7 @@ struct onnx_row {
 };
 extern const struct onnx_row onnx_math_operators[], onnx_shape_operators[], onnx_dense_operators[],
     onnx_recurrent_operators[], onnx_window_operators[], onnx_normalize_operators[], onnx_pad_operators[],
-    onnx_loop_operators[];
+    onnx_loop_operators[], onnx_reduce_operators[];
 
 /* A problem: "node \"NAME\" (OP) …". Always false. */
 bool onnx_refuse(const struct onnx_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -69,7 +69,9 @@ bool onnx_axis(const struct onnx_call *call, long axis, size_t rank, size_t *out
 /* ---- operands ---- */
 
 bool onnx_given(const struct onnx_call *call, size_t i);
-bool onnx_wants(const struct onnx_call *call, size_t output);                      /* whether anything takes it */
+bool onnx_wants(const struct onnx_call *call, size_t output); /* whether anything takes it */
+/* Whether a name is a tensor of the file, of this graph or the graphs around. */
+bool onnx_is_outer_tensor(const struct onnx_call *call, const char *name);
 const struct onnx_constant *onnx_constant(const struct onnx_call *call, size_t i); /* NULL: none */
 /* A tensor; NULL with a problem where it is a constant or missing. */
 struct onnx_tensor *onnx_operand(const struct onnx_call *call, size_t i);

@@ -3,6 +3,7 @@
 #include "batch.h"
 #include "call.h"
 #include "config/keras/input_shape.h"
+#include "ids.h"
 #include "onnx_model.h"
 #include "scope.h"
 #include "states.h"
@@ -126,21 +127,14 @@ bool onnx_find_value(struct onnx_call *call, const char *name, struct onnx_value
     return onnx_refuse(call, "takes \"%.100s\", which nothing before it gives", name);
 }
 
-bool onnx_is_outer_tensor(const struct onnx_call *call, const char *name)
-{
-    for (const struct onnx_scope *scope = call->scope; scope; scope = scope->outer)
-        if (json_object_get(json_object_get(scope->graph, "tensors"), name))
-            return true;
-    return false;
-}
-
 /* ---- nodes ---- */
 
 const struct onnx_row *onnx_find_row(const char *op)
 {
     static const struct onnx_row *const tables[] = {
-        onnx_recurrent_operators, onnx_dense_operators,     onnx_shape_operators, onnx_math_operators,
-        onnx_window_operators,    onnx_normalize_operators, onnx_pad_operators,   onnx_loop_operators};
+        onnx_recurrent_operators, onnx_dense_operators,  onnx_shape_operators,
+        onnx_math_operators,      onnx_window_operators, onnx_normalize_operators,
+        onnx_pad_operators,       onnx_loop_operators,   onnx_reduce_operators};
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
         for (const struct onnx_row *row = tables[t]; row->op; row++)
             if (!strcmp(row->op, op))
@@ -435,14 +429,6 @@ bool onnx_model_is(const json_t *json)
     return json_is_object(json_object_get(json, "onnx"));
 }
 
-void onnx_memory_free(struct onnx_memory *memory)
-{
-    for (size_t i = 0; i < memory->n; i++)
-        free(memory->blocks[i]);
-    free(memory->blocks);
-    *memory = (struct onnx_memory){.n = 0};
-}
-
 /* The version of ONNX's own operators. */
 static long opset_of(const json_t *model)
 {
@@ -455,7 +441,7 @@ static long opset_of(const json_t *model)
 static bool convert(struct onnx_call *call, const struct onnx_options *options)
 {
     const json_t *graph = call->scope->graph;
-    if (!onnx_find_batches(graph, call->c->batches) || !check_states(call))
+    if (!onnx_plain_ids(call, graph) || !onnx_find_batches(graph, call->c->batches) || !check_states(call))
         return onnx_no_memory(call);
     call->c->native = options->states && onnx_tie_states(call, options->states, call->c->tied);
     if (!mark_graph(call->c, graph, 0) || !count_uses(call->c->uses, graph, 0))

@@ -9,9 +9,6 @@ struct onnx_scope;
 /* What a name stands for, in this graph or the graphs around. False with a problem: nothing gives that name. */
 bool onnx_find_value(struct onnx_call *call, const char *name, struct onnx_value *out);
 
-/* Whether a name is a tensor of the file, of this graph or the graphs around. */
-bool onnx_is_outer_tensor(const struct onnx_call *call, const char *name);
-
 /* One node that something needs. False with a problem. */
 bool onnx_convert_node(struct onnx_call *outer, struct onnx_scope *scope, const json_t *node);
 

@@ -276,27 +276,37 @@ static void take_direction(struct onnx_value *value, size_t axis)
     tensor->rank--;
 }
 
-static json_t *activations_of(const struct loop_cell *cell)
+/* The activations of one timestep, in ONNX's order, and their parameters. */
+static bool name_activations(const struct loop_cell *cell, json_t *attributes)
 {
-    json_t *list = json_array();
-    if (!strcmp(cell->op, "LSTM")) {
-        json_array_append_new(list, json_string(cell->gate[2].activation));
-        json_array_append_new(list, json_string(cell->gate[3].activation));
-        json_array_append_new(list, json_string(cell->last));
-    } else if (!strcmp(cell->op, "GRU")) {
-        json_array_append_new(list, json_string(cell->gate[1].activation));
-        json_array_append_new(list, json_string(cell->gate[2].activation));
-    } else {
-        json_array_append_new(list, json_string(cell->gate[0].activation));
+    static const size_t lstm[] = {2, 3}, gru[] = {1, 2}, rnn[] = {0};
+    const size_t *gates = cell->gates == 4 ? lstm : cell->gates == 3 ? gru : rnn, n = cell->gates == 1 ? 1 : 2;
+    json_t *names = json_array(), *alphas = json_array(), *betas = json_array();
+    bool good = true;
+    for (size_t i = 0; i < n; i++) {
+        const struct loop_gate *gate = &cell->gate[gates[i]];
+        good = good && !json_array_append_new(names, json_string(gate->activation));
+        if (gate->has_alpha)
+            good = good && !json_array_append_new(alphas, json_real(gate->alpha)) &&
+                   !json_array_append_new(betas, json_real(gate->beta));
     }
-    return list;
+    if (cell->last)
+        good = good && !json_array_append_new(names, json_string(cell->last));
+    good &= !json_object_set_new(attributes, "activations", names);
+    if (!json_array_size(alphas)) {
+        json_decref(alphas);
+        json_decref(betas);
+        return good;
+    }
+    good &= !json_object_set_new(attributes, "activation_alpha", alphas);
+    return good & !json_object_set_new(attributes, "activation_beta", betas);
 }
 
-/* Activations with parameters of their own are not handed on. */
-static bool has_parameters(const struct loop_cell *cell)
+/* Parameters are handed on of an activation that takes both. */
+static bool has_other_parameters(const struct loop_cell *cell)
 {
     for (size_t i = 0; i < cell->gates; i++)
-        if (cell->gate[i].has_alpha)
+        if (cell->gate[i].has_alpha && strcmp(cell->gate[i].activation, "HardSigmoid") != 0)
             return true;
     return false;
 }
@@ -304,11 +314,15 @@ static bool has_parameters(const struct loop_cell *cell)
 static json_t *node_of(const struct loop *loop, const struct loop_cell *cell, const size_t *carried, size_t sequence)
 {
     const json_t *names = json_object_get(loop->call->node, "out");
-    return json_pack("{s:s, s:[s, s, s], s:{s:I, s:i, s:o}}", "op", cell->op, "out",
+    json_t *attributes = json_pack("{s:I, s:i}", "hidden_size", (json_int_t)loop->units, "linear_before_reset",
+                                   (int)cell->linear_before_reset);
+    if (!attributes || !name_activations(cell, attributes)) {
+        json_decref(attributes);
+        return NULL;
+    }
+    return json_pack("{s:s, s:[s, s, s], s:o}", "op", cell->op, "out",
                      sequence == SIZE_MAX ? "" : name_at(names, sequence), name_at(names, carried[cell->h]),
-                     loop->n_states == 2 ? name_at(names, carried[cell->c]) : "", "attributes", "hidden_size",
-                     (json_int_t)loop->units, "linear_before_reset", (int)cell->linear_before_reset, "activations",
-                     activations_of(cell));
+                     loop->n_states == 2 ? name_at(names, carried[cell->c]) : "", "attributes", attributes);
 }
 
 /* Which output of the loop has h of all timesteps; SIZE_MAX: none. False where another is wanted. */
@@ -389,7 +403,7 @@ static bool read_body(struct loop *loop)
     if (!read_carried(loop, &counter, carried) || !set_units(loop, carried[0]) ||
         !find_sequence(loop, counter, &name) || !onnx_find_value(&inner, name, &sequence) ||
         sequence.kind != ONNX_TENSOR || !goes_through_all(loop, &sequence.tensor) || !loop_find_cell(loop, &cell) ||
-        has_parameters(&cell))
+        has_other_parameters(&cell))
         return refuse(loop->call);
     return run_cell(loop, &cell, &sequence.tensor, carried);
 }

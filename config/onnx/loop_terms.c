@@ -1,6 +1,7 @@
 /* Values in the body of a loop: what they are made of. */
 #include "loop.h"
 
+#include <math.h>
 #include <string.h>
 
 static const char *operand(const json_t *node, size_t i)
@@ -198,13 +199,38 @@ bool loop_terms_of(const struct loop *loop, struct loop_part part, struct loop_g
     return add_term(out, &term);
 }
 
+/* Clip(x + 3, 0, 6) / 6, as Keras 3 computes its hard sigmoid: the name of x. */
+static const char *hard_sigmoid_of(const struct loop *loop, const char *name)
+{
+    const char *factors[2], *summands[2];
+    struct onnx_constant number;
+    for (size_t i = 0; loop_is(loop, name, "Mul", factors) && i < 2; i++) {
+        const json_t *clip = loop_node(loop, factors[!i]);
+        if (!loop_constant(loop, factors[i], &number) || number.n != 1 ||
+            fabs(onnx_element(&number, 0) - 1.0 / 6) > 1e-7 || !clip || !is_op(clip, "Clip") ||
+            !loop_constant(loop, operand(clip, 1), &number) || !onnx_all(&number, 0) ||
+            !loop_constant(loop, operand(clip, 2), &number) || !onnx_all(&number, 6) ||
+            !loop_is(loop, operand(clip, 0), "Add", summands))
+            continue;
+        for (size_t k = 0; k < 2; k++)
+            if (loop_constant(loop, summands[k], &number) && number.n == 1 && onnx_all(&number, 3))
+                return summands[!k];
+    }
+    return NULL;
+}
+
 bool loop_gate_of(const struct loop *loop, const char *name, struct loop_gate *out)
 {
     static const char *const activations[] = {"Sigmoid", "Tanh",     "Relu",      "HardSigmoid",
                                               "Elu",     "Softsign", "LeakyRelu", "Softplus"};
     const json_t *node = loop_node(loop, loop_follow(loop, name));
     const json_t *attributes = json_object_get(node, "attributes");
+    const char *hard = hard_sigmoid_of(loop, name);
     *out = (struct loop_gate){.n = 0};
+    if (hard) {
+        *out = (struct loop_gate){.activation = "HardSigmoid", .has_alpha = true, .alpha = 1.0 / 6, .beta = 0.5};
+        return loop_terms_of(loop, (struct loop_part){.name = hard}, out);
+    }
     for (size_t i = 0; node && i < sizeof activations / sizeof *activations; i++)
         if (is_op(node, activations[i]))
             out->activation = activations[i];

@@ -49,19 +49,6 @@ static bool read_activation(struct onnx_call *call)
     return give_activation(call, in, &activation);
 }
 
-static bool read_hard_sigmoid(struct onnx_call *call)
-{
-    const struct onnx_tensor *in = onnx_operand(call, 0);
-    double alpha = onnx_float(call, "alpha", 0.2), beta = onnx_float(call, "beta", 0.5);
-    bool two = fabs(alpha - 0.2) < 1e-6, three = fabs(alpha - 1.0 / 6) < 1e-6;
-    if (!in)
-        return false;
-    if (beta != 0.5 || (!two && !three))
-        return onnx_refuse(call, "is served with alpha 0.2 or 1/6, and beta 0.5");
-    const struct activation activation = {.kind = two ? ACT_HARD_SIGMOID : ACT_HARD_SIGMOID_V3};
-    return give_activation(call, in, &activation);
-}
-
 static bool read_function(struct onnx_call *call)
 {
     const struct onnx_tensor *in = onnx_operand(call, 0);
@@ -270,49 +257,59 @@ static bool read_clip(struct onnx_call *call)
     return onnx_give(call, &out);
 }
 
-/* ---- along axes ---- */
-
-/* Axes: an attribute, or an operand from opset 18 on (of a sum from 13 on). */
-static bool read_reduce(struct onnx_call *call)
+/* With other slopes than Keras's: two sums and two bounds. */
+static bool read_hard_sigmoid(struct onnx_call *call)
 {
-    struct reduce own = {.operation = (enum reduce_operation)call->row->which};
     const struct onnx_tensor *in = onnx_operand(call, 0);
-    long axes[ONNX_MAX_RANK];
-    bool gone[ONNX_MAX_RANK] = {false}, keep = onnx_int(call, "keepdims", 1);
-    size_t n, at, operand = call->c->opset >= (own.operation == REDUCE_SUM ? 13 : 18) ? 1 : SIZE_MAX;
-    if (!in || !onnx_ints(call, "axes", operand, ONNX_MAX_RANK, axes, &n))
+    const float numbers[] = {(float)onnx_float(call, "alpha", 0.2), (float)onnx_float(call, "beta", 0.5), 0, 1};
+    static const enum arithmetic_operation operations[] = {ARITHMETIC_MULTIPLY, ARITHMETIC_ADD, ARITHMETIC_MAXIMUM,
+                                                           ARITHMETIC_MINIMUM};
+    bool two = fabsf(numbers[0] - 0.2F) < 1e-6F, three = fabsf(numbers[0] - 1 / 6.0F) < 1e-6F;
+    const struct activation activation = {.kind = two ? ACT_HARD_SIGMOID : ACT_HARD_SIGMOID_V3};
+    if (!in)
         return false;
-    if (!n && onnx_int(call, "noop_with_empty_axes", 0))
-        return onnx_give(call, in);
+    if (numbers[1] == 0.5F && (two || three))
+        return give_activation(call, in, &activation);
     struct onnx_tensor out = *in;
-    if (!onnx_order(call, &out))
-        return false;
-    struct onnx_batch batch = onnx_batch_of(&out);
-    for (size_t i = 0; i < (n ? n : out.rank); i++) {
-        if (!onnx_axis(call, n ? axes[i] : (long)i, out.rank, &at))
+    for (size_t i = 0; i < 4; i++) {
+        const struct onnx_constant number = {.n = 1, .floats = &numbers[i]};
+        const struct onnx_tensor before = out;
+        if (!with_constant(call, operations[i], &before, &number, false, &out))
             return false;
-        if (at == batch.axis && (batch.merged || call->c->batch != 1 || !keep))
-            return onnx_refuse(call, "mixes the rows of a batch; give it the axes behind the batch");
-        gone[at] = at != batch.axis;
-        if (gone[at] && own.n < LAYER_MAX_AXES)
-            own.axes[own.n++] = (long)onnx_place(&out, at) + 1;
     }
-    struct onnx_number sizes[LAYER_MAX_AXES];
-    size_t n_sizes = 0;
-    for (size_t i = 0; i < out.rank; i++) {
-        bool lone = i == batch.axis && !batch.merged;
-        if (!lone && (!gone[i] || keep))
-            sizes[n_sizes++] = gone[i] ? onnx_whole(1) : out.sizes[onnx_place(&out, i)];
-    }
-    for (size_t i = 0, before = batch.axis; i < before && before != SIZE_MAX; i++)
-        batch.axis -= gone[i] && !keep;
-    own.keepdims = keep;
-    struct layer *layer = onnx_layer(call, &layer_reduce, call->op);
-    if (!layer)
+    return onnx_give(call, &out);
+}
+
+/* x where x > alpha, else 0. */
+static bool read_thresholded_relu(struct onnx_call *call)
+{
+    const struct onnx_tensor *in = onnx_operand(call, 0);
+    const struct activation activation = {.kind = ACT_THRESHOLD, .threshold = (float)onnx_float(call, "alpha", 1)};
+    return in && give_activation(call, in, &activation);
+}
+
+/* The sum of the operands by their number. */
+static bool read_mean(struct onnx_call *call)
+{
+    float n = (float)call->n_in;
+    const struct onnx_constant number = {.n = 1, .floats = &n};
+    struct onnx_tensor out;
+    if (!read_arithmetic(call))
         return false;
-    *(struct reduce *)layer->own = own;
-    struct onnx_tensor result = onnx_tensor_of(onnx_node(call, &out.value, 1), n_sizes, sizes, batch);
-    return onnx_give(call, &result);
+    const struct onnx_tensor sum = call->out[0].tensor;
+    return with_constant(call, ARITHMETIC_DIVIDE, &sum, &number, false, &out) && onnx_give(call, &out);
+}
+
+/* A condition that is known and the same for all elements chooses one of the two. */
+static bool read_where(struct onnx_call *call)
+{
+    const struct onnx_constant *condition = onnx_constant(call, 0);
+    if (!condition || condition->n < 1 || !onnx_all(condition, onnx_element(condition, 0)))
+        return onnx_refuse(call,
+                           "is served with a condition that is known when the model is loaded, and the same for all "
+                           "elements");
+    const struct onnx_tensor *in = onnx_operand(call, onnx_element(condition, 0) != 0 ? 1 : 2);
+    return in && onnx_give(call, in);
 }
 
 const struct onnx_row onnx_math_operators[] = {
@@ -343,6 +340,7 @@ const struct onnx_row onnx_math_operators[] = {
     {"Round", read_function, FUNCTION_ROUND},
     {"Sin", read_function, FUNCTION_SIN},
     {"Cos", read_function, FUNCTION_COS},
+    {"Erf", read_function, FUNCTION_ERF},
     {"Not", read_function, FUNCTION_NOT},
     {"Add", read_arithmetic, ARITHMETIC_ADD},
     {"Sum", read_arithmetic, ARITHMETIC_ADD},
@@ -360,11 +358,8 @@ const struct onnx_row onnx_math_operators[] = {
     {"Or", read_arithmetic, ARITHMETIC_OR},
     {"Pow", read_power, ARITHMETIC_POWER},
     {"Clip", read_clip, 0},
-    {"ReduceMean", read_reduce, REDUCE_MEAN},
-    {"ReduceSum", read_reduce, REDUCE_SUM},
-    {"ReduceMax", read_reduce, REDUCE_MAX},
-    {"ReduceMin", read_reduce, REDUCE_MIN},
-    {"ReduceProd", read_reduce, REDUCE_PRODUCT},
-    {"ReduceLogSumExp", read_reduce, REDUCE_LOG_SUM_EXP},
+    {"Mean", read_mean, ARITHMETIC_ADD},
+    {"Where", read_where, 0},
+    {"ThresholdedRelu", read_thresholded_relu, 0},
     {NULL, NULL, 0},
 };

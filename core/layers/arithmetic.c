@@ -252,6 +252,8 @@ static double apply(enum function_kind kind, double x)
         return sin(x);
     case FUNCTION_COS:
         return cos(x);
+    case FUNCTION_ERF:
+        return erf(x);
     case FUNCTION_FLOOR:
         return floor(x);
     case FUNCTION_CEIL:

@@ -55,6 +55,7 @@ enum function_kind {
     FUNCTION_SIGN,
     FUNCTION_SIN,
     FUNCTION_COS,
+    FUNCTION_ERF,
     FUNCTION_FLOOR,
     FUNCTION_CEIL,
     FUNCTION_ROUND,    /* halves to the even number */

@@ -1,0 +1,134 @@
+/* Ids of an Embedding: exporters of Keras 3 write "below 0 from the end" before a Gather, as Python indexes. Ids of a request
+   are 0 or more, so that this says nothing. */
+#include "ids.h"
+
+#include <string.h>
+
+/* The graph by the names that its nodes give. */
+struct givers {
+    const struct onnx_call *call;
+    const json_t *graph;
+    json_t *nodes; /* {NAME: node} */
+};
+
+static const char *operand(const json_t *node, size_t i)
+{
+    const char *name = json_string_value(json_array_get(json_object_get(node, "in"), i));
+    return name ? name : "";
+}
+
+static bool is_op(const json_t *node, const char *op)
+{
+    const char *own = json_string_value(json_object_get(node, "op"));
+    return own && !strcmp(own, op);
+}
+
+/* The name behind casts. */
+static const char *follow(const struct givers *g, const char *name)
+{
+    const json_t *node = json_object_get(g->nodes, name);
+    for (size_t i = 0; i < 16 && node && is_op(node, "Cast"); i++) {
+        name = operand(node, 0);
+        node = json_object_get(g->nodes, name);
+    }
+    return name;
+}
+
+/* The node that gives a name, behind casts, if it is of this operator. */
+static const json_t *node_of(const struct givers *g, const char *name, const char *op)
+{
+    const json_t *node = json_object_get(g->nodes, follow(g, name));
+    return node && is_op(node, op) ? node : NULL;
+}
+
+static bool is_constant(const struct givers *g, const char *name, struct onnx_constant *out)
+{
+    const json_t *tensor = json_object_get(json_object_get(g->graph, "tensors"), name);
+    const json_t *node = node_of(g, name, "Constant");
+    if (!tensor && node)
+        tensor = json_object_get(json_object_get(json_object_get(node, "attributes"), "value"), "tensor");
+    return json_is_string(tensor) && onnx_load(g->call, tensor, out);
+}
+
+/* Less(x, 0): the name of x. */
+static const char *below_zero(const struct givers *g, const char *name)
+{
+    const json_t *node = node_of(g, name, "Less");
+    struct onnx_constant zero;
+    return node && is_constant(g, operand(node, 1), &zero) && onnx_all(&zero, 0) ? follow(g, operand(node, 0)) : NULL;
+}
+
+/* Add(x, n), of which one is x. */
+static bool is_shifted(const struct givers *g, const char *name, const char *x)
+{
+    const json_t *node = node_of(g, name, "Add");
+    return node && (!strcmp(follow(g, operand(node, 0)), x) || !strcmp(follow(g, operand(node, 1)), x));
+}
+
+/* Where(x < 0, x + n, x). */
+static const char *chosen(const struct givers *g, const char *name)
+{
+    const json_t *node = node_of(g, name, "Where");
+    const char *x = node ? below_zero(g, operand(node, 0)) : NULL;
+    return x && is_shifted(g, operand(node, 1), x) && !strcmp(follow(g, operand(node, 2)), x) ? x : NULL;
+}
+
+/* Mul(a, b) as (x < 0) * (x + n): the name of x. */
+static const char *negative_part(const struct givers *g, const char *name)
+{
+    const json_t *node = node_of(g, name, "Mul");
+    for (size_t i = 0; node && i < 2; i++) {
+        const char *x = below_zero(g, operand(node, i));
+        if (x && is_shifted(g, operand(node, !i), x))
+            return x;
+    }
+    return NULL;
+}
+
+/* Mul(a, b) as (not x < 0) * x. */
+static bool is_other_part(const struct givers *g, const char *name, const char *x)
+{
+    const json_t *node = node_of(g, name, "Mul");
+    for (size_t i = 0; node && i < 2; i++) {
+        const json_t *other = node_of(g, operand(node, i), "Not");
+        const char *inner = other ? below_zero(g, operand(other, 0)) : NULL;
+        if (inner && !strcmp(inner, x) && !strcmp(follow(g, operand(node, !i)), x))
+            return true;
+    }
+    return false;
+}
+
+/* (x < 0) * (x + n) + (not x < 0) * x. */
+static const char *mixed(const struct givers *g, const char *name)
+{
+    const json_t *node = node_of(g, name, "Add");
+    for (size_t i = 0; node && i < 2; i++) {
+        const char *x = negative_part(g, operand(node, i));
+        if (x && is_other_part(g, operand(node, !i), x))
+            return x;
+    }
+    return NULL;
+}
+
+bool onnx_plain_ids(const struct onnx_call *call, const json_t *graph)
+{
+    const json_t *nodes = json_object_get(graph, "nodes"), *tensors = json_object_get(graph, "tensors");
+    struct givers g = {.call = call, .graph = graph, .nodes = json_object()};
+    bool good = g.nodes != NULL;
+    for (size_t i = 0; good && i < json_array_size(nodes); i++) {
+        json_t *node = json_array_get(nodes, i), *in = json_object_get(node, "in");
+        const json_t *out = json_object_get(node, "out");
+        for (size_t k = 0; good && k < json_array_size(out); k++) {
+            const char *name = json_string_value(json_array_get(out, k));
+            good = name && !json_object_set(g.nodes, name, node);
+        }
+        if (!good || !is_op(node, "Gather") || !json_object_get(tensors, operand(node, 0)))
+            continue;
+        const char *x = chosen(&g, operand(node, 1));
+        x = x ? x : mixed(&g, operand(node, 1));
+        if (x)
+            good = !json_array_set_new(in, 1, json_string(x));
+    }
+    json_decref(g.nodes);
+    return good;
+}
