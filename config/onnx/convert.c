@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FIRST_TENSORS = 32 };
 static const char *const more_domains[] = {"", "ai.onnx", NULL};
 
 /* ---- what is needed ---- */
@@ -448,6 +449,8 @@ static bool convert(struct onnx_call *call, const struct onnx_options *options)
         return onnx_no_memory(call);
     if (!read_inputs(call, options) || !convert_nodes(call, call->scope) || !read_outputs(call))
         return false;
+    if (!call->c->out->model.n_inputs || !call->c->out->model.n_outputs)
+        return onnx_refuse(call, "has no %s", call->c->out->model.n_inputs ? "outputs" : "inputs");
     keras_find_ids(&call->c->out->model);
     return !options->states || call->c->native || onnx_step(call, json_object_size(options->states));
 }
@@ -477,7 +480,9 @@ bool onnx_model_read(const json_t *json, const char *file, struct tensor_set *se
     *to = (struct tensor_set){.n = 0};
     snprintf(out->class_name, sizeof out->class_name, "ONNX");
     snprintf(out->name, sizeof out->name, "onnx");
-    bool good = (c.uses && c.needed && c.batches && c.tied && convert(&call, options)) || onnx_no_memory(&call);
+    to->tensors = calloc(FIRST_TENSORS, sizeof *to->tensors); /* also where the model has no weights */
+    c.to_room = to->tensors ? FIRST_TENSORS : 0;
+    bool good = (to->tensors && c.uses && c.needed && c.batches && c.tied && convert(&call, options)) || onnx_no_memory(&call);
     onnx_scope_close(&scope);
     json_decref(c.uses);
     json_decref(c.needed);

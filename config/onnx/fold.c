@@ -6,6 +6,16 @@
 
 /* ---- constants ---- */
 
+/* A double does not hold every one of 64 bits. */
+static int64_t whole_at(const struct named_tensor *tensor, size_t i)
+{
+    int64_t wide;
+    if (tensor->type != TENSOR_I64)
+        return (int64_t)tensor_element(tensor, i);
+    memcpy(&wide, tensor->data + i * sizeof wide, sizeof wide);
+    return wide;
+}
+
 bool onnx_load(const struct onnx_call *call, const json_t *tensor, struct onnx_constant *out)
 {
     const char *name = json_string_value(tensor);
@@ -27,7 +37,7 @@ bool onnx_load(const struct onnx_call *call, const json_t *tensor, struct onnx_c
     if (floats)
         tensor_to_floats(found, floats);
     for (size_t i = 0; wholes && i < out->n; i++)
-        wholes[i] = onnx_whole((int64_t)tensor_element(found, i));
+        wholes[i] = onnx_whole(whole_at(found, i));
     out->floats = floats;
     out->wholes = wholes;
     return floats || wholes;

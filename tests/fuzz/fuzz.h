@@ -15,6 +15,7 @@ int fuzz_protobuf(const unsigned char *data, size_t size);
 int fuzz_transform(const unsigned char *data, size_t size);
 int fuzz_bundle(const unsigned char *data, size_t size);
 int fuzz_pickle(const unsigned char *data, size_t size);
+int fuzz_onnx(const unsigned char *data, size_t size);
 int fuzz_torch(const unsigned char *data, size_t size);
 int fuzz_tfjs(const unsigned char *data, size_t size);
 

@@ -98,6 +98,12 @@ static void torch_files_pass(void **state)
     replay("torch", fuzz_torch);
 }
 
+static void onnx_files_pass(void **state)
+{
+    (void)state;
+    replay("onnx", fuzz_onnx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_pass),
@@ -111,6 +117,7 @@ int main(void)
                                        cmocka_unit_test(pickles_pass),
                                        cmocka_unit_test(key_files_pass),
                                        cmocka_unit_test(transforms_pass),
-                                       cmocka_unit_test(torch_files_pass)};
+                                       cmocka_unit_test(torch_files_pass),
+                                       cmocka_unit_test(onnx_files_pass)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
