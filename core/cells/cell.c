@@ -1,4 +1,4 @@
-/* What all cells have in common: the table of classes, specs, weight tensors, packing of the kernel. */
+/* Functions for all cells: the table of classes, specs, weight tensors, packing of the kernel. */
 #include "cell.h"
 
 #include "core/arena.h"

@@ -1,4 +1,4 @@
-/* RNN cells: what a configuration asks for, what a cell type provides, and a cell ready to step. */
+/* RNN cells: the spec of a cell, the functions of a cell class, and a built cell. */
 #ifndef RNN_CELL_H
 #define RNN_CELL_H
 
@@ -11,14 +11,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Slots of a cell's weight tensors; a class may have tensors of its own behind the bias. */
+/* Slots of a cell's weight tensors. A class may have further tensors after the bias. */
 enum { CELL_KERNEL, CELL_RECURRENT_KERNEL, CELL_BIAS, CELL_MORE, CELL_MAX_TENSORS = CELL_MORE + 6 };
 
 struct cell_class;
 
 /**
- * A cell as configured: a leaf (LSTMCell, …), or a stack of cells, which is a cell itself and may stand in
- * another stack. Owned by whoever built it; rnn_cell_spec_free.
+ * The spec of a cell: a leaf (LSTMCell, …), or a stack of cells, which is itself a cell and may be part of another
+ * stack. The caller that has made a spec frees it with rnn_cell_spec_free.
  */
 struct rnn_cell_spec {
     const struct cell_class *class; /* NULL for StackedRNNCells */
@@ -37,10 +37,10 @@ struct rnn_cell_spec {
 
     struct rnn_cell_spec **cells; /* of a stack, bottom first */
     size_t n_cells;
-    bool reverse_state_order; /* of a stack: only state_size in metadata shows it (Keras 2) */
+    bool reverse_state_order; /* of a stack: only changes state_size in metadata (Keras 2) */
 };
 
-/* Frees the spec and all within; NULL is fine. */
+/* Free the spec and everything in it. spec may be NULL. */
 void rnn_cell_spec_free(struct rnn_cell_spec *spec);
 
 /* A weight tensor that a cell needs: its name below the cell's path, its slot, and its shape. */
@@ -51,7 +51,7 @@ struct cell_tensor {
     const struct initializer *initializer;
 };
 
-/* A cell with its weights packed, ready to step. Read-only once made; threads share it. */
+/* A built cell with packed weights. It is read-only, and threads share it. */
 struct rnn_cell {
     const struct cell_class *class;
     const struct vec_ops *vec;
@@ -62,74 +62,76 @@ struct rnn_cell {
     struct activation activation, recurrent_activation;
     struct packed kernel;
     float *start;            /* bias, one row of pre-activations */
-    struct packed recurrent; /* the recurrent kernel, or those of its gates that go together */
+    struct packed recurrent; /* the recurrent kernel, or the gates of it that are multiplied together */
     unsigned residuals;
-    void *own; /* what else the class has built: a struct of its own */
+    void *own; /* further data of the class, in its own struct */
 };
 
-/* A step of all rows, as a cell class sees it. Strides are cell->padded_units. */
+/* A step of all rows, for a cell class. Strides are cell->padded_units. */
 struct cell_step {
     size_t rows;
     const float *h_prev;  /* [rows, padded_units] */
     float *z;             /* [rows, columns of the kernel]: x K + b; may be overwritten */
     float *h;             /* [rows, padded_units], does not overlap h_prev */
-    float *c;             /* the states behind h, in place: the first, [rows, padded_units], */
-    size_t c_stride;      /* and floats from one to the next */
+    float *c;             /* the states after h, updated in place: the first, [rows, padded_units], */
+    size_t c_stride;      /* and the number of floats from one to the next */
     float *scratch;       /* [rows + 2, columns of the kernel]; of all threads together */
-    struct vec_span span; /* which panels of the recurrent weights; all where the cell does not split */
+    struct vec_span span; /* the panels of the recurrent weights; all panels if the cell does not split */
 };
 
-/* What a cell type provides. A new cell is one file and one row in the table of cell.c. */
+/* The functions of a cell class. A new cell is one file and one row in the table of cell.c. */
 struct cell_class {
     const char *keras_name; /* "LSTMCell" */
     const char *layer_name; /* "LSTM", the layer that is an RNN over this cell */
     size_t gates, states;
-    const char *const *state_names; /* [states]: "h", then those that it keeps in place */
-    size_t own_bytes;               /* of the struct behind cell->own; 0: none */
+    const char *const *state_names; /* [states]: "h", then the states that are updated in place */
+    size_t own_bytes;               /* size of the struct of cell->own; 0: none */
     bool has_recurrent_activation;
     bool has_reset_after;
     bool has_unit_forget_bias;
     /* Rows of a bias that is a matrix [rows, gates * units]; 0, or NULL here: a vector. */
     size_t (*bias_rows)(const struct rnn_cell_spec *spec);
-    /* Tensors behind the bias, or NULL where there are none. Returns how many. */
+    /* Lists the tensors after the bias. Returns their number. NULL: there are none. */
     size_t (*more_tensors)(const struct rnn_cell_spec *spec, struct cell_tensor *out);
-    /* Pack the recurrent weights and biases, by slot; kernel and start are packed already. The bias may be NULL.
-       Sets fused and splits where they hold. */
+    /* Packs the recurrent weights and biases, by slot. kernel and start are already packed. The bias may be NULL. Sets
+       fused and splits if the cell can do so. */
     enum rnn_status (*init)(struct rnn_cell *cell, const struct rnn_cell_spec *spec, const float *const *tensors,
                             struct rnn_error *err);
     void (*step)(const struct rnn_cell *cell, const struct cell_step *step);
-    /* Free what own points to; bytes of the weights there. NULL where there are none. */
+    /* Free the data of cell->own, and return the size of its weights. NULL: there are none. */
     void (*close)(void *own);
     size_t (*bytes)(const struct rnn_cell *cell);
 };
 
 extern const struct cell_class cell_simple_rnn, cell_lstm, cell_gru, cell_peephole_lstm, cell_layer_norm_lstm;
 
-/* The class whose Keras cell name or layer name this is, or NULL; *is_layer tells which (may be NULL). */
+/* The class with this Keras name of a cell or layer, or NULL. *is_layer says whether it is the name of a layer;
+   is_layer may be NULL. */
 const struct cell_class *cell_class_find(const char *name, bool *is_layer);
 
 /* The i-th class, NULL past the last. */
 const struct cell_class *cell_class_at(size_t i);
 
-/* A leaf with Keras 2.9's defaults for its class, or (class NULL) an empty stack. NULL when out of memory. */
+/* Make a leaf with the defaults of Keras 2.9 for its class, or (if class is NULL) an empty stack. Returns NULL if out
+   of memory. */
 struct rnn_cell_spec *rnn_cell_spec_new(const struct cell_class *class);
 
-/* The tensors a leaf needs for input_size features, in Keras's weight order: kernel [F, G*U],
-   recurrent_kernel [U, G*U], bias, those of the class. Returns how many. A size that does not fit is SIZE_MAX. */
+/* The tensors a leaf needs for input_size features, in Keras's weight order: kernel [F, G*U], recurrent_kernel [U,
+   G*U], bias, those of the class. Returns their number. A size that does not fit is SIZE_MAX. */
 size_t cell_tensors(const struct rnn_cell_spec *spec, size_t input_size, struct cell_tensor out[CELL_MAX_TENSORS]);
 
-/* Elements of a tensor; false when they do not fit a size_t. */
+/* The number of elements of a tensor. Returns false if it does not fit a size_t. */
 bool cell_tensor_elements(const struct cell_tensor *tensor, size_t *elements);
 
 /* Weights of a leaf, as Keras counts parameters. */
 size_t cell_parameters(const struct rnn_cell_spec *spec, size_t input_size);
 
-/* Fill a tensor from its initializer; the bias of an LSTM with unit_forget_bias gets ones for f. */
+/* Fill a tensor by its initializer. The bias of an LSTM with unit_forget_bias gets ones for f. */
 enum rnn_status cell_tensor_initialize(const struct rnn_cell_spec *spec, const struct cell_tensor *tensor,
                                        uint64_t seed, const char *path, float *out, struct rnn_error *err);
 
 /**
- * Build a cell. The weights are borrowed and packed; they can be freed afterwards.
+ * Build a cell. The weights are copied when they are packed, so the caller may free them afterwards.
  *
  * tensors  by slot, of the shapes that cell_tensors says; those it does not name are NULL.
  * RNN_EINVAL for 0 units or features, RNN_ENOMEM.
@@ -155,7 +157,8 @@ struct vec_step cell_vec_step(const struct rnn_cell *cell, const struct cell_ste
 /* For cell classes: z += h_prev U, all panels. */
 void cell_accumulate(const struct rnn_cell *cell, const struct packed *u, size_t rows, const float *x, float *z);
 
-/* For cell classes: copies of n tensors (NULL ones left out) one after the other. NULL when out of memory. */
+/* For cell classes: copy n tensors one after the other into one block; NULL tensors are skipped. Returns NULL if out of
+   memory. */
 float *cell_copy(const float *const *tensors, const size_t *elements, size_t n, struct rnn_error *err);
 
 /* For cell classes: copy a gate out of a row of pre-activations in the order of `shape` into units floats. */

@@ -10,11 +10,11 @@
 
 static const char *const state_names[] = {"h"};
 
-/* What a GRU has beside the weights that every cell has. */
+/* The weights of a GRU that other cells do not have. */
 struct gru {
     bool reset_after;
-    struct packed candidate; /* without reset_after: the candidate's part of the recurrent kernel */
-    float *start;            /* what h U begins with: the recurrent bias, or zeros */
+    struct packed candidate; /* without reset_after: the part of the recurrent kernel for the candidate */
+    float *start;            /* the initial value of the sum h U: the recurrent bias, or zeros */
 };
 
 static size_t gru_bias_rows(const struct rnn_cell_spec *spec)
@@ -22,8 +22,8 @@ static size_t gru_bias_rows(const struct rnn_cell_spec *spec)
     return spec->reset_after ? 2 : 0;
 }
 
-/* The recurrent bias of z and r is only ever added to x K + b, so it joins the input bias; that of the candidate
-   is multiplied by r and stays apart: a row in the order of the recurrent weights. */
+/* The recurrent bias of z and r is always added to x K + b, so it is added to the input bias here. The candidate's
+   recurrent bias is multiplied by r, so it stays separate: a row in the order of the recurrent weights. */
 static void split_bias(struct rnn_cell *cell, const float *bias)
 {
     const struct gru *gru = cell->own;
@@ -79,8 +79,9 @@ static void step_after(const struct rnn_cell *cell, const struct cell_step *s)
     }
 }
 
-/* Two dependent products: z and r first, then the candidate from r h. In the scratch: per row the product of two
-   gates, later that of the candidate; r h stands in h until the candidate is known, z in the row's own z. */
+/* Two products: first z and r, then the candidate from r h. The scratch has for each row the product of two gates, and
+   later that of the candidate. Until the candidate is computed, r h is stored in h, and z in the row's
+   pre-activations. */
 static void step_before(const struct rnn_cell *cell, const struct cell_step *s)
 {
     const struct gru *gru = cell->own;

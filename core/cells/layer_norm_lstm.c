@@ -9,7 +9,7 @@
 
 static const char *const state_names[] = {"h", "c"};
 
-/* Of the three normalizations gamma and beta of each, and behind them the bias: [18 or 22, units]. */
+/* gamma and beta of the three normalizations, followed by the bias: [18 or 22, units]. */
 struct layer_norm_lstm {
     float *weights;
     bool use_bias;
@@ -55,7 +55,7 @@ static void gates_of(const struct rnn_cell *cell, const float *z, float *gates)
         cell_gate(&cell->kernel, z, gate, gates + gate * cell->units);
 }
 
-/* Normalize n values with the gamma and beta of one of the three. */
+/* Normalize n values with gamma and beta of one of the three normalizations. */
 static void normalize_vector(const struct rnn_cell *cell, int which, float *x)
 {
     const struct layer_norm_lstm *own = cell->own;
@@ -90,7 +90,7 @@ static void combine_normalized(const struct rnn_cell *cell, const float *z, cons
         h[u] *= o[u];
 }
 
-/* One row at a time: the scratch is the recurrent product of a row, then twice four gates. */
+/* One row at a time. The scratch has the recurrent product of a row, and two times four gates. */
 static void layer_norm_lstm_step(const struct rnn_cell *cell, const struct cell_step *s)
 {
     size_t stride = cell->padded_units, columns = packed_columns(&cell->kernel);

@@ -14,7 +14,7 @@ static enum rnn_status lstm_init(struct rnn_cell *cell, const struct rnn_cell_sp
     return cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 4, err);
 }
 
-/* Any activations: gates of one row side by side in the scratch, then the same combination. */
+/* For any activations: the gates of one row are contiguous in the scratch; then they are combined in the same way. */
 static void combine_gates(const struct rnn_cell *cell, const float *z, float *c, float *h, float *gates)
 {
     size_t units = cell->units;

@@ -1,6 +1,6 @@
-/* PeepholeLSTMCell: an LSTM whose gates see the cell state: i and f the old c, o the new one. Source: TensorFlow
-   Addons, rnn/peephole_lstm_cell.py; Gers, Schraudolph and Schmidhuber, "Learning Precise Timing with LSTM Recurrent
-   Networks", 2002. */
+/* PeepholeLSTMCell: an LSTM whose gates also depend on the cell state: i and f on the old c, o on the new c. Source:
+   TensorFlow Addons, rnn/peephole_lstm_cell.py; Gers, Schraudolph and Schmidhuber, "Learning Precise Timing with LSTM
+   Recurrent Networks", 2002. */
 #include "cell.h"
 
 #include <stdlib.h>

@@ -1,10 +1,10 @@
-/* keras.layers.RNN: gathers timesteps of sequences for the stack and scatters its outputs. */
+/* keras.layers.RNN: gathers timesteps of sequences for the stack, and scatters the outputs of the stack. */
 #include "recurrence.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Step s in the order of processing is timestep … of the request. */
+/* The timestep of the request that is step s in the order of processing. */
 static size_t timestep_of_step(const struct rnn_recurrence *recurrence, const struct rnn_row *row, size_t s)
 {
     return recurrence->go_backwards ? row->timesteps - 1 - s : s;
@@ -15,7 +15,7 @@ static bool counts_timestep(const struct rnn_recurrence *recurrence, const struc
     return !row->mask || row->mask[timestep_of_step(recurrence, row, s) * row->mask_stride];
 }
 
-/* Write what masked steps give, up to step end of the row. */
+/* Write the outputs of masked steps, up to step end of the row. */
 static void write_masked(const struct rnn_recurrence *recurrence, struct rnn_row *row, size_t end)
 {
     size_t bytes = recurrence->stack.output_size * sizeof(float);
@@ -37,7 +37,7 @@ static void write_output(const struct rnn_recurrence *recurrence, struct rnn_row
     row->written = s + 1;
 }
 
-/* Keras zeroes the last output too where the last processed step is masked and zero_output_for_mask is set. */
+/* With zero_output_for_mask, Keras also sets the last output to zero if the last processed step is masked. */
 static void finish_row(const struct rnn_recurrence *recurrence, struct rnn_row *row)
 {
     write_masked(recurrence, row, row->timesteps);
@@ -51,10 +51,11 @@ static int longest_first(const void *a, const void *b)
     const struct rnn_row *x = *(struct rnn_row *const *)a, *y = *(struct rnn_row *const *)b;
     if (x->left != y->left)
         return x->left < y->left ? 1 : -1;
-    return x < y ? -1 : 1; /* rows of one array: the order of the request, so that runs are repeatable */
+    return x < y ? -1 : 1; /* the rows are in one array: compare addresses, to keep the order of the request and make
+                              runs repeatable */
 }
 
-/* What is known before the first step that counts: the outputs of masked ones before it. */
+/* Write the outputs of the masked steps before the first step that counts. */
 static void write_beginning(const struct rnn_recurrence *recurrence, struct rnn_row *row)
 {
     const struct rnn_stack *stack = &recurrence->stack;
@@ -84,7 +85,7 @@ void rnn_recurrence_begin(const struct rnn_recurrence *recurrence, struct rnn_ro
     qsort(order, n, sizeof *order, longest_first);
 }
 
-/* Bytes for rows that take up to row_steps / rows steps at a time. */
+/* Bytes for rows that run up to row_steps / rows steps at a time. */
 static bool scratch_of(const struct rnn_recurrence *recurrence, size_t rows, size_t row_steps, size_t *bytes)
 {
     size_t stack, inputs;
@@ -95,7 +96,7 @@ static bool scratch_of(const struct rnn_recurrence *recurrence, size_t rows, siz
            rnn_size_add(*bytes, rnn_round_up(stack, RNN_ALIGNMENT), bytes);
 }
 
-/* What does not grow with the rows is there for every member of a team. */
+/* Memory that does not depend on the number of rows is needed once for each member of a team. */
 bool rnn_recurrence_scratch(const struct rnn_recurrence *recurrence, size_t rows, size_t *bytes)
 {
     size_t fixed;
@@ -104,8 +105,8 @@ bool rnn_recurrence_scratch(const struct rnn_recurrence *recurrence, size_t rows
            rnn_size_add(*bytes, fixed, bytes);
 }
 
-/* Copy the inputs of up to `steps` timesteps that count, step by step and row by row; positions [row-steps] keeps
-   which step of its row each was. Returns the number of steps. */
+/* Copy the inputs of up to `steps` timesteps that count, step by step, and within a step row by row. positions
+   [row-steps] stores the step of the row for each. Returns the number of steps. */
 static size_t gather_inputs(const struct rnn_recurrence *recurrence, struct rnn_row **order, size_t n, size_t steps,
                             size_t *active, float *x, size_t *positions)
 {
@@ -161,7 +162,7 @@ size_t rnn_recurrence_advance(const struct rnn_recurrence *recurrence, struct rn
 
 /* ---- whole runs ---- */
 
-/* Rows in a team where every member takes some of them to their end. */
+/* A run by a team in which each member runs some of the rows to their end. */
 struct rows_job {
     const struct rnn_recurrence *recurrence;
     struct rnn_row **order;
@@ -179,7 +180,8 @@ static bool job_stops(struct rows_job *job, size_t member)
     return atomic_load_explicit(&job->stopped, memory_order_relaxed);
 }
 
-/* Member i takes every members-th row of the order, so that all get long and short ones, and its part of the arena. */
+/* Member i runs every members-th row of the order, so that each member gets long and short rows. It uses its part of
+   the arena. */
 static void run_rows(void *argument, struct team_member *me)
 {
     struct rows_job *job = argument;

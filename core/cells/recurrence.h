@@ -4,18 +4,18 @@
 
 #include "stack.h"
 
-/* A stack and how the timesteps go through it, under Keras's names. `stateful` and `unroll` are kept to be shown; they
-   change nothing here. */
+/* A stack and the options of keras.layers.RNN, with Keras's names. `stateful` and `unroll` are only stored to be
+   shown. */
 struct rnn_recurrence {
     struct rnn_stack stack;
     bool return_sequences, return_state, go_backwards, stateful, unroll, time_major, zero_output_for_mask;
 };
 
 /**
- * One sequence and where its results go: a row of a batch.
+ * A row of a batch: one sequence, and the memory for its results.
  *
- * The caller fills the first part and keeps the memory until the row is done. Timesteps are counted in the order of
- * the request; a layer with go_backwards takes them last first and writes outputs in the order of processing.
+ * The caller fills the first part. The memory must stay valid until the row is done. Timesteps are counted in the order
+ * of the request; a layer with go_backwards takes them last first and writes outputs in the order of processing.
  *
  * inputs   timestep t begins at inputs + t * input_stride; input_size floats.
  * mask     NULL, or timestep t counts when mask[t * mask_stride] is not 0. A masked step keeps every state and repeats
@@ -23,8 +23,8 @@ struct rnn_recurrence {
  *          zero_output_for_mask. Source: keras/backend.py, rnn().
  * states   [state_elems] initial states in, final states out.
  * outputs  sequences: output t at outputs + t * output_stride, for every timestep; else the last output alone.
- * stepped  the row goes on with a sequence of which timesteps have been taken (states are those after it): masked steps at
- *          its beginning repeat the output before, which is the last cell's h.
+ * stepped  the row goes on with a sequence of which timesteps have been taken (states are those after it): masked steps
+ *          at its beginning repeat the output before, which is the last cell's h.
  */
 struct rnn_row {
     const float *inputs;
@@ -38,9 +38,9 @@ struct rnn_row {
 
     /* progress, kept by the layer */
     size_t taken;   /* unmasked timesteps in all */
-    size_t done;    /* timesteps taken, masked ones included */
+    size_t done;    /* timesteps that were run, including masked ones */
     size_t written; /* of sequences: outputs written */
-    size_t left;    /* unmasked timesteps to go */
+    size_t left;    /* unmasked timesteps that are left */
     const float *last_output;
 };
 
@@ -48,32 +48,32 @@ struct rnn_row {
 void rnn_recurrence_begin(const struct rnn_recurrence *recurrence, struct rnn_row *rows, size_t n,
                           struct rnn_row **order);
 
-/* What a run needs beside the rows. */
+/* The memory and helpers of a run. */
 struct rnn_recurrence_means {
     struct rnn_row **order;      /* [n], work space */
     struct arena *arena;         /* reserved with rnn_recurrence_scratch */
     struct team *team;           /* or NULL */
-    bool (*stop)(void *context); /* asked between chunks of timesteps; may be NULL */
+    bool (*stop)(void *context); /* called between chunks of timesteps; may be NULL */
     void *stop_context;
 };
 
-/* Take rows from their beginning to their end: rnn_recurrence_begin and rnn_recurrence_advance, or their likes in every member of a
-   team, which shares the rows. False when told to stop. */
+/* Run rows from their beginning to their end, by rnn_recurrence_begin and rnn_recurrence_advance. A team may share the
+   rows. Returns false if the run was stopped. */
 bool rnn_recurrence_run(const struct rnn_recurrence *recurrence, struct rnn_row *rows, size_t n,
                         const struct rnn_recurrence_means *means);
 
-/* Bytes an arena needs for rnn_recurrence_advance with up to rows rows; false when that does not fit. */
+/* The size of the arena for rnn_recurrence_advance with up to `rows` rows. Returns false if the size does not fit. */
 bool rnn_recurrence_scratch(const struct rnn_recurrence *recurrence, size_t rows, size_t *bytes);
 
 /**
- * Take the rows some timesteps further.
+ * Run some timesteps of the rows.
  *
- * order  [n] rows as rnn_recurrence_begin sorted them; those that end are finished (masked tail included) and lie behind
- *        the returned count afterwards.
+ * order  [n] rows as rnn_recurrence_begin sorted them; those that end are finished (masked tail included) and lie
+ *        behind the returned count afterwards.
  * arena  reserved with rnn_recurrence_scratch; reset here.
  * team   or NULL.
  *
- * A row's result has the same bits whatever the other rows are. Returns how many rows are not done yet.
+ * A row's result has the same bits whatever the other rows are. Returns the number of rows that are not done.
  */
 size_t rnn_recurrence_advance(const struct rnn_recurrence *recurrence, struct rnn_row **order, size_t n,
                               struct arena *arena, struct team *team);

@@ -1,4 +1,4 @@
-/* StackedRNNCells: flattening and states; the run through time is in stack_run.c. */
+/* StackedRNNCells: flattening and states. stack_run.c runs the timesteps. */
 #include "stack.h"
 
 #include <stdint.h>

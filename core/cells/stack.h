@@ -6,7 +6,7 @@
 #include "core/arena.h"
 #include "core/team.h"
 
-/* Deepest nesting of stacks, and most cells in all, that a configuration may have. */
+/* The deepest nesting of stacks and the largest number of cells in a configuration. */
 enum { STACK_MAX_DEPTH = 16, STACK_MAX_CELLS = 256 };
 
 /**
@@ -23,11 +23,11 @@ struct rnn_stack {
     size_t *state_offsets;
     size_t n_cells, input_size, output_size, state_elems;
     size_t max_columns, max_units; /* widest pre-activations and (padded) states of any cell */
-    size_t max_behind;             /* most states of any cell behind h */
+    size_t max_behind;             /* most states of any cell, without h */
 };
 
-/* The leaf cells of a spec in call order: the i-th, or NULL past the last. path gets the name under which its
-   tensors go ("cells.0", "cells.1.cells.0"; a bare cell counts as a stack of one); NULL where it is not wanted. */
+/* The i-th leaf cell of a spec in call order, or NULL past the last. path gets the prefix of its tensors' names
+   ("cells.0", "cells.1.cells.0"; a single cell counts as a stack of one). path may be NULL. */
 const struct rnn_cell_spec *rnn_cell_spec_leaf(const struct rnn_cell_spec *spec, size_t i, char *path,
                                                size_t path_size);
 
@@ -50,19 +50,22 @@ size_t rnn_stack_bytes(const struct rnn_stack *stack);
 /* Weights in all, as Keras counts parameters. */
 size_t rnn_stack_parameters(const struct rnn_stack *stack);
 
-/* Row-steps of a chunk: the M of the input product. Larger brings little, smaller loses reuse of the weights. */
+/* Row-steps of a chunk: the number of rows M of the input product. A larger number is hardly faster; with a smaller
+   number weights are reused less. */
 enum { CHUNK_ROW_STEPS = 256 };
 
-/* How many timesteps to run at a time with this many rows: enough row-steps for an efficient input product. */
+/* The number of timesteps of a chunk with this many rows: enough row-steps for an efficient input product. */
 size_t rnn_stack_chunk(size_t rows);
 
-/* Bytes that an arena needs for runs of up to rows rows and row_steps row-steps; false when that does not fit. */
+/* The size of the arena for runs of up to `rows` rows and row_steps row-steps. Returns false if the size does not
+   fit. */
 bool rnn_stack_scratch(const struct rnn_stack *stack, size_t rows, size_t row_steps, size_t *bytes);
 
-/* Roughly, how many nanoseconds one timestep of so many rows takes one thread; to judge what is worth a second one. */
+/* An estimate of the nanoseconds of one timestep of this many rows on one thread. It decides whether a second thread is
+   useful. */
 double rnn_stack_step_ns(const struct rnn_stack *stack, size_t rows);
 
-/* Whether a team does better to share the rows than the units. */
+/* Whether a team should share the rows rather than the units. */
 bool rnn_stack_divides_by_rows(const struct rnn_stack *stack, size_t rows, size_t seats);
 
 /**

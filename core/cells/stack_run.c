@@ -1,21 +1,22 @@
-/* The run of a stack through a chunk of timesteps, cell after cell: by one thread, or by a team: its members share the units
-   of every step, or, where cells are too small for that, follow each other through the cells as a wavefront. */
+/* Runs a chunk of timesteps through the cells of a stack, by one thread or by a team. The members of a team share the
+   units of every step. If the cells are too small for this, they run as a wavefront: each member runs other cells. */
 #include "stack.h"
 
 #include <string.h>
 
-/* What arithmetic and memory do in a nanosecond, roughly; to judge what is worth a second thread. */
+/* Rough rates of arithmetic and memory in a nanosecond. They decide whether a second thread is useful. */
 enum { FLOPS_PER_NS = 100, BYTES_PER_NS = 100 };
 
-/* Where members share the units of a step they meet after each, which takes two hand-overs between caches: 0.1 us, or 0.5
-   where the system has put them on caches far apart. Shorter steps (by the rates above, which are low) are not shared. */
+/* Members that share the units of a step synchronize after each step. This takes two transfers between caches: 0.1 us,
+   or 0.5 us if the threads run on different caches. Shorter steps (by the rates above, which are low) are not
+   shared. */
 enum { MIN_STEP_NS = 2000, MEET_NS = 400 };
 
-/* Members that share the rows need not meet, but each reads all weights: good for weights that stay in its cache, and for
-   enough rows to fill the register tiles. */
+/* Members that share the rows do not synchronize, but each member reads all weights. This is good if the weights fit
+   its cache, and if it has enough rows to fill the register tiles. */
 enum { MAX_SHARED_BYTES = 1 << 20, MIN_SHARED_ROWS = 6 };
 
-/* Roughly, how long a step of some rows takes one thread: arithmetic, and reading the weights. */
+/* An estimate of the time of a step of some rows on one thread: arithmetic, and reading the weights. */
 static double step_ns(const struct rnn_cell *cell, size_t rows)
 {
     double weights = (double)cell->units * (double)cell->gates * (double)cell->units;
@@ -28,12 +29,13 @@ static double product_ns(const struct rnn_cell *cell, size_t row_steps)
     return 2 * (double)cell->input_size * (double)cell->gates * (double)cell->units * (double)row_steps / FLOPS_PER_NS;
 }
 
-/* Slices of a chunk for each cell of a wavefront: of n the last cell waits for n_cells - 1. And the most bytes of a cell's
-   recurrent weights in one: its member reads them all, step after step, so they should stay in its cache. */
+/* The number of slices of a chunk in a wavefront: the last cell waits for the first n_cells - 1 slices. And the largest
+   size of a cell's recurrent weights: the cell's member reads all of them in each step, so they should fit its
+   cache. */
 enum { SLICES_PER_CELL = 8, MAX_WAVE_BYTES = 1 << 18 };
 
-/* How many of the stack's cells may follow each other at a time: those of equal width, so that rows of the two buffers of
-   outputs keep their places. */
+/* The number of cells that can run as a wavefront: cells of equal width, so that rows keep their positions in the two
+   buffers of outputs. */
 static size_t wave_of(const struct rnn_stack *stack)
 {
     for (size_t i = 0; i < stack->n_cells; i++)
@@ -43,7 +45,7 @@ static size_t wave_of(const struct rnn_stack *stack)
     return stack->n_cells < TEAM_MAX_SEATS ? stack->n_cells : TEAM_MAX_SEATS;
 }
 
-/* The most row-steps of a slice of a chunk of so many, if all its rows took all its steps. */
+/* The most row-steps of a slice of a chunk of this size, if all its rows ran all its steps. */
 static size_t slice_rows(size_t wave, size_t rows, size_t row_steps)
 {
     return row_steps / (SLICES_PER_CELL * wave) + rows;
@@ -89,7 +91,7 @@ bool rnn_stack_divides_by_rows(const struct rnn_stack *stack, size_t rows, size_
     return rows >= seats * MIN_SHARED_ROWS;
 }
 
-/* A chunk on its way through the stack: what all members of a team know. */
+/* The run of a chunk through the stack: data that all members of a team share. */
 struct run {
     const struct rnn_stack *stack;
     size_t rows; /* at the beginning of the chunk */
@@ -118,7 +120,7 @@ static struct vec_span share_of_panels(const struct packed *w, const struct team
     return (struct vec_span){.first = range.first, .end = range.end};
 }
 
-/* From one of the states behind h to the next, of all rows. */
+/* Floats from one of the states after h to the next, for all rows. */
 static size_t c_stride(const struct run *run, const struct rnn_cell *cell)
 {
     return run->rows * cell->padded_units;
@@ -160,7 +162,7 @@ static void add_inputs(const struct rnn_cell *cell, struct range row_steps, cons
             out[i * cell->padded_units + u] += (float)cell->residuals * x[i * x_stride + u];
 }
 
-/* The steps of one cell, the panels of span in each. Every other pass goes through the weights backwards. */
+/* Run the steps of one cell, in each step the panels of span. Every other pass reads the weights backwards. */
 static void run_steps(const struct run *run, const struct rnn_cell *cell, struct vec_span span, float *out,
                       struct team_member *meet)
 {
@@ -183,7 +185,7 @@ static void run_steps(const struct run *run, const struct rnn_cell *cell, struct
     }
 }
 
-/* Some panels of the product of a cell's inputs, for all timesteps of the run. */
+/* Compute some panels of the product of a cell's inputs, for all timesteps of the run. */
 static void multiply_inputs(const struct run *run, const struct rnn_cell *cell, const float *x, size_t x_stride,
                             struct vec_span span, float *z)
 {
@@ -195,8 +197,8 @@ static bool shares_steps(const struct rnn_cell *cell, size_t rows)
     return cell->splits && step_ns(cell, rows) >= MIN_STEP_NS;
 }
 
-/* The steps of a cell whose inputs have been multiplied, each member its panels. The members meet where one reads what
-   another has written. */
+/* Run the steps of a cell whose inputs have been multiplied. Each member computes its panels. The members synchronize
+   before one reads data that another has written. */
 static void run_recurrence(const struct run *run, size_t i, const float *x, size_t x_stride, float *out,
                            struct team_member *me)
 {
@@ -218,7 +220,7 @@ static void run_recurrence(const struct run *run, size_t i, const float *x, size
     }
 }
 
-/* Cell after cell, all members at each. */
+/* Run cell after cell; all members work on the same cell. */
 static void run_in_turn(const struct run *run, struct team_member *me)
 {
     const float *x = run->x;
@@ -235,14 +237,14 @@ static void run_in_turn(const struct run *run, struct team_member *me)
 
 /* ---- the wavefront ---- */
 
-/* Slice by slice: while a cell takes slice j the one above it takes slice j - 1. A member takes every members-th cell, all
-   of its steps, and keeps its states in the rows' own memory from slice to slice, its pre-activations where no other
-   member writes. Where every cell has a member of its own, that of the cell below multiplies the first `given` panels of
-   the inputs too, so that all have about as much to do: the first cell often has fewer inputs than the others. */
+/* While a cell runs slice j, the next cell runs slice j - 1. A member runs all steps of every members-th cell. Between
+   slices it keeps the states in the rows' own memory, and it writes pre-activations to memory that no other member
+   writes. If every cell has its own member, the member of the cell below also multiplies the first `given` panels of
+   the next cell's inputs. This balances the work, because the first cell often has fewer inputs than the others. */
 struct wave {
     size_t slices;
     size_t given[TEAM_MAX_SEATS];
-    double ns; /* how long it takes, roughly */
+    double ns; /* estimated time */
 };
 
 static struct wave plan_wave(const struct run *run, size_t members)
@@ -268,7 +270,7 @@ static struct wave plan_wave(const struct run *run, size_t members)
     return wave;
 }
 
-/* How long the cells take in turn, roughly. */
+/* The estimated time of the cells one after the other. */
 static double in_turn_ns(const struct run *run, size_t members)
 {
     double ns = 0, steps = (double)run->steps;
@@ -281,7 +283,7 @@ static double in_turn_ns(const struct run *run, size_t members)
     return ns;
 }
 
-/* The panels that another member has multiplied. */
+/* The panels that the member of the cell below has multiplied. */
 static void take_given(const struct run *run, const struct rnn_cell *cell, size_t panels, const float *given)
 {
     size_t columns = packed_columns(&cell->kernel), taken = panels * cell->kernel.panel * cell->kernel.lanes;

@@ -34,7 +34,7 @@ PRIMITIVE vf_abs(vf x) { return _mm512_abs_ps(x); }
 PRIMITIVE vf_copysign(vf magnitude, vf sign)
 {
     __m512i bit = _mm512_set1_epi32((int)0x80000000u);
-    /* sign bit from one, the rest from the other: bitwise select */
+    /* the sign bit of one and the other bits of the other: bitwise select */
     return _mm512_castsi512_ps(_mm512_ternarylogic_epi32(bit, _mm512_castps_si512(sign),
                                                          _mm512_castps_si512(magnitude), 0xCA));
 }

@@ -1,4 +1,4 @@
-/* Products in plain C: complete, obvious, and the definition of correct. Gates are left to the cells. */
+/* Products in plain C. They define the correct results. The cells compute the gates. */
 #include "vec.h"
 
 /* One row against the panels: every column is summed in the order of depth. int8 weights are scaled at the end. */

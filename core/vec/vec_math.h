@@ -1,17 +1,16 @@
-/* Functions over vectors, written once over the primitives that vec_simd.h lists and included by it.
-
-   All exponentials come from one reduction, e^y = T (1 + p) with T = 2^(k/8): a table of eight values in a register,
-   and a short polynomial for the rest. Sums with T are carried with their rounding errors where a function promises
-   1 ulp. Coefficients are minimax fits (Lawson's algorithm); test_core_vec sweeps the errors, `make bench` over all
-   2^32 inputs. Source of the method: Tang, "Table-Driven Implementation of the Exponential Function in IEEE
-   Floating-Point Arithmetic", 1989. */
+/* Mathematical functions over vectors. They use the primitives that vec_simd.h lists; vec_simd.h includes this file.
+   All exponentials use one reduction, e^y = T (1 + p) with T = 2^(k/8): a table of eight values in a register, and a
+   short polynomial for the rest. Functions that promise 1 ulp carry the rounding errors of their sums with T.
+   Coefficients are minimax fits (Lawson's algorithm); test_core_vec sweeps the errors, `make bench` over all 2^32
+   inputs. Source of the method: Tang, "Table-Driven Implementation of the Exponential Function in IEEE Floating-Point
+   Arithmetic", 1989. */
 #ifndef RNN_VEC_MATH_H
 #define RNN_VEC_MATH_H
 
 /* 2^(j/8) rounded, its exponent lowered by j 2^20 in the bits so that adding k 2^20 scales by 2^(k/8). */
 static const float exp_table[8] = {0x1.000000p0f,  0x1.f72b84p-1f, 0x1.f06fe0p-1f, 0x1.ebfdaep-1f,
                                    0x1.ea09e6p-1f, 0x1.eace54p-1f, 0x1.ee89fap-1f, 0x1.f5818ep-1f};
-/* What 2^(j/8) lost by rounding, relative to it. */
+/* The rounding error of 2^(j/8), relative to 2^(j/8). */
 static const float exp_table_rest[8] = {0.0f,
                                         -1.199215748926008e-08f,
                                         3.1934181521364735e-08f,
@@ -60,7 +59,7 @@ INLINE vf exponential_minus_1(vf y)
     return vf_fma(T, p, vf_sub(T, vf_set1(1.0f)));
 }
 
-/* 1 / (1 + T (1 + p)). error is what 1 + T lost by rounding. */
+/* 1 / (1 + T (1 + p)). error is the rounding error of 1 + T. */
 INLINE vf reciprocal_of_sum(vf T, vf p, vf sum, vf error)
 {
     vf D = vf_fma(T, p, sum), rest = vf_add(vf_fma(T, p, vf_sub(sum, D)), error);
@@ -68,8 +67,8 @@ INLINE vf reciprocal_of_sum(vf T, vf p, vf sum, vf error)
     return vf_fma(vf_fnma(q, rest, vf_fnma(q, D, vf_set1(1.0f))), q, q);
 }
 
-/* 1 / (1 + e^-x), but no smaller than e^-87: the steps run with denormals flushed, where that is as good as 0. The order
-   of the arguments of min and max keeps NaN. */
+/* 1 / (1 + e^-x), but at least e^-87, which counts as 0, because denormals are flushed during the steps. The order of
+   the arguments of min and max preserves NaN. */
 INLINE vf sigmoid_of_step(vf x)
 {
     const vf one = vf_set1(1.0f);
@@ -133,7 +132,7 @@ INLINE vf clip(vf x, float low, float high)
     return vf_min(vf_set1(high), vf_max(vf_set1(low), x));
 }
 
-/* An activation of a vector: one that vec_activates() names. */
+/* An activation of a vector. vec_activates() must be true for it. */
 INLINE vf activate(const struct activation *f, vf x)
 {
     const vf zero = vf_set1(0.0f), one = vf_set1(1.0f), half = vf_set1(0.5f), alpha = vf_set1(f->alpha);

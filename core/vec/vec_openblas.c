@@ -1,4 +1,4 @@
-/* Products by OpenBLAS, for CPUs without kernels of ours; the only file that includes cblas.h. */
+/* Products by OpenBLAS, for CPUs without own kernels. No other file includes cblas.h. */
 #include "vec.h"
 
 #include <cblas.h>
@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* An OpenBLAS built without threads has one work buffer for all who call it: found by tests to give wrong sums when two
-   do at a time, so they take turns. */
+/* An OpenBLAS that is built without threads has one work buffer for all callers. Tests showed wrong sums when two
+   threads call it at the same time. So only one thread at a time may call it. */
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 
 static void enter_blas(void)
@@ -21,9 +21,9 @@ static void leave_blas(void)
     atomic_flag_clear_explicit(&busy, memory_order_release);
 }
 
-/* With its Haswell and Zen kernels OpenBLAS sums a row differently by its position and by the number of rows in the
-   call, but not in calls of 8 rows: so every call has 8, the last one padded with zeros, and what the sum of a row
-   depends on is the row alone. Slices bound the stack; they are the same for every row. */
+/* With its Haswell and Zen kernels, the sum of a row depends on the row's position and on the number of rows in the
+   call, except in calls of 8 rows. So every call has 8 rows, and the last one is padded with zeros. Then the sum of a
+   row depends only on the row. Slices bound the stack memory, and are the same for every row. */
 enum { TILE = 8, SLICE = 512 };
 
 static void multiply(size_t rows, size_t columns, size_t depth, const float *x, size_t x_stride, const float *w,
@@ -70,7 +70,7 @@ static void accumulate(const struct packed *w, size_t rows, const float *x, size
         }
 }
 
-/* Row by row, where tiles of 8 prove to differ. */
+/* Row by row, if the self-test shows that tiles of 8 rows differ. */
 static void accumulate_rows(const struct packed *w, size_t rows, const float *x, size_t x_stride, float *z)
 {
     size_t width = packed_columns(w);
@@ -115,7 +115,7 @@ bool vec_openblas_tiles_are_invariant(void)
     enum { ROWS = 11, DEPTH = 67, WIDTH = 53 };
     float x[ROWS * DEPTH], weights[DEPTH * WIDTH], alone[WIDTH], z[ROWS * WIDTH] = {0};
     unsigned state = 1;
-    openblas_set_num_threads(1); /* threads are the caller's; a threaded OpenBLAS would split a call among its own */
+    openblas_set_num_threads(1); /* the caller has its own threads; a threaded OpenBLAS would start more threads */
     for (size_t i = 0; i < ROWS * DEPTH; i++)
         x[i] = (float)(int)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-24f - 0.5f;
     for (size_t i = 0; i < DEPTH * WIDTH; i++)

@@ -1,4 +1,4 @@
-/* Which tables of routines this CPU can run. */
+/* Finds the tables of routines that this CPU can run. */
 #include "vec.h"
 
 #include <string.h>

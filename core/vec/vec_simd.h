@@ -47,10 +47,9 @@ struct tile {
     size_t to_stride;
 };
 
-/* Every accumulator sums in the order of k, whatever the shape of the tile. Each weight vector is loaded once and meets
-   every row while the rows' broadcasts stay in registers: on AVX2 that is what fits 16 registers (12 sums, 3
-   broadcasts, 1 weight). Where the broadcasts would not fit the weights stay (12 sums, 3 weights, 1
-   broadcast). */
+/* Every accumulator sums in the order of k, in tiles of every shape. Each weight vector is loaded once and multiplied
+   with every row, while the rows' broadcasts stay in registers. On AVX2 this fits 16 registers (12 sums, 3 broadcasts,
+   1 weight). If the broadcasts do not fit, the weights stay in registers instead (12 sums, 3 weights, 1 broadcast). */
 INLINE void multiply(const struct tile *t, enum packed_format format, size_t rows, size_t panels, size_t vectors)
 {
     const size_t width = vectors * vf_lanes;
@@ -74,7 +73,9 @@ INLINE void multiply(const struct tile *t, enum packed_format format, size_t row
             if (group > 1 && k + g >= depth)
                 break;
             if (group > 1 && REGISTERS == 16)
-                __asm__("" : "+r"(w16)); /* loaded again: what stands together cannot be kept beside the sums */
+                __asm__(""
+                        : "+r"(w16)); /* loaded again: the registers cannot hold both halves of a pair beside the
+                                            sums */
             const bool rows_stay = rows * vectors + rows < REGISTERS;
             vf broadcast[TILE_ROWS_OF_3], weights[PACKED_PANEL];
             UNROLL
@@ -121,7 +122,8 @@ INLINE void multiply(const struct tile *t, enum packed_format format, size_t row
 }
 
 /* clang-format off */
-/* One function per shape: the sums get all registers, which they do not when the epilogues are inlined beside them. */
+/* One function for each shape: the sums then get all registers. If epilogues are inlined into a tile, gcc spills
+   sums. */
 typedef void tile_function(const struct tile *t);
 #define TILE(format, name, rows, panels, vectors)                                                                      \
     static __attribute__((noinline)) void tile_##name##_##rows##x##panels##x##vectors(const struct tile *t)            \
@@ -133,7 +135,8 @@ typedef void tile_function(const struct tile *t);
     TILE(format, name, rows, 1, 3) TILE(format, name, rows, 1, 4)
 #define ROW_OF_TILES(name, rows)                                                                                       \
     {tile_##name##_##rows##x1x1, tile_##name##_##rows##x1x2, tile_##name##_##rows##x1x3, tile_##name##_##rows##x1x4}
-/* A single row meets two panels at a time: the sums of one are too few to hide the latency of FMA. */
+/* A single row is multiplied with two panels at a time: the sums of one panel are too few to hide the latency of
+   FMA. */
 #define PAIR_OF_TILES(name) {tile_##name##_1x2x1, tile_##name##_1x2x2, tile_##name##_1x2x3, tile_##name##_1x2x4}
 #define TILES_OF_PAIRS(format, name)                                                                                   \
     TILE(format, name, 1, 2, 1) TILE(format, name, 1, 2, 2) TILE(format, name, 1, 2, 3) TILE(format, name, 1, 2, 4)
@@ -164,8 +167,9 @@ static tile_function *const tiles[3][TILE_ROWS_OF_3 + 1][PACKED_PANEL] = {
 
 /* ---- panels ---- */
 
-/* n sums of one panel's width that are to become states: those of n rows of a panel (unit_step 0), or of n panels of
-   a row (row_step 0). The first are of `row` and of the panel of `unit`. The sums may be overwritten. */
+/* n groups of sums, each as wide as a panel, from which the finish function computes states: those of n rows of one
+   panel (unit_step 0), or of n panels of one row (row_step 0). The first group belongs to `row` and to the panel of
+   `unit`. The sums may be overwritten. */
 struct ready {
     size_t n, vectors;
     size_t row, row_step, unit, unit_step;
@@ -173,8 +177,8 @@ struct ready {
 };
 typedef void finish_function(const struct vec_step *s, const struct ready *ready);
 
-/* A product over panels. With finish the sums stay in a small buffer, from which it makes states; else they go to
-   to [rows, columns]. from is [rows, from_stride] in the order of columns. */
+/* A product over panels. With finish, the sums stay in a small buffer, from which finish computes states. Without
+   finish, the sums are written to `to` [rows, columns]. from is [rows, from_stride] in the order of columns. */
 struct product {
     const struct packed *w;
     struct vec_span span;
@@ -213,7 +217,7 @@ static struct tile tile_of(const struct product *job, size_t panel)
                          .to_stride = packed_columns(job->w)};
 }
 
-/* All rows against one panel, in tiles as equal as can be. */
+/* All rows times one panel, in tiles of nearly equal numbers of rows. */
 static void run_panel(const struct product *job, size_t panel)
 {
     _Alignas(64) float sums[TILE_ROWS * PACKED_PANEL * vf_lanes];
@@ -240,9 +244,10 @@ static void run_panel(const struct product *job, size_t panel)
     }
 }
 
-/* A single row against some panels of equal width, which are finished together: alone each would wait for its own
-   chain of functions. Panels that stay in the L1 cache go in pairs, as the sums of one are too few to hide the latency
-   of FMA; larger ones wait for memory, or, of the smaller formats, at least where a vector has 16 lanes. */
+/* A single row times some panels of equal width. The panels are finished together: alone, each would wait for its own
+   chain of functions. Panels that fit into the L1 cache are multiplied in pairs, because the sums of one panel are too
+   few to hide the latency of FMA. Larger panels wait for memory anyway, so they are multiplied one by one. The same
+   holds for the smaller formats if a vector has 16 lanes. */
 static void run_row(const struct product *job, size_t panel, size_t n)
 {
     enum { NEAR_BYTES = 16384 };
@@ -315,7 +320,7 @@ INLINE vf candidate(const struct vec_step *s, bool common, vf x)
     return common ? hyperbolic_tangent(x) : activate_any(s->activation, x);
 }
 
-/* Each of these comes twice: with sigmoid and tanh inlined, and for any activations. */
+/* Each of these functions exists twice: with sigmoid and tanh inlined, and for any activations. */
 #define FINISH(name)                                                                                                   \
     static void name##_common(const struct vec_step *s, const struct ready *ready)                                     \
     {                                                                                                                  \
@@ -326,7 +331,7 @@ INLINE vf candidate(const struct vec_step *s, bool common, vf x)
         name(s, ready, false);                                                                                         \
     }
 
-/* Where the i-th of the states, or its pre-activations of the kernel (of three gates), are. */
+/* The position of the i-th state, or of its pre-activations of the kernel (of three gates). */
 INLINE size_t state_at(const struct vec_step *s, const struct ready *ready, size_t i)
 {
     return (ready->row + i * ready->row_step) * s->stride + ready->unit + i * ready->unit_step;
@@ -337,7 +342,7 @@ INLINE float *gru_z_at(const struct vec_step *s, const struct ready *ready, size
     return s->z + (ready->row + i * ready->row_step) * s->z_stride + 3 * (ready->unit + i * ready->unit_step);
 }
 
-/* In two passes, so that none waits for the chain of another from gates to c to h. */
+/* Two passes, so that no vector waits for another vector's chain from gates to c to h. */
 INLINE void lstm(const struct vec_step *s, const struct ready *ready, bool common)
 {
     float *sums = ready->sums;
@@ -362,7 +367,7 @@ INLINE void gru_state(const struct vec_step *s, size_t at, vf z, vf n)
     vf_store(s->h + at, vf_fma(z, vf_load(s->h_prev + at), vf_mul(vf_sub(vf_set1(1.0f), z), n)));
 }
 
-/* The sums are h U + b1 alone: that of the candidate is multiplied by r before x K + b0 joins. */
+/* The sums are only h U + b1: the candidate's sum is multiplied by r before x K + b0 is added. */
 INLINE void gru_after(const struct vec_step *s, const struct ready *ready, bool common)
 {
     float *sums = ready->sums;
@@ -378,7 +383,7 @@ INLINE void gru_after(const struct vec_step *s, const struct ready *ready, bool 
 }
 FINISH(gru_after)
 
-/* z stays where its pre-activation was, r h goes to reset_h. */
+/* z overwrites its pre-activation, r h goes to reset_h. */
 INLINE void gru_gates(const struct vec_step *s, const struct ready *ready, bool common)
 {
     const float *sums = ready->sums;
@@ -420,7 +425,7 @@ static bool is_common(const struct vec_step *s)
     return s->activation->kind == ACT_TANH && s->recurrent_activation->kind == ACT_SIGMOID;
 }
 
-/* The sums of a step begin with the pre-activations of the kernel, or (start) with one row for all. */
+/* The sums of a step begin with the pre-activations of the kernel, or (with start) with one row for all rows. */
 static void run_step(const struct vec_step *s, struct vec_span span, const float *x, bool start,
                      finish_function *finish)
 {
