@@ -1,4 +1,4 @@
-/* Activation functions in plain C and double: the definition of correct for the vector forms. */
+/* Activation functions in plain C and double. They define the correct results for the vector forms. */
 #include "activation.h"
 
 #include <math.h>
@@ -71,7 +71,7 @@ static double softplus(double x)
     return (x > 0 ? x : x < 0 ? 0 : x) + log1p(exp(-fabs(x)));
 }
 
-/* Comparisons are written so that NaN falls through to x. */
+/* The comparisons are false for NaN, so that NaN stays x. */
 static double clip(double x, double low, double high)
 {
     return x < low ? low : x > high ? high : x;
@@ -90,7 +90,7 @@ static double relu(const struct activation *a, double x)
     return threshold == 0 && a->alpha == 0 ? 0 : (double)a->alpha * (x - threshold);
 }
 
-/* Those made of polynomials by piece; x itself for the others. */
+/* The piecewise polynomial functions; x itself for the others. */
 static double piecewise(const struct activation *a, double x)
 {
     double alpha = (double)a->alpha;

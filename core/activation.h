@@ -1,5 +1,5 @@
-/* Keras's activation functions, by name and with parameters. Source: keras/activations.py (2.9, 2.15)
-   and keras/src/activations/activations.py (3); special values as facts tried on Keras 2.15. */
+/* Keras's activation functions, by name and with parameters. Source: keras/activations.py (2.9, 2.15) and
+   keras/src/activations/activations.py (3). Special values were measured with Keras 2.15. */
 #ifndef RNN_ACTIVATION_H
 #define RNN_ACTIVATION_H
 
@@ -40,18 +40,18 @@ enum activation_kind {
     ACT_THRESHOLD,
 };
 
-/* An activation with its parameters; those that a kind does not use are ignored. */
+/* An activation with its parameters. Parameters that a kind does not use are ignored. */
 struct activation {
     enum activation_kind kind;
     float alpha;     /* relu, leaky_relu, elu, celu; the threshold of the shrinks; b of squareplus */
     float max_value; /* relu; INFINITY for none */
     float threshold; /* relu, threshold */
-    float value;     /* threshold: what lies below becomes this */
+    float value;     /* threshold: values below it become this */
 };
 
 /* One row of the table of names. */
 struct activation_name {
-    const char *name;             /* as Keras writes it; aliases have rows of their own */
+    const char *name;             /* as Keras writes it; aliases have separate rows */
     struct activation activation; /* with Keras's default parameters */
 };
 
@@ -64,9 +64,8 @@ const struct activation_name *activation_find(const char *name);
 /* The Keras name of a kind (the first row that has it). */
 const char *activation_name_of(enum activation_kind kind);
 
-/* x[0..n) becomes f(x). n is the width of one gate: softmax, log_softmax and sparsemax run over all of it.
-   Computed in double and rounded once, so this is the definition that vector forms are tested against.
-   NaN stays NaN. */
+/* Replace x[0..n) by f(x). n is the width of one gate: softmax, log_softmax and sparsemax run over the whole gate. The
+   function is computed in double and rounded once. Vector forms are tested against this definition. NaN stays NaN. */
 void activation_apply(const struct activation *activation, size_t n, float *x);
 
 #endif

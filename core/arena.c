@@ -1,4 +1,5 @@
-/* Bump allocation and checked sizes. Under AddressSanitizer what is not handed out is poisoned. */
+/* Bump allocation and checked sizes. Under AddressSanitizer, memory that is not allocated from the arena is
+   poisoned. */
 #include "arena.h"
 
 #include <assert.h>

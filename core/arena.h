@@ -19,7 +19,8 @@ static inline size_t rnn_round_up(size_t n, size_t step)
     return (n + step - 1) / step * step;
 }
 
-/* count elements of size bytes, zeroed and 64-byte aligned; NULL when too large or out of memory. free() it. */
+/* Allocate count elements of size bytes, zeroed and 64-byte aligned. The caller calls free. Returns NULL if the size is
+   too large or if out of memory. */
 void *rnn_alloc(size_t count, size_t size);
 
 struct arena {
@@ -27,15 +28,15 @@ struct arena {
     size_t size, used;
 };
 
-/* All zeros is an empty arena. Make room for bytes in all; what was allocated before is lost.
-   false when out of memory (the arena is empty then). */
+/* All zeros is an empty arena. Reserve the given number of bytes in all. Earlier allocations are lost. Returns false if
+   out of memory; then the arena is empty. */
 bool arena_reserve(struct arena *arena, size_t bytes);
 
-/* Forget everything allocated; the block stays. */
+/* Drop all allocations; the block stays. */
 void arena_reset(struct arena *arena);
 
-/* count elements of size bytes, 64-byte aligned, not cleared. The caller has reserved enough:
-   asking for more is a bug. Each allocation may cost up to 64 bytes beyond its size. */
+/* Allocate count elements of size bytes, 64-byte aligned and not cleared. The caller must have reserved enough memory.
+   Each allocation may need up to 64 bytes more than its size. */
 void *arena_alloc(struct arena *arena, size_t count, size_t size);
 
 void arena_close(struct arena *arena);

@@ -184,7 +184,7 @@ static void fill_scaled(const struct initializer *in, uint64_t state, size_t row
     fill_random(in->distribution, 0, factor, state, (rows ? rows : 1) * columns, out);
 }
 
-/* Eight partial sums in a fixed order: the compiler may vectorise them, and every machine adds alike. */
+/* Eight partial sums in a fixed order: the compiler may vectorise them, and every machine gets the same sum. */
 static double dot_product(const double *a, const double *b, size_t n)
 {
     double partial[8] = {0}, sum = 0;

@@ -1,6 +1,6 @@
-/* Keras's weight initializers. Seeded, and the same bits on every machine and compiler: plain C in double, no
-   libm but sqrt (exact by IEEE 754). The streams are our own; TensorFlow's are not reproduced.
-   Source of the distributions: keras/initializers/initializers.py (2.9). */
+/* Keras's weight initializers. Seeded, and the same bits on every machine and compiler: plain C in double, no libm but
+   sqrt (exact by IEEE 754). The random numbers differ from TensorFlow's. Source of the distributions:
+   keras/initializers/initializers.py (2.9). */
 #ifndef RNN_INITIALIZER_H
 #define RNN_INITIALIZER_H
 
@@ -33,7 +33,7 @@ struct initializer {
     double scale; /* variance scaling */
     enum initializer_mode mode;
     enum initializer_distribution distribution;
-    bool seeded; /* the configuration gives this initializer a seed of its own */
+    bool seeded; /* the configuration gives this initializer its own seed */
     uint64_t seed;
 };
 
@@ -52,9 +52,9 @@ const struct initializer_name *initializer_find(const char *name);
  * Fill a matrix [rows, columns], row-major; rows 0 means a vector [columns]. The caller has checked that the
  * product fits a size_t.
  *
- * seed    the model's seed; path names the tensor ("cells.0.kernel"), so every tensor has a stream
- *         of its own. An initializer with its own seed uses that alone, as in Keras: two tensors of one shape
- *         then get the same values.
+ * seed    the model's seed; path names the tensor ("cells.0.kernel"), so every tensor has a stream of its own. An
+ *         initializer with its own seed uses that alone, as in Keras: two tensors of one shape then get the same
+ *         values.
  *
  * RNN_ENOMEM when the work space of the orthogonal initializer cannot be had; RNN_EINVAL for an identity or
  * orthogonal vector.

@@ -1,4 +1,4 @@
-/* Activation, ReLU, Softmax and the like: a function of each vector. Source: keras/layers/activation/. */
+/* Activation, ReLU, Softmax and similar layers: a function of each vector. Source: keras/layers/activation/. */
 #include "activation.h"
 
 #include <string.h>
@@ -40,12 +40,12 @@ static void softmax_group(const struct layer *layer, size_t n, float *x)
     vec_activate(layer->vec, &softmax->activation, n, x);
 }
 
-/* The strides of a mask along the axes of a value; *n is how many there are. */
+/* The strides of a mask along the axes of a value; *n is their number. */
 struct broadcast {
     size_t n, sizes[LAYER_MAX_AXES], strides[LAYER_MAX_AXES];
 };
 
-/* False where the mask cannot be broadcast to the value. Sizes that are not known yet are 0. */
+/* Returns false if the mask cannot be broadcast to the value. Unknown sizes are 0. */
 static bool broadcast_of(const struct layer_shape *value, const struct layer_shape *mask, struct broadcast *out)
 {
     size_t axes[LAYER_MAX_AXES], stride = 1;

@@ -1,4 +1,4 @@
-/* Activation, ReLU, Softmax and the like. */
+/* Activation, ReLU, Softmax and similar layers. */
 #ifndef RNN_LAYERS_ACTIVATION_H
 #define RNN_LAYERS_ACTIVATION_H
 
@@ -7,8 +7,8 @@
 /* The own struct of layer_activation: the function. */
 extern const struct layer_class layer_activation; /* struct activation */
 
-/* The own struct of layer_softmax, over any axes. A second input is a mask, which can be broadcast to the first. Keras 2
-   adds -1e9 where the mask is 0. Keras 3 puts -1e9 there, and 0 in the result. */
+/* The own struct of layer_softmax, over any axes. A second input is a mask, which can be broadcast to the first. If the
+   mask is 0, Keras 2 adds -1e9 to the input. Keras 3 replaces the input by -1e9, and the result by 0. */
 struct softmax {
     struct axes axes;
     struct activation activation;

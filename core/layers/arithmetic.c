@@ -14,7 +14,8 @@ static size_t row_axes(const struct layer_run *run, size_t k, size_t b, size_t a
     return layer_axes(&shape, axes);
 }
 
-/* The axes of the constant beside n axes, with 1 in front; false where the constant has more. */
+/* The axes of the constant, extended to n axes by leading axes of size 1. Returns false if the constant has more
+   axes. */
 static bool constant_axes(const struct arithmetic *own, size_t n, size_t axes[LAYER_MAX_AXES])
 {
     size_t batch = own->rank == n + 1 && own->axes[0] == 1, have = own->rank - batch;
@@ -25,7 +26,7 @@ static bool constant_axes(const struct arithmetic *own, size_t n, size_t axes[LA
     return true;
 }
 
-/* axes become those of both; 0 is a number of timesteps that is not known yet. False where they do not fit. */
+/* Broadcast axes with the other axes. 0 is an unknown number of timesteps. Returns false if the axes do not fit. */
 static bool join_axes(size_t n, size_t *axes, const size_t *other, size_t *bad)
 {
     for (size_t i = 0; i < n; i++) {
@@ -134,7 +135,7 @@ static float combine(enum arithmetic_operation operation, float a, float b)
     }
 }
 
-/* n numbers; step is 0 where one number stands for all. */
+/* n numbers. step is 0 if one number is used for all. */
 static void combine_span(enum arithmetic_operation operation, size_t n, const float *x, size_t step, float *out)
 {
     if (operation == ARITHMETIC_ADD)
@@ -148,7 +149,7 @@ static void combine_span(enum arithmetic_operation operation, size_t n, const fl
             out[i] = combine(operation, out[i], x[i * step]);
 }
 
-/* One operand [input] onto out [axes]; the first is copied. */
+/* Combine one operand [input] with out [axes]; the first operand is copied. */
 static void add_operand(enum arithmetic_operation operation, size_t n, const size_t *axes, const size_t *input,
                         const float *x, float *out, bool first)
 {
@@ -199,7 +200,7 @@ static bool arithmetic_run(const struct layer *layer, struct layer_run *run)
     return true;
 }
 
-/* A constant with numbers for each timestep asks for whole sequences. */
+/* A constant with numbers for each timestep needs whole sequences. */
 static enum layer_time arithmetic_time(const struct layer *layer)
 {
     const struct arithmetic *own = layer->own;

@@ -1,4 +1,4 @@
-/* Arithmetic of tensors and constants, and functions of each number: operations that Keras writes as layers. */
+/* Arithmetic of tensors and constants, and elementwise functions: operations that Keras writes as layers. */
 #ifndef RNN_LAYERS_ARITHMETIC_H
 #define RNN_LAYERS_ARITHMETIC_H
 
@@ -31,8 +31,8 @@ enum arithmetic_operation {
 /**
  * The own struct of layer_arithmetic: its inputs from left to right, or its input and a constant.
  *
- * Sizes of 1 stand for any size, as in NumPy. Tensors have the same number of axes, since NumPy would match the batch with
- * another axis otherwise. The constant may have fewer; it may also have an axis of size 1 for the batch.
+ * An axis of size 1 is broadcast, as in NumPy. Tensors have the same number of axes; otherwise NumPy would match the
+ * batch with another axis. The constant may have fewer axes. It may also have an axis of size 1 for the batch.
  */
 struct arithmetic {
     enum arithmetic_operation operation;
@@ -59,10 +59,10 @@ enum function_kind {
     FUNCTION_FLOOR,
     FUNCTION_CEIL,
     FUNCTION_ROUND,    /* halves to the even number */
-    FUNCTION_TRUNCATE, /* what a cast to whole numbers does */
-    FUNCTION_NOT_ZERO, /* what a cast to bool does */
+    FUNCTION_TRUNCATE, /* a cast to whole numbers */
+    FUNCTION_NOT_ZERO, /* a cast to bool */
     FUNCTION_NOT,
-    FUNCTION_ZERO, /* whatever the number is */
+    FUNCTION_ZERO, /* independent of the number */
     FUNCTION_ONE,
 };
 

@@ -1,4 +1,4 @@
-/* Axes of a tensor: groups of numbers along some of them, weights along some of them. */
+/* Axes of a tensor: groups of numbers along some axes, and weights along some axes. */
 #include "axes.h"
 
 #include <string.h>
@@ -10,7 +10,7 @@ enum rnn_status axes_of(const struct layer *layer, const struct axes *axes, cons
 {
     *out = (struct axes_tensor){0};
     out->n = layer_axes(in, out->sizes);
-    long n = (long)out->n, first = layer->only_sequences; /* TimeDistributed's layer sees single timesteps */
+    long n = (long)out->n, first = layer->only_sequences; /* the layer inside a TimeDistributed gets single timesteps */
     for (size_t i = 0; i < axes->n; i++) {
         long at = axes->at[i] < 0 ? n + axes->at[i] : axes->at[i] - 1 + first;
         if (at < first || at >= n || out->on[at])
@@ -60,7 +60,7 @@ void axes_weight_shape(const struct axes_tensor *tensor, bool ones, struct layer
 
 /* ---- where numbers lie ---- */
 
-/* Some axes of a tensor: neighbours that lie one after the other are one. There is at least one. */
+/* Some axes of a tensor. Neighbouring axes that are contiguous in memory are merged. There is at least one axis. */
 struct part {
     size_t n, sizes[LAYER_MAX_AXES + 1], strides[LAYER_MAX_AXES + 1];
 };
@@ -107,7 +107,7 @@ static size_t offset(const struct part *part, size_t n, size_t i)
     return at;
 }
 
-/* The numbers of a group lie apart; in `packed` one after the other. */
+/* The numbers of a group are not contiguous; in `packed` they are. */
 static void gather(const struct part *part, const float *x, float *packed)
 {
     size_t last = part->n - 1, runs = product(last, part->sizes), stride = part->strides[last];
@@ -159,7 +159,8 @@ void axes_for_groups(const struct layer *layer, const struct axes_tensor *tensor
     }
 }
 
-/* Neighbours that are both on, or both off, are one axis; a stride is that of the weights, 0 where they do not differ. */
+/* Neighbouring axes that are both on, or both off, are merged. A stride is the stride of the weights, 0 if the weights
+   do not differ along the axis. */
 void axes_for_weights(const struct layer *layer, const struct axes_tensor *tensor, const float *x, float *out,
                       axes_weighted *weighted)
 {

@@ -1,6 +1,6 @@
 /* Convolutions: a product of the weights with every window of the input, through packed kernels. A causal Conv1D with
-   strides of 1 keeps its last inputs as a state, so that parts of a sequence give the same as the whole. Source:
-   keras/layers/convolutional/. */
+   strides of 1 keeps its last inputs as a state, so that parts of a sequence give the same outputs as the whole.
+   Source: keras/layers/convolutional/. */
 #include "conv.h"
 
 #include <stdlib.h>
@@ -71,7 +71,7 @@ static enum rnn_status conv_shape(const struct layer *layer, const struct layer_
 
 /* ---- weights ---- */
 
-/* n packed matrices [depth, filters / n], of columns side by side in a matrix. */
+/* n packed matrices [depth, filters / n] from one matrix with their columns side by side. */
 static enum rnn_status build_parts(struct layer *layer, const float *kernel, size_t depth, const float *bias,
                                    struct rnn_error *err)
 {
@@ -91,7 +91,7 @@ static enum rnn_status build_parts(struct layer *layer, const float *kernel, siz
     return rnn_fail(err, RNN_ENOMEM, "out of memory for %zu filters", conv->filters);
 }
 
-/* Depthwise weights as they are: [window][channels][depth_multiplier]. */
+/* Depthwise weights are copied unchanged: [window][channels][depth_multiplier]. */
 static enum rnn_status build_depth(struct conv *conv, const float *kernel, const float *bias, struct rnn_error *err)
 {
     size_t width = conv->channels * conv->depth_multiplier, floats = (window_size(conv) + 1) * width;
@@ -106,7 +106,7 @@ static enum rnn_status build_depth(struct conv *conv, const float *kernel, const
 }
 
 static const char *const history_names[] = {"inputs"};
-/* Not a cell that runs: how the last inputs of a convolution are named and counted among states. */
+/* This cell does not run. It gives the last inputs of a convolution their name and size among the states. */
 static const struct cell_class cell_history = {
     .keras_name = "Conv1D", .layer_name = "Conv1D", .states = 1, .state_names = history_names};
 
@@ -185,7 +185,8 @@ static bool conv_states(const struct layer *layer, size_t p, struct layer_states
 
 /* ---- running ---- */
 
-/* The floats of the widest row of work space: a gathered window, what the depthwise stage gives, pre-activations. */
+/* The floats of the widest row of work space: a gathered window, the output of the depthwise stage, or
+   pre-activations. */
 static bool row_floats(const struct conv *conv, size_t *floats)
 {
     size_t columns = conv->parts ? packed_columns(&conv->parts[0]) : 0, window, depth;
@@ -208,7 +209,7 @@ struct block {
     size_t lengths[2], before[2], places[2];
 };
 
-/* The vector at a place of the input, counted with what is padded before it; NULL for zeros. */
+/* The vector at a position of the padded input; NULL for zeros. */
 static const float *vector_at(const struct block *block, size_t at0, size_t at1)
 {
     const struct conv *conv = block->conv;
@@ -221,7 +222,7 @@ static const float *vector_at(const struct block *block, size_t at0, size_t at1)
     return block->x + ((at0 - block->before[0]) * block->lengths[1] + at1 - block->before[1]) * conv->channels;
 }
 
-/* The window at place p: channels first to first + n - 1 of its vectors, one after the other. */
+/* Copy the window at position p: channels first to first + n - 1 of its vectors. */
 static void gather(const struct block *block, size_t p, size_t first, size_t n, float *out)
 {
     const struct window *window = &block->conv->window;
@@ -236,7 +237,7 @@ static void gather(const struct block *block, size_t p, size_t first, size_t n, 
         }
 }
 
-/* How many windows from place p on lie within the input as they are, one stride after the other. */
+/* The number of windows from position p on that are contiguous in the input, one stride apart. */
 static size_t direct_run(const struct block *block, size_t p)
 {
     const struct conv *conv = block->conv;
@@ -262,14 +263,14 @@ static void run_depth(const struct conv *conv, const float *x, float *out)
     }
 }
 
-/* n vectors of `filters` numbers, those of group g, from windows that lie `stride` floats apart. */
+/* Compute n vectors of `filters` numbers of group g, from windows that are `stride` floats apart. */
 static void run_product(const struct layer *layer, size_t g, size_t n, const float *x, size_t stride, float *z,
                         float *out)
 {
     const struct conv *conv = layer->own;
     const struct packed *part = &conv->parts[g];
     size_t columns = packed_columns(part), units = conv->filters / conv->groups;
-    if (columns == conv->filters) { /* rows of the product are those of the output */
+    if (columns == conv->filters) { /* the rows of the product are the rows of the output */
         layer->vec->product(part, vec_all(part), n, x, stride, conv->starts[g], 0, out);
         return;
     }
@@ -300,7 +301,7 @@ static void run_windows(const struct layer *layer, const struct block *block, si
         run_product(layer, 0, n, deep, depth, z, out);
 }
 
-/* A function that works value by value takes all vectors as one. */
+/* An elementwise function is applied to all vectors at once. */
 static void activate(const struct layer *layer, size_t n, size_t width, float *out)
 {
     const struct activation *activation = &((const struct conv *)layer->own)->activation;
@@ -330,7 +331,7 @@ static void run_block(const struct layer *layer, const struct block *block, floa
     }
 }
 
-/* The last inputs, of those that were kept and those that came. */
+/* Keep the last inputs, from the kept inputs and the new inputs. */
 static void keep_history(const struct conv *conv, const struct layer_view *in, float *history)
 {
     size_t floats = conv->history->units, came = in->timesteps * conv->channels;

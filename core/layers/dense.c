@@ -7,8 +7,8 @@
 
 enum {
     CHUNK = 32,  /* vectors of one product */
-    BLOCK = 1024 /* inputs of one sum: a Flatten of a long sequence gives hundreds of thousands, and the rounding of one
-                    float32 sum of them would be ten times that of sums of sums */
+    BLOCK = 1024 /* inputs of one sum: a Flatten of a long sequence has hundreds of thousands of inputs, and the
+                    rounding error of one float32 sum would be ten times that of a sum of partial sums */
 };
 
 static bool dense_tensor(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)

@@ -1,5 +1,5 @@
-/* Embedding: the row of a table for every whole number; with mask_zero, 0 stands for a timestep that does not count.
-   Source: keras/layers/core/embedding.py. */
+/* Embedding: the row of a table for every whole number. With mask_zero, timesteps with 0 do not count. Source:
+   keras/layers/core/embedding.py. */
 #include "embedding.h"
 
 #include <stdlib.h>
@@ -44,7 +44,7 @@ static enum rnn_status embedding_build(struct layer *layer, const struct layer_s
     return RNN_OK;
 }
 
-/* The caller has seen that all ids are within the vocabulary. They are cut to whole numbers, as Keras does. */
+/* The caller has checked that all ids are within the vocabulary. Fractions are cut off, as in Keras. */
 static bool embedding_run(const struct layer *layer, struct layer_run *run)
 {
     const struct embedding *embedding = layer->own;

@@ -11,12 +11,12 @@ struct taken {
     size_t size, count, times;
 };
 
-/* What a tensor becomes. axes [n_out] are those that come out. */
+/* The parts that are taken of a tensor. axes [n_out] are the axes of the output. */
 struct plan {
     size_t n, n_out;
     struct taken taken[LAYER_MAX_AXES];
     size_t axes[LAYER_MAX_AXES + 1];
-    bool first_stays; /* the first axis that comes out is all of the first that goes in */
+    bool first_stays; /* the first axis of the output is the whole first axis of the input */
 };
 
 static long clamp(long value, long least, long most)
@@ -24,7 +24,7 @@ static long clamp(long value, long least, long most)
     return value < least ? least : value > most ? most : value;
 }
 
-/* Python's slice.indices. Sizes that are not known yet stay so. */
+/* Python's slice.indices. Unknown sizes stay unknown. */
 static bool take_slice(const struct pick *pick, size_t size, struct taken *out)
 {
     long n = (long)size, step = pick->step ? pick->step : 1, least = step < 0 ? -1 : 0, most = step < 0 ? n - 1 : n;
@@ -40,7 +40,7 @@ static bool take_slice(const struct pick *pick, size_t size, struct taken *out)
     return !size || out->count > 0;
 }
 
-/* One axis; false where nothing is left, or too much. */
+/* Take parts of one axis. Returns false if nothing is left, or if the result is too large. */
 static bool take(const struct pick *pick, size_t size, struct taken *out)
 {
     *out = (struct taken){.how = pick->how, .step = 1, .size = size, .count = 1, .times = pick->times};
@@ -71,7 +71,7 @@ static bool add_pick(struct plan *plan, const struct pick *pick, const size_t *a
     return true;
 }
 
-/* False where the picks do not fit n axes, or nothing is left of one. */
+/* Returns false if the picks do not fit n axes, or if nothing is left of an axis. */
 static bool make_plan(const struct get_item *own, const size_t *axes, size_t n, struct plan *plan)
 {
     static const struct pick all = {.how = PICK_SLICE};
@@ -177,7 +177,7 @@ static enum layer_time get_item_time(const struct layer *layer)
 
 /* ---- axes of size 1 ---- */
 
-/* Where a Keras axis stands among n axes after the batch; false where it is none of them. */
+/* The position of a Keras axis among n axes after the batch. Returns false if it is not one of them. */
 static bool place_of_axis(long axis, size_t n, size_t *place)
 {
     long at = axis < 0 ? (long)n + axis : axis - 1;
@@ -200,7 +200,7 @@ static enum rnn_status expand_shape(const struct layer *layer, const struct laye
                                             : rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
 }
 
-/* Which axes go. */
+/* The axes that are removed. */
 static bool find_squeezed(const struct size_one *own, size_t n, const size_t *axes, bool gone[LAYER_MAX_AXES])
 {
     size_t at;
@@ -230,7 +230,7 @@ static enum rnn_status squeeze_shape(const struct layer *layer, const struct lay
                                             : rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
 }
 
-/* Timesteps stay timesteps where the first axis stays the first of several. */
+/* The first axis stays the axis of timesteps if it stays the first of several axes. */
 static enum layer_time expand_time(const struct layer *layer)
 {
     const struct size_one *own = layer->own;

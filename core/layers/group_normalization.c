@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* channels: the tensor with the axis of the channels on. groups: that axis is two, groups and the channels of one; all
-   are on but the first of them. RNN_ESHAPE where the channels do not make whole groups. */
+   are on but the first of them. RNN_ESHAPE if the number of channels is not a multiple of the number of groups. */
 static enum rnn_status tensors_of(const struct layer *layer, const struct layer_shape *in, struct axes_tensor *channels,
                                   struct axes_tensor *groups, struct rnn_error *err)
 {

@@ -1,4 +1,4 @@
-/* What all layers have in common. */
+/* Functions for all layers. */
 #include "layer.h"
 
 #include <stdlib.h>
@@ -136,7 +136,7 @@ enum rnn_status layer_tensor_initialize(const struct layer_tensor *tensor, uint6
 {
     if (tensor->cell)
         return cell_tensor_initialize(tensor->cell, &tensor->of_cell, seed, path, out, err);
-    /* As Keras's variance scaling counts: the last axis is what comes out, those before it what goes in. */
+    /* As in Keras's variance scaling: the last axis is the outputs, the axes before it are the inputs. */
     size_t rows = 1;
     for (size_t i = 0; i + 1 < tensor->rank; i++)
         rows *= tensor->shape[i];

@@ -1,5 +1,5 @@
-/* Masking: a timestep counts where any feature differs from mask_value; the others become zeros. NaN differs from
-   everything. Source: keras/layers/core/masking.py. */
+/* Masking: a timestep counts if any feature differs from mask_value. All other timesteps become zeros. NaN differs from
+   every value. Source: keras/layers/core/masking.py. */
 #include "masking.h"
 
 #include <string.h>

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* The place of a Keras axis (the batch being 0) among n axes after the batch; false where it is none of them. */
+/* The position of a Keras axis (the batch is 0) among n axes after the batch. Returns false if it is not one of
+   them. */
 static bool place_of_axis(long axis, size_t n, size_t *place)
 {
     long at = axis < 0 ? (long)n + axis : axis - 1;
@@ -35,7 +36,7 @@ static bool counts(const struct layer_view *view, size_t t)
     return !view->mask || view->mask[t * view->mask_stride];
 }
 
-/* The mask of a row from those of all inputs that have its timesteps. any: see struct merge. */
+/* Combine the masks of all inputs that have the row's timesteps. any: see struct merge. */
 static void join_masks(const struct layer_run *run, size_t b, bool any, bool missing_counts, unsigned char *made)
 {
     struct layer_view *out = &run->out[b];
@@ -90,7 +91,7 @@ static enum rnn_status concatenate_shape(const struct layer *layer, const struct
     return RNN_OK;
 }
 
-/* Along time the masks stand one after the other. */
+/* Along time, the masks are concatenated, too. */
 static void chain_masks(const struct layer_run *run, size_t b, unsigned char *made)
 {
     bool has = false;
@@ -196,7 +197,7 @@ static float combine(enum merge_operation operation, float a, float b)
     }
 }
 
-/* One more input onto what is there, element by element of the output's axes. */
+/* Combine one more input with the output so far, element by element. */
 static void combine_input(enum merge_operation operation, size_t n, const size_t *axes, const size_t *input,
                           const float *x, float *out, bool first)
 {
@@ -217,7 +218,7 @@ static void combine_input(enum merge_operation operation, size_t n, const size_t
     }
 }
 
-/* The same for inputs of the output's own shape. */
+/* The same for inputs that have the shape of the output. */
 static void combine_same(enum merge_operation operation, size_t n, const float *x, float *out, bool first)
 {
     if (first)
@@ -239,8 +240,8 @@ static bool leaves_masked_out(const struct merge *own, const struct layer_run *r
            (own->operation == MERGE_MULTIPLY || own->operation == MERGE_MAXIMUM || own->operation == MERGE_MINIMUM);
 }
 
-/* A timestep of the inputs that count there alone. Where none counts, a product is 0, and the others are the first input.
-   Source: keras/src/layers/merging/multiply.py and base_merge.py. */
+/* Compute a timestep from those inputs alone that count at this timestep. If no input counts, a product is 0, and the
+   other operations give the first input. Source: keras/src/layers/merging/multiply.py and base_merge.py. */
 static void combine_counting(const struct merge *own, const struct layer_run *run, size_t b, size_t t, size_t width)
 {
     float *out = run->out[b].at + t * width;
@@ -325,7 +326,7 @@ static enum rnn_status dot_shape(const struct layer *layer, const struct layer_s
     return RNN_OK;
 }
 
-/* 1 / |x|, or 1 where that is not asked for. Source: tf.math.l2_normalize, epsilon 1e-12. */
+/* 1 / |x|, or 1 without `normalize`. Source: tf.math.l2_normalize, epsilon 1e-12. */
 static double scale(bool normalize, const float *x, const struct around *around)
 {
     double sum = 0;

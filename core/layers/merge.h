@@ -6,8 +6,8 @@
 
 enum { MERGE_MAX_INPUTS = 64 };
 
-/* The own struct of layer_concatenate: along which axis, the batch being 0; below 0 from the last. any: a timestep counts
-   where it counts in any input, as in Keras 3; else where it counts in all. */
+/* The own struct of layer_concatenate: the axis (the batch is 0; negative numbers count from the last). any: a timestep
+   counts if it counts in any input, as in Keras 3; otherwise it must count in all inputs. */
 struct concatenate {
     long axis;
     bool any;
@@ -23,14 +23,14 @@ enum merge_operation {
     MERGE_DIVIDE
 };
 
-/* The own struct of layer_merge. Sizes of 1 stand for any size, as in NumPy. any: as in concatenate; then an input
-   without a mask takes the mask from all. */
+/* The own struct of layer_merge. An axis of size 1 is broadcast, as in NumPy. any: as in concatenate; an input without
+   a mask then removes the mask. */
 struct merge {
     enum merge_operation operation;
     bool any;
 };
 
-/* The own struct of layer_dot: the axes that are summed over. */
+/* The own struct of layer_dot: the axes over which the products are summed. */
 struct dot {
     long axes[2];
     bool normalize;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* gamma where scale, beta where center; of a BatchNormalization also the moving mean and variance. With several axes,
-   Keras's BatchNormalization has an axis of its weights for each axis of the input, the batch too. */
+   the weights of Keras's BatchNormalization have an axis for each axis of the input, also for the batch. */
 static bool tensor_of(const struct layer *layer, const struct layer_shape *in, size_t i, bool moving,
                       struct layer_tensor *out)
 {
@@ -23,7 +23,7 @@ static bool tensor_of(const struct layer *layer, const struct layer_shape *in, s
                {"moving_mean", moving, &own->mean_initializer},
                {"moving_variance", moving, &own->variance_initializer}};
     struct axes_tensor tensor;
-    axes_of(layer, &own->axes, in, &tensor, NULL); /* where tensors are counted, the input is not known */
+    axes_of(layer, &own->axes, in, &tensor, NULL); /* the input is not known when tensors are counted */
     for (size_t k = 0; k < 4; k++) {
         if (!all[k].has || i--)
             continue;
@@ -108,7 +108,7 @@ static bool batch_run(const struct layer *layer, struct layer_run *run)
     return axes_run_weights(layer, run, scale_and_shift);
 }
 
-/* gamma then beta; ones and zeros where the layer has none */
+/* gamma then beta; ones and zeros if the layer does not have them */
 static enum rnn_status layer_norm_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,
                                         struct rnn_error *err)
 {
@@ -135,7 +135,7 @@ static bool layer_norm_run(const struct layer *layer, struct layer_run *run)
     return axes_run_groups(layer, run, normalize_group);
 }
 
-/* Of RMSNormalization: what it calls scale is gamma. */
+/* RMSNormalization calls gamma "scale". */
 static bool rms_tensor(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
 {
     bool has = tensor_of(layer, in, i, false, out);

@@ -1,4 +1,4 @@
-/* Pooling over windows: what is padded counts neither in a maximum nor in an average. Source:
+/* Pooling over windows: padding counts neither in a maximum nor in an average. Source:
    keras/layers/pooling/base_pooling{1d,2d}.py. */
 #include "pool.h"
 
@@ -32,7 +32,7 @@ static void clip(const struct window *window, size_t axis, size_t place, size_t 
     *end = *end < length ? *end : length;
 }
 
-/* The loops over channels are the inner ones, which compilers turn into vectors. */
+/* The inner loops run over channels, so that compilers can vectorise them. */
 static void raise_to(size_t n, const float *x, float *out)
 {
     for (size_t c = 0; c < n; c++)
@@ -48,7 +48,7 @@ static void pool_maximum(const float *x, const struct window_input *in, const si
             raise_to(in->channels, x + (i * in->lengths[1] + j) * in->channels, out);
 }
 
-/* BLOCK channels at a time, so that the sums need no memory of the run. */
+/* BLOCK channels at a time, so that the sums are on the stack. */
 static void pool_average(const float *x, const struct window_input *in, const size_t first[2], const size_t end[2],
                          float *out)
 {

@@ -23,8 +23,8 @@ static enum rnn_status pooling_shape(const struct layer *layer, const struct lay
     return RNN_OK;
 }
 
-/* Up to BLOCK features at a time, so that the sums need no memory of the run; the loops over them are the inner ones,
-   which compilers turn into vectors. */
+/* Up to BLOCK features at a time, so that the sums are on the stack. The inner loops run over features, so that
+   compilers can vectorise them. */
 enum { BLOCK = 64 };
 
 static void average_features(const struct layer_view *row, size_t n, size_t width, size_t features, const float *x,

@@ -1,10 +1,10 @@
-/* PReLU: negative numbers are multiplied by a slope that was learned. Source: keras/layers/activation/prelu.py. */
+/* PReLU: negative numbers are multiplied by a trained slope. Source: keras/layers/activation/prelu.py. */
 #include "prelu.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The axes along which slopes differ are on. */
+/* Select the axes along which slopes differ. */
 static enum rnn_status slopes_of(const struct layer *layer, const struct layer_shape *in, struct axes_tensor *out,
                                  struct rnn_error *err)
 {

@@ -1,4 +1,4 @@
-/* The recurrent layers of a model: RNN, and Bidirectional, which is two of them side by side. Source:
+/* The recurrent layers of a model: RNN, and Bidirectional, which runs two of them. Source:
    keras/layers/rnn/bidirectional.py; Schuster and Paliwal, "Bidirectional Recurrent Neural Networks", 1997. */
 #include "recurrent.h"
 
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The i-th tensor of one part; *count becomes how many it has when i is past its last. */
+/* The i-th tensor of one part. If i is past the last, *count becomes the number of tensors. */
 static bool part_tensor(const struct recurrent *own, size_t part, size_t width, size_t i, struct layer_tensor *out,
                         size_t *count)
 {
@@ -105,7 +105,7 @@ static enum rnn_status recurrent_build(struct layer *layer, const struct layer_s
             (const float *const(*)[CELL_MAX_TENSORS])(slots + part * STACK_MAX_CELLS);
         status = rnn_stack_init(&own->parts[part].stack, own->cells[part], layer->input_size, mine, layer->vec,
                                 layer->format, err);
-        own->cells[part] = NULL; /* taken, also where it failed */
+        own->cells[part] = NULL; /* ownership has moved, also on failure */
     }
     free(slots);
     return status;
@@ -153,8 +153,8 @@ static void take_inputs(struct layer_run *run)
     }
 }
 
-/* Both directions force zero outputs at masked steps of sequences. The backward one writes from its last timestep to
-   its first, so that its outputs are in the order of time. */
+/* Both directions write zeros at masked steps of sequences. The backward direction writes from its last timestep to its
+   first, so that its outputs are in the order of time. */
 static bool run_direction(const struct recurrent *own, size_t part, struct layer_run *run, float *out, size_t stride)
 {
     struct rnn_recurrence direction = own->parts[part];

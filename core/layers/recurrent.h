@@ -16,10 +16,10 @@ struct recurrent {
 
 extern const struct layer_class layer_recurrent;
 
-/* The sizes of what the directions give; *second is 0 where there is one. */
+/* The sizes of the outputs of the directions; *second is 0 if there is one direction. */
 void recurrent_widths(const struct layer *layer, size_t *first, size_t *second);
 
-/* Of a layer of that class. */
+/* The layer must have this class. */
 struct recurrent *recurrent_of(const struct layer *layer);
 
 #endif

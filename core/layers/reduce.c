@@ -1,10 +1,11 @@
-/* Sums, means and the like over axes. Source: tensorflow/python/ops/math_ops.py, keras/src/ops/numpy.py. Sums are double. */
+/* Sums, means and other reductions over axes. Source: tensorflow/python/ops/math_ops.py, keras/src/ops/numpy.py. Sums
+   are double. */
 #include "reduce.h"
 
 #include <math.h>
 #include <string.h>
 
-/* The place of a Keras axis among n axes after the batch; false where it is none of them. */
+/* The position of a Keras axis among n axes after the batch. Returns false if it is not one of them. */
 static bool place_of_axis(long axis, size_t n, size_t *place)
 {
     long at = axis < 0 ? (long)n + axis : axis - 1;
@@ -25,7 +26,7 @@ static enum rnn_status no_axis(const struct layer *layer, long axis, struct rnn_
                     layer->class_name, axis);
 }
 
-/* Which axes go; false where one is not there. */
+/* The axes that are removed. Returns false if one of them does not exist. */
 static bool find_reduced(const struct reduce *own, size_t n, bool reduced[LAYER_MAX_AXES], long *bad)
 {
     size_t at;
@@ -69,7 +70,7 @@ static void add_axis(struct walk *walk, size_t size, size_t stride)
     walk->total *= size;
 }
 
-/* The place of the next element after that at *at, whose index is given. */
+/* Move *at, whose index is given, to the next element. */
 static void next_place(const struct walk *walk, size_t *index, size_t *at)
 {
     for (size_t i = walk->n; i-- > 0;) {
@@ -179,7 +180,7 @@ static bool reduce_run(const struct layer *layer, struct layer_run *run)
     return true;
 }
 
-/* Timesteps stay timesteps where the first axis stays, and another beside it. */
+/* The first axis stays the axis of timesteps if it stays and another axis stays with it. */
 static enum layer_time reduce_time(const struct layer *layer)
 {
     const struct reduce *own = layer->own;

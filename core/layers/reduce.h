@@ -1,4 +1,4 @@
-/* Axes become one number, or are worked along: sums, means, softmax. */
+/* Reductions of axes to one number, and functions along an axis: sums, means, softmax. */
 #ifndef RNN_LAYERS_REDUCE_H
 #define RNN_LAYERS_REDUCE_H
 
@@ -27,7 +27,7 @@ struct reduce {
 
 enum along_operation { ALONG_SOFTMAX, ALONG_LOG_SOFTMAX, ALONG_L2_NORMALIZE, ALONG_SUM_SO_FAR };
 
-/* The own struct of layer_along: every line of numbers along an axis by itself. */
+/* The own struct of layer_along: a function of each line of numbers along an axis. */
 struct along {
     enum along_operation operation;
     long axis;

@@ -1,10 +1,11 @@
-/* Flatten and Reshape (the numbers stay where they are), and RepeatVector. Source: keras/layers/reshaping/. */
+/* Flatten and Reshape (the numbers are not moved), and RepeatVector. Source: keras/layers/reshaping/. */
 #include "reshape.h"
 
 #include <stdint.h>
 #include <string.h>
 
-/* One size of the target may be open; it takes what is left. 0 where the number of timesteps is not known yet. */
+/* One size of the target may be open and is computed from the others. It is 0 if the number of timesteps is not
+   known. */
 static enum rnn_status reshape_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
                                      struct layer_shape *out, struct rnn_error *err)
 {

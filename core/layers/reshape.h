@@ -4,7 +4,7 @@
 
 #include "layer.h"
 
-/* The own struct of layer_reshape: the axes after the batch; SIZE_MAX stands for -1. */
+/* The own struct of layer_reshape: the axes after the batch; SIZE_MAX means -1. */
 struct reshape {
     size_t rank, target[LAYER_MAX_AXES];
 };

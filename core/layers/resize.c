@@ -19,7 +19,8 @@ static bool planes_of(const struct resize *own, const struct layer_shape *shape,
 
 enum kind { PAD, CROP, REPEAT };
 
-/* How long an axis becomes; false where nothing is left, or too much. Open lengths stay open. */
+/* The new length of an axis. Returns false if nothing is left, or if the length is too large. Open lengths stay
+   open. */
 static bool new_length(const struct resize *own, enum kind kind, size_t axis, size_t length, size_t *out)
 {
     size_t more;
@@ -75,7 +76,7 @@ static enum rnn_status repeat_shape(const struct layer *layer, const struct laye
     return resize_shape(layer, REPEAT, in, out, err);
 }
 
-/* The place of the input whose vector stands at place i of the output; false for zeros. */
+/* The position in the input of the vector at position i of the output. Returns false for zeros. */
 static bool source(const struct resize *own, enum kind kind, size_t axis, size_t length, size_t i, size_t *from)
 {
     *from = kind == REPEAT ? i / own->times[axis] : kind == CROP ? i + own->before[axis] : i - own->before[axis];

@@ -154,8 +154,8 @@ static void memory_metrics(struct session_store *store, struct buffer *out)
     metrics_text_value(out, "session_bytes", "gauge", "Memory of stored sessions.", (double)memory->bytes);
     metrics_text_value(out, "sessions_expired_total", "counter", "Sessions that ended unused.",
                        (double)memory->expired);
-    metrics_text_value(out, "sessions_refused_total", "counter", "Steps refused for want of room.",
-                       (double)memory->refused);
+    metrics_text_value(out, "sessions_refused_total", "counter",
+                       "Steps refused because the store of sessions was full.", (double)memory->refused);
 }
 
 /* Models beyond these are told together, under "". */
