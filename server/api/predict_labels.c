@@ -1,53 +1,12 @@
 /* Classes and tokens by their names. */
 #include "predict_labels.h"
 
-#include "server/codec/number_write.h"
+#include "server/codec/labels.h"
 #include "server/codec/slide.h"
 #include "server/codec/window.h"
 #include "server/run/prediction_raw.h"
 
 #include <string.h>
-
-static const struct transform_output *labels_of(const struct prediction *p)
-{
-    const struct transform *transform = prediction_transforms(p) ? p->request->model->transform : NULL;
-    return transform && transform->n_outputs && transform->outputs[0].n_labels ? &transform->outputs[0] : NULL;
-}
-
-/* The largest of n numbers, the first of several; NaN is none. */
-static size_t largest(const float *values, size_t n)
-{
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (values[i] > values[best] || values[best] != values[best])
-            best = i;
-    return best;
-}
-
-static void write_prediction(const struct transform_output *output, const float *values, size_t width,
-                             struct buffer *out)
-{
-    bool alone = width == 1 && output->n_labels == 2; /* a sigmoid: the probability of the second label */
-    size_t best = alone ? values[0] >= 0.5f : largest(values, width);
-    float score = alone && !best ? 1 - values[0] : values[alone ? 0 : best];
-    char number[NUMBER_MAX_CHARS + NUMBER_SLACK + 1], *end = number_write(score, number);
-    *end = 0;
-    buffer_text(out, "{\"label\": \"");
-    buffer_escaped(out, output->labels[best]);
-    buffer_printf(out, "\", \"%s\": %s, \"index\": %zu}", output->probability ? "probability" : "score", number, best);
-}
-
-/* Of n vectors one after the other: a list, or that of the one vector there is. */
-static void write_vectors(const struct transform_output *output, const float *values, size_t n, ptrdiff_t stride,
-                          bool list, size_t width, struct buffer *out)
-{
-    buffer_text(out, list ? "[" : "");
-    for (size_t t = 0; t < n; t++, values += stride) {
-        buffer_text(out, t ? ", " : "");
-        write_prediction(output, values, width, out);
-    }
-    buffer_text(out, list ? "]" : "");
-}
 
 /* A list for each sequence: null, or what is most likely, for each of its windows. */
 static void write_windows(const struct batch *batch, const struct transform_output *output, bool sequences,
@@ -61,8 +20,8 @@ static void write_windows(const struct batch *batch, const struct transform_outp
             buffer_text(out, i ? ", null" : "null");
         for (size_t i = 0; i < sequence->windows; i++) {
             buffer_text(out, sequence->empty + i ? ", " : "");
-            write_vectors(output, slide_output(batch, 0, sequence->first + i), slide_steps(batch, 0), (ptrdiff_t)width,
-                          sequences, width, out);
+            labels_write(output, slide_output(batch, 0, sequence->first + i), slide_steps(batch, 0), (ptrdiff_t)width,
+                         sequences, width, out);
         }
         buffer_text(out, "]");
     }
@@ -70,11 +29,12 @@ static void write_windows(const struct batch *batch, const struct transform_outp
 
 void predict_write_labels(const struct prediction *p, struct buffer *out)
 {
-    const struct transform_output *output = labels_of(p);
     const struct batch *batch = &p->batch;
     size_t width = batch->output.width;
+    const struct transform_output *output =
+        labels_of(prediction_transforms(p) ? p->request->model->transform : NULL, width);
     bool sequences = batch->output.sequence && !batch->single;
-    if (!output || batch->tokens || width != (output->n_labels == 2 && width == 1 ? 1 : output->n_labels))
+    if (!output || batch->tokens)
         return;
     buffer_text(out, ", \"predictions\": [");
     if (batch->slide)
@@ -83,8 +43,8 @@ void predict_write_labels(const struct prediction *p, struct buffer *out)
         const struct rnn_row *row = &batch->rows[b];
         buffer_text(out, b ? ", " : "");
         if (window_is_full(batch, b))
-            write_vectors(output, row->outputs, sequences ? batch->steps[b] : 1, row->output_stride, sequences, width,
-                          out);
+            labels_write(output, row->outputs, sequences ? batch->steps[b] : 1, row->output_stride, sequences, width,
+                         out);
         else
             buffer_text(out, "null");
     }

@@ -2,6 +2,7 @@
 #include "batch.h"
 
 #include "batch_memory.h"
+#include "lasts.h"
 #include "slide.h"
 #include "window.h"
 
@@ -44,6 +45,7 @@ void batch_close(struct batch *batch)
     size_t state_floats = batch->model ? batch->n_rows * batch->model->graph.state_elems : 0;
     window_close(batch);
     slide_close(batch);
+    lasts_close(batch);
     batch_give(batch, batch->rows, batch->n_rows, sizeof *batch->rows);
     batch_give(batch, batch->mask, batch->mask_bytes, 1);
     batch_give(batch, batch->states, state_floats, sizeof *batch->states);

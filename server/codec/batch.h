@@ -28,6 +28,7 @@ struct batch_output {
 
 struct batch_window;
 struct slide;
+struct lasts;
 
 /* Everything a prediction computes with. All zeros is empty; batch_close frees it. Inputs are borrowed from the
    tensors of the body. */
@@ -51,6 +52,7 @@ struct batch {
     bool fleeting;                 /* outputs are not kept: they go into a stream */
     struct row_progress *progress; /* [n_rows] */
     struct slide *slide;           /* rows run the windows of sequences in turn (slide.h), or NULL */
+    struct lasts *lasts;           /* of a session whose missing values take those before them (lasts.h), or NULL */
     struct batch_window *window;   /* rows are windows of a session (window.h), or NULL */
     struct team *team;             /* writes the answer, or NULL */
     char key[BATCH_KEY_BYTES];     /* of the inputs in the body: "instances", "inputs/0" */

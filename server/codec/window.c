@@ -2,6 +2,7 @@
 #include "window.h"
 
 #include "batch_memory.h"
+#include "lasts.h"
 #include "raw_values.h"
 #include "slide.h"
 
@@ -9,7 +10,8 @@
 
 size_t window_kept_floats(const struct model *model)
 {
-    return model->window ? (model->window - 1) * model->graph.inputs[0].shape.width + 1 : model->graph.state_elems;
+    return model->window ? (model->window - 1) * model->graph.inputs[0].shape.width + 1
+                         : model->graph.state_elems + lasts_floats(model);
 }
 
 void window_close(struct batch *batch)

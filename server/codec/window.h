@@ -22,7 +22,7 @@ struct batch_window {
 };
 
 /* Numbers that a session keeps of a row of this model: the window (how many timesteps have come, then [size - 1][width],
-   the newest last) in place of its states, where the model has one. */
+   the newest last) in place of its states, where the model has one; else the states and lasts_floats. */
 size_t window_kept_floats(const struct model *model);
 
 struct window_options {

@@ -3,6 +3,7 @@
 
 #include "config/settings.h"
 #include "models.h"
+#include "server/codec/lasts.h"
 #include "server/codec/slide.h"
 #include "server/codec/window.h"
 #include "services.h"
@@ -191,6 +192,8 @@ bool prediction_fill_missing(struct prediction *p, const struct json_tensor *inp
 {
     if (has_window(p)) /* what was kept may come before */
         return true;
+    if (*p->session.id && lasts_floats(p->request->model))
+        return lasts_bind(&p->batch, &p->failure);
     return !inputs->raw || !inputs->missing || inputs->raw->transform->missing != MISSING_LAST ||
            raw_fill_missing(&p->batch, inputs->raw->width, NULL, &p->failure);
 }

@@ -6,6 +6,7 @@
 #include "prediction.h"
 #include "prediction_raw.h"
 #include "server/base/clock.h"
+#include "server/codec/labels.h"
 #include "services.h"
 
 #include <stdlib.h>
@@ -195,6 +196,18 @@ size_t stream_event_steps(const struct prediction *p, size_t b)
     return !batch->progress[b].given && steps > FIRST_EVENT_STEPS ? FIRST_EVENT_STEPS : steps;
 }
 
+/* The classes of these outputs, where they have labels. */
+static void write_labels(const struct prediction *p, const float *values, size_t n, struct buffer *out)
+{
+    size_t width = p->batch.output.width;
+    const struct transform *transform = prediction_transforms(p) ? p->request->model->transform : NULL;
+    const struct transform_output *output = p->batch.tokens ? NULL : labels_of(transform, width);
+    if (!output)
+        return;
+    buffer_text(out, ", \"predictions\": ");
+    labels_write(output, values, n, (ptrdiff_t)width, true, width, out);
+}
+
 void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n)
 {
     struct stream *stream = p->request->stream;
@@ -209,7 +222,9 @@ void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float
         buffer_text(out, i ? "," : "");
         buffer_floats(out, shown + i * batch->output.width, batch->output.width, &p->finite);
     }
-    buffer_text(out, stream->form == STREAM_EVENTS ? "]}\n\n" : "]}\n");
+    buffer_text(out, "]");
+    write_labels(p, values, n, out);
+    buffer_text(out, stream->form == STREAM_EVENTS ? "}\n\n" : "}\n");
     if (out->exhausted)
         failure_overloaded(&p->failure);
     if (!p->finite && !p->request->model->allow_nonfinite)

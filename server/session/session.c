@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include "server/codec/batch_write.h"
+#include "server/codec/lasts.h"
 #include "server/codec/window.h"
 
 #include <stdio.h>
@@ -181,12 +182,12 @@ static bool answers_whole(const struct batch *batch)
 static void bind_states(struct session_use *session, struct session_record *record)
 {
     struct batch *batch = session->batch;
-    size_t floats = batch->n_rows * batch->model->graph.state_elems;
+    size_t elems = batch->model->graph.state_elems, kept = window_kept_floats(batch->model);
     bool windows = batch->model->window;
-    if (record && !windows)
-        memcpy(batch->states, session_record_states(record), floats * sizeof *batch->states);
-    else
-        memset(batch->states, 0, floats * sizeof *batch->states);
+    if (!record || windows)
+        memset(batch->states, 0, batch->n_rows * elems * sizeof *batch->states);
+    for (size_t b = 0; record && !windows && b < batch->n_rows; b++)
+        memcpy(batch->states + b * elems, session_record_states(record) + b * kept, elems * sizeof *batch->states);
     for (size_t b = 0; batch->progress && b < batch->n_rows; b++)
         batch->progress[b].stepped = !windows && record && session_record_stepped(record)[b];
 }
@@ -198,11 +199,15 @@ static bool show_windows(struct session_use *session, struct session_record *rec
            window_show(session->batch, session_record_states(record), session->failure);
 }
 
-/* The windows that are to run. */
-static bool load_windows(struct session_use *session, struct session_record *record)
+/* The inputs that are to run: windows, or values that are missing. */
+static bool load_inputs(struct session_use *session, struct session_record *record)
 {
-    return !session->batch->window ||
-           window_load(session->batch, record ? session_record_states(record) : NULL, session->failure);
+    struct batch *batch = session->batch;
+    const float *kept = record ? session_record_states(record) : NULL;
+    if (batch->window)
+        return window_load(batch, kept, session->failure);
+    return lasts_load(batch, kept ? kept + batch->model->graph.state_elems : NULL, window_kept_floats(batch->model),
+                      session->failure);
 }
 
 /* The stored answer in place of one that would be computed. */
@@ -291,8 +296,12 @@ static struct session_record *record_of(struct session_use *session, const struc
         return NULL;
     if (batch->window)
         window_store(batch, session_record_states(record));
-    else
-        memcpy(session_record_states(record), batch->states, head.rows * head.state_floats * sizeof(float));
+    for (size_t b = 0; !batch->window && b < head.rows; b++) {
+        size_t elems = batch->model->graph.state_elems;
+        float *kept = session_record_states(record) + b * head.state_floats;
+        memcpy(kept, batch->states + b * elems, elems * sizeof *kept);
+        lasts_store(batch, b, kept + elems);
+    }
     for (size_t b = 0; b < head.rows; b++) {
         session_record_steps(record)[b] = whole ? batch_whole_floats(batch, b) : answer ? batch->steps[b] : 0;
         session_record_stepped(record)[b] = batch->progress && !batch->window ? batch->progress[b].stepped : step > 0;
@@ -411,7 +420,7 @@ static enum session_verdict start(struct session_use *session)
     if (good && !again) {
         batch_rewind(session->batch);
         bind_states(session, session->reset == 1 ? NULL : session->record);
-        if (!load_windows(session, session->reset == 1 ? NULL : session->record))
+        if (!load_inputs(session, session->reset == 1 ? NULL : session->record))
             return SESSION_OVER;
         session->phase = SESSION_RAN;
         return SESSION_RUNS;

@@ -135,6 +135,43 @@ static void missing_values_take_the_one_before(void **state)
                          "/instances/0/0/1");
 }
 
+/* Also one of an earlier request of the session, of two rows and in :step; a repeated step answers as before. */
+static void missing_values_take_those_of_the_session(void **state)
+{
+    const struct daemon *server = *state;
+    static const char *const parts[] = {
+        "{\"session\": \"last\", \"step\": 0, \"instances\": [[[21.5, 40], [null, 41]], [[1, 2]]]}",
+        "{\"session\": \"last\", \"step\": 1, \"instances\": [[[null, null], [20, null]], [[null, 7], [3, null]]]}",
+        "{\"session\": \"last\", \"step\": 2, \"instances\": [[[null, 43]], [{\"humidity\": 1, \"temperature\": "
+        "null}]]}"};
+    static const char *const wholes[] = {
+        "{\"instances\": [[[21.5, 40], [21.5, 41]], [[1, 2]]]}",
+        "{\"instances\": [[[21.5, 40], [21.5, 41], [21.5, 41], [20, 41]], [[1, 2], [1, 7], [3, 7]]]}",
+        "{\"instances\": [[[21.5, 40], [21.5, 41], [21.5, 41], [20, 41], [20, 43]], [[1, 2], [1, 7], [3, 7], [3, "
+        "1]]]}"};
+    for (int i = 0; i < 3; i++) {
+        same_outputs(server, parts[i], wholes[i]);
+        same_outputs(server, parts[i], wholes[i]);
+    }
+    same_outputs(server, "{\"instances\": [[[20, 43]]], \"session\": \"other\"}", "{\"instances\": [[[20, 43]]]}");
+    json_decref(
+        ok(http_post(server, "/v1/models/weather:step", "{\"inputs\": [[null, null]], \"session\": \"other\"}")));
+    same_outputs(server, "{\"instances\": [[[null, null]]], \"session\": \"other\"}",
+                 "{\"instances\": [[[20, 43], [20, 43], [20, 43]]]}");
+    assert_predict_error(server, "{\"session\": \"other\", \"reset\": true, \"instances\": [[[null, 1]]]}", 400,
+                         "missing_value", "/instances/0/0/0");
+    assert_predict_error(server, "{\"session\": \"new\", \"instances\": [[[1, 1], [null, 2]], [[1, null], [1, 2]]]}",
+                         400, "missing_value", "/instances/1/0/1");
+    struct reply shown = http_get(server, "/sessions/other"); /* PUT sets states; no value comes before then */
+    struct reply put = http_request(server, "PUT", "/sessions/third", shown.body, NULL);
+    assert_int_equal(put.status, 200);
+    reply_free(&put);
+    reply_free(&shown);
+    assert_predict_error(server, "{\"session\": \"third\", \"instances\": [[[null, 1]]]}", 400, "missing_value",
+                         "/instances/0/0/0");
+    json_decref(ok(http_post(server, "/predict", "{\"session\": \"third\", \"instances\": [[[1, 1]]]}")));
+}
+
 static void numbers_must_fit_float32_when_they_are_scaled(void **state)
 {
     const struct daemon *server = *state;
@@ -160,6 +197,35 @@ static void classes_have_labels(void **state)
         assert_true(json_number_value(json_object_get(label, "probability")) == fmax(first, second));
     }
     json_decref(answer);
+}
+
+/* In streams too: those of each event's outputs. */
+static void classes_of_streams_have_labels(void **state)
+{
+    const struct daemon *server = *state;
+    static const char body[] = "{\"model\": \"activity\", \"instances\": [[[1, 2], [3, -4], [-2, 5]]]}";
+    const char *const headers[] = {"Accept: application/x-ndjson", NULL};
+    json_t *whole = ok(http_post(server, "/predict", body));
+    json_t *want = json_array_get(json_object_get(whole, "predictions"), 0), *got = json_array();
+    struct reply reply = http_request(server, "POST", "/predict", body, headers);
+    assert_int_equal(reply.status, 200);
+    for (char *line = strtok(reply.body, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *event = json_loads(line, 0, NULL);
+        assert_int_equal(json_array_size(json_object_get(event, "outputs")),
+                         json_array_size(json_object_get(event, "predictions")));
+        json_array_extend(got, json_object_get(event, "predictions"));
+        json_decref(event);
+    }
+    assert_int_equal(json_array_size(got), 3);
+    assert_same(want, got);
+    json_decref(got);
+    json_decref(whole);
+    reply_free(&reply);
+    reply = http_request(server, "POST", "/predict",
+                         "{\"model\": \"activity\", \"raw\": true, \"instances\": [[[1, 2]]]}", headers);
+    assert_int_equal(reply.status, 200);
+    assert_null(strstr(reply.body, "predictions"));
+    reply_free(&reply);
 }
 
 static void texts_become_ids(void **state)
@@ -398,7 +464,9 @@ int main(void)
                                        cmocka_unit_test(timesteps_are_objects_of_features),
                                        cmocka_unit_test(missing_values_take_the_one_before),
                                        cmocka_unit_test(numbers_must_fit_float32_when_they_are_scaled),
+                                       cmocka_unit_test(missing_values_take_those_of_the_session),
                                        cmocka_unit_test(classes_have_labels),
+                                       cmocka_unit_test(classes_of_streams_have_labels),
                                        cmocka_unit_test(texts_become_ids),
                                        cmocka_unit_test(rollouts_go_through_the_scalers),
                                        cmocka_unit_test(streams_are_in_the_units_of_people),
