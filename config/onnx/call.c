@@ -152,8 +152,13 @@ const float *onnx_floats(const struct onnx_call *call, const struct onnx_constan
         return NULL;
     }
     float *out = onnx_memory(call, n, sizeof *out);
-    for (size_t i = 0; out && i < n; i++)
+    for (size_t i = 0; out && i < n; i++) {
+        if (constant->whole && !onnx_known(constant->wholes[constant->uniform ? 0 : i])) {
+            onnx_refuse(call, "computes with the size of the model's input, which is not served");
+            return NULL;
+        }
         out[i] = (float)onnx_element(constant, i);
+    }
     return out;
 }
 

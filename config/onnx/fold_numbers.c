@@ -182,6 +182,21 @@ static bool new_result(const struct onnx_call *call, bool whole, bool uniform, s
     return true;
 }
 
+/* Whether an element depends on the size of the model's input; *out is the element as a whole number, if it is one. */
+static bool is_open(const struct onnx_constant *constant, size_t i, struct onnx_number *out)
+{
+    double x = onnx_element(constant, i);
+    *out =
+        constant->whole ? constant->wholes[constant->uniform ? 0 : i] : onnx_whole(fabs(x) < 0x1p53 ? (int64_t)x : 0);
+    return constant->whole && !onnx_known(*out);
+}
+
+static bool refuse_open(const struct onnx_call *call)
+{
+    return onnx_refuse(call, "computes with the size of the model's input, which is not served; export the model with "
+                             "that size fixed");
+}
+
 static bool fold_pair(struct onnx_call *call)
 {
     enum pair_kind kind = (enum pair_kind)call->row->which;
@@ -198,8 +213,15 @@ static bool fold_pair(struct onnx_call *call)
     for (size_t e = 0; e < out.n; e++) {
         size_t i = element_at(a, rank, sizes, e), k = element_at(b, rank, sizes, e);
         int64_t result = 0;
-        if (a->whole && b->whole && (!onnx_known(a->wholes[i]) || !onnx_known(b->wholes[k])))
-            wholes[e] = pair_of_open(call, kind, a->wholes[i], b->wholes[k]);
+        struct onnx_number left, right;
+        bool open = is_open(a, i, &left);
+        open |= is_open(b, k, &right);
+        bool exact = (a->whole || onnx_element(a, i) == (double)left.value) &&
+                     (b->whole || onnx_element(b, k) == (double)right.value);
+        if (open && (!whole || !exact))
+            return refuse_open(call);
+        if (open)
+            wholes[e] = pair_of_open(call, kind, left, right);
         else if (a->whole && b->whole && !pair_of_wholes(kind, a->wholes[i].value, b->wholes[k].value, &result))
             return onnx_refuse(call, "gives a number that is too large");
         else if (a->whole && b->whole)
@@ -313,9 +335,8 @@ static bool fold_cast(struct onnx_call *call)
     for (size_t e = 0; e < out.n; e++) {
         double x = onnx_element(in, e);
         bool open = in->whole && !onnx_known(in->wholes[e]);
-        if (!whole && open)
-            return onnx_refuse(call, "computes with the size of the model's input, which is not served; export the "
-                                     "model with that size fixed");
+        if (!whole && open) /* stays a whole number, which comparisons take */
+            return in->n == 1 ? onnx_give_constant(call, in) : refuse_open(call);
         if (!whole)
             floats[e] = (float)x;
         else

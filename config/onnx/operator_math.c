@@ -59,6 +59,23 @@ static bool read_function(struct onnx_call *call)
     return give_value(call, in, onnx_node(call, &in->value, 1));
 }
 
+/* Over all axes from one on together, as before opset 13. */
+static bool softmax_from(struct onnx_call *call, struct onnx_tensor *tensor, size_t axis, bool logarithm)
+{
+    struct onnx_batch batch = onnx_batch_of(tensor);
+    if (batch.axis != SIZE_MAX && batch.axis >= axis)
+        return onnx_refuse(call, "works along the batch, which is not served");
+    struct layer *layer = onnx_order(call, tensor) ? onnx_layer(call, &layer_softmax, call->op) : NULL;
+    if (!layer)
+        return false;
+    struct softmax *own = layer->own;
+    own->axes.n = 0;
+    for (size_t i = axis; i < tensor->rank; i++)
+        own->axes.at[own->axes.n++] = (long)i - (long)tensor->rank;
+    own->activation.kind = logarithm ? ACT_LOG_SOFTMAX : ACT_SOFTMAX;
+    return give_value(call, tensor, onnx_node(call, &tensor->value, 1));
+}
+
 /* Along the last axis an activation; before opset 13 also along all axes behind the named one. */
 static bool read_softmax(struct onnx_call *call)
 {
@@ -69,8 +86,7 @@ static bool read_softmax(struct onnx_call *call)
         return false;
     struct onnx_tensor out = *in;
     if (old && axis + 1 != in->rank)
-        return onnx_refuse(call,
-                           "is served along the last axis before opset 13; export the model with opset 13 or later");
+        return softmax_from(call, &out, axis, logarithm);
     if (axis + 1 == in->rank && onnx_batch_of(in).axis != axis) {
         const struct activation activation = {.kind = logarithm ? ACT_LOG_SOFTMAX : ACT_SOFTMAX};
         return onnx_last(call, &out) && give_activation(call, &out, &activation);
@@ -127,6 +143,11 @@ static bool with_constant(struct onnx_call *call, enum arithmetic_operation oper
     struct arithmetic own = {.operation = operation, .constant_first = first};
     size_t n;
     *out = *tensor;
+    for (size_t i = 0; constant->whole && i < constant->n; i++)
+        if (!onnx_known(constant->wholes[i]))
+            return onnx_refuse(call,
+                               "computes with the size of the model's input, which is not served; export the model "
+                               "with that size fixed");
     if (is_neutral(operation, constant, first) && constant->rank <= tensor->rank)
         return true;
     if (operation == ARITHMETIC_ADD && onnx_join_bias(call, tensor, constant))

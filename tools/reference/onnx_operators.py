@@ -194,11 +194,12 @@ def dense_cases():
     sequence("matmul", lambda g, y: g("MatMul", y, g.weights(4, 2)))
     sequence("matmul_add", lambda g, y: g("Add", g("MatMul", y, g.weights(4, 2)), g.weights(2)))
     sequence("matmul_add_left", lambda g, y: g("Add", g.weights(2), g("MatMul", y, g.weights(4, 2))))
-    sequence("matmul_vector", lambda g, y: g("MatMul", y, g.weights(4)))
-    sequence("matmul_values", lambda g, y: g("MatMul", y, g("Transpose", y, perm=[0, 2, 1])))
-    sequence("matmul_values_scaled", lambda g, y: g("MatMul", g("Softmax", g("Div", g("MatMul", y, g("Transpose", y, perm=[0, 2, 1])), g.constant(np.float32(2))), axis=-1), y))
+    sequence("matmul_vector", lambda g, y: g("MatMul", y, g.weights(4)), refused="two axes")
+    sequence("matmul_values", lambda g, y: g("MatMul", y, g("Transpose", y, perm=[0, 2, 1])), shape=("B", 5, 4))
+    sequence("matmul_values_scaled", lambda g, y: g("MatMul", g("Softmax", g("Div", g("MatMul", y, g("Transpose", y, perm=[0, 2, 1])), g.constant(np.float32(2))), axis=-1), y), shape=("B", 5, 4))
+    sequence("matmul_open", lambda g, y: g("MatMul", y, g("Transpose", y, perm=[0, 2, 1])), refused="open size")
     sequence("matmul_mlp", lambda g, y: g("Tanh", g("Add", g("MatMul", g("Relu", g("Add", g("MatMul", y, g.weights(4, 5)), g.weights(5))), g.weights(5, 3)), g.weights(3))))
-    sequence("einsum", lambda g, y: g("Einsum", y, g.weights(4, 2), equation="btf,fu->btu"))
+    sequence("einsum", lambda g, y: g("Einsum", y, g.weights(4, 2), equation="btf,fu->btu"), refused="Einsum")
     sequence("lonely_dense", lambda g, y: g("Gemm", y, g.weights(4, 2), g.weights(2)), shape=("B", 4), after=None)
     embedding()
 
@@ -214,11 +215,11 @@ def embedding():
 
 
 def convolution_cases():
-    def conv(name, weights=(6, 3, 3), shape=("B", 3, 8), bias=True, opset=13, then=None, **attributes):
+    def conv(name, weights=(6, 3, 3), shape=("B", 3, 8), bias=True, opset=13, then=None, refused=None, **attributes):
         def build(g, y):
             y = g("Conv", y, g.weights(*weights), *([g.weights(weights[0])] if bias else []), **attributes)
             return then(g, y) if then else y
-        sequence("conv_" + name, build, shape=shape, after=None, opset=opset)
+        sequence("conv_" + name, build, shape=shape, after=None, opset=opset, refused=refused)
     conv("1d")
     conv("1d_pads", pads=[1, 1], kernel_shape=[3])
     conv("1d_causal", pads=[2, 0])
@@ -228,7 +229,7 @@ def convolution_cases():
     conv("1d_same_upper", auto_pad="SAME_UPPER", strides=[2])
     conv("1d_same_lower", auto_pad="SAME_LOWER", strides=[2], opset=11)
     conv("1d_valid", auto_pad="VALID", opset=7)
-    conv("1d_open", shape=("B", 3, "T"), pads=[1, 1])
+    conv("1d_open", shape=("B", 3, "T"), pads=[1, 1], refused="open size")
     conv("2d", weights=(2, 3, 3, 3), shape=("B", 3, 5, 6))
     conv("2d_uneven", weights=(2, 1, 3, 2), shape=("B", 1, 5, 6), pads=[1, 0, 0, 1], strides=[2, 1], dilations=[1, 2])
     conv("2d_depthwise", weights=(3, 1, 3, 3), shape=("B", 3, 5, 6), group=3, pads=[1, 1, 1, 1])
@@ -297,8 +298,8 @@ def reduce_cases():
     sequence("reduce_max_18", lambda g, y: g("ReduceMax", y, g.constant(ints(-2)), keepdims=0), opset=18)
     sequence("reduce_sum_9", lambda g, y: g("ReduceSum", y, axes=[1], keepdims=0), opset=9)
     sequence("reduce_two_axes", lambda g, y: g("ReduceMean", y, axes=[1, 2], keepdims=1))
-    sequence("reduce_sum_square", lambda g, y: g("ReduceSumSquare", y, axes=[2], keepdims=0))
-    sequence("arg_max_value", lambda g, y: g("Cast", g("ArgMax", last(g, y), axis=1, keepdims=0), to=FLOAT))
+    sequence("reduce_sum_square", lambda g, y: g("ReduceSumSquare", y, axes=[2], keepdims=0), shape=("B", 5, 4))
+    sequence("arg_max_value", lambda g, y: g("Cast", g("ArgMax", last(g, y), axis=1, keepdims=0), to=FLOAT), refused="ArgMax")
 
 
 def shape_cases():
@@ -406,14 +407,14 @@ def if_by_constants():
 
 
 def states_by_hand():
-    """The state of both layers in one tensor, as silero-vad has it: [2, B, 4], h and c."""
+    """h and c in one tensor, as silero-vad has them: [2, B, 4]. A request without initial states begins with zeros."""
     g = Graph("hand_states", 16)
-    x, state = g.input("x", ["B", 5, 3]), g.input("state", [2, "B", 4])
+    x, state = g.input("x", ["B", 5, 3]), g.input("state", [2, "B", 4], np.zeros((2, 6, 4), "float32"))
     h, c = [g("Slice", state, g.constant(ints(i)), g.constant(ints(i + 1)), g.constant(ints(0))) for i in (0, 1)]
     y, hn, cn = g("LSTM", g("Transpose", x, perm=[1, 0, 2]), g.weights(1, 16, 3), g.weights(1, 16, 4), g.weights(1, 32), "", h, c, hidden_size=4, outputs=["seq", "hn", "cn"])
     y = g("Transpose", g("Squeeze", "seq", g.constant(ints(1))), perm=[1, 0, 2], outputs=["y"])
     g("Concat", "hn", "cn", axis=0, outputs=["stateN"])
-    g.done({"y": None, "stateN": None}, axes={"state": 1, "stateN": 1}, config={"states": {"state": "stateN"}})
+    g.done({"y": None, "stateN": None}, axes={"state": 1, "stateN": 1}, config={"states": {"state": "stateN"}}, asked=["x"], shown=["y"])
 
 
 def scan_refused(g, y):
