@@ -1,7 +1,9 @@
 /* Keys: what each route needs, models, rates, sessions apart, and files that change. */
 #include "access.h"
+#include "certificate.h"
 #include "server/api/routes.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -347,6 +349,121 @@ static void a_key_over_its_rate_is_told(void **state)
     key_file_remove(&keys);
 }
 
+/* ---- the text of a key ---- */
+
+/* How often a text is in a file of the process, such as its memory. */
+static size_t count_in(const struct daemon *daemon, const char *file, const char *text)
+{
+    char path[64];
+    char *bytes = malloc(1 << 20);
+    size_t n = 0, length = strlen(text);
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)daemon->pid, file);
+    FILE *in = fopen(path, "rb");
+    assert_non_null(in);
+    for (size_t kept = 0, got; (got = fread(bytes + kept, 1, (1 << 20) - kept, in));) {
+        size_t have = kept + got;
+        for (const char *at = bytes; (at = memmem(at, (size_t)(bytes + have - at), text, length)); at++)
+            n++;
+        kept = have < length ? have : length - 1;
+        memmove(bytes, bytes + have - kept, kept);
+    }
+    fclose(in);
+    free(bytes);
+    return n;
+}
+
+/* The same in all of its memory that can be written: the heap, stacks, the library's buffers. */
+static size_t count_in_memory(const struct daemon *daemon, const char *text)
+{
+    enum { PIECE = 1 << 20 };
+    char path[64], line[512], *bytes = malloc(PIECE + 256);
+    size_t n = 0, length = strlen(text);
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)daemon->pid);
+    FILE *maps = fopen(path, "r");
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)daemon->pid);
+    int memory = open(path, O_RDONLY);
+    assert_true(maps && memory >= 0);
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long from, to;
+        char rights[8];
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || strncmp(rights, "rw", 2))
+            continue;
+        for (ssize_t got; from < to && (got = pread(memory, bytes, PIECE + length - 1, (off_t)from)) > 0; from += PIECE)
+            for (const char *at = bytes; (at = memmem(at, (size_t)(bytes + got - at), text, length)); at++)
+                n++;
+    }
+    close(memory);
+    fclose(maps);
+    free(bytes);
+    return n;
+}
+
+static void look_for(const struct daemon *daemon, const char *text)
+{
+    static const char *const pages[] = {"/metrics", "/debug", "/openapi.json", "/v1/models", "/healthz?verbose"};
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        struct reply reply = ask_with_key(daemon, "operator-text-0123", "GET", pages[i], NULL);
+        assert_int_equal(reply.status, 200);
+        assert_null(strstr(reply.body, text));
+        assert_null(strstr(reply.headers, text));
+        reply_free(&reply);
+    }
+    assert_int_equal(count_in(daemon, "environ", text), 0);
+    assert_int_equal(count_in(daemon, "cmdline", text), 0);
+    char *log = daemon_log(daemon);
+    assert_null(strstr(log, text));
+    free(log);
+    if (!SANITIZED) /* AddressSanitizer keeps what was freed */
+        assert_int_equal(count_in_memory(daemon, text), 0);
+}
+
+/* Keys that are right, wrong, over their rate, and in a URL; by variables, over TLS and without. */
+static void no_text_of_a_key_is_kept(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"alice-text-4711-zyx", "wrong-text-0815-zyx", "inurl-text-1234-zyx"};
+    struct certificate authority = certificate_new("authority", NULL), own = certificate_new("localhost", &authority);
+    char text[1024];
+    snprintf(text, sizeof text, "%s%s", key_line("alice", "predict", texts[0], ":rate=0.01/3"),
+             key_line("operator", "predict,metrics,admin", "operator-text-0123", ""));
+    struct key_file keys = key_file_new(text);
+    setenv("CELLSERVE_AUTH_KEYS", keys.path, 1);
+    for (int tls = 0; tls < 2; tls++) {
+        struct daemon daemon;
+        if (tls) {
+            setenv("CELLSERVE_TLS_CERTIFICATE", own.certificate, 1);
+            setenv("CELLSERVE_TLS_KEY", own.key, 1);
+        }
+        /* the harness's own TLS stays out of it: */
+        daemon_start(&daemon, small_config(2, 3, ", \"log\": {\"level\": \"debug\"}, \"auth\": {}"), NULL);
+        if (tls)
+            snprintf(daemon.ca, sizeof daemon.ca, "%s", authority.certificate);
+        for (int i = 0; i < 5; i++) { /* the last ones are over the rate */
+            struct reply reply = ask_with_key(&daemon, texts[0], "POST", "/predict", INSTANCES);
+            assert_int_equal(reply.status, i < 3 ? 200 : 429);
+            reply_free(&reply);
+            reply = ask_with_key(&daemon, texts[1], "POST", "/predict", INSTANCES);
+            assert_int_equal(reply.status, 401);
+            reply_free(&reply);
+            reply = ask_with_key(&daemon, NULL, "GET", "/v1/models?key=inurl-text-1234-zyx", NULL);
+            assert_int_equal(reply.status, 401);
+            reply_free(&reply);
+        }
+        kill(daemon.pid, SIGUSR1);
+        free(daemon_log_with(&daemon, "\"memory\""));
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+            look_for(&daemon, texts[i]);
+        assert_true(count_in_memory(&daemon, "operator") > 0); /* a key's name is there: the search finds something */
+        assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    }
+    unsetenv("CELLSERVE_AUTH_KEYS");
+    unsetenv("CELLSERVE_TLS_CERTIFICATE");
+    unsetenv("CELLSERVE_TLS_KEY");
+    key_file_remove(&keys);
+    certificate_remove(&own);
+    certificate_remove(&authority);
+}
+
 /* ---- files ---- */
 
 static long models_status(const struct daemon *daemon, const char *key)
@@ -408,6 +525,7 @@ int main(void)
         cmocka_unit_test(models_of_bodies_are_checked),
         cmocka_unit_test(sessions_of_two_keys_are_two),
         cmocka_unit_test(a_key_over_its_rate_is_told),
+        cmocka_unit_test(no_text_of_a_key_is_kept),
         cmocka_unit_test(files_are_read_when_they_change),
         cmocka_unit_test(a_broken_file_is_an_error_at_the_start),
     };
