@@ -39,11 +39,47 @@ assert secret["store"] == f"redis://:{secret['password']}@redis:6379/0"
 assert objects["InferenceService", "sunspots"]["spec"]["predictor"]["model"]["runtime"] == objects["ServingRuntime", "cellserve"]["metadata"]["name"]
 assert objects["ServingRuntime", "cellserve"]["spec"]["containers"][0]["name"] == "kserve-container"
 
-[stack], [compose] = load("swarm.yaml"), load("compose.yaml")
+
+
+def merge(base, patch):
+    """A strategic merge: entries of a list that have a name are merged with those of the same name."""
+    if isinstance(base, dict) and isinstance(patch, dict):
+        return {**base, **{key: merge(base[key], value) if key in base else value for key, value in patch.items()}}
+    if isinstance(base, list) and isinstance(patch, list):
+        named = {entry["name"]: entry for entry in base}
+        return list({**named, **{entry["name"]: merge(named[entry["name"]], entry) if entry["name"] in named else entry for entry in patch}}.values())
+    return patch
+
+
+# HTTPS and keys on Kubernetes: what kustomize makes of it is written for the check against the schemas.
+[overlay] = load("kubernetes/tls/kustomization.yaml")
+assert overlay["resources"] == [".."] and overlay["patches"][0] == {"path": "deployment.yaml"}
+[service_patch] = yaml.safe_load(overlay["patches"][1]["patch"])
+assert service_patch["path"] == "/spec/ports/0/port" and "port" in objects["Service", "cellserve"]["spec"]["ports"][0]
+[patch] = load("kubernetes/tls/deployment.yaml")
+secure = merge(deployment, patch)
+[container] = secure["spec"]["template"]["spec"]["containers"]
+variables = {variable["name"]: variable.get("value") for variable in container["env"]}
+mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+assert "CELLSERVE_SESSIONS_STORE" in variables and {volume["name"] for volume in secure["spec"]["template"]["spec"]["volumes"]} == set(mounts)
+for name, mount in (("CELLSERVE_TLS_CERTIFICATE", "tls"), ("CELLSERVE_TLS_KEY", "tls"), ("CELLSERVE_AUTH_KEYS", "keys")):
+    assert os.path.dirname(variables[name]) == mounts[mount], name
+for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+    assert container[probe]["httpGet"]["scheme"] == "HTTPS" and "path" in container[probe]["httpGet"], probe
+os.makedirs("build/deploy", exist_ok=True)
+with open("build/deploy/deployment-tls.yaml", "w") as file:
+    yaml.safe_dump(secure, file)
+
+[stack], [compose], [stack_tls] = load("swarm.yaml"), load("compose.yaml"), load("swarm-tls.yaml")
+for service, change in stack_tls["services"].items():
+    assert service in stack["services"]
+    assert {secret["source"] for secret in change["secrets"]} <= set(stack_tls["secrets"]), service
+for name, path in stack_tls["services"]["cellserve"]["environment"].items():
+    assert path.removeprefix("/run/secrets/") in {secret["source"] for secret in stack_tls["services"]["cellserve"]["secrets"]}, name
 assert stack["services"]["cellserve"]["deploy"]["update_config"]["order"] == "start-first"
-environment = [*stack["services"]["cellserve"]["environment"], *compose["services"]["cellserve"]["environment"],
+environment = [*stack["services"]["cellserve"]["environment"], *stack_tls["services"]["cellserve"]["environment"], *variables, *compose["services"]["cellserve"]["environment"],
                *(variable["name"] for variable in deployment["spec"]["template"]["spec"]["containers"][0]["env"])]
-settings = re.findall(r'^    (?:INT|TEXT)\("([a-z_.]+)"', open("config/settings_table.c").read(), re.M)
+settings = re.findall(r'^    (?:INT|TEXT|PATH|LIST)\("([a-z_.]+)"', open("config/settings_table.c").read(), re.M)
 known = {"CELLSERVE_" + key.replace(".", "_").upper() for key in settings}
 assert set(environment) <= known, set(environment) - known
 grace = int(stack["services"]["cellserve"]["stop_grace_period"].rstrip("s"))

@@ -25,6 +25,16 @@ for file in docker/kubernetes/[!k]*.yaml; do
 done
 # What has no schema there is read at least, and what it names must exist.
 check "kustomizations, KServe, Swarm, Compose" $venv/bin/python tests/deploy/names.py
+check "docker/kubernetes/tls" $venv/bin/kubernetes-validate --strict -k 1.29 build/deploy/deployment-tls.yaml
+# The certificates that swarm-tls.yaml mounts.
+secrets=$(mktemp -d)
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$secrets/key" -out "$secrets/certificate" \
+    -subj /CN=cellserve -addext subjectAltName=DNS:cellserve 2>/dev/null
+cat "$secrets/certificate" "$secrets/key" >"$secrets/site"
+sed "s|/run/secrets|$secrets|" docker/swarm-haproxy-tls.cfg >"$secrets/haproxy.cfg"
+check docker/swarm-haproxy-tls.cfg haproxy -c -q -f "$secrets/haproxy.cfg"
+check "HTTPS through HAProxy" python3 tests/deploy/through_tls.py "$1" "$secrets"
+rm -rf "$secrets"
 check docker/haproxy.cfg haproxy -c -q -f docker/haproxy.cfg
 check docker/swarm-haproxy.cfg haproxy -c -q -f docker/swarm-haproxy.cfg
 check docker/nginx.conf nginx -t -q -c "$PWD/docker/nginx.conf"
