@@ -27,7 +27,8 @@ struct model {
     double load_seconds;
     double row_step_ns;   /* the time of a timestep of a row beside other rows, as measured when the model was loaded */
     size_t scratch_bytes; /* the size of a worker's arena, for the largest batch */
-    atomic_size_t users;  /* for the code that shares the model between threads */
+    char apart[64];      /* `users` changes with each request, the fields above never: so they share no line of cache */
+    atomic_size_t users; /* for the code that shares the model between threads */
 };
 
 /**

@@ -14,7 +14,9 @@ static const double work_alone_ns = 20e6, work_of_a_nap_ns = 5e6;
 enum { PATIENCE = 20, MAX_SPINS_BEFORE_BEGINNING = 2500, SPIN_NS = 40 };
 
 /* The word `joined`: number of the job, begun, seats. */
-enum { NUMBER_SHIFT = 32, BEGUN = 1 << 16 };
+enum { NUMBER_SHIFT = 32 };
+static const uint64_t BEGUN = UINT64_C(1) << TEAM_MAX_SEATS;
+_Static_assert((int)TEAM_MAX_SEATS < (int)NUMBER_SHIFT, "the number begins above them");
 
 /* The word of progress: number of the job, steps. */
 enum { STEP_SHIFT = 32 };
@@ -41,7 +43,7 @@ void team_open(struct team *team, struct team_host *host, size_t seats)
     atomic_init(&team->naps, 0);
     team->helped = false;
     team->worked_ns = 0;
-    for (size_t i = 0; i < TEAM_MAX_SEATS; i++)
+    for (size_t i = 0; i < team->seats; i++)
         atomic_init(&team->progress[i].step, 0);
 }
 

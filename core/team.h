@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TEAM_MAX_SEATS = 16 };
+enum { TEAM_MAX_SEATS = 31 }; /* as bits in half of a word of 64, beside one that says whether the job has begun */
 
 struct team;
 

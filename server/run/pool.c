@@ -8,12 +8,26 @@
 #include "server/base/clock.h"
 #include "server/base/cpus.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 /* A worker prefers its own tasks, unless another's wait for so much longer; most chunks take 2 ms. At each look it compares
    its line with those of so many others, one after the other in turn, so that no task waits for as long as its worker is
    away and all others have tasks of their own. A worker with tasks whose line is empty looks at so many others. */
 enum { LATE_NS = 1000000, COMPARES = 2, VISITS = 4 };
+
+/* What all threads write lies on lines of cache of its own. */
+#define APART(type, a, b) _Static_assert(offsetof(type, b) / 64 > offsetof(type, a) / 64, #a " and " #b " share a line")
+APART(struct worker, kept, held);
+APART(struct worker, held, lock);
+APART(struct worker, lines, wake);
+APART(struct pool, max_queued, host.recall);
+APART(struct pool, host.recall, ready);
+APART(struct pool, over, queued);
+APART(struct pool, queued, looking);
+APART(struct pool, looker, idle);
+APART(struct pool, idle, invitation);
+APART(struct pool, team_lock, news);
 
 static size_t lines_of(const struct pool *pool)
 {
@@ -413,6 +427,9 @@ void pool_end(struct pool *pool)
         if (pool->workers[i].started)
             pthread_join(pool->workers[i].thread, NULL);
         arena_close(&pool->workers[i].arena);
+        if (pool->workers[i].kept)
+            pool->workers[i].close_kept(pool->workers[i].kept);
+        pool->workers[i].kept = NULL;
     }
 }
 

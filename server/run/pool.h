@@ -36,6 +36,8 @@ struct worker {
     bool ends;     /* what it finishes now is the last that it has */
     bool looks;    /* it counts in pool->looking */
     bool started, ready;
+    void *kept; /* by whoever runs tasks, for the next of them; freed by close_kept */
+    void (*close_kept)(void *kept);
     /* written by the thread alone, read by others */
     _Alignas(64) atomic_size_t held; /* tasks that it has taken */
     /* written by all */

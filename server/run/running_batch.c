@@ -28,20 +28,28 @@ bool running_batch_accepts(const struct running_batch *running, const struct pre
     return running->model == p->batch.model && running->sequences == p->batch.sequences;
 }
 
+void running_batch_begin(struct running_batch *running, const struct prediction *p)
+{
+    const struct graph *graph = &p->batch.model->graph;
+    running->next = NULL;
+    running->model = p->batch.model;
+    running->sequences = p->batch.sequences;
+    running->in_chunks = graph->divisible && graph->n_inputs == 1 && graph->n_outputs == 1;
+    running->streams = p->request->stream;
+    running->first = NULL;
+    running->last = &running->first;
+    running->n = 0;
+    running->starts_ns = 0;
+    running->share = (struct memory_share){.memory = p->request->memory.memory};
+}
+
 struct running_batch *running_batch_open(const struct prediction *p, size_t room)
 {
     struct running_batch *running = calloc(1, sizeof *running);
     if (!running)
         return NULL;
-    *running =
-        (struct running_batch){.model = p->batch.model,
-                               .sequences = p->batch.sequences,
-                               .in_chunks = p->batch.model->graph.divisible && p->batch.model->graph.n_inputs == 1 &&
-                                            p->batch.model->graph.n_outputs == 1,
-                               .streams = p->request->stream,
-                               .room = room,
-                               .share = {.memory = p->request->memory.memory}};
-    running->last = &running->first;
+    running_batch_begin(running, p);
+    running->room = room;
     running->slots = calloc(room, sizeof *running->slots);
     running->rows = calloc(room, sizeof *running->rows);
     running->order = calloc(room, sizeof *running->order);

@@ -35,10 +35,14 @@ struct running_batch {
     struct layer_view *more_inputs; /* [n_inputs - 1][n], see running_more.h */
     float **more_outputs;           /* [n_outputs - 1][n] */
     size_t floats_room, masks_room, views_room;
+    size_t kept_bytes; /* of running_kept.h: what they take while no batch runs in them */
 };
 
 /* Whether a prediction's rows can run in this batch. */
 bool running_batch_accepts(const struct running_batch *running, const struct prediction *p);
+
+/* The buffers of a running batch become an empty one for p and its like. */
+void running_batch_begin(struct running_batch *running, const struct prediction *p);
 
 /* An empty running batch for p and its like, of at most room rows; NULL when out of memory. */
 struct running_batch *running_batch_open(const struct prediction *p, size_t room);

@@ -8,6 +8,7 @@
 #include "pool.h"
 #include "prediction_session.h"
 #include "running_batch.h"
+#include "running_kept.h"
 #include "server/base/clock.h"
 #include "services.h"
 #include "stream.h"
@@ -40,7 +41,7 @@ static struct running_batch *find_running_batch(struct schedule *s, const struct
     struct running_batch **at = &s->batches[line_of_prediction(p)];
     while (*at && !running_batch_accepts(*at, p))
         at = &(*at)->next;
-    if (!*at && (*at = running_batch_open(p, (size_t)s->settings->max_batch_rows)))
+    if (!*at && (*at = running_kept_open(s->worker, p, (size_t)s->settings->max_batch_rows)))
         (*at)->starts_ns = clock_ns() + s->settings->max_queue_delay_us * 1000;
     return *at;
 }
@@ -192,7 +193,7 @@ static struct running_batch **go_on_with_removed(struct schedule *s, struct runn
         at = &running->next;
     } else {
         *at = running->next;
-        running_batch_close(running);
+        running_kept_close(s->worker, running);
     }
     for (struct prediction *next; removed; removed = next) {
         next = removed->next;

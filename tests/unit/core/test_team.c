@@ -215,6 +215,28 @@ static void everybody_meets_everybody(void **state)
     assert_int_equal(jobs_of(&count, 2), 30);
 }
 
+static void seats_are_as_many_as_are_asked_for(void **state)
+{
+    (void)state;
+    struct helping_host helping;
+    need_two_processors();
+    for (size_t seats = 2; seats <= TEAM_MAX_SEATS + 9; seats += 7) {
+        size_t most = seats < TEAM_MAX_SEATS ? seats : TEAM_MAX_SEATS;
+        open_helping(&helping, 0);
+        team_open(&helping.team, &helping.host, seats);
+        for (size_t i = 1; i < most; i++)
+            assert_int_equal(team_enter(&helping.team), i);
+        assert_int_equal(team_enter(&helping.team), 0);
+        for (size_t i = 1; i < most; i++) {
+            atomic_store(&helping.team.over, true);
+            team_help(&helping.team, most - i); /* leaves at once */
+        }
+        assert_int_equal(atomic_load(&helping.team.present), 0);
+        assert_int_equal(atomic_load(&helping.team.seated), 1);
+        team_close(&helping.team);
+    }
+}
+
 /* The pool's workers fall asleep and are woken; how many come depends on what else the machine does. */
 static void workers_of_the_pool_help(void **state)
 {
@@ -383,6 +405,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(teams_compute_what_one_thread_does),
         cmocka_unit_test(everybody_meets_everybody),
+        cmocka_unit_test(seats_are_as_many_as_are_asked_for),
         cmocka_unit_test(workers_of_the_pool_help),
         cmocka_unit_test(small_jobs_wake_nobody),
         cmocka_unit_test(long_waits_end_the_help_for_a_while),

@@ -1,5 +1,5 @@
 /* running_batch.c */
-#include "server/run/running_batch.h"
+#include "server/run/running_kept.h"
 #include "tests/unit/run_server.h"
 
 /* Wide enough that a chunk of 2 ms has some hundred timesteps. */
@@ -99,6 +99,45 @@ static void finished_rows_free_their_slots(void **state)
     assert_true(r.outputs[0] == LONG);
     running_batch_close(running);
     run_request_close(&r);
+    run_server_close(&s);
+}
+
+/* A worker's next batch runs in the buffers of the one before, which count as a request's memory only while it runs. */
+static void buffers_go_from_batch_to_batch(void **state)
+{
+    (void)state;
+    struct run_server s;
+    struct run_request r;
+    struct pool pool = {.n_workers = 0};
+    run_server_open(&s);
+    run_server_sums(&s, "m", 2, true);
+    struct worker worker = {.pool = &pool};
+    const void *slots = NULL, *floats = NULL;
+    for (size_t i = 0; i < 3; i++) {
+        struct prediction *p = ones(&r, &s, 1, (size_t[]){5 + i});
+        size_t used = s.server.memory.used;
+        struct running_batch *running = running_kept_open(&worker, p, 4);
+        assert_null(worker.kept);
+        assert_true(i ? running->slots == slots && running->floats == floats : !running->floats);
+        assert_true(i ? s.server.memory.used > used : s.server.memory.used == used);
+        running_batch_add(running, p);
+        assert_ptr_equal(advance(running, &s), p);
+        slots = running->slots;
+        floats = running->floats;
+        assert_non_null(floats);
+        running_kept_close(&worker, running);
+        assert_ptr_equal(worker.kept, running);
+        assert_int_equal(s.server.memory.used, used);
+        end_with_sum(&r, p, (float)(5 + i));
+    }
+    struct prediction *p = ones(&r, &s, 1, (size_t[]){1});
+    struct running_batch *other = running_kept_open(&worker, p, 5); /* of another size */
+    assert_true(other != worker.kept);
+    running_batch_close(other);
+    prediction_end(p);
+    run_request_close(&r);
+    worker.close_kept(worker.kept);
+    arena_close(&worker.arena);
     run_server_close(&s);
 }
 
@@ -292,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_admitted_one_of_each_in_turn),
         cmocka_unit_test(finished_rows_free_their_slots),
+        cmocka_unit_test(buffers_go_from_batch_to_batch),
         cmocka_unit_test(what_differs_in_model_or_outputs_is_not_accepted),
         cmocka_unit_test(a_slice_that_is_over_frees_slots_for_those_that_wait),
         cmocka_unit_test(a_failure_of_one_leaves_the_others),
