@@ -1,4 +1,4 @@
-/* Starting the load helper, waiting for it, and taking what it hands over. */
+/* Starts the load helper, waits for it, and takes its result. */
 #include "archive.h"
 
 #include "hdf5_file.h"
@@ -33,15 +33,16 @@ bool archive_is(const unsigned char *bytes, size_t n)
     return hdf5_is(bytes, n) || zip_is(bytes, n) || torch_stream_is(bytes, n);
 }
 
-/* What the helper is to read. */
+/* The input of the helper. */
 struct input {
     const int *files; /* the first becomes standard input, the others 3, 4, … */
     size_t n;
-    const char *form; /* of several files, for the helper; NULL for one, which says itself what it is */
+    const char *form; /* for several files: their form; NULL for one file, whose format is in its bytes */
 };
 
-/* Only the files, the memory file, and a /dev/null for what libraries print. Every step may want memory: without one of
-   them the helper would have descriptors of the server's. All go to high numbers first: they may be low ones themselves. */
+/* The helper gets only the files, the memory file, and /dev/null for the output of libraries. Every step may need
+   memory: if one step failed, the helper would have descriptors of the server. All descriptors are first moved to high
+   numbers, because they may have the low numbers themselves. */
 static int arrange_files(posix_spawn_file_actions_t *actions, const struct input *input, int out)
 {
     int free_from = STDERR_FILENO + 1, error = 0, more = (int)input->n - 1;
@@ -69,7 +70,7 @@ static int arrange_signals(posix_spawnattr_t *attributes)
     return error ? error : posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
 
-/* The helper, with an empty environment. -1 with the reason in *error. */
+/* Start the helper, with an empty environment. Returns -1 with the reason in *error. */
 static pid_t start_helper(const struct input *input, int out, int *error)
 {
     posix_spawn_file_actions_t files;
@@ -90,7 +91,7 @@ static pid_t start_helper(const struct input *input, int out, int *error)
     return *error ? -1 : pid;
 }
 
-/* Why the helper did not start. Without /proc there is no way to this program's file. */
+/* Explain why the helper did not start. Without /proc there is no path to this program's file. */
 static void explain_start(int error, struct place place, struct problems *problems)
 {
     if (error == ENOENT && access(program, F_OK))
@@ -102,7 +103,7 @@ static void explain_start(int error, struct place place, struct problems *proble
         problem_error(problems, place, "the process that reads it cannot be started: %s", strerror(error));
 }
 
-/* How the helper's life ended. */
+/* How the helper ended. */
 enum end { ENDED, TOOK_TOO_LONG, UNSEEN };
 
 static int64_t milliseconds(void)
@@ -112,8 +113,8 @@ static int64_t milliseconds(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Wait for the helper's end. UNSEEN: its pid is nobody's child (somebody else took its status), so it may not be killed
-   any more: it may be another process's. */
+/* Wait for the end of the helper. UNSEEN: another part of the process has taken its status, so its pid may now belong
+   to another process and must not be killed. */
 static enum end wait_for(pid_t pid, int *status)
 {
     struct timespec pause = {0, 500000};
@@ -133,7 +134,7 @@ static enum end wait_for(pid_t pid, int *status)
     return TOOK_TOO_LONG;
 }
 
-/* The helper's own sentence about the file: text from outside, so only printable characters pass. */
+/* The helper's sentence about the file. It is untrusted text, so only printable characters are copied. */
 static void read_sentence(int out, char *text, size_t size)
 {
     ssize_t n = pread(out, text, size - 1, 0);
@@ -143,7 +144,7 @@ static void read_sentence(int out, char *text, size_t size)
             *p = '?';
 }
 
-/* What a signal that ended the helper says of the file. */
+/* Whether a signal that ended the helper means that the file is damaged. */
 static const char *signal_sentence(int signal)
 {
     switch (signal) {
@@ -187,7 +188,7 @@ static void explain(enum end end, int status, int out, struct place place, struc
     problem_reason(problems, reason);
 }
 
-/* Said once a process, not for every file. */
+/* Logged once in a process, not for every file. */
 static void warn_unconfined(const struct tensor_set *set, struct problems *problems)
 {
     static atomic_bool said;

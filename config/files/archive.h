@@ -8,17 +8,18 @@
 bool archive_is(const unsigned char *bytes, size_t n);
 
 /**
- * Read a container's tensors and texts.
+ * Read the tensors and texts of a container.
  *
  * fd    of the file, at its beginning; stays the caller's. path is for messages.
  *
- * The helper hands its result over in a sealed memory file, which is checked like any safetensors file from outside.
- * The set's metadata has "naming" ("group", "position" or "names"), and "config" and "keras_version" where the file has
- * them. False with a problem added when the helper refused the file, crashed, or took longer than 30 s.
+ * The helper writes its result into a sealed memory file, which is checked like any untrusted safetensors file. The
+ * set's metadata has "naming" ("group", "position" or "names"), and "config" and "keras_version" where the file has
+ * them. Returns false with a problem added if the helper refused the file, crashed, or took longer than 30 s.
  */
 bool archive_open(struct tensor_set *set, int fd, const char *path, struct problems *problems);
 
-/* The same of a scaler's file: an .npz archive, a pickle or a joblib file, whose attributes are the text "scaler". */
+/* The same for the file of a scaler: an .npz archive, a pickle or a joblib file. The scaler's attributes become the
+   text "scaler". */
 bool archive_open_scaler(struct tensor_set *set, int fd, const char *path, struct problems *problems);
 
 /**
@@ -31,7 +32,7 @@ bool archive_open_scaler(struct tensor_set *set, int fd, const char *path, struc
 bool archive_open_bundle(struct tensor_set *set, enum bundle_metadata kind, const int *files, size_t n,
                          const char *path, struct problems *problems);
 
-/* The program that is run as helper: this one, /proc/self/exe, unless a test says otherwise. */
+/* The program to run as helper: /proc/self/exe, unless a test sets another. */
 void archive_set_program(const char *path);
 
 #endif

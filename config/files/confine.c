@@ -1,4 +1,4 @@
-/* Limits, then Landlock (no way into the file system), then seccomp (a short list of system calls). */
+/* Sets limits, then Landlock (no access to the file system), then seccomp (a short list of system calls). */
 #include "confine.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ static void limit(int resource, rlim_t value)
     setrlimit((__rlimit_resource_t)resource, &both);
 }
 
-/* Every right that this kernel's Landlock knows, and no rule that grants one. */
+/* Handle every right that this kernel's Landlock knows, without any rule that grants a right. */
 static bool no_file_system(void)
 {
     struct landlock_ruleset_attr all = {.handled_access_fs = 0};
@@ -50,7 +50,7 @@ static bool no_file_system(void)
     return good;
 }
 
-/* What a parser over mapped memory needs; opening fails, and at any other call the process ends. */
+/* The system calls that a parser over mapped memory needs. Opening a file fails. Any other call ends the process. */
 static bool few_system_calls(void)
 {
     static const int plain[] = {
@@ -79,7 +79,8 @@ void confine(const struct confine_limits *limits, char *missing, size_t size)
     bool seccomp = sanitized;
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_NPROC, 0);
-    const struct rlimit cpu = {limits->cpu_seconds, limits->cpu_seconds + 1}; /* SIGXCPU first: it says what it is */
+    const struct rlimit cpu = {limits->cpu_seconds, limits->cpu_seconds + 1}; /* SIGXCPU comes first: it names the
+                                                                                 cause */
     setrlimit(RLIMIT_CPU, &cpu);
     limit(RLIMIT_FSIZE, limits->file_bytes);
     prctl(PR_SET_DUMPABLE, 0);

@@ -1,5 +1,5 @@
-/* Eight bytes a step by eight tables, which are made at the first call ("slicing by 8"): 2 GB/s without instructions of a
-   certain CPU. */
+/* Processes eight bytes at a time with eight tables, which are made at the first call ("slicing by 8"): 2 GB/s on any
+   CPU. */
 #include "crc32c.h"
 
 #include <stdbool.h>

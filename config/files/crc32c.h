@@ -7,7 +7,7 @@
 
 uint32_t crc32c(const void *bytes, size_t n);
 
-/* The same as LevelDB stores it, so that the checksum of bytes that hold checksums is no special case. */
+/* The masked form that LevelDB stores. The mask avoids problems with checksums of bytes that contain checksums. */
 uint32_t crc32c_masked(const void *bytes, size_t n);
 
 #endif

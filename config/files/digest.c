@@ -1,4 +1,4 @@
-/* A chain of XXH3 hashes of 128 bits: that of what came before, and that of the next bytes. */
+/* A chain of 128-bit XXH3 hashes: each step hashes the previous hash together with the hash of the next bytes. */
 #include "digest.h"
 
 #include "config/json_memory.h"

@@ -8,13 +8,13 @@
 
 enum { DIGEST_BYTES = 16 };
 
-/* All zeros before the first bytes. */
+/* Initially all zeros. */
 struct digest {
     unsigned char bytes[DIGEST_BYTES];
 };
 
 void digest_add(struct digest *digest, const void *bytes, size_t n);
-/* A configuration, whatever the order of its keys and the spaces between. False when out of memory. */
+/* Add a configuration. The order of its keys and the white space do not matter. Returns false if out of memory. */
 bool digest_add_json(struct digest *digest, const json_t *json);
 
 #endif

@@ -1,4 +1,4 @@
-/* Writing a safetensors file into shared memory, tensor after tensor in place. */
+/* Writes a safetensors file into shared memory, tensor by tensor. */
 #include "handover.h"
 
 #include "core/arena.h"
@@ -75,7 +75,7 @@ bool handover_text(struct handover *h, const char *key, const char *text, size_t
     return true;
 }
 
-/* The JSON header, padded so that data begins on a cache line. NULL when it cannot be made. */
+/* The JSON header, padded so that data begins at a cache line. Returns NULL if it cannot be made. */
 static char *make_header(const struct handover *h, size_t *bytes)
 {
     json_t *header = json_object();

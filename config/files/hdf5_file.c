@@ -1,4 +1,5 @@
-/* Reading HDF5 by its C library. Known paths only, hard links only, plain numbers only; and every count is bounded. */
+/* Reads HDF5 with its C library. Only known paths, hard links and plain numbers are read, and every count is
+   bounded. */
 #include "hdf5_file.h"
 
 #include "json_file.h"
@@ -11,7 +12,7 @@
 
 enum {
     MAX_DEPTH = 24,
-    MAX_LINKS = 100000, /* looked at in all: a circle of groups ends here */
+    MAX_LINKS = 100000, /* the most objects in all: ends cycles of groups */
     MAX_STRINGS = 65536,
     MAX_STRING_BYTES = 64 << 20,
     PATH_BYTES = 1000,
@@ -53,7 +54,7 @@ static void strings_free(struct strings *strings)
     *strings = (struct strings){.n = 0};
 }
 
-/* The bytes that the strings of an attribute take in a file's own form: pointers, or padded text. */
+/* The bytes of the strings of an attribute in the form of the file: pointers, or padded text. */
 static bool read_points(hid_t attribute, hid_t type, size_t points, size_t width, struct strings *out)
 {
     bool variable = H5Tis_variable_str(type) > 0;
@@ -76,7 +77,8 @@ static bool read_points(hid_t attribute, hid_t type, size_t points, size_t width
     return good;
 }
 
-/* All strings of an attribute, added to out. One that holds no strings (Keras writes empty lists as numbers) adds none. */
+/* Add all strings of an attribute to out. An attribute without strings adds none (Keras writes empty lists as
+   numbers). */
 static bool read_strings(struct reading *r, hid_t object, const char *name, struct strings *out)
 {
     hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
@@ -93,7 +95,7 @@ static bool read_strings(struct reading *r, hid_t object, const char *name, stru
     return good || handover_fail(r->out, "its attribute %.60s cannot be read", name);
 }
 
-/* A list that Keras splits over name0, name1, … where it is long. */
+/* A list. Keras splits long lists into name0, name1, …. */
 static bool read_list(struct reading *r, hid_t object, const char *name, struct strings *out)
 {
     char part[64];
@@ -110,7 +112,7 @@ static bool read_list(struct reading *r, hid_t object, const char *name, struct 
     return false;
 }
 
-/* One string into the metadata, where the attribute exists. */
+/* Copy one string into the metadata, if the attribute exists. */
 static bool keep_text(struct reading *r, hid_t object, const char *name, const char *key)
 {
     struct strings strings = {.n = 0};
@@ -126,7 +128,7 @@ static bool keep_text(struct reading *r, hid_t object, const char *name, const c
 
 /* ---- objects ---- */
 
-/* Open what a path of hard links leads to; below 0 where it does not. */
+/* Open the object at a path of hard links. Returns a negative number if there is none. */
 static hid_t open_path(struct reading *r, hid_t from, const char *path)
 {
     char part[PATH_BYTES];
@@ -154,7 +156,7 @@ static bool exists(hid_t group, const char *name)
     return H5Lget_info(group, name, &info, H5P_DEFAULT) >= 0 && info.type == H5L_TYPE_HARD;
 }
 
-/* Storage that may be read: within the file, and packed by nothing but HDF5's own plain filters. */
+/* Whether the storage may be read: it is within the file, and only HDF5's own plain filters compress it. */
 static bool plain_storage(hid_t dataset)
 {
     hid_t list = H5Dget_create_plist(dataset);
@@ -172,7 +174,7 @@ static bool plain_storage(hid_t dataset)
     return plain && filters >= 0;
 }
 
-/* Whether a dataset is of whole numbers of one byte, as Keras 3 stores quantized kernels. */
+/* Whether a dataset has one-byte whole numbers, as Keras 3 stores quantized kernels. */
 static bool is_quantized(hid_t dataset)
 {
     hid_t type = H5Dget_type(dataset);
@@ -181,8 +183,8 @@ static bool is_quantized(hid_t dataset)
     return is;
 }
 
-/* safetensors' name of a dataset's type, or NULL. bfloat16 is opaque to HDF5; other floats are handed over as F32, and so
-   is a single whole number: how many values a Normalization has seen. */
+/* safetensors' name of a dataset's type, or NULL. For HDF5, bfloat16 is opaque. Other floats become F32, and so does a
+   single whole number: a Normalization stores how many values it has seen. */
 static const char *type_of(hid_t dataset, bool single, size_t *width)
 {
     hid_t type = H5Dget_type(dataset);
@@ -200,8 +202,8 @@ static const char *type_of(hid_t dataset, bool single, size_t *width)
     return name;
 }
 
-/* Add a dataset; it stays open until its data has been read. Numbers that are no floats are left out where they may be
-   (Keras 3 keeps the seeds of Dropout beside weights). */
+/* Add a dataset, which stays open until its data has been read. Numbers that are not floats are skipped if this is
+   allowed (Keras 3 stores the seeds of Dropout beside weights). */
 static bool add_dataset(struct reading *r, hid_t dataset, const char *name, bool only_floats)
 {
     hsize_t sizes[H5S_MAX_RANK];
@@ -249,7 +251,7 @@ static bool read_data(const struct handover_tensor *tensor, void *out)
 
 /* ---- Keras 3's layout ---- */
 
-/* A group on the way down, as the library hands it to its callback. */
+/* A group that is being visited, for the library's callback. */
 struct visit {
     struct reading *reading;
     const char *path;
@@ -264,7 +266,7 @@ static bool is_number(const char *name)
 
 static herr_t visit_link(hid_t group, const char *name, const H5L_info_t *info, void *data);
 
-/* What stands at path: a variable, or a group to go down into. The object is closed, or kept as a tensor. */
+/* Visit the object at path: a variable, or a group with members. The object is closed, or kept as a tensor. */
 static bool visit_object(struct reading *r, hid_t object, const char *name, const char *path, const struct visit *visit)
 {
     H5I_type_t type = object < 0 ? H5I_BADID : H5Iget_type(object);
@@ -335,7 +337,7 @@ static bool read_positions(struct reading *r, hid_t weights)
 
 bool hdf5_read(struct handover *out, const unsigned char *bytes, size_t n)
 {
-    /* The image is neither copied nor written: the file is opened for reading. */
+    /* The library neither copies nor writes the image, because the file is opened for reading. */
     hid_t file =
         H5LTopen_file_image((void *)(uintptr_t)bytes, n, H5LT_FILE_IMAGE_DONT_COPY | H5LT_FILE_IMAGE_DONT_RELEASE);
     struct reading r = {.out = out, .file = file};

@@ -1,4 +1,4 @@
-/* The helper's life: map the file, give up every right, parse, hand over. */
+/* The load helper: maps the file, gives up every right, parses the file, and writes the result. */
 #include "helper.h"
 
 #include "confine.h"
@@ -17,16 +17,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Time grows with the file: deflate unpacks far more than this in a second. */
+/* The time limit grows with the file: deflate decompresses far more than this in a second. */
 enum { CPU_SECONDS = 1, BYTES_A_SECOND = 32 << 20 };
 
-/* A file holds at most so many times its own size in tensors: Keras's compressed files hold up to twice. */
+/* The most bytes of tensors, as a multiple of the file's size. Keras's compressed files have up to twice their size. */
 enum { MAX_EXPANSION = 8 };
 static const size_t spare_bytes = (size_t)64 << 20, spare_memory = (size_t)512 << 20;
 
 const char *const helper_forms[] = {"checkpoint", "keras", "saved-model"};
 
-#ifdef COVERAGE /* counts are written to files at exit, so this build keeps its rights */
+#ifdef COVERAGE /* the coverage build writes its counts to files at exit, so it keeps its rights */
 void __gcov_dump(void);
 #define _exit(code) (__gcov_dump(), _exit(code))
 #define confine(limits, missing, size) ((void)(limits), (void)(size), (void)(*(missing) = 0))
@@ -40,7 +40,7 @@ static void say(const char *text)
     _exit(HELPER_BAD_FILE);
 }
 
-/* Map a file; no bytes where it is empty or cannot be mapped. */
+/* Map a file. The result has no bytes if the file is empty or cannot be mapped. */
 static struct file_bytes map_file(int fd)
 {
     struct stat info;
@@ -50,7 +50,7 @@ static struct file_bytes map_file(int fd)
     return bytes == MAP_FAILED ? none : all;
 }
 
-/* Everything that is given up leaves room for what files of n bytes need. */
+/* Give up all rights. The limits leave enough time and memory for files of n bytes. */
 static bool confine_for(struct handover *out, size_t n)
 {
     char missing[64];
@@ -79,7 +79,7 @@ static bool read_bundle(struct handover *out, const char *form)
     return confine_for(out, n) && tensor_bundle_read(out, index, kind, metadata, shards, n_shards);
 }
 
-/* A file that says itself what it is. */
+/* A single file whose format is in its bytes. */
 static bool read_archive(struct handover *out, bool scaler)
 {
     struct file_bytes file = map_file(STDIN_FILENO);
@@ -94,7 +94,7 @@ static bool read_archive(struct handover *out, bool scaler)
                 : torch_stream_is(file.bytes, file.n) ? torch_stream_read(out, file.bytes, file.n)
                 : onnx_is(file.bytes, file.n)         ? onnx_read(out, file.bytes, file.n)
                                               : handover_fail(out, "it is neither an HDF5 file nor a zip archive");
-    if (zip) /* what is needed of it has been unpacked: at most twice the file is held at a time */
+    if (zip) /* its needed parts have been unpacked: at most twice the size of the file is in memory */
         munmap((void *)(uintptr_t)file.bytes, file.n);
     return good;
 }
@@ -102,8 +102,8 @@ static bool read_archive(struct handover *out, bool scaler)
 _Noreturn void helper_main(const char *form)
 {
     struct handover out = {.n = 0};
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would read what it writes */
-    json_object_seed(0);              /* needs a file, later none can be opened */
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would read its output */
+    json_object_seed(0);              /* needs a file, and no file can be opened later */
     hdf5_prepare();
     bool scaler = form && !strcmp(form, HELPER_SCALER);
     bool good =

@@ -1,4 +1,4 @@
-/* Bounds come before parsing: bytes while the file is read, values by a look at the text. */
+/* Checks bounds before parsing: bytes while the file is read, values by counting in the text. */
 #include "json_file.h"
 
 #include "config/json_memory.h"
@@ -11,7 +11,8 @@
 
 enum { FIRST_BYTES = 64 << 10 };
 
-/* Whether a text has at most so many values: each but the first follows a bracket, a comma or a colon. Keys count too. */
+/* Whether a text has at most the given number of values. Each value except the first follows a bracket, a comma or a
+   colon. Keys count, too. */
 static bool has_few_values(const char *text, size_t n, size_t most)
 {
     size_t values = 1;
@@ -54,7 +55,7 @@ json_t *json_file_parse(const char *text, size_t n, const char *what, struct pla
     return parse(text, n, 0, what, place, problems);
 }
 
-/* All that a file holds, up to a byte more than may be. NULL with errno when it cannot be read. */
+/* Read a file, up to one byte more than allowed. Returns NULL with errno if it cannot be read. */
 static char *read_whole(int fd, size_t *bytes)
 {
     char *text = NULL;

@@ -1,4 +1,4 @@
-/* Keras's JSON of the model, the root of the objects that a SavedModel lists. */
+/* Finds Keras's JSON of the model: that of the root of a SavedModel's objects. */
 #include "keras_metadata.h"
 
 #include "config/json_memory.h"
@@ -11,7 +11,7 @@ enum { MAX_DEPTH = 64 };
 
 #define ADVICE "; load it in Keras, then save it: model.save(\"m.keras\")"
 
-/* The first field of a number that is a message or a text; false without one. */
+/* The first field with this number that is a message or a text. Returns false if there is none. */
 static bool find_bytes(struct protobuf message, uint32_t number, struct protobuf *found)
 {
     struct protobuf_field field;
@@ -50,7 +50,7 @@ static bool is_wrapped_list(const json_t *json)
            json_is_array(json_object_get(json, "items"));
 }
 
-/* Tuples and shapes, which Keras wraps here alone, become the lists that they are in its other files. */
+/* Unwrap tuples and shapes, which Keras wraps only here, to the lists of its other files. */
 static bool unwrap_lists(json_t *json, int depth)
 {
     const char *key;
@@ -76,10 +76,11 @@ static bool unwrap_lists(json_t *json, int depth)
     return true;
 }
 
-/* The configuration that model.to_json() would give. NULL: the model has none, as it is a class of its author's. */
+/* The configuration that model.to_json() would give. NULL: the model has none, because its class is the author's
+   own. */
 static json_t *config_of(const json_t *root)
 {
-    json_t *config = json_object_get(root, "model_config"); /* of models that Keras can make anew */
+    json_t *config = json_object_get(root, "model_config"); /* only models that Keras itself can rebuild have it */
     if (json_is_object(config))
         return json_incref(config);
     if (!json_is_true(json_object_get(root, "is_graph_network")))

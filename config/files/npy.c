@@ -1,4 +1,4 @@
-/* Reading .npy: the header is a Python dictionary of three known keys. */
+/* Reads .npy files. The header is a Python dictionary with three known keys. */
 #include "npy.h"
 
 #include <stdlib.h>
@@ -9,7 +9,7 @@ bool npy_is(const unsigned char *bytes, size_t n)
     return n >= 10 && !memcmp(bytes, "\x93NUMPY", 6);
 }
 
-/* The text behind 'key': in the header. */
+/* The text after 'key': in the header. */
 static const char *value_of(const char *header, const char *key)
 {
     const char *at = strstr(header, key);

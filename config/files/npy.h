@@ -14,7 +14,7 @@ struct npy_array {
 /* Whether these bytes begin a .npy file. */
 bool npy_is(const unsigned char *bytes, size_t n);
 
-/* Read a file's header. NULL, or what is wrong. */
+/* Read a file's header. Returns NULL, or the error. */
 const char *npy_read(const unsigned char *bytes, size_t n, struct npy_array *array);
 
 /* Copy a column-major array into row-major order. */

@@ -1,4 +1,4 @@
-/* The machine that a pickle is a program for. It has a stack, marks in it, and a memo; its values are inert. Source:
+/* Executes the program of a pickle, with a stack, marks in the stack, and a memo. All values are inert. Source:
    Python's Lib/pickle.py and Lib/pickletools.py. */
 #include "pickle.h"
 
@@ -10,7 +10,7 @@
 enum {
     MAX_OPCODES = 1 << 24,
     MAX_PROTOCOL = 5,
-    MAX_NESTING = 4, /* of pickles in a joblib file's pickle */
+    MAX_NESTING = 4, /* nesting of pickles in the pickle of a joblib file */
 };
 
 static bool run(struct pickle *pickle, const unsigned char *bytes, size_t n, size_t *at, unsigned nesting,
@@ -34,7 +34,7 @@ static bool op_empty(struct machine *m, size_t kind)
     return machine_push(m, pickle_new(m->pickle, (enum pickle_kind)kind));
 }
 
-/* A container of what stands above the mark. */
+/* Make a container of the values above the mark. */
 static bool op_marked(struct machine *m, size_t kind)
 {
     size_t n = 0;
@@ -52,7 +52,7 @@ static bool op_tuple_of(struct machine *m, size_t n)
     return push_members(m, PICKLE_TUPLE, m->stack + m->height, n);
 }
 
-/* Put members into the container on top of the stack, or into the items of an object there. */
+/* Add members to the container on top of the stack, or to the items of the object there. */
 static bool add_members(struct machine *m, struct pickle_value **members, size_t n, bool pairs)
 {
     struct pickle_value *to = members ? machine_top(m) : NULL;
@@ -71,7 +71,7 @@ static bool add_members(struct machine *m, struct pickle_value **members, size_t
     return true;
 }
 
-/* APPEND and SETITEM: so many values on top of the stack. */
+/* APPEND and SETITEM: add the given number of values from the top of the stack. */
 static bool op_add(struct machine *m, size_t n)
 {
     if (m->height - machine_floor(m) <= n)
@@ -95,7 +95,7 @@ static bool op_mark(struct machine *m, size_t unused)
     return machine_mark(m);
 }
 
-/* POP takes a mark where nothing stands above it. */
+/* POP removes a mark if no value is above it. */
 static bool op_pop(struct machine *m, size_t unused)
 {
     (void)unused;
@@ -143,7 +143,7 @@ static bool op_put(struct machine *m, size_t width)
     return take_index(m, width, &i) && machine_put(m, i);
 }
 
-/* MEMOIZE gives the number of entries that there are. */
+/* MEMOIZE uses the number of entries as the next key. */
 static bool op_memoize(struct machine *m, size_t unused)
 {
     (void)unused;
@@ -188,7 +188,7 @@ static bool op_newobj(struct machine *m, size_t keywords)
     return machine_push(m, pickle_instance(m->pickle, class, args));
 }
 
-/* OBJ: a call of the first value above the mark with the others. INST: of a name with all of them. */
+/* OBJ: a call of the first value above the mark with the other values. INST: a call of a name with all values. */
 static bool op_call_marked(struct machine *m, size_t named)
 {
     size_t n = 0;
@@ -204,7 +204,7 @@ static bool op_call_marked(struct machine *m, size_t named)
     return push_members(m, PICKLE_TUPLE, marked, n) && machine_push(m, pickle_call(m->pickle, called, machine_pop(m)));
 }
 
-/* PERSID's line or BINPERSID's value. PyTorch before 1.6 writes ("module", class, file, source) in the place of a class. */
+/* PERSID's line or BINPERSID's value. PyTorch before 1.6 writes ("module", class, file, source) instead of a class. */
 static bool op_persistent(struct machine *m, size_t is_line)
 {
     struct pickle_value *id = NULL, *value;
@@ -227,7 +227,7 @@ static bool op_persistent(struct machine *m, size_t is_line)
 
 /* ---- BUILD, and joblib's arrays ---- */
 
-/* The data of a joblib array stands behind its BUILD: after a number of bytes to skip where the file aligns its arrays. */
+/* The data of a joblib array follows its BUILD. If the file aligns its arrays, some bytes must be skipped first. */
 static bool take_joblib_array(struct machine *m, struct pickle_value *wrapper)
 {
     const struct pickle_value *alignment = pickle_get(wrapper, "numpy_array_alignment_bytes");
@@ -279,7 +279,7 @@ static bool op_proto(struct machine *m, size_t unused)
            pickle_fail(m->pickle, "its pickle has protocol %d; 0 to %d are known", (int)protocol, MAX_PROTOCOL);
 }
 
-/* A frame's length is for readers that read ahead. */
+/* The length of a frame is only for readers that read ahead. */
 static bool op_frame(struct machine *m, size_t width)
 {
     return machine_take(m, width) != NULL;
@@ -390,7 +390,7 @@ static bool step(struct machine *m)
     return opcodes[*opcode].run(m, opcodes[*opcode].argument);
 }
 
-/* Run a program from *at on, and set *at behind it. */
+/* Execute a program from *at on, and set *at to its end. */
 static bool run(struct pickle *pickle, const unsigned char *bytes, size_t n, size_t *at, unsigned nesting,
                 struct pickle_value **value)
 {

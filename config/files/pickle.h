@@ -1,4 +1,4 @@
-/* Python pickles as inert values. The reader has no callables: nothing that a file names is imported, called or made. */
+/* Python pickles as inert values. The reader never imports, calls or instantiates anything that a file names. */
 #ifndef CONFIG_FILES_PICKLE_H
 #define CONFIG_FILES_PICKLE_H
 
@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /**
- * What a pickle is made of.
+ * The kinds of values in a pickle.
  *
  * PICKLE_NAME is a class or a function that the pickle names: text is "module.name". Old names of modules are written
  * as their present ones: __builtin__ as builtins, copy_reg as copyreg, numpy._core as numpy.core.
@@ -38,7 +38,8 @@ enum pickle_kind {
     PICKLE_PERSISTENT, /* a persistent id, which is in args: PyTorch's storages. In items: the one before it */
 };
 
-/* A value. Values may be shared and may form cycles: whoever walks through them bounds depth and number of steps. */
+/* A value. Values may be shared and may form cycles, so code that walks through them must bound depth and number of
+   steps. */
 struct pickle_value {
     enum pickle_kind kind;
     union {
@@ -48,7 +49,7 @@ struct pickle_value {
             const char *text;
             size_t bytes;
         };
-        struct { /* TUPLE, LIST, SET: members; DICT: key, value, key, value, … (n counts both) */
+        struct { /* TUPLE, LIST, SET: the members; DICT: key, value, key, value, … (n counts both) */
             struct pickle_value **members;
             size_t n, room;
         };
@@ -58,10 +59,10 @@ struct pickle_value {
 
 struct pickle_chunk;
 
-/* A pickle that has been read. */
+/* The result of reading a pickle. */
 struct pickle {
     struct pickle_value *value, *persistent; /* the last persistent id: the first of a list through items */
-    size_t used;                             /* bytes of the pickle; something else may follow in the file */
+    size_t used;                             /* bytes of the pickle; other data may follow in the file */
     struct pickle_chunk *chunks;
     size_t memory, values, opcodes;
     char error[320]; /* a sentence about the file: "its pickle …" */
@@ -71,8 +72,9 @@ struct pickle {
  * Read one pickle of any protocol (0 to 5) at the beginning of some memory, which must outlive it.
  *
  * Bounds: 2^24 opcodes, 2^22 values, 2^20 values on the stack, 512 MiB of memory. Arrays of joblib files
- * (joblib.numpy_pickle.NumpyArrayWrapper) lie between the opcodes: their data is in args of that object, as PICKLE_BYTES,
- * or as the object array that stands there. False with the error set. pickle_close frees everything in both cases.
+ * (joblib.numpy_pickle.NumpyArrayWrapper) lie between the opcodes: their data is in args of that object, as
+ * PICKLE_BYTES, or as the object array that stands there. Returns false with the error set. Call pickle_close in both
+ * cases.
  */
 bool pickle_read(struct pickle *pickle, const unsigned char *bytes, size_t n);
 void pickle_close(struct pickle *pickle);
@@ -86,7 +88,7 @@ bool pickle_is_object(const struct pickle_value *value, const char *class_name);
 /* The value of a key of a DICT, or of an attribute of an OBJECT whose state is a dict; NULL without one. */
 const struct pickle_value *pickle_get(const struct pickle_value *value, const char *key);
 
-/* Member i of a TUPLE, LIST or SET; NULL beyond the end and for other kinds. */
+/* Member i of a TUPLE, LIST or SET; NULL past the end and for other kinds. */
 const struct pickle_value *pickle_at(const struct pickle_value *value, size_t i);
 
 /* A number: BOOL, INT, FLOAT, or a NumPy scalar or array of one element. */
@@ -111,12 +113,12 @@ struct pickle_array {
 /* Whether a value is a NumPy array or scalar of any kind. */
 bool pickle_is_array(const struct pickle_value *value);
 
-/* Look into an array (_reconstruct, _frombuffer, NumpyArrayWrapper) or a scalar (rank 0). NULL, or what is wrong. Its data
-   has been checked to be there. */
+/* Describe an array (_reconstruct, _frombuffer, NumpyArrayWrapper) or a scalar (rank 0). Returns NULL, or the error.
+   The size of its data has been checked. */
 const char *pickle_array_read(const struct pickle_value *value, struct pickle_array *out);
 
-/* Element i, counted in row-major order whatever order the data has. Type 'f' (2, 4 or 8 bytes), 'i', 'u' or 'b'; else
-   not a number. */
+/* Element i in row-major order, for data of either order. The type is 'f' (2, 4 or 8 bytes), 'i', 'u' or 'b'; for other
+   types the result is NaN. */
 double pickle_array_number(const struct pickle_array *array, size_t i);
 
 #endif

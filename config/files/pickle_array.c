@@ -1,4 +1,4 @@
-/* NumPy's arrays as they stand in pickles. Source: numpy/core/src/multiarray/methods.c, array_setstate and array_reduce;
+/* Reads NumPy's arrays in pickles. Source: numpy/core/src/multiarray/methods.c, array_setstate and array_reduce;
    descriptor.c, arraydescr_setstate; joblib/numpy_pickle.py. */
 #include "pickle_machine.h"
 
@@ -65,7 +65,7 @@ const char *pickle_shape_read(const struct pickle_value *shape, struct pickle_ar
     return NULL;
 }
 
-/* Data of the right length: bytes, a text of Python 2, or a list of objects. */
+/* The data, which must have the right length: bytes, a text of Python 2, or a list of objects. */
 static const char *read_data(const struct pickle_value *data, struct pickle_array *out)
 {
     size_t bytes;
@@ -102,7 +102,7 @@ const char *pickle_array_read(const struct pickle_value *value, struct pickle_ar
         dtype = pickle_get(value, "dtype");
         data = value->args;
         out->fortran = pickle_is(pickle_get(value, "order"), "F");
-        if (pickle_is_array(data)) /* of objects: a pickled array of its own */
+        if (pickle_is_array(data)) /* an array of objects: a separate pickle */
             return pickle_is_object(data, reconstruct) ? pickle_array_read(data, out) : "is no array";
     } else if (pickle_is_object(value, scalar)) {
         const char *wrong = pickle_dtype_read(pickle_at(value->args, 0), out);
@@ -115,7 +115,7 @@ const char *pickle_array_read(const struct pickle_value *value, struct pickle_ar
     return wrong ? wrong : read_data(data, out);
 }
 
-/* Where an element of row-major order lies in column-major data. */
+/* The position in column-major data of an element in row-major order. */
 static size_t column_major(const struct pickle_array *array, size_t i)
 {
     size_t at = 0, stride[PICKLE_MAX_RANK] = {0}, step = 1;

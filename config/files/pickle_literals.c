@@ -46,7 +46,7 @@ bool op_binint(struct machine *m, size_t width)
            push_int(m, PICKLE_INT, width == 4 ? (int32_t)bits : (long long)bits);
 }
 
-/* LONG1 and LONG4: a number of bytes, and as many bytes of two's complement. */
+/* LONG1 and LONG4: a length, and this number of bytes in two's complement. */
 bool op_long(struct machine *m, size_t width)
 {
     uint64_t n = 0, bits = 0;
@@ -62,7 +62,7 @@ bool op_long(struct machine *m, size_t width)
     return push_int(m, PICKLE_INT, (long long)bits);
 }
 
-/* INT and LONG of protocol 0, in digits; INT is a bool where it is 00 or 01. */
+/* INT and LONG of protocol 0, in digits. INT is a bool if it is 00 or 01. */
 bool op_digits(struct machine *m, size_t is_long)
 {
     char text[MACHINE_NUMBER_BYTES], *end;
@@ -147,7 +147,7 @@ static size_t put_utf8(unsigned code, char *out)
     return 3;
 }
 
-/* STRING of protocol 0: the text as Python writes it, in quotes. Bytes above 127 stand as \xNN. */
+/* STRING of protocol 0: the text as a Python literal, in quotes. Bytes above 127 are written as \xNN. */
 bool op_quoted(struct machine *m, size_t unused)
 {
     static const char from[] = "nrtabfv0\\'\"", to[] = "\n\r\t\a\b\f\v\0\\'\"";
@@ -175,7 +175,7 @@ bool op_quoted(struct machine *m, size_t unused)
     return push_text(m, PICKLE_TEXT, text, n);
 }
 
-/* UNICODE of protocol 0: Latin 1, all else as \uNNNN. */
+/* UNICODE of protocol 0: Latin 1, other characters as \uNNNN. */
 bool op_raw_unicode(struct machine *m, size_t unused)
 {
     size_t bytes = 0, n = 0;

@@ -1,13 +1,13 @@
-/* The closed list of calls that only rebuild data, and what each of them gives. */
+/* The closed list of calls that only rebuild data, and their results. */
 #include "pickle_machine.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* What a call gives. */
+/* The result of a call. */
 enum result {
     OBJECT,      /* the name with its arguments */
-    DICT,        /* an empty one, or of its argument */
+    DICT,        /* an empty container, or one with the members of its argument */
     SET,         /* of its argument */
     BYTES,       /* _codecs.encode, bytes, bytearray */
     RECONSTRUCT, /* copyreg._reconstructor(class, base, state) */
@@ -76,7 +76,7 @@ static const struct {
     {"torch._tensor._rebuild_from_type_v2", OBJECT},
 };
 
-/* Modules of which no instance is data: a pickle that makes one is made to do harm. */
+/* Modules whose instances are not data: a pickle that makes one is malicious. */
 static const char *const harmful[] = {
     "builtins", "codeop", "commands", "ctypes",     "imp",     "importlib",  "marshal",   "multiprocessing",
     "nt",       "os",     "pickle",   "pip",        "pkgutil", "popen2",     "posix",     "pty",
@@ -135,7 +135,7 @@ static struct pickle_value *refuse_call(struct pickle *pickle, const struct pick
     return NULL;
 }
 
-/* Members of one container go into a new one; pairs into a dict. */
+/* Copy the members of one container into a new one; pairs into a dict. */
 static struct pickle_value *copy_members(struct pickle *pickle, enum pickle_kind kind, const struct pickle_value *from)
 {
     struct pickle_value *value = pickle_new(pickle, kind);
@@ -157,7 +157,7 @@ static struct pickle_value *copy_members(struct pickle *pickle, enum pickle_kind
     return value;
 }
 
-/* Text of Latin 1, which stands in UTF-8, as bytes. */
+/* Convert a text of Latin 1 characters, stored in UTF-8, to bytes. */
 static struct pickle_value *bytes_of_text(struct pickle *pickle, const struct pickle_value *text)
 {
     unsigned char *out = pickle_alloc(pickle, text->bytes);

@@ -18,7 +18,8 @@ size_t machine_floor(const struct machine *m)
     return m->n_marks ? m->marks[m->n_marks - 1] : 0;
 }
 
-/* An array with room for one more element of `width` bytes: the same or a larger one; NULL with the error set. */
+/* Make room for one more element of `width` bytes. Returns the same array or a larger one, or NULL with the error
+   set. */
 static void *grow(struct machine *m, void *array, size_t used, size_t *room, size_t width)
 {
     if (used < *room)

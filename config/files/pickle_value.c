@@ -1,4 +1,4 @@
-/* Values of pickles: their memory, and looking into them. */
+/* Values of pickles: memory and access. */
 #include "pickle_machine.h"
 
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 enum { MAX_VALUES = 1 << 22, FIRST_CHUNK = 4096, LARGEST_CHUNK = 1 << 20 };
 static const size_t max_memory = (size_t)512 << 20;
 
-/* Memory is freed all at once. */
+/* All memory is freed at once. */
 struct pickle_chunk {
     struct pickle_chunk *next;
     size_t room, used;
@@ -127,7 +127,7 @@ const struct pickle_value *pickle_get(const struct pickle_value *value, const ch
     if (value && value->kind == PICKLE_OBJECT)
         value = value->state;
     for (size_t i = value && value->kind == PICKLE_DICT ? value->n / 2 : 0;
-         i-- > 0;) /* of equal keys the last counts */
+         i-- > 0;) /* if keys are equal, the last one counts */
         if (pickle_is(value->members[2 * i], key))
             return value->members[2 * i + 1];
     return NULL;

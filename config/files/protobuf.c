@@ -1,4 +1,4 @@
-/* A cursor over bytes. Whatever it is given, it reads between `at` and `end` alone, and each call moves forward or stops. */
+/* A cursor over bytes. For any input, it reads only between `at` and `end`, and each call moves forward or stops. */
 #include "protobuf.h"
 
 #include <string.h>
@@ -17,7 +17,7 @@ size_t protobuf_left(const struct protobuf *message)
     return (size_t)(message->end - message->at);
 }
 
-/* Nothing is read after damage. */
+/* After damage, nothing more is read. */
 static bool damage(struct protobuf *message)
 {
     message->damaged = true;

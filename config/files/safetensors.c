@@ -1,4 +1,4 @@
-/* The safetensors format: a length, a JSON header, raw tensors. Everything is checked before it is believed. */
+/* Reads the safetensors format: a length, a JSON header, raw tensors. Every value is checked before it is used. */
 #include "tensors.h"
 
 #include "config/json_memory.h"
@@ -16,10 +16,10 @@
 #include <unistd.h>
 
 enum {
-    MAX_HEADER = 100000000, /* as the format's own library has it */
+    MAX_HEADER = 100000000, /* the limit of the format's own library */
     MAX_TENSORS = 65536,
     MAX_ENTRY = 65536,                       /* bytes of one tensor's entry, and of its name */
-    MAX_TEXT = 2 * JSON_FILE_MAX_BYTES + 64, /* of one text of the metadata: a configuration, its quotes escaped */
+    MAX_TEXT = 2 * JSON_FILE_MAX_BYTES + 64, /* of one text of the metadata: a configuration with escaped quotes */
     MAX_TEXTS = 4096,
 };
 
@@ -43,7 +43,7 @@ static bool read_size(const json_t *value, size_t *out)
     return true;
 }
 
-/* One entry of the header. Returns what is wrong with it, or NULL; *begin and *end are its bytes. */
+/* Read one entry of the header. Returns NULL or the error. *begin and *end are the range of its bytes. */
 static const char *read_entry(struct named_tensor *tensor, const json_t *entry, size_t *begin, size_t *end)
 {
     const char *type = json_string_value(json_object_get(entry, "dtype"));
@@ -86,7 +86,7 @@ static int by_begin(const void *a, const void *b)
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
-/* No overlap and no hole: sorted spans follow each other over the whole buffer. */
+/* Check that the tensors have no overlap and no gap: sorted spans must cover the whole buffer. */
 static bool covers(struct span *spans, size_t n, size_t bytes)
 {
     size_t at = 0;
@@ -108,8 +108,8 @@ static int by_data(const void *a, const void *b)
 
 /* ---- the header ---- */
 
-/* It is read member by member, so that it takes little memory beside its text: a whole one may have 100 MB, of which
-   jansson would make 4 GB. */
+/* The header is read member by member, so that it needs little memory besides its text: a header may have 100 MB, for
+   which jansson would need 4 GB. */
 struct header {
     const char *text;
     size_t n, at; /* bytes, and those read */
@@ -128,7 +128,7 @@ static void skip_space(struct header *h)
         h->at++;
 }
 
-/* Past white space and this character, where it comes next. */
+/* Skip white space and this character, if it comes next. */
 static bool skip(struct header *h, char c)
 {
     skip_space(h);
@@ -137,7 +137,7 @@ static bool skip(struct header *h, char c)
     return found;
 }
 
-/* The next value, if it has at most so many bytes; NULL with a sentence in the error. */
+/* The next value, if it has at most the given number of bytes. NULL with a sentence in the error. */
 static json_t *next_value(struct header *h, size_t most)
 {
     size_t left = h->n - h->at;
@@ -148,7 +148,7 @@ static json_t *next_value(struct header *h, size_t most)
     return value;
 }
 
-/* The members of an object, each handed to `take`, which reads its value. Returns what is wrong, or NULL. */
+/* Read the members of an object. `take` reads the value of each. Returns NULL or the error. */
 static const char *read_members(struct header *h, const char *(*take)(struct header *h, const char *key))
 {
     if (!skip(h, '{'))
@@ -277,7 +277,7 @@ bool safetensors_parse(struct tensor_set *set, const unsigned char *bytes, size_
                            .data_bytes = n - 8 - length};
         const char *wrong = read_header(&h);
         good = !wrong && covers(h.spans, set->n, h.data_bytes);
-        if (wrong != h.error.text) /* which quotes the file */
+        if (wrong != h.error.text) /* the error quotes the file */
             problem_reason(problems, wrong ? wrong : good ? NULL : "its tensors do not cover the file");
         if (wrong && h.tensor[0])
             problem_error(problems, place, "tensor \"%s\": %s", h.tensor, wrong);

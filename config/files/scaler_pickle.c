@@ -1,4 +1,4 @@
-/* In the load helper. An object's state is a dict of attributes; numbers and arrays of numbers are kept. */
+/* Runs in the load helper. The state of an object is a dict of attributes. Numbers and arrays of numbers are kept. */
 #include "scaler_pickle.h"
 
 #include "config/json_memory.h"
@@ -11,7 +11,7 @@
 
 enum { MAX_NUMBERS = 1 << 20, MAX_PLAIN_BYTES = 64 << 20 };
 
-/* Compressed files, as joblib's compressors begin them. */
+/* The first bytes of files that joblib has compressed. */
 static const struct packing {
     const char *magic;
     size_t bytes;
@@ -38,7 +38,7 @@ static bool is_pickle(const unsigned char *bytes, size_t n)
     return marked || (n > 2 && (!memcmp(bytes, "(d", 2) || !memcmp(bytes, "cc", 2) || !memcmp(bytes, "cs", 2)));
 }
 
-/* What zlib or gzip has packed. NULL with the error set. */
+/* Decompress zlib or gzip. Returns NULL with the error set. */
 static unsigned char *unpack(struct handover *handover, const unsigned char *bytes, size_t n, size_t *plain_bytes)
 {
     size_t room = 4 * n + 4096;
@@ -70,7 +70,7 @@ static unsigned char *unpack(struct handover *handover, const unsigned char *byt
 
 /* ---- attributes ---- */
 
-/* An array of numbers of up to one axis ([1, n] counts as [n]); NULL of anything else. */
+/* An array of numbers with at most one axis ([1, n] counts as [n]); NULL for other values. */
 static json_t *array_to_json(const struct pickle_value *value)
 {
     struct pickle_array array;
@@ -81,7 +81,7 @@ static json_t *array_to_json(const struct pickle_value *value)
     json_t *list = json_array();
     for (size_t i = 0; i < array.elements; i++)
         json_array_append_new(list, json_real(pickle_array_number(&array, i)));
-    if (json_array_size(list) == array.elements) /* NaN and Infinity are no JSON */
+    if (json_array_size(list) == array.elements) /* JSON cannot represent NaN and Infinity */
         return list;
     json_decref(list);
     return NULL;
@@ -108,7 +108,7 @@ static json_t *to_json(const struct pickle_value *value, int depth)
     return list;
 }
 
-/* "StandardScaler" of "sklearn.preprocessing._data.StandardScaler"; the kind of what is no object. */
+/* "StandardScaler" from "sklearn.preprocessing._data.StandardScaler"; for a value that is not an object, its kind. */
 static const char *class_of(const struct pickle_value *value)
 {
     static const char *const kinds[] = {"None",  "bool",  "int",  "int", "float", "str",
@@ -119,7 +119,8 @@ static const char *class_of(const struct pickle_value *value)
     return dot ? dot + 1 : name;
 }
 
-/* Whether a class is of this library; scalers of others may do other things under the same name. */
+/* Whether a class belongs to this library. Other libraries may have classes with the same name that compute something
+   else. */
 static bool is_known_library(const struct pickle_value *value)
 {
     return value->kind == PICKLE_OBJECT && value->class && !strncmp(value->class->text, "sklearn.", 8);

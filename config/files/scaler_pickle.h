@@ -4,8 +4,8 @@
 
 #include "handover.h"
 
-/* Leave {"class_name": "StandardScaler", "mean_": […], …} in the metadata's text "scaler", whatever the class is; also of a file that joblib has compressed by zlib or gzip. In the load helper. False with
-   the error set. */
+/* Leave {"class_name": "StandardScaler", "mean_": […], …} in the metadata's text "scaler", for any class, also from a
+   file that joblib has compressed by zlib or gzip. Runs in the load helper. Returns false with the error set. */
 bool scaler_pickle_read(struct handover *handover, const unsigned char *bytes, size_t n);
 
 #endif

@@ -1,4 +1,4 @@
-/* Tables of sorted keys: the footer leads to the block of blocks, whose values lead to the blocks of entries. */
+/* Tables of sorted keys: the footer points to the index block, whose values point to the blocks of entries. */
 #include "sorted_table.h"
 
 #include "crc32c.h"
@@ -22,7 +22,7 @@ bool sorted_table_is(const unsigned char *bytes, size_t n)
 
 /* ---- Snappy ---- */
 
-/* A copy of earlier output, which may reach into itself. */
+/* A copy of earlier output, which may overlap its own output. */
 static bool copy_back(unsigned char *out, size_t room, size_t *at, size_t offset, size_t length)
 {
     if (!offset || offset > *at || length > room - *at)
@@ -80,13 +80,13 @@ unsigned char *snappy_unpack(const unsigned char *bytes, size_t n, size_t *unpac
 
 /* ---- blocks ---- */
 
-/* The part of a file that a block may lie in, and the end of the block before: blocks do not overlap. */
+/* The part of the file in which blocks may be, and the end of the previous block: blocks do not overlap. */
 struct table {
     const unsigned char *bytes;
     size_t limit, read_to;
 };
 
-/* A block in plain form; *owned is to be freed. NULL or what is wrong. */
+/* Decompress a block; the caller frees *owned. Returns NULL or the error. */
 static const char *open_block(const struct table *table, uint64_t offset, uint64_t size, struct protobuf *block,
                               unsigned char **owned)
 {
@@ -107,7 +107,8 @@ static const char *open_block(const struct table *table, uint64_t offset, uint64
     return NULL;
 }
 
-/* Each entry: how much of the key before stays, how many bytes are added, how many the value has; both follow. */
+/* Each entry has the number of bytes shared with the previous key, the number of new bytes, and the length of the
+   value; then the new bytes and the value. */
 static const char *read_entries(struct protobuf block,
                                 const char *(*take)(void *context, const char *key, size_t key_bytes,
                                                     struct protobuf value),
@@ -148,7 +149,7 @@ struct walk {
     void *context;
 };
 
-/* An entry of the block of blocks: its value is a block's place. */
+/* An entry of the index block: its value is the position of a block. */
 static const char *read_block(void *context, const char *key, size_t key_bytes, struct protobuf handle)
 {
     struct walk *walk = context;

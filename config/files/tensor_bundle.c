@@ -26,7 +26,7 @@ struct bundle_entry {
 
 struct bundle {
     struct handover *out;
-    struct bundle_entry *entries; /* by key, as the table has them */
+    struct bundle_entry *entries; /* sorted by key, as in the table */
     size_t n, room;
     const struct file_bytes *shards;
     size_t n_shards;
@@ -121,7 +121,7 @@ static const struct bundle_entry *find_entry(const struct bundle *bundle, const 
 
 /* ---- the shards ---- */
 
-/* Where the bytes of an entry lie. NULL with the error set. */
+/* The bytes of an entry. Returns NULL with the error set. */
 static const unsigned char *entry_bytes(const struct bundle *bundle, const struct bundle_entry *entry)
 {
     if (entry->shard >= bundle->n_shards) {
@@ -140,7 +140,7 @@ static const unsigned char *entry_bytes(const struct bundle *bundle, const struc
     return entry->size ? shard->bytes + entry->offset : shard->bytes;
 }
 
-/* Whether the numbers are those that were saved. */
+/* Whether the checksum of the numbers is right. */
 static bool check_sum(const struct bundle *bundle, const struct bundle_entry *entry, const unsigned char *data)
 {
     return crc32c_masked(data, (size_t)entry->size) == entry->crc ||
@@ -156,7 +156,7 @@ static bool read_data(const struct handover_tensor *tensor, void *out)
     return true;
 }
 
-/* TensorFlow's DataType. NULL: no floating-point number. */
+/* The name of TensorFlow's DataType. NULL: not a floating-point type. */
 static const char *float_type(uint64_t type, size_t *width)
 {
     static const struct {
@@ -172,7 +172,7 @@ static const char *float_type(uint64_t type, size_t *width)
     return NULL;
 }
 
-/* Hand a variable over under its path. Counters and the like are no weights. */
+/* Add a variable under its path. Counters and similar variables are not weights. */
 static bool add_tensor(const struct bundle *bundle, const char *key, const char *path)
 {
     const struct bundle_entry *entry = find_entry(bundle, key);
@@ -233,7 +233,7 @@ static bool next_child(struct protobuf *node, struct child *child)
     return false;
 }
 
-/* The child of a name; false without one. */
+/* The child with this name. Returns false if there is none. */
 static bool find_child(const struct objects *objects, uint64_t node, const char *name, uint64_t *found)
 {
     struct protobuf rest = objects->nodes[node];
@@ -246,7 +246,7 @@ static bool find_child(const struct objects *objects, uint64_t node, const char 
     return false;
 }
 
-/* The key of the value of a variable; false where the object is none. */
+/* The key of a variable's value. Returns false if the object is not a variable. */
 static bool variable_key(struct protobuf node, char *key, size_t size)
 {
     struct protobuf_field field, part;
@@ -267,21 +267,22 @@ static bool variable_key(struct protobuf node, char *key, size_t size)
     return false;
 }
 
-/* Children that lead to variables a second time, or to what is no weight: states, seeds, losses, functions. */
+/* Children to skip: they lead to variables a second time, or to values that are not weights (states, seeds, losses,
+   functions). */
 static bool is_beside(const struct protobuf *name)
 {
     static const char *const names[] = {
         "variables",    "trainable_variables",   "non_trainable_variables", "keras_api",     "state_spec", "states",
         "signatures",   "_random_generator",     "regularization_losses",   "layer_metrics", "metrics",    "layers",
         "cell_wrapper", "_self_setattr_tracking"};
-    static const char twice[] = "layer_with_weights-"; /* a layer that is "layer-N" too */
+    static const char twice[] = "layer_with_weights-"; /* a layer that is also "layer-N" */
     bool beside = protobuf_left(name) >= sizeof twice - 1 && !memcmp(name->at, twice, sizeof twice - 1);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         beside |= protobuf_equals(name, names[i]);
     return beside;
 }
 
-/* Hand over the variables below an object, whose path is given. */
+/* Add the variables below an object with the given path. */
 static bool add_variables(struct objects *objects, uint64_t node, const char *path, int depth)
 {
     char key[PATH_BYTES], inner[PATH_BYTES];

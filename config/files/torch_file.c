@@ -1,4 +1,4 @@
-/* The containers of torch.save. Source: torch/serialization.py (_save, _legacy_save). */
+/* Reads the containers of torch.save. Source: torch/serialization.py (_save, _legacy_save). */
 #include "torch_file.h"
 
 #include "torch_pickle.h"
@@ -81,7 +81,7 @@ static bool next_pickle(struct handover *out, struct stream *s, struct pickle *p
     return true;
 }
 
-/* Keys and types of the storages stand in the persistent ids of the pickle. */
+/* The persistent ids of the pickle have the keys and types of the storages. */
 static bool list_storages(struct handover *out, struct stream *s)
 {
     const char *type;
@@ -130,7 +130,7 @@ static bool place_storages(struct handover *out, struct stream *s)
     return true;
 }
 
-/* Protocol, and how the machine that wrote the file lays out numbers. */
+/* The protocol, and the layout of numbers on the machine that wrote the file. */
 static bool read_preamble(struct handover *out, struct stream *s)
 {
     struct pickle protocol, system;
@@ -148,7 +148,7 @@ static bool read_preamble(struct handover *out, struct stream *s)
     return good;
 }
 
-/* Any other pickle: what it calls is said by the reader; what it holds, here. */
+/* Explain any other pickle. The reader of pickles reports calls, and this function reports the content. */
 static bool refuse_pickle(struct handover *out, const unsigned char *bytes, size_t n)
 {
     struct pickle pickle;
@@ -194,8 +194,8 @@ struct archive {
     struct extracted {
         unsigned char *data;
         size_t bytes;
-    } * entries; /* by their index in the archive; taken out when a tensor first asks for them */
-    size_t left; /* bytes that may still be taken out */
+    } * entries; /* by their index in the archive; decompressed when a tensor first needs them */
+    size_t left; /* bytes that may still be decompressed */
 };
 
 static const unsigned char *find_in_archive(struct handover *out, void *from, const char *key, size_t *bytes)
@@ -263,6 +263,6 @@ bool torch_zip_read(struct handover *out, struct zip *zip, size_t index)
     if (!slash || slash - name >= FOLDER_BYTES)
         return handover_fail(out, "its entry data.pkl has too long a name");
     snprintf(a.folder, sizeof a.folder, "%.*s", (int)(slash - name), name);
-    a.entries = calloc((size_t)entries + 1, sizeof *a.entries); /* read from until the process ends */
+    a.entries = calloc((size_t)entries + 1, sizeof *a.entries); /* stays open until the process ends */
     return a.entries ? read_archive(out, &a, index) : handover_fail(out, "out of memory");
 }

@@ -1,5 +1,5 @@
-/* Files of torch.save: zip archives (PyTorch 1.6 and later), and the stream of pickles before that. Runs in the load helper
-   alone (but for torch_stream_is). */
+/* Files of torch.save: zip archives (PyTorch 1.6 and later), and the stream of pickles before that. Runs only in the
+   load helper (except torch_stream_is). */
 #ifndef CONFIG_FILES_TORCH_FILE_H
 #define CONFIG_FILES_TORCH_FILE_H
 
@@ -20,7 +20,7 @@ bool torch_stream_is(const unsigned char *bytes, size_t n);
  */
 bool torch_stream_read(struct handover *out, const unsigned char *bytes, size_t n);
 
-/* The same of an archive, whose entry FOLDER/data.pkl is at this index. */
+/* The same for an archive whose entry FOLDER/data.pkl has this index. */
 bool torch_zip_read(struct handover *out, struct zip *zip, size_t index);
 
 #endif

@@ -1,4 +1,4 @@
-/* Tensors and modules out of inert values. Source: torch/_utils.py (_rebuild_tensor_v2), torch/serialization.py,
+/* Finds tensors and modules in inert values. Source: torch/_utils.py (_rebuild_tensor_v2), torch/serialization.py,
    torch/nn/modules/module.py (__setstate__). */
 #include "torch_pickle.h"
 
@@ -15,7 +15,7 @@ struct taking {
     struct handover *out;
     const struct torch_storages *storages;
     size_t modules;
-    char name[NAME_BYTES]; /* of the tensor or module that is read, with what stands before it */
+    char name[NAME_BYTES]; /* the full name of the tensor or module that is being read */
 };
 
 /* ---- tensors ---- */
@@ -46,7 +46,7 @@ size_t torch_storage_width(const struct pickle_value *class, const char **type)
     return 0;
 }
 
-/* What rebuilds a tensor, and with which arguments: parameters and tensors of a class of their own are unwrapped. */
+/* The call that rebuilds a tensor, and its arguments. Parameters and tensors of subclasses are unwrapped. */
 static bool unwrap(const struct pickle_value *value, const struct pickle_value **rebuild,
                    const struct pickle_value **args)
 {
@@ -89,7 +89,8 @@ static bool read_layout(const struct pickle_value *sizes, const struct pickle_va
     return sizes && strides && !pickle_at(strides, *rank);
 }
 
-/* How many elements of its storage a view reaches, from its offset on; false where that is beyond all sizes. */
+/* The number of elements of the storage that a view reaches, from its offset on. Returns false if this number is too
+   large for any storage. */
 static bool reach(size_t rank, const size_t *shape, const size_t *stride, size_t *out)
 {
     size_t step;
@@ -114,7 +115,7 @@ static bool is_row_major(size_t rank, const size_t *shape, const size_t *stride)
     return true;
 }
 
-/* Copy the elements of a view to one place, in row-major order. */
+/* Copy the elements of a view into contiguous memory, in row-major order. */
 static unsigned char *gather(const struct handover_tensor *tensor, const unsigned char *from, size_t width,
                              const size_t *stride)
 {
@@ -133,7 +134,7 @@ static unsigned char *gather(const struct handover_tensor *tensor, const unsigne
     return out;
 }
 
-/* Where a tensor's numbers begin in a storage that reaches as far as it says; NULL with the error set. */
+/* The beginning of a tensor's numbers in its storage, which must be large enough. Returns NULL with the error set. */
 static const unsigned char *find_data(struct taking *t, const struct pickle_value *storage, size_t width, size_t offset,
                                       size_t reached)
 {
@@ -157,7 +158,7 @@ static const unsigned char *find_data(struct taking *t, const struct pickle_valu
     return data + offset * width;
 }
 
-/* Tensors that are no plain arrays of numbers. */
+/* Report tensors that are not plain arrays of numbers. */
 static bool refuse_tensor(struct taking *t, const struct pickle_value *rebuild)
 {
     return handover_fail(t->out,
@@ -206,7 +207,7 @@ static bool add_tensor(struct taking *t, const struct pickle_value *value)
 
 /* ---- names ---- */
 
-/* Put a key behind the name; *length is what has to be cut off again. */
+/* Append a key to the name. *length is the old length, to remove the key again. */
 static bool enter(struct taking *t, const struct pickle_value *key, bool dot, size_t *length)
 {
     *length = strlen(t->name);
@@ -218,7 +219,7 @@ static bool enter(struct taking *t, const struct pickle_value *key, bool dot, si
     return true;
 }
 
-/* The tensors of a dict. What else is in it is passed over. */
+/* Add the tensors of a dict. Other values are skipped. */
 static bool add_dict(struct taking *t, const struct pickle_value *dict, const struct pickle_value *without)
 {
     size_t length;
@@ -248,7 +249,7 @@ static bool is_module(const struct pickle_value *value)
            modules->kind == PICKLE_DICT;
 }
 
-/* An attribute that JSON can say, or NULL. */
+/* An attribute that JSON can represent, or NULL. */
 static json_t *attribute(const struct pickle_value *value)
 {
     json_t *json;
@@ -293,7 +294,7 @@ static json_t *attributes_of(const struct pickle_value *module)
     return json;
 }
 
-/* A module's tensors, and those of the modules in it. The tree gets what it is. */
+/* Add the tensors of a module and of its submodules, and describe the module in the tree. */
 static bool add_module(struct taking *t, const struct pickle_value *module, unsigned depth, json_t *tree)
 {
     const struct pickle_value *modules = pickle_get(module, "_modules");
@@ -324,7 +325,7 @@ static bool add_module(struct taking *t, const struct pickle_value *module, unsi
 
 /* ---- what a file holds ---- */
 
-/* A dict of tensors; other things may stand between them, but no dict of tensors. */
+/* Whether a value is a dict of tensors. It may have other values, but no dict of tensors. */
 static bool is_state_dict(const struct pickle_value *value)
 {
     bool tensors = false;
@@ -344,7 +345,7 @@ static bool holds_model(const struct pickle_value *value)
     return is_state_dict(value) || is_module(value);
 }
 
-/* Whether a checkpoint's key is that of its model. */
+/* Whether a key of a checkpoint is the key of its model. */
 static bool is_model_key(const struct pickle_value *key)
 {
     static const char *const keys[] = {"state_dict",    "model_state_dict", "model_state",        "model",     "net",
@@ -356,7 +357,7 @@ static bool is_model_key(const struct pickle_value *key)
     return false;
 }
 
-/* States of optimizers and averages of weights hold tensors, too, and are no model. */
+/* States of optimizers and averages of weights also have tensors, but are not the model. */
 static bool is_other_key(const struct pickle_value *key)
 {
     static const char *const parts[] = {"optim", "sched", "ema", "scaler", "loss", "rng"};
@@ -377,7 +378,8 @@ static bool add_model(struct taking *t, const struct pickle_value *value, json_t
     return add_module(t, value, 0, tree);
 }
 
-/* The model of a checkpoint. Several (an encoder, a decoder) have their keys before the names of their tensors. */
+/* The model of a checkpoint. If there are several (an encoder, a decoder), their keys become prefixes of their tensors'
+   names. */
 static bool add_checkpoint(struct taking *t, const struct pickle_value *value, json_t *about)
 {
     const struct pickle_value *found = NULL, *key = NULL;
@@ -404,11 +406,11 @@ static bool add_checkpoint(struct taking *t, const struct pickle_value *value, j
             t->name[length] = 0;
         }
     if (n > 1)
-        json_object_del(about, "module"); /* the tree of the last alone */
+        json_object_del(about, "module"); /* only the tree of the last one */
     return n || handover_fail(t->out, "it holds no state dict and no module; save model.state_dict() with torch.save");
 }
 
-/* DataParallel and torch.compile put a name before all others. */
+/* DataParallel and torch.compile add a prefix to all names. */
 static void cut_wrappers(struct handover *out)
 {
     static const char *const wrappers[] = {"module.", "_orig_mod."};

@@ -19,13 +19,13 @@ bool keras_tensor_read(const json_t *json, struct keras_tensor *out)
     return true;
 }
 
-/* Whether anything in an argument of a call says more than the argument left out. */
+/* Whether an argument of a call has any value that changes the call. */
 static bool says_something(const json_t *value)
 {
     return value && !json_is_null(value) && !json_is_false(value) && !(json_is_array(value) && !json_array_size(value));
 }
 
-/* The tensors of an argument, which may be nested lists; false where something else stands among them. */
+/* The tensors of an argument, which may be nested lists. Returns false if the lists have other values. */
 static bool add_tensors(const json_t *value, struct keras_tensor *list, size_t *n, int depth)
 {
     struct keras_tensor tensor;
@@ -165,7 +165,7 @@ void keras_call_read(const json_t *node, bool recurrent, struct keras_call *out)
     }
 }
 
-/* Count down *left with every tensor that is met. */
+/* Visit the tensors, and decrease *left with each. */
 static bool search(const json_t *json, size_t *left, struct keras_tensor *out, int depth)
 {
     const char *key;

@@ -1,5 +1,4 @@
-/* The uses of a layer in a Functional model (its inbound_nodes): which tensors it takes there, and with which
-   arguments. */
+/* The uses of a layer in a Functional model (its inbound_nodes): the input tensors and the arguments of each use. */
 #ifndef CONFIG_KERAS_CALL_H
 #define CONFIG_KERAS_CALL_H
 
@@ -9,7 +8,7 @@
 
 enum { CALL_MAX_TENSORS = 64, CALL_MAX_MASKS = 3 };
 
-/* A tensor that a layer gives: which use of the layer, and which of the tensors that it gives there. */
+/* An output tensor of a layer: the use of the layer, and the index of the output. */
 struct keras_tensor {
     const char *layer;
     size_t use, tensor;
@@ -21,19 +20,19 @@ struct keras_call {
     size_t n_inputs, n_states;
     struct keras_tensor masks[CALL_MAX_MASKS], attention_mask; /* masks: of the first inputs, where masked */
     bool masked[CALL_MAX_MASKS], has_attention_mask;
-    bool masks_given;     /* mask is said: inputs without one in it have none */
+    bool masks_given;     /* the call has a mask: inputs that it does not name have no mask */
     bool causal;          /* use_causal_mask */
     bool scores;          /* return_attention_scores */
-    const char *argument; /* an argument that would change what it computes, and is not served; NULL: none */
+    const char *argument; /* an unsupported argument that would change the result; NULL: none */
 };
 
-/* The tensor that a reference [name, use, tensor, …] or a __keras_tensor__ names; false for anything else. */
+/* The tensor that a reference [name, use, tensor, …] or a __keras_tensor__ names. Returns false for other values. */
 bool keras_tensor_read(const json_t *json, struct keras_tensor *out);
 
 /* One of inbound_nodes. `recurrent`: further positional tensors are initial states. */
 void keras_call_read(const json_t *node, bool recurrent, struct keras_call *out);
 
-/* The i-th tensor that is named anywhere in the JSON of a use, also among its arguments; false past the last. */
+/* The i-th tensor in the JSON of a use, also in its arguments. Returns false past the last. */
 bool keras_call_tensor(const json_t *node, size_t i, struct keras_tensor *out);
 
 #endif

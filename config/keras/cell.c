@@ -1,4 +1,4 @@
-/* Cells, stacks of cells, and wrappers around a cell, with Keras 2.9's defaults for what is left out. */
+/* Reads cells, stacks of cells, and wrappers around a cell. Missing options have the defaults of Keras 2.9. */
 #include "cell.h"
 
 #include "objects.h"
@@ -59,7 +59,7 @@ static void read_activation(const struct keras_reader *reader, const json_t *con
         keras_activation(reader, value, keras_path(path, key).text, out);
 }
 
-/* The options of a class of cells beside those that change nothing; ends with NULL. */
+/* The options of a class of cells, except those that change nothing. The list ends with NULL. */
 static void keys_of(const struct cell_class *class, const char *keys[MAX_CELL_KEYS])
 {
     const struct {
@@ -155,7 +155,7 @@ static struct rnn_cell_spec *read_cells(struct keras_reader *reader, const json_
     return stack;
 }
 
-/* A wrapper is its cell; only a residual one leaves a mark on it. */
+/* A wrapper becomes its cell. Only a residual wrapper changes the cell. */
 static struct rnn_cell_spec *read_wrapper(struct keras_reader *reader, size_t which, const json_t *config,
                                           const char *path, size_t depth)
 {

@@ -1,4 +1,4 @@
-/* Shapes of inputs, in the keys that say them in Keras 2 and 3. */
+/* Reads shapes of inputs, from the keys of Keras 2 and 3. */
 #include "input_shape.h"
 
 #include <stdio.h>
@@ -12,7 +12,7 @@ struct axes {
     size_t n, sizes[LAYER_MAX_AXES];
 };
 
-/* [null, null, 2] and the like; anything but a list is no statement. */
+/* Read [null, null, 2]. A value that is not a list gives no shape. */
 static void read_shape(const struct keras_reader *reader, const json_t *shape, const char *path, struct axes *out)
 {
     if (json_is_array(json_object_get(shape, "items"))) /* a tuple of a SavedModel */
@@ -47,7 +47,7 @@ static void read_shapes(const struct keras_reader *reader, const json_t *json, c
                keras_path(path, "build_config").text, out);
 }
 
-/* Only time may be open. A lone open axis is a sequence of numbers. */
+/* Only the number of timesteps may be open. A single open axis is a sequence of numbers. */
 static void set_shape(const struct keras_reader *reader, const struct axes *axes, const char *path,
                       struct layer_shape *out)
 {
@@ -72,7 +72,7 @@ void keras_input_shape(const struct keras_reader *reader, const json_t *json, co
     set_shape(reader, &axes, path, out);
 }
 
-/* A model that is the first layer of another has the shape of its own first layer. */
+/* If the first layer of a model is itself a model, the shape is that of its first layer. */
 static void read_sequential(const struct keras_reader *reader, const json_t *json, const json_t *layers,
                             const char *path, struct axes *axes, int depth)
 {
@@ -107,7 +107,7 @@ void keras_lone_shape(const struct keras_reader *reader, const json_t *json, con
         out->timesteps = 0;
 }
 
-/* The input that a value shows through layers that compute nothing; GRAPH_NONE where it is computed. */
+/* The input of which a value is a view, through layers that compute nothing. GRAPH_NONE if the value is computed. */
 static size_t input_of(const struct graph *graph, size_t value)
 {
     while (graph->values[value].node != GRAPH_NONE) {

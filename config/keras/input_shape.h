@@ -1,4 +1,4 @@
-/* What goes into a model: the shapes that its configuration states, and which inputs are ids for an Embedding. */
+/* The inputs of a model: their declared shapes, and which inputs are ids for an Embedding. */
 #ifndef CONFIG_KERAS_INPUT_SHAPE_H
 #define CONFIG_KERAS_INPUT_SHAPE_H
 
@@ -6,19 +6,19 @@
 
 #include "core/graph.h"
 
-/* The shape that an InputLayer states. */
+/* The declared shape of an InputLayer. */
 void keras_input_shape(const struct keras_reader *reader, const json_t *json, const char *path,
                        struct layer_shape *out);
 
-/* That of a Sequential model: of its InputLayer, its first layer or the model itself; a sequence of vectors of unknown
-   width where none says it. path is that of the list of layers. */
+/* The input shape of a Sequential model: that of its InputLayer, its first layer or the model itself. If none declares
+   it, a sequence of vectors of unknown width. path is the path of the list of layers. */
 void keras_sequential_shape(const struct keras_reader *reader, const json_t *json, const json_t *layers,
                             const char *path, struct layer_shape *out);
 
-/* That of a lone layer, for any number of timesteps. */
+/* The input shape of a single layer, for any number of timesteps. */
 void keras_lone_shape(const struct keras_reader *reader, const json_t *json, const char *path, struct layer_shape *out);
 
-/* Inputs that an Embedding takes are ids. */
+/* Mark the inputs of Embedding layers as ids. */
 void keras_find_ids(struct graph *graph);
 
 #endif

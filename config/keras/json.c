@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keys of Keras's own that change nothing at inference. */
+/* Keys of Keras that change nothing at inference. */
 static const char *const ignored_keys[] = {
     "name",
     "trainable",
@@ -125,7 +125,7 @@ void keras_name(const json_t *config, char *out, size_t size)
 {
     const char *name = json_string_value(json_object_get(config, "name"));
     size_t n = name ? strlen(name) : 0;
-    if (n >= size) /* cut between characters: no byte of UTF-8 that goes on */
+    if (n >= size) /* cut between characters, not inside a UTF-8 sequence */
         for (n = size - 1; n && ((unsigned char)name[n] & 0xc0) == 0x80;)
             n--;
     snprintf(out, size, "%.*s", (int)n, name ? name : "");
@@ -141,7 +141,7 @@ static void tell_lora(const struct keras_reader *reader, const json_t *config, c
                       (long long)json_integer_value(rank));
 }
 
-/* A type's name, or a policy object: Keras 3's DTypePolicy, Keras 2's Policy, and those whose weights are integers. */
+/* A type's name, or a policy object: Keras 3's DTypePolicy, Keras 2's Policy, and policies with integer weights. */
 void keras_dtype(const struct keras_reader *reader, const json_t *config, const char *path)
 {
     const json_t *dtype = json_object_get(config, "dtype");

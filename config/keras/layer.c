@@ -1,4 +1,4 @@
-/* Keras's layers: which are served, and what their configurations say. Defaults are Keras 2.9's. */
+/* Reads the configurations of Keras's layers. Missing options have the defaults of Keras 2.9. */
 #include "layer.h"
 
 #include "core/layers/activation.h"
@@ -59,7 +59,7 @@ static void read_masking(struct keras_reader *reader, const json_t *config, cons
     own->mask_value = (float)value;
 }
 
-/* Activation and the layers that are one: what they are as an activation of another layer. */
+/* Read Activation, and the layers that are activations. */
 static void read_activation(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     json_t *own = json_copy((json_t *)config);
@@ -73,7 +73,7 @@ static void read_activation(struct keras_reader *reader, const json_t *config, c
     json_decref(layer);
 }
 
-/* The numbers of a sequence lie feature by feature here, which is Keras's channels_last. */
+/* Check that data_format is channels_last: the last axis is the features. */
 void keras_channels_last(const struct keras_reader *reader, const json_t *config, const char *path)
 {
     const json_t *format = json_object_get(config, "data_format");
@@ -161,7 +161,7 @@ static const char *const noise_keys[] = {"stddev", NULL};
 static const char *const regularization_keys[] = {"l1", "l2", NULL};
 static const char *const wrapped_keys[] = {"layer", NULL};
 
-/* Every layer that is served, beside RNN and those that are named after cells. */
+/* Every supported layer, except RNN and the layers that are named after cells. */
 static const struct layer_kind kinds[] = {
     {"Bidirectional", NULL, keras_read_bidirectional, bidirectional_keys},
     {"TimeDistributed", NULL, read_time_distributed, wrapped_keys},
@@ -189,7 +189,7 @@ static const struct layer_kind kinds[] = {
     {"ActivityRegularization", &layer_identity, read_nothing, regularization_keys},
     {"Identity", &layer_identity, read_nothing, no_keys},
     {"cellserve.last_timestep", &layer_last_timestep, read_nothing,
-     no_keys}, /* of PyTorch's modules; no class of Python's */
+     no_keys}, /* for PyTorch's modules; not a class of Keras */
     {"Lambda", NULL, read_lambda, NULL},
     {NULL, NULL, NULL, NULL},
 };
@@ -217,7 +217,7 @@ const struct layer_kind *keras_find_kind(const char *name)
     return kind;
 }
 
-/* A layer of one of the kinds: its options, and what its config has beside them. */
+/* Read a layer of a kind: its options, and the other keys of its config. */
 void keras_read_kind(struct keras_reader *reader, const struct layer_kind *kind, const json_t *config, const char *path,
                      struct layer *out)
 {
@@ -228,7 +228,7 @@ void keras_read_kind(struct keras_reader *reader, const struct layer_kind *kind,
     keras_dtype(reader, config, path);
 }
 
-/* A layer or model that sees each timestep by itself as a row. */
+/* Read a layer or model that gets each timestep as a row. */
 static void read_inner(struct keras_reader *reader, const json_t *json, const char *path, struct layer *out)
 {
     struct keras_model inner = {.is_chain = false};
@@ -251,7 +251,7 @@ static void read_inner(struct keras_reader *reader, const json_t *json, const ch
     keras_model_close(&inner);
 }
 
-/* The layer inside works on every timestep by itself, so the whole is that layer. */
+/* The inner layer works on every timestep alone, so TimeDistributed is the same as the inner layer. */
 static void read_time_distributed(struct keras_reader *reader, const json_t *config, const char *path,
                                   struct layer *out)
 {

@@ -1,4 +1,4 @@
-/* The table of Keras's layers, family by family: how the config of each is read. */
+/* The tables of Keras's layers, one for each family: how to read the config of each layer. */
 #ifndef CONFIG_KERAS_LAYER_KIND_H
 #define CONFIG_KERAS_LAYER_KIND_H
 
@@ -9,7 +9,8 @@ struct layer_kind {
     const char *name;
     const struct layer_class *class; /* NULL: read opens the layer, or refuses it */
     void (*read)(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out);
-    const char *const *keys; /* beside those that change nothing at inference; ends with NULL; NULL: read checks them */
+    const char *const *keys; /* keys, without those that change nothing at inference; ends with NULL; NULL: read checks
+                                the keys */
 };
 
 /* Each ends with a row without a name. */
@@ -19,15 +20,15 @@ extern const struct layer_kind keras_attention_kinds[], keras_merge_kinds[], ker
 /* Of a layer's class name; NULL: there is none. */
 const struct layer_kind *keras_find_kind(const char *name);
 
-/* Read a layer of one of the kinds: its options, and what its config has beside them. */
+/* Read a layer of a kind: its options, and the other keys of its config. */
 void keras_read_kind(struct keras_reader *reader, const struct layer_kind *kind, const json_t *config, const char *path,
                      struct layer *out);
 
-/* False with a problem when out of memory. */
+/* Returns false with a problem added if out of memory. */
 bool keras_open_layer(const struct keras_reader *reader, const char *path, const struct layer_class *class,
                       struct layer *out);
 
-/* RNN, LSTM, GRU or SimpleRNN, as one part of a layer. False when the class is none of them. */
+/* Read RNN, LSTM, GRU or SimpleRNN as one part of a layer. Returns false if the class is none of them. */
 bool keras_read_part(struct keras_reader *reader, const char *class_name, const json_t *config, const char *path,
                      struct layer *out, size_t part);
 void keras_read_bidirectional(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out);

@@ -1,4 +1,4 @@
-/* Layers that normalize, and others that work along axes of their own. */
+/* Reads layers that normalize, and other layers with axes. */
 #include "core/layers/activation.h"
 #include "core/layers/group_normalization.h"
 #include "core/layers/normalization.h"
@@ -14,7 +14,7 @@
 
 enum { MAX_CHANNELS = 1 << 20 };
 
-/* A whole number, or a list of such, but not the batch; absent or null: *out stays. */
+/* A whole number or a list of whole numbers, without the batch. If missing or null, *out stays unchanged. */
 static void read_axes(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
                       struct axes *out)
 {
@@ -78,7 +78,7 @@ static void read_rms_normalization(struct keras_reader *reader, const json_t *co
     keras_number(reader, config, path, "epsilon", &own->epsilon);
 }
 
-/* Keras counts shared_axes from 1; a negative one is not the axis that it seems to be. */
+/* Keras counts shared_axes from 1. Negative axes select an unexpected axis in Keras, so they are errors. */
 static void read_prelu(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     struct prelu *own = out->own;
@@ -104,7 +104,7 @@ static void read_unit_normalization(struct keras_reader *reader, const json_t *c
     read_axes(reader, config, path, "axis", out->own);
 }
 
-/* Put the numbers of nested lists one after the other; NULL: count them. False for anything else. */
+/* Copy the numbers of nested lists into a row; if out is NULL, count them. Returns false for other values. */
 static bool flatten(const json_t *value, size_t depth, double *out, size_t *n)
 {
     if (json_is_number(value)) {
@@ -119,7 +119,7 @@ static bool flatten(const json_t *value, size_t depth, double *out, size_t *n)
     return good;
 }
 
-/* A number or lists of them, also as the array or tensor that Keras 3 writes; null stays away. */
+/* A number or nested lists of numbers, also as the array or tensor that Keras 3 writes. null counts as missing. */
 static void read_numbers(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
                          struct scaling_numbers *out)
 {

@@ -10,7 +10,7 @@
 
 enum { MAX_WINDOW = 1 << 16, MAX_FILTERS = 1 << 20 };
 
-/* A whole number, or a list of one for each axis; absent or null: *out stays. */
+/* A whole number, or a list with one for each axis. If missing or null, *out stays unchanged. */
 static void read_sizes(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
                        size_t rank, size_t out[2])
 {

@@ -1,4 +1,4 @@
-/* Models: which Keras wrote them, what kind they are, and where their layers' weights stand. */
+/* Reads models: the version of Keras that wrote them, their kind, and the places of their layers' weights. */
 #include "model.h"
 
 #include "functional.h"
@@ -11,7 +11,7 @@
 
 /* ---- which Keras ---- */
 
-/* Whether anything in the configuration is of Keras 3 alone: batch_shape, or a DTypePolicy object. */
+/* Whether the configuration has a value that only Keras 3 writes: batch_shape, or a DTypePolicy object. */
 static bool has_keras3_marks(const json_t *json, int depth)
 {
     const char *key;
@@ -34,7 +34,7 @@ static bool has_keras3_marks(const json_t *json, int depth)
     return false;
 }
 
-/* Whether anything in the configuration is of Keras 1 alone. */
+/* Whether the configuration has a value that only Keras 1 writes. */
 static bool has_keras1_marks(const json_t *json, int depth)
 {
     static const char *const marks[] = {"inner_activation", "inner_init", "W_regularizer", "consume_less"};
@@ -55,7 +55,7 @@ static bool has_keras1_marks(const json_t *json, int depth)
     return false;
 }
 
-/* By the version where the file has one, as "2.1.6-tf"; else by marks. */
+/* From the version in the file ("2.1.6-tf"), or from values that only one version writes. */
 static void find_version(struct keras_reader *reader, const json_t *json, const char *path, const char *version)
 {
     int major = 0, minor = 0;
@@ -112,7 +112,7 @@ struct layer *keras_model_add(struct keras_reader *reader, const char *path, str
 
 /* ---- the whole ---- */
 
-/* A layer built for single timesteps says its features alone. */
+/* A layer that was built for single timesteps declares only its features. */
 static void read_lone_layer(struct keras_reader *reader, const json_t *json, const char *path, struct keras_model *out)
 {
     struct keras_place place = {.nested = false};
@@ -147,7 +147,7 @@ bool keras_model_read(const json_t *json, const char *file, const char *path, co
     *out = (struct keras_model){.keras_major = reader.keras_major, .is_chain = keras_is_model(class_name)};
     snprintf(out->class_name, sizeof out->class_name, "%s", class_name ? class_name : "");
     if (failed) {
-        ; /* Keras 1: each of its options would be a problem of its own */
+        ; /* Keras 1: report it once, not each of its options */
     } else if (out->is_chain) {
         keras_name(json_object_get(json, "config"), out->name, sizeof out->name);
         keras_functional_read(&reader, json, path, out);

@@ -1,4 +1,4 @@
-/* A serialized model (Sequential, Functional, or a lone layer) becomes a graph of configured layers. */
+/* Converts a serialized model (Sequential, Functional, or a single layer) to a graph of configured layers. */
 #ifndef CONFIG_KERAS_MODEL_H
 #define CONFIG_KERAS_MODEL_H
 
@@ -8,16 +8,17 @@
 
 enum { KERAS_GROUP_BYTES = 224, KERAS_TENSORS_BYTES = 96 };
 
-/* Where the weights of a layer stand in files. */
+/* The places of a layer's weights in files. */
 struct keras_place {
     char group[KERAS_GROUP_BYTES];     /* in Keras 3's weight files: "layers/lstm_1", "layers/functional/layers/lstm" */
-    char tensors[KERAS_TENSORS_BYTES]; /* before the names of its tensors: "layers.2.", "layers.2.layers.0." */
-    size_t top;                        /* which layer of the outermost model it is, or belongs to */
-    bool nested;                       /* it belongs to a model within the model */
+    char tensors[KERAS_TENSORS_BYTES]; /* the prefix of its tensors' names: "layers.2.", "layers.2.layers.0." */
+    size_t top;                        /* the index of the layer in the outermost model, or of the layer that contains
+                                          it */
+    bool nested;                       /* it belongs to a model inside the model */
     bool frozen;                       /* "trainable": false */
 };
 
-/* What a configuration says. */
+/* The result of reading a configuration. */
 struct keras_model {
     struct graph model; /* owned; its layers are configured, not built */
     bool is_chain;      /* Sequential or Functional: tensors' names have "layers.N." before them */
@@ -33,13 +34,14 @@ struct keras_model {
  *
  * path           JSON pointer of `json` in the file, for messages.
  * keras_version  of the file that holds the configuration, or NULL; the configuration's own keras_version otherwise.
- * Every problem is added; false when there was one, and *out holds nothing then.
+ * Every problem is added. Returns false if there was a problem; then *out is empty.
  */
 bool keras_model_read(const json_t *json, const char *file, const char *path, const char *keras_version,
                       struct problems *problems, struct keras_model *out);
 void keras_model_close(struct keras_model *model);
 
-/* A new layer of the model with its place; NULL, with a problem, when memory is short or there are too many. */
+/* Add a layer to the model, with its place. Returns NULL with a problem added if out of memory, or if there are too
+   many layers. */
 struct layer *keras_model_add(struct keras_reader *reader, const char *path, struct keras_model *model,
                               const struct keras_place *place);
 

@@ -1,4 +1,4 @@
-/* Serialized activations and initializers, in Keras 2's and Keras 3's spellings. */
+/* Reads serialized activations and initializers of Keras 2 and Keras 3. */
 #include "objects.h"
 
 #include "config/json_type.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A number under either of two keys becomes *out; null leaves it. */
+/* Read a number under either of two keys. If it is null, *out stays unchanged. */
 static void number(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
                    const char *other, double *out)
 {
@@ -42,7 +42,7 @@ static const struct {
     {"ThresholdedReLU", {.kind = ACT_THRESHOLD, .threshold = 1}},
 };
 
-/* What an activation of a kind may have in its config; ends with NULL. */
+/* The keys that an activation of a kind may have. The list ends with NULL. */
 static const char *const *parameter_names(enum activation_kind kind)
 {
     static const char *const alpha[] = {"alpha", "negative_slope", NULL}, *const none[] = {NULL};

@@ -1,4 +1,4 @@
-/* Keras's serialized activations and initializers become core's. */
+/* Converts Keras's serialized activations and initializers to core's. */
 #ifndef CONFIG_KERAS_OBJECTS_H
 #define CONFIG_KERAS_OBJECTS_H
 
@@ -6,15 +6,15 @@
 #include "core/initializer.h"
 #include "json.h"
 
-/* An activation: null, a name, {"class_name": "function", "config": name}, or a layer object such as
-   {"class_name": "LeakyReLU", "config": {"alpha": 0.1}}. On a problem it is added, and *out stays. */
+/* An activation: null, a name, {"class_name": "function", "config": name}, or a layer object such as {"class_name":
+   "LeakyReLU", "config": {"alpha": 0.1}}. Problems are added; then *out stays unchanged. */
 void keras_activation(const struct keras_reader *reader, const json_t *value, const char *path, struct activation *out);
 
 /* An initializer: a name, or {"class_name": "GlorotUniform", "config": {…}}. */
 void keras_initializer(const struct keras_reader *reader, const json_t *value, const char *path,
                        struct initializer *out);
 
-/* The initializer under a key of a config; *out stays where it is left out or null. */
+/* Read the initializer under a key of a config. If it is missing or null, *out stays unchanged. */
 void keras_initializer_key(const struct keras_reader *reader, const json_t *config, const char *path, const char *key,
                            struct initializer *out);
 

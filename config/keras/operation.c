@@ -1,4 +1,4 @@
-/* Operations become the layers that do the same: which they are, and the table of those that are served. */
+/* Converts operations to layers that compute the same. It has the table of supported operations. */
 #include "operation.h"
 
 #include "core/layers/arithmetic.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Classes of which Keras 3 has a layer and an operation. */
+/* Class names that Keras 3 uses for both a layer and an operation. */
 static bool may_be_either(const char *class_name)
 {
     static const char *const names[] = {"Add",     "Subtract",    "Multiply", "Maximum",
@@ -18,8 +18,8 @@ static bool may_be_either(const char *class_name)
     return false;
 }
 
-/* Keras 3's HDF5 files leave the module out; the config of a layer says trainable there, that of an operation has its
-   own arguments alone. */
+/* HDF5 files of Keras 3 do not have the module. There, the config of a layer has trainable, and the config of an
+   operation has only its own arguments. */
 static bool is_bare_operation(const json_t *json, const char *class_name)
 {
     const json_t *config = json_object_get(json, "config"), *inbound = json_object_get(json, "inbound_nodes");
@@ -36,7 +36,7 @@ bool keras_is_operation(const json_t *json)
            (class_name && (!strcmp(class_name, "TFOpLambda") || !strcmp(class_name, "SlicingOpLambda")));
 }
 
-/* The last part of a function of TensorFlow's, if its module is one of those whose functions are served. */
+/* The last part of the name of a TensorFlow function, if functions of its module are supported. */
 static const char *plain_name(const char *function)
 {
     static const char *const modules[] = {

@@ -9,7 +9,7 @@
 bool keras_is_operation(const json_t *json);
 
 /**
- * One use of an operation becomes layers and nodes of out->model.
+ * Convert one use of an operation to layers and nodes of out->model.
  *
  * use      of its inbound_nodes.
  * value    gives the value of a tensor that the use names; GRAPH_NONE with a problem added.
@@ -20,8 +20,8 @@ bool keras_operation_read(struct keras_reader *reader, const json_t *json, const
                           struct keras_model *out, size_t (*value)(void *context, const struct keras_tensor *tensor),
                           void *context, size_t *outputs, size_t *n);
 
-/* A cast to whole numbers before an Embedding says nothing: what an Embedding takes are whole numbers. Such casts become
-   identities, so that the ids are seen to come from an input. */
+/* A cast to whole numbers before an Embedding has no effect, because an Embedding takes whole numbers. Such casts
+   become identities, so that the input is known to have ids. */
 void keras_operation_ids(struct graph *graph);
 
 #endif

@@ -96,7 +96,7 @@ static bool add_all(struct operation_call *call, const json_t *list)
     return true;
 }
 
-/* Operands under keywords, which come after those without. */
+/* Operands with keywords. They follow the operands without keywords. */
 static bool add_keyword_operands(struct operation_call *call)
 {
     static const char *const names[] = {"x", "x1", "a", "inputs", "xs", "x2", "y", "b", NULL};
@@ -119,7 +119,7 @@ static bool in_list(const char *key, const char *const *list)
     return false;
 }
 
-/* Arguments that nobody looks at are refused, unless they say nothing. */
+/* Report arguments that were not read, unless they have no effect. */
 static bool check_arguments(const struct operation_call *call, const json_t *arguments)
 {
     static const char *const known[] = {"name", "trainable", "dtype", "function", "x",  "x1", "a",

@@ -1,4 +1,4 @@
-/* One use of an operation while it is read: its operands and arguments, and the layers that it becomes. */
+/* One use of an operation while it is read: its operands and arguments, and the new layers. */
 #ifndef CONFIG_KERAS_OPERATION_CALL_H
 #define CONFIG_KERAS_OPERATION_CALL_H
 
@@ -33,10 +33,10 @@ struct operation_row {
 /* Each ends with a row without a name. */
 extern const struct operation_row keras_math_operations[], keras_shape_operations[];
 
-/* Operands and arguments of a use; false with a problem. */
+/* Read the operands and arguments of a use. Returns false with a problem added. */
 bool operation_call_read(struct operation_call *call, const json_t *json, const json_t *use);
 
-/* A problem: "the operation \"NAME\" …". Always false. */
+/* Add the problem "the operation \"NAME\" …". Always returns false. */
 bool operation_refuse(const struct operation_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* An argument under any of its names (a list that ends with NULL); NULL where it is left out or null. */
@@ -48,20 +48,20 @@ const json_t *operation_option(const struct operation_call *call, const char *na
 bool operation_whole(const struct operation_call *call, const char *name, long *out);
 bool operation_list(const struct operation_call *call, const char *name, const json_t *value, size_t most, long *out,
                     size_t *n);
-/* true where an option is left out or has this truth value. */
+/* Whether an option is missing or has this truth value. */
 bool operation_flag(const struct operation_call *call, const char *name);
 
 /* Whether operand i is a tensor; and its value, GRAPH_NONE with a problem. */
 bool operation_is_tensor(const struct operation_call *call, size_t i);
 size_t operation_value(const struct operation_call *call, size_t i);
 
-/* A constant as numbers: [rank] axes, row-major, to free. NULL with a problem. */
+/* A constant as numbers with [rank] axes, row-major. The caller calls free. Returns NULL with a problem added. */
 float *operation_constant(const struct operation_call *call, const json_t *json, size_t *rank,
                           size_t axes[LAYER_MAX_AXES + 1]);
 
 /* A layer of a class with the operation's name; its own struct is filled before operation_node. NULL with a problem. */
 struct layer *operation_layer(const struct operation_call *call, const struct layer_class *class);
-/* A node of the layer that was added last; false with a problem. */
+/* Add a node of the layer that was added last. Returns false with a problem added. */
 bool operation_node(const struct operation_call *call, const size_t *inputs, size_t n, size_t *output);
 /* The same as an output of the operation. */
 bool operation_give(struct operation_call *call, const size_t *inputs, size_t n);

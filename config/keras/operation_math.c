@@ -71,7 +71,7 @@ static bool read_clip(struct operation_call *call)
            with_constant(call, ARITHMETIC_MINIMUM, value, most, false, &call->outputs[0]);
 }
 
-/* One tensor, and no operand beside. */
+/* One tensor, and no other operand. */
 static bool read_one(struct operation_call *call, size_t *value)
 {
     if (call->n_operands != 1)

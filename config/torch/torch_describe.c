@@ -11,15 +11,15 @@
 
 enum { NAME_BYTES = 200, MAX_DEPTH = 64 };
 
-/* What has been found so far. */
+/* The draft so far. */
 struct draft {
     const struct tensor_set *set;
     json_t *modules, *unchecked;
     const struct torch_kind *last; /* with weights; NULL at the beginning */
     char last_name[NAME_BYTES];
     bool channels_first; /* [B, C, T] */
-    bool steps;          /* there are timesteps still */
-    bool activation;     /* one came after the last module with weights */
+    bool steps;          /* the tensor still has timesteps */
+    bool activation;     /* a joint was added after the last module with weights */
 };
 
 __attribute__((format(printf, 2, 3))) static void guess(struct draft *d, const char *format, ...)
@@ -47,7 +47,7 @@ static const struct named_tensor *find(const struct draft *d, const char *prefix
     return tensor_set_find(d->set, name);
 }
 
-/* The kind of module whose tensors have this prefix, by their names and shapes. NULL: none that is known. */
+/* The kind of the module whose tensors have this prefix, from their names and shapes. NULL: unknown. */
 static const struct torch_kind *kind_of_tensors(struct draft *d, const char *prefix)
 {
     static const char *const layers[] = {"", "RNN", "", "GRU", "LSTM"}, *const cells[] = {"", "RNNCell", "", "GRUCell",
@@ -81,7 +81,7 @@ static const struct torch_kind *kind_of_tensors(struct draft *d, const char *pre
 
 /* ---- joints ---- */
 
-/* What is put between the module before and one of this kind. */
+/* Add the joint between the previous module and a module of this kind. */
 static void join(struct draft *d, const struct torch_kind *kind, const char *name)
 {
     bool recurrent = kind->role == TORCH_RECURRENT || kind->role == TORCH_CELL;
@@ -133,7 +133,7 @@ static void passed(struct draft *d, const struct torch_kind *kind, const char *n
 
 /* ---- modules ---- */
 
-/* Arguments of a recurrent module that its tensors say. */
+/* Arguments of a recurrent module that follow from its tensors. */
 static void add_shape_arguments(struct draft *d, const char *name, const struct torch_kind *kind, json_t *module)
 {
     char tensor[32];
@@ -152,7 +152,7 @@ static void add_shape_arguments(struct draft *d, const char *name, const struct 
         json_object_set_new(module, "proj_size", json_integer((json_int_t)projection->shape[0]));
 }
 
-/* Arguments that the tensors do not say: those of the tree where they are not the defaults. */
+/* Arguments that do not follow from the tensors: those of the tree, if they are not the defaults. */
 static void add_arguments(const struct torch_kind *kind, const json_t *attributes, json_t *module)
 {
     for (const struct torch_argument *a = kind->arguments; a < kind->arguments + TORCH_MAX_ARGUMENTS && a->name; a++) {
@@ -185,7 +185,7 @@ static void add_module(struct draft *d, const struct torch_kind *kind, const cha
 
 /* ---- of a state dict ---- */
 
-/* What a state dict does not say of a module's arguments. */
+/* List the arguments of a module that a state dict does not contain. */
 static void guess_arguments(struct draft *d, const struct torch_kind *kind, const char *name)
 {
     char text[200] = "";
@@ -198,7 +198,7 @@ static void guess_arguments(struct draft *d, const struct torch_kind *kind, cons
         guess(d, "arguments of \"%s\" that a state dict does not say: %s", name, text);
 }
 
-/* The modules in the order of the file, which is that of the constructor. */
+/* The modules in the order of the file, which is the order of the constructor. */
 static void read_names(struct draft *d)
 {
     char before[NAME_BYTES] = "\n";
@@ -233,7 +233,7 @@ static bool is_class(const json_t *tree, const char *class_name)
     return own && !strcmp(own, class_name);
 }
 
-/* Modules in the order of the constructor. False where forward() may have another one, or do more. */
+/* Add the modules in the order of the constructor. Returns false if forward() may use another order or do more. */
 static bool read_tree(struct draft *d, const json_t *tree, const char *name, unsigned depth)
 {
     const char *class_name = json_string_value(json_object_get(tree, "class")), *key;

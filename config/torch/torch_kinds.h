@@ -1,4 +1,4 @@
-/* PyTorch's modules that are served, with their arguments. */
+/* The supported modules of PyTorch, with their arguments. */
 #ifndef CONFIG_TORCH_TORCH_KINDS_H
 #define CONFIG_TORCH_TORCH_KINDS_H
 
@@ -21,7 +21,7 @@ enum torch_role {
     TORCH_FLATTEN,
 };
 
-/* An argument; value is its default as JSON, or NULL where the tensors or nothing says it. */
+/* An argument. value is its default as JSON, or NULL if the tensors determine it or if it has no default. */
 struct torch_argument {
     const char *name, *value;
 };
@@ -34,18 +34,18 @@ struct torch_kind {
     struct torch_argument arguments[TORCH_MAX_ARGUMENTS]; /* ends with a NULL name */
 };
 
-/* The kind of a name such as "LSTM", or NULL. torch_kinds ends with a NULL name. */
+/* The kind with a name such as "LSTM", or NULL. torch_kinds ends with a NULL name. */
 extern const struct torch_kind torch_kinds[];
 const struct torch_kind *torch_kind_find(const char *name);
 
 /* The kind of a class: "torch.nn.LSTM", or "torch.nn.modules.rnn.LSTM" as pickles name it. */
 const struct torch_kind *torch_kind_of_class(const char *class_name);
 
-/* The joints: what forward() does between modules. Ends with NULL. */
+/* The joints: operations of forward() between modules. The list ends with NULL. */
 extern const char *const torch_joints[];
 
-/* An argument as a module's JSON has it, or its default; NULL without either. [n] of one number is that number. The caller
-   gives the reference back. */
+/* An argument of a module's JSON, or its default; NULL without either. A list of one number counts as this number. The
+   caller releases the reference. */
 json_t *torch_argument_value(const struct torch_kind *kind, const json_t *module, const char *name);
 
 #endif

@@ -1,4 +1,4 @@
-/* Linear, Embedding, normalization, convolution and pooling as Keras's layers. */
+/* Converts Linear, Embedding, normalization, convolution and pooling to Keras's layers. */
 #include "torch_step.h"
 
 #include <stdio.h>
@@ -80,7 +80,7 @@ void torch_add_layer_norm(struct torch_steps *s, const struct torch_kind *kind, 
     const struct named_tensor *weight = torch_weights_find(s->weights, torch_step_name(module), "weight");
     bool bias = torch_weights_find(s->weights, torch_step_name(module), "bias");
     json_t *affine = torch_argument_value(kind, module, "elementwise_affine");
-    bool has = !json_is_false(affine); /* a misspelt name must not turn the weights off */
+    bool has = !json_is_false(affine); /* a misspelt name must be an error, not a layer without weights */
     json_decref(affine);
     if (has != (weight != NULL)) {
         keras_error(&s->reader, s->path,
@@ -105,7 +105,7 @@ void torch_add_layer_norm(struct torch_steps *s, const struct torch_kind *kind, 
 
 /* ---- convolution and pooling ---- */
 
-/* So many zeros before and behind every sequence. */
+/* Pad every sequence with this number of zeros on both sides. */
 static void add_padding(struct torch_steps *s, size_t before, size_t behind)
 {
     if (before || behind)
@@ -114,7 +114,7 @@ static void add_padding(struct torch_steps *s, size_t before, size_t behind)
     s->timesteps += s->timesteps ? before + behind : 0;
 }
 
-/* Timesteps that windows of so many fit into. */
+/* The number of timesteps after a window of this size. */
 static void shorten(struct torch_steps *s, size_t window, size_t stride)
 {
     if (!s->timesteps)

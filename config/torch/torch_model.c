@@ -1,4 +1,4 @@
-/* PyTorch's recurrent modules: their arguments, and their tensors turned into Keras's layout. */
+/* Converts PyTorch's recurrent modules: their arguments, and their tensors to Keras's layout. */
 #include "torch_model.h"
 
 #include "core/layers/dense.h"
@@ -23,7 +23,7 @@ static const struct kind {
     {"torch.nn.RNN", "rnn", &cell_simple_rnn, {1, {0}, false}},
 };
 
-/* The arguments, and where the tensors go. */
+/* The arguments, and the destination of the tensors. */
 struct torch {
     struct keras_reader reader;
     const struct kind *kind;
@@ -33,7 +33,7 @@ struct torch {
     char head[64];
     size_t head_units;
     bool head_bias;
-    char prefix[NAME_BYTES]; /* without the dot behind it */
+    char prefix[NAME_BYTES]; /* without the dot at its end */
     struct torch_weights weights;
 };
 
@@ -224,7 +224,7 @@ static void find_prefix(struct torch *t)
         tensor_problem(t, first, " is missing (with any prefix)");
 }
 
-/* One direction of one layer; path is that of its Keras cell. */
+/* One direction of one layer. path is the path of its Keras cell. */
 static void convert_cell(struct torch *t, size_t layer, const char *direction, const char *path)
 {
     char suffix[40];
@@ -270,7 +270,8 @@ static void convert(struct torch *t, const struct keras_model *config)
                             "tensor \"%.200s\" is not served", t->weights.from->tensors[i].name);
 }
 
-/* LoRA keeps changes of weights beside them: without these the answers would be those of the model before its training. */
+/* LoRA stores changes of weights in separate tensors. Without them, the answers would be those of the model before its
+   training. */
 static bool has_adapters(const struct tensor_set *set, const char *file, struct problems *problems)
 {
     for (size_t i = 0; i < set->n; i++)

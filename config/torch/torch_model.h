@@ -1,15 +1,15 @@
-/* PyTorch's nn.LSTM, nn.GRU and nn.RNN as the Keras layers that compute the same. */
+/* Converts PyTorch's nn.LSTM, nn.GRU and nn.RNN to Keras layers that compute the same. */
 #ifndef CONFIG_TORCH_TORCH_MODEL_H
 #define CONFIG_TORCH_TORCH_MODEL_H
 
 #include "config/files/tensors.h"
 #include "config/keras/model.h"
 
-/* Whether a configuration is {"class_name": "torch.nn.LSTM", …} or the like. */
+/* Whether a configuration is {"class_name": "torch.nn.LSTM", …}, or the same with GRU or RNN. */
 bool torch_is(const json_t *json);
 
 /**
- * Layers and weights of Keras's kind from PyTorch's.
+ * Convert PyTorch's layers and weights to Keras's.
  *
  * json  {"class_name": "torch.nn.LSTM" | "torch.nn.GRU" | "torch.nn.RNN", "config": {PyTorch's arguments}, "head":
  *       {"class_name": "torch.nn.Linear", "name": "fc", "config": {…}, "apply": true}}; head is optional.

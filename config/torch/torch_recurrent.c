@@ -1,4 +1,4 @@
-/* LSTM, GRU, RNN and their cells as Keras's layers. */
+/* Converts LSTM, GRU, RNN and their cells to Keras's layers. */
 #include "torch_step.h"
 
 #include <stdio.h>
@@ -26,7 +26,7 @@ static const struct recurrent *recurrent_of(const struct torch_kind *kind)
     return &recurrents[i];
 }
 
-/* What the tensors say of a recurrent module. */
+/* The properties of a recurrent module that follow from its tensors. */
 struct shape {
     size_t width, hidden, projected, layers;
     bool bias, both;
@@ -93,7 +93,7 @@ static struct torch_cell cell_of(const struct torch_kind *kind, const json_t *mo
                                .bias = shape->bias};
 }
 
-/* The config that return_sequences stands in, after a recurrent layer and what belongs to it. */
+/* The config that has return_sequences, after a recurrent layer and the layers that belong to it. */
 static void note_recurrent(struct torch_steps *s, const json_t *module, const struct shape *shape,
                            const struct torch_cell *cells, size_t directions, json_t *config)
 {
@@ -137,7 +137,7 @@ static void add_layer_of(struct torch_steps *s, const struct torch_kind *kind, c
     note_recurrent(s, module, shape, cells, directions, config);
 }
 
-/* Layers of one direction are one stack of cells. */
+/* Layers of one direction become one stack of cells. */
 static void add_stack(struct torch_steps *s, const struct torch_kind *kind, const json_t *module,
                       const struct shape *shape)
 {

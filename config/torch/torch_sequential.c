@@ -1,4 +1,4 @@
-/* Modules and joints, one after the other: each becomes layers of a Keras configuration, and tensors for them. */
+/* Converts modules and joints, one after the other, to layers of a Keras configuration and their tensors. */
 #include "torch_sequential.h"
 
 #include "torch_kinds.h"
@@ -19,7 +19,7 @@ bool torch_sequential_is(const json_t *json)
 
 /* ---- the input ---- */
 
-/* Whether a module or a joint has to do with timesteps. */
+/* Whether a module or a joint needs timesteps. */
 static bool has_steps(const json_t *step)
 {
     const char *class_name = json_string_value(json_object_get(step, "class_name"));
@@ -29,7 +29,7 @@ static bool has_steps(const json_t *step)
                      kind->role == TORCH_POOL || kind->role == TORCH_EMBEDDING));
 }
 
-/* Features that the first module with weights takes. */
+/* The number of input features of the first module with weights. */
 static size_t first_width(const struct torch_steps *s, const json_t *modules)
 {
     static const struct {
@@ -42,7 +42,8 @@ static size_t first_width(const struct torch_steps *s, const json_t *modules)
         const char *name = json_string_value(json_object_get(step, "name"));
         for (size_t k = 0; name && k < sizeof first / sizeof *first; k++) {
             const struct named_tensor *found = torch_weights_find(s->weights, name, first[k].tensor);
-            const json_t *groups = json_object_get(step, "groups"); /* a weight of Conv1d takes the channels of one */
+            const json_t *groups = json_object_get(step, "groups"); /* a weight of Conv1d has the channels of one
+                                                                       group */
             size_t times =
                 json_is_integer(groups) && json_integer_value(groups) > 0 ? (size_t)json_integer_value(groups) : 1;
             if (found && found->rank > first[k].axis && found->shape[first[k].axis] < MAX_WIDTH / times)
@@ -52,7 +53,7 @@ static size_t first_width(const struct torch_steps *s, const json_t *modules)
     return 0;
 }
 
-/* The timesteps that a Flatten needs: those that the next Linear takes, or the configuration's own. */
+/* The number of timesteps for a Flatten: from the size of the next Linear, or from the configuration. */
 static void find_timesteps(struct torch_steps *s, const json_t *json, const json_t *modules)
 {
     const json_t *own = json_object_get(json, "timesteps");
@@ -161,7 +162,7 @@ static bool read_steps(struct torch_steps *s, const json_t *json)
 
 /* ---- the whole ---- */
 
-/* Hand the Keras configuration on. Its problems name layers, which have their modules' names. */
+/* Read the Keras configuration. Its problems name layers, which have the names of the modules. */
 static bool read_layers(struct torch_steps *s, const char *file, struct problems *problems, struct keras_model *out)
 {
     json_t *json = json_pack("{s:s, s:s, s:{s:s, s:O}}", "class_name", "Sequential", "keras_version", "2.15.0",

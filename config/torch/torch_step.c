@@ -1,4 +1,4 @@
-/* Arguments of PyTorch's modules, and the layers that they become. */
+/* Reads arguments of PyTorch's modules, and adds the layers of Keras. */
 #include "torch_step.h"
 
 #include <stdio.h>
@@ -13,7 +13,7 @@ const char *torch_step_name(const json_t *module)
     return name ? name : "";
 }
 
-/* A number of 0 or more, or -1 where it is something else; with a problem. */
+/* A number of at least 0. Returns -1 with a problem added for any other value. */
 double torch_step_number(struct torch_steps *s, const struct torch_kind *kind, const json_t *module, const char *key)
 {
     json_t *value = torch_argument_value(kind, module, key);
@@ -40,7 +40,7 @@ bool torch_step_is(const struct torch_kind *kind, const json_t *module, const ch
     return same;
 }
 
-/* An argument whose other values are not served. */
+/* Check an argument of which only the default is supported. */
 void torch_step_must_be(struct torch_steps *s, const struct torch_kind *kind, const json_t *module, const char *key,
                         const char *expected)
 {
@@ -53,7 +53,7 @@ void torch_step_must_be(struct torch_steps *s, const struct torch_kind *kind, co
     json_decref(wanted);
 }
 
-/* An argument that the tensors say, where it is given, too. */
+/* Check an argument that follows from the tensors, if it is given. */
 void torch_step_agrees(struct torch_steps *s, const json_t *module, const char *key, size_t value)
 {
     const json_t *own = json_object_get(module, key);
@@ -67,7 +67,7 @@ void torch_step_agrees(struct torch_steps *s, const json_t *module, const char *
         keras_expected(&s->reader, s->path, key, text, own);
 }
 
-/* A tensor that must be there, with so many axes and none of them empty. */
+/* A required tensor with the given number of axes, none of them empty. */
 const struct named_tensor *torch_step_tensor(struct torch_steps *s, const json_t *module, const char *name, size_t rank)
 {
     const struct named_tensor *found = torch_weights_find(s->weights, torch_step_name(module), name);
@@ -82,13 +82,13 @@ const struct named_tensor *torch_step_tensor(struct torch_steps *s, const json_t
 
 /* ---- layers ---- */
 
-/* The index of the next layer, as tensors' names count it: the input is not counted. */
+/* The index of the next layer in the names of tensors, which do not count the input. */
 size_t torch_step_next(const struct torch_steps *s)
 {
     return json_array_size(s->layers) - 1;
 }
 
-/* Add a layer; config is taken. Layers' names are those of modules, and unlike each other. */
+/* Add a layer, and take ownership of config. The names of layers come from modules, and are unique. */
 json_t *torch_step_add(struct torch_steps *s, const char *class_name, const char *name, json_t *config)
 {
     char own[64];
@@ -107,7 +107,7 @@ const char *torch_step_weights(const struct torch_steps *s, const char *name, ch
     return out;
 }
 
-/* The width that a module takes must be the one that comes to it. */
+/* The input width of a module must equal the width of the previous output. */
 bool torch_step_takes(struct torch_steps *s, size_t width)
 {
     if (width == s->width)
@@ -117,7 +117,7 @@ bool torch_step_takes(struct torch_steps *s, size_t width)
     return false;
 }
 
-/* Modules that compute on the last axis, features. */
+/* Check the layout for modules that compute on the last axis, features. */
 bool torch_step_features_last(struct torch_steps *s)
 {
     if (s->channels_first)

@@ -31,11 +31,11 @@ static void add_activation(struct torch_steps *s, const struct torch_kind *kind,
     torch_step_add(s, "Activation", kind->name, config);
 }
 
-/* Over features alone: dim 1 of [batch, features], dim 2 of [batch, timesteps, features]. */
+/* Only over features: dim 1 of [batch, features], dim 2 of [batch, timesteps, features]. */
 static void add_softmax(struct torch_steps *s, const struct torch_kind *kind, const json_t *module)
 {
     json_t *dim = torch_argument_value(kind, module, "dim");
-    json_int_t axis = json_is_integer(dim) ? json_integer_value(dim) : s->sequence ? 0 : 1; /* as PyTorch's default */
+    json_int_t axis = json_is_integer(dim) ? json_integer_value(dim) : s->sequence ? 0 : 1; /* PyTorch's default */
     json_int_t features = s->channels_first ? 1 : s->sequence ? 2 : 1, rank = s->sequence ? 3 : 2;
     if (axis != features && axis != features - rank)
         keras_expected(&s->reader, s->path, "dim", s->sequence ? "the axis of the features (-1)" : "1 or -1", dim);

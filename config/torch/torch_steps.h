@@ -1,4 +1,4 @@
-/* One module or joint after the other, with the layout of what flows between them. */
+/* Converts one module or joint after the other, and keeps track of the layout between them. */
 #ifndef CONFIG_TORCH_TORCH_STEPS_H
 #define CONFIG_TORCH_TORCH_STEPS_H
 
@@ -6,7 +6,7 @@
 #include "torch_kinds.h"
 #include "torch_weights.h"
 
-/* What has been read so far, and what comes out of it. */
+/* The state of the conversion: the modules read so far, and the current output. */
 struct torch_steps {
     struct keras_reader reader;
     struct torch_weights *weights;
@@ -17,14 +17,14 @@ struct torch_steps {
     bool
         channels_first; /* PyTorch's tensor is [batch, width, timesteps]; the layers' stays [batch, timesteps, width] */
     size_t width, timesteps; /* timesteps 0: any number */
-    json_t *recurrent;       /* the config of the layer before, if it is recurrent, in which return_sequences is set */
+    json_t *recurrent;       /* the config of the previous layer, if it is recurrent, to set its return_sequences */
     bool two_directions;     /* of that layer */
 };
 
 void torch_steps_module(struct torch_steps *s, const struct torch_kind *kind, const json_t *module);
 void torch_steps_join(struct torch_steps *s, const char *joint);
 
-/* The width behind a module, by its tensors; 0: as before it. */
+/* The output width of a module, from its tensors; 0: the input width. */
 size_t torch_steps_width_after(const struct torch_steps *s, const struct torch_kind *kind, const json_t *module);
 
 #endif

@@ -1,4 +1,4 @@
-/* Transposing and re-ordering PyTorch's tensors. Source: the documentation of torch.nn.LSTM, GRU, RNN, Linear, Conv1d. */
+/* Transposes and reorders PyTorch's tensors. Source: the documentation of torch.nn.LSTM, GRU, RNN, Linear, Conv1d. */
 #include "torch_weights.h"
 
 #include "core/arena.h"
@@ -16,7 +16,7 @@ static void problem(const struct torch_weights *w, const char *name, const char 
     problem_error(w->problems, (struct place){w->file, NULL}, "tensor %.300s%s", name, text);
 }
 
-/* Floats that are made of a tensor at most: as many as it has, but for projections, which become products. */
+/* The most floats that are made from a tensor: as many as it has, except for projections, which become products. */
 static bool count(const struct named_tensor *tensor, size_t *floats)
 {
     size_t product = 0;
@@ -167,7 +167,8 @@ static bool add_biases(struct torch_weights *w, const struct torch_gates *gates,
     return to != NULL;
 }
 
-/* weight_hh weight_hr [rows, hidden], over the old weight_hh, which is freed. NULL with a problem. */
+/* Replace weight_hh by the product weight_hh weight_hr [rows, hidden]; the old weight_hh is freed. Returns NULL with a
+   problem added. */
 static float *multiply(const struct torch_weights *w, const struct torch_cell *cell, float *hh, size_t rows)
 {
     char name[64];

@@ -1,4 +1,4 @@
-/* PyTorch's tensors turned into Keras's layout. */
+/* Converts PyTorch's tensors to Keras's layout. */
 #ifndef CONFIG_TORCH_TORCH_WEIGHTS_H
 #define CONFIG_TORCH_TORCH_WEIGHTS_H
 
@@ -17,20 +17,20 @@ struct torch_weights {
     bool *failed;
 };
 
-/* Memory for the result. False with a problem. */
+/* Allocate memory for the result. Returns false with a problem added. */
 bool torch_weights_open(struct torch_weights *w);
 
-/* The tensor PREFIX.NAME (NAME alone where the prefix is ""), or NULL; it counts as used. */
+/* The tensor PREFIX.NAME (NAME if the prefix is ""), or NULL. The tensor counts as used. */
 const struct named_tensor *torch_weights_find(const struct torch_weights *w, const char *prefix, const char *name);
 
-/* The same as floats if it has this shape; else NULL with a problem. The caller frees it. */
+/* The same as floats, if it has this shape; otherwise NULL with a problem added. The caller frees the floats. */
 float *torch_weights_read(const struct torch_weights *w, const char *prefix, const char *name, size_t rank,
                           const size_t *shape);
 
-/* Add a tensor to the result; its numbers are to be written where the result points. NULL with a problem. */
+/* Add a tensor to the result, and return the memory for its numbers. Returns NULL with a problem added. */
 float *torch_weights_add(struct torch_weights *w, const char *name, size_t rank, const size_t *shape);
 
-/* Add one that stays as it is; nothing where it is missing and `optional`. False with a problem. */
+/* Add an unchanged tensor. A missing tensor is skipped if it is `optional`. Returns false with a problem added. */
 bool torch_weights_copy(struct torch_weights *w, const char *prefix, const char *from, const char *to, size_t elements,
                         bool optional);
 
@@ -38,10 +38,10 @@ bool torch_weights_copy(struct torch_weights *w, const char *prefix, const char 
 bool torch_weights_turn(struct torch_weights *w, const char *prefix, const char *from, const char *to, size_t rows,
                         size_t columns);
 
-/* Gates of a cell: how many, and PyTorch's block that is Keras's i-th. */
+/* The gates of a cell: their number, and the index of PyTorch's block for Keras's i-th gate. */
 struct torch_gates {
     size_t n, order[TORCH_MAX_GATES];
-    bool two_biases; /* the two biases are kept apart, as a GRU's candidate needs them */
+    bool two_biases; /* the two biases stay separate, because a GRU's candidate needs both */
 };
 
 /* One direction of one layer. */
@@ -54,7 +54,7 @@ struct torch_cell {
 };
 
 /**
- * Its tensors as kernel, recurrent_kernel and bias behind `path`.
+ * Add its tensors as kernel, recurrent_kernel and bias below `path`.
  *
  * A projected LSTM has h = weight_hr h', h' = o * tanh(c). What it adds to the gates is weight_hh h = (weight_hh weight_hr)
  * h': so an LSTM without projection with the product as its recurrent kernel has the same h', and weight_hr is a Dense
