@@ -31,8 +31,9 @@ check core_vec_includes_numbers_alone "$(includes core/vec 'core/(cells|layers|m
 check core_cells_includes_no_layers "$(includes core/cells 'core/(layers/|model|graph)')"
 check core_layers_includes_no_model "$(includes core/layers 'core/(model|graph)\.h')"
 check config_includes_no_server "$(includes config '(\.\./)*server/')"
-check config_files_includes_no_models "$(includes config/files 'config/(keras/|torch/|model\.h|weights\.h|settings\.h)')"
-check config_keras_includes_no_files "$(includes config/keras 'config/(files/|torch/|model\.h|weights\.h|settings\.h)')"
+check config_onnx_includes_no_torch "$(includes config/onnx 'config/(torch/|model\.h|weights\.h|settings\.h)')"
+check config_files_includes_no_models "$(includes config/files 'config/(keras/|onnx/|torch/|model\.h|weights\.h|settings\.h)')"
+check config_keras_includes_no_files "$(includes config/keras 'config/(files/|onnx/|torch/|model\.h|weights\.h|settings\.h)')"
 
 check config_transform_includes_no_models "$(includes config/transform 'config/(keras/|torch/|model\.h|weights\.h|settings\.h)')"
 

@@ -23,14 +23,17 @@ static size_t open_axis(const struct onnx_call *call)
     return GRAPH_NONE;
 }
 
-/* The same numbers as a tensor of other axes, of which the first alone may be open. */
-static size_t reshape(const struct onnx_call *call, size_t value, size_t n, const struct onnx_number *sizes)
+/* The same numbers as a tensor of other axes, of which the first alone may be open. Where that stays what it was, it is left
+   open, so that timesteps are seen to stay. */
+static size_t reshape(const struct onnx_call *call, size_t value, struct onnx_number first, size_t n,
+                      const struct onnx_number *sizes)
 {
     struct reshape own = {.rank = n};
+    bool stays = n > 1 && onnx_same(first, sizes[0]);
     for (size_t i = 0; i < n; i++) {
         if (i && !onnx_known(sizes[i]))
             return open_axis(call);
-        own.target[i] = onnx_known(sizes[i]) ? (size_t)sizes[i].value : SIZE_MAX;
+        own.target[i] = onnx_known(sizes[i]) && (i || !stays) ? (size_t)sizes[i].value : SIZE_MAX;
     }
     struct layer *layer = onnx_layer(call, &layer_reshape, "Reshape");
     if (!layer)
@@ -107,7 +110,7 @@ static size_t permute(const struct onnx_call *call, const struct onnx_tensor *te
         return GRAPH_NONE;
     }
     if (!same_sizes(tensor->n_sizes, tensor->sizes, n, before))
-        value = reshape(call, value, n, before);
+        value = reshape(call, value, tensor->n_sizes ? tensor->sizes[0] : onnx_whole(1), n, before);
     for (size_t i = 0; i < n; i++) {
         sizes[i] = before[own.order[i]];
         if (i && !onnx_known(sizes[i]))
@@ -153,7 +156,7 @@ size_t onnx_arrange(const struct onnx_call *call, const struct onnx_tensor *tens
         value = permute(call, tensor, &order, &n_sizes, sizes);
     if (value == GRAPH_NONE || same_sizes(n_sizes, sizes, n, want))
         return value;
-    return reshape(call, value, n, want);
+    return reshape(call, value, n_sizes ? sizes[0] : onnx_whole(1), n, want);
 }
 
 bool onnx_order(const struct onnx_call *call, struct onnx_tensor *tensor)

@@ -482,7 +482,8 @@ bool onnx_model_read(const json_t *json, const char *file, struct tensor_set *se
     snprintf(out->name, sizeof out->name, "onnx");
     to->tensors = calloc(FIRST_TENSORS, sizeof *to->tensors); /* also where the model has no weights */
     c.to_room = to->tensors ? FIRST_TENSORS : 0;
-    bool good = (to->tensors && c.uses && c.needed && c.batches && c.tied && convert(&call, options)) || onnx_no_memory(&call);
+    bool good =
+        (to->tensors && c.uses && c.needed && c.batches && c.tied && convert(&call, options)) || onnx_no_memory(&call);
     onnx_scope_close(&scope);
     json_decref(c.uses);
     json_decref(c.needed);

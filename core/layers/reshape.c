@@ -31,6 +31,17 @@ static enum rnn_status reshape_shape(const struct layer *layer, const struct lay
     return RNN_OK;
 }
 
+/* Timesteps stay what they are where each is given other axes. */
+static enum layer_time reshape_time(const struct layer *layer)
+{
+    const struct reshape *reshape = layer->own;
+    size_t rest = 1;
+    for (size_t i = 1; i < reshape->rank; i++)
+        rest = reshape->target[i] == SIZE_MAX || !rnn_size_mul(rest, reshape->target[i], &rest) ? 0 : rest;
+    bool stays = layer->input.sequence && reshape->rank > 1 && reshape->target[0] == SIZE_MAX;
+    return stays && rest == layer->input.width ? TIME_POINTWISE : TIME_WHOLE;
+}
+
 static enum rnn_status repeat_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
                                     struct layer_shape *out, struct rnn_error *err)
 {
@@ -55,6 +66,6 @@ static bool repeat_run(const struct layer *layer, struct layer_run *run)
 }
 
 const struct layer_class layer_reshape = {
-    .size = sizeof(struct reshape), .masks = MASKS_STOP, .view = true, .shape = reshape_shape};
+    .size = sizeof(struct reshape), .masks = MASKS_STOP, .view = true, .time = reshape_time, .shape = reshape_shape};
 const struct layer_class layer_repeat_vector = {
     .size = sizeof(struct repeat_vector), .masks = MASKS_STOP, .shape = repeat_shape, .run = repeat_run};
