@@ -6,7 +6,7 @@ port=${CELLSERVE_PORT:-${PORT:-8080}}
 url=http://127.0.0.1:$port
 cat <<TEXT
 
-Two trained models as Keras saved them, and the example of Keras's StackedRNNCells documentation.
+Three trained models as Keras saved them, and the example of Keras's StackedRNNCells documentation.
 Try them from another terminal:
 
   curl -s $url/predict -d @demo/digits/request.json     a handwritten 0, by its label
@@ -15,6 +15,7 @@ Try them from another terminal:
   demo/sunspots/forecast.sh $url                        the same as a table
   demo/sunspots/forecast.sh $url session                the same in a session, year by year
   curl -sN $url/predict -H 'Accept: text/event-stream' -d @demo/sunspots/rollout.json   as a stream
+  curl -s $url/predict -d @demo/language/request.json   in which language three texts are
   curl -s $url/predict -d @demo/seed/request.json       two LSTMCell(128), batch 3
 
 Ctrl-C ends the server.

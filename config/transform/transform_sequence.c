@@ -4,6 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A few words, those of the lowest ids, which are the most frequent ones mostly. */
+static json_t *some_words(const struct tokenizer *t)
+{
+    enum { SHOWN = 32, WORD_BYTES = 40 };
+    json_t *words = json_array();
+    for (uint32_t id = 0; id <= t->largest && json_array_size(words) < SHOWN; id++) {
+        const char *word = tokenizer_word(t, id);
+        if (*word && (int64_t)id != t->unknown && strlen(word) < WORD_BYTES)
+            json_array_append_new(words, json_string(word));
+    }
+    return words;
+}
+
 void transform_read_tokenizer(struct reading *r, const json_t *value)
 {
     struct tokenizer *t = &r->out->tokenizer;
@@ -32,6 +45,7 @@ void transform_read_tokenizer(struct reading *r, const json_t *value)
              : t->whole    ? ", each a whole text of a list"
                            : "");
     json_object_set_new(r->shown, r->key, json_string(text));
+    json_object_set_new(r->shown, "sample_words", some_words(t));
 }
 
 /* "pre" or "post" */

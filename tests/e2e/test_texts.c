@@ -22,6 +22,8 @@ static int start(void **state)
             snprintf(path, sizeof path, "%s/" FOLDER "/%s.keras", SOURCE_DIR, name);
             json_array_append_new(models, json_pack("{s:s, s:s}", "name", name, "path", path));
         }
+    json_array_append_new(
+        models, json_pack("{s:s, s:s}", "name", "language", "path", SOURCE_DIR "/demo/language/language.keras"));
     json_t *config = json_pack("{s:o}", "models", models);
     char *text = json_dumps(config, 0);
     daemon_start(&server, text, NULL);
@@ -98,10 +100,43 @@ static void texts_go_by_every_protocol(void **state)
     json_decref(want);
 }
 
+/* 100 texts of the demo model, and its request. */
+static void the_demo_knows_languages(void **state)
+{
+    char *text = read_source_file("demo/language/test.json"), *request = read_source_file("demo/language/request.json");
+    json_t *set = json_loads(text, 0, NULL), *row;
+    json_t *body = json_pack("{s:s, s:O}", "model", "language", "instances", json_object_get(set, "instances"));
+    char *sent = json_dumps(body, 0);
+    json_t *answer = ok(http_post(*state, "/predict", sent));
+    size_t b, k;
+    json_array_foreach(json_object_get(set, "outputs"), b, row) {
+        json_t *value;
+        json_array_foreach(row, k, value) {
+            double got = json_number_value(json_array_get(json_array_get(json_object_get(answer, "outputs"), b), k));
+            assert_true(fabs(got - json_number_value(value)) < 1e-5);
+        }
+    }
+    assert_int_equal(b, 100);
+    json_decref(answer);
+    answer = ok(http_post(*state, "/predict", request));
+    static const char *const labels[] = {"English", "French", "Portuguese"};
+    for (b = 0; b < 3; b++)
+        assert_string_equal(
+            json_string_value(json_object_get(json_array_get(json_object_get(answer, "predictions"), b), "label")),
+            labels[b]);
+    json_decref(answer);
+    json_decref(body);
+    json_decref(set);
+    free(sent);
+    free(request);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(answers_are_those_of_keras),
                                        cmocka_unit_test(words_that_are_not_known_are_refused_where_keras_does),
-                                       cmocka_unit_test(texts_go_by_every_protocol)};
+                                       cmocka_unit_test(texts_go_by_every_protocol),
+                                       cmocka_unit_test(the_demo_knows_languages)};
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -301,6 +301,16 @@ def test_a_model_of_whole_sequences_says_so(page):
     assert "cannot roll out" in b.text("#output") and b.js("return document.querySelector('#roll').disabled")
 
 
+def test_text_sample(page):
+    page.go("text")
+    b = page.browser
+    b.click("#sample")
+    words = json.loads(b.js("return document.querySelector('#input').value")).split()
+    assert len(words) == 8 and set(words) <= set(WORDS), words
+    b.click("#predict")
+    page.state("done")
+
+
 def test_switching_models(page):
     page.go("seed")
     b = page.browser

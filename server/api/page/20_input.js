@@ -32,6 +32,7 @@ function describe(name, meta) {
     names: (transform && transform.features) || first.features || null,
     labels: (transform && Array.isArray(transform.labels) && transform.labels) || null,
     tokens: Boolean(first.ids), text: Boolean(transform && transform.tokenizer),
+    words: transform && /whole text/.test(transform.tokenizer) === false && transform.sample_words && transform.sample_words.length ? transform.sample_words : null,
     vocabulary: meta.vocabulary || first.vocabulary || null,
     outputSize: meta.output_size, length: (sequence && first.dims[0]) || 24, cells: meta.layers.filter((layer) => layer.path !== undefined),
   };
@@ -72,12 +73,20 @@ function sampleTensor(sizes) {
   return [rounded(2 * Math.random() - 1)];
 }
 
+/* A text: words that the model knows; where it reads letters, a sentence. */
+const SENTENCES = ["Where is the nearest station?", "Wo ist der n\u00e4chste Bahnhof?", "O\u00f9 est la gare la plus proche ?", "\u00bfD\u00f3nde est\u00e1 la estaci\u00f3n?", "Gdzie jest dworzec?"];
+function sampleText(words) {
+  const pick = (list) => list[Math.floor(Math.random() * list.length)];
+  return words.every((word) => [...word].length === 1) ? pick(SENTENCES) : Array.from({ length: 8 }, () => pick(words)).join(" ");
+}
+
 /* One row for each input of a model. */
 function sample(model, length) {
   if (model.several) return Object.fromEntries(model.inputs.map((input) => [input.name, input.ids
     ? Array.from({ length: input.dims[0] || length }, () => Math.floor(1 + Math.random() * ((input.vocabulary || 10) - 1)))
     : sampleTensor(input.dims.map((size, d) => size || (d === 0 ? length : 1)))]));
   const source = sampleSource(model), input = model.inputs[0];
+  if (model.words) return sampleText(model.words);
   if (model.tokens) return Array.from({ length }, (_, t) => source(t)[0]);
   if (isPicture(model)) return samplePicture(input.dims);
   if (input.dims.length === 2) return Array.from({ length }, (_, t) => source(t));
