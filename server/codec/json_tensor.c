@@ -132,39 +132,35 @@ bool json_count_element(struct json_reader *r, struct json_tensor *tensor, const
     return true;
 }
 
-/* The numbers of a list from one on, up to what is no comma or no number: the loop in which bodies are read. False, and
-   nothing is taken, when there is none. Whoever comes after this says what is wrong, or makes room. */
-static bool read_floats(struct json_reader *r, struct json_tensor *tensor, struct json_list *list)
+/* The next number, to the end of the tensor's values; NULL where there is none, or one that is too large. */
+__attribute__((always_inline)) static inline const char *take_number(const char *next, const char *end,
+                                                                     struct json_tensor *tensor, bool raw)
 {
-    const char *next = r->at, *wrong;
-    size_t before = tensor->n_values;
-    while (tensor->n_values < tensor->values_room) {
-        float value;
-        next = number_read(next, r->end, &value, &wrong);
-        if (!next || isinf(value))
-            break;
+    const char *wrong;
+    double wide = 0;
+    float value = 0;
+    next = raw ? number_read_double(next, end, &wide, &wrong) : number_read(next, end, &value, &wrong);
+    if (!next || (raw ? isinf(wide) : isinf(value)))
+        return NULL;
+    if (raw)
+        tensor->raw_values[tensor->n_values++] = wide;
+    else
         tensor->values[tensor->n_values++] = value;
-        r->at = next;
-        if (*next != ',')
-            break;
-        next += 1 + (next[1] == ' ');
-    }
-    size_t taken = tensor->n_values - before;
-    list->length += (uint32_t)taken;
-    return taken > 0;
+    return next;
 }
 
-/* The same of raw numbers. */
-static bool read_doubles(struct json_reader *r, struct json_tensor *tensor, struct json_list *list)
+/* The numbers of a list from one on, up to what is no comma or no number: the loop in which bodies are read, made once for
+   floats and once for raw numbers. False, and nothing is taken, when there is none. Whoever comes after this says what is
+   wrong, or makes room. */
+__attribute__((always_inline)) static inline bool take_numbers(struct json_reader *r, struct json_tensor *tensor,
+                                                               struct json_list *list, bool raw)
 {
-    const char *next = r->at, *wrong;
+    const char *next = r->at;
     size_t before = tensor->n_values;
     while (tensor->n_values < tensor->values_room) {
-        double value;
-        next = number_read_double(next, r->end, &value, &wrong);
-        if (!next || isinf(value))
+        next = take_number(next, r->end, tensor, raw);
+        if (!next)
             break;
-        tensor->raw_values[tensor->n_values++] = value;
         r->at = next;
         if (*next != ',')
             break;
@@ -177,7 +173,7 @@ static bool read_doubles(struct json_reader *r, struct json_tensor *tensor, stru
 
 static bool read_numbers(struct json_reader *r, struct json_tensor *tensor, struct json_list *list)
 {
-    return tensor->raw ? read_doubles(r, tensor, list) : read_floats(r, tensor, list);
+    return tensor->raw ? take_numbers(r, tensor, list, true) : take_numbers(r, tensor, list, false);
 }
 
 /* A number alone. */

@@ -23,7 +23,7 @@ struct scan {
 
 /* Whether eight bytes are all digits, and their value. Source: Lemire, "Number parsing at a gigabyte per second", Software:
    Practice and Experience 51(8), 2021, section 4. The first byte in memory is the lowest. */
-static inline bool eight_digits(const char *p, int64_t *value)
+__attribute__((always_inline)) static inline bool eight_digits(const char *p, int64_t *value)
 {
     uint64_t v;
     memcpy(&v, p, sizeof v);
@@ -87,7 +87,7 @@ static const double powers_of_ten[] = {
 /* digits * 10^exponent as a double whose error is below 4 units in its last place (rounding of the digits, of the power
    and of the product, at most one each, and digits cut after the 18th, a tenth), rounded to float32 when that is certain:
    not within those units of the middle between two floats, and a normal float. */
-static inline bool fast(const struct scan *s, float *out)
+__attribute__((always_inline)) static inline bool fast(const struct scan *s, float *out)
 {
     if (!s->digits) {
         *out = 0;
@@ -139,7 +139,9 @@ __attribute__((always_inline)) static inline const char *scan_number(const char 
         *wrong = p + (*p == '+' || *p == '-');
         if (!is_digit(**wrong))
             return NULL;
-        p = scan_exponent(p, &s->exponent);
+        int exponent = 0; /* its address leaves this function, and all of *s stays in registers */
+        p = scan_exponent(p, &exponent);
+        s->exponent += exponent;
     }
     return p;
 }
