@@ -9,7 +9,7 @@ enum { GRAPH_MAX_LAYERS = 1024, GRAPH_MAX_INPUTS = 64, GRAPH_NAME_BYTES = 64 };
 /* No value, node or place. */
 #define GRAPH_NONE SIZE_MAX
 
-/* How a value depends on the timesteps of the one sequence that goes in. */
+/* How a value depends on the timesteps of the sequences that go in. Parts of several sequences go in together. */
 enum graph_flow {
     FLOW_STATIC, /* not at all */
     FLOW_TIMED,  /* its timestep t on the timesteps up to t */

@@ -127,12 +127,9 @@ static enum graph_flow flow_of(const struct graph *graph, size_t i)
 
 void graph_find_flow(struct graph *graph)
 {
-    size_t sequences = 0;
-    for (size_t i = 0; i < graph->n_inputs; i++)
-        sequences += graph->inputs[i].shape.sequence;
     for (size_t i = 0; i < graph->n_inputs; i++) {
         bool timed = graph->inputs[i].shape.sequence || graph->n_inputs == 1;
-        graph->values[graph->inputs[i].value].flow = !timed ? FLOW_STATIC : sequences > 1 ? FLOW_WHOLE : FLOW_TIMED;
+        graph->values[graph->inputs[i].value].flow = timed ? FLOW_TIMED : FLOW_STATIC;
     }
     graph->streamable = graph->divisible = true;
     for (size_t i = 0; i < graph->n_nodes; i++) {

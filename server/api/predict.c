@@ -78,8 +78,26 @@ static bool begin_stream(struct prediction *p)
                            "pooling, …) that needs whole sequences. Accept: application/json will do.");
     if (!stream_open(p->request, p->request->head.stream_form, &p->failure))
         return false;
-    if (p->return_sequences < 0 && p->rollout.steps < 0)
+    if (p->return_sequences < 0 && p->rollout.steps < 0 && graph->last_recurrent < graph->n_nodes)
         p->return_sequences = !graph_output_shapes(graph, NULL, true, NULL, shapes, NULL);
+    return true;
+}
+
+/* The sequences of a stream go on side by side. */
+static bool check_lengths(struct prediction *p)
+{
+    const struct batch *batch = &p->batch;
+    const struct graph *graph = &p->request->model->graph;
+    for (size_t k = 1; k < graph->n_inputs; k++)
+        for (size_t b = 0; graph->inputs[k].shape.sequence && b < batch->n_rows; b++) {
+            size_t first = batch->rows[b].timesteps, steps = batch->more_inputs[(k - 1) * batch->n_rows + b].timesteps;
+            if (steps != first)
+                return failure_set(
+                    &p->failure, 400, "wrong_shape", "",
+                    "A stream needs sequences of the same length: row %zu has %zu timesteps of \"%.60s\" "
+                    "and %zu of \"%.60s\".",
+                    b, first, graph->inputs[0].name, steps, graph->inputs[k].name);
+        }
     return true;
 }
 
@@ -93,7 +111,9 @@ static bool decode_predict(struct prediction *p)
         return failure_set(&p->failure, 400, "wrong_value", "/return_sequences",
                            "Several recurrent layers lead to the outputs of this model, or none alone; leave "
                            "return_sequences out.");
-    return prediction_bind(p, "instances", "initial_state", false, p->return_sequences < 0 ? own : p->return_sequences);
+    return prediction_bind(p, "instances", "initial_state", false,
+                           p->return_sequences < 0 ? own : p->return_sequences) &&
+           (!p->request->head.stream_form || check_lengths(p));
 }
 
 static void write_names(const struct prediction *p, struct buffer *out)

@@ -63,6 +63,10 @@ bool prediction_read(struct prediction *p, const struct body_key *keys, size_t b
         p->failure = body.nonfinite;
         return false;
     }
+    if (!good && !request->model && prediction_failed_at_names(p, keys)) {
+        p->failure = (struct failure){.status = 0};
+        good = true;
+    }
     if (good && !request->model)
         return failure_set(&p->failure, 404, "model_not_found", "/model",
                            "There is no model named \"%.100s\"; GET /v1/models lists them.", p->model);

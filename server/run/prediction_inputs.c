@@ -28,6 +28,14 @@ static bool failed_in(const struct prediction *p, const char *key)
     return p->failure.status && *path == '/' && !strncmp(path + 1, key, n) && (path[1 + n] == '/' || !path[1 + n]);
 }
 
+bool prediction_failed_at_names(const struct prediction *p, const struct body_key *keys)
+{
+    for (; keys->name; keys++)
+        if (keys->type == BODY_INPUTS && has_names(keys) && failed_in(p, keys->name))
+            return true;
+    return false;
+}
+
 /* The inputs that a body gives by name; NULL where it gives none so, or need not. */
 static const struct body_key *named_key(const struct prediction *p, const struct body_key *keys)
 {

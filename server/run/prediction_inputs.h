@@ -17,6 +17,9 @@ struct named_inputs {
    objects of names, they are read as such. False with p->failure set. */
 bool prediction_read_named(struct prediction *p, struct json_body *body, const struct body_key *keys, bool good);
 
+/* Whether what is wrong with a body of no known model are inputs by name, which only a model can read. */
+bool prediction_failed_at_names(const struct prediction *p, const struct body_key *keys);
+
 /* Empty tensors for all inputs of the request's model, with the readings of its transform: p->named. NULL with p->failure
    set. */
 struct named_inputs *prediction_open_named(struct prediction *p);

@@ -218,9 +218,9 @@ void prediction_unscale(struct prediction *p)
     }
 }
 
-const float *prediction_unscaled(struct prediction *p, const float *values, size_t n)
+const float *prediction_unscaled(struct prediction *p, size_t output, const float *values, size_t n, size_t width)
 {
-    size_t floats = n * p->batch.output.width, bytes = floats * sizeof *values;
+    size_t floats = n * width, bytes = floats * sizeof *values;
     if (!unscales(p))
         return values;
     if (p->unscaled_floats < floats) {
@@ -233,6 +233,6 @@ const float *prediction_unscaled(struct prediction *p, const float *values, size
         p->unscaled_floats = floats;
     }
     memcpy(p->unscaled, values, bytes);
-    raw_outputs(p->request->model, 0, p->unscaled, n, p->batch.output.width);
+    raw_outputs(p->request->model, output, p->unscaled, n, width);
     return p->unscaled;
 }

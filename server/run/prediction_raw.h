@@ -35,8 +35,8 @@ bool prediction_has_outputs(struct prediction *p);
 
 /* Before the answer is written: its outputs in the units that people use. */
 void prediction_unscale(struct prediction *p);
-/* The same of n vectors of a stream, which stay as they are: a copy is in p->batch's memory until the next call. NULL when
+/* The same of n vectors [width] of an output in a stream, which stay as they are: a copy is in p->batch's memory until the next call. NULL when
    memory is short. */
-const float *prediction_unscaled(struct prediction *p, const float *values, size_t n);
+const float *prediction_unscaled(struct prediction *p, size_t output, const float *values, size_t n, size_t width);
 
 #endif

@@ -23,6 +23,13 @@ static bool check_model(struct prediction *p)
             &p->failure, 400, "not_streamable", "/rollout",
             "This model cannot go one timestep at a time: it has no recurrent layer, or one (Bidirectional, "
             "Flatten, pooling, …) that needs whole sequences.");
+    bool one = graph->n_outputs == 1;
+    for (size_t i = 1; i < graph->n_inputs; i++)
+        one &= !graph->inputs[i].shape.sequence;
+    if (!one)
+        return failure_set(
+            &p->failure, 400, "not_streamable", "/rollout",
+            "A roll-out needs a model of one output and one sequence, whose next timestep the output is.");
     if (rollout->tokens) {
         if (ends_in_softmax(graph) && graph->outputs[0].shape.width == graph_vocabulary(graph, 0))
             return true;

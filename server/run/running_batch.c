@@ -3,6 +3,7 @@
 
 #include "pool.h"
 #include "running_more.h"
+#include "running_pieces.h"
 #include "server/base/clock.h"
 #include "server/base/metrics.h"
 #include "server/codec/slide.h"
@@ -201,20 +202,13 @@ static bool all_are_stopped(void *context)
 
 /* ---- a chunk ---- */
 
-/* Whether the next timestep of a row is the output before it. */
-static bool rolls(const struct row_slot *slot)
-{
-    const struct batch *batch = &slot->owner->batch;
-    return batch->rolled && batch->progress[slot->b].done == batch->rows[slot->b].timesteps;
-}
-
 /* Timesteps of a chunk, the same for all rows. Rows that take their own output as input have one in a chunk. */
 static size_t chunk_steps(const struct running_batch *running)
 {
     double ns = graph_step_ns(&running->model->graph, running->n) + 1;
     size_t least = (CHUNK_LEAST_ROW_STEPS + running->n - 1) / running->n, steps = (size_t)(CHUNK_NS / ns);
     for (size_t i = 0; i < running->n; i++)
-        if (rolls(&running->slots[i]))
+        if (slot_rolls(&running->slots[i]))
             return least;
     return steps > least ? steps : least;
 }
@@ -265,13 +259,13 @@ static size_t cut_rows(struct running_batch *running)
         struct rnn_row *row = &running->rows[i];
         *row = batch->rows[slot->b];
         row->stepped = progress->stepped;
-        if (rolls(slot))
+        if (slot_rolls(slot))
             cut_rolling(slot, row);
         else
             cut_sequence(slot, row, most);
         bool in_pieces = prediction_in_pieces(slot->owner), by_chunk = running->in_chunks && batch->output.sequence;
         if (in_pieces)
-            slot->vectors = running->sequences ? slot->steps : 1;
+            slot->vectors = slot_gives_steps(slot) ? slot->steps : 1;
         else
             slot->vectors = by_chunk ? slot->steps : batch->steps[slot->b];
         if (by_chunk && !in_pieces)
@@ -344,42 +338,6 @@ static float *copy_inputs(struct running_batch *running, float *at)
     return outputs;
 }
 
-/* n outputs of a slot's row that are taken as they come. */
-static void hand_on(struct row_slot *slot, size_t timestep, const float *values, size_t n)
-{
-    struct prediction *p = slot->owner;
-    const struct batch *batch = &p->batch;
-    const struct rnn_row *row = &batch->rows[slot->b];
-    struct row_progress *progress = &batch->progress[slot->b];
-    for (size_t i = 0; batch->outputs && i < n; i++)
-        memcpy(row->outputs + (ptrdiff_t)(progress->given + i) * row->output_stride, values + i * batch->output.width,
-               batch->output.width * sizeof *values);
-    progress->given += n;
-    if (p->request->stream)
-        stream_outputs(p, slot->b, timestep, values, n);
-}
-
-/* Of the vectors that a chunk gives, those that are outputs: all of a sequence; the last of what is fed back, or of a
-   sequence of which the last alone is wanted. */
-static void take_pieces(const struct running_batch *running, struct row_slot *slot, const float *vectors)
-{
-    struct prediction *p = slot->owner;
-    const struct batch *batch = &p->batch;
-    const struct row_progress *progress = &batch->progress[slot->b];
-    const float *last = vectors + (slot->vectors - 1) * running->model->graph.outputs[0].shape.width;
-    size_t first = progress->done;
-    bool whole = rolls(slot) || first + slot->steps == batch->rows[slot->b].timesteps;
-    if (batch->rolled) {
-        const float *output = whole ? rollout_take(p, slot->b, progress->given, last) : NULL;
-        if (output)
-            hand_on(slot, progress->given, output, 1);
-    } else if (running->sequences) {
-        hand_on(slot, first, vectors, slot->steps);
-    } else if (whole) {
-        hand_on(slot, first + slot->steps - 1, last, 1);
-    }
-}
-
 /* From at, where the outputs begin, to where the requests want them. */
 static void copy_outputs(struct running_batch *running, const float *at)
 {
@@ -391,7 +349,7 @@ static void copy_outputs(struct running_batch *running, const float *at)
         size_t floats = slot->vectors * running->model->graph.outputs[0].shape.width;
         bool by_chunk = running->in_chunks && batch->output.sequence;
         if (prediction_in_pieces(slot->owner))
-            take_pieces(running, slot, at);
+            running_take_pieces(running, slot, at);
         else
             memcpy(batch->rows[slot->b].outputs + (by_chunk ? batch->progress[slot->b].done * batch->output.width : 0),
                    at, floats * sizeof *at);
@@ -453,7 +411,7 @@ static void count_progress(struct running_batch *running, int64_t took_ns)
     for (size_t i = 0; i < running->n; i++) {
         struct row_slot *slot = &running->slots[i];
         struct row_progress *progress = &slot->owner->batch.progress[slot->b];
-        progress->done += rolls(slot) ? 0 : slot->steps;
+        progress->done += slot_rolls(slot) ? 0 : slot->steps;
         progress->stepped |= running->rows[i].taken > 0;
         slot->owner->cost_ns += (double)took_ns * (double)slot->steps / (double)row_steps;
         if (batch_row_is_done(&slot->owner->batch, slot->b))

@@ -19,17 +19,27 @@ void running_more_close(struct running_batch *running)
     free(running->more_outputs);
 }
 
-static const struct layer_view *input_of(const struct running_batch *running, size_t k, size_t i)
+/* Input k of a row: of a row that is run in pieces, the timesteps of this chunk. */
+static struct layer_view input_of(const struct running_batch *running, size_t k, size_t i)
 {
     const struct row_slot *slot = &running->slots[i];
     const struct batch *batch = &slot->owner->batch;
-    return &batch->more_inputs[k * batch->n_rows + slot->b];
+    struct layer_view view = batch->more_inputs[k * batch->n_rows + slot->b];
+    size_t done = batch->progress[slot->b].done;
+    if (!prediction_in_pieces(slot->owner) || !running->model->graph.inputs[k + 1].shape.sequence)
+        return view;
+    view.at += done * view.stride;
+    view.mask += view.mask ? done * view.mask_stride : 0;
+    view.timesteps = slot->steps;
+    return view;
 }
 
 static size_t output_floats(const struct running_batch *running, size_t o, size_t i)
 {
     const struct row_slot *slot = &running->slots[i];
     const struct batch_output *output = &slot->owner->batch.more_outputs[o];
+    if (prediction_in_pieces(slot->owner))
+        return (output->shape.sequence ? slot->steps : 1) * output->shape.width;
     return output->steps[slot->b] * output->shape.width;
 }
 
@@ -39,7 +49,7 @@ size_t running_more_floats(const struct running_batch *running)
     size_t floats = 0;
     for (size_t i = 0; i < running->n; i++) {
         for (size_t k = 0; k + 1 < graph->n_inputs; k++)
-            floats += input_of(running, k, i)->timesteps * graph->inputs[k + 1].shape.width;
+            floats += input_of(running, k, i).timesteps * graph->inputs[k + 1].shape.width;
         for (size_t o = 0; o + 1 < graph->n_outputs; o++)
             floats += output_floats(running, o, i);
     }
@@ -50,7 +60,7 @@ void running_more_look(struct running_batch *running)
 {
     for (size_t k = 0; k + 1 < running->model->graph.n_inputs; k++)
         for (size_t i = 0; i < running->n; i++)
-            running->more_inputs[k * running->n + i] = *input_of(running, k, i);
+            running->more_inputs[k * running->n + i] = input_of(running, k, i);
 }
 
 float *running_more_copy_inputs(struct running_batch *running, float *at)
@@ -77,7 +87,8 @@ void running_more_copy_outputs(const struct running_batch *running)
     for (size_t o = 0; o + 1 < running->model->graph.n_outputs; o++)
         for (size_t i = 0; i < running->n; i++) {
             const struct row_slot *slot = &running->slots[i];
-            memcpy(slot->owner->batch.more_outputs[o].rows[slot->b], running->more_outputs[o * running->n + i],
-                   output_floats(running, o, i) * sizeof(float));
+            if (!prediction_in_pieces(slot->owner))
+                memcpy(slot->owner->batch.more_outputs[o].rows[slot->b], running->more_outputs[o * running->n + i],
+                       output_floats(running, o, i) * sizeof(float));
         }
 }

@@ -1,4 +1,5 @@
-/* Inputs and outputs of a running batch after the first of each: rows of such models run whole. */
+/* Inputs and outputs of a running batch after the first of each: rows of such models run whole, but for
+   streams. */
 #ifndef SERVER_RUN_RUNNING_MORE_H
 #define SERVER_RUN_RUNNING_MORE_H
 
@@ -17,7 +18,7 @@ void running_more_look(struct running_batch *running);
 /* Copy the inputs to at, and place the outputs behind; returns where they end. */
 float *running_more_copy_inputs(struct running_batch *running, float *at);
 
-/* Outputs to where their requests keep them. */
+/* Outputs to where their requests keep them, but for those that are taken in pieces. */
 void running_more_copy_outputs(const struct running_batch *running);
 
 #endif

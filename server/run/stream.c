@@ -182,18 +182,36 @@ static void end_event(struct stream *stream)
     pthread_mutex_unlock(&stream->lock);
 }
 
+static const struct layer_shape *output_shape(const struct batch *batch, size_t o)
+{
+    return o ? &batch->more_outputs[o - 1].shape : &batch->output;
+}
+
+/* A timestep of all outputs may have many numbers. */
 static size_t event_steps(const struct batch *batch)
 {
-    return EVENT_FLOATS / batch->output.width + 1;
+    size_t floats = batch->output.width;
+    for (size_t o = 1; batch->more_outputs && o < batch->model->graph.n_outputs; o++)
+        floats += output_shape(batch, o)->width;
+    return EVENT_FLOATS / floats + 1;
+}
+
+/* Whether any output has a vector for each timestep. */
+static bool gives_steps(const struct batch *batch)
+{
+    bool steps = batch->output.sequence;
+    for (size_t o = 1; batch->more_outputs && o < batch->model->graph.n_outputs; o++)
+        steps |= output_shape(batch, o)->sequence;
+    return steps;
 }
 
 size_t stream_event_steps(const struct prediction *p, size_t b)
 {
     const struct batch *batch = &p->batch;
-    if (!batch->sequences || batch->rolled) /* one output, whatever the chunk has */
+    if (batch->rolled || !gives_steps(batch)) /* one output, whatever the chunk has */
         return SIZE_MAX;
     size_t steps = event_steps(batch);
-    return !batch->progress[b].given && steps > FIRST_EVENT_STEPS ? FIRST_EVENT_STEPS : steps;
+    return !batch->progress[b].done && steps > FIRST_EVENT_STEPS ? FIRST_EVENT_STEPS : steps;
 }
 
 /* The classes of these outputs, where they have labels. */
@@ -208,22 +226,50 @@ static void write_labels(const struct prediction *p, const float *values, size_t
     labels_write(output, values, n, (ptrdiff_t)width, true, width, out);
 }
 
-void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n)
+/* The vectors of output o. */
+static void write_vectors(struct prediction *p, size_t o, const struct stream_part *part, struct buffer *out)
 {
-    struct stream *stream = p->request->stream;
     const struct batch *batch = &p->batch;
-    size_t begin = begin_event(stream, "outputs");
-    struct buffer *out = &stream->text;
-    const float *shown = prediction_unscaled(p, values, n);
-    buffer_printf(out, "{\"row\": %zu, \"timestep\": %zu, \"outputs\": [", b, timestep);
+    size_t width = output_shape(batch, o)->width;
+    const float *shown = prediction_unscaled(p, o, part->values, part->n, width);
+    buffer_text(out, "[");
     if (batch->tokens)
-        buffer_tokens(out, values, n);
-    for (size_t i = 0; shown && !batch->tokens && i < n; i++) {
+        buffer_tokens(out, part->values, part->n);
+    for (size_t i = 0; shown && !batch->tokens && i < part->n; i++) {
         buffer_text(out, i ? "," : "");
-        buffer_floats(out, shown + i * batch->output.width, batch->output.width, &p->finite);
+        buffer_floats(out, shown + i * width, width, &p->finite);
     }
     buffer_text(out, "]");
-    write_labels(p, values, n, out);
+}
+
+static void write_named(struct prediction *p, const struct stream_part *parts, size_t n_parts, struct buffer *out)
+{
+    const char *comma = "";
+    buffer_text(out, "{");
+    for (size_t o = 0; o < n_parts; o++) {
+        if (!parts[o].n)
+            continue;
+        buffer_printf(out, "%s\"", comma);
+        buffer_escaped(out, p->request->model->graph.outputs[o].name);
+        buffer_text(out, "\": ");
+        write_vectors(p, o, &parts[o], out);
+        comma = ", ";
+    }
+    buffer_text(out, "}");
+}
+
+void stream_parts(struct prediction *p, size_t b, size_t timestep, const struct stream_part *parts, size_t n_parts)
+{
+    struct stream *stream = p->request->stream;
+    size_t begin = begin_event(stream, "outputs");
+    struct buffer *out = &stream->text;
+    buffer_printf(out, "{\"row\": %zu, \"timestep\": %zu, \"outputs\": ", b, timestep);
+    if (n_parts > 1)
+        write_named(p, parts, n_parts, out);
+    else
+        write_vectors(p, 0, parts, out);
+    if (parts[0].n)
+        write_labels(p, parts[0].values, parts[0].n, out);
     buffer_text(out, stream->form == STREAM_EVENTS ? "}\n\n" : "}\n");
     if (out->exhausted)
         failure_overloaded(&p->failure);
@@ -234,16 +280,39 @@ void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float
     end_event(stream);
 }
 
+void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n)
+{
+    stream_parts(p, b, timestep, &(const struct stream_part){values, n}, 1);
+}
+
+/* Timesteps t to t + n - 1 of row b, and of outputs that are no sequences their one vector with the last. */
+static void hold_parts(struct prediction *p, size_t b, size_t t, size_t n, bool last)
+{
+    const struct batch *batch = &p->batch;
+    size_t n_parts = batch->more_outputs ? batch->model->graph.n_outputs : 1;
+    struct stream_part parts[GRAPH_MAX_INPUTS];
+    for (size_t o = 0; o < n_parts; o++) {
+        const struct layer_shape *shape = output_shape(batch, o);
+        const float *row = o ? batch->more_outputs[o - 1].rows[b] : batch->rows[b].outputs;
+        parts[o] = (struct stream_part){row + (shape->sequence ? t * shape->width : 0), shape->sequence ? n : last};
+    }
+    stream_parts(p, b, t, parts, n_parts);
+}
+
 void stream_held_outputs(struct prediction *p)
 {
     const struct batch *batch = &p->batch;
     size_t most = event_steps(batch);
     stream_begin(p->request->stream);
-    for (size_t b = 0; b < batch->n_rows; b++)
-        for (size_t t = 0, n; t < batch->steps[b]; t += n) {
-            n = batch->steps[b] - t < most ? batch->steps[b] - t : most;
-            stream_outputs(p, b, t, batch->rows[b].outputs + t * batch->output.width, n);
+    for (size_t b = 0; b < batch->n_rows; b++) {
+        size_t steps = batch->steps[b];
+        for (size_t o = 1; batch->more_outputs && o < batch->model->graph.n_outputs; o++)
+            steps = batch->more_outputs[o - 1].steps[b] > steps ? batch->more_outputs[o - 1].steps[b] : steps;
+        for (size_t t = 0, n; t < steps; t += n) {
+            n = steps - t < most ? steps - t : most;
+            hold_parts(p, b, t, n, t + n == steps);
         }
+    }
 }
 
 void stream_done(struct prediction *p, void (*write)(struct prediction *p, struct buffer *out))

@@ -59,7 +59,16 @@ void stream_begin(struct stream *stream);
 /* Timesteps of row b that one event may tell of: the most that a chunk should have of that row. */
 size_t stream_event_steps(const struct prediction *p, size_t b);
 
-/* n outputs of row b, from this timestep on, batch->output.width floats each; p->failure is set where they cannot go. */
+/* Vectors of one of the outputs. */
+struct stream_part {
+    const float *values;
+    size_t n;
+};
+
+/* Outputs of row b, from this timestep on, in the order of the model; those of which there are none are left out. p->failure
+   is set where they cannot go. */
+void stream_parts(struct prediction *p, size_t b, size_t timestep, const struct stream_part *parts, size_t n_parts);
+/* The same of a model of one output: n vectors of batch->output.width floats. */
 void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n);
 /* All outputs of p, which its batch holds already, event by event. */
 void stream_held_outputs(struct prediction *p);

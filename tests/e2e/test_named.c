@@ -4,22 +4,24 @@
 #include <math.h>
 #include <signal.h>
 
+#define GRAPHS SOURCE_DIR "/tests/fixtures/graph/"
+
 static struct daemon server;
 static json_t *both, *outputs_alone, *frames; /* golden cases: two inputs and two outputs; two outputs; images */
 
 static int start(void **state)
 {
     (void)state;
-    daemon_start(
-        &server,
-        "{\"models\": ["
-        "{\"name\": \"both\", \"path\": \"" SOURCE_DIR "/tests/fixtures/graph/keras3_two_inputs_two_outputs.keras\"},"
-        "{\"name\": \"outputs\", \"path\": \"" SOURCE_DIR "/tests/fixtures/graph/keras3_two_outputs.keras\"},"
-        "{\"name\": \"frames\", \"path\": \"" SOURCE_DIR "/tests/fixtures/graph/keras2_frames_cnn_lstm.keras\"}]}",
-        NULL);
-    both = json_load_file(SOURCE_DIR "/tests/fixtures/graph/keras3_two_inputs_two_outputs.json", 0, NULL);
-    outputs_alone = json_load_file(SOURCE_DIR "/tests/fixtures/graph/keras3_two_outputs.json", 0, NULL);
-    frames = json_load_file(SOURCE_DIR "/tests/fixtures/graph/keras2_frames_cnn_lstm.json", 0, NULL);
+    daemon_start(&server,
+                 "{\"models\": [{\"name\": \"both\", \"path\": \"" GRAPHS "keras3_two_inputs_two_outputs.keras\"},"
+                 "{\"name\": \"outputs\", \"path\": \"" GRAPHS "keras3_two_outputs.keras\"},"
+                 "{\"name\": \"frames\", \"path\": \"" GRAPHS "keras2_frames_cnn_lstm.keras\"},"
+                 "{\"name\": \"causal\", \"path\": \"" SOURCE_DIR "/tests/e2e/data/causal.json\", \"seed\": 3},"
+                 "{\"name\": \"branches\", \"path\": \"" SOURCE_DIR "/tests/e2e/data/branches.json\", \"seed\": 3}]}",
+                 NULL);
+    both = json_load_file(GRAPHS "keras3_two_inputs_two_outputs.json", 0, NULL);
+    outputs_alone = json_load_file(GRAPHS "keras3_two_outputs.json", 0, NULL);
+    frames = json_load_file(GRAPHS "keras2_frames_cnn_lstm.json", 0, NULL);
     return !both || !outputs_alone || !frames;
 }
 
@@ -228,6 +230,210 @@ static void what_is_missing_is_named(void **state)
     }
 }
 
+/* ---- sessions, steps and streams ---- */
+
+/* Timesteps first to end - 1 of all rows of all inputs. */
+static json_t *part_of(json_t *inputs, size_t first, size_t end)
+{
+    const char *name;
+    json_t *tensor, *row, *part = json_object();
+    json_object_foreach(inputs, name, tensor) {
+        size_t b;
+        json_t *rows = json_array();
+        json_array_foreach(tensor, b, row) {
+            json_t *steps = json_array();
+            for (size_t t = first; t < end && t < json_array_size(row); t++)
+                json_array_append(steps, json_array_get(row, t));
+            json_array_append_new(rows, steps);
+        }
+        json_object_set_new(part, name, rows);
+    }
+    return part;
+}
+
+static void sessions_go_on_with_several_inputs(void **state)
+{
+    (void)state;
+    json_decref(post(
+        "/predict",
+        json_pack("{s:s, s:s, s:o}", "model", "both", "session", "parts", "inputs", part_of(inputs_of(both), 0, 2)),
+        200));
+    json_t *last = post(
+        "/predict",
+        json_pack("{s:s, s:s, s:o}", "model", "both", "session", "parts", "inputs", part_of(inputs_of(both), 2, 5)),
+        200);
+    assert_int_equal(json_integer_value(json_object_get(last, "step")), 2);
+    assert_outputs(json_object_get(last, "outputs"), both);
+    json_decref(last);
+}
+
+enum { STEPS = 40, ROWS = 2 };
+
+/* Sequences of the causal model: "a" has a vector for each timestep of both, "b" what the second has come to. */
+static json_t *sequences(void)
+{
+    json_t *x = json_array(), *y = json_array();
+    for (int b = 0; b < ROWS; b++) {
+        json_t *of_x = json_array(), *of_y = json_array();
+        for (int t = 0; t < STEPS; t++) {
+            json_array_append_new(of_x, json_pack("[f, f]", sin(t + b), cos(2 * t - b)));
+            json_array_append_new(of_y, json_pack("[f]", sin(3 * t + b)));
+        }
+        json_array_append_new(x, of_x);
+        json_array_append_new(y, of_y);
+    }
+    return json_pack("{s:o, s:o}", "x", x, "y", y);
+}
+
+/* Timestep t of all rows of all inputs, as :step takes it. */
+static json_t *step_of(json_t *inputs, size_t t)
+{
+    const char *name;
+    json_t *tensor, *row, *step = json_object();
+    json_object_foreach(inputs, name, tensor) {
+        size_t b;
+        json_t *rows = json_array();
+        json_array_foreach(tensor, b, row)
+            json_array_append(rows, json_array_get(row, t));
+        json_object_set_new(step, name, rows);
+    }
+    return step;
+}
+
+static json_t *whole_answer(json_t *inputs)
+{
+    return post("/predict", json_pack("{s:s, s:O}", "model", "causal", "inputs", inputs), 200);
+}
+
+static void steps_give_the_same_as_the_whole(void **state)
+{
+    (void)state;
+    json_t *inputs = sequences(), *whole = whole_answer(inputs), *states = NULL,
+           *outputs = json_object_get(whole, "outputs");
+    for (size_t t = 0; t < STEPS; t++) {
+        json_t *body = json_pack("{s:o}", "inputs", step_of(inputs, t));
+        if (states)
+            json_object_set_new(body, "states", states);
+        json_t *answer = post("/v1/models/causal:step", body, 200), *got = json_object_get(answer, "outputs");
+        for (size_t b = 0; b < ROWS; b++)
+            assert_same(json_array_get(json_object_get(got, "a"), b),
+                        json_array_get(json_array_get(json_object_get(outputs, "a"), b), t));
+        if (t + 1 == STEPS)
+            assert_same(json_object_get(got, "b"), json_object_get(outputs, "b"));
+        states = json_incref(json_object_get(answer, "states"));
+        json_decref(answer);
+    }
+    assert_same(states, json_object_get(whole, "states"));
+    json_decref(states);
+    json_decref(whole);
+    json_decref(inputs);
+}
+
+/* The events of a stream of the causal model put together: {"a": [B][T][2], "b": [B][2]}. */
+static json_t *streamed(json_t *body, size_t *events)
+{
+    static const char *const headers[] = {"Accept: application/x-ndjson", "Content-Type: application/json", NULL};
+    char *text = json_dumps(body, 0);
+    struct reply reply = http_request(&server, "POST", "/predict", text, headers);
+    assert_int_equal(reply.status, 200);
+    json_t *all = json_pack("{s:[[], []], s:[n, n]}", "a", "b");
+    *events = 0;
+    for (char *line = strtok(reply.body, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *event = json_loads(line, 0, NULL), *outputs = json_object_get(event, "outputs");
+        size_t b = (size_t)json_integer_value(json_object_get(event, "row"));
+        assert_null(json_object_get(event, "error"));
+        if (outputs) {
+            json_t *rows = json_array_get(json_object_get(all, "a"), b);
+            assert_int_equal(json_integer_value(json_object_get(event, "timestep")), json_array_size(rows));
+            json_array_extend(rows, json_object_get(outputs, "a"));
+            if (json_object_get(outputs, "b"))
+                json_array_set(json_object_get(all, "b"), b, json_array_get(json_object_get(outputs, "b"), 0));
+            ++*events;
+        }
+        json_decref(event);
+    }
+    reply_free(&reply);
+    free(text);
+    json_decref(body);
+    return all;
+}
+
+static void streams_give_the_same_as_the_whole(void **state)
+{
+    (void)state;
+    json_t *inputs = sequences(), *whole = whole_answer(inputs);
+    size_t events;
+    json_t *got = streamed(json_pack("{s:s, s:O}", "model", "causal", "inputs", inputs), &events);
+    assert_same(got, json_object_get(whole, "outputs"));
+    assert_true(events > 2);
+    json_decref(got);
+    for (int again = 0; again < 2; again++) { /* the second time the answer is the one that was kept */
+        got = streamed(
+            json_pack("{s:s, s:O, s:s, s:i}", "model", "causal", "inputs", inputs, "session", "streamed", "step", 0),
+            &events);
+        assert_same(got, json_object_get(whole, "outputs"));
+        json_decref(got);
+    }
+    json_decref(whole);
+    json_decref(inputs);
+}
+
+static void what_cannot_be_streamed_is_said(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {"Accept: text/event-stream", "Content-Type: application/json", NULL};
+    struct reply reply =
+        http_request(&server, "POST", "/predict",
+                     "{\"model\": \"causal\", \"inputs\": {\"x\": [[[1, 2], [3, 4]]], \"y\": [[[1]]]}}", headers);
+    assert_error(&reply, 400, "wrong_shape", NULL);
+    reply_free(&reply);
+    assert_predict_error(
+        &server,
+        "{\"model\": \"causal\", \"inputs\": {\"x\": [[[1, 2]]], \"y\": [[[1]]]}, \"rollout\": {\"steps\": 3}}", 400,
+        "not_streamable", "/rollout");
+    assert_predict_error(&server, "{\"model\": \"none\", \"inputs\": {\"x\": [[[1, 2]]], \"y\": [[[1]]]}}", 404,
+                         "model_not_found", "/model");
+    assert_predict_error(&server, "{\"model\": \"outputs\", \"instances\": [[[1, 2, 3]]], \"rollout\": {\"steps\": 3}}",
+                         400, "not_streamable", "/rollout");
+}
+
+/* Two recurrent layers lead to the output, which is a sequence whatever the request says. */
+static void a_roll_out_takes_the_last_of_a_sequence(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {"Accept: application/x-ndjson", "Content-Type: application/json", NULL};
+    json_t *inputs = sequences(), *row = json_incref(json_array_get(json_object_get(inputs, "x"), 0));
+    json_decref(inputs);
+    json_t *body = json_pack("{s:s, s:[O], s:{s:i}}", "model", "branches", "instances", row, "rollout", "steps", 3);
+    char *text = json_dumps(body, 0);
+    json_t *answer = post("/predict", body, 200);
+    const json_t *rolled = json_array_get(json_object_get(answer, "outputs"), 0);
+    assert_int_equal(json_array_size(rolled), 3);
+    json_t *grown = json_copy(row);
+    for (size_t i = 0; i < 3; i++) {
+        json_t *next = post("/predict", json_pack("{s:s, s:[O]}", "model", "branches", "instances", grown), 200);
+        json_t *outputs = json_array_get(json_object_get(next, "outputs"), 0);
+        assert_int_equal(json_array_size(outputs), STEPS + i);
+        assert_same(json_array_get(outputs, STEPS + i - 1), json_array_get(rolled, i));
+        json_array_append(grown, json_array_get(rolled, i));
+        json_decref(next);
+    }
+    /* as a stream: an event for each step */
+    struct reply reply = http_request(&server, "POST", "/predict", text, headers);
+    size_t i = 0;
+    for (char *line = strtok(reply.body, "\n"); line && i < 3; line = strtok(NULL, "\n"), i++) {
+        json_t *event = json_loads(line, 0, NULL);
+        assert_same(json_array_get(json_object_get(event, "outputs"), 0), json_array_get(rolled, i));
+        json_decref(event);
+    }
+    assert_int_equal(i, 3);
+    reply_free(&reply);
+    free(text);
+    json_decref(grown);
+    json_decref(row);
+    json_decref(answer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +442,11 @@ int main(void)
         cmocka_unit_test(open_inference_takes_one_input_under_both_names),
         cmocka_unit_test(open_inference_takes_images),
         cmocka_unit_test(what_is_missing_is_named),
+        cmocka_unit_test(sessions_go_on_with_several_inputs),
+        cmocka_unit_test(steps_give_the_same_as_the_whole),
+        cmocka_unit_test(streams_give_the_same_as_the_whole),
+        cmocka_unit_test(what_cannot_be_streamed_is_said),
+        cmocka_unit_test(a_roll_out_takes_the_last_of_a_sequence),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
