@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-/* Answers 200 with a value, which is taken; NULL stands for one that there was no memory for. */
+/* Answer 200 with a value, and take ownership of it. NULL means that memory ran out. */
 void answer_json(struct request *request, json_t *json);
 
 #endif

@@ -5,10 +5,10 @@
 struct buffer;
 struct services;
 
-/* One object of JSON, each of its members on a line of its own. Secrets are masked. */
+/* Write one JSON object, with each member on its own line. Secrets are masked. */
 void debug_page_write(const struct services *services, struct buffer *out);
 
-/* The same to the log, a line for each member. */
+/* Write the same to the log, one line for each member. */
 void debug_page_log(const struct services *services);
 
 #endif

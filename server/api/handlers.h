@@ -1,4 +1,4 @@
-/* Who answers which route; see the table in routes.c. */
+/* The handlers of routes; see the table in routes.c. */
 #ifndef SERVER_API_HANDLERS_H
 #define SERVER_API_HANDLERS_H
 

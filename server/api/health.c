@@ -1,4 +1,4 @@
-/* Probes: alive, ready, both in words. They need no worker and no model. */
+/* Probes: alive, ready, and both as text. They need no worker and no model. */
 #include "handlers.h"
 #include "server/base/lifecycle.h"
 #include "server/run/models.h"
@@ -43,7 +43,7 @@ static bool is_verbose(const struct request *request)
     return !strcmp(request->head.query, "verbose") || !strcmp(request->head.query, "verbose=true");
 }
 
-/* What is being loaded, by name; nothing when all is loaded. */
+/* Write the name of the model that is being loaded; nothing if all models are loaded. */
 static void write_loading(struct request *request)
 {
     const struct services *services = request->services;

@@ -1,4 +1,4 @@
-/* GET /metrics: what was counted, and how the server's parts are loaded now. */
+/* GET /metrics: the counters, and the current load of the server's parts. */
 #include "metrics_page.h"
 
 #include "handlers.h"
@@ -135,10 +135,10 @@ static void write_feature(struct buffer *out, const struct transform_input *inpu
         buffer_printf(out, "%zu", i);
 }
 
-/* Series of one model are so many at most. */
+/* The most series of one model. */
 enum { MOST_FEATURES = 256 };
 
-/* The raw inputs of a model's first input, as far as they have been seen. */
+/* Statistics of the raw values of a model's first input. */
 static void write_drift(const struct model *model, size_t kind, const char *name, struct buffer *out)
 {
     const struct transform_input *input = model->transform ? &model->transform->inputs[0] : NULL;
@@ -194,7 +194,7 @@ static void write_process(const struct metrics *metrics, struct buffer *out)
         char text[1024];
         text[fread(text, 1, sizeof text - 1, file)] = 0;
         fclose(file);
-        const char *after = strrchr(text, ')'); /* the command may hold anything */
+        const char *after = strrchr(text, ')'); /* the name of the command may contain any character */
         if (after)
             sscanf(after + 1,
                    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld", &user,

@@ -1,4 +1,4 @@
-/* What is served: the list of models, TensorFlow Serving's status and metadata shapes with ours beside them. */
+/* Answers about models: the list, and TensorFlow Serving's status and metadata with further keys of cellserve. */
 #include "server/run/models.h"
 #include "answer_json.h"
 #include "config/json_memory.h"
@@ -106,7 +106,7 @@ static json_t *tensor_infos(const struct graph_port *ports, size_t n, const char
     return all;
 }
 
-/* The version that serves, and beside it the one that failed to take its place. */
+/* The version that serves, and the version that failed to replace it. */
 void answer_model_status(struct request *request)
 {
     const struct model *model = request->model;

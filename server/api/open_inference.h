@@ -4,15 +4,15 @@
 
 #include "server/run/prediction.h"
 
-/* A tensor of a request. */
+/* A tensor in a request. */
 struct inference_input {
     struct inference_input *next;
     size_t index;
     char name[BODY_TEXT_BYTES], datatype[BODY_TEXT_BYTES];
-    size_t port; /* which input of the model it is; GRAPH_NONE: another tensor, such as a mask or a state */
+    size_t port; /* the index of the model's input; GRAPH_NONE: another tensor, such as a mask or a state */
     struct body_counts shape;
     struct json_tensor data;
-    int64_t binary_bytes; /* -1: it stands in the JSON */
+    int64_t binary_bytes; /* -1: its values are in the JSON */
     struct body_key parameters[3], keys[6];
 };
 
@@ -30,7 +30,7 @@ struct inference {
     struct inference_input *inputs, **last_input;
     struct inference_output *outputs, **last_output;
     char id[BODY_TEXT_BYTES];
-    char key[40]; /* where the inputs of the model stand in the body */
+    char key[40]; /* the places of the model's inputs in the body */
     int binary_outputs;
 };
 
@@ -42,12 +42,12 @@ bool inference_fail(struct prediction *p, const struct inference_input *input, c
    there is none. */
 struct inference_input *inference_port(const struct inference *inference, const struct graph *graph, size_t port);
 
-/* What every input must be, wherever its values stand. Afterwards its data are a full array of its shape. Binary data
-   stand at *binary, which is moved. */
+/* Check an input, whose values may be in the JSON or at *binary (which is moved). Afterwards its data are a full array
+   of its shape. */
 bool inference_check_input(struct prediction *p, struct inference_input *input, const char **binary, const char *end);
 
-/* The output or state of a model that a request means by this name; that of a model of one output has its own name, too.
-   False: there is none. */
+/* The output or state of a model with this name. A single output may also be called by its own name. Returns false if
+   there is none. */
 bool inference_find_tensor(const struct graph *graph, const char *name, struct batch_tensor *out);
 
 void inference_encode(struct prediction *p);

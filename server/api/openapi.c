@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How a route is called, and under which heading it stands; answer: a better schema than the route's own. */
+/* The operation id and the tag of a route. answer: a more precise schema than the route's own. */
 static const struct operation {
     const char *method, *pattern, *id, *tag, *answer;
 } operations[] = {
@@ -80,7 +80,7 @@ static json_t *answer_of(const char *description, const char *type, json_t *sche
     return json_pack("{s:s, s:{s:{s:o}}}", "description", description, "content", type, "schema", schema);
 }
 
-/* One more form of an answer or a body. schema is taken. */
+/* Add one more form of an answer or a body. Takes ownership of schema. */
 static void add_form(json_t *of, const char *type, json_t *schema)
 {
     json_object_set_new(json_object_get(of, "content"), type, json_pack("{s:o}", "schema", schema));
@@ -110,7 +110,7 @@ static json_t *answers(const struct route *route)
     json_t *all = json_pack("{s:o}", "200", good_answer(route, schema));
     for (size_t k = 0; k < sizeof statuses / sizeof *statuses; k++)
         json_object_set_new(all, statuses[k], answer_of("Why not", "application/json", openapi_reference("Error")));
-    if (!schema) /* a probe that fails says so in words */
+    if (!schema) /* a failed probe answers with text */
         json_object_set_new(all, "503", answer_of("Not ready", "text/plain", text()));
     return all;
 }
@@ -205,7 +205,7 @@ static void add_path(json_t *paths, const char *path, const struct route *route,
             json_object_set_new(at, methods[k][1], operation(route, name, model));
 }
 
-/* A path for each model where the target names one. */
+/* Add a path for each model if the target names a model. */
 static void add_route(json_t *paths, const struct services *services, const struct route *route)
 {
     const char *place = strstr(route->pattern, "{m}");
@@ -313,7 +313,7 @@ static struct shared_text *describe(const struct services *services)
     return shared;
 }
 
-/* It is made when it is asked for and models have changed since it was. */
+/* The document is made on request, and again if models have changed since. */
 void answer_openapi(struct request *request)
 {
     struct pages *pages = request->services->pages;

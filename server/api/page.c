@@ -1,4 +1,4 @@
-/* GET /: the page for people, or an index with links for programs. */
+/* GET /: the page for browsers, or an index with links for programs. */
 #include "page.h"
 
 #include "answer_json.h"
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-/* The page can do nothing but ask this server; no other page can frame it or open it. */
+/* The page can send requests only to this server. No other page can put it into a frame or open it. */
 static const struct answer_field page_fields[] = {
     {"Content-Security-Policy", page_policy},
     {"X-Content-Type-Options", "nosniff"},

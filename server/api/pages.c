@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One making does for both: what has been asked before it began gets it, so no answer is older than its request. */
+/* All requests that came before the page is written get the same text. So no answer is older than its request. */
 static bool alike(const struct request *a, const struct request *b)
 {
     return a->route == b->route && a->model == b->model;

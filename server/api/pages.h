@@ -1,5 +1,5 @@
-/* Answers that grow with the number of models (metrics, lists, descriptions) are made by a thread of their own, so that the
-   I/O thread has time for probes. All requests for one page that wait are answered with one making of it. */
+/* A separate thread writes answers that grow with the number of models (metrics, lists, descriptions), so that the I/O
+   thread has time for probes. All waiting requests for one page get the same text. */
 #ifndef SERVER_API_PAGES_H
 #define SERVER_API_PAGES_H
 
@@ -21,13 +21,13 @@ struct pages {
     size_t described;                /* server.changes when it was made */
 };
 
-/* False when there is no thread to be had. */
+/* Returns false if no thread can be started. */
 bool pages_start(struct pages *pages);
 
-/* Have a request's route answer it; then its `done` is called. False after pages_stop. */
+/* Queue a request for its route's handler. Afterwards its `done` is called. Returns false after pages_stop. */
 bool pages_ask(struct pages *pages, struct request *request);
 
-/* Everything that waits is answered when it returns. */
+/* When it returns, all waiting requests are answered. */
 void pages_stop(struct pages *pages);
 
 #endif

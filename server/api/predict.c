@@ -10,7 +10,7 @@
 
 /* ---- /predict ---- */
 
-/* What the answer has beside the outputs: prediction->own. */
+/* The parts of the answer besides the outputs: prediction->own. */
 static struct answer_form {
     bool states;
 } with_states = {true}, without_states = {false};
@@ -26,11 +26,11 @@ static bool take_columns(struct prediction *p, struct json_tensor *columns)
     return true;
 }
 
-/* Keys of the body; an .npy body has its options in the query. */
+/* The keys of the body. For an .npy body the options are in the query. */
 static bool read_predict(struct prediction *p)
 {
     char session[SESSION_ID_BYTES] = SESSION_UNSAID;
-    int return_state = -1; /* not said: they are returned */
+    int return_state = -1; /* default: states are returned */
     struct json_tensor columns = {.present = false};
     const struct body_key rollout[] = {
         {"steps", BODY_COUNT, &p->rollout.steps},     {"temperature", BODY_NUMBER, &p->rollout.temperature},
@@ -67,7 +67,7 @@ static bool read_predict(struct prediction *p)
     return true;
 }
 
-/* An answer that goes out as it is made: every output is one, if the model has them. */
+/* An answer that is sent while the model runs. It has the output of every timestep, if the model has them. */
 static bool begin_stream(struct prediction *p)
 {
     const struct graph *graph = &p->request->model->graph;
@@ -123,7 +123,7 @@ static void write_names(const struct prediction *p, struct buffer *out)
     session_write(&p->session, out);
 }
 
-/* Of a session that keeps windows in place of states. */
+/* Write "window", for a session that keeps windows instead of states. */
 static void write_window(const struct prediction *p, struct buffer *out)
 {
     const struct batch_window *window = p->batch.window;

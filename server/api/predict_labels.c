@@ -1,4 +1,4 @@
-/* Classes and tokens by their names. */
+/* Adds the names of classes, and the words of tokens. */
 #include "predict_labels.h"
 
 #include "server/codec/labels.h"
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* A list for each sequence: null, or what is most likely, for each of its windows. */
+/* A list for each sequence: for each of its windows null, or the most likely classes. */
 static void write_windows(const struct batch *batch, const struct transform_output *output, bool sequences,
                           struct buffer *out)
 {

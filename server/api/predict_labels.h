@@ -1,4 +1,4 @@
-/* What /predict adds to the outputs of a model with a transform: the label of each class, the words of tokens. */
+/* Additions of /predict to the outputs of a model with a transform: the label of each class, the words of tokens. */
 #ifndef SERVER_API_PREDICT_LABELS_H
 #define SERVER_API_PREDICT_LABELS_H
 

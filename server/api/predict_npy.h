@@ -11,7 +11,7 @@ bool predict_npy_read(struct prediction *p);
 /* The value of a key of a query, "model=seed&return_sequences=true"; false where that has none. */
 bool predict_npy_query(const char *query, const char *key, char *out, size_t size);
 
-/* Write the outputs, float32; zeros behind the end of shorter sequences. */
+/* Write the outputs as float32. Zeros follow the end of shorter sequences. */
 void predict_npy_write(struct prediction *p);
 
 #endif

@@ -161,7 +161,7 @@ static bool keep_name(struct request *request, const char *name, size_t bytes)
     return true;
 }
 
-/* Versions are numbers: zeros before them mean nothing. */
+/* Versions are numbers: leading zeros are ignored. */
 static bool is_version(const struct model *model, const char *version, size_t bytes)
 {
     for (; bytes > 1 && *version == '0'; bytes--)
@@ -201,7 +201,7 @@ static bool hidden_by_model(const struct request *request, const struct route *r
     return model;
 }
 
-/* "GET, HEAD, PUT": what a target takes. The 405 counts under the first route of the target. */
+/* "GET, HEAD, PUT": the methods of a target. A 405 counts under the first route of the target. */
 static void allow(struct request *request, const struct route *route)
 {
     const char *method = route->method;
@@ -218,8 +218,8 @@ static int hex_digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
 }
 
-/* What an escape stands for ("%3A"), if a path can have that: an encoded slash would be of a name, and a control character
-   of a forged log line; neither is in any name. */
+/* The character of an escape ("%3A"), if it is allowed in a path. An encoded slash would be a part of a name, and a
+   control character could forge a log line. No name has either. */
 static int unescape(const char *at)
 {
     int high = hex_digit(at[1]), low = high < 0 ? -1 : hex_digit(at[2]), byte = 16 * high + low;
@@ -248,7 +248,8 @@ static bool decode_path(struct request *request)
     return true;
 }
 
-/* /metrics, and what needs the scope admin, is where the admin listener is, if there is one. Health is everywhere. */
+/* If there is an admin listener, only it serves /metrics and routes with the scope admin. Both listeners serve
+   health. */
 static bool is_here(const struct request *request, const struct route *route)
 {
     bool of_admin = route->scope == SCOPE_ADMIN || route->answer == answer_metrics;
@@ -278,7 +279,7 @@ bool route_request(struct request *request)
         request->route = route;
         request->protocol = route->protocol;
         request->prediction = route->kind == ROUTE_WORKER;
-        /* The page has no data of models, and asks for the key. */
+        /* The page itself has no data of models, and asks the user for the key. */
         if (!access_permits(request, page_is_wanted(request, target) ? ACCESS_OPEN : route->scope, target))
             return false;
         if (strstr(route->pattern, "{m}"))
@@ -340,8 +341,8 @@ bool route_admit(struct request *request, uint64_t bytes)
     return !failure.status;
 }
 
-/* Bodies that take some ten milliseconds to be decoded, as they are or packed; and how long they wait for a worker that has
-   no other request, whose rows would have to wait meanwhile. */
+/* Bodies, plain or compressed, that take about ten milliseconds to decode; and the time for which such a body waits for
+   a worker without other requests, because the rows of other requests would have to wait meanwhile. */
 enum { LARGE_BYTES = 1 << 22, LARGE_GZIP_BYTES = 1 << 15, LARGE_WAITS_MS = 100 };
 
 static bool is_large(const struct request *request)
@@ -356,7 +357,7 @@ void route_answer(struct request *request)
     json_memory_end(); /* the answer has seen what has failed */
 }
 
-/* If it shows which session it is of, it comes before those of that session which follow. */
+/* If the body shows its session, the request takes its position in the session's queue now. */
 static void arrive_at_session(struct request *request)
 {
     char id[SESSION_ID_BYTES], stored[SESSION_STORED_BYTES];

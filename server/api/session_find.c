@@ -1,4 +1,4 @@
-/* A look for a session's id in targets, queries and bodies. */
+/* Looks for a session's id in targets, queries and bodies. */
 #include "session_find.h"
 
 #include "config/model.h"
@@ -34,7 +34,7 @@ static const char *skip_blanks(const char *at, const char *end)
     return at;
 }
 
-/* The value of a pair, from its colon on: a text that needs no unescaping, or a whole number. */
+/* The value of a pair, after its colon: a text without escapes, or a whole number. */
 static bool read_id(const char *at, const char *end, char id[SESSION_ID_BYTES])
 {
     size_t n = 0;
@@ -63,7 +63,7 @@ bool session_find_id(const char *text, size_t bytes, const char *key, char id[SE
     return false;
 }
 
-/* In the body, or in the beginning of what it expands to. */
+/* Look in the body, or in the beginning of the decompressed body. */
 static bool find_in_body(const struct request *request, char id[SESSION_ID_BYTES])
 {
     const char *key = request->route->session_key;

@@ -1,5 +1,5 @@
-/* Which session a request is of, as far as its bytes show that before anything is decoded: for the I/O thread, so it is a
-   matter of microseconds. */
+/* Finds the session of a request in its bytes, before the request is decoded. The I/O thread calls it, so it takes only
+   microseconds. */
 #ifndef SERVER_API_SESSION_FIND_H
 #define SERVER_API_SESSION_FIND_H
 
@@ -7,16 +7,17 @@
 
 struct request;
 
-/* A gzip body is expanded so far to look for the key. */
+/* The number of bytes of a gzip body that are decompressed to look for the key. */
 enum { SESSION_FIND_GZIP_BYTES = 8192 };
 
-/* When more of a body has come: where it has the key, quoted as bodies have it; NULL: nowhere yet. */
+/* Call it when more of a body has come. Returns the position of the quoted key, or NULL. */
 const char *session_find_key(const char *body, size_t before, size_t bytes, const char *key);
 
-/* The id behind a key of a text; false where there is none that a body could mean. */
+/* The id after a key in a text. Returns false if there is no valid id. */
 bool session_find_id(const char *text, size_t bytes, const char *key, char id[SESSION_ID_BYTES]);
 
-/* The whole request is here. True: it is of this session, unless its decoding shows another. */
+/* Call it when the request is complete. Returns true if the request names this session; decoding may still find another
+   one. */
 bool session_find(const struct request *request, char id[SESSION_ID_BYTES]);
 
 #endif

@@ -1,4 +1,4 @@
-/* Where cgroups are. Source: cgroups(7), the kernel's Documentation/admin-guide/cgroup-v2.rst. */
+/* Reads limits of cgroups. Source: cgroups(7), the kernel's Documentation/admin-guide/cgroup-v2.rst. */
 #include "cgroup.h"
 
 #include <stdio.h>
@@ -28,8 +28,8 @@ static bool has_word(const char *list, size_t length, const char *word)
     return false;
 }
 
-/* The process's cgroup, a path from the hierarchy's root, in lines of "4:memory:/path" (version 2: "0::/path"). One that
-   is outside of what can be seen here ("/../…") is taken for the root. */
+/* The process's cgroup, a path from the hierarchy's root, in lines of "4:memory:/path" (version 2: "0::/path"). A path
+   outside of the visible hierarchy ("/../…") counts as the root. */
 static bool find_own(const char *lines, const char *controller, char out[PATH_BYTES])
 {
     for (const char *line = lines; *line; line += strcspn(line, "\n"), line += *line == '\n') {

@@ -9,11 +9,11 @@
 /* The limit that a cgroup's folder sets; 0: none. */
 typedef uint64_t cgroup_limit(const char *folder);
 
-/* The least limit from the process's own cgroup up to the root; 0: none. controller: of version 1 ("memory"), or NULL for
-   version 2. root stands before /proc and /sys: "", or a folder that a test has made. */
+/* The least limit from the process's own cgroup up to the root; 0: none. controller: of version 1 ("memory"), or NULL
+   for version 2. root is the prefix of /proc and /sys: "", or a folder that a test has made. */
 uint64_t cgroup_least(const char *root, const char *controller, cgroup_limit *limit);
 
-/* The text of a file, cut at size - 1 bytes; its length, 0 where there is none. */
+/* Read the text of a file, at most size - 1 bytes. Returns its length, 0 if the file does not exist. */
 size_t cgroup_read(const char *folder, const char *name, char *out, size_t size);
 
 #endif

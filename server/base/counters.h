@@ -1,4 +1,4 @@
-/* Numbers that http/ counts, beside the metrics of requests. */
+/* Counters of http/, besides the metrics of requests. */
 #ifndef SERVER_BASE_COUNTERS_H
 #define SERVER_BASE_COUNTERS_H
 
@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of one I/O thread, which alone writes them. */
+/* Counters of one I/O thread. Only this thread writes them. */
 struct io_counters {
     _Alignas(64) atomic_size_t connections; /* open ones */
     atomic_size_t requests;                 /* that have ended */
@@ -25,7 +25,8 @@ enum { COUNTERS_STAGES = 7 };
 struct counters {
     struct io_counters *io; /* of http/, while there is one */
     size_t n_io;
-    atomic_size_t refused; /* predictions, before a worker saw them, since that was last logged */
+    atomic_size_t refused; /* predictions that were refused before a worker saw them, since the last line of the log
+                              about them */
     struct certificate_counters certificate;
     void (*stages)(void *cls,
                    size_t counts[COUNTERS_STAGES]); /* of http/: how many connections are in each stage; or NULL */

@@ -102,7 +102,7 @@ void cpus_wake_soon(void)
     syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
-/* Threads have priorities of their own in Linux. Two steps are a weight of 0.64: see bench/results.md. */
+/* In Linux each thread has its own priority. Two steps are a weight of 0.64: see bench/results.md. */
 void cpus_compute(void)
 {
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 2);

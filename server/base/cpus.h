@@ -8,27 +8,28 @@
 /* CPUs by affinity mask and by the cgroup's CFS quota (v2 cpu.max or v1 cpu.cfs_quota_us, rounded up); at least 1. */
 size_t cpus_available(void);
 
-/* The same, and who says so: "affinity", "cgroup v2 cpu.max". root: as for cgroup_least. */
+/* The same, with the name of the limit: "affinity", "cgroup v2 cpu.max". root: as for cgroup_least. */
 size_t cpus_allowed(const char *root, const char **from);
 
 /* The quota alone, from the text of a cgroup v2 cpu.max file ("150000 100000"); 0: no limit. */
 size_t cpus_of_quota(const char *cpu_max);
 
-/* Whether threads want every CPU of this system at this moment, the caller's among them. false where that is not to be
-   known. */
+/* Whether threads, including the caller, want every CPU of this system at this moment. Returns false if this is
+   unknown. */
 bool cpus_all_wanted(void);
 
-/* The number of threads that run or want to, from the text of /proc/loadavg ("0.20 0.18 0.12 1/80 11206"); 0: unknown. */
+/* The number of runnable threads, from the text of /proc/loadavg ("0.20 0.18 0.12 1/80 11206"); 0: unknown. */
 size_t cpus_runnable(const char *loadavg);
 
 /* Bind the calling thread to the i-th CPU of its affinity mask. */
 void cpus_bind(size_t i);
 
-/* The calling thread computes: others of the process come first where all want a CPU, but it gets most of what is left. */
+/* Lower the priority of the calling thread, which computes: other threads of the process get a CPU first, and this
+   thread gets most of the remaining time. */
 void cpus_compute(void);
 
-/* Ask for short time slices for the calling thread, which then gets the CPU sooner when it wakes, but no more of it. Linux
-   before 6.12 has no such thing, and ignores it. */
+/* Request short time slices for the calling thread. Then it gets a CPU sooner after it wakes, but not more CPU time.
+   Linux before 6.12 ignores the request. */
 void cpus_wake_soon(void);
 
 #endif

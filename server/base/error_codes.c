@@ -1,4 +1,4 @@
-/* What each code of an error answer means. */
+/* The meaning of each code of an error answer. */
 #include "error_codes.h"
 
 #include <stddef.h>

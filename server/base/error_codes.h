@@ -1,4 +1,5 @@
-/* The codes of error answers, for documents: what each means. tests/reference.sh compares the table with the sources. */
+/* The codes of error answers and their meanings, for documents. tests/reference/check.py compares the table with the
+   sources. */
 #ifndef SERVER_BASE_ERROR_CODES_H
 #define SERVER_BASE_ERROR_CODES_H
 

@@ -1,4 +1,4 @@
-/* Failures: the first one wins. */
+/* Failures: the first one is kept. */
 #include "failure.h"
 
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* How far the life of the process is. */
+/* The state of the process. */
 #ifndef SERVER_BASE_LIFECYCLE_H
 #define SERVER_BASE_LIFECYCLE_H
 

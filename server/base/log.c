@@ -25,7 +25,7 @@ void log_setup(const char *format, const char *level)
 
 static const char dots[] = "..."; /* end a text that was cut */
 
-/* Kept for the end of a line: a quote, a brace, a line break, and vsnprintf's NUL. */
+/* Bytes that are reserved for the end of a line: a quote, a brace, a line break, and vsnprintf's NUL. */
 enum { END_BYTES = 4 };
 
 /* Bytes that may still be added. */
@@ -35,7 +35,7 @@ static size_t room_in(const struct log_entry *entry)
     return entry->used < most ? most - entry->used : 0;
 }
 
-/* The whole of it, or nothing where it does not fit: half a key or number would not be JSON. */
+/* Append the whole text, or nothing if it does not fit: half a key or number would not be JSON. */
 static bool add(struct log_entry *entry, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool add(struct log_entry *entry, const char *format, ...)
 {
@@ -56,14 +56,14 @@ static void add_char(struct log_entry *entry, char c)
         entry->text[entry->used++] = c;
 }
 
-/* One that closes: there is always room for it. */
+/* Append a closing character. The reserved bytes have room for it. */
 static void add_end(struct log_entry *entry, char c)
 {
     entry->text[entry->used++] = c;
 }
 
-/* Content of a JSON string; in text lines too, so that nothing a client sends can forge a line. What takes more than so
-   many bytes is cut between two characters and ends with dots. */
+/* Append the content of a JSON string. Text lines are escaped, too, so that no text of a client can forge a line. A
+   text that is too long is cut between two characters and ends with dots. */
 static void add_escaped(struct log_entry *entry, const char *text, size_t most)
 {
     for (; *text; text++) {
@@ -84,7 +84,7 @@ static void add_escaped(struct log_entry *entry, const char *text, size_t most)
     }
 }
 
-/* Without the control characters that a name in a file may have. */
+/* Append a text without its control characters, which a name in a file may have. */
 static void add_printable(struct log_entry *entry, const char *text)
 {
     for (; *text; text++)
@@ -206,7 +206,7 @@ void log_add_text(struct log_entry *entry, const char *key, const char *value)
     bool quote = setup.json || value[strcspn(value, " \"\\=")] || !*value;
     if (!add(entry, setup.json ? ", \"%s\": %s" : " %s=%s", key, quote ? "\"" : ""))
         return;
-    add_escaped(entry, value, room_in(entry) / 4 * 3); /* what follows has room, too */
+    add_escaped(entry, value, room_in(entry) / 4 * 3); /* the rest has room, too */
     if (quote)
         add_end(entry, '"');
 }

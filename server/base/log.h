@@ -7,15 +7,16 @@
 
 #include <stdbool.h>
 
-/* LOG_READY is info that no level hides: the line that names the URL. */
+/* LOG_READY is information that every level shows: the line with the URL. */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_READY };
 
-/* Once, before threads start. level and format are those of the settings. */
+/* Call once, before threads start. level and format are those of the settings. */
 void log_setup(const char *format, const char *level);
 
-/* From now on a thread writes the lines, so that no call waits for whoever reads them. Without it they are written at once. */
+/* From now on a thread writes the lines, so that no call waits for the reader of the log. Before this call, and without
+   a thread, lines are written directly. */
 void log_start(void);
-/* Write what is left, for a second at most. */
+/* Write the remaining lines, for at most a second. */
 void log_stop(void);
 
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -23,9 +24,9 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 /* A line for each problem; as text they look as `check` prints them. */
 void log_problems(const struct problems *problems);
 
-/* A line of an event and of keys with values, while it is put together. A long text is cut
-   and ends with dots; a key and its value that do not fit are left out. Text values are escaped as in JSON strings, also in
-   a log of text, so that nothing a client sends can forge a line. */
+/* A line with an event, and with keys and values, while it is assembled. A long text is cut and ends with dots. A key
+   and its value that do not fit are left out. Text values are escaped as in JSON strings, also in a log of text, so
+   that no text of a client can forge a line. */
 struct log_entry {
     char text[LOG_LINE_BYTES];
     size_t used;

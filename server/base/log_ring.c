@@ -12,20 +12,20 @@
 
 enum {
     RING_BYTES = 1 << 20,
-    CHUNK_BYTES = PIPE_BUF, /* written at a time: whole lines, which a pipe does not mix with those of others */
-    GATHER_MS = 5,          /* after the first line: more come, and the writer is woken once for all */
+    CHUNK_BYTES = PIPE_BUF, /* bytes of a write: whole lines, which a pipe does not mix with lines of other processes */
+    GATHER_MS = 5,          /* wait after the first line: further lines come, and the writer is woken once for all */
     FLUSH_MS = 1000,
 };
 _Static_assert((int)CHUNK_BYTES >= (int)LOG_LINE_BYTES, "a chunk has room for a line");
 
 static struct {
-    pthread_mutex_t lock; /* guards all below; held for copies alone, never over a system call that writes */
+    pthread_mutex_t lock; /* guards all below; held only while bytes are copied, never during a write */
     pthread_cond_t filled, ended;
     size_t (*notice)(char *out, uint64_t dropped);
     bool running, ending;
     bool writable;            /* the last write went well */
     size_t put, taken;        /* bytes since the ring was empty; at most RING_BYTES apart */
-    uint64_t dropped, unsaid; /* lines; those that no notice has told of yet */
+    uint64_t dropped, unsaid; /* dropped lines; those that no notice has reported yet */
     char bytes[RING_BYTES];
 } ring = {.lock = PTHREAD_MUTEX_INITIALIZER,
           .filled = PTHREAD_COND_INITIALIZER,
@@ -41,7 +41,7 @@ static size_t write_bytes(const char *at, size_t bytes)
         if (n > 0) {
             at += n;
             bytes -= (size_t)n;
-        } else if (errno == EAGAIN) { /* whoever started us has made it non-blocking */
+        } else if (errno == EAGAIN) { /* the parent process has made it non-blocking */
             poll(&poller, 1, -1);
         } else if (errno != EINTR) {
             break;
@@ -148,7 +148,7 @@ void log_ring_start(size_t (*notice)(char *out, uint64_t dropped))
     if (pthread_create(&thread, NULL, write_ring, NULL))
         ring.running = false;
     else
-        pthread_detach(thread); /* it may hang in a write for ever */
+        pthread_detach(thread); /* the thread may hang in a write */
 }
 
 void log_ring_line(const char *line, size_t bytes)

@@ -1,4 +1,5 @@
-/* Counters and histograms of requests; api/metrics_page.c shows them. Each thread counts for itself; whoever reads adds up. */
+/* Counters and histograms of requests; api/metrics_page.c shows them. Each thread has its own counters, and a reader
+   adds them up. */
 #ifndef SERVER_BASE_METRICS_H
 #define SERVER_BASE_METRICS_H
 
@@ -24,7 +25,7 @@ struct request_count {
     struct histogram durations;
 };
 
-/* What has become of the predictions of a model; nanoseconds are sums over those that succeeded, fail_ns over the others. */
+/* The predictions of a model. The nanoseconds are sums over the successful predictions, fail_ns over the others. */
 struct model_statistics {
     const char *model; /* borrowed */
     uint64_t success, fail, rows, runs, success_ns, fail_ns, queue_ns, decode_ns, compute_ns, encode_ns;
@@ -42,7 +43,7 @@ struct metrics_counts {
     uint64_t rows, timesteps;
 };
 
-/* What some threads have counted; those that count most have a part each, so that none waits for another. */
+/* The counters of some threads. Each of the busiest threads has its own part, so that no thread waits for another. */
 struct metrics_part {
     _Alignas(64) pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
     struct metrics_counts counts;
@@ -54,15 +55,15 @@ struct metrics {
     struct metrics_part first;                           /* parts[0]; of the others, too, where there is no memory */
 };
 
-/* What is counted of a finished request. */
+/* The data of a finished request for counting. */
 struct request_durations {
     int64_t total_ns, queue_ns, decode_ns, compute_ns, encode_ns; /* total: from the head to the answer */
 };
 struct request_sample {
-    size_t route;      /* its number, below METRICS_ROUTES */
-    const char *model; /* its name, which outlives the metrics; "" where none was found */
+    size_t route;      /* the number of the route, below METRICS_ROUTES */
+    const char *model; /* the name of the model, which must outlive the metrics; "" if no model was found */
     int status;
-    bool prediction; /* only then all below counts, and the parts of the durations */
+    bool prediction; /* only if true, the fields below and the parts of the durations are counted */
     size_t rows, timesteps;
     struct request_durations durations;
 };
@@ -76,11 +77,11 @@ void metrics_add(struct metrics *metrics, const struct request_sample *sample);
 /* Count one run of a model's rows side by side. */
 void metrics_batch(struct metrics *metrics, const char *model, size_t rows);
 
-/* Statistics of a model; zeros where there are none. */
+/* Statistics of a model; zeros if it has none. */
 struct model_statistics metrics_model(struct metrics *metrics, const char *model);
 
-/* The durations of requests of the i-th row's route and model whose status is of the same class (2xx), in out; false where a
-   row before it has them already. */
+/* Add up the durations of requests with the i-th row's route, model and class of status (2xx) into out. Returns false
+   if an earlier row has the same three. */
 bool metrics_class_durations(const struct metrics_counts *counts, size_t i, struct histogram *out);
 
 /* The sums of all parts, without the models' statistics. The caller frees counts->requests; false when out of memory. */

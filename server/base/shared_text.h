@@ -11,10 +11,11 @@ struct shared_text {
     char text[];
 };
 
-/* A copy, and an end of line, with one use, the caller's; NULL when out of memory. */
+/* A copy of the text with an end of line. It has one use, which belongs to the caller. Returns NULL if out of
+   memory. */
 struct shared_text *shared_text_make(const char *text);
 
-/* End a use; NULL is fine. The last one frees the text. */
+/* End a use. The last use frees the text. The argument may be NULL. */
 void shared_text_release(struct shared_text *text);
 
 #endif

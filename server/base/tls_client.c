@@ -93,7 +93,7 @@ static int shake_hands(struct tls_client *client)
     return status;
 }
 
-/* What a refused certificate lacks, in GnuTLS's words. */
+/* Why a certificate was refused, as a text of GnuTLS. */
 static void say_refusal(struct tls_client *client, int status, char *error, size_t error_size)
 {
     gnutls_datum_t words = {NULL, 0};
@@ -127,7 +127,7 @@ struct tls_client *tls_client_open(int fd, const char *host, const struct tls_cl
     }
     if (!given(files->pinned))
         gnutls_session_set_verify_cert(client->session, host, 0);
-    if (strspn(host, "0123456789.") != strlen(host) && !strchr(host, ':')) /* an address is no server name */
+    if (strspn(host, "0123456789.") != strlen(host) && !strchr(host, ':')) /* an IP address is not a server name */
         gnutls_server_name_set(client->session, GNUTLS_NAME_DNS, host, strlen(host));
     client->fd = fd;
     client->timeout_ms = timeout_of(fd);
@@ -157,7 +157,8 @@ ssize_t tls_client_send(struct tls_client *client, const void *bytes, size_t n)
     return as_errno(gnutls_record_send(client->session, bytes, n));
 }
 
-/* GnuTLS also stops where it has read a message of its own, such as a ticket: then the rest of the time is left. */
+/* GnuTLS also returns after it has read one of its own messages, such as a ticket. Then the function reads again, with
+   the rest of the time. */
 ssize_t tls_client_recv(struct tls_client *client, void *bytes, size_t n)
 {
     int64_t until_ns = clock_ns() + client->timeout_ms * (int64_t)NS_PER_MS;

@@ -1,4 +1,4 @@
-/* TLS as a client: of Redis, and of a server whose health is asked for. */
+/* A TLS client, for Redis and for the command health. */
 #ifndef SERVER_BASE_TLS_CLIENT_H
 #define SERVER_BASE_TLS_CLIENT_H
 
@@ -11,12 +11,12 @@ struct tls_client;
 /* Files (PEM); "" or NULL is none. */
 struct tls_client_files {
     const char *ca;                /* authorities that the peer's certificate may be of; none: the system's */
-    const char *certificate, *key; /* that the peer may ask for */
-    const char *pinned;            /* the peer's certificate itself: nothing else is looked at */
+    const char *certificate, *key; /* the client's own certificate and key, if the peer requires them */
+    const char *pinned;            /* the expected certificate of the peer: nothing else is checked */
 };
 
-/* Shake hands on a connected socket whose own time-outs hold. NULL with a sentence in error: *timeout tells that nothing came in
-   time. The socket stays the caller's. */
+/* Do the handshake on a connected socket, within the socket's time-outs. Returns NULL with a sentence in error.
+   *timeout says that nothing came in time. The caller still owns the socket. */
 struct tls_client *tls_client_open(int fd, const char *host, const struct tls_client_files *files, char *error,
                                    size_t error_size, bool *timeout);
 void tls_client_close(struct tls_client *client); /* NULL is fine */

@@ -1,4 +1,5 @@
-/* Looks twice a second. A pair of files that is exchanged one after the other is taken when both are there. */
+/* Checks the files twice a second. If two files are replaced one after the other, the change counts when both are
+   new. */
 #include "watch.h"
 
 #include <pthread.h>
@@ -10,7 +11,7 @@
 
 enum { LOOK_MS = 500 };
 
-/* What tells one content of a file from another. */
+/* The stamp of a file, which changes with its content. */
 struct stamp {
     uint64_t inode, bytes;
     int64_t s, ns;
@@ -32,7 +33,7 @@ struct watch {
     size_t n;
 };
 
-/* Zeros of what is not there. */
+/* Zeros for a file that does not exist. */
 static void look_at(const struct group *group, struct stamp out[WATCH_PATHS])
 {
     memset(out, 0, WATCH_PATHS * sizeof *out);
@@ -44,7 +45,7 @@ static void look_at(const struct group *group, struct stamp out[WATCH_PATHS])
     }
 }
 
-/* The stamps are taken before the files are read, so that a change in between is seen at the next look. */
+/* Stamps are taken before the files are read, so that a change in between is noticed at the next check. */
 static void look(struct group *group, bool now)
 {
     struct stamp found[WATCH_PATHS];

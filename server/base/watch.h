@@ -1,4 +1,4 @@
-/* A thread that looks at files of keys and certificates, and tells when they have changed. */
+/* A thread that checks the files of keys and certificates, and calls back when they have changed. */
 #ifndef SERVER_BASE_WATCH_H
 #define SERVER_BASE_WATCH_H
 
@@ -12,11 +12,11 @@ enum { WATCH_PATHS = 3, WATCH_GROUPS = 4 };
 /* Nothing is watched yet. NULL when out of memory. */
 struct watch *watch_new(void);
 
-/* Files that change together; NULL and "" are none. changed is called in the watch's thread once they have changed and
-   stayed the same between two looks, and after watch_now. Before watch_start. */
+/* Add files that change together (NULL and "" are skipped). changed is called in the watch's thread after the files
+   have changed and then stayed the same between two checks, and after watch_now. Call it before watch_start. */
 void watch_files(struct watch *watch, const char *const paths[WATCH_PATHS], void (*changed)(void *cls), void *cls);
 
-/* Begin to look, where there is something to look at. False without a thread. */
+/* Start the thread, if files were added. Returns false if no thread can be started. */
 bool watch_start(struct watch *watch);
 
 /* Call every `changed`, soon: SIGHUP. */

@@ -11,16 +11,16 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* How long until the next try, where there is no room, or no file or memory for a connection. */
+/* The time until the next try if there is no room, or no file or memory for a connection. */
 enum { PAUSE_MS = 10 };
 
 struct acceptor {
-    int listener, end; /* end: an eventfd that is read by nobody */
+    int listener, end; /* end: an eventfd that no thread reads */
     struct acceptor_target target;
     pthread_t thread;
 };
 
-/* The first that waits; -1 with errno: there is none. */
+/* Accept the first waiting connection. Returns -1 with errno if there is none. */
 static int take_one(int listener, const struct acceptor_target *target)
 {
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};

@@ -1,6 +1,6 @@
-/* The thread that takes connections from the listening socket and shares them out, where there are several I/O threads.
-   The kernel would share connections out by a hash of their addresses (SO_REUSEPORT): of 64 connections, one of two
-   threads would often have 40. And a busy thread would leave those in its own backlog waiting. */
+/* The thread that accepts connections and distributes them to several I/O threads. The kernel would distribute
+   connections by a hash of their addresses (SO_REUSEPORT): of 64 connections, one of two threads would often get 40.
+   Connections would also wait in the backlog of a busy thread. */
 #ifndef SERVER_HTTP_ACCEPTOR_H
 #define SERVER_HTTP_ACCEPTOR_H
 
@@ -9,10 +9,11 @@
 
 struct acceptor;
 
-/* Who gets the connections. Called by the acceptor's thread alone, until it has ended. */
+/* The receiver of the connections. Only the acceptor's thread calls it. */
 struct acceptor_target {
     void *cls;
-    /* Whether there is a place; while there is none, connections wait in the backlog. waited_ms: so long already. */
+    /* Whether there is room for a connection. Without room, connections wait in the backlog. waited_ms is the time that
+       they have waited. */
     bool (*has_room)(void *cls, int waited_ms);
     /* A connection; the target closes it. */
     void (*take)(void *cls, int fd, const struct sockaddr *address, socklen_t size);
@@ -24,7 +25,8 @@ struct acceptor *acceptor_start(int listener, const struct acceptor_target *targ
 /* End the thread; the listening socket stays open. NULL is fine. */
 void acceptor_stop(struct acceptor *acceptor);
 
-/* Take all that wait in the backlog, and those that come within so many milliseconds, whether there is room or not. */
+/* Accept all connections in the backlog, and those that come within the given milliseconds, even if there is no
+   room. */
 void acceptor_take_all(int listener, const struct acceptor_target *target, int most_ms);
 
 #endif

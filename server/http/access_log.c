@@ -1,4 +1,4 @@
-/* A line for each request whose answer is out, and for each stream that begins. */
+/* Logs a line for each answered request, and for each stream that begins. */
 #include "access_log.h"
 #include "config/model.h"
 
@@ -20,8 +20,8 @@ void access_log_setup(void)
         key[0] = (uint64_t)clock_ns(); /* very early in the life of a machine */
 }
 
-/* Whoever knows a session's id can read and change the session, so "/sessions/#" and a hash stand for it, also where the
-   path is none of ours. */
+/* A client that knows a session's id can read and change the session. So the log has "/sessions/#" and a hash instead
+   of the id, also for unknown paths. */
 static void add_path(struct log_entry *entry, const struct request *request)
 {
     static const char sessions[] = "/sessions/";
@@ -76,7 +76,7 @@ void log_request(const struct request *request)
     bool probe = request->route->kind == ROUTE_PROBE && request->route->answer && request->answer.status / 100 != 4;
     struct log_entry entry;
     enum log_level level = request->answer.status >= 500 ? LOG_WARN : LOG_INFO;
-    if (probe || request_was_refused(request)) /* of those there may be very many; they are logged by their number */
+    if (probe || request_was_refused(request)) /* there may be very many of these; only their number is logged */
         level = LOG_DEBUG;
     if (!log_shows(level))
         return;

@@ -1,4 +1,4 @@
-/* The answers of requests as the library's responses: their heads, texts, and streams. */
+/* Makes responses of libmicrohttpd from answers: heads, texts, and streams. */
 #include "access_log.h"
 #include "exchange.h"
 #include "server/base/lifecycle.h"
@@ -8,15 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A head without one of its fields would say something else of the body: such an answer does not go out. */
+/* Without one of its fields, a head could describe the body wrongly. Such an answer is not sent. */
 void exchange_add_header(struct exchange *x, struct MHD_Response *response, const char *name, const char *value)
 {
     if (value && *value && MHD_add_response_header(response, name, value) != MHD_YES)
         x->head_lacks = true;
 }
 
-/* name and milliseconds to the microsecond, "queue;dur=0.012". The heads of every request are written without the
-   machinery of printf, which costs half a microsecond a call. */
+/* A name and milliseconds with three decimals: "queue;dur=0.012". printf is not used for heads, because a call takes
+   half a microsecond. */
 static char *put_timing(char *out, const char *name, int64_t ns)
 {
     uint64_t us = ns > 0 ? ((uint64_t)ns + 500) / 1000 : 0;
@@ -77,7 +77,7 @@ void exchange_end_library_timeout(struct exchange *x)
     x->untimed = true;
 }
 
-/* The worker may be writing already, so of the request only what was set before that is looked at. */
+/* The worker may be writing already, so only fields that were set before are read. */
 static enum MHD_Result answer_stream(struct exchange *x)
 {
     enum { BLOCK_BYTES = 16384 };

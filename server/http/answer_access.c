@@ -1,4 +1,4 @@
-/* Fields of an answer that tell of keys and their rates. */
+/* Fields of an answer about keys and their rates. */
 #include "exchange.h"
 
 #include <math.h>

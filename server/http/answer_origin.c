@@ -1,4 +1,4 @@
-/* What requests of web pages are answered: by Host, by Origin, and to preflights. Source: the Fetch standard, 3.2. */
+/* Checks Host and Origin of requests of web pages, and answers preflights. Source: the Fetch standard, 3.2. */
 #include "exchange.h"
 #include "server/api/routes.h"
 #include "server/run/services.h"

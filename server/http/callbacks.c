@@ -1,5 +1,5 @@
-/* What libmicrohttpd calls in its thread, and how an exchange moves to a worker and back. A request that waits for a
-   worker is suspended: no thread holds it. */
+/* The callbacks that libmicrohttpd calls in its thread. They hand an exchange to a worker and take it back. A
+   connection whose request waits for a worker is suspended, so no thread waits for it. */
 #include "access_log.h"
 #include "client.h"
 #include "config/settings.h"
@@ -20,7 +20,8 @@
 #include <sys/socket.h>
 
 enum {
-    SWALLOW_BYTES = 1 << 18, /* a refused request's body up to this size is read, so that the connection lives on */
+    SWALLOW_BYTES = 1 << 18, /* the body of a refused request is read up to this size, so that the connection can be
+                                kept */
     ASK_EVERY_MS = 1000,     /* whether a half-closed client is there, while its answer is computed */
 };
 
@@ -61,7 +62,7 @@ static void resume_connection(struct request *request)
     MHD_resume_connection(exchange_of(request)->mhd);
 }
 
-/* The request has been answered, or is not going to be. */
+/* The request has been answered, or cannot be answered any more. */
 static void complete_exchange(struct exchange *x)
 {
     if (x->answered) {
@@ -73,7 +74,7 @@ static void complete_exchange(struct exchange *x)
     free(x);
 }
 
-/* The worker has no more to do with it. A stream goes on without it, and may have ended before it. */
+/* The worker has finished with the request. The reader of a stream may have ended before or may continue. */
 static void worker_done(struct request *request)
 {
     if (!request->stream)
@@ -82,8 +83,8 @@ static void worker_done(struct request *request)
         complete_exchange(exchange_of(request));
 }
 
-/* A client that has closed its side may wait for its answer: it is asked now and then, as long as
-   nothing was sent. */
+/* A client that has closed its sending side may still wait for its answer. As long as nothing was sent, an interim
+   answer is sent now and then, to find out. */
 static bool is_gone(struct request *request)
 {
     struct exchange *x = exchange_of(request);
@@ -110,7 +111,7 @@ static enum MHD_Result dispatch_request(struct exchange *x)
         route_dispatch(request);
         return exchange_answer(x);
     }
-    /* Suspended first: the other thread may be done before route_dispatch returns. */
+    /* Suspend first, because the other thread may finish before route_dispatch returns. */
     connection_stage(&x->http->connections, x->connection, STAGE_WAIT, 0);
     x->suspended = true;
     exchange_end_library_timeout(x); /* libmicrohttpd 1.0 sets none once it is suspended */
@@ -155,7 +156,8 @@ enum MHD_Result on_request(void *cls, struct MHD_Connection *mhd, const char *ur
     return x->whole ? exchange_answer(x) : dispatch_request(x);
 }
 
-/* When a client's end of sending came with its request, the library has missed the event, and would keep the connection. */
+/* If the client closed its sending side together with its request, libmicrohttpd has missed this event, and would keep
+   the connection. */
 static void show_end(int fd)
 {
     if (client_state(fd) == CLIENT_HALF_CLOSED)
@@ -183,7 +185,8 @@ void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MH
         complete_exchange(x);
 }
 
-/* The library's thread is met here first. It has little to do and much that waits for it: probes, refusals, answers. */
+/* The first callback in libmicrohttpd's thread. Probes, refusals and answers wait for this thread, so it asks for short
+   time slices. */
 static void tune_thread(const struct io_thread *io)
 {
     static _Thread_local bool tuned;

@@ -14,7 +14,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-/* Grace for a connection whose client may be sending just as the drain begins, or just when the table is full. */
+/* Extra time for a connection whose client may begin to send at the moment when the drain begins or the table is
+   full. */
 #define GRACE_NS (1000 * (int64_t)NS_PER_MS)
 
 bool connections_init(struct connections *all, size_t n_tables, const struct connection_limits *limits)
@@ -92,7 +93,7 @@ static void set_stage(struct connection *connection, enum connection_stage stage
 
 /* ---- deadlines, all under the lock ---- */
 
-/* When the connection is to be looked at: not after its deadline. */
+/* The time of the next check of the connection, which is not after its deadline. */
 static int64_t next_look(const struct connections *all, const struct connection *connection)
 {
     int64_t until = connection->until_ns, end = INT64_MAX;
@@ -105,8 +106,8 @@ static int64_t next_look(const struct connections *all, const struct connection 
     return until < end ? until : end;
 }
 
-/* Deadlines mostly move away from now, and then the heap stays as it is: the connection is looked at too early once, and
-   gets its place then. So a request on its way costs the heap nothing. */
+/* Most deadlines move to a later time. Then the heap is not changed: the connection is checked once too early, and
+   moved then. So a request does not change the heap. */
 static void set_look(const struct connections *all, struct connection *connection)
 {
     int64_t look = next_look(all, connection);
@@ -122,14 +123,14 @@ void connection_give_up(const struct connection *connection)
     setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
-/* Bytes of what was sent that the client has not acknowledged: the end of an answer may lie in the kernel for long. */
+/* Sent bytes that the client has not acknowledged: the end of an answer may be in the kernel for a long time. */
 static int unacked_bytes(const struct connection *connection)
 {
     int bytes = 0;
     return ioctl(connection->fd, SIOCOUTQ, &bytes) ? 0 : bytes;
 }
 
-/* What the kernel says of an answer on its way. */
+/* The kernel's data about an answer that is being sent. */
 struct taken {
     uint64_t acked;
     int unacked;
@@ -146,8 +147,8 @@ static struct taken look_at(const struct connection *connection)
     return taken;
 }
 
-/* Bytes that the client has acknowledged since this was last looked at. Not all systems count them (Linux does); that there
-   are fewer in the kernel shows some. A UNIX socket is never acknowledged: that its reader takes some is seen alone. */
+/* Bytes that the client has acknowledged since the last check. Linux counts them. On other systems, and for UNIX
+   sockets, only a decrease of the bytes in the kernel shows progress. */
 static uint64_t bytes_taken(struct connection *connection, struct taken taken)
 {
     int fewer = connection->unacked - taken.unacked;
@@ -159,7 +160,7 @@ static uint64_t bytes_taken(struct connection *connection, struct taken taken)
     return fewer > 0 && (uint64_t)fewer > more ? (uint64_t)fewer : more;
 }
 
-/* Whether something has come that nobody has read yet. */
+/* Whether the socket has unread bytes. */
 static bool has_input(const struct connection *connection)
 {
     int bytes = 0;
@@ -176,7 +177,7 @@ static int64_t time_of(uint64_t bytes)
 void connection_stage(struct connections *all, struct connection *connection, enum connection_stage stage,
                       uint64_t bytes)
 {
-    /* of small answers, nothing is measured: that would cost each of them a microsecond */
+    /* small answers are not measured: a measurement takes a microsecond */
     bool measured = stage == STAGE_ANSWER && bytes > CONNECTION_SMALL_ANSWER;
     struct taken taken = {.acked = 0};
     if (measured)
@@ -206,7 +207,8 @@ void connection_leave(struct connection *connection)
     pthread_mutex_unlock(&connection->table->lock);
 }
 
-/* Bytes earn time, but never more than the time-out: a body cannot be sent fast at first and then be left to lie. */
+/* Bytes extend the deadline, but never beyond the time-out from now: otherwise a client could send fast at first and
+   then stall. */
 void connection_progress(struct connections *all, struct connection *connection, uint64_t bytes)
 {
     int64_t most = clock_ns() + all->read_timeout_ns;
@@ -218,7 +220,7 @@ void connection_progress(struct connections *all, struct connection *connection,
     pthread_mutex_unlock(&connection->table->lock);
 }
 
-/* Under the lock, past its deadline: the client may have earned time. */
+/* Under the lock, for a connection past its deadline: acknowledged bytes may extend the deadline. */
 static bool has_read(const struct connections *all, struct connection *connection, int64_t now_ns)
 {
     int64_t most = now_ns + all->read_timeout_ns + time_of(CONNECTION_BURST_BYTES);
@@ -263,7 +265,7 @@ void connection_holds(struct connections *all, struct connection *connection, si
 
 /* ---- cutting ---- */
 
-/* Nothing has been sent on the socket for this request, so an answer of our own can go out before the end. */
+/* Nothing has been sent for this request, so an error answer can be sent before the connection is closed. */
 static void send_error(const struct connection *connection, const char *status, const char *code, const char *sentence)
 {
     char body[256], text[512];
@@ -271,7 +273,7 @@ static void send_error(const struct connection *connection, const char *status, 
     n = snprintf(text, sizeof text,
                  "HTTP/1.1 %s\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
                  status, n, body);
-    /* Over TLS only while nothing is to be read, so that the I/O thread has no use for the session at this moment. */
+    /* Over TLS, only if there are no unread bytes, so that the I/O thread does not use the session at this moment. */
     if (!connection->tls || (client_state(connection->fd) == CLIENT_THERE && !has_input(connection)))
         client_send(connection, text, (size_t)n); /* the client is cut in any case */
 }
@@ -285,7 +287,8 @@ static void cut(struct connections *all, struct connection *connection)
     all->open--;
 }
 
-/* Under the lock: the oldest of a queue that began before some time; requests that are on their way are spared. */
+/* Under the lock: the oldest connection of a queue that began before the given time. Connections with an arriving
+   request are skipped. */
 static struct connection *oldest(const struct connection_queue *queue, int64_t before_ns)
 {
     enum { LOOKED_AT = 16 };
@@ -296,8 +299,8 @@ static struct connection *oldest(const struct connection_queue *queue, int64_t b
     return NULL;
 }
 
-/* Cut the oldest of all tables that began in this stage's queue before some time. False: there is none. The tables are
-   looked at one after the other, no two locks are held. */
+/* Cut the oldest connection of all tables in this stage's queue that began before the given time. Returns false if
+   there is none. The tables are checked one after the other, so that no two locks are held. */
 static bool cut_oldest(struct connections *all, enum connection_stage stage, int64_t before_ns)
 {
     struct connection_table *best = NULL;
@@ -325,8 +328,8 @@ static bool cut_oldest(struct connections *all, enum connection_stage stage, int
     return true;
 }
 
-/* While more are open than are served, end those without a request: first those that are kept alive, then those that have
-   sent no whole head, which have a second for that, or less when nearly all spare places are taken. */
+/* If more connections are open than are served, end connections without a request: first idle ones, then those whose
+   head is not complete after a second (earlier if nearly all spare places are used). */
 static void make_room(struct connections *all, int64_t now_ns)
 {
     size_t most = all->limits.most, crowded = most + all->limits.spare * 3 / 4;
@@ -387,7 +390,7 @@ void connection_close(struct connections *all, struct connection *connection)
     free(connection);
 }
 
-/* Under the lock: a connection without a request. Its client may have to take the end of the last answer still. */
+/* Under the lock: a connection without a request. Its client may still be reading the end of the last answer. */
 static bool idle_is_over(const struct connections *all, struct connection *connection, int64_t now_ns)
 {
     int64_t idle_ns = all->limits.idle_timeout_ms * NS_PER_MS;

@@ -1,6 +1,6 @@
-/* Open sockets and their deadlines: a client that sends or reads too slowly is cut, however steadily it drips. Each I/O
-   thread has a table of its own. The limits hold over all tables together: when they are full, a new connection takes the
-   place of the oldest one that has no request. */
+/* Open sockets and their deadlines: a client that sends or reads too slowly is cut, even if it always sends a little.
+   Each I/O thread has its own table. The limits hold for all tables together: when they are full, a new connection
+   replaces the oldest one without a request. */
 #ifndef SERVER_HTTP_CONNECTIONS_H
 #define SERVER_HTTP_CONNECTIONS_H
 
@@ -20,10 +20,10 @@ enum connection_stage {
     STAGE_BODY,   /* a body is being sent */
     STAGE_WAIT,   /* a worker has the request: no deadline of the socket */
     STAGE_ANSWER, /* the answer is being read */
-    STAGE_CUT,    /* it was shut down, and its owner is about to close it; no other stage follows */
+    STAGE_CUT,    /* it was shut down, and its owner will close it; this is the last stage */
 };
 
-/* Connections of like stages, that which has been in its stage longest first. */
+/* Connections of similar stages, ordered by the time in their stage, longest first. */
 struct connection_queue {
     struct connection *first, *last;
 };
@@ -33,17 +33,18 @@ struct connection_table;
 struct connection {
     struct connection_table *table;   /* of the I/O thread that has it */
     struct connection *next, *before; /* in its queue */
-    int64_t look_ns;                  /* not after its deadline; the heap of its table is ordered by this time */
-    size_t heap_at;                   /* its place in the heap; SIZE_MAX: it was cut, and has none */
+    int64_t look_ns;                  /* the time of the next check, not after the deadline; the heap is ordered by
+                                         it */
+    size_t heap_at;                   /* its position in the heap; SIZE_MAX: it was cut, and has none */
     int fd;
     enum connection_stage stage;
     uint64_t address; /* of the client; see connection_address in client.h */
     int64_t began_ns; /* when the stage began */
-    int64_t
-        until_ns; /* when it is cut; STAGE_IDLE: until when the last answer may lie in the kernel, INT64_MAX: it does not */
-    uint64_t acked;    /* bytes that the client had acknowledged when that was last looked at */
-    int unacked;       /* and those that lay in the kernel */
-    size_t body_bytes; /* STAGE_BODY: memory that the body has */
+    int64_t until_ns; /* when it is cut; STAGE_IDLE: until when the kernel may still hold the last answer, INT64_MAX: it
+                     does not */
+    uint64_t acked;   /* bytes that the client had acknowledged at the last check */
+    int unacked;      /* bytes in the kernel at the last check */
+    size_t body_bytes; /* STAGE_BODY: memory of the body */
     void *tls;         /* GnuTLS's session; NULL: a bare socket. A handle: only the I/O thread reads from it */
     struct tls_credentials *credentials; /* that it uses */
     struct tls_output output;            /* of that session */
@@ -80,10 +81,10 @@ struct connections {
 enum {
     /* Slowest rate at which a body or an answer may move, measured over the time-out. */
     CONNECTION_MIN_BYTES_PER_S = 16384,
-    /* An answer's reader may have so much to its credit, since its kernel takes what comes in bursts: it opens a closed
-       window when a sixteenth of its buffer (tcp_rmem, up to 32 MiB) is free. */
+    /* The most credit of the reader of an answer. Its kernel acknowledges in bursts: it reopens a closed window only
+       when a sixteenth of its buffer (tcp_rmem, up to 32 MiB) is free. */
     CONNECTION_BURST_BYTES = 1 << 21,
-    /* Answers up to this size are on the client's credit from the start. */
+    /* Answers up to this size are within the client's initial credit. */
     CONNECTION_SMALL_ANSWER = 1 << 16,
 };
 
@@ -91,8 +92,8 @@ enum {
 bool connections_init(struct connections *all, size_t n_tables, const struct connection_limits *limits);
 void connections_close(struct connections *all);
 
-/* The I/O thread of a table has a new socket; NULL when out of memory. When more are open than `most`, the oldest of all
-   tables that has no request is cut. */
+/* Add a new socket of the table's I/O thread. Returns NULL if out of memory. If more than `most` are open, the oldest
+   connection of all tables without a request is cut. */
 struct connection *connection_open(struct connections *all, size_t table, int fd, uint64_t address);
 /* It is about to be closed (its fd is open still). */
 void connection_close(struct connections *all, struct connection *connection);
@@ -100,27 +101,27 @@ void connection_close(struct connections *all, struct connection *connection);
 /* The next stage begins; bytes: of an answer, UINT64_MAX where its length is not known. */
 void connection_stage(struct connections *all, struct connection *connection, enum connection_stage stage,
                       uint64_t bytes);
-/* The library gives it up: nothing of our own is sent on it any more. */
+/* libmicrohttpd closes the connection: the server sends no more bytes on it. */
 void connection_leave(struct connection *connection);
 /* More of a body has come. */
 void connection_progress(struct connections *all, struct connection *connection, uint64_t bytes);
 
-/* Whether the body of this connection may have so many bytes of the account. Several bodies that one address is sending may
-   have half of it together; when they do, only bodies of less than connection_small_body grow. */
+/* Whether the body of this connection may take the given bytes of the account. Several bodies from one address may take
+   half of the account together. When they have taken it, only bodies smaller than connection_small_body grow. */
 bool connection_may_hold(struct connections *all, const struct connection *connection, size_t bytes,
                          const struct memory *memory);
 size_t connection_small_body(const struct connections *all, const struct memory *memory);
 /* So many it has. */
 void connection_holds(struct connections *all, struct connection *connection, size_t bytes);
 
-/* The client does not read: when the socket is closed, what it has not taken is thrown away, and the kernel keeps nothing. */
+/* The client does not read: when the socket is closed, the kernel drops all unsent bytes. */
 void connection_give_up(const struct connection *connection);
 
-/* Shut down every socket whose stage is past its deadline (only those are looked at); a client that was sending a request gets a 408 before.
-   Returns how many. Whoever owns the sockets sees them end and closes them. */
+/* Shut down every socket past its deadline (only these are checked). A client that was sending a request gets a 408
+   first. Returns their number. The owner of a socket notices its end and closes it. */
 size_t connections_reap(struct connections *all, int64_t now_ns);
 
-/* From now on idle connections are cut. */
+/* From now on idle connections are closed. */
 void connections_drain(struct connections *all);
 
 /* How many are in each stage, added to counts: a struct connections, as counters.h calls it. */
@@ -129,8 +130,8 @@ void connections_stages(void *connections, size_t counts[]);
 /* How many there are in all tables. */
 size_t connections_count(const struct connections *all);
 
-/* Whether this one came when more than `most` were open, without those that were cut, and there is no place for it yet. For
-   the thread that opens connections. */
+/* Whether this connection came when more than `most` were open (not counting those that were cut), and still has no
+   place. For the thread that opens connections. */
 bool connection_is_spare(struct connections *all, struct connection *connection);
 
 #endif

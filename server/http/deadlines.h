@@ -1,4 +1,5 @@
-/* The heap of a table's connections by the time when each is to be looked at. All under the lock of the table. */
+/* The heap of a table's connections, ordered by the time of the next check. All functions need the lock of the
+   table. */
 #ifndef SERVER_HTTP_DEADLINES_H
 #define SERVER_HTTP_DEADLINES_H
 

@@ -1,4 +1,4 @@
-/* One request on its connection, as the files of this folder share it that use libmicrohttpd. */
+/* One request on its connection. The files of this folder that use libmicrohttpd share this header. */
 #ifndef SERVER_HTTP_EXCHANGE_H
 #define SERVER_HTTP_EXCHANGE_H
 
@@ -24,7 +24,7 @@ enum { HTTP_CHUNKS_ARE_STRICT = true };
 enum { HTTP_CHUNKS_ARE_STRICT = false };
 #endif
 
-/* A kept-alive connection without a request ends after so long; proxies keep theirs for less. */
+/* The time after which an idle connection ends. Proxies keep idle connections for a shorter time. */
 enum { HTTP_IDLE_TIMEOUT_MS = 65000 };
 
 struct io_counters;
@@ -38,7 +38,7 @@ struct io_thread {
     size_t index; /* of its table in the connections, too */
     struct io_counters *counters;
     uint64_t next_id;    /* only the thread itself counts */
-    atomic_size_t given; /* by the acceptor, and not met by the thread yet */
+    atomic_size_t given; /* given by the acceptor, but not yet received by the thread */
 };
 
 /* Where it listens. */
@@ -69,7 +69,7 @@ struct http {
     struct acceptor *acceptor; /* NULL with one I/O thread */
 };
 
-/* A connection that was given to an I/O thread has come there, or is lost. */
+/* A connection that the acceptor gave to an I/O thread has arrived, or is lost. */
 static inline void io_thread_arrived(struct io_thread *io)
 {
     size_t given = io->given;

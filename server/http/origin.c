@@ -1,5 +1,5 @@
-/* Host and Origin. A page whose name was made to resolve to this machine (DNS rebinding) has its own name in Host; any
-   other page has its own in Origin. Sources: RFC 6454, the Fetch standard. */
+/* Checks Host and Origin. With DNS rebinding, a page's own host name resolves to this machine, so the name is in Host.
+   Any other page has its origin in Origin. Sources: RFC 6454, the Fetch standard. */
 #include "origin.h"
 
 #include "config/settings.h"
@@ -43,7 +43,7 @@ static bool lists(const char *list, const struct head_text *word)
     return false;
 }
 
-/* Addresses of loopback are no names: no page can have them by DNS. */
+/* Loopback addresses are allowed: no page can have such an address as its host name by DNS. */
 static bool is_loopback(const struct head_text *name)
 {
     return is_text(name, "127.0.0.1") || is_text(name, "[::1]");
@@ -62,7 +62,7 @@ bool origin_knows_host(const struct origin_rules *rules, const struct head_text 
            (*rules->machine && is_text(&name, rules->machine));
 }
 
-/* Host or Origin's host without the port that the scheme has anyway. */
+/* The host of Host or Origin, without the default port of the scheme. */
 static struct head_text without_default(struct head_text host, const char *port)
 {
     size_t n = strlen(port);

@@ -1,4 +1,4 @@
-/* The head of a request: what can be refused before the body is read, and what the head says of the answer. */
+/* Reads the head of a request: refuses what can be refused before the body is read, and notes options of the answer. */
 #include "config/settings.h"
 #include "exchange.h"
 #include "server/api/routes.h"
@@ -47,7 +47,7 @@ static uint64_t next_number(struct exchange *x)
     return x->http->id_seed + (x->io->next_id++ * x->http->n_io + x->io->index) * 0x9e3779b97f4a7c15u;
 }
 
-/* The client's own id where it is visible ASCII of at most 128 characters, else one of ours. */
+/* The client's own id if it is visible ASCII of at most 128 characters, otherwise a new id. */
 static void set_request_id(struct exchange *x)
 {
     struct request *request = &x->request;
@@ -64,7 +64,7 @@ static void set_request_id(struct exchange *x)
         make_id(request->head.id, next_number(x));
 }
 
-/* JSON, nothing, or what curl -d says by itself. */
+/* JSON, nothing, or the default of curl -d. */
 static bool check_content_type(struct request *request)
 {
     const char *const taken[] = {"", "application/json", "application/x-www-form-urlencoded",

@@ -5,8 +5,8 @@
 #include "head_access.h"
 #include "server/run/request.h"
 
-/* What traceresponse says where traceparent can be read: the client's trace and a span of ours, span being any number; "" where
-   it cannot. */
+/* The traceresponse for a valid traceparent: the client's trace and a new span; span is any number. It is "" if
+   traceparent is not valid. */
 void trace_continue(const struct head_text *traceparent, uint64_t span, char out[REQUEST_TRACE_BYTES]);
 
 #endif
