@@ -41,21 +41,24 @@ static const json_t *node_of(const struct givers *g, const char *name, const cha
     return node && is_op(node, op) ? node : NULL;
 }
 
-static bool is_constant(const struct givers *g, const char *name, struct onnx_constant *out)
+static bool is_zero(const struct givers *g, const char *name)
 {
     const json_t *tensor = json_object_get(json_object_get(g->graph, "tensors"), name);
-    const json_t *node = node_of(g, name, "Constant");
+    const json_t *node = node_of(g, name, "Constant"), *attributes = json_object_get(node, "attributes");
+    const json_t *number = json_object_get(attributes, "value_int");
+    struct onnx_constant constant;
     if (!tensor && node)
-        tensor = json_object_get(json_object_get(json_object_get(node, "attributes"), "value"), "tensor");
-    return json_is_string(tensor) && onnx_load(g->call, tensor, out);
+        tensor = json_object_get(json_object_get(attributes, "value"), "tensor");
+    if (number)
+        return json_is_integer(number) && !json_integer_value(number);
+    return json_is_string(tensor) && onnx_load(g->call, tensor, &constant) && onnx_all(&constant, 0);
 }
 
 /* Less(x, 0): the name of x. */
 static const char *below_zero(const struct givers *g, const char *name)
 {
     const json_t *node = node_of(g, name, "Less");
-    struct onnx_constant zero;
-    return node && is_constant(g, operand(node, 1), &zero) && onnx_all(&zero, 0) ? follow(g, operand(node, 0)) : NULL;
+    return node && is_zero(g, operand(node, 1)) ? follow(g, operand(node, 0)) : NULL;
 }
 
 /* Add(x, n), of which one is x. */
