@@ -182,6 +182,10 @@ asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory VARIANT=asan tests
 tsan: ## every test under ThreadSanitizer
 	@$(MAKE) --no-print-directory VARIANT=tsan tests
+tsan-threads: ## the end-to-end tests under ThreadSanitizer, with 4 I/O threads and 8 workers
+	@CELLSERVE_IO_THREADS=4 CELLSERVE_WORKERS=8 $(MAKE) --no-print-directory VARIANT=tsan e2e
+drains: all $(BUILD)/tests/e2e/test_io_threads ## 300 drains under load, 200 of them with 4 I/O threads: no connection may be lost
+	@CELLSERVE_TEST_DRAINS=300 CMOCKA_TEST_FILTER='a_drain*' $(BUILD)/tests/e2e/test_io_threads
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= -1
 FUZZ_SEED ?= 0
@@ -269,5 +273,5 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9_.-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 -include $(shell find build -name '*.d' 2>/dev/null)
-.PHONY: all help unit unit-programs e2e coverage arrows run test tests clients deploy-files debian13 chaos locks bench bench-serving faults soak growth shapes asan tsan fuzz lint format docker clean
+.PHONY: all help unit unit-programs e2e coverage arrows run test tests clients deploy-files debian13 chaos locks bench bench-serving faults soak growth shapes asan tsan tsan-threads drains fuzz lint format docker clean
 .PHONY: tutorials docs page install uninstall reference check-reference

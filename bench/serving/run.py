@@ -198,12 +198,11 @@ def http_overhead():
 
 
 def cpu_times(pid):
-    """Seconds of CPU by kind of thread."""
+    """Seconds of CPU by kind of thread: the name without its number."""
     kinds = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
         with contextlib.suppress(OSError):
-            name = open(f"/proc/{pid}/task/{thread}/comm").read().strip()
-            kind = "I/O" if name.startswith("io-") else "workers and others"
+            kind = open(f"/proc/{pid}/task/{thread}/comm").read().strip().rstrip("0123456789").rstrip("-")
             kinds[kind] = kinds.get(kind, 0) + int(open(f"/proc/{pid}/task/{thread}/schedstat").read().split()[0]) * 1e-9
     return kinds
 
@@ -213,9 +212,9 @@ def show_functions(pid, seconds):
     data = f"{WORK}/perf.data"
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         run("perf", "record", "-q", "-o", data, "-F", "400", "-p", str(pid), "--", "sleep", str(seconds))
-        report = run("perf", "report", "-i", data, "--no-children", "--sort", "symbol", "--percent-limit", "1")
+        report = run("perf", "report", "-i", data, "--no-children", "--sort", "comm,symbol", "--percent-limit", "1")
         rows = [line.split() for line in report.splitlines() if "%" in line and not line.startswith("#")]
-        print("  functions: " + ", ".join(f"{row[2]} {row[0]}" for row in rows))
+        print("  functions: " + ", ".join(f"{row[1]} {row[3]} {row[0]}" for row in rows))
 
 
 def batching():

@@ -9,6 +9,7 @@
 #include "server/base/cpus.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* A worker prefers its own tasks, unless another's wait for so much longer; most chunks take 2 ms. At each look it compares
@@ -350,6 +351,9 @@ static void *work_on_tasks(void *argument)
 {
     struct worker *worker = argument;
     struct task *task;
+    char name[16];
+    snprintf(name, sizeof name, "worker-%u", (unsigned)worker->index);
+    pthread_setname_np(pthread_self(), name);
     cpus_compute();
     worker->ready = arena_reserve(&worker->arena, worker->pool->scratch_bytes);
     sem_post(&worker->pool->ready);

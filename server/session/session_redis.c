@@ -344,6 +344,7 @@ static struct session_op *wait_for_ops(struct session_redis *redis)
 static void *run_rounds(void *argument)
 {
     struct session_redis *redis = argument;
+    pthread_setname_np(pthread_self(), "redis");
     connect_redis(redis);
     for (;;) {
         struct session_op *ops = wait_for_ops(redis);
