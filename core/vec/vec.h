@@ -69,6 +69,9 @@ struct vec_ops {
     void (*activate)(const struct activation *activation, size_t n, float *x);
 };
 
+/* Products sum so many numbers of the depth at a time, and then these sums. */
+enum { VEC_PART = 256 };
+
 /* All panels. */
 static inline struct vec_span vec_all(const struct packed *w)
 {

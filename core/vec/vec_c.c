@@ -1,7 +1,8 @@
 /* Products in plain C. They define the correct results. The cells compute the gates. */
 #include "vec.h"
 
-/* One row against the panels: every column is summed in the order of depth. int8 weights are scaled at the end. */
+/* One row against the panels: every column is summed in the order of depth, part by part. int8 weights are scaled at the
+   end of a part. */
 static void product_row(const struct packed *w, struct vec_span span, const float *x, const float *from, float *z)
 {
     for (size_t first = span.first * w->panel; first < w->vectors && first < span.end * w->panel; first += w->panel) {
@@ -9,10 +10,16 @@ static void product_row(const struct packed *w, struct vec_span span, const floa
         size_t width = vectors * w->lanes, column = first * w->lanes;
         for (size_t j = 0; j < width; j++) {
             bool scaled = w->format == PACKED_INT8;
-            float sum = scaled ? 0 : from[column + j];
-            for (size_t k = 0; k < w->depth; k++)
-                sum += x[k] * packed_weight(w, packed_index(w, column, width, k, j));
-            z[column + j] = scaled ? from[column + j] + sum * w->scales[column + j] : sum;
+            float total = from[column + j];
+            for (size_t k = 0, first_k = 0; first_k < w->depth; first_k += VEC_PART) {
+                size_t end = w->depth - first_k < VEC_PART ? w->depth : first_k + VEC_PART;
+                float sum = first_k || scaled ? 0 : total;
+                for (k = first_k; k < end; k++)
+                    sum += x[k] * packed_weight(w, packed_index(w, column, width, k, j));
+                sum *= scaled ? w->scales[column + j] : 1;
+                total = first_k || scaled ? total + sum : sum;
+            }
+            z[column + j] = total;
         }
     }
 }

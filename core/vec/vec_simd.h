@@ -38,7 +38,7 @@ enum { TILE_ROWS = 6, TILE_ROWS_OF_3 = 6 };
 struct tile {
     const void *w;
     const float *scales; /* of int8 weights, one for each column */
-    size_t depth;
+    size_t depth, panel; /* panel: numbers from one panel to the next */
     const float *x;
     size_t x_stride;
     const float *from;
@@ -66,7 +66,7 @@ INLINE void multiply(const struct tile *t, enum packed_format format, size_t row
     const float *w32 = t->w;
     const uint16_t *w16 = t->w;
     const int8_t *w8 = t->w;
-    const size_t group = packed_group(format), panel = rnn_round_up(depth, group) * width;
+    const size_t group = packed_group(format), panel = t->panel;
     for (size_t k = 0; k < depth; k += group) {
         UNROLL
         for (size_t g = 0; g < group; g++) {
@@ -165,6 +165,37 @@ static tile_function *const tiles[3][TILE_ROWS_OF_3 + 1][PACKED_PANEL] = {
     [PACKED_FLOAT32] = TABLE_OF_TILES(f32), [PACKED_BF16] = TABLE_OF_TILES(bf16), [PACKED_INT8] = TABLE_OF_TILES(int8)};
 /* clang-format on */
 
+/* One tile. A deep product is summed in parts, each by itself, so that rounding errors do not grow with the depth. A
+   product of one part has the same bits as a tile alone. */
+static inline void run_tile(tile_function *tile, const struct tile *t, enum packed_format format, size_t rows,
+                            size_t panels, size_t columns)
+{
+    static const float zeros[2 * PACKED_PANEL * vf_lanes];
+    if (t->depth <= VEC_PART) {
+        tile(t);
+        return;
+    }
+    _Alignas(64) float sums[TILE_ROWS * PACKED_PANEL * vf_lanes];
+    struct tile part = *t;
+    size_t width = panels * columns;
+    part.depth = VEC_PART;
+    tile(&part);
+    part.from = zeros;
+    part.from_stride = 0;
+    part.to = sums;
+    part.to_stride = width;
+    for (size_t k = VEC_PART; k < t->depth; k += VEC_PART) {
+        part.depth = t->depth - k < VEC_PART ? t->depth - k : VEC_PART;
+        part.w = (const char *)t->w + k * columns * packed_weight_bytes(format);
+        part.x = t->x + k;
+        tile(&part);
+        for (size_t r = 0; r < rows; r++)
+            for (size_t v = 0; v < width; v += vf_lanes)
+                vf_store(t->to + r * t->to_stride + v,
+                         vf_add(vf_load(t->to + r * t->to_stride + v), vf_load(sums + r * width + v)));
+    }
+}
+
 /* ---- panels ---- */
 
 /* n groups of sums, each as wide as a panel, from which the finish function computes states: those of n rows of one
@@ -209,6 +240,7 @@ static struct tile tile_of(const struct product *job, size_t panel)
     return (struct tile){.w = packed_at(job->w, column * packed_depth(job->w)),
                          .scales = job->w->scales + column,
                          .depth = job->w->depth,
+                         .panel = packed_depth(job->w) * vectors_of(job->w, panel) * vf_lanes,
                          .x = job->x,
                          .x_stride = job->x_stride,
                          .from = job->from + column,
@@ -231,7 +263,7 @@ static void run_panel(const struct product *job, size_t panel)
     }
     for (size_t i = 0; i < count; i++) {
         size_t rows = job->rows / count + (i < job->rows % count);
-        tiles[job->w->format][rows][vectors - 1](&t);
+        run_tile(tiles[job->w->format][rows][vectors - 1], &t, job->w->format, rows, 1, vectors * vf_lanes);
         if (job->finish) {
             ready.n = rows;
             job->finish(job->step, &ready);
@@ -261,7 +293,7 @@ static void run_row(const struct product *job, size_t panel, size_t n)
         struct tile t = tile_of(job, panel + at);
         if (job->finish)
             t.to = sums + at * width;
-        tiles[job->w->format][panels == 2 ? 0 : 1][vectors - 1](&t);
+        run_tile(tiles[job->w->format][panels == 2 ? 0 : 1][vectors - 1], &t, job->w->format, 1, panels, width);
     }
     if (job->finish)
         job->finish(job->step, &(struct ready){.n = n,
