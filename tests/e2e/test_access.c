@@ -4,7 +4,10 @@
 #include "server/api/routes.h"
 
 #include <fcntl.h>
+#include <math.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -349,6 +352,80 @@ static void a_key_over_its_rate_is_told(void **state)
     key_file_remove(&keys);
 }
 
+/* A client that sends as fast as it can. */
+struct loud {
+    const struct daemon *daemon;
+    atomic_bool stop;
+    atomic_long good, limited, other;
+    pthread_t thread;
+};
+
+static void *send_loudly(void *argument)
+{
+    struct loud *loud = argument;
+    while (!loud->stop) {
+        struct reply reply = ask_with_key(loud->daemon, "loud-key", "POST", "/predict", INSTANCES);
+        *(reply.status == 200 ? &loud->good : reply.status == 429 ? &loud->limited : &loud->other) += 1;
+        reply_free(&reply);
+    }
+    return NULL;
+}
+
+/* What is over the rate is not computed and waits nowhere, so what another key sends never stands behind it. */
+static void a_key_over_its_rate_does_not_slow_others(void **state)
+{
+    (void)state;
+    enum { LOUD = 3, QUIET = 100, RATE = 20, BURST = 5 };
+    char text[1024];
+    snprintf(text, sizeof text, "%s%s", key_line("loud", "predict", "loud-key", ":rate=20/5"),
+             key_line("quiet", "predict", "quiet-key", ""));
+    struct key_file keys = key_file_new(text);
+    struct daemon daemon;
+    struct loud loud[LOUD] = {{.daemon = NULL}};
+    daemon_start(&daemon, config_of(&keys, ", \"open\": [\"/metrics\"]"), NULL);
+    double began = now_ms(), slowest = 0, most_waiting = 0;
+    for (int i = 0; i < LOUD; i++) {
+        loud[i].daemon = &daemon;
+        pthread_create(&loud[i].thread, NULL, send_loudly, &loud[i]);
+    }
+    long good = 0, limited = 0, other = 0;
+    for (int i = 0; i < QUIET || limited < 10 * good; i++) {
+        double sent = now_ms();
+        struct reply reply = ask_with_key(&daemon, "quiet-key", "POST", "/predict", INSTANCES);
+        assert_status("the quiet key", &reply, 200);
+        reply_free(&reply);
+        slowest = fmax(slowest, now_ms() - sent);
+        if (i % 10 == 0)
+            most_waiting = fmax(most_waiting, metric(&daemon, "cellserve_queue_depth"));
+        good = limited = 0;
+        for (int k = 0; k < LOUD; k++) {
+            good += loud[k].good;
+            limited += loud[k].limited;
+        }
+        if (now_ms() > began + 60000)
+            break; /* on a slow machine fewer are refused */
+    }
+    good = limited = 0;
+    for (int i = 0; i < LOUD; i++) {
+        loud[i].stop = true;
+        pthread_join(loud[i].thread, NULL);
+        good += loud[i].good;
+        limited += loud[i].limited;
+        other += loud[i].other;
+    }
+    double most = BURST + RATE * (now_ms() - began) / 1000;
+    if (getenv("CELLSERVE_TEST_TIMES"))
+        printf("loud: %ld taken of at most %.0f, %ld refused; quiet: slowest %.1f ms; %.0f waited\n", good, most,
+               limited, slowest, most_waiting);
+    assert_int_equal(other, 0);
+    assert_true(limited > 0 && good <= (long)most);
+    assert_true(most_waiting <= BURST);
+    assert_true(metric(&daemon, "cellserve_key_requests_total{key=\"loud\",result=\"rate_limited\"}") == limited);
+    assert_true(metric(&daemon, "cellserve_key_requests_total{key=\"quiet\",result=\"rate_limited\"}") == 0);
+    assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    key_file_remove(&keys);
+}
+
 /* ---- the text of a key ---- */
 
 /* How often a text is in a file of the process, such as its memory. */
@@ -525,6 +602,7 @@ int main(void)
         cmocka_unit_test(models_of_bodies_are_checked),
         cmocka_unit_test(sessions_of_two_keys_are_two),
         cmocka_unit_test(a_key_over_its_rate_is_told),
+        cmocka_unit_test(a_key_over_its_rate_does_not_slow_others),
         cmocka_unit_test(no_text_of_a_key_is_kept),
         cmocka_unit_test(files_are_read_when_they_change),
         cmocka_unit_test(a_broken_file_is_an_error_at_the_start),
