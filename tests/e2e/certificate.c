@@ -123,6 +123,8 @@ void certificate_remove(const struct certificate *certificate)
 
 struct relay {
     int client, port;
+    int ready;              /* is closed when the handshake is over */
+    struct in_addr address; /* that the server sees */
     char header[128];
     char last[11]; /* bytes of the client, to find the ends of first lines */
     gnutls_session_t session;
@@ -201,10 +203,13 @@ static void *run_relay(void *argument)
     gnutls_credentials_set(relay->session, GNUTLS_CRD_CERTIFICATE, relay->none);
     gnutls_transport_set_int(relay->session, server);
     int status = -1;
-    if (!connect(server, (struct sockaddr *)&address, sizeof address))
+    const struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr = relay->address};
+    if (!bind(server, (const struct sockaddr *)&own, sizeof own) &&
+        !connect(server, (struct sockaddr *)&address, sizeof address))
         do
             status = gnutls_handshake(relay->session);
         while (status < 0 && !gnutls_error_is_fatal(status));
+    close(relay->ready);
     if (!status)
         carry(relay, server);
     gnutls_deinit(relay->session);
@@ -215,9 +220,11 @@ static void *run_relay(void *argument)
     return NULL;
 }
 
-int certificate_relay(int port, const char *key)
+int certificate_relay(int port, const char *key, const char *from)
 {
+    enum { HANDSHAKE_MS = 2000 }; /* a server that takes no connection makes none */
     struct relay *relay = calloc(1, sizeof *relay);
+    int ready[2];
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t size = sizeof address;
     pthread_t thread;
@@ -235,9 +242,14 @@ int certificate_relay(int port, const char *key)
     setsockopt(relay->client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     close(listener);
     relay->port = port;
+    relay->address.s_addr = inet_addr(from);
+    assert_int_equal(pipe(ready), 0);
+    relay->ready = ready[1];
     if (key)
         snprintf(relay->header, sizeof relay->header, "X-API-Key: %s\r\n", key);
     assert_int_equal(pthread_create(&thread, NULL, run_relay, relay), 0);
     pthread_detach(thread);
+    poll(&(struct pollfd){.fd = ready[0]}, 1, HANDSHAKE_MS); /* POLLHUP */
+    close(ready[0]);
     return end;
 }

@@ -16,7 +16,7 @@ void certificate_exchange(const struct certificate *to, const struct certificate
 void certificate_remove(const struct certificate *certificate);
 
 /* A bare socket whose bytes a thread carries over TLS to a port of 127.0.0.1, not looking at who answers there; key: it is
-   added as X-API-Key to every head. */
-int certificate_relay(int port, const char *key);
+   added as X-API-Key to every head; from: the address that the server sees. */
+int certificate_relay(int port, const char *key, const char *from);
 
 #endif

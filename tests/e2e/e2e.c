@@ -397,7 +397,7 @@ int raw_connect_from(const struct daemon *daemon, const char *from)
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
                        own = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(from)};
     if (*daemon->ca)
-        return certificate_relay(daemon->port, *daemon->key ? daemon->key : NULL);
+        return certificate_relay(daemon->port, *daemon->key ? daemon->key : NULL, from);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     if (raw_receive_bytes)

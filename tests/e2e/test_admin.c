@@ -58,6 +58,8 @@ static void the_socket_is_its_owners(void **state)
     CURL *curl = curl_easy_init();
     long status = 0;
     FILE *nothing = fopen("/dev/null", "w");
+    struct curl_slist *fields = *daemon.key ? curl_slist_append(NULL, "X-API-Key: suite") : NULL;
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, fields);
     curl_easy_setopt(curl, CURLOPT_URL, "http://localhost/debug");
     curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, path);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, nothing);
@@ -65,6 +67,7 @@ static void the_socket_is_its_owners(void **state)
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     assert_int_equal(status, 200);
     curl_easy_cleanup(curl);
+    curl_slist_free_all(fields);
     fclose(nothing);
     assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
     assert_int_not_equal(stat(path, &info), 0); /* it is removed */
@@ -74,6 +77,7 @@ static void the_socket_is_its_owners(void **state)
 static void debug_is_not_open(void **state)
 {
     (void)state;
+    plain_alone("it is about a server without keys");
     struct daemon daemon;
     daemon_start(&daemon, small_config(2, 3, ""), NULL);
     struct reply reply = http_get(&daemon, "/debug");

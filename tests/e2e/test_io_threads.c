@@ -189,6 +189,7 @@ static void drain_once(int io_threads)
 static void a_drain_under_load_loses_nothing(void **state)
 {
     (void)state;
+    plain_alone("its clients speak plain HTTP");
     const char *times = getenv("CELLSERVE_TEST_DRAINS");
     for (int i = 0; i < (times ? atoi(times) : 3); i++)
         drain_once(i % 3 ? 4 : 1);

@@ -96,6 +96,7 @@ static void bodies_rows_and_timesteps_are_limited(void **state)
 static void a_full_queue_is_503_at_once(void **state)
 {
     (void)state;
+    plain_alone("its requests come one by one, behind their handshakes");
     struct daemon server;
     char answer[16384], *body = long_request(8, SANITIZED ? 300 : 3000);
     int fds[8], refused = 0, answered = 0;
@@ -235,7 +236,8 @@ static void slow_clients_are_cut_at_their_deadline(void **state)
             struct pollfd poller = {.fd = fds[i], .events = POLLIN};
             if (poll(&poller, 1, 0) > 0) {
                 int status = status_of(fds[i], 1000, answer, sizeof answer);
-                if (status != 408)
+                /* over TLS, a client that has not sent a whole first line gets nothing */
+                if (status != 408 && (i > 1 || !*server.ca))
                     fail_msg("client %d got %d: %s", i, status, answer);
                 cut[i] = now_ms() - began;
                 open[i] = false;
@@ -278,6 +280,7 @@ static int open_connections(const struct daemon *server)
 static void readers_that_take_nothing_are_cut(void **state)
 {
     (void)state;
+    plain_alone("the relay reads on");
     struct daemon server;
     start(&server, ", \"limits\": {\"read_timeout_ms\": 1000}", NULL);
     raw_receive_bytes = 4096; /* what its kernel takes is to its credit */

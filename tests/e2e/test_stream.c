@@ -263,6 +263,7 @@ static void a_slow_reader_holds_up_itself_alone(void **state)
 static void a_stuck_reader_is_cut(void **state)
 {
     (void)state;
+    plain_alone("the relay reads on");
     struct daemon server;
     start(&server, ", \"limits\": {\"read_timeout_ms\": 1000}");
     raw_receive_bytes = 4096; /* what its kernel takes is to its credit */
