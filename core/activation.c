@@ -119,6 +119,12 @@ static double piecewise(const struct activation *a, double x)
         return clip((x + 1) / 2, 0, 1);
     case ACT_THRESHOLD:
         return x > (double)a->threshold || isnan(x) ? x : (double)a->value;
+    case ACT_LINE:
+        return (double)a->alpha * x + (double)a->value;
+    case ACT_CLIPPED_LINE:
+        return clip((double)a->alpha * x + (double)a->value, 0, 1);
+    case ACT_SCALED_TANH:
+        return (double)a->alpha * tanh((double)a->value * x);
     default: /* linear; and those over a whole gate, below */
         return x;
     }

@@ -38,6 +38,10 @@ enum activation_kind {
     ACT_SPARSE_SIGMOID,
     ACT_SPARSEMAX,
     ACT_THRESHOLD,
+    /* of ONNX's cells; without names of Keras's */
+    ACT_LINE,         /* alpha x + value */
+    ACT_CLIPPED_LINE, /* the same, from 0 to 1 */
+    ACT_SCALED_TANH,  /* alpha tanh(value x) */
 };
 
 /* An activation with its parameters. Parameters that a kind does not use are ignored. */

@@ -4,6 +4,7 @@
 #include "core/layers/arithmetic.h"
 #include "core/layers/dense.h"
 #include "core/layers/get_item.h"
+#include "core/layers/masking.h"
 #include "core/layers/merge.h"
 #include "core/layers/pooling.h"
 #include "core/layers/reshape.h"
@@ -37,17 +38,39 @@ static bool check_options(const struct onnx_recurrent *r)
     return true;
 }
 
-/* Lengths that are those of the whole sequence say nothing. */
-static bool check_lengths(const struct onnx_recurrent *r)
+/* Lengths that depend on the input: one number for each row. */
+static bool set_lengths(struct onnx_recurrent *r)
+{
+    struct onnx_tensor *given = onnx_operand(r->call, SEQUENCE_LENS);
+    struct onnx_tensor lengths;
+    if (!given)
+        return false;
+    lengths = *given;
+    if (lengths.rank != 1 || !onnx_batch_at(r->call, &lengths, 0) || !onnx_order(r->call, &lengths))
+        return onnx_refuse(r->call, "takes sequence_lens [batch], and the batch of what comes to it stands elsewhere");
+    struct layer *layer = onnx_layer(r->call, &layer_set_length, "SetLength");
+    if (!layer)
+        return false;
+    layer->masks = MASKS_MADE;
+    const size_t inputs[2] = {r->x, lengths.value};
+    r->x = onnx_node(r->call, inputs, 2);
+    r->lengths = true;
+    return r->x != GRAPH_NONE;
+}
+
+/* Timesteps beyond the lengths do not count. Lengths that are those of the whole sequence say nothing. */
+static bool read_lengths(struct onnx_recurrent *r)
 {
     const struct onnx_constant *lengths = onnx_constant(r->call, SEQUENCE_LENS);
     bool whole = lengths && lengths->whole;
     if (!onnx_given(r->call, SEQUENCE_LENS))
         return true;
+    if (!lengths)
+        return set_lengths(r);
     for (size_t i = 0; whole && i < lengths->n; i++)
         whole = onnx_same(lengths->wholes[i], r->timesteps);
-    return whole || onnx_refuse(r->call, "has sequence_lens that differ from the number of timesteps; leave them out, "
-                                         "and send sequences of their own lengths");
+    return whole || onnx_refuse(r->call, "has constant sequence_lens that differ from the number of timesteps; make "
+                                         "them an input, or leave them out and send sequences of their own lengths");
 }
 
 /* The input as [timesteps, features]. */
@@ -261,13 +284,13 @@ static bool give_outputs(const struct onnx_recurrent *r, size_t value, size_t la
         if (y == GRAPH_NONE)
             return false;
         give(r, 0, y, true);
-        if (!want[1] && !want[2] && r->directions == 1 && !r->reverse)
+        if (!want[1] && !want[2] && r->directions == 1 && !r->reverse && !r->lengths)
             r->call->out[0].tensor.layer = layer;
     }
     for (size_t kind = 0; kind < 2; kind++) {
         if (!want[kind + 1])
             continue;
-        size_t state = !kind && !sequences ? value : final_states(r, value, kind);
+        size_t state = !kind && !sequences && !r->lengths ? value : final_states(r, value, kind);
         if (state == GRAPH_NONE)
             return false;
         give(r, kind + 1, state, false);
@@ -283,8 +306,8 @@ static bool read_recurrent(struct onnx_call *call)
         .call = call, .kind = &onnx_recurrent_kinds[call->row->which], .layout = onnx_int(call, "layout", 0) != 0};
     size_t initial, layer;
     bool sequences = onnx_wants(call, 0);
-    if (!check_options(&r) || !read_direction(&r) || !onnx_recurrent_sizes(&r) || !read_x(&r) || !check_lengths(&r) ||
-        !read_initial(&r, &initial) || !onnx_recurrent_layer(&r, sequences, &layer))
+    if (!check_options(&r) || !read_direction(&r) || !onnx_recurrent_sizes(&r) || !read_x(&r) ||
+        !read_initial(&r, &initial) || !read_lengths(&r) || !onnx_recurrent_layer(&r, sequences, &layer))
         return false;
     size_t value = onnx_node(call, &r.x, 1);
     if (value == GRAPH_NONE)

@@ -62,9 +62,31 @@ static const struct name {
     {"Softplus", "softplus", false, false, 0, 0},
     {"LeakyRelu", "leaky_relu", true, false, 0.01, 0},
     {"Elu", "elu", true, false, 1, 0},
+    {"ThresholdedRelu", "threshold", true, false, 1, 0},
     {"HardSigmoid", "hard_sigmoid", true, true, 0.2, 0.5},
     {"Affine", "linear", true, true, 1, 0},
+    {"ScaledTanh", "tanh", true, true, 1, 1},
 };
+
+/* The function of a name with its numbers. HardSigmoid is clip(alpha x + beta, 0, 1), Affine alpha x + beta, ScaledTanh
+   alpha tanh(beta x). */
+static struct activation function_of(const struct name *name, double alpha, double beta)
+{
+    struct activation out = activation_find(name->own)->activation;
+    if (!strcmp(name->onnx, "HardSigmoid"))
+        out.kind = beta != 0.5                    ? ACT_CLIPPED_LINE
+                   : fabs(alpha - 0.2) < 1e-6     ? ACT_HARD_SIGMOID
+                   : fabs(alpha - 1.0 / 6) < 1e-6 ? ACT_HARD_SIGMOID_V3
+                                                  : ACT_CLIPPED_LINE;
+    else if (!strcmp(name->onnx, "Affine"))
+        out.kind = ACT_LINE;
+    else if (!strcmp(name->onnx, "ScaledTanh"))
+        out.kind = ACT_SCALED_TANH;
+    if (name->has_alpha)
+        out.alpha = out.threshold = (float)alpha;
+    out.value = (float)beta;
+    return out;
+}
 
 /* Numbers of a list of the node's are taken by the functions that have such, one after the other. */
 static double next_number(const struct onnx_call *call, const char *key, size_t *used, double otherwise)
@@ -86,13 +108,7 @@ static bool read_function(const struct onnx_recurrent *r, size_t index, size_t *
             continue;
         double alpha = names[i].has_alpha ? next_number(r->call, "activation_alpha", alphas, names[i].alpha) : 0;
         double beta = names[i].has_beta ? next_number(r->call, "activation_beta", betas, names[i].beta) : 0;
-        bool v3 = fabs(alpha - 1.0 / 6) < 1e-6, hard = !strcmp(names[i].own, "hard_sigmoid");
-        *out = activation_find(hard && v3 ? "hard_sigmoid_v3" : names[i].own)->activation;
-        if (hard ? (fabs(alpha - 0.2) > 1e-6 && !v3) || beta != 0.5 : names[i].has_beta && (alpha != 1 || beta != 0))
-            return onnx_refuse(r->call, "has activation %s with alpha %g and beta %g, which is not served", name, alpha,
-                               beta);
-        if (!hard && names[i].has_alpha && !names[i].has_beta)
-            out->alpha = (float)alpha;
+        *out = function_of(&names[i], alpha, beta);
         return true;
     }
     return onnx_refuse(r->call, "has activation \"%.40s\", which is not served", name);
@@ -100,7 +116,7 @@ static bool read_function(const struct onnx_recurrent *r, size_t index, size_t *
 
 static bool same_function(const struct activation *a, const struct activation *b)
 {
-    return a->kind == b->kind && a->alpha == b->alpha;
+    return a->kind == b->kind && a->alpha == b->alpha && a->value == b->value;
 }
 
 /* LSTM: f g h; GRU: f g; RNN: f. f is that of the gates where there are such. */
@@ -112,8 +128,8 @@ static bool read_functions(const struct onnx_recurrent *r, size_t direction, siz
     for (size_t i = 0; i < n; i++)
         if (!read_function(r, direction * n + i, alphas, betas, &functions[i]))
             return false;
-    if (n == 3 && !same_function(&functions[1], &functions[2]))
-        return onnx_refuse(r->call, "has different activations for its cell's input and output, which is not served");
+    cell->has_output_activation = n == 3 && !same_function(&functions[1], &functions[2]);
+    cell->output_activation = functions[2];
     cell->activation = functions[n > 1];
     cell->recurrent_activation = functions[0];
     return true;
@@ -175,14 +191,16 @@ static bool set_peepholes(const struct onnx_recurrent *r, size_t direction)
     static const char *const gates[] = {"input_gate_peephole_weights", "output_gate_peephole_weights",
                                         "forget_gate_peephole_weights"};
     char full[100];
-    const float *from = onnx_floats(r->call, onnx_constant(r->call, P));
-    for (size_t i = 0; from && i < 3; i++) {
+    const struct onnx_constant *p = onnx_constant(r->call, P);
+    const float *from = p ? onnx_floats(r->call, p) : NULL;
+    for (size_t i = 0; i < 3; i++) {
         float *to = onnx_weights(r->call, tensor_name(r, direction, gates[i], full), 1, &r->units);
-        if (!to)
+        if (!to || (p && !from))
             return false;
-        memcpy(to, from + (direction * 3 + i) * r->units, r->units * sizeof *to);
+        if (from)
+            memcpy(to, from + (direction * 3 + i) * r->units, r->units * sizeof *to);
     }
-    return from;
+    return true;
 }
 
 /* ---- the layer ---- */
@@ -220,10 +238,15 @@ bool onnx_recurrent_layer(const struct onnx_recurrent *r, bool sequences, size_t
     own->n_parts = r->directions;
     for (size_t d = 0; d < r->directions; d++) {
         own->parts[d].return_sequences = sequences;
+        own->parts[d].zero_output_for_mask = r->lengths;
         own->parts[d].go_backwards = d == 1 || r->reverse;
         own->cells[d] = new_cell(r, peepholes);
-        if (!own->cells[d] || !read_functions(r, d, &alphas, &betas, own->cells[d]) ||
-            !set_weights(r, d, own->cells[d]->reset_after, peepholes))
+        if (!own->cells[d] || !read_functions(r, d, &alphas, &betas, own->cells[d]))
+            return false;
+        bool two = own->cells[d]->has_output_activation; /* which a cell with peepholes alone can have */
+        if (two)
+            own->cells[d]->class = &cell_peephole_lstm;
+        if (!set_weights(r, d, own->cells[d]->reset_after, peepholes || two))
             return false;
     }
     return true;

@@ -22,6 +22,7 @@ struct onnx_recurrent {
     const struct onnx_recurrent_kind *kind;
     bool layout; /* the batch comes first */
     bool reverse;
+    bool lengths; /* timesteps beyond a row's length do not count, and give zeros */
     size_t directions, units, features;
     struct onnx_number timesteps;
     size_t x; /* [timesteps, features], of the graph */

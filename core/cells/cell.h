@@ -27,6 +27,8 @@ struct rnn_cell_spec {
     size_t units;
     struct activation activation, recurrent_activation;
     bool use_bias, unit_forget_bias, reset_after;
+    struct activation output_activation; /* of a PeepholeLSTMCell, where it has one of its own for what it gives */
+    bool has_output_activation;
     bool cudnn; /* weights are stored in cuDNN's order */
     struct initializer kernel_initializer, recurrent_initializer, bias_initializer;
     struct initializer gamma_initializer, beta_initializer; /* of layer normalization */

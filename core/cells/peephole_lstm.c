@@ -7,9 +7,10 @@
 
 static const char *const state_names[] = {"h", "c"};
 
-/* The weights from the cell state to the gates i, f and o: [3, units]. */
+/* The weights from the cell state to the gates i, f and o: [3, units]; and the function of the new cell state. */
 struct peephole {
     float *weights;
+    struct activation output;
 };
 
 static size_t peephole_tensors(const struct rnn_cell_spec *spec, struct cell_tensor *out)
@@ -29,6 +30,7 @@ static enum rnn_status peephole_init(struct rnn_cell *cell, const struct rnn_cel
     enum rnn_status status = cell_pack_recurrent(cell, &cell->recurrent, tensors, 0, 4, err);
     if (status)
         return status;
+    own->output = spec->has_output_activation ? spec->output_activation : spec->activation;
     own->weights = cell_copy(tensors + CELL_MORE, elements, 3, err);
     return own->weights ? RNN_OK : RNN_ENOMEM;
 }
@@ -53,7 +55,7 @@ static void combine_with_peepholes(const struct rnn_cell *cell, const float *z, 
         o[u] += p_o[u] * c[u];
     }
     vec_activate(cell->vec, &cell->recurrent_activation, units, o);
-    vec_activate(cell->vec, &cell->activation, units, h);
+    vec_activate(cell->vec, &own->output, units, h);
     for (size_t u = 0; u < units; u++)
         h[u] *= o[u];
 }

@@ -80,3 +80,37 @@ const struct layer_class layer_set_mask = {
     .shape = set_mask_shape,
     .run = set_mask_run,
 };
+
+static enum rnn_status set_length_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
+                                        struct layer_shape *out, struct rnn_error *err)
+{
+    (void)sequences, (void)out;
+    if (in->sequence && in[1].timesteps * in[1].width == 1)
+        return RNN_OK;
+    return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": expected a sequence, and one number as its length", layer->name);
+}
+
+static bool set_length_run(const struct layer *layer, struct layer_run *run)
+{
+    unsigned char *made = run->masks;
+    (void)layer;
+    for (size_t b = 0; b < run->n; b++) {
+        const struct layer_view *in = &run->in[0][b];
+        float length = *run->in[1][b].at;
+        memcpy(run->out[b].at, in->at, in->timesteps * run->in_shapes[0].width * sizeof(float));
+        for (size_t t = 0; t < in->timesteps; t++)
+            made[t] = (float)t < length;
+        run->out[b].mask = made;
+        run->out[b].mask_stride = 1;
+        made += in->timesteps;
+    }
+    return true;
+}
+
+const struct layer_class layer_set_length = {
+    .masks = MASKS_MADE,
+    .pointwise = true,
+    .most_inputs = 2,
+    .shape = set_length_shape,
+    .run = set_length_run,
+};

@@ -13,4 +13,7 @@ struct masking {
    struct. */
 extern const struct layer_class layer_masking, layer_set_mask;
 
+/* A sequence whose first timesteps alone count, as many as the second input says. */
+extern const struct layer_class layer_set_length;
+
 #endif
