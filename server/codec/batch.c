@@ -1,4 +1,4 @@
-/* What every part of a batch has in common: memory, places of outputs, how far rows are, whether all numbers are finite. */
+/* Functions for all parts of a batch: memory, places of outputs, progress of rows, checks for finite numbers. */
 #include "batch.h"
 
 #include "batch_memory.h"

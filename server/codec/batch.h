@@ -1,5 +1,5 @@
-/* What a prediction computes with: rows, their states and outputs. batch_bind.h makes it from the tensors of a body,
-   batch_write.h makes an answer of it. */
+/* The data of a prediction: rows, their states and outputs. batch_bind.h makes a batch from the tensors of a body,
+   batch_write.h makes the answer. */
 #ifndef SERVER_CODEC_BATCH_H
 #define SERVER_CODEC_BATCH_H
 
@@ -7,17 +7,17 @@
 #include "server/base/failure.h"
 #include "server/base/memory.h"
 
-/* How far a row is. */
+/* The progress of a row. */
 struct row_progress {
     size_t done;  /* timesteps run */
-    size_t given; /* outputs taken, where they are taken as they come */
-    bool stepped; /* a timestep that counts was taken, also by an earlier request of its session */
+    size_t given; /* outputs taken, if outputs are taken after each chunk */
+    bool stepped; /* a timestep that counts has been run, also in an earlier request of its session */
     bool placed;  /* it has a slot of a running batch */
 };
 
 enum { BATCH_KEY_BYTES = 32, BATCH_MAX_RANK = 3 + LAYER_MAX_DIMS };
 
-/* An output of a model after the first, rows one after the other. */
+/* An output of a model after the first. Its rows are contiguous. */
 struct batch_output {
     struct layer_shape shape; /* its timesteps differ from row to row: */
     size_t *steps;            /* [n_rows] */
@@ -72,7 +72,7 @@ struct batch_tensor {
     bool scalar;
 };
 
-/* Zero states for n rows, without inputs. */
+/* Set zero states for n rows, without inputs. */
 bool batch_zero_states(struct batch *batch, size_t n, struct failure *failure);
 
 /* Outputs row after row, each of its own number of timesteps, batch->outputs_floats in all: copied out, and put in the
@@ -92,9 +92,9 @@ bool batch_bind_whole(struct batch *batch, const uint64_t *floats, const float *
 size_t batch_answer_floats(const struct batch *batch);
 size_t batch_most_floats(const struct batch *batch);
 
-/* Nothing of it has been run. */
+/* Whether no row has run. */
 void batch_rewind(struct batch *batch);
-/* Whether a row has been run to its end. */
+/* Whether a row has run to its end. */
 bool batch_row_is_done(const struct batch *batch, size_t b);
 
 /* Whether states and outputs have neither NaN nor Infinity. */

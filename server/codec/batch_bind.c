@@ -1,4 +1,4 @@
-/* Tensors of a body become rows: ranks, features, lengths, masks and states are checked against the model. */
+/* Makes rows from the tensors of a body. Compares ranks, features, lengths, masks and states with the model. */
 #include "batch_bind.h"
 
 #include "batch_memory.h"
@@ -9,8 +9,7 @@
 
 /* ---- inputs ---- */
 
-/* Where something stands: under a key, at indices that are text already, and at some more. Written out only when it is
-   wrong. */
+/* A place in the body: a key, indices as text, and further indices. It is written out only for an error. */
 struct location {
     const char *key, *indices;
     size_t depth, at[2];
@@ -116,7 +115,7 @@ static bool check_limits(size_t rows, size_t longest, size_t longest_at, const c
     return true;
 }
 
-/* Ids name rows of a table; they are cut to whole numbers, as Keras does. */
+/* Ids are indices into a table. Fractions are cut off, as in Keras. */
 static bool check_vocabulary(const struct batch *batch, const struct json_tensor *inputs, const char *key,
                              struct failure *failure)
 {
@@ -355,7 +354,7 @@ static bool too_large(const struct batch_limits *limits, struct failure *failure
                        limits->max_response_bytes);
 }
 
-/* Sequences that are whole have the length that the model was made for, where that is fixed. */
+/* If the model has a fixed length, whole sequences must have this length. */
 static bool check_length(const struct batch *batch, size_t b, struct failure *failure)
 {
     size_t fixed = batch->model->fixed_timesteps, found = batch->rows[b].timesteps;
@@ -392,8 +391,8 @@ static bool row_outputs(const struct batch *batch, size_t b, struct layer_shape 
                        "This model does not take that: %s.", error.text);
 }
 
-/* Count the numbers of row b of an output; all windows are counted with the first row. False when the answer would be too
-   large. */
+/* Count the numbers of row b of an output; all windows are counted with the first row. Returns false if the answer
+   would be too large. */
 static bool add_floats(const struct batch *batch, size_t b, const struct layer_shape *shape,
                        const struct batch_limits *limits, size_t *floats)
 {

@@ -1,4 +1,4 @@
-/* Tensors of a body become rows that core can run. Shapes are checked against the model here. */
+/* Makes rows, which core can run, from the tensors of a body. Compares shapes with the model. */
 #ifndef SERVER_CODEC_BATCH_BIND_H
 #define SERVER_CODEC_BATCH_BIND_H
 
@@ -18,9 +18,9 @@ bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct
 bool batch_bind_states(struct batch *batch, const struct json_tensor *states, const char *key, struct failure *failure);
 /* Set a state of all rows, [rows, width], after batch_bind_states. */
 void batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, const float *values);
-/* How many rows states are of, wherever in them that can be seen first; 0 when nowhere. */
+/* The number of rows of states, from the first tensor that shows it; 0 if none does. */
 size_t batch_rows_of_states(const struct json_tensor *states);
-/* Memory for the outputs (unless they are fleeting); the last to be bound. */
+/* Allocate memory for the outputs, unless they are not kept. Call it last. */
 bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure);
 
 #endif

@@ -1,10 +1,11 @@
-/* What the files of a batch share, and nobody else uses. */
+/* Functions that only the files of a batch use. */
 #ifndef SERVER_CODEC_BATCH_MEMORY_H
 #define SERVER_CODEC_BATCH_MEMORY_H
 
 #include "batch.h"
 
-/* A block of count elements from the batch's share of memory; NULL with *failure set. batch_give returns the block. */
+/* Allocate count elements from the batch's share of memory. Returns NULL with *failure set. batch_give frees the
+   block. */
 void *batch_take(struct batch *batch, size_t count, size_t size, struct failure *failure);
 void batch_give(struct batch *batch, void *block, size_t count, size_t size);
 

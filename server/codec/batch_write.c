@@ -1,4 +1,4 @@
-/* Outputs and states of rows become tensors of an answer: by their names, as full arrays, or as JSON. */
+/* Writes outputs and states of rows as tensors of an answer: by name, as full arrays, or as JSON. */
 #include "batch_write.h"
 
 #include "batch_memory.h"
@@ -239,7 +239,8 @@ void batch_write_row(const struct batch *batch, const struct batch_tensor *tenso
     buffer_text(out, "]");
 }
 
-/* A tensor of an answer that several threads write: each some of its vectors, to a place of its own in the buffer. */
+/* A tensor of an answer that several threads write. Each thread writes some of the vectors, into its own part of the
+   buffer. */
 struct writing {
     const struct batch *batch;
     const struct batch_tensor *tensor;
@@ -282,10 +283,11 @@ static void write_vectors(void *argument, struct team_member *me)
         atomic_store(&w->infinite, true);
 }
 
-/* Nanoseconds that a number takes, roughly. */
+/* The estimated nanoseconds to write a number. */
 enum { WRITE_NS = 15 };
 
-/* All vectors of a tensor whose rows come first. False when there may be no room for them in one piece. */
+/* Write all vectors of a tensor whose first axis is the rows. Returns false if there may be no contiguous memory for
+   them. */
 static bool write_together(const struct batch *batch, const struct batch_tensor *tensor, struct buffer *out,
                            bool *finite)
 {

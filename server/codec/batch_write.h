@@ -1,4 +1,4 @@
-/* Outputs and states of rows become tensors of an answer. */
+/* Writes outputs and states of rows as tensors of an answer. */
 #ifndef SERVER_CODEC_BATCH_WRITE_H
 #define SERVER_CODEC_BATCH_WRITE_H
 
@@ -13,13 +13,13 @@ size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *
 /* Copy it, zeros behind the end of shorter sequences. False when a value is NaN or infinite. */
 bool batch_copy_tensor(const struct batch *batch, const struct batch_tensor *tensor, float *out);
 
-/* As JSON: the whole, with each sequence's own length; what one row has of it. *finite becomes false when a number is
-   none. */
+/* Write a tensor as JSON: the whole tensor, with each sequence's own length; or the part of one row. *finite becomes
+   false if a number is not finite. */
 void batch_write_tensor(const struct batch *batch, const struct batch_tensor *tensor, struct buffer *out, bool *finite);
 void batch_write_row(const struct batch *batch, const struct batch_tensor *tensor, size_t b, struct buffer *out,
                      bool *finite);
 
-/* "outputs": […] and "states": […], as JSON; *finite becomes false when a number is none. */
+/* Write "outputs": […] and "states": […] as JSON. *finite becomes false if a number is not finite. */
 void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *finite);
 void batch_write_states(const struct batch *batch, struct buffer *out, bool *finite);
 /* "state_layers": the name of the layer that each entry of the states belongs to. */

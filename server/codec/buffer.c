@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What stands in the way of bytes more, or NULL when there is room now. */
+/* Make room for more bytes. Returns NULL, or the reason why there is no room. */
 static bool *obstacle(struct buffer *buffer, size_t bytes)
 {
     if (bytes <= buffer->room - buffer->used)

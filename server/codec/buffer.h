@@ -1,4 +1,4 @@
-/* A growing text whose size is limited and accounted: the body of an answer. */
+/* A growing text for the body of an answer. Its size is limited and counted in the memory account. */
 #ifndef SERVER_CODEC_BUFFER_H
 #define SERVER_CODEC_BUFFER_H
 
@@ -8,14 +8,14 @@ struct buffer {
     char *text;
     size_t used, room;
     size_t limit;              /* most bytes it may have */
-    bool too_large, exhausted; /* why it could not grow; then everything further is dropped */
+    bool too_large, exhausted; /* why it could not grow; after that, all further text is dropped */
     struct memory_share *share;
 };
 
-/* Make room for bytes more; false when the limit or the memory does not allow it. */
+/* Make room for more bytes. Returns false if the limit or the memory does not allow it. */
 bool buffer_room(struct buffer *buffer, size_t bytes);
 
-/* The same for who can do with less: when there is none, the buffer stays as it is. */
+/* The same for callers that can continue without the room: on failure the buffer stays usable. */
 bool buffer_try_room(struct buffer *buffer, size_t bytes);
 
 void buffer_text(struct buffer *buffer, const char *text);

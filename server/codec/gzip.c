@@ -1,4 +1,4 @@
-/* gzip by zlib, stopped at a cap whatever the compressed body says. */
+/* gzip by zlib. Decompression stops at a limit. */
 #include "gzip.h"
 
 #include <limits.h>
@@ -12,7 +12,7 @@ static bool too_large(struct failure *failure, size_t max_bytes)
                        "The body expands to more than %zu bytes (limits.max_body_bytes).", max_bytes);
 }
 
-/* One more byte of room is kept for the NUL. */
+/* One more byte is reserved for the NUL. */
 static bool more_room(z_stream *z, char **out, size_t *room, size_t max_bytes, struct memory_share *share,
                       struct failure *failure)
 {
@@ -20,7 +20,7 @@ static bool more_room(z_stream *z, char **out, size_t *room, size_t max_bytes, s
     if (used > max_bytes)
         return too_large(failure, max_bytes);
     if (grown > max_bytes + 2)
-        grown = max_bytes + 2; /* one byte past the limit shows that there is more */
+        grown = max_bytes + 2; /* one byte past the limit shows that the limit is exceeded */
     char *block = memory_realloc(share, *out, *room, grown);
     if (!block)
         return failure_overloaded(failure);

@@ -1,4 +1,4 @@
-/* What the readers of tensors share (json_tensor.c, json_raw.c), and nobody else uses. */
+/* Functions that only the readers of tensors use (json_tensor.c, json_raw.c). */
 #ifndef SERVER_CODEC_JSON_LISTS_H
 #define SERVER_CODEC_JSON_LISTS_H
 

@@ -1,4 +1,4 @@
-/* Named tensors: the keys are the names of the model's inputs. */
+/* Reads named tensors: the keys are the names of the model's inputs. */
 #include "json_named.h"
 
 #include "json_scan.h"
@@ -21,7 +21,7 @@ static void set_keys(struct named *named, enum body_key_type type)
         named->keys[k] = (struct body_key){named->graph->inputs[k].name, type, &named->tensors[k]};
 }
 
-/* A model of one input takes any name for it. */
+/* A model with one input accepts any name. */
 static void take_any_name(struct named *named, const char *text, const char *end, char name[BODY_TEXT_BYTES])
 {
     const char *quote = memchr(text, '"', (size_t)(end - text));
@@ -35,7 +35,7 @@ static void take_any_name(struct named *named, const char *text, const char *end
     named->keys[0].name = name;
 }
 
-/* Every row before this one has had a tensor for each input. */
+/* Check that every earlier row has a tensor for each input. */
 static bool check_rows(const struct named *named, struct failure *failure)
 {
     char path[160];

@@ -1,4 +1,4 @@
-/* Tensors of a body by name: the inputs of a model that is known only when the body has been read. */
+/* Reads the tensors of a body by name. The model, and so its inputs, are known only after the body has been read. */
 #ifndef SERVER_CODEC_JSON_NAMED_H
 #define SERVER_CODEC_JSON_NAMED_H
 

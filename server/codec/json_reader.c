@@ -1,6 +1,6 @@
 /* Objects: keys by their tables, each value by the type of its key. One pass over the text, an explicit stack within
-   values of any depth. A problem of meaning does not end the pass: the rest is still checked to be JSON, since only what
-   is not JSON may be called invalid_json. */
+   values of any depth. A wrong value does not end the pass: the rest is still checked to be JSON, because invalid_json
+   takes precedence over other errors. */
 #include "json_reader.h"
 
 #include "config/problems.h"
@@ -177,7 +177,7 @@ static bool read_list(struct json_reader *r, const struct body_key *key, const c
     }
 }
 
-/* "/prefix/name" into PATH_BYTES: of every key of every body, so by bytes alone. */
+/* Write "/prefix/name" into PATH_BYTES. It runs for every key of every body, so it copies bytes without printf. */
 enum { PATH_BYTES = 160 };
 static void path_of_key(const struct json_reader *r, const char *name, char *path)
 {
@@ -354,7 +354,7 @@ bool json_body_read(struct json_body *body, const struct body_key *keys, struct 
     if (!good && r.wrong)
         describe(body->text, r.wrong, r.end, r.expected, failure);
     else if (!good && r.exhausted) {
-        *failure = (struct failure){.status = 0}; /* of a text that may be no JSON nothing else can be said */
+        *failure = (struct failure){.status = 0}; /* no other error is reported if the text may not be JSON */
         failure_overloaded(failure);
     }
     return !failure->status;

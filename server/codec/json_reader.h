@@ -7,7 +7,7 @@
 
 enum body_key_type {
     BODY_TEXT,        /* char[BODY_TEXT_BYTES] */
-    BODY_ID,          /* the same, of a text or a whole number of at least 0 */
+    BODY_ID,          /* the same, for a text or a whole number of at least 0 */
     BODY_BOOL,        /* int: becomes 0 or 1 */
     BODY_COUNT,       /* int64_t: a whole number of at least 0 */
     BODY_NUMBER,      /* double: a number of at least 0 */
@@ -20,8 +20,8 @@ enum body_key_type {
     BODY_COUNTS,      /* struct body_counts: a list of whole numbers of at least 0 */
     BODY_OBJECT,      /* an object whose keys `target`, a const struct body_key *, has */
     BODY_LIST,        /* struct body_list: a list of objects */
-    BODY_SPAN,        /* struct body_span: any value, for whoever knows later what it must be */
-    BODY_ANY,         /* anything; it is not looked at */
+    BODY_SPAN,        /* struct body_span: any value, to be read later */
+    BODY_ANY,         /* any value; ignored */
 };
 
 enum { BODY_TEXT_BYTES = 256, BODY_MAX_COUNTS = 8 };
@@ -31,19 +31,19 @@ struct body_counts {
     bool present;
 };
 
-/* A value where it stands in the body; text NULL: it was not given. */
+/* The position of a value in the body; text is NULL if the value is missing. */
 struct body_span {
     const char *text;
     size_t bytes;
 };
 
-/* The keys of the i-th object of a list are those that `element` gives; NULL refuses it. */
+/* `element` returns the keys of the i-th object of a list; NULL refuses the object. */
 struct body_list {
     const struct body_key *(*element)(void *context, size_t i, struct failure *failure);
     void *context;
 };
 
-/* A key that a body may have; the name "*" stands for all that are not in the list before it. */
+/* A key that a body may have. The name "*" stands for all keys that are not earlier in the list. */
 struct body_key {
     const char *name;
     enum body_key_type type;
@@ -54,7 +54,8 @@ struct json_body {
     const char *text; /* followed by a NUL byte */
     size_t bytes;
     struct memory_share *share;
-    /* Set when NaN, Infinity or -Infinity was read, which is no JSON; the caller decides whether to let it pass. */
+    /* Set if the body has NaN, Infinity or -Infinity, which JSON cannot represent. The caller decides whether to accept
+       the body. */
     struct failure nonfinite;
     const char *nonfinite_at;
 };
@@ -62,9 +63,9 @@ struct json_body {
 /**
  * Read a body that is an object with the given keys (the list ends with a NULL name).
  *
- * null stands for a key left out. True, or false with *failure set: code invalid_json, with line and column, for
- * every body that is not JSON, wherever in it, and for no other; else the first problem in the body's order, with its
- * path. Nothing is allocated but the tensors.
+ * null counts as a missing key. Returns true, or false with *failure set. The code is invalid_json, with line and
+ * column, if and only if the body is not JSON. Otherwise it is the first problem in the order of the body, with its
+ * path. Only the tensors are allocated.
  */
 bool json_body_read(struct json_body *body, const struct body_key *keys, struct failure *failure);
 

@@ -169,7 +169,7 @@ bool json_read_nonfinite(struct json_reader *r, float *out)
     return true;
 }
 
-/* A number has been read to its end, or (NULL) is none. */
+/* The end of a number that has been read, or NULL if there is no number. */
 static bool end_number(struct json_reader *r, const char *end, const char *wrong)
 {
     if (!end)

@@ -1,5 +1,5 @@
-/* What the parts of the JSON reader share (json_reader.c, json_tensor.c, json_scan.c), and nobody else uses: where it is in
-   the text, and the small pieces of JSON. Functions that return false where the text is no JSON have said so by
+/* Functions that only the parts of the JSON reader use (json_reader.c, json_tensor.c, json_scan.c): the position in the
+   text, and small pieces of JSON. A function that returns false because the text is not JSON has called
    json_syntax_error. */
 #ifndef SERVER_CODEC_JSON_SCAN_H
 #define SERVER_CODEC_JSON_SCAN_H
@@ -28,7 +28,7 @@ struct json_copy {
     bool cut;
 };
 
-/* The text is no JSON from `at` on; the first such place is kept. Returns false. */
+/* Note that the text is not JSON from `at` on. The first such place is kept. Returns false. */
 bool json_syntax_error(struct json_reader *r, const char *at, const char *expected);
 
 static inline void json_skip_space(struct json_reader *r)
@@ -37,7 +37,7 @@ static inline void json_skip_space(struct json_reader *r)
         r->at++;
 }
 
-/* Whether this word comes next; it is taken then. */
+/* Skip this word if it comes next. Returns whether it did. */
 static inline bool json_read_word(struct json_reader *r, const char *word)
 {
     size_t n = strlen(word);
@@ -57,7 +57,7 @@ bool json_read_number(struct json_reader *r, float *out);
 bool json_read_double(struct json_reader *r, double *out);
 /* true, false, null, a number or a string; with what = its kind for messages. */
 bool json_read_scalar(struct json_reader *r, const char **what);
-/* Any value, only checked. False also when memory is short, as r->exhausted says then. */
+/* Check any value. Also returns false if out of memory; then r->exhausted is set. */
 bool json_skip_value(struct json_reader *r);
 
 #endif

@@ -1,4 +1,4 @@
-/* Tensors: numbers go straight into one array, lists into one list of lengths. */
+/* Reads tensors: numbers go into one array, the lengths of lists into another. */
 #include "json_tensor.h"
 
 #include "core/arena.h"
@@ -226,7 +226,7 @@ static bool read_element(struct json_reader *r, struct json_tensor *tensor, cons
     return json_count_element(r, tensor, open, LIST_OF_NUMBERS) && json_add_value(r, tensor, value);
 }
 
-/* Opens lists down to the first element that is none; the reader is at a '['. */
+/* Open lists down to the first element that is not a list. The reader is at a '['. */
 static bool open_list(struct json_reader *r, struct json_tensor *tensor, struct open_lists *open)
 {
     if (open->depth == TENSOR_MAX_DEPTH)
@@ -336,7 +336,7 @@ static bool read_tensor(struct json_reader *r, const struct body_key *key)
     tensor->present = true;
     if (read_lists(r, tensor, &open) && (!wrapped || end_wrapped(r, tensor, &open)))
         return true;
-    r->at = start; /* a problem of meaning: the value is still checked to be JSON */
+    r->at = start; /* a wrong value: the rest of it is still checked to be JSON */
     return !r->wrong && !r->exhausted && json_skip_value(r);
 }
 

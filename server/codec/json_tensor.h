@@ -18,8 +18,8 @@ struct json_list {
 };
 
 /**
- * A tensor as it stands in the body, of any rank and possibly ragged: all numbers in order, and all lists in
- * preorder (the outermost first). values and lists are held by the request's share of memory.
+ * A tensor of the body, with any rank and possibly ragged: all numbers in order, and all lists in preorder (the
+ * outermost first). values and lists are held by the request's share of memory.
  */
 struct json_tensor {
     float *values;
@@ -42,7 +42,7 @@ struct json_tensor {
    False when out of memory. */
 bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t rank, struct memory_share *share);
 
-/* An empty tensor with room for n values. False when out of memory. */
+/* Make an empty tensor with room for n values. Returns false if out of memory. */
 bool json_tensor_reserve(struct json_tensor *tensor, size_t n, struct memory_share *share);
 
 void json_tensor_close(struct json_tensor *tensor, struct memory_share *share);

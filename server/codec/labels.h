@@ -1,4 +1,4 @@
-/* Classes by their names: the labels of a transform. */
+/* The labels of a transform: names of classes. */
 #ifndef SERVER_CODEC_LABELS_H
 #define SERVER_CODEC_LABELS_H
 

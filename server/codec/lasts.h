@@ -1,5 +1,5 @@
-/* The last timestep that a session of a model has seen, where a missing value takes the one before it ("missing": "last"):
-   it goes on across the requests of a session. */
+/* The last timestep of a session, for models with "missing": "last": a missing value takes the previous value, also
+   from an earlier request of the session. */
 #ifndef SERVER_CODEC_LASTS_H
 #define SERVER_CODEC_LASTS_H
 

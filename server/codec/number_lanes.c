@@ -1,5 +1,5 @@
-/* Schubfach (number_write.c) for eight numbers at a time: first the digits and the places of a block of numbers, without a
-   jump, then their bytes are put down. */
+/* Schubfach (number_write.c) for eight numbers at a time: first the digits and their positions for a block of numbers,
+   without branches; then their bytes are written. */
 #include "number_lanes.h"
 
 #include "number_write.h"
@@ -115,7 +115,7 @@ AVX512 static inline unsigned lay_out(__m512i bits, struct layout *layout, size_
     __mmask8 good = _mm512_test_epi64_mask(significand, significand) &
                     _mm512_cmplt_epi64_mask(_mm512_sub_epi64(biased, one), all(149)) &
                     _mm512_cmpge_epi64_mask(biased, one) & (__mmask8)~whole;
-    /* the others are worked out as 1.5, so that no gather leaves the table */
+    /* the other lanes compute 1.5, so that no gather reads outside the table */
     c = _mm512_mask_mov_epi64(all(3 << 22), good, c);
     q = _mm512_mask_mov_epi64(all(-23), good, q);
 

@@ -1,4 +1,4 @@
-/* Many float32 as text at a time, in the lanes of a vector: numbers_write where the CPU can. */
+/* Writes many float32 as text at a time, in the lanes of a vector. */
 #ifndef SERVER_CODEC_NUMBER_LANES_H
 #define SERVER_CODEC_NUMBER_LANES_H
 
@@ -13,7 +13,8 @@ extern const uint64_t number_powers_of_ten[77];
    and the CPU has F, BW, CD and DQ. Called once at start, before other threads; until then it is not used. */
 bool number_lanes_choose(const char *isa);
 
-/* numbers_write from *out on, which is moved to the end. False, and nothing is written, where it may not be used. */
+/* Like numbers_write, from *out on, which is moved to the end. Returns false, and writes nothing, if it may not be
+   used. */
 bool number_lanes_write(const float *values, size_t n, char **out);
 
 #endif

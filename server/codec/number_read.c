@@ -1,4 +1,5 @@
-/* A fast way by one double operation with a known error, and strtof where that cannot decide. */
+/* Reads most numbers with one double operation whose error is known. If this error cannot decide the rounding, strtof
+   does. */
 #include "number_read.h"
 
 #include "number_lanes.h"
@@ -13,7 +14,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Digits as they come, up to 18 that count (a signed 64-bit number holds them); later ones only move the exponent. */
+/* The significant digits, at most 18, which fit a signed 64-bit number. Later digits only change the exponent. */
 enum { MOST_DIGITS = 18 };
 struct scan {
     int64_t digits;
@@ -62,7 +63,7 @@ __attribute__((always_inline)) static inline const char *scan_digits(const char 
     return p;
 }
 
-/* Exponents beyond any float are as good as 99999. */
+/* Exponents beyond the range of any float become 99999. */
 static const char *scan_exponent(const char *p, int *exponent)
 {
     bool negative = *p == '-';

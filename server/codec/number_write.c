@@ -38,7 +38,7 @@ static struct decimal shortest(uint32_t significand, uint32_t biased)
     uint64_t g = number_powers_of_ten[-k + 31];
     uint32_t lower = round_to_odd(g, left << h) + !even, upper = round_to_odd(g, right << h) - !even;
     uint32_t value = round_to_odd(g, middle << h), s = value / 4, tens = s / 10, half = 4 * s + 2;
-    /* Which of the candidates it is cannot be foreseen, so all are worked out and none is jumped to. */
+    /* The right candidate is not predictable, so all candidates are computed without branches. */
     bool below_tens = lower <= 40 * tens, above_tens = 40 * tens + 40 <= upper;
     bool below = lower <= 4 * s, above = 4 * s + 4 <= upper;
     uint32_t nearer_above = (value > half) | ((value == half) & (s & 1));
@@ -61,7 +61,7 @@ static uint64_t eight_digits(uint32_t x)
 }
 
 /* The decimal digits of a number: one before the others, if it has nine, and eight characters, the first in the lowest
-   byte. They stay in registers: what is stored and loaded again at another place costs more than all the rest. */
+   byte. They stay in registers: a store followed by a load from another address would take longer than all the rest. */
 struct digits {
     uint64_t characters;
     uint32_t top; /* 0: none */
@@ -136,7 +136,7 @@ char *number_write(float value, char *out)
         return out + 3;
     }
     *out = '-';
-    out += bits >> 31; /* no jump: signs cannot be foreseen */
+    out += bits >> 31; /* no branch: signs are not predictable */
     if (biased == 255) {
         memcpy(out, "Infinity", 8);
         return out + 8;

@@ -1,4 +1,4 @@
-/* Innermost lists are timesteps: element i of one goes through column i of the scaler. */
+/* Innermost lists are timesteps: column i of the scaler applies to element i of a timestep. */
 #include "raw_values.h"
 
 #include "core/arena.h"
@@ -188,7 +188,7 @@ static void pad_row(const struct transform_pad *pad, const float *from, size_t s
         padding[i] = (float)pad->value;
 }
 
-/* The value of padding is in the model's units, as of a pipeline that pads after it has scaled. */
+/* The value of padding is in the model's units, as in a pipeline that pads after scaling. */
 static bool pad_rows(struct json_tensor *tensor, struct memory_share *share, struct failure *failure)
 {
     const struct transform_pad *pad = &tensor->raw->transform->pad;

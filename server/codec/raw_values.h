@@ -1,4 +1,4 @@
-/* Raw values of a body, which are doubles, become the float32 that a model takes, by its transform. */
+/* Converts raw values of a body, which are doubles, to the float32 inputs of a model, by its transform. */
 #ifndef SERVER_CODEC_RAW_VALUES_H
 #define SERVER_CODEC_RAW_VALUES_H
 
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* How the values of a tensor are read, and what they become. */
+/* How the values of a tensor are read and converted. */
 struct raw_reading {
     const struct transform *transform;
     const struct transform_input *input;
@@ -16,7 +16,7 @@ struct raw_reading {
     bool sequence; /* [batch][timesteps]…, so that rows can be padded */
 };
 
-/* What stands for a value that is missing (null): NaN of these bits, as double and as float32. */
+/* The mark of a missing value (null): a NaN with these bits, as double and as float32. */
 static inline double raw_missing(void)
 {
     const uint64_t bits = UINT64_C(0x7ff8000000000ca5);
@@ -38,7 +38,7 @@ bool raw_is_missing(double value);
 /* Where a missing value takes its row's last one, the float32 mark stands until raw_fill_missing. */
 bool raw_is_missing_float(float value);
 
-/* The reading of a model's i-th input; false where the model has no transform. */
+/* The conversion for a model's i-th input. Returns false if the model has no transform. */
 bool raw_reading_of(const struct model *model, size_t i, struct raw_reading *out);
 
 /**

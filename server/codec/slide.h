@@ -1,5 +1,5 @@
-/* Sequences whose windows are run, each as a sequence of its own. The rows of the batch take the windows in turn, and
-   windows read their timesteps where they are: a window has no memory of its own but for its outputs. */
+/* Runs the windows of sequences, each as a separate sequence. The rows of the batch run the windows in turn. Windows
+   read their timesteps in place: a window needs memory only for its outputs. */
 #ifndef SERVER_CODEC_SLIDE_H
 #define SERVER_CODEC_SLIDE_H
 

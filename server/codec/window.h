@@ -1,5 +1,5 @@
-/* Sessions of models that need a fixed number of timesteps: a row keeps its last ones, and what comes new completes them to
-   a window, which is run as a whole sequence. */
+/* Windows of sessions, for models with a fixed number of timesteps: a row keeps its last timesteps. With the new
+   timesteps they form a window, which is run as a whole sequence. */
 #ifndef SERVER_CODEC_WINDOW_H
 #define SERVER_CODEC_WINDOW_H
 

@@ -223,7 +223,7 @@ void access_release(struct access_use *use)
 
 /* ---- what it may ---- */
 
-/* Count a request of a key; false with the wait in use->retry_s when it is one too many. */
+/* Count a request of a key. Returns false if the request exceeds the rate; use->retry_s is the time to wait. */
 static bool take_turn(struct access *access, struct access_use *use)
 {
     struct bucket *bucket = &use->set->buckets[use->key - use->set->list.keys];

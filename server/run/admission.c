@@ -12,7 +12,8 @@ void admission_init(struct admission *admission, size_t workers)
     admission->workers = workers ? workers : 1;
 }
 
-/* A request that is alone is tried in any case: the estimate may be wrong, and no later time is better. */
+/* If no other request is running, a request is always accepted: the estimate may be wrong, and waiting would not
+   help. */
 static bool fits(const struct admission *admission, double others_ns, double work_ns, int64_t left_ns)
 {
     return others_ns <= 0 || (others_ns + work_ns) / (double)admission->workers <= (double)left_ns;

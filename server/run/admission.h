@@ -1,5 +1,5 @@
-/* Who is let in: the work that has been accepted is estimated, and what could not be done before its deadline is refused
-   at once, before its body is read where that can be known. */
+/* Admission: estimates the work of accepted requests, and refuses a request at once if it cannot be done before its
+   deadline, if possible before its body is read. */
 #ifndef SERVER_RUN_ADMISSION_H
 #define SERVER_RUN_ADMISSION_H
 
@@ -16,14 +16,15 @@ struct admission {
 
 void admission_init(struct admission *admission, size_t workers);
 
-/* A request of so many bytes (0: not known) that must be answered within timeout_ns. True: its estimate counts from now on
-   and is in *work_ns; false: it cannot be done in time, since others are before it. */
+/* Admit a request of the given bytes (0: not known) that must be answered within timeout_ns. If it returns true, its
+   estimate counts from now on and is in *work_ns. It returns false if the requests before it take too long. */
 bool admission_enter(struct admission *admission, uint64_t bytes, int64_t timeout_ns, double *work_ns);
 
-/* Now it is known better what the request takes; false as above, with left_ns to go. */
+/* Replace the estimate of a request by a better one. Returns false as above; left_ns is the remaining time. */
 bool admission_refine(struct admission *admission, double work_ns, int64_t left_ns, double *counted_ns);
 
-/* The request is finished; it took workers took_ns (0: nothing is learnt from it) for a body of so many bytes. */
+/* The request is finished. It took took_ns of workers for a body of the given bytes; 0 does not change the
+   estimates. */
 void admission_leave(struct admission *admission, uint64_t bytes, double took_ns, double *counted_ns);
 
 #endif

@@ -1,4 +1,4 @@
-/* What this process may use of the machine, who says so, and what of it requests and sessions may take. */
+/* The CPUs and the memory that this process may use, the limits that apply, and the shares of requests and sessions. */
 #ifndef SERVER_RUN_ALLOWANCE_H
 #define SERVER_RUN_ALLOWANCE_H
 
@@ -31,7 +31,7 @@ void allowance_share(const struct allowance *allowance, struct settings *setting
    One thread at a time. */
 void allowance_settle(struct allowance *allowance, const struct services *services);
 
-/* Give freed memory back to the system. */
+/* Give freed memory back to the system now. */
 void allowance_give_back(void);
 
 /* Often, by one thread: the same after requests and sessions that held much of it. */

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Some timesteps: pages are touched, what cannot run is found before clients find it, and it is seen how long they take:
-   the better of two runs, for the first one meets cold caches. False with a problem added. */
+/* Run some timesteps: this touches the pages of the model, finds errors before clients do, and measures the time of a
+   timestep. The better of two runs counts, because the first run has cold caches. Returns false with a problem
+   added. */
 static bool try_model(struct model *model, size_t rows, struct place place, struct problems *problems)
 {
     enum { ROWS = 4, TIMESTEPS = 4 };

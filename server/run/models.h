@@ -10,13 +10,13 @@
 
 enum { MODELS_READERS = 16 };
 
-/* A configured model: the version that is served, and what became of the last attempt to replace it. */
+/* A configured model: the version that serves, and the result of the last attempt to replace it. */
 struct slot {
     const struct model_entry *entry;
     struct model *current;         /* the slot's own use of it is one of its users */
     char stamp[MODEL_STAMP_BYTES]; /* of the files that were last loaded, or failed to load */
     uint64_t reloads, failures;
-    const char *failure; /* why the last attempt failed, a constant fit for clients; NULL when it did not */
+    const char *failure; /* why the last attempt failed: a constant text that clients may see; NULL if it succeeded */
     char failed_version[MODEL_VERSION_BYTES];
 };
 
@@ -51,7 +51,7 @@ bool models_load(struct models *models, struct problems *problems, size_t *scrat
    added, and the old version serves on, when that fails; the slot says it to clients. Called by one thread at a time. */
 bool models_reload(struct models *models, struct slot *slot, const char *version, struct problems *problems);
 
-/* The model of a name ("" the default one), which the caller now uses until model_release; or NULL. */
+/* The model with this name ("" is the default model), or NULL. The caller ends its use by model_release. */
 struct model *models_acquire(struct models *models, const char *name);
 /* End a use; NULL is fine. The last one frees the model. */
 void model_release(struct model *model);

@@ -46,7 +46,8 @@ struct worker {
     _Alignas(64) sem_t wake; /* posted once by whoever takes the worker out of pool->idle */
 };
 
-/* Embedded in what is to be run. One owner at a time: who adds it, then a queue, then a worker. */
+/* A task, embedded in the struct of the work. It has one owner at a time: the thread that adds it, then a queue, then a
+   worker. */
 struct task {
     struct task *next;
     /* Run it, and others taken meanwhile; the pool is told of each with pool_done. */
@@ -117,7 +118,7 @@ void pool_expire(struct pool *pool, int64_t now_ns, bool all);
 /* Tasks that wait in the POOL_QUEUEs; and, where running is not NULL, that run. */
 void pool_load(const struct pool *pool, size_t *queued, size_t *running);
 
-/* Run what is queued, then end and join the workers. From then on all tasks are refused. */
+/* Run all queued tasks, then end and join the workers. From then on tasks are refused. */
 void pool_end(struct pool *pool);
 
 /* Once nobody adds tasks any more; fine for a pool of zeros. */

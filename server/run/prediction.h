@@ -1,4 +1,4 @@
-/* A prediction on its way: what a request asks for in tensors, whatever protocol it came by. */
+/* A prediction: a request as tensors, independent of its protocol. */
 #ifndef SERVER_RUN_PREDICTION_H
 #define SERVER_RUN_PREDICTION_H
 
@@ -10,8 +10,9 @@
 #include "server/session/session.h"
 
 /**
- * Made when a worker takes the request, in three parts: a protocol decodes the body into a batch, the rows of the batch
- * run (with those of other requests; see running_batch.h), the protocol encodes the answer. One worker owns it all the while.
+ * A worker makes it when it takes the request. The protocol decodes the body into a batch. The rows of the batch run,
+ * together with rows of other requests (see running_batch.h). The protocol encodes the answer. One worker owns it all
+ * the time.
  */
 struct prediction {
     struct request *request;
@@ -45,7 +46,8 @@ struct prediction {
     int64_t decoded_ns, looked_ns; /* when decoding ended; when it was last seen that the client is there */
 };
 
-/* How a body is read and an answer written; both in a worker. Protocols are in api/, which gives each request its own. */
+/* A protocol: how a body is read and an answer written, both in a worker. Protocols are in api/, which gives each
+   request its protocol. */
 struct protocol {
     /* Read the body, find the model, bind the rows. False with p->failure set. */
     bool (*decode)(struct prediction *p);
@@ -55,11 +57,11 @@ struct protocol {
     void (*close)(struct prediction *p);
 };
 
-/* Take a request as far as its rows can run. NULL when it has been answered already: with an error, or because there is
-   nothing to compute. */
+/* Prepare a request until its rows can run. Returns NULL if it has been answered already: with an error, or because
+   there is nothing to compute. */
 struct prediction *prediction_begin(struct request *request, struct worker *worker);
 
-/* Whether its outputs are taken as they come, chunk by chunk: for a stream, or to be fed back. */
+/* Whether its outputs are taken after each chunk: for a stream, or to feed them back. */
 bool prediction_in_pieces(const struct prediction *p);
 
 /* The head of its stream, where it has one, can go out. */
@@ -71,13 +73,13 @@ void prediction_abandon(struct prediction *p, const struct failure *failure);
 /* The answer for a row has NaN or Infinity, which its model may not give. SIZE_MAX: for the first row that has. */
 void prediction_nonfinite(struct prediction *p, size_t row);
 
-/* Whether it is of no use to go on; p->failure says why. */
+/* Whether the prediction should stop; p->failure says why. */
 bool prediction_stops(struct prediction *p);
 
 /* Encode the answer, or the failure: the request has its status then. prediction_end does so where it is not done. */
 void prediction_answer(struct prediction *p);
 
-/* Hand the request back with its answer. p is gone then. */
+/* Hand the request back with its answer. This frees p. */
 void prediction_end(struct prediction *p);
 
 /* For protocols. Read the first bytes of the body as an object with these keys and find its model (that of the target, if

@@ -1,4 +1,4 @@
-/* The inputs of a prediction by name: {"inputs": {"history": …}} by columns, {"instances": [{"history": …}]} by rows. */
+/* The named inputs of a prediction: {"inputs": {"history": …}} by columns, {"instances": [{"history": …}]} by rows. */
 #ifndef SERVER_RUN_PREDICTION_INPUTS_H
 #define SERVER_RUN_PREDICTION_INPUTS_H
 

@@ -1,4 +1,4 @@
-/* What a transform asks of the way of a prediction. */
+/* Applies transforms to predictions. */
 #include "prediction_raw.h"
 
 #include "config/settings.h"
@@ -65,7 +65,7 @@ static void read_for(struct prediction *p, const struct model *model, bool raw, 
             ((struct json_tensor *)keys->target)->raw = transforms ? &p->reading : NULL;
 }
 
-/* Nothing of the tensors has been read. */
+/* Reset the tensors, to read them again. */
 static void forget(struct prediction *p, const struct body_key *keys)
 {
     for (; keys->name; keys++) {

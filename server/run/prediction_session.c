@@ -1,4 +1,4 @@
-/* What a prediction does when its session says so. */
+/* Runs predictions with a session: does what session_proceed asks for. */
 #include "prediction_session.h"
 
 #include "pool.h"
@@ -66,7 +66,7 @@ static bool answer(struct prediction *p)
            (p->failure.code && !strcmp(p->failure.code, "window_not_filled")); /* the timesteps are kept */
 }
 
-/* Another replica's step came first, so that an answer is none any more. */
+/* Another replica's step came first, so the answer is dropped. */
 static void withdraw_answer(struct prediction *p)
 {
     if (p->answered)

@@ -7,7 +7,7 @@
 /* The session of a new prediction, without an id yet. */
 struct session_use prediction_session(struct prediction *p);
 
-/* Take a prediction with a session as far as it goes now: SESSION_RUNS, SESSION_WAITS or SESSION_OVER. */
+/* Advance a prediction with a session until it must wait or run: SESSION_RUNS, SESSION_WAITS or SESSION_OVER. */
 enum session_verdict prediction_proceed(struct prediction *p);
 
 /* Its turn has come: turn->go of a request. */

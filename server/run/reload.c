@@ -1,5 +1,5 @@
-/* One thread that loads new versions beside the old ones. It looks at watched files once a second, and takes them when
-   they have stayed the same between two looks: what is still being copied is left alone. */
+/* One thread that loads new versions beside the old ones. It checks watched files once a second. It loads changed files
+   only after they have stayed the same between two checks, because they may still be being copied. */
 #include "reload.h"
 #include "models.h"
 
@@ -71,7 +71,7 @@ static void load_slot(struct reload *reload, struct slot *slot)
         ;
 }
 
-/* New files, changed ones, none any more, or files that are nothing to read: each is tried once, which says what it is. */
+/* Files that are new, changed, removed or unreadable: each change is tried once, and the result is logged. */
 static void look_at_files(struct reload *reload)
 {
     for (size_t i = 0; i < reload->models->n_slots; i++) {

@@ -1,4 +1,4 @@
-/* Requests: their memory, and the answers every handler can give. */
+/* Requests: their memory, and the answers that every handler may give. */
 #include "request.h"
 
 #include "admission.h"

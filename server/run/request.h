@@ -1,5 +1,5 @@
-/* A request in three parts: the head, which http/ has read; what run/ needs for its computation; and the answer, which
-   http/ sends. The connection itself is in http/exchange.h. */
+/* A request in three parts: the head, which http/ has read; the fields that run/ needs to compute; and the answer,
+   which http/ sends. The connection is in http/exchange.h. */
 #ifndef SERVER_RUN_REQUEST_H
 #define SERVER_RUN_REQUEST_H
 
@@ -74,13 +74,13 @@ struct request {
     struct task task;
     struct turn turn;                      /* of a request of a session */
     size_t named_at;                       /* where in its body a session may be named, counted from 1; 0: nowhere */
-    struct prediction *waiting;            /* what has been taken up already, while it waits for its session */
-    void (*done)(struct request *request); /* called by whoever finished a queued request */
+    struct prediction *waiting;            /* its prediction, while it waits for its session */
+    void (*done)(struct request *request); /* called by the thread that has finished a queued request */
     void (*wake)(struct request *request); /* of a stream: there is something for the I/O thread to do */
     bool (*gone)(struct request *request); /* whether the client has closed its side */
 
     struct request_head head;
-    const struct route *route;       /* set by http/ and api/, and looked at by them alone */
+    const struct route *route;       /* set and read only by http/ and api/ */
     const struct protocol *protocol; /* of a prediction: the route's */
     char name[REQUEST_NAME_BYTES];   /* of the model, or the session, in the target */
     struct access_use access;        /* its key */
@@ -127,7 +127,7 @@ void answer_shared(struct request *request, struct shared_text *text, const char
 /* Write a failure into answer.error, followed by an end of line. Returns its length. */
 size_t request_write_error(struct request *request, const struct failure *failure);
 
-/* Errors. Each replaces what was begun. */
+/* Errors. Each replaces the answer so far. */
 void answer_failure(struct request *request, const struct failure *failure);
 void answer_overloaded(struct request *request);
 void answer_error(struct request *request, int status, const char *code, const char *format, ...)

@@ -140,7 +140,7 @@ static float kth_largest(const float *values, size_t n, float *heap, size_t k)
     return heap[0];
 }
 
-/* In 0..1, of this seed, row and step alone: the same whoever is beside it. */
+/* A random number in 0..1 that depends only on the seed, the row and the step, not on other rows. */
 static double uniform_of_step(uint64_t seed, size_t b, size_t i)
 {
     const uint64_t place[3] = {seed, b, i};

@@ -12,7 +12,7 @@
 struct prediction;
 struct feature_source;
 
-/* What a request asks for, and what it takes to do it. */
+/* The options of a roll-out, and its state. */
 struct rollout {
     int64_t steps; /* -1: none */
     /* where outputs are probabilities of tokens; -1: not said */
@@ -31,7 +31,8 @@ struct rollout {
     struct raw_reading known_as;
 };
 
-/* For protocols, once the inputs are bound: check what is asked for, and say it to the batch. True where there is none. */
+/* For protocols, after the inputs are bound: check the options, and set up the batch. Returns true if the request has
+   no roll-out. */
 bool rollout_bind(struct prediction *p);
 
 /* The i-th output of row b has come (the model's output.width floats): it becomes the row's next input. Returns what the

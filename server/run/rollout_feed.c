@@ -1,5 +1,5 @@
-/* Outputs pass through the output scaler's inverse and the input scaler of the feature that they become, in double; where
-   the two are the same, they are fed back unchanged. */
+/* An output passes through the inverse of the output scaler and then through the input scaler of its feature, in
+   double. If the two scalers are equal, the output is fed back unchanged. */
 #include "rollout_feed.h"
 
 #include "prediction_raw.h"

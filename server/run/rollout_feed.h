@@ -1,4 +1,4 @@
-/* Where the next input of a roll-out comes from, feature by feature: an output, or what is known of the future. */
+/* The source of each feature of a roll-out's next input: an output, or a known future value. */
 #ifndef SERVER_RUN_ROLLOUT_FEED_H
 #define SERVER_RUN_ROLLOUT_FEED_H
 

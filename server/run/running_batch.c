@@ -16,8 +16,8 @@
    of the inputs with their weights is worth its reading of the weights. */
 enum { CHUNK_NS = 2000000, CHUNK_LEAST_ROW_STEPS = 16 };
 
-/* Rows that run to their end together have at most this many timesteps in all, which bounds their memory (a row of its
-   own may have more). */
+/* Rows that run to their end together have at most this many timesteps in all, to bound their memory (a single row may
+   have more). */
 enum { WHOLE_ROW_STEPS = 16384 };
 
 /* How long a prediction keeps its slots while others wait for slots. A stream may be endless, so its slice is short; most of
@@ -169,7 +169,7 @@ struct prediction *running_batch_preempt(struct running_batch *running, size_t m
     return preempt(running, clock_ns(), most);
 }
 
-/* Where a prediction has no slot at all, the predictions whose slice is over are put behind it. */
+/* If a prediction has no slot at all, the predictions whose slice is over are moved behind it. */
 static void rotate_slots(struct running_batch *running, int64_t now)
 {
     const struct prediction *waiting = running->n == running->room ? running->first : NULL;
@@ -190,7 +190,7 @@ static bool is_stopped(struct prediction *p)
     return p->failure.status || prediction_stops(p);
 }
 
-/* graph_run asks this while rows run to their end. */
+/* graph_run calls this while rows run to their end. */
 static bool all_are_stopped(void *context)
 {
     const struct running_batch *running = context;
@@ -225,7 +225,7 @@ static size_t slot_steps(const struct row_slot *slot, size_t most)
     return left < most ? left : most;
 }
 
-/* The timesteps of its sequence that a row has in this chunk. */
+/* The timesteps of a row's sequence in this chunk. */
 static void cut_sequence(struct row_slot *slot, struct rnn_row *row, size_t most)
 {
     const struct batch *batch = &slot->owner->batch;
@@ -357,7 +357,7 @@ static void copy_outputs(struct running_batch *running, const float *at)
     }
 }
 
-/* False when the rows were told to stop. */
+/* Returns false if the run was stopped. */
 static bool run_chunk(struct running_batch *running, struct worker *worker, const struct graph_work *work)
 {
     const struct graph *graph = &running->model->graph;
@@ -402,7 +402,7 @@ static void leave_slot(const struct row_slot *slot)
         p->admitted = slot->b;
 }
 
-/* Every row is a timestep or more further, and its prediction is charged for them; rows at their end free their slots. */
+/* Move every row forward, and charge its prediction for the timesteps. Rows at their end free their slots. */
 static void count_progress(struct running_batch *running, int64_t took_ns)
 {
     size_t kept = 0, row_steps = 0;

@@ -1,13 +1,13 @@
-/* A running batch: rows of all the requests for one model that a worker holds, side by side. Every timestep is a place
-   where a sequence can join or leave, so rows are admitted and removed between chunks of timesteps, and nothing is padded.
-   Source: Gao et al., "Low Latency RNN Inference with Cellular Batching", EuroSys 2018. */
+/* A running batch: the rows of all requests of a worker for one model. A sequence can join or leave at every timestep,
+   so rows are admitted and removed between chunks of timesteps, and sequences are never padded. Source: Gao et al.,
+   "Low Latency RNN Inference with Cellular Batching", EuroSys 2018. */
 #ifndef SERVER_RUN_RUNNING_BATCH_H
 #define SERVER_RUN_RUNNING_BATCH_H
 
 #include "prediction.h"
 #include "server/base/metrics.h"
 
-/* A place of the running batch, with the row that it holds. */
+/* A slot of the running batch, with its row. */
 struct row_slot {
     struct prediction *owner;
     size_t b;              /* which of the owner's rows */
@@ -44,14 +44,14 @@ bool running_batch_accepts(const struct running_batch *running, const struct pre
 /* The buffers of a running batch become an empty one for p and its like. */
 void running_batch_begin(struct running_batch *running, const struct prediction *p);
 
-/* An empty running batch for p and its like, of at most room rows; NULL when out of memory. */
+/* An empty running batch for p and similar predictions, with at most `room` rows. Returns NULL if out of memory. */
 struct running_batch *running_batch_open(const struct prediction *p, size_t room);
 void running_batch_close(struct running_batch *running);
 
 void running_batch_add(struct running_batch *running, struct prediction *p);
 
-/* Remove the predictions that nobody waits for any more, with their rows. Returns these predictions, linked; their failure
-   is set. */
+/* Remove the predictions whose client has gone or whose deadline has passed, with their rows. Returns these
+   predictions, linked; their failure is set. */
 struct prediction *running_batch_remove_stopped(struct running_batch *running);
 
 /* Remove up to `most` predictions whose time slice is over, with their rows, so that others can run. Returns these

@@ -1,7 +1,6 @@
-/* A worker's loop while it has requests: between chunks of timesteps the worker takes more of those that wait, so that their
-   rows join; several models have their chunks in turn. Streams, which may be endless, are held apart from the others, run
-   in running batches of their own, and share the time: with each other where they are many, and with the others, which
-   have half of the time at least. */
+/* The loop of a worker with requests. Between chunks of timesteps the worker takes more waiting requests, so that their
+   rows join. Several models run their chunks in turn. Streams may be endless. They run in separate running batches and
+   share the time: with each other, and with other requests, which get at least half of the time. */
 #include "schedule.h"
 
 #include "config/settings.h"
@@ -16,7 +15,7 @@
 
 #include <stdlib.h>
 
-/* Requests that a worker holds at a time, at least: enough for full batches of single rows. */
+/* The least number of requests that a worker may hold: enough for full batches of single rows. */
 enum { LEAST_HELD = 64 };
 
 /* What there is twice is of the lines: streams belong to POOL_SLICED, all others to POOL_QUEUE. */
@@ -35,7 +34,7 @@ static enum pool_line line_of_prediction(const struct prediction *p)
     return p->request->stream ? POOL_SLICED : POOL_QUEUE;
 }
 
-/* The running batch that accepts p, a new one if need be. */
+/* The running batch for p; a new one if none accepts p. */
 static struct running_batch *find_running_batch(struct schedule *s, const struct prediction *p)
 {
     struct running_batch **at = &s->batches[line_of_prediction(p)];
@@ -54,7 +53,7 @@ static void finish_prediction(struct schedule *s, struct prediction *p)
     s->worker->ends = false;
 }
 
-/* It will be queued again. Whoever does that may have done so already: it is not looked at any more. */
+/* Another thread queues it again, and may already have done so. The prediction must not be touched any more. */
 static void put_aside(struct schedule *s, enum pool_line line)
 {
     s->held[line]--;
@@ -72,7 +71,7 @@ static void give_way(struct schedule *s, struct prediction *p)
 
 static void join_running_batch(struct schedule *s, struct prediction *p)
 {
-    if (s->held[line_of_prediction(p)] > s->most_held) { /* a stream, which nobody knew before it was decoded */
+    if (s->held[line_of_prediction(p)] > s->most_held) { /* a stream, which was not known before decoding */
         give_way(s, p);
         return;
     }
@@ -86,7 +85,7 @@ static void join_running_batch(struct schedule *s, struct prediction *p)
     }
 }
 
-/* Put a prediction where it belongs now: into a running batch, aside while its session is busy, or to its end. */
+/* Place a prediction: put it into a running batch, set it aside while its session is busy, or end it. */
 static void place_prediction(struct schedule *s, struct prediction *p)
 {
     enum pool_line line = line_of_prediction(p);
@@ -121,7 +120,7 @@ static bool has_rows(const struct schedule *s)
     return s->batches[POOL_QUEUE] || s->batches[POOL_SLICED];
 }
 
-/* More of the requests that wait. */
+/* Take more waiting requests. */
 static void take_more(struct schedule *s)
 {
     size_t most[POOL_LINES];
@@ -165,7 +164,7 @@ static void wait_for_rows(struct schedule *s)
         pool_wait(s->worker, until);
 }
 
-/* What becomes of a prediction that was removed from its running batch. */
+/* Continue with a prediction that was removed from its running batch. */
 static void go_on_with(struct schedule *s, struct prediction *p)
 {
     if (!p->failure.status && p->finished < p->batch.n_rows) {

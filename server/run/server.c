@@ -1,4 +1,4 @@
-/* What requests share. */
+/* The data that all requests share. */
 #include "server.h"
 
 void server_init(struct server *server, const struct settings *settings, const struct vec_ops *vec, size_t n_workers)

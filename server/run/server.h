@@ -1,4 +1,4 @@
-/* The owner of what requests share, from the start of a command to its end. */
+/* The owner of the data that requests share, from the start of a command to its end. */
 #ifndef SERVER_RUN_SERVER_H
 #define SERVER_RUN_SERVER_H
 
@@ -13,7 +13,7 @@
 #include "services.h"
 #include "stream.h"
 
-/* Only the commands of cli/ see all of it; everybody else gets the services. */
+/* Only the commands of cli/ see all of it. Other code gets struct services. */
 struct server {
     struct lifecycle lifecycle;
     struct models models; /* loaded by a thread of serve, replaced by that of reload.h */

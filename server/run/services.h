@@ -1,12 +1,12 @@
-/* What requests share. */
+/* The data that requests share. */
 #ifndef SERVER_RUN_SERVICES_H
 #define SERVER_RUN_SERVICES_H
 
 #include <stddef.h>
 
 /**
- * Pointers, each to a thing that has a header of its own: a file includes the headers of what it uses. struct server
- * (server.h) owns what is pointed to, and outlives every request; but the settings are the command's (cli/), the pages are
+ * Pointers to parts that have their own headers; a file includes the headers of the parts that it uses. struct server
+ * (server.h) owns the parts and outlives every request; but the settings are the command's (cli/), the pages are
  * serve's, and the sessions are closed by serve. Constant while there are requests.
  */
 struct services {

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A prediction is put aside when more than HIGH bytes wait for its reader, until fewer than LOW do. */
+/* A prediction is set aside when more than HIGH bytes wait for its reader, until fewer than LOW bytes wait. */
 enum { HIGH_BYTES = 1 << 18, LOW_BYTES = 1 << 16 };
 
 /* Roughly what is put into one event at most, as numbers. The first event of a row is to go out soon, so it has few
@@ -90,7 +90,7 @@ int64_t streams_leave(const struct streams *streams, int64_t ns)
     return streams->n ? ns / 2 : ns;
 }
 
-/* Under the lock: what the reader has taken need not be kept. */
+/* Under the lock: drop the bytes that the reader has taken. */
 static void drop_sent(struct stream *stream)
 {
     struct buffer *text = &stream->text;
@@ -101,7 +101,7 @@ static void drop_sent(struct stream *stream)
     stream->sent = 0;
 }
 
-/* Under the lock: there is something to read. */
+/* Under the lock: wake the reader. */
 static void wake_reader(struct stream *stream)
 {
     bool waits = stream->reader_waits;
@@ -110,7 +110,7 @@ static void wake_reader(struct stream *stream)
         stream->request->wake(stream->request);
 }
 
-/* Under the lock: whether the prediction may go on. */
+/* Under the lock: whether the prediction may continue. */
 static bool writer_may_go(struct stream *stream, bool anyhow)
 {
     bool go = stream->writer_waits && (anyhow || stream->text.used - stream->sent < LOW_BYTES);

@@ -1,5 +1,5 @@
-/* An answer that goes out while it is made: events of a worker, read by the I/O thread. What lies between them is bounded:
-   a worker puts a prediction aside whose reader is slow. */
+/* An answer that is sent while the model runs: a worker writes events, and the I/O thread reads them. The buffer
+   between them is bounded: a worker sets a prediction aside if its reader is slow. */
 #ifndef SERVER_RUN_STREAM_H
 #define SERVER_RUN_STREAM_H
 
@@ -50,7 +50,8 @@ void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all);
 
 /* ---- the worker's side ---- */
 
-/* The answer of a request becomes a stream; false with *failure set when out of memory, or when there are too many. */
+/* Make the answer of a request a stream. Returns false with *failure set if out of memory, or if too many streams are
+   open. */
 bool stream_open(struct request *request, enum stream_form form, struct failure *failure);
 
 /* The head of the answer can go out, if it has not; from now on errors are events. */
@@ -75,13 +76,13 @@ void stream_held_outputs(struct prediction *p);
 /* The last event: what write puts into out, an object; or the failure. */
 void stream_done(struct prediction *p, void (*write)(struct prediction *p, struct buffer *out));
 
-/* Whether the reader is so far behind that no more should be written now. */
+/* Whether the reader is too far behind to write more now. */
 bool stream_is_full(struct stream *stream);
 /* The same, but then the request is queued again when it is not,
    perhaps at once, and its prediction must not be touched. */
 bool stream_waits(struct stream *stream);
 
-/* No more will be written. True: the reader has gone before, so the request is the caller's to free. */
+/* The writer has finished. Returns true if the reader has gone before; then the caller frees the request. */
 bool stream_writer_leaves(struct stream *stream);
 
 /* Whether there is no reader any more. gone: looks at its socket. */
@@ -93,7 +94,7 @@ bool stream_is_deserted(struct stream *stream, bool (*gone)(struct request *requ
    below 0: the end. */
 ssize_t stream_read(struct stream *stream, char *out, size_t size, void (*suspend)(struct request *request));
 
-/* There is no reader any more. True: the worker is through, so the request is the caller's to free. */
+/* The reader has gone. Returns true if the worker has finished; then the caller frees the request. */
 bool stream_reader_leaves(struct stream *stream);
 
 /* By whoever frees the request. */

@@ -1,4 +1,4 @@
-/* Half of the time for streams at most while others have work; all of it otherwise. */
+/* While other requests have work, streams get at most half of the time; otherwise they get all of it. */
 #include "time_share.h"
 
 /* What a stream can have in advance, or must wait for, at most: a burst of the others is not made up for later, and neither

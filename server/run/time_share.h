@@ -1,4 +1,4 @@
-/* How a worker's time is shared between streams, which may be endless, and all other requests. */
+/* Divides a worker's time between streams, which may be endless, and other requests. */
 #ifndef SERVER_RUN_TIME_SHARE_H
 #define SERVER_RUN_TIME_SHARE_H
 

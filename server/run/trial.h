@@ -1,4 +1,4 @@
-/* A batch of made-up rows through a model: to warm it up, to time it, to compare two precisions. */
+/* Runs a batch of random rows through a model: to warm it up, to time it, or to compare two precisions. */
 #ifndef SERVER_RUN_TRIAL_H
 #define SERVER_RUN_TRIAL_H
 

@@ -1,4 +1,4 @@
-/* Redis up, down, full, and damaged records. */
+/* Records whether Redis is up, down or full, and counts damaged records. */
 #include "redis_health.h"
 
 #include "server/base/clock.h"
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The same trouble again within this is not logged again. */
+/* The same error is not logged again within this time. */
 enum { QUIET_MS = 10000 };
 
 void redis_health_open(struct redis_health *health)
@@ -34,7 +34,7 @@ static bool is_quiet(int64_t said_ns, int64_t now_ns)
     return said_ns && now_ns - said_ns < QUIET_MS * (int64_t)NS_PER_MS;
 }
 
-/* Not a line for every attempt, and not for every swing of something that swings. */
+/* Do not log every attempt, and not every change of a state that changes often. */
 void redis_health_down(struct redis_health *health, enum redis_trouble kind, const char *words)
 {
     int64_t now = clock_ns();

@@ -1,4 +1,4 @@
-/* How Redis does: what health and metrics show, and lines of the log, one a change. */
+/* The state of Redis for health and metrics. Each change is one line of the log. */
 #ifndef SERVER_SESSION_REDIS_HEALTH_H
 #define SERVER_SESSION_REDIS_HEALTH_H
 
@@ -32,8 +32,8 @@ void redis_health_error(struct redis_health *health, enum redis_trouble kind); /
 void redis_health_full(struct redis_health *health, const char *words);        /* NULL: it has room */
 void redis_health_damaged(struct redis_health *health, const char *what);      /* what is stored for a session */
 
-/* "redis: readonly", or NULL while it is up. The kind alone: words may hold names and addresses, and health is shown to
-   strangers. */
+/* "redis: readonly", or NULL while Redis is up. Only the kind of the error: its text may have names and addresses, and
+   any client may read health. */
 const char *redis_health_trouble(struct redis_health *health);
 
 void redis_health_metrics(struct redis_health *health, struct buffer *out);

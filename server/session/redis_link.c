@@ -33,7 +33,7 @@ static bool link_fails(struct redis_link *link, enum redis_trouble kind, const c
 
 /* ---- connecting ---- */
 
-/* Connected before the time is over; errno says why not. */
+/* Connect within the time. Returns false with errno set. */
 static bool connect_within(int fd, const struct sockaddr *address, socklen_t size, int ms)
 {
     struct pollfd poller = {.fd = fd, .events = POLLOUT};
@@ -76,7 +76,7 @@ static int connect_host(const char *address, int port, int ms)
     char service[8];
     snprintf(service, sizeof service, "%d", port);
     if (getaddrinfo(address, service, &hints, &found)) {
-        errno = ENOMEM; /* it is an address, so that is what can be missing */
+        errno = ENOMEM; /* the host is an address, so only the port can be wrong */
         return -1;
     }
     int fd = connect_address(found->ai_addr, found->ai_addrlen, ms), error = errno;
@@ -85,7 +85,7 @@ static int connect_host(const char *address, int port, int ms)
     return fd;
 }
 
-/* Blocking from now on, so that a read waits for as long as its time-out allows. */
+/* From now on the socket blocks, so that a read waits for its time-out. */
 static bool set_up(int fd, int operation_ms)
 {
     const struct timeval limit = {operation_ms / 1000, operation_ms % 1000 * 1000L};
@@ -312,7 +312,7 @@ bool redis_link_reply(struct redis_link *link, struct redis_reply *reply, int64_
     return true;
 }
 
-/* A buffer that a large round has made large. */
+/* Shrink a buffer that a large round has made large. */
 static void shrink_block(char **block, size_t *room)
 {
     if (*room <= KEPT_BYTES)
@@ -322,7 +322,7 @@ static void shrink_block(char **block, size_t *room)
     *room = 0;
 }
 
-/* Nothing to be read. TLS has bytes of its own now and then (tickets), which are no reply. */
+/* Whether there is nothing to read. TLS sometimes has its own bytes (tickets), which are not a reply. */
 static bool is_silent(struct redis_link *link)
 {
     char byte;

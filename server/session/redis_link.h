@@ -1,5 +1,5 @@
-/* A connection to Redis in its protocol RESP2: commands are gathered and sent in one go, replies come one after the
-   other. hiredis is not used: version 0.14, Debian 12's, ends the process when an allocation fails. */
+/* A connection to Redis with its protocol RESP2: commands are collected and sent at once, and replies come one after
+   the other. hiredis is not used, because version 0.14 of Debian 12 aborts the process when an allocation fails. */
 #ifndef SERVER_SESSION_REDIS_LINK_H
 #define SERVER_SESSION_REDIS_LINK_H
 
@@ -52,10 +52,11 @@ bool redis_link_append(struct redis_link *link, size_t n, const char *const *arg
 /* Send them all before the deadline (clock_ns). False when the connection is of no use any more. */
 bool redis_link_send(struct redis_link *link, int64_t deadline_ns);
 
-/* The next reply. False after an error, a time-out, or bytes that are none: the connection is of no use any more. */
+/* Read the next reply. Returns false after an error, a time-out, or malformed bytes: then the connection cannot be used
+   any more. */
 bool redis_link_reply(struct redis_link *link, struct redis_reply *reply, int64_t deadline_ns);
 
-/* Whether the peer is there and has not sent what nobody asked for. Memory of a large round is given back. */
+/* Whether the connection is open and has no unexpected bytes. Frees memory of a large round. */
 bool redis_link_idles(struct redis_link *link);
 
 #endif

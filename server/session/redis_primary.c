@@ -1,4 +1,4 @@
-/* Finding a Redis, and trying whether it takes writes. */
+/* Finds a Redis, and checks that it takes writes. */
 #include "redis_primary.h"
 
 #include "server/base/clock.h"
@@ -78,8 +78,7 @@ static bool ask_primary(struct redis_primary *primary, size_t argc, const char *
     return true;
 }
 
-/* The script deletes a key that is not there: that is a write, which replicas and all those refuse that are not as they
-   should be. */
+/* The script deletes a key that does not exist. This is a write, which a replica or a Redis with problems refuses. */
 static bool greet_primary(struct redis_primary *primary)
 {
     const struct redis_url *url = &primary->url;
@@ -168,7 +167,7 @@ static bool open_host(struct redis_primary *primary, const char *host, int port)
     return false;
 }
 
-/* While a new primary is chosen, a Sentinel may name the old one, and another knows better. */
+/* During a failover, a Sentinel may still name the old primary while another Sentinel names the new one. */
 static bool open_by_sentinels(struct redis_primary *primary)
 {
     size_t n = primary->url.n_sentinels;

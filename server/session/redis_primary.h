@@ -1,6 +1,6 @@
-/* The connection to the Redis that takes writes: found by name, greeted, tried out. Errors have a kind (for metrics and
-   for what is to be done) and words (for the log). After any error but those of a single key the connection is dropped, so
-   no reply can be taken for that of another command. */
+/* The connection to the Redis that takes writes: found by name, authenticated, tested. Errors have a kind (for metrics
+   and decisions) and a text (for the log). After any error, except one of a single key, the connection is closed, so
+   that no reply can be taken for the reply to another command. */
 #ifndef SERVER_SESSION_REDIS_PRIMARY_H
 #define SERVER_SESSION_REDIS_PRIMARY_H
 
@@ -33,7 +33,7 @@ bool redis_primary_fail(struct redis_primary *primary, enum redis_trouble kind, 
 /* Drop the connection because the last call to its link has failed. Returns false. */
 bool redis_primary_fail_link(struct redis_primary *primary);
 
-/* Whether it is there still. Between rounds there is nothing to be read from it but its end. */
+/* Whether the connection is still open. Between rounds, only its end can be read. */
 bool redis_primary_is_open(struct redis_primary *primary);
 
 void redis_primary_close(struct redis_primary *primary);

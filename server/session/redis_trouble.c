@@ -1,4 +1,4 @@
-/* Kinds of trouble. */
+/* Kinds of errors of Redis. */
 #include "redis_trouble.h"
 
 #include <stddef.h>

@@ -1,16 +1,16 @@
-/* Kinds of what goes wrong with Redis: labels of metrics, and what decides on what is to be done. */
+/* Kinds of errors of Redis: labels of metrics, and the basis for decisions. */
 #ifndef SERVER_SESSION_REDIS_TROUBLE_H
 #define SERVER_SESSION_REDIS_TROUBLE_H
 
 enum redis_trouble {
     TROUBLE_RESOLVE,  /* the name has no address */
-    TROUBLE_CONNECT,  /* nobody is there */
+    TROUBLE_CONNECT,  /* no server listens there */
     TROUBLE_TIMEOUT,  /* no answer in time */
     TROUBLE_LOST,     /* the connection ended */
     TROUBLE_TLS,      /* the handshake failed: a certificate that is not trusted, or another's */
-    TROUBLE_PROTOCOL, /* this is no Redis */
+    TROUBLE_PROTOCOL, /* the server is not a Redis */
     TROUBLE_MEMORY,   /* of this process */
-    /* the first word of what Redis says */
+    /* the first word of Redis's error */
     TROUBLE_OOM,
     TROUBLE_NOSCRIPT,
     TROUBLE_WRONGTYPE,
@@ -32,7 +32,7 @@ enum redis_trouble {
 /* "readonly": the label of metrics. */
 const char *redis_trouble_name(enum redis_trouble kind);
 
-/* What kind of error Redis's words are. */
+/* The kind of an error, from Redis's text. */
 enum redis_trouble redis_trouble_of(const char *words);
 
 #endif

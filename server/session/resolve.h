@@ -1,4 +1,4 @@
-/* Names of hosts to addresses, by a thread that may be left behind: a resolver can take minutes to answer. */
+/* Resolves host names in a thread that may outlive its caller: a resolver may take minutes to answer. */
 #ifndef SERVER_SESSION_RESOLVE_H
 #define SERVER_SESSION_RESOLVE_H
 
@@ -19,15 +19,16 @@ struct lookup;
 
 enum resolve_result {
     RESOLVE_DONE,
-    RESOLVE_FAILED, /* *why says why */
-    RESOLVE_PENDING, /* it takes longer than wait_ms, or *ending was set; *pending goes on and is asked again next time */
+    RESOLVE_FAILED,  /* *why says why */
+    RESOLVE_PENDING, /* the lookup takes longer than wait_ms, or *ending was set; *pending continues, and the next call
+                        asks it again */
 };
 
 /* The addresses of a host. *pending is NULL at first and is kept between calls. */
 enum resolve_result resolve(struct lookup **pending, const char *host, int wait_ms, const atomic_bool *ending,
                             struct addresses *out, const char **why);
 
-/* Let go of a lookup that is pending; NULL is fine. Does not wait for the resolver. */
+/* Release a pending lookup (may be NULL). Does not wait for the resolver. */
 void resolve_abandon(struct lookup *pending);
 
 #endif

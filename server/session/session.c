@@ -1,4 +1,4 @@
-/* Sessions: whose turn it is, what the step allows, and the states from the store into a batch and back. */
+/* Sessions: the order of requests, checks of the step, and the states from the store into a batch and back. */
 #include "session.h"
 
 #include "server/codec/batch_write.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Replicas may want the same session at the same time; this often a request is computed anew. */
+/* Replicas may step the same session at the same time. A request is computed again at most this often. */
 enum { MOST_CONFLICTS = 16 };
 
 static bool id_is_good(const char *id)
@@ -143,7 +143,7 @@ static bool conflict(struct session_use *session, const char *format, uint64_t h
     return failure_set(session->failure, 409, "step_conflict", "/step", format, (unsigned long long)have);
 }
 
-/* Whether the step that a request carries is the next one; *again: it is the one before, whose answer is kept. */
+/* Whether the step of a request is the next one; *again: it is the last one, whose answer is stored. */
 static bool check_step(struct session_use *session, bool *again)
 {
     const struct session_record *record = session->record;
@@ -231,7 +231,7 @@ static bool answer_again(struct session_use *session)
                     head->step);
 }
 
-/* What a request with outputs finds: whether it may go on from there, or *again. */
+/* Check the stored record for a request with outputs: whether the request may continue from it, or *again. */
 static bool check_stored(struct session_use *session, bool *again)
 {
     const struct session_record *record = session->record;
@@ -394,7 +394,7 @@ static enum session_verdict fail_store(struct session_use *session)
     return SESSION_OVER;
 }
 
-/* Whether the request needs nothing of what is stored, so that it may take the place of what cannot be read. */
+/* Whether the request does not need the stored record, so that it may replace an unreadable record. */
 static bool replaces(const struct session_use *session)
 {
     return session->action == SESSION_PUT || session->action == SESSION_DROP ||
@@ -492,7 +492,7 @@ enum session_verdict session_proceed(struct session_use *session)
 void session_close(struct session_use *session)
 {
     keep_record(session, NULL);
-    session_record_release(session->op.found); /* the request's time was over before that was looked at */
+    session_record_release(session->op.found); /* the request's deadline passed before the result was handled */
     session->op.found = NULL;
     turns_leave(session->turns, session->turn);
 }

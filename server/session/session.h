@@ -1,4 +1,4 @@
-/* What a request does with a session: its states are taken before its rows run, and put back afterwards. */
+/* The steps of a request in a session: its states are loaded before its rows run, and stored afterwards. */
 #ifndef SERVER_SESSION_SESSION_H
 #define SERVER_SESSION_SESSION_H
 
@@ -10,11 +10,11 @@
 
 struct session_use;
 
-/* What a session asks of the request that uses the session. */
+/* Callbacks of a session to the request that uses it. */
 struct session_user {
-    /* What it waited for is there: session_proceed is to be called again, by another thread. */
+    /* The awaited event has happened: another thread must call session_proceed again. */
     void (*resume)(struct session_use *session);
-    /* Whether it is of no use to go on; the failure says why. */
+    /* Whether the request should stop; the failure says why. */
     bool (*stops)(struct session_use *session);
 };
 
@@ -67,17 +67,17 @@ enum session_verdict {
     SESSION_OVER,    /* the answer, or the failure, is ready to be written */
 };
 
-/* Take a prediction with a session as far as it goes now. After SESSION_RUNS and SESSION_REPLAYS, what was answered before
-   counts no more: another replica's step came first. */
+/* Advance a prediction with a session until it must wait or run. If SESSION_RUNS or SESSION_REPLAYS comes again, the
+   earlier answer is void: another replica's step came first. */
 enum session_verdict session_proceed(struct session_use *session);
 
-/* The prediction is over, whatever has become of it. */
+/* The prediction has ended, successfully or not. */
 void session_close(struct session_use *session);
 
-/* The id that the store and turns know a session by: with its owner's name before it. */
+/* The id of a session for the store and for turns: the owner's name comes first. */
 void session_stored_id(const char *owner, const char *id, char out[SESSION_STORED_BYTES]);
 
-/* For protocols. What stands where "session" will be read to, a char[SESSION_ID_BYTES]; then what has been read there. */
+/* For protocols. Initialises the session buffer, a char[SESSION_ID_BYTES], into which "session" is read. */
 #define SESSION_UNSAID "\1"
 bool session_name(struct session_use *session, const char *id);
 /* Once it has been filled: check it. has_states: the request brings initial states of its own. */

@@ -1,4 +1,4 @@
-/* Sessions in the memory of this process. Only those that have expired make room for others. */
+/* Sessions in the memory of this process. Only expired sessions are removed to make room. */
 #include "server/base/clock.h"
 #include "server/codec/metrics_text.h"
 #include "session_store.h"
@@ -96,7 +96,7 @@ static bool put_record(struct session_memory *memory, struct session_table *tabl
     return false;
 }
 
-/* False where there was no room. */
+/* Returns false if there was no room. */
 static bool try_op(struct session_memory *memory, struct session_op *op, int64_t now)
 {
     struct shard *shard = shard_of(memory, op->id);

@@ -1,5 +1,5 @@
-/* What is kept of a session: its states after a step, whose they are, and the answer of that step. One block of bytes,
-   the same in memory and in a store outside the process. */
+/* The record of a session: its states after a step, the model to which they belong, and the answer of this step. It is
+   one block of bytes, the same in memory and in an external store. */
 #ifndef SERVER_SESSION_SESSION_RECORD_H
 #define SERVER_SESSION_SESSION_RECORD_H
 
@@ -14,7 +14,7 @@ enum { SESSION_ID_BYTES = 256, SESSION_STORED_BYTES = SESSION_ID_BYTES + 64, SES
 struct session_head {
     char magic[8];               /* "cellses1": the last character is the version of this format */
     uint64_t checksum;           /* XXH3 of all that follows, seeded with that of the session's id */
-    uint64_t tag;                /* a number that no other record has: compare-and-set compares it */
+    uint64_t tag;                /* a number that is unique to the record: compare-and-set compares it */
     uint64_t step;               /* requests applied so far */
     int64_t created_ms, used_ms; /* since 1970 */
     struct digest digest;
@@ -40,15 +40,15 @@ struct session_record *session_record_new(const struct session_head *head);
 
 enum session_reading {
     RECORD_GOOD,
-    RECORD_DAMAGED,      /* no record of this session, whatever these bytes are */
+    RECORD_DAMAGED,      /* the bytes are not a record of this session */
     RECORD_OTHER_FORMAT, /* a record of another version of this program; its format is in the first 8 bytes */
     RECORD_NO_MEMORY,
 };
 /* The same from stored bytes, whatever they are. *record is NULL unless they are good. */
 enum session_reading session_record_read(const void *bytes, size_t n, const char *id, struct session_record **record);
-/* Bytes that the record takes which begins with these n; 0: none does. */
+/* The size of the record that begins with these n bytes; 0: the bytes are not the beginning of a record. */
 size_t session_record_bytes(const void *start, size_t n);
-/* Once it is filled: ready to be stored and shared. */
+/* Seal a filled record, so that it can be stored and shared. */
 void session_record_seal(struct session_record *record, const char *id);
 
 /* A sealed copy that was used at another time; NULL when out of memory. */

@@ -1,6 +1,6 @@
-/* Sessions in Redis, where any replica finds them. One thread has the connection: it sends what has gathered meanwhile in
-   one go and reads the replies in that order. What is wrong with one key is that session's error; after all other errors
-   the connection is dropped, and sessions are down until one is found that takes writes. */
+/* Sessions in Redis, which any replica can use. One thread has the connection: it sends all waiting operations at once
+   and reads the replies in the same order. An error of one key is an error of its session. After any other error the
+   connection is closed, and sessions are unavailable until a Redis that takes writes is found. */
 #include "redis_health.h"
 #include "redis_primary.h"
 #include "server/base/clock.h"
@@ -25,8 +25,9 @@ enum {
     MOST_MOST = 64 << 20,
 };
 
-/* Compare and set: the tag of a record is in its bytes 16 to 23; '*' stands for whatever is there. Returns what shows that
-   this very command was obeyed: the new tag, or that of what was deleted; else the first bytes of what there is. */
+/* Compare and set: the tag of a record is in its bytes 16 to 23; '*' stands for whatever is there. On success, returns
+   a proof for this command: the new tag, or the tag of the deleted record. Otherwise returns the first bytes of the
+   stored record. */
 static const char script[] = "if ARGV[1] ~= '*' and redis.call('GETRANGE', KEYS[1], 16, 23) ~= ARGV[1] then "
                              "return redis.call('GETRANGE', KEYS[1], 0, ARGV[4]) end "
                              "if ARGV[2] == '' then redis.call('DEL', KEYS[1]) return ARGV[1] end "
