@@ -62,11 +62,14 @@ static bool beyond(const struct json_tensor *tensor, size_t list, size_t i, cons
                        "Scaled, this number is beyond the range of float32.");
 }
 
-/* One timestep of n numbers, from x to out, which may begin at the same place. weight: see drift_count. SIZE_MAX, or the first that does not fit. */
+/* One timestep of n numbers, from x to out, which may begin at the same place. weight: see drift_count. SIZE_MAX, or the
+   first that does not fit. */
 static size_t scale_timestep(const struct raw_reading *raw, double weight, const double *x, size_t n, float *out)
 {
     const struct rnn_scaler *scaler = &raw->input->scaler;
     size_t wrong = SIZE_MAX;
+    if (raw->input->drift)
+        drift_count(raw->input->drift, scaler, x, n, weight);
     for (size_t i = 0; i < n; i++) {
         double value;
         memcpy(&value, x + i, sizeof value);
@@ -78,8 +81,6 @@ static size_t scale_timestep(const struct raw_reading *raw, double weight, const
             }
             value = raw->transform->missing_value;
         }
-        if (i < scaler->n)
-            drift_count(raw->input->drift, scaler, i, value, weight);
         double scaled = i < scaler->n ? rnn_scaler_apply(scaler, i, value) : value;
         float single = (float)scaled;
         if (isinf(single) && !isinf(value) && wrong == SIZE_MAX)
@@ -94,14 +95,18 @@ static bool scale_each(struct json_tensor *tensor, struct drift *drift, const ch
 {
     const double *x = tensor->raw_values;
     float *out = (float *)(void *)tensor->raw_values;
+    size_t timestep = 0;
     for (size_t l = 0; l < tensor->n_lists; l++) {
         const struct json_list *list = &tensor->lists[l];
         if (list->holds != LIST_OF_NUMBERS)
             continue;
         bool ids = tensor->raw->input->tokens; /* a list is a whole sequence then */
         size_t n = list->length, wrong = SIZE_MAX;
+        bool seen = drift && (timestep < DRIFT_ALL || timestep % DRIFT_EACH == 0);
+        double weight = seen ? drift_weight(drift) : 0;
+        timestep++;
         if (!ids || tensor->missing)
-            wrong = scale_timestep(tensor->raw, drift ? drift_weight(drift) : 0, x, n, out);
+            wrong = scale_timestep(tensor->raw, weight, x, n, out);
         for (size_t i = 0; ids && !tensor->missing && i < n; i++) {
             const float id = (float)x[i];
             memcpy(out + i, &id, sizeof id);
