@@ -23,8 +23,9 @@ struct build {
     struct digest *digest;
     struct place place;
     struct problems *problems;
-    size_t bytes; /* of the tensors that have been read */
-    bool failed;  /* the remaining layers are checked, but not built */
+    size_t bytes;        /* of the tensors that have been read */
+    size_t (*counts)[2]; /* [n_layers] tensors that are not frozen, and that are; of files with ordered tensors */
+    bool failed;         /* the remaining layers are checked, but not built */
 };
 
 /* Add an error about this model's weights. */
@@ -163,14 +164,26 @@ static bool is_frozen(const struct build *b, size_t layer, const struct layer_te
     return t->frozen || b->config->places[layer].frozen;
 }
 
+/* Every layer is counted once, as every tensor asks for the counts of all layers before. */
+static bool open_counts(struct build *b)
+{
+    struct layer_tensor t;
+    size_t n = b->config->model.n_layers;
+    if (!b->set || b->naming != NAMED_BY_POSITION)
+        return true;
+    b->counts = calloc(n + 1, sizeof *b->counts);
+    for (size_t layer = 0; b->counts && layer < n; layer++)
+        for (size_t i = 0; layer_tensor_at(&b->config->model.layers[layer], no_shapes, i, &t); i++)
+            b->counts[layer][is_frozen(b, layer, &t)]++;
+    return b->counts != NULL;
+}
+
 /* The number of frozen (or not frozen) tensors of the layers first to end - 1. */
 static size_t count_tensors(const struct build *b, size_t first, size_t end, bool frozen)
 {
-    struct layer_tensor t;
     size_t count = 0;
     for (size_t layer = first; layer < end; layer++)
-        for (size_t i = 0; layer_tensor_at(&b->config->model.layers[layer], no_shapes, i, &t); i++)
-            count += is_frozen(b, layer, &t) == frozen;
+        count += b->counts[layer][frozen];
     return count;
 }
 
@@ -379,6 +392,14 @@ static void find_input_size(struct build *b, size_t input_size)
         refuse(b, "the model has %zu input features, the entry's input_size is %zu", input->width, input_size);
 }
 
+static bool build_layers(struct build *b)
+{
+    bool whole = true;
+    for (size_t i = 0; whole && i < b->config->model.n_layers; i++)
+        whole = build_layer(b, i);
+    return whole;
+}
+
 bool weights_build(struct keras_model *config, const struct tensor_set *set, enum tensor_naming naming, uint64_t seed,
                    size_t input_size, const struct vec_ops *vec, struct digest *digest, struct place place,
                    struct problems *problems)
@@ -392,12 +413,14 @@ bool weights_build(struct keras_model *config, const struct tensor_set *set, enu
                       .place = place,
                       .problems = problems};
     struct rnn_error error = {{0}};
-    find_input_size(&b, input_size);
-    if (b.failed)
+    if (!open_counts(&b))
+        refuse(&b, "out of memory");
+    else
+        find_input_size(&b, input_size);
+    bool whole = !b.failed && build_layers(&b);
+    free(b.counts);
+    if (!whole)
         return false;
-    for (size_t i = 0; i < config->model.n_layers; i++)
-        if (!build_layer(&b, i))
-            return false;
     for (size_t k = 0; set && k < set->n; k++) {
         const struct named_tensor *left = &set->tensors[k];
         char have[200];

@@ -464,3 +464,23 @@ const char *small_config(int features, int units, const char *more)
              features, units, more);
     return text;
 }
+
+int shell_run(const char *command, char *out, size_t size)
+{
+    const char *binary = getenv("CELLSERVE_BINARY");
+    setenv("B", binary ? binary : BINARY, 1);
+    setenv("S", SOURCE_DIR, 1);
+    FILE *pipe = popen(command, "r");
+    size_t n = pipe ? fread(out, 1, size - 1, pipe) : 0;
+    out[n] = 0;
+    int status = pipe ? pclose(pipe) : -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void shell_expect(const char *command, int code, const char *text)
+{
+    char out[65536];
+    int found = shell_run(command, out, sizeof out);
+    if (found != code || (text && !strstr(out, text)))
+        fail_msg("%s: expected %d and \"%s\", found %d and:\n%s", command, code, text ? text : "", found, out);
+}

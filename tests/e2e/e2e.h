@@ -61,6 +61,11 @@ char *daemon_log_with(const struct daemon *daemon, const char *text);
 /* Resident memory in KiB. */
 long daemon_rss_kib(const struct daemon *daemon);
 
+/* Run a shell command with the binary as $B and the source tree as $S; what it prints into out, and its exit code. */
+int shell_run(const char *command, char *out, size_t size);
+/* Assert its exit code, and that it prints this text; NULL: any. */
+void shell_expect(const char *command, int code, const char *text);
+
 struct reply {
     long status;
     char *body;

@@ -7,52 +7,31 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Run a shell command in which $B is the binary, $S the source folder; its exit code, and what it printed. */
-static int run(const char *command, char *out, size_t size)
-{
-    const char *binary = getenv("CELLSERVE_BINARY");
-    setenv("B", binary ? binary : BINARY, 1);
-    setenv("S", SOURCE_DIR, 1);
-    FILE *pipe = popen(command, "r");
-    size_t n = fread(out, 1, size - 1, pipe);
-    out[n] = 0;
-    int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void expect(const char *command, int code, const char *text)
-{
-    char out[65536];
-    int found = run(command, out, sizeof out);
-    if (found != code || (text && !strstr(out, text)))
-        fail_msg("%s: expected %d and \"%s\", found %d and:\n%s", command, code, text ? text : "", found, out);
-}
-
 static void version_help_and_usage(void **state)
 {
     (void)state;
-    expect("$B --version", 0, "cellserve ");
-    expect("$B --help", 0, "cellserve serve [MODEL...]");
-    expect("$B serve --help", 0, "--limits-max-rows");
-    expect("$B check --help", 0, "Validate the configuration");
-    expect("$B 2>&1", 2, "cellserve serve");
-    expect("$B -V", 0, "cellserve ");
-    expect("$B help verify", 0, "  --rtol R                       relative tolerance (1e-5)\n");
-    expect("$B verify --help", 0, "  --inputs FILE ");
-    expect("$B help serve", 0, "  --limits-max-rows ");
-    expect("$B fly 2>&1", 2, "unknown command \"fly\"");
-    expect("$B help fly 2>&1", 2, "unknown command \"fly\"");
-    expect("$B serv 2>&1", 2, "unknown command \"serv\"; did you mean \"serve\"?");
-    expect("$B serve --nonsense 3 2>&1", 2, "unknown option --nonsense");
-    expect("$B serve --limit-max-rows 3 2>&1", 2,
-           "unknown option --limit-max-rows; did you mean \"--limits-max-rows\"?");
-    expect("$B verify --expect 3 2>&1", 2, "unknown option --expect; did you mean \"--expected\"?");
-    expect("$B inspect --port 3 2>&1", 2, "unknown option --port\n");
-    expect("$B predict a b 2>&1", 2, "unexpected argument b");
-    expect("$B serve --port 2>&1", 2, "a value is missing after --port");
-    expect("$B check 2>&1", 2, "--config FILE is missing");
-    expect("$B inspect 2>&1", 2, "a MODEL is missing");
-    expect("$B verify $S/demo/seed 2>&1", 2, "--inputs and --expected are needed");
+    shell_expect("$B --version", 0, "cellserve ");
+    shell_expect("$B --help", 0, "cellserve serve [MODEL...]");
+    shell_expect("$B serve --help", 0, "--limits-max-rows");
+    shell_expect("$B check --help", 0, "Validate the configuration");
+    shell_expect("$B 2>&1", 2, "cellserve serve");
+    shell_expect("$B -V", 0, "cellserve ");
+    shell_expect("$B help verify", 0, "  --rtol R                       relative tolerance (1e-5)\n");
+    shell_expect("$B verify --help", 0, "  --inputs FILE ");
+    shell_expect("$B help serve", 0, "  --limits-max-rows ");
+    shell_expect("$B fly 2>&1", 2, "unknown command \"fly\"");
+    shell_expect("$B help fly 2>&1", 2, "unknown command \"fly\"");
+    shell_expect("$B serv 2>&1", 2, "unknown command \"serv\"; did you mean \"serve\"?");
+    shell_expect("$B serve --nonsense 3 2>&1", 2, "unknown option --nonsense");
+    shell_expect("$B serve --limit-max-rows 3 2>&1", 2,
+                 "unknown option --limit-max-rows; did you mean \"--limits-max-rows\"?");
+    shell_expect("$B verify --expect 3 2>&1", 2, "unknown option --expect; did you mean \"--expected\"?");
+    shell_expect("$B inspect --port 3 2>&1", 2, "unknown option --port\n");
+    shell_expect("$B predict a b 2>&1", 2, "unexpected argument b");
+    shell_expect("$B serve --port 2>&1", 2, "a value is missing after --port");
+    shell_expect("$B check 2>&1", 2, "--config FILE is missing");
+    shell_expect("$B inspect 2>&1", 2, "a MODEL is missing");
+    shell_expect("$B verify $S/demo/seed 2>&1", 2, "--inputs and --expected are needed");
 }
 
 /* What a terminal gets, and files do not: script(1) is the terminal. */
@@ -60,18 +39,18 @@ static void colour_is_for_terminals(void **state)
 {
     (void)state;
     char out[65536];
-    run("$B help serve", out, sizeof out);
+    shell_run("$B help serve", out, sizeof out);
     assert_null(strchr(out, 033));
     if (system("script -qec true /dev/null >/dev/null 2>&1")) {
         print_message("[  SKIPPED ] a root without pseudo-terminals\n");
         return;
     }
-    run("env -u NO_COLOR TERM=xterm script -qec '$B help serve' /dev/null", out, sizeof out);
+    shell_run("env -u NO_COLOR TERM=xterm script -qec '$B help serve' /dev/null", out, sizeof out);
     assert_non_null(strstr(out, "\033[1musage:\033[0m"));
-    run("NO_COLOR=1 TERM=xterm script -qec '$B help serve' /dev/null", out, sizeof out);
+    shell_run("NO_COLOR=1 TERM=xterm script -qec '$B help serve' /dev/null", out, sizeof out);
     assert_null(strchr(out, 033));
-    run("TERM=xterm script -qec '$B bench $S/demo/seed --seconds 1 --timesteps 4 >/dev/null' /dev/null", out,
-        sizeof out);
+    shell_run("TERM=xterm script -qec '$B bench $S/demo/seed --seconds 1 --timesteps 4 >/dev/null' /dev/null", out,
+              sizeof out);
     assert_non_null(strstr(out, "loading "));
     assert_non_null(strstr(out, " of 1 s"));
 }
@@ -80,82 +59,87 @@ static void colour_is_for_terminals(void **state)
 static void samples_have_the_models_shapes(void **state)
 {
     (void)state;
-    expect("$B predict --sample $S/demo/seed", 0, "{\"instances\":[[[-1.0,-0.625],[-0.5,-0.125],");
-    expect("$B predict --sample $S/demo/digits/digits.keras | $B predict $S/demo/digits/digits.keras", 0,
-           "\"outputs\": [[");
-    expect("$B predict --sample $S/tests/fixtures/file_keras2_h5_embedding_lstm_dense/model.h5 | "
-           "$B predict $S/tests/fixtures/file_keras2_h5_embedding_lstm_dense/model.h5",
-           0, "\"outputs\": [[");
+    shell_expect("$B predict --sample $S/demo/seed", 0, "{\"instances\":[[[-1.0,-0.625],[-0.5,-0.125],");
+    shell_expect("$B predict --sample $S/demo/digits/digits.keras | $B predict $S/demo/digits/digits.keras", 0,
+                 "\"outputs\": [[");
+    shell_expect("$B predict --sample $S/tests/fixtures/file_keras2_h5_embedding_lstm_dense/model.h5 | "
+                 "$B predict $S/tests/fixtures/file_keras2_h5_embedding_lstm_dense/model.h5",
+                 0, "\"outputs\": [[");
     /* Raw values of a model with scalers. */
-    expect("d=$(mktemp -d) && cp $S/demo/seed/* $d && echo '{\"input_scaler\": {\"class_name\": \"StandardScaler\", "
-           "\"mean\": [100, 0.5], \"scale\": [8, 0.25]}}' > $d/transform.json && $B predict --sample $d; rm -r $d",
-           0, "{\"instances\":[[[92.0,0.3438],[96.0,0.4688],");
-    expect("d=$(mktemp -d) && cp $S/demo/seed/* $d && echo '{\"input_scaler\": {\"class_name\": \"MinMaxScaler\", "
-           "\"data_min\": [100, 0], \"data_max\": [116, 1]}}' > $d/transform.json && $B predict --sample $d; rm -r $d",
-           0, "{\"instances\":[[[100.0,0.1875],[104.0,0.4375],");
+    shell_expect(
+        "d=$(mktemp -d) && cp $S/demo/seed/* $d && echo '{\"input_scaler\": {\"class_name\": \"StandardScaler\", "
+        "\"mean\": [100, 0.5], \"scale\": [8, 0.25]}}' > $d/transform.json && $B predict --sample $d; rm -r $d",
+        0, "{\"instances\":[[[92.0,0.3438],[96.0,0.4688],");
+    shell_expect(
+        "d=$(mktemp -d) && cp $S/demo/seed/* $d && echo '{\"input_scaler\": {\"class_name\": \"MinMaxScaler\", "
+        "\"data_min\": [100, 0], \"data_max\": [116, 1]}}' > $d/transform.json && $B predict --sample $d; rm -r $d",
+        0, "{\"instances\":[[[100.0,0.1875],[104.0,0.4375],");
 }
 
 static void predict_answers_without_a_server(void **state)
 {
     (void)state;
-    expect("$B predict $S/demo/seed < $S/demo/seed/request.json", 0,
-           "{\"model\": \"seed\", \"version\": \"1\", \"outputs\": [[");
-    expect("echo '{\"instances\": 1}' | $B predict $S/demo/seed", 1,
-           "\"code\": \"wrong_type\", \"path\": \"/instances\"");
-    expect("echo '{' | $B predict $S/demo/seed", 1, "\"code\": \"invalid_json\"");
-    expect("echo '{}' | $B predict /nowhere 2>&1", 1, "/nowhere: No such file or directory");
+    shell_expect("$B predict $S/demo/seed < $S/demo/seed/request.json", 0,
+                 "{\"model\": \"seed\", \"version\": \"1\", \"outputs\": [[");
+    shell_expect("echo '{\"instances\": 1}' | $B predict $S/demo/seed", 1,
+                 "\"code\": \"wrong_type\", \"path\": \"/instances\"");
+    shell_expect("echo '{' | $B predict $S/demo/seed", 1, "\"code\": \"invalid_json\"");
+    shell_expect("echo '{}' | $B predict /nowhere 2>&1", 1, "/nowhere: No such file or directory");
 }
 
 static void inspect_prints_a_table(void **state)
 {
     (void)state;
-    expect("$B inspect $S/demo/seed", 0,
-           "  cells.0                    LSTMCell               128                [128, 128]        67072     268288");
-    expect("$B inspect $S/demo/seed", 0, "parameters 198656");
-    expect("$B inspect $S/tests/fixtures/nested_stack", 0, "cells.1.cells.0");
+    shell_expect(
+        "$B inspect $S/demo/seed", 0,
+        "  cells.0                    LSTMCell               128                [128, 128]        67072     268288");
+    shell_expect("$B inspect $S/demo/seed", 0, "parameters 198656");
+    shell_expect("$B inspect $S/tests/fixtures/nested_stack", 0, "cells.1.cells.0");
 }
 
 static void inspect_draws_a_graph(void **state)
 {
     (void)state;
-    expect("$B inspect $S/tests/fixtures/graph/keras2_additive_attention_seq2seq.keras", 0,
-           "  takes b; initial states from states_7\n");
-    expect("$B inspect $S/tests/fixtures/graph/keras2_additive_attention_seq2seq.keras", 0, "  takes lstm_1, lstm\n");
-    expect("$B inspect $S/tests/fixtures/graph/keras2_additive_attention_seq2seq.keras", 0,
-           "\ninput a (None, 5, 3)\ninput b (None, 4, 2)\noutput (None, 4, 3), parameters 271\n");
-    expect("cd $(mktemp -d) && cp $S/tests/fuzz/corpus/config/model2_unused_layer m.json && $B inspect m.json", 0,
-           "not used ");
+    shell_expect("$B inspect $S/tests/fixtures/graph/keras2_additive_attention_seq2seq.keras", 0,
+                 "  takes b; initial states from states_7\n");
+    shell_expect("$B inspect $S/tests/fixtures/graph/keras2_additive_attention_seq2seq.keras", 0,
+                 "  takes lstm_1, lstm\n");
+    shell_expect("$B inspect $S/tests/fixtures/graph/keras2_additive_attention_seq2seq.keras", 0,
+                 "\ninput a (None, 5, 3)\ninput b (None, 4, 2)\noutput (None, 4, 3), parameters 271\n");
+    shell_expect("cd $(mktemp -d) && cp $S/tests/fuzz/corpus/config/model2_unused_layer m.json && $B inspect m.json", 0,
+                 "not used ");
 }
 
 static void verify_names_both_shapes(void **state)
 {
     (void)state;
-    expect("cd $(mktemp -d) && echo '{\"outputs\": [[1, 2]]}' > e.json && $B verify $S/demo/seed --inputs "
-           "$S/demo/seed/request.json --expected e.json",
-           1, "shapes differ: got [3, 128], expected [1, 2]\n");
+    shell_expect("cd $(mktemp -d) && echo '{\"outputs\": [[1, 2]]}' > e.json && $B verify $S/demo/seed --inputs "
+                 "$S/demo/seed/request.json --expected e.json",
+                 1, "shapes differ: got [3, 128], expected [1, 2]\n");
 }
 
 static void verify_compares_with_a_framework(void **state)
 {
     (void)state;
-    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0,
-           "within the tolerance");
-    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0,
-           "  timestep 4 ");
-    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0,
-           "states of cell 1 ");
-    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json --rtol 0 "
-           "--atol 1e-12",
-           1, "OUTSIDE the tolerance");
-    expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected model.json 2>&1", 1,
-           "neither \"outputs\" nor \"states\"");
-    expect("$B verify $S/demo/seed --inputs /nowhere --expected /nowhere 2>&1", 1, "/nowhere: No such file");
+    shell_expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0,
+                 "within the tolerance");
+    shell_expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0,
+                 "  timestep 4 ");
+    shell_expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json", 0,
+                 "states of cell 1 ");
+    shell_expect(
+        "cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected expected.json --rtol 0 "
+        "--atol 1e-12",
+        1, "OUTSIDE the tolerance");
+    shell_expect("cd $S/tests/fixtures/seed_seq_state && $B verify . --inputs request.json --expected model.json 2>&1",
+                 1, "neither \"outputs\" nor \"states\"");
+    shell_expect("$B verify $S/demo/seed --inputs /nowhere --expected /nowhere 2>&1", 1, "/nowhere: No such file");
 }
 
 static void damaged_archives_are_named(void **state)
 {
     (void)state;
-    expect(
+    shell_expect(
         "cd $(mktemp -d) && printf 'PK\\3\\4' > a.npz && $B verify $S/demo/seed --inputs a.npz --expected a.npz 2>&1",
         1, "a.npz: the archive is damaged or cut short");
 }
@@ -164,42 +148,46 @@ static void verify_reads_npy(void **state)
 {
     (void)state;
     /* np.save of [[[1, 2], [3, 4]]] as <f4 in C order and as <f8 in Fortran order */
-    expect("cd $(mktemp -d) && "
-           "printf '\\223NUMPY\\1\\0\\166\\0%-117s\\n\\0\\0\\200\\77\\0\\0\\0\\100\\0\\0\\100\\100\\0\\0\\200\\100' "
-           "\"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 2), }\" > c.npy && "
-           "printf "
-           "'\\223NUMPY\\1\\0\\166\\0%-"
-           "117s\\n\\0\\0\\0\\0\\0\\0\\360\\77\\0\\0\\0\\0\\0\\0\\010\\100\\0\\0\\0\\0\\0\\0\\0\\100\\0\\0\\0\\0\\0\\0"
-           "\\020\\100' "
-           "\"{'descr': '<f8', 'fortran_order': True, 'shape': (1, 2, 2), }\" > f.npy && "
-           "echo '{\"instances\": [[[1, 2], [3, 4]]]}' | $B predict $S/demo/seed > expected.json && "
-           "$B verify $S/demo/seed --inputs c.npy --expected expected.json --rtol 0 --atol 0 && "
-           "$B verify $S/demo/seed --inputs f.npy --expected expected.json --rtol 0 --atol 0",
-           0, "within the tolerance");
+    shell_expect(
+        "cd $(mktemp -d) && "
+        "printf '\\223NUMPY\\1\\0\\166\\0%-117s\\n\\0\\0\\200\\77\\0\\0\\0\\100\\0\\0\\100\\100\\0\\0\\200\\100' "
+        "\"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2, 2), }\" > c.npy && "
+        "printf "
+        "'\\223NUMPY\\1\\0\\166\\0%-"
+        "117s\\n\\0\\0\\0\\0\\0\\0\\360\\77\\0\\0\\0\\0\\0\\0\\010\\100\\0\\0\\0\\0\\0\\0\\0\\100\\0\\0\\0\\0\\0\\0"
+        "\\020\\100' "
+        "\"{'descr': '<f8', 'fortran_order': True, 'shape': (1, 2, 2), }\" > f.npy && "
+        "echo '{\"instances\": [[[1, 2], [3, 4]]]}' | $B predict $S/demo/seed > expected.json && "
+        "$B verify $S/demo/seed --inputs c.npy --expected expected.json --rtol 0 --atol 0 && "
+        "$B verify $S/demo/seed --inputs f.npy --expected expected.json --rtol 0 --atol 0",
+        0, "within the tolerance");
 }
 
 static void verify_reads_npz(void **state)
 {
     (void)state;
     /* numpy.savez_compressed of the request and of Keras's outputs and state.0.h … state.1.c for this fixture */
-    expect("$B verify $S/tests/fixtures/model2_bidirectional_states/model.h5 --inputs $S/tests/e2e/data/inputs.npz "
-           "--expected $S/tests/e2e/data/expected.npz",
-           0, "state tensor 3                       12 numbers, largest difference ");
-    expect("$B verify $S/tests/fixtures/model2_bidirectional_states/model.h5 --inputs $S/tests/e2e/data/inputs.npz "
-           "--expected $S/tests/e2e/data/expected.npz --rtol 0 --atol 1e-9",
-           1, "OUTSIDE the tolerance");
+    shell_expect(
+        "$B verify $S/tests/fixtures/model2_bidirectional_states/model.h5 --inputs $S/tests/e2e/data/inputs.npz "
+        "--expected $S/tests/e2e/data/expected.npz",
+        0, "state tensor 3                       12 numbers, largest difference ");
+    shell_expect(
+        "$B verify $S/tests/fixtures/model2_bidirectional_states/model.h5 --inputs $S/tests/e2e/data/inputs.npz "
+        "--expected $S/tests/e2e/data/expected.npz --rtol 0 --atol 1e-9",
+        1, "OUTSIDE the tolerance");
 }
 
 static void check_finds_every_problem(void **state)
 {
     (void)state;
     char out[65536];
-    int code = run("cd $(mktemp -d) && echo '{\"prot\": 1, \"port\": 70000, \"limits\": {\"max_row\": 1}, \"tsl\": {}, "
-                   "\"log\": {\"format\": \"xml\"}, "
-                   "\"models\": [{\"name\": \"a b\", \"path\": \"x\"}, {\"name\": \"c\"}, {\"name\": \"d\", \"path\": "
-                   "\"absent\", \"sed\": 3}]}' "
-                   "> c.json && $B check --config c.json 2>&1",
-                   out, sizeof out);
+    int code =
+        shell_run("cd $(mktemp -d) && echo '{\"prot\": 1, \"port\": 70000, \"limits\": {\"max_row\": 1}, \"tsl\": {}, "
+                  "\"log\": {\"format\": \"xml\"}, "
+                  "\"models\": [{\"name\": \"a b\", \"path\": \"x\"}, {\"name\": \"c\"}, {\"name\": \"d\", \"path\": "
+                  "\"absent\", \"sed\": 3}]}' "
+                  "> c.json && $B check --config c.json 2>&1",
+                  out, sizeof out);
     assert_int_equal(code, 1);
     static const char *const lines[] = {"c.json: /prot: unknown key; did you mean \"port\"?\n",
                                         "c.json: /port: expected a whole number from 0 to 65535, found 70000\n",
@@ -213,52 +201,59 @@ static void check_finds_every_problem(void **state)
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         if (!strstr(out, lines[i]))
             fail_msg("no %s in\n%s", lines[i], out);
-    expect("cd $(mktemp -d) && echo '{\"models\": [{\"name\": \"a\", \"path\": \"'$S'/demo/seed\"}]}' > c.json && $B "
-           "check --config c.json",
-           0, "1 model, no problem found");
-    expect("cd $(mktemp -d) && echo '{' > c.json && $B check --config c.json 2>&1", 1, "c.json: line 2, column 0: ");
+    shell_expect(
+        "cd $(mktemp -d) && echo '{\"models\": [{\"name\": \"a\", \"path\": \"'$S'/demo/seed\"}]}' > c.json && $B "
+        "check --config c.json",
+        0, "1 model, no problem found");
+    shell_expect("cd $(mktemp -d) && echo '{' > c.json && $B check --config c.json 2>&1", 1,
+                 "c.json: line 2, column 0: ");
 }
 
 static void bad_models_are_refused_with_reasons(void **state)
 {
     (void)state;
-    expect("cd $(mktemp -d) && echo '{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
-           "m.json 2>&1",
-           1, "the number of input features is not known; set \"input_size\"");
-    expect("cd $(mktemp -d) && echo '{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
-           "m.json --input-size 4",
-           0, "parameters 81"); /* 4x9 + 3x9 + 2x9 */
-    expect("cd $(mktemp -d) && echo '{\"class_name\": \"Conv3D\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
-           "m.json 2>&1",
-           1, "/class_name: a layer \"Conv3D\" is not served");
-    expect("cd $(mktemp -d) && echo '{\"class_name\": \"LSTM\", \"config\": {\"units\": 0, \"activation\": "
-           "\"tanhh\"}}' > m.json && $B inspect m.json 2>&1",
-           1, "/config/activation: unknown activation \"tanhh\"; did you mean \"tanh\"?");
-    expect("cd $(mktemp -d) && printf '\\211HDF\\r\\n\\032\\n' > m.h5 && $B inspect m.h5 2>&1", 1,
-           "m.h5: the HDF5 library cannot open it: it is damaged or cut short");
-    expect("cd $(mktemp -d) && echo '{\"class_name\": \"LSTM\", \"config\": {\"units\": 1000000}}' > m.json && $B "
-           "inspect m.json --input-size 9 2>&1",
-           1, "its weights would take more than 16 GiB");
-    expect("CELLSERVE_ISA=mmx $B inspect $S/demo/seed 2>&1", 1, "CELLSERVE_ISA: expected one of ");
+    shell_expect(
+        "cd $(mktemp -d) && echo '{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
+        "m.json 2>&1",
+        1, "the number of input features is not known; set \"input_size\"");
+    shell_expect(
+        "cd $(mktemp -d) && echo '{\"class_name\": \"GRU\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
+        "m.json --input-size 4",
+        0, "parameters 81"); /* 4x9 + 3x9 + 2x9 */
+    shell_expect(
+        "cd $(mktemp -d) && echo '{\"class_name\": \"Conv3D\", \"config\": {\"units\": 3}}' > m.json && $B inspect "
+        "m.json 2>&1",
+        1, "/class_name: a layer \"Conv3D\" is not served");
+    shell_expect("cd $(mktemp -d) && echo '{\"class_name\": \"LSTM\", \"config\": {\"units\": 0, \"activation\": "
+                 "\"tanhh\"}}' > m.json && $B inspect m.json 2>&1",
+                 1, "/config/activation: unknown activation \"tanhh\"; did you mean \"tanh\"?");
+    shell_expect("cd $(mktemp -d) && printf '\\211HDF\\r\\n\\032\\n' > m.h5 && $B inspect m.h5 2>&1", 1,
+                 "m.h5: the HDF5 library cannot open it: it is damaged or cut short");
+    shell_expect(
+        "cd $(mktemp -d) && echo '{\"class_name\": \"LSTM\", \"config\": {\"units\": 1000000}}' > m.json && $B "
+        "inspect m.json --input-size 9 2>&1",
+        1, "its weights would take more than 16 GiB");
+    shell_expect("CELLSERVE_ISA=mmx $B inspect $S/demo/seed 2>&1", 1, "CELLSERVE_ISA: expected one of ");
 }
 
 static void bench_prints_its_machine(void **state)
 {
     (void)state;
-    expect("$B bench $S/demo/seed --batch 3 --timesteps 5", 0, "GFLOP/s");
+    shell_expect("$B bench $S/demo/seed --batch 3 --timesteps 5", 0, "GFLOP/s");
     /* the model's own timesteps are those that count: 8 of digits, whatever is asked for */
-    expect("$B bench $S/demo/digits/digits.keras --timesteps 5000 --seconds 1", 0, "batch 1, 8 timesteps, 8 features");
-    expect("$B bench $S/demo/digits/digits.keras --timesteps 5000 --seconds 1 | awk '/^arithmetic/ && $4 < 120 "
-           "{print \"plausible\"}'",
-           0, "plausible");
-    expect("$B bench $S/demo/seed --batch 0 2>&1", 2, "--batch: expected a whole number from 1");
-    expect("$B bench $S/demo/seed --batch 2 --timesteps 3 --threads 2 --seconds 1", 0, "2 threads");
-    expect("$B bench $S/demo/seed --precision bf16 --timesteps 3 --seconds 1", 0, "bf16 weights");
-    expect("$B bench $S/demo/seed --precision half 2>&1", 1, "--precision: expected float32, bf16 or int8");
-    expect("$B inspect $S/demo/seed --precision int8", 0,
-           "int8 weights: the outputs of 8 random sequences differ from those with float32 by");
+    shell_expect("$B bench $S/demo/digits/digits.keras --timesteps 5000 --seconds 1", 0,
+                 "batch 1, 8 timesteps, 8 features");
+    shell_expect("$B bench $S/demo/digits/digits.keras --timesteps 5000 --seconds 1 | awk '/^arithmetic/ && $4 < 120 "
+                 "{print \"plausible\"}'",
+                 0, "plausible");
+    shell_expect("$B bench $S/demo/seed --batch 0 2>&1", 2, "--batch: expected a whole number from 1");
+    shell_expect("$B bench $S/demo/seed --batch 2 --timesteps 3 --threads 2 --seconds 1", 0, "2 threads");
+    shell_expect("$B bench $S/demo/seed --precision bf16 --timesteps 3 --seconds 1", 0, "bf16 weights");
+    shell_expect("$B bench $S/demo/seed --precision half 2>&1", 1, "--precision: expected float32, bf16 or int8");
+    shell_expect("$B inspect $S/demo/seed --precision int8", 0,
+                 "int8 weights: the outputs of 8 random sequences differ from those with float32 by");
 #if !SANITIZED
-    expect("$B bench --threads 1 --limits", 0, "GFLOP/s a thread\nreads, GB/s: 16 KiB a thread");
+    shell_expect("$B bench --threads 1 --limits", 0, "GFLOP/s a thread\nreads, GB/s: 16 KiB a thread");
 #endif
 }
 
@@ -297,13 +292,13 @@ static void a_lone_model_has_the_name_of_its_folder(void **state)
     reply_free(&reply);
     char command[256];
     snprintf(command, sizeof command, "$B health %s", server.url);
-    expect(command, 0, "answers 200 on /readyz");
+    shell_expect(command, 0, "answers 200 on /readyz");
     snprintf(command, sizeof command, "CELLSERVE_PORT=%d $B health", server.port);
-    expect(command, 0, "answers 200 on /readyz");
+    shell_expect(command, 0, "answers 200 on /readyz");
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
     snprintf(command, sizeof command, "$B health %s", server.url);
-    expect(command, 1, "does not answer");
-    expect("$B health ftp://a 2>&1", 2, "expected http://host:port or https://host:port");
+    shell_expect(command, 1, "does not answer");
+    shell_expect("$B health ftp://a 2>&1", 2, "expected http://host:port or https://host:port");
 }
 
 /* The first is the default one, and "default" another name for it. */
@@ -318,7 +313,7 @@ static void several_models_are_served_under_their_names(void **state)
     snprintf(paths[2], sizeof paths[2], "%s/m", folder);
     snprintf(command, sizeof command, "mkdir -p %s/m/7 && cp -r $S/demo/sunspots/sunspots.keras %s/m/7", folder,
              folder);
-    expect(command, 0, NULL);
+    shell_expect(command, 0, NULL);
     daemon_start(&server, NULL, (const char *const[]){paths[0], paths[1], paths[2], NULL});
     struct reply reply = http_get(&server, "/v1/models");
     assert_string_equal(reply.body, "{\"models\": [\"digits\", \"seed\", \"m\"]}\n");
@@ -341,11 +336,12 @@ static void several_models_are_served_under_their_names(void **state)
     assert_string_equal(json_string_value(json_object_get(reply.json, "model")), "other");
     reply_free(&reply);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
-    expect("$B serve $S/demo/seed $S/demo/digits/digits.keras --name x 2>&1", 1, "--name: expected one MODEL, found 2");
-    expect("$B serve $S/demo/seed $S/demo/seed/ 2>&1", 1, "a second model named \"seed\"");
-    expect("$B serve $S/demo/seed --name 'a b' 2>&1", 1, "expected a name of 1 to 100 letters");
+    shell_expect("$B serve $S/demo/seed $S/demo/digits/digits.keras --name x 2>&1", 1,
+                 "--name: expected one MODEL, found 2");
+    shell_expect("$B serve $S/demo/seed $S/demo/seed/ 2>&1", 1, "a second model named \"seed\"");
+    shell_expect("$B serve $S/demo/seed --name 'a b' 2>&1", 1, "expected a name of 1 to 100 letters");
     snprintf(command, sizeof command, "rm -r %s", folder);
-    expect(command, 0, NULL);
+    shell_expect(command, 0, NULL);
 }
 
 /* Addresses of IPv6, with brackets and without, and what health makes of them. */
@@ -368,24 +364,25 @@ static void ipv6_addresses_are_served(void **state)
         daemon_start(&server, NULL, (const char *const[]){path, "--host", hosts[i], NULL});
         assert_int_equal(strncmp(server.url, i < 2 ? "http://[::]:" : "http://[::1]:", i < 2 ? 12 : 13), 0);
         snprintf(command, sizeof command, "$B health %s", server.url);
-        expect(command, 0, "answers 200 on /readyz");
+        shell_expect(command, 0, "answers 200 on /readyz");
         snprintf(command, sizeof command, "CELLSERVE_HOST='%s' CELLSERVE_PORT=%d $B health", hosts[i], server.port);
-        expect(command, 0, "answers 200 on /readyz");
+        shell_expect(command, 0, "answers 200 on /readyz");
         assert_int_equal(daemon_stop(&server, SIGINT), 0);
     }
-    expect("$B serve $S/demo/seed --host '[::' 2>&1", 1, "host [::: ");
+    shell_expect("$B serve $S/demo/seed --host '[::' 2>&1", 1, "host [::: ");
 }
 
 /* What Kubernetes sets for a Service of our name does not stop a start; a misspelt variable does. */
 static void variables_are_checked(void **state)
 {
     (void)state;
-    expect("CELLSERVE_SERVICE_HOST=10.0.0.1 CELLSERVE_PORT=tcp://10.0.0.1:80 CELLSERVE_PORT_80_TCP=tcp://10.0.0.1:80 "
-           "$B check --config $S/demo/cellserve.json 2>&1",
-           0, "");
-    expect("CELLSERVE_LIMITS_MAX_ROW=1 $B check --config $S/demo/cellserve.json 2>&1", 1,
-           "CELLSERVE_LIMITS_MAX_ROW: unknown variable; did you mean \"CELLSERVE_LIMITS_MAX_ROWS\"?");
-    expect("CELLSERVE_PORT=tcp://10.0.0.1:80 $B health 2>&1; true", 0, "http://127.0.0.1:8080 ");
+    shell_expect(
+        "CELLSERVE_SERVICE_HOST=10.0.0.1 CELLSERVE_PORT=tcp://10.0.0.1:80 CELLSERVE_PORT_80_TCP=tcp://10.0.0.1:80 "
+        "$B check --config $S/demo/cellserve.json 2>&1",
+        0, "");
+    shell_expect("CELLSERVE_LIMITS_MAX_ROW=1 $B check --config $S/demo/cellserve.json 2>&1", 1,
+                 "CELLSERVE_LIMITS_MAX_ROW: unknown variable; did you mean \"CELLSERVE_LIMITS_MAX_ROWS\"?");
+    shell_expect("CELLSERVE_PORT=tcp://10.0.0.1:80 $B health 2>&1; true", 0, "http://127.0.0.1:8080 ");
 }
 
 static void versions_folder_serves_the_highest(void **state)
@@ -398,7 +395,7 @@ static void versions_folder_serves_the_highest(void **state)
              "mkdir %s/2 %s/00000010 && cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/2 && "
              "cp $S/demo/seed/model.json $S/demo/seed/weights.safetensors %s/00000010",
              folder, folder, folder, folder);
-    expect(command, 0, NULL);
+    shell_expect(command, 0, NULL);
     daemon_start(&server, NULL, (const char *const[]){folder, NULL});
     struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1, 2]]]}");
     assert_non_null(strstr(reply.body, "\"version\": \"10\""));
@@ -416,9 +413,9 @@ static void versions_folder_serves_the_highest(void **state)
     }
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
     snprintf(command, sizeof command, "mkdir %s/010 && $B inspect %s 2>&1", folder, folder);
-    expect(command, 1, "two folders are version 10; keep one");
+    shell_expect(command, 1, "two folders are version 10; keep one");
     snprintf(command, sizeof command, "rm -r %s", folder);
-    expect(command, 0, NULL);
+    shell_expect(command, 0, NULL);
 }
 
 static void a_taken_port_is_an_error(void **state)
@@ -428,7 +425,7 @@ static void a_taken_port_is_an_error(void **state)
     char command[512];
     daemon_start(&server, small_config(1, 2, ""), NULL);
     snprintf(command, sizeof command, "$B serve $S/demo/seed --port %d 2>&1", server.port);
-    expect(command, 1, "Address already in use");
+    shell_expect(command, 1, "Address already in use");
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 

@@ -7,29 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/cellserve-torch-XXXXXX";
-
-/* Run a shell command in which $B is the binary, $T the folder tests/torch, $D a folder of this test's. */
-static int run(const char *command, char *out, size_t size)
-{
-    const char *binary = getenv("CELLSERVE_BINARY");
-    setenv("B", binary ? binary : BINARY, 1);
-    setenv("T", SOURCE_DIR "/tests/torch", 1);
-    setenv("D", folder, 1);
-    FILE *pipe = popen(command, "r");
-    size_t n = fread(out, 1, size - 1, pipe);
-    out[n] = 0;
-    int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void expect(const char *command, int code, const char *text)
-{
-    char out[65536];
-    int found = run(command, out, sizeof out);
-    if (found != code || (text && !strstr(out, text)))
-        fail_msg("%s: expected %d and \"%s\", found %d and:\n%s", command, code, text ? text : "", found, out);
-}
+static char folder[] = "/tmp/cellserve-torch-XXXXXX"; /* $D of shell commands; $T is the folder tests/torch */
 
 struct difference {
     double squares; /* of the differences */
@@ -68,7 +46,7 @@ static void check_case(const char *name, const char *file)
              "$D/m/w.pt "
              "&& $B predict $D/m <$D/request.json 2>&1",
              name, name, file);
-    int code = run(command, out, sizeof out);
+    int code = shell_run(command, out, sizeof out);
     if (code)
         fail_msg("%s %s: %s", name, file, out);
     json_t *answer = json_loads(out, 0, NULL);
@@ -116,21 +94,21 @@ static void confirm_draft(void)
 static void a_draft_is_not_served(void **state)
 {
     (void)state;
-    expect("$B predict $T/files/state-new.pt </dev/null 2>&1", 1,
-           "it holds the weights of a PyTorch model, and not how");
-    expect("$B describe $T/files/state-new.pt", 0, "\"class_name\": \"torch.nn.LSTM\"");
-    expect("$B describe $T/files/state-new.pt", 0, "\"last_timestep\\\" after \\\"lstm\\\": or last_hidden");
-    expect("$B describe $T/files/module-1.13.pt", 0, "the modules stand in the order of the constructor");
-    expect("mkdir $D/a && cp $T/files/state-new.pt $D/a/w.pt && $B describe $D/a >$D/a/model.json && echo "
-           "'{\"instances\": "
-           "[[[1, 2]]]}' | $B predict $D/a 2>&1",
-           1, "/unchecked: this is a draft of \"cellserve describe\"");
+    shell_expect("$B predict $T/files/state-new.pt </dev/null 2>&1", 1,
+                 "it holds the weights of a PyTorch model, and not how");
+    shell_expect("$B describe $T/files/state-new.pt", 0, "\"class_name\": \"torch.nn.LSTM\"");
+    shell_expect("$B describe $T/files/state-new.pt", 0, "\"last_timestep\\\" after \\\"lstm\\\": or last_hidden");
+    shell_expect("$B describe $T/files/module-1.13.pt", 0, "the modules stand in the order of the constructor");
+    shell_expect("mkdir $D/a && cp $T/files/state-new.pt $D/a/w.pt && $B describe $D/a >$D/a/model.json && echo "
+                 "'{\"instances\": "
+                 "[[[1, 2]]]}' | $B predict $D/a 2>&1",
+                 1, "/unchecked: this is a draft of \"cellserve describe\"");
     confirm_draft();
-    expect("echo '{\"instances\": [[[1, 2], [3, 4]]]}' | $B predict $D/a 2>&1", 0,
-           "\"outputs\": [[20.989017,21.593775]]");
-    expect("$B describe $T/../fixtures/model3_npz/nothing 2>&1", 1, "No such file");
-    expect("$B describe $T/../fixtures/file_keras3_keras_rnn_stacked/model.keras 2>&1", 1,
-           "a Keras file says itself how its layers are joined");
+    shell_expect("echo '{\"instances\": [[[1, 2], [3, 4]]]}' | $B predict $D/a 2>&1", 0,
+                 "\"outputs\": [[20.989017,21.593775]]");
+    shell_expect("$B describe $T/../fixtures/model3_npz/nothing 2>&1", 1, "No such file");
+    shell_expect("$B describe $T/../fixtures/file_keras3_keras_rnn_stacked/model.keras 2>&1", 1,
+                 "a Keras file says itself how its layers are joined");
 }
 
 /* The form for one recurrent module with a head takes every kind of file. */
@@ -149,7 +127,7 @@ static void a_lone_lstm_with_a_head_takes_every_file(void **state)
             "\"name\": \"fc\", \"config\": {\"out_features\": 2}, \"apply\": true}}' >$D/h/model.json && echo "
             "'{\"instances\": [[[1, 2], [3, 4]]]}' | $B predict $D/h 2>/dev/null",
             files[i]);
-        expect(command, 0, "\"outputs\": [[20.989017,21.593775]]");
+        shell_expect(command, 0, "\"outputs\": [[20.989017,21.593775]]");
     }
 }
 
@@ -157,23 +135,26 @@ static void a_lone_lstm_with_a_head_takes_every_file(void **state)
 static void whole_modules_with_a_known_forward_are_served(void **state)
 {
     (void)state;
-    expect("echo '{\"instances\": [[[1, 2], [3, 4]]]}' | $B predict $T/files/lone-1.13.pt", 0, "\"outputs\": [[[");
-    expect("echo '{\"instances\": [[1, 2]]}' | $B predict $T/files/sequential-new.pt", 0,
-           "\"outputs\": [[2.75,3.3398438]]");
-    expect("$B describe $T/files/sequential-1.13.pt", 0, "\"negative_slope\": 0.25");
+    shell_expect("echo '{\"instances\": [[[1, 2], [3, 4]]]}' | $B predict $T/files/lone-1.13.pt", 0,
+                 "\"outputs\": [[[");
+    shell_expect("echo '{\"instances\": [[1, 2]]}' | $B predict $T/files/sequential-new.pt", 0,
+                 "\"outputs\": [[2.75,3.3398438]]");
+    shell_expect("$B describe $T/files/sequential-1.13.pt", 0, "\"negative_slope\": 0.25");
 }
 
 static int start(void **state)
 {
     (void)state;
-    return mkdtemp(folder) ? 0 : -1;
+    if (!mkdtemp(folder))
+        return -1;
+    return setenv("T", SOURCE_DIR "/tests/torch", 1) || setenv("D", folder, 1);
 }
 
 static int stop(void **state)
 {
     char out[64];
     (void)state;
-    return run("rm -rf $D", out, sizeof out);
+    return shell_run("rm -rf $D", out, sizeof out);
 }
 
 int main(void)
