@@ -50,6 +50,12 @@ struct body_key {
     void *target;
 };
 
+/* Whether the target is a whole tensor of the body. */
+static inline bool body_key_has_tensor(const struct body_key *key)
+{
+    return key->type == BODY_INPUTS || key->type == BODY_NUMBERS || key->type == BODY_BOOLEANS;
+}
+
 struct json_body {
     const char *text; /* followed by a NUL byte */
     size_t bytes;

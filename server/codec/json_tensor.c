@@ -61,6 +61,13 @@ void json_tensor_close(struct json_tensor *tensor, struct memory_share *share)
     *tensor = (struct json_tensor){0};
 }
 
+void json_tensor_forget(struct json_tensor *tensor, struct memory_share *share)
+{
+    const struct json_tensor kept = {.unwrap = tensor->unwrap, .raw = tensor->raw};
+    json_tensor_close(tensor, share);
+    *tensor = kept;
+}
+
 bool json_tensor_reserve(struct json_tensor *tensor, size_t n, struct memory_share *share)
 {
     size_t bytes;
@@ -344,7 +351,11 @@ bool json_read_tensor(struct json_reader *r, const struct body_key *key)
 {
     struct json_tensor *tensor = key->target;
     const char *start = r->at;
-    bool good = tensor->skipped ? json_skip_value(r) : read_tensor(r, key);
+    bool good = true;
+    if (tensor->skipped && tensor->text == start)
+        r->at += tensor->bytes;
+    else
+        good = tensor->skipped ? json_skip_value(r) : read_tensor(r, key);
     tensor->text = start;
     tensor->bytes = (size_t)(r->at - start);
     return good;

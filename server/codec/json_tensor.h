@@ -31,7 +31,8 @@ struct json_tensor {
     bool present;
     bool missing;     /* some raw values are */
     bool booleans;    /* some values were written true or false */
-    bool skipped;     /* set by the caller: the value is passed over, but for its place: */
+    bool skipped;     /* set by the caller: the value is passed over, but for its place (which may be set, too, where
+                         the value is known to be JSON): */
     const char *text; /* where it stands in the body, */
     size_t bytes;     /* and how long it is */
     const char
@@ -46,6 +47,9 @@ bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t
 bool json_tensor_reserve(struct json_tensor *tensor, size_t n, struct memory_share *share);
 
 void json_tensor_close(struct json_tensor *tensor, struct memory_share *share);
+
+/* The same before it is read once more: unwrap and raw stay. */
+void json_tensor_forget(struct json_tensor *tensor, struct memory_share *share);
 
 /* The value of a key that holds a tensor (a part of the reader: json_reader.c calls this at the value's first byte). False
    where the text is no JSON. */

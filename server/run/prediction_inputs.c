@@ -65,23 +65,27 @@ static bool check_plain(struct prediction *p, const struct body_key *keys)
     return true;
 }
 
-/* Read the body once more, without inputs and masks that are objects. */
+/* Read the body once more, without inputs and masks that are objects: these are known to be JSON. */
 static bool read_others(struct prediction *p, struct json_body *body, const struct body_key *keys)
 {
+    const struct failure nonfinite = body->nonfinite;
+    const char *nonfinite_at = body->nonfinite_at;
     for (const struct body_key *key = keys; key->name; key++) {
         struct json_tensor *tensor = key->target;
-        if (key->type != BODY_INPUTS && key->type != BODY_BOOLEANS && key->type != BODY_NUMBERS)
+        if (!body_key_has_tensor(key))
             continue;
         bool skipped = key->type != BODY_NUMBERS && has_names(key);
-        const char *unwrap = tensor->unwrap;
-        const struct raw_reading *raw = tensor->raw;
-        json_tensor_close(tensor, &p->request->memory);
-        tensor->unwrap = unwrap;
-        tensor->raw = raw;
+        const struct body_span span = {tensor->text, tensor->bytes};
+        json_tensor_forget(tensor, &p->request->memory);
         tensor->skipped = skipped;
+        tensor->text = skipped ? span.text : NULL;
+        tensor->bytes = skipped ? span.bytes : 0;
     }
     p->failure = (struct failure){.status = 0};
-    return json_body_read(body, keys, &p->failure);
+    bool good = json_body_read(body, keys, &p->failure);
+    body->nonfinite = nonfinite; /* also in what was passed over */
+    body->nonfinite_at = nonfinite_at;
+    return good;
 }
 
 struct named_inputs *prediction_open_named(struct prediction *p)

@@ -68,15 +68,9 @@ static void read_for(struct prediction *p, const struct model *model, bool raw, 
 /* Reset the tensors, to read them again. */
 static void forget(struct prediction *p, const struct body_key *keys)
 {
-    for (; keys->name; keys++) {
-        bool tensor = keys->type == BODY_INPUTS || keys->type == BODY_NUMBERS || keys->type == BODY_BOOLEANS;
-        struct json_tensor *target = keys->target;
-        const char *unwrap = tensor ? target->unwrap : NULL;
-        if (!tensor)
-            continue;
-        json_tensor_close(target, &p->request->memory);
-        target->unwrap = unwrap;
-    }
+    for (; keys->name; keys++)
+        if (body_key_has_tensor(keys))
+            json_tensor_forget(keys->target, &p->request->memory);
 }
 
 static bool is_no_json(const struct prediction *p, bool good)

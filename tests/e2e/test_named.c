@@ -391,6 +391,11 @@ static void what_cannot_be_streamed_is_said(void **state)
         &server,
         "{\"model\": \"causal\", \"inputs\": {\"x\": [[[1, 2]]], \"y\": [[[1]]]}, \"rollout\": {\"steps\": 3}}", 400,
         "not_streamable", "/rollout");
+    assert_predict_error(&server, "{\"model\": \"causal\", \"inputs\": {\"x\": [[[NaN, 2]]], \"y\": [[[1]]]}}", 400,
+                         "invalid_json", NULL);
+    assert_predict_error(&server,
+                         "{\"model\": \"causal\", \"inputs\": {\"x\": [[[1, 2]]], \"y\": [[[1]]]}, \"reset\": 7}", 400,
+                         "wrong_type", "/reset");
     assert_predict_error(&server, "{\"model\": \"none\", \"inputs\": {\"x\": [[[1, 2]]], \"y\": [[[1]]]}}", 404,
                          "model_not_found", "/model");
     assert_predict_error(&server, "{\"model\": \"outputs\", \"instances\": [[[1, 2, 3]]], \"rollout\": {\"steps\": 3}}",
