@@ -168,9 +168,11 @@ static void carry(struct relay *relay, int server)
             poll(ends, 2, -1);
         if (ends[0].revents) {
             ssize_t n = recv(relay->client, bytes, sizeof bytes, 0);
-            if (n < 0 || (n && !send_heads(relay, bytes, (size_t)n)))
+            if (n < 0)
                 return;
-            if (!n) {
+            if (n && !send_heads(relay, bytes, (size_t)n)) {
+                ends[0].fd = -1; /* the server has ended the connection: what it said is still to be read */
+            } else if (!n) {
                 gnutls_bye(relay->session, GNUTLS_SHUT_WR);
                 shutdown(server, SHUT_WR);
                 ends[0].fd = -1;
