@@ -134,6 +134,18 @@ static void read_lambda(struct keras_reader *reader, const json_t *config, const
                 "a layer of Keras's own");
 }
 
+/* What Keras before 2.4 wrote for a function of TensorFlow between layers. */
+static void read_tensorflow_op(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
+{
+    const char *name = json_string_value(json_object_get(json_object_get(config, "node_def"), "op"));
+    (void)out;
+    keras_error(
+        reader, path,
+        "the operation \"%.60s\" of TensorFlow (a TensorFlowOpLayer) is not served; put its work into the data, "
+        "or build the model again with layers of Keras",
+        name ? name : "");
+}
+
 static void read_time_distributed(struct keras_reader *reader, const json_t *config, const char *path,
                                   struct layer *out);
 
@@ -191,6 +203,7 @@ static const struct layer_kind kinds[] = {
     {"cellserve.last_timestep", &layer_last_timestep, read_nothing,
      no_keys}, /* for PyTorch's modules; not a class of Keras */
     {"Lambda", NULL, read_lambda, NULL},
+    {"TensorFlowOpLayer", NULL, read_tensorflow_op, NULL},
     {NULL, NULL, NULL, NULL},
 };
 
@@ -286,7 +299,7 @@ static void unknown_class(const struct keras_reader *reader, const json_t *json,
         names[n++] = cell_names[i];
     for (size_t i = 0; i < MAX_KINDS && (kind = kind_at(i)); i++) {
         names[n++] = kind->name;
-        if (kind->read != read_lambda)
+        if (kind->read != read_lambda && kind->read != read_tensorflow_op)
             snprintf(known + strlen(known), sizeof known - strlen(known), ", %s", kind->name);
     }
     names[n] = NULL;
