@@ -61,7 +61,7 @@ bool model_transform_find(const char *path, const struct model_parts *parts, cha
     size_t folder = folder_bytes(file);
     char other[MODEL_PATH_BYTES] = "";
     *out = 0;
-    if (dot && dot > file + folder + 1 &&
+    if (dot && dot > file + (folder ? folder + 1 : 0) &&
         snprintf(out, MODEL_PATH_BYTES, "%.*s.transform.json", (int)(dot - file), file) >= MODEL_PATH_BYTES)
         *out = 0;
     if ((is_folder(path) || is_only_model(file, folder)) &&
