@@ -383,7 +383,7 @@ def measured(process, port, *flags, seconds=SECONDS):
     used = group_seconds(process) - before
     if r["refused"] or r["other"] or r["errors"]:
         raise SystemExit(f"not all were answered: {r}")
-    return r["goodput"], r["goodput"] * seconds / used
+    return r["goodput"], r["goodput"] * seconds / max(used, 0.01)
 
 
 def write_lines(name, bodies):
