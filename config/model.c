@@ -46,7 +46,10 @@ static json_t *read_json(const char *path, struct problems *problems)
 static json_t *onnx_json(const char *text, const char *path, struct problems *problems)
 {
     json_t *graph = json_file_parse(text, strlen(text), "its graph, ", (struct place){path, NULL}, problems);
-    return graph ? json_pack("{s:o}", "onnx", graph) : NULL;
+    json_t *json = graph ? json_pack("{s:o}", "onnx", graph) : NULL;
+    if (graph && !json)
+        problem_error(problems, (struct place){path, NULL}, "out of memory");
+    return json;
 }
 
 static json_t *config_of(const struct tensor_set *set, const char *path, struct problems *problems)

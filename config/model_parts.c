@@ -256,6 +256,13 @@ bool model_parts_find(const char *path, const char *version, struct model_parts 
 
 /* ---- sizes and stamps ---- */
 
+/* The file that PyTorch puts an ONNX model's tensors into, beside the model. */
+static bool external_data(const struct model_parts *parts, char out[MODEL_PATH_BYTES + 32])
+{
+    snprintf(out, MODEL_PATH_BYTES + 32, "%s.data", parts->weights_path);
+    return ends_with(parts->weights_path, ".onnx");
+}
+
 double model_parts_bytes(const struct model_parts *parts)
 {
     struct stat info;
@@ -265,6 +272,8 @@ double model_parts_bytes(const struct model_parts *parts)
     if (parts->json_path[0] && !stat(parts->json_path, &info))
         bytes += (double)info.st_size;
     if (n && !stat(parts->weights_path, &info))
+        bytes += (double)info.st_size;
+    if (external_data(parts, data) && !stat(data, &info))
         bytes += (double)info.st_size;
     if (checkpoint_is_index(parts->weights_path)) {
         snprintf(data, sizeof data, "%.*s.data-00000-of-00001", (int)(n - strlen(".index")), parts->weights_path);
@@ -284,6 +293,7 @@ static void stamp_file(const char *path, char *out, size_t size)
 
 void model_parts_stamp(const char *path, char out[MODEL_STAMP_BYTES])
 {
+    char data[MODEL_PATH_BYTES + 32];
     struct problems problems = {.n_errors = 0};
     struct model_parts *parts = calloc(1, sizeof *parts);
     bool found = parts && model_parts_find(path, "", parts, &problems);
@@ -291,6 +301,8 @@ void model_parts_stamp(const char *path, char out[MODEL_STAMP_BYTES])
     if (found) {
         stamp_file(parts->json_path, out, MODEL_STAMP_BYTES);
         stamp_file(parts->weights_path, out, MODEL_STAMP_BYTES);
+        if (external_data(parts, data))
+            stamp_file(data, out, MODEL_STAMP_BYTES);
     } else {
         size_t n = strlen(out);
         snprintf(out + n, MODEL_STAMP_BYTES - n, " %.150s", problems.reason ? problems.reason : "unreadable");

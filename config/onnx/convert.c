@@ -476,7 +476,7 @@ bool onnx_model_read(const json_t *json, const char *file, struct tensor_set *se
     };
     struct onnx_scope scope = {.graph = json_object_get(model, "graph")};
     struct onnx_call call = {.c = &c, .scope = &scope, .op = "graph", .name = ""};
-    *out = (struct keras_model){.is_chain = true, .keras_major = 3};
+    *out = (struct keras_model){.is_chain = true};
     *to = (struct tensor_set){.n = 0};
     snprintf(out->class_name, sizeof out->class_name, "ONNX");
     snprintf(out->name, sizeof out->name, "onnx");

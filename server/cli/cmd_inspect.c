@@ -151,11 +151,14 @@ static void print_ports(const struct graph *graph)
 
 static void print(const struct model *model)
 {
+    char keras[24] = "";
     const struct graph *graph = &model->graph;
     const bool chain = is_chain(graph);
     size_t one = 0, many = 0;
-    printf("Model: %s (%s), version %s, Keras %d, weights from %s\n%s\n", model->layer_name, model->class_name,
-           model->version, model->keras_major, model->has_weights_file ? "its file" : "initializers", rule);
+    if (model->keras_major)
+        snprintf(keras, sizeof keras, ", Keras %d", model->keras_major);
+    printf("Model: %s (%s), version %s%s, weights from %s\n%s\n", model->layer_name, model->class_name, model->version,
+           keras, model->has_weights_file ? "its file" : "initializers", rule);
     printf("%-28s %-22s %-18s %-12s %10s %10s\n%s\n", "layer, cell", "class", "output", "states", "parameters", "bytes",
            rule);
     for (size_t i = 0; i < graph->n_layers; i++)
