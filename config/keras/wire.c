@@ -70,7 +70,7 @@ static bool takes_mask(const struct scope *scope, const struct entry *entry)
 /* Whether a call's mask i is there without the operations that the file has for it. */
 static bool is_implied(const struct scope *scope, const struct entry *entry, const struct keras_call *call, size_t i)
 {
-    return call->masked[i] && i < call->n_inputs && !takes_mask(scope, entry) &&
+    return i < call->n_inputs && call->masked[i] && !takes_mask(scope, entry) &&
            scope_mask_comes_with(scope, &call->masks[i], &call->inputs[i]);
 }
 
