@@ -125,8 +125,8 @@ static bool bind_state(struct prediction *p, const struct inference_input *input
         if (input->shape.n != 2 || input->shape.values[0] != p->batch.n_rows || input->shape.values[1] != tensor.width)
             return inference_fail(p, input, "wrong_shape", "/shape", "Expected [rows, units of the cell]%s.", "");
         if (*p->session.id)
-            return inference_fail(p, input, "wrong_value", "/name", "A sequence has its states; leave \"%.60s\" out.",
-                                  input->name);
+            return inference_fail(p, input, "wrong_value", "/name",
+                                  "The server keeps the states of a sequence; leave \"%.60s\" out.", input->name);
         batch_bind_state(&p->batch, &tensor, input->data.values);
         p->batch.any_length = true;
         return true;

@@ -41,8 +41,8 @@ static bool count_elements(struct prediction *p, const struct inference_input *i
         if (!input->shape.values[d])
             return inference_fail(p, input, "empty_input", "/shape", "This input is empty%s.", "");
         if (!rnn_size_mul(*elements, input->shape.values[d], elements))
-            return inference_fail(p, input, "wrong_shape", "/shape", "This shape has more elements than a body can%s.",
-                                  "");
+            return inference_fail(p, input, "wrong_shape", "/shape",
+                                  "This shape has more elements than a body can have%s.", "");
     }
     return true;
 }
@@ -55,7 +55,8 @@ static bool read_binary(struct prediction *p, struct inference_input *input, con
     const struct raw_reading *raw = input->data.raw;
     if (!rnn_size_mul(elements, type->bytes, &bytes) || bytes != (uint64_t)input->binary_bytes)
         return inference_fail(p, input, "wrong_shape", "/parameters/binary_data_size",
-                              "This is not what \"shape\" and \"datatype\" (%s) come to.", type->name);
+                              "The length of the binary data does not match \"shape\" and \"datatype\" (%s).",
+                              type->name);
     if (bytes > (size_t)(end - *at))
         return inference_fail(p, input, "wrong_shape", "/parameters/binary_data_size",
                               "The body ends before the end of this input%s.", "");
@@ -96,7 +97,7 @@ static bool read_binary_texts(struct prediction *p, struct inference_input *inpu
         *at += 4 + bytes;
     }
     return (n == elements && *at == end) || inference_fail(p, input, "wrong_shape", "/parameters/binary_data_size",
-                                                           "These are not as many texts as \"shape\" says%s.", "");
+                                                           "The number of texts does not match \"shape\"%s.", "");
 }
 
 /* Texts: as many as the shape says, each a sequence of its words then. */
@@ -145,7 +146,7 @@ bool inference_check_input(struct prediction *p, struct inference_input *input, 
                               type->name);
     }
     if (input->data.n_values != elements)
-        return inference_fail(p, input, "wrong_shape", "/data", "The data are not as many as \"shape\" says%s.", "");
+        return inference_fail(p, input, "wrong_shape", "/data", "The number of values does not match \"shape\"%s.", "");
     bool finite = !input->data.raw || raw_is_finite(&input->data);
     for (size_t i = 0; !input->data.raw && i < elements; i++)
         finite &= isfinite(input->data.values[i]) != 0;

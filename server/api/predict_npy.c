@@ -61,7 +61,8 @@ static bool read_query(struct prediction *p)
 
 static bool wrong(struct prediction *p, const char *sentence)
 {
-    return failure_set(&p->failure, 400, "invalid_npy", "", "The body is no array that can be used: %s.", sentence);
+    return failure_set(&p->failure, 400, "invalid_npy", "", "The body is not a NumPy array that the server reads: %s.",
+                       sentence);
 }
 
 static bool read_values(struct prediction *p, const struct npy_array *array)

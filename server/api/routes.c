@@ -148,7 +148,7 @@ static bool matches(const char *pattern, const char *target, const char **name, 
 
 static bool not_found(struct request *request)
 {
-    answer_error(request, 404, "not_found", "There is nothing at this path; POST /predict is where predictions are.");
+    answer_error(request, 404, "not_found", "There is nothing at this path; send predictions to POST /predict.");
     return false;
 }
 
@@ -184,7 +184,7 @@ static bool find_model(struct request *request, const char *name, size_t bytes, 
     else if (!access_permits_model(request, request->model->name, &failure))
         answer_failure(request, &failure);
     else if (version_bytes && !is_version(request->model, version, version_bytes))
-        answer_error(request, 404, "version_not_found", "Model \"%s\" is served in version %s alone.", request->name,
+        answer_error(request, 404, "version_not_found", "Model \"%s\" is served only in version %s.", request->name,
                      request->model->version);
     return !request->answer.status;
 }

@@ -94,7 +94,7 @@ static bool put_window(struct prediction *p)
     p->batch =
         (struct batch){.model = p->request->model, .share = &p->request->memory, .n_rows = p->inputs.lists[0].length};
     if (!p->batch.n_rows)
-        return failure_set(&p->failure, 400, "empty_input", "/window/timesteps", "This is a window of no sequence.");
+        return failure_set(&p->failure, 400, "empty_input", "/window/timesteps", "The window has no sequence.");
     if (p->batch.n_rows > limits.max_rows)
         return failure_set(&p->failure, 413, "too_many_rows", "/window/timesteps",
                            "Expected at most %zu sequences (limits.max_rows).", limits.max_rows);
@@ -135,7 +135,7 @@ static bool decode_put(struct prediction *p)
         return failure_set(&p->failure, 413, "too_many_rows", "/states",
                            "Expected states of at most %zu sequences (limits.max_rows).", limits.max_rows);
     if (!p->batch.n_rows)
-        return failure_set(&p->failure, 400, "empty_input", "/states", "These are states of no sequence.");
+        return failure_set(&p->failure, 400, "empty_input", "/states", "The states have no sequence.");
     return batch_bind_states(&p->batch, &p->states, "states", &p->failure);
 }
 

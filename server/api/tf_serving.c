@@ -34,7 +34,7 @@ static bool decode(struct prediction *p)
                            "The body needs either \"instances\" (rows) or \"inputs\" (columns).");
     if (good && *signature && strcmp(signature, "serving_default"))
         good = failure_set(&p->failure, 400, "unknown_signature", "/signature_name",
-                           "The one signature is \"serving_default\".");
+                           "The only signature is \"serving_default\".");
     struct form *form = columns.present ? &column_form : &row_form;
     p->own = form;
     if (columns.present) {

@@ -13,7 +13,7 @@ static bool body_refused(struct request *request)
 {
     request_drop_body(request); /* what comes of it yet is not kept */
     answer_error(request, 503, "overloaded",
-                 "The bodies that are being sent from your address take half of limits.max_inflight_bytes; try again.");
+                 "The bodies that arrive from your address take half of limits.max_inflight_bytes; try again.");
     return false;
 }
 

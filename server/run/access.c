@@ -172,7 +172,7 @@ void access_reload(void *cls)
     if (set)
         log_line(LOG_INFO, "keys: %s is read anew, %zu key%s", access->settings->auth_keys, n, n == 1 ? "" : "s");
     else
-        log_line(LOG_ERROR, "keys: the old ones stay in force: %s",
+        log_line(LOG_ERROR, "keys: the old keys stay in force: %s",
                  problems.n_errors ? problems.errors[0] : "out of memory");
     problems_close(&problems);
     release_set(old);
@@ -317,8 +317,8 @@ bool access_permits(struct request *request, unsigned scopes, const char *target
     char words[64];
     name_scopes(scopes, words, sizeof words);
     count_forbidden(request);
-    answer_error(request, 403, "forbidden", "This needs a key with the scope %s; \"%s\" has not.", words,
-                 use->key->name);
+    answer_error(request, 403, "forbidden", "This needs a key with the scope %s; the key \"%s\" does not have it.",
+                 words, use->key->name);
     return false;
 }
 
@@ -328,7 +328,7 @@ bool access_permits_model(const struct request *request, const char *model, stru
     if (!request->services->access || !key || key_has_model(key, model))
         return true;
     count_forbidden(request);
-    return failure_set(failure, 403, "forbidden", "", "The key \"%s\" is not for the model \"%.100s\".", key->name,
+    return failure_set(failure, 403, "forbidden", "", "The key \"%s\" may not use the model \"%.100s\".", key->name,
                        model);
 }
 

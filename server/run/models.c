@@ -29,11 +29,12 @@ static bool try_model(struct model *model, size_t rows, struct place place, stru
         problem_error(problems, place, "out of memory for %zu rows at a time", rows);
     } else if (!model->allow_nonfinite && !trial_is_finite(&trial)) {
         good = false;
-        problem_reason(problems, "a trial of it gives outputs that are not finite");
-        problem_error(problems, place,
-                      "outputs of %zu made-up timesteps (inputs in -1..1) are not finite: its weights may be damaged; "
-                      "\"allow_nonfinite\" in the model's entry serves it all the same",
-                      trial.fresh[0].timesteps);
+        problem_reason(problems, "its outputs for a trial batch are not finite");
+        problem_error(
+            problems, place,
+            "its outputs for %zu random timesteps (inputs in -1..1) are not finite: its weights may be damaged; "
+            "set \"allow_nonfinite\" in the model's entry to serve it anyway",
+            trial.fresh[0].timesteps);
     }
     trial_close(&trial);
     return good;

@@ -245,7 +245,7 @@ void prediction_nonfinite(struct prediction *p, size_t row)
     if (row < batch_sequences(&p->batch))
         batch_row_path(&p->batch, row, path, sizeof path);
     failure_set(&p->failure, 500, "nonfinite_output", path,
-                "%s has NaN or Infinity, which JSON has not; set allow_nonfinite for this model to get them "
+                "%s has NaN or Infinity, which JSON cannot represent; set allow_nonfinite for this model to get them "
                 "(request %.64s).",
                 *path ? "The answer for this row" : "The answer", p->request->head.id);
 }

@@ -139,11 +139,11 @@ bool prediction_slide(struct prediction *p)
         return true;
     if (!input->sequence || model->graph.time_major || !size)
         return failure_set(&p->failure, 400, "unsupported_key", "/slide",
-                           "This model has no number of timesteps that a window could have; \"window\" in its entry "
+                           "This model's file gives no number of timesteps for windows; \"window\" in its entry "
                            "gives one.");
     if (*p->session.id || p->states.present || p->rollout.steps >= 0 || p->batch.single || p->request->stream)
         return failure_set(&p->failure, 400, "wrong_value", "/slide",
-                           "Sessions, initial states, roll-outs and streams do not go with \"slide\".");
+                           "Sessions, initial states, roll-outs and streams cannot be used with \"slide\".");
     return slide_bind(&p->batch, size, most_rows(p), &p->failure);
 }
 

@@ -29,7 +29,7 @@ static bool check_model(struct prediction *p)
     if (!one)
         return failure_set(
             &p->failure, 400, "not_streamable", "/rollout",
-            "A roll-out needs a model of one output and one sequence, whose next timestep the output is.");
+            "A roll-out needs a model with one input sequence and one output, which becomes the next timestep.");
     if (rollout->tokens) {
         if (ends_in_softmax(graph) && graph->outputs[0].shape.width == graph_vocabulary(graph, 0))
             return true;
@@ -46,7 +46,7 @@ static bool check_model(struct prediction *p)
     if (rollout->temperature >= 0 || rollout->top_k >= 0 || rollout->seed >= 0)
         return failure_set(
             &p->failure, 400, "wrong_value", "/rollout",
-            "\"temperature\", \"top_k\" and \"seed\" are for models whose output are probabilities of tokens.");
+            "\"temperature\", \"top_k\" and \"seed\" are only for models whose outputs are probabilities of tokens.");
     return true;
 }
 
@@ -67,7 +67,7 @@ static bool check_values(struct prediction *p)
         return failure_set(&p->failure, 400, "wrong_value", "/rollout/top_k", "Expected at least 1.");
     if (p->return_sequences >= 0)
         return failure_set(&p->failure, 400, "wrong_value", "/return_sequences",
-                           "The outputs of a roll-out are its steps; leave return_sequences out.");
+                           "A roll-out always gives the output of every step; leave return_sequences out.");
     return true;
 }
 

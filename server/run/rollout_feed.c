@@ -105,10 +105,11 @@ static bool read_known(struct prediction *p)
 static bool no_source(struct prediction *p, size_t feature)
 {
     char number[NAME_BYTES];
-    return failure_set(&p->failure, 400, "wrong_shape", "/rollout",
-                       "Nothing becomes the next \"%.60s\" of the input: give its future in \"known\", or say in the "
-                       "transform's \"feedback\" which of the outputs it is.",
-                       name_of(p, feature, number));
+    return failure_set(
+        &p->failure, 400, "wrong_shape", "/rollout",
+        "No output becomes the next \"%.60s\" of the input: give its future values in \"known\", or say in the "
+        "transform's \"feedback\" which of the outputs it is.",
+        name_of(p, feature, number));
 }
 
 /* The output that becomes a feature; SIZE_MAX: none. Without "feedback", outputs become the features that are not known,

@@ -37,9 +37,9 @@ static bool count_in(struct request *request, struct failure *failure)
     if (atomic_fetch_add(&request->services->streams->n, 1) < most)
         return true;
     atomic_fetch_sub(&request->services->streams->n, 1);
-    return failure_set(failure, 503, "stream_limit", "",
-                       "%zu streams are open already (limits.max_streams); try again, or take the answer as a whole.",
-                       most);
+    return failure_set(
+        failure, 503, "stream_limit", "",
+        "%zu streams are open already (limits.max_streams); try again, or send the request without a stream.", most);
 }
 
 bool stream_open(struct request *request, enum stream_form form, struct failure *failure)

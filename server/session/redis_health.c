@@ -49,14 +49,14 @@ void redis_health_down(struct redis_health *health, enum redis_trouble kind, con
     health->said_down = true;
     health->said_kind = kind;
     health->said_ns = now;
-    log_line(LOG_WARN, "sessions: redis: %s; requests with a session get 503 until it is back", words);
+    log_line(LOG_WARN, "sessions: redis: %s; requests with a session get 503 until Redis takes writes again", words);
 }
 
 void redis_health_up(struct redis_health *health)
 {
     health->down = false;
     if (health->said_down)
-        log_line(LOG_INFO, "sessions: redis is there");
+        log_line(LOG_INFO, "sessions: redis answers and takes writes");
     health->said_down = false;
 }
 
@@ -78,7 +78,7 @@ void redis_health_damaged(struct redis_health *health, const char *what)
     if (is_quiet(health->said_damaged_ns, now))
         return;
     health->said_damaged_ns = now;
-    log_line(LOG_WARN, "sessions: redis: what is stored for a session is %s; reset, PUT or DELETE replaces it", what);
+    log_line(LOG_WARN, "sessions: redis: the stored record of a session is %s; reset, PUT or DELETE replaces it", what);
 }
 
 const char *redis_health_trouble(struct redis_health *health)

@@ -40,7 +40,8 @@ bool session_name(struct session_use *session, const char *id)
         session_stored_id(session->owner, session->id, session->stored);
     if (session->forbidden)
         return failure_set(session->failure, 403, "forbidden", "/session",
-                           "This needs a key with the scope sessions; \"%s\" has not.", session->owner);
+                           "This needs a key with the scope sessions; the key \"%s\" does not have it.",
+                           session->owner);
     return id_is_good(id) || failure_set(session->failure, 400, "invalid_session", "/session",
                                          "A session's id has 1 to 255 letters, digits, '.', '_', '~', ':' and '-'.");
 }
@@ -55,8 +56,7 @@ bool session_check(struct session_use *session, const struct model *model, bool 
         return true;
     }
     if (!session->store)
-        return failure_set(session->failure, 400, "unsupported_key", "/session",
-                           "There are sessions in a server alone.");
+        return failure_set(session->failure, 400, "unsupported_key", "/session", "Sessions exist only in a server.");
     if (!model->graph.divisible && !model->window)
         return failure_set(session->failure, 400, "not_streamable", "/session",
                            "This model cannot go on from stored states: it has a layer (Bidirectional, go_backwards, "
@@ -154,9 +154,10 @@ static bool check_step(struct session_use *session, bool *again)
         return true;
     if (!record)
         return conflict(
-            session, "There is no such session, it may have expired: begin again with step 0 (%llu are applied).", 0);
+            session, "There is no such session, or it has expired: start again with step 0 (%llu steps are applied).",
+            0);
     if (step > have)
-        return conflict(session, "This step is not there yet: %llu are applied.", have);
+        return conflict(session, "This step is not due yet: %llu steps are applied.", have);
     if (step + 1 < have)
         return conflict(session, "This step is long past: %llu are applied; GET /sessions/{id} shows the states.",
                         have);
@@ -386,7 +387,7 @@ static enum session_verdict fail_store(struct session_use *session)
     else if (op->result == SESSION_DAMAGED)
         failure_set(
             session->failure, 409, "session_damaged", "/session",
-            "What is stored for this session is damaged; start it again with \"reset\": true, PUT or DELETE it.");
+            "The stored record of this session is damaged; start it again with \"reset\": true, PUT or DELETE it.");
     else
         failure_set(session->failure, 503, "session_store_unavailable", "/session",
                     "The store of the sessions does not answer; a step may have been applied or not, so repeat it with "
@@ -483,7 +484,7 @@ enum session_verdict session_proceed(struct session_use *session)
         if (++session->conflicts <= MOST_CONFLICTS)
             return taken(session);
         failure_set(session->failure, 409, "session_conflict", "/session",
-                    "Others change this session all the time; try again.");
+                    "Other clients keep changing this session; try again.");
         return SESSION_OVER;
     }
     return SESSION_OVER;

@@ -570,7 +570,7 @@ static void files_are_read_when_they_change(void **state)
         sleep_ms(20);
     assert_true(metric(&daemon, "cellserve_key_reload_failed") == 1);
     assert_int_equal(models_status(&daemon, "b-key"), 200);
-    char *log = daemon_log_with(&daemon, "keys: the old ones stay in force");
+    char *log = daemon_log_with(&daemon, "keys: the old keys stay in force");
     assert_non_null(strstr(log, "line 1: expected the SHA-256 of the key of b in 64 hexadecimal digits"));
     free(log);
     key_file_write(&keys, "# nobody\n"); /* the last key is taken away */

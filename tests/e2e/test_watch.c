@@ -147,7 +147,7 @@ static void weights_that_are_not_finite_are_refused(void **state)
     load_anew();
     load_anew();
     wait_line("version 3 cannot be loaded, version 1 serves on: ");
-    wait_line("outputs of 4 made-up timesteps (inputs in -1..1) are not finite");
+    wait_line("its outputs for 4 random timesteps (inputs in -1..1) are not finite");
     assert_serves("1", 1);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
     shell("rm -r 3");
