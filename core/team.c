@@ -180,11 +180,12 @@ size_t team_enter(struct team *team)
     return seat;
 }
 
-void team_help(struct team *team, size_t seat)
+bool team_help(struct team *team, size_t seat)
 {
     unsigned long long saved = vec_denormals_off();
     uint64_t seen = 0;
-    for (size_t spins = 0; spins < SPINS_BEFORE_LEAVING; spins++) {
+    size_t spins = 0;
+    for (; spins < SPINS_BEFORE_LEAVING; spins++) {
         uint64_t number = atomic_load_explicit(&team->number, memory_order_acquire);
         if (number != seen) {
             uint64_t joined = join_job(team, seat, number);
@@ -201,4 +202,5 @@ void team_help(struct team *team, size_t seat)
     vec_denormals_restore(saved);
     atomic_fetch_and_explicit(&team->seated, ~(1u << seat), memory_order_relaxed);
     atomic_fetch_sub_explicit(&team->present, 1, memory_order_release);
+    return spins < SPINS_BEFORE_LEAVING;
 }

@@ -81,7 +81,7 @@ void team_pause(void);
 size_t team_enter(struct team *team);
 
 /* For helpers: work until the team closes, the host recalls, or no job has come for some hundred microseconds. Denormals are
-   off meanwhile, as in the run itself. The team may be gone afterwards. */
-void team_help(struct team *team, size_t seat);
+   off meanwhile, as in the run itself. The team may be gone afterwards. False where no job has come. */
+bool team_help(struct team *team, size_t seat);
 
 #endif

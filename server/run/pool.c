@@ -158,8 +158,7 @@ static struct task *wait_for_task(struct worker *worker)
         } else if (pool->over) {
             return NULL;
         } else if (pool->invitation) {
-            pool_help(pool);
-            watched = false;
+            watched = !pool_help(pool);
         } else if (!watched) {
             pool_watch(pool);
             watched = true;

@@ -87,7 +87,16 @@ static size_t count_idle(const struct pool *pool)
 
 /* ---- teams ---- */
 
-void pool_help(struct pool *pool)
+/* A team that is gone may be meant, and another one lie in its place: then that one is not helped. */
+static void withdraw_team(struct pool *pool, const struct team *team)
+{
+    pthread_mutex_lock(&pool->team_lock);
+    if (pool->invitation == team)
+        pool->invitation = NULL;
+    pthread_mutex_unlock(&pool->team_lock);
+}
+
+bool pool_help(struct pool *pool)
 {
     pthread_mutex_lock(&pool->team_lock);
     struct team *team = pool->invitation;
@@ -95,8 +104,10 @@ void pool_help(struct pool *pool)
     if (!seat)
         pool->invitation = NULL;
     pthread_mutex_unlock(&pool->team_lock);
-    if (seat)
-        team_help(team, seat);
+    if (!seat || team_help(team, seat))
+        return true;
+    withdraw_team(pool, team); /* its next job invites again */
+    return false;
 }
 
 void pool_watch(struct pool *pool)
@@ -158,12 +169,8 @@ size_t pool_invite(struct team_host *host, struct team *team, double nanoseconds
 void pool_withdraw(struct team_host *host, struct team *team)
 {
     struct pool *pool = pool_of(host);
-    if (pool->invitation == team) { /* the lock: whoever is about to enter has done so then */
-        pthread_mutex_lock(&pool->team_lock);
-        if (pool->invitation == team)
-            pool->invitation = NULL;
-        pthread_mutex_unlock(&pool->team_lock);
-    }
+    if (pool->invitation == team) /* the lock: whoever is about to enter has done so then */
+        withdraw_team(pool, team);
     if (atomic_load_explicit(&team->stalled, memory_order_relaxed)) {
         int64_t longer = 4 * pool->alone_ns;
         pool->alone_ns = longer < LEAST_ALONE_NS ? LEAST_ALONE_NS : longer < most_alone_ns ? longer : most_alone_ns;

@@ -18,8 +18,9 @@ void pool_sleep(struct worker *worker, int64_t until_ns);
 struct worker *pool_claim_idle(struct pool *pool);
 void pool_wake(struct worker *worker);
 
-/* Look at the invitation once more: help the team that invites. */
-void pool_help(struct pool *pool);
+/* Look at the invitation once more: help the team that invites. False where no job came for a while: the run's own thread may
+   have lost its CPU, and a helper that goes on to spin keeps that thread from this one. */
+bool pool_help(struct pool *pool);
 
 /* Watch for a while whether a task or an invitation comes. */
 void pool_watch(struct pool *pool);

@@ -260,6 +260,29 @@ static void workers_of_the_pool_help(void **state)
     pool_stop(&pool);
 }
 
+/* Between two jobs of a team much time may pass. Its helper does not spin meanwhile, and comes again with the next jobs. */
+static void helpers_do_not_wait_for_long(void **state)
+{
+    (void)state;
+    need_two_processors();
+    struct pool pool;
+    struct count count = {0};
+    struct team team;
+    assert_true(pool_start(&pool, 1, false, 4, 0));
+    team_open(&team, &pool.host, 2);
+    for (int round = 0; round < 3; round++) {
+        size_t before = jobs_of(&count, 2);
+        for (int i = 0; i < 20000 && jobs_of(&count, 2) == before; i++)
+            team_run(&team, 1e6, count_members, &count);
+        for (int i = 0; i < 5000 && (atomic_load(&pool.invitation) || atomic_load(&team.present)); i++)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        assert_null(atomic_load(&pool.invitation));
+        assert_int_equal(atomic_load(&team.present), 0);
+    }
+    team_close(&team);
+    pool_stop(&pool);
+}
+
 static void small_jobs_wake_nobody(void **state)
 {
     (void)state;
@@ -403,13 +426,10 @@ static void unequal_shares_keep_their_help(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(teams_compute_what_one_thread_does),
-        cmocka_unit_test(everybody_meets_everybody),
-        cmocka_unit_test(seats_are_as_many_as_are_asked_for),
-        cmocka_unit_test(workers_of_the_pool_help),
-        cmocka_unit_test(small_jobs_wake_nobody),
-        cmocka_unit_test(long_waits_end_the_help_for_a_while),
-        cmocka_unit_test(unequal_shares_keep_their_help),
+        cmocka_unit_test(teams_compute_what_one_thread_does),  cmocka_unit_test(everybody_meets_everybody),
+        cmocka_unit_test(seats_are_as_many_as_are_asked_for),  cmocka_unit_test(workers_of_the_pool_help),
+        cmocka_unit_test(helpers_do_not_wait_for_long),        cmocka_unit_test(small_jobs_wake_nobody),
+        cmocka_unit_test(long_waits_end_the_help_for_a_while), cmocka_unit_test(unequal_shares_keep_their_help),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
