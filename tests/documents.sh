@@ -75,6 +75,15 @@ missing_pages() {
     done
 }
 
+# Lines of more than 120 characters that are neither a table, nor code, nor a URL.
+long_lines() {
+    { documents; ls CHANGELOG.md SECURITY.md docker/README.md bench/results.md 2>/dev/null; } | while read -r document; do
+        awk '/^```/ { code = !code } !code && !/^(\||    )/ && !/https?:/ { print FILENAME ":" FNR ": " $0 }' "$document" |
+            sed 's/^\([^:]*:[0-9]*\): /\1\t/' | LC_ALL=C.UTF-8 grep -P '\t.{121,}' | cut -c1-100
+    done
+}
+
+check documents_have_short_lines "$(long_lines)"
 check documents_name_files_that_exist "$(missing_paths)"
 check documents_name_functions_that_exist "$(missing_names)"
 check documents_link_to_files_that_exist "$(missing_links)"
