@@ -353,7 +353,7 @@ static enum session_verdict keep(struct session_use *session)
    states do, so a step that another replica computes from them is no conflict. The answer is good whatever becomes of it. */
 static enum session_verdict renew(struct session_use *session)
 {
-    struct session_record *renewed = session_record_used(session->record, now_ms(), session->id);
+    struct session_record *renewed = session_record_used(session->record, now_ms(), stored_id(session));
     if (!renewed)
         return SESSION_REPLAYS;
     session->op.kind = SESSION_SAVE;

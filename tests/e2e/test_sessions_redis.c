@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 static void any_replica_answers(void **state)
 {
@@ -99,22 +100,36 @@ static long about_record(redisContext *context, const char *command_and_key)
 }
 
 /* The time that Redis keeps a session begins anew when its last step is repeated, at any replica; its states stay. */
-static void a_repeated_step_keeps_a_session(void **state)
+static void repeat_steps(bool with_key)
 {
-    (void)state;
     struct redis redis;
     struct daemon replicas[2];
+    char keys[64], expire[80], left_of[80];
+    if (with_key) { /* its digest */
+        snprintf(keys, sizeof keys, "/tmp/cellserve-test-%d-sessions.keys", (int)getpid());
+        FILE *file = fopen(keys, "w");
+        assert_non_null(file);
+        fputs("suite:predict,sessions,metrics:f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab\n",
+              file);
+        fclose(file);
+        setenv("CELLSERVE_AUTH_KEYS", keys, 1);
+    }
     redis_start(&redis);
     replica_start(&replicas[0], redis.port);
     replica_start(&replicas[1], redis.port);
+    for (int i = 0; with_key && i < 2; i++)
+        snprintf(replicas[i].key, sizeof replicas[i].key, "suite");
+    const char *owner = *replicas[0].key ? "suite:" : "";
+    snprintf(expire, sizeof expire, "PEXPIRE cellserve:session:%sa 60000", owner);
+    snprintf(left_of, sizeof left_of, "PTTL cellserve:session:%sa", owner);
     redisContext *context = redis_connect(&redis);
     freeReplyObject(redisCommand(context, "SELECT 1"));
     good_step(&replicas[0], "a", 0, 0);
     good_step(&replicas[0], "a", 1, 1);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(about_record(context, "PEXPIRE cellserve:session:a 60000"), 1);
+        assert_int_equal(about_record(context, expire), 1);
         good_step(&replicas[i], "a", 1, 1);
-        long left = about_record(context, "PTTL cellserve:session:a");
+        long left = about_record(context, left_of);
         if (left < 800000 || left > 900000)
             fail_msg("%ld ms are left of 900 s", left);
     }
@@ -126,6 +141,23 @@ static void a_repeated_step_keeps_a_session(void **state)
     assert_int_equal(daemon_stop(&replicas[0], SIGINT), 0);
     assert_int_equal(daemon_stop(&replicas[1], SIGINT), 0);
     redis_stop(&redis);
+    if (with_key) {
+        unsetenv("CELLSERVE_AUTH_KEYS");
+        unlink(keys);
+    }
+}
+
+static void a_repeated_step_keeps_a_session(void **state)
+{
+    (void)state;
+    repeat_steps(false);
+}
+
+static void a_repeated_step_keeps_a_session_of_a_key(void **state)
+{
+    (void)state;
+    plain_alone("all sessions there are of a key");
+    repeat_steps(true);
 }
 
 static void a_password_and_a_socket_will_do(void **state)
@@ -157,9 +189,11 @@ static void a_password_and_a_socket_will_do(void **state)
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(any_replica_answers), cmocka_unit_test(steps_at_two_replicas_are_applied_once_each),
-        cmocka_unit_test(a_sequence_of_one_request_leaves_nothing), cmocka_unit_test(a_repeated_step_keeps_a_session),
-        cmocka_unit_test(a_password_and_a_socket_will_do)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(any_replica_answers),
+                                       cmocka_unit_test(steps_at_two_replicas_are_applied_once_each),
+                                       cmocka_unit_test(a_sequence_of_one_request_leaves_nothing),
+                                       cmocka_unit_test(a_repeated_step_keeps_a_session),
+                                       cmocka_unit_test(a_repeated_step_keeps_a_session_of_a_key),
+                                       cmocka_unit_test(a_password_and_a_socket_will_do)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
