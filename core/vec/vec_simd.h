@@ -167,8 +167,8 @@ static tile_function *const tiles[3][TILE_ROWS_OF_3 + 1][PACKED_PANEL] = {
 
 /* One tile. A deep product is summed in parts, each by itself, so that rounding errors do not grow with the depth. A
    product of one part has the same bits as a tile alone. */
-static inline void run_tile(tile_function *tile, const struct tile *t, enum packed_format format, size_t rows,
-                            size_t panels, size_t columns)
+INLINE void run_tile(tile_function *tile, const struct tile *t, enum packed_format format, size_t rows, size_t panels,
+                     size_t columns)
 {
     static const float zeros[2 * PACKED_PANEL * vf_lanes];
     if (t->depth <= VEC_PART) {
@@ -234,13 +234,14 @@ static size_t unit_of(const struct packed *w, size_t panel)
     return panel * w->panel / w->gates * vf_lanes;
 }
 
-static struct tile tile_of(const struct product *job, size_t panel)
+/* vectors: those of the panel. */
+INLINE struct tile tile_of(const struct product *job, size_t panel, size_t vectors)
 {
     size_t column = panel * job->w->panel * vf_lanes;
     return (struct tile){.w = packed_at(job->w, column * packed_depth(job->w)),
                          .scales = job->w->scales + column,
                          .depth = job->w->depth,
-                         .panel = packed_depth(job->w) * vectors_of(job->w, panel) * vf_lanes,
+                         .panel = packed_depth(job->w) * vectors * vf_lanes,
                          .x = job->x,
                          .x_stride = job->x_stride,
                          .from = job->from + column,
@@ -255,7 +256,7 @@ static void run_panel(const struct product *job, size_t panel)
     _Alignas(64) float sums[TILE_ROWS * PACKED_PANEL * vf_lanes];
     size_t vectors = vectors_of(job->w, panel), most = vectors > 3 ? TILE_ROWS : TILE_ROWS_OF_3;
     size_t count = (job->rows + most - 1) / most;
-    struct tile t = tile_of(job, panel);
+    struct tile t = tile_of(job, panel, vectors);
     struct ready ready = {.vectors = vectors, .row_step = 1, .unit = unit_of(job->w, panel), .sums = sums};
     if (job->finish) {
         t.to = sums;
@@ -290,7 +291,7 @@ static void run_row(const struct product *job, size_t panel, size_t n)
     for (size_t i = 0, panels; i < n; i += panels) {
         panels = n - i < step ? n - i : step;
         size_t at = job->span.reverse ? n - i - panels : i;
-        struct tile t = tile_of(job, panel + at);
+        struct tile t = tile_of(job, panel + at, vectors);
         if (job->finish)
             t.to = sums + at * width;
         run_tile(tiles[job->w->format][panels == 2 ? 0 : 1][vectors - 1], &t, job->w->format, 1, panels, width);
