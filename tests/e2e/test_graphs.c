@@ -155,6 +155,42 @@ static void what_is_not_served_is_refused_by_name(void **state)
     closedir(dir);
 }
 
+/* A session of a model with a ConvLSTM: its frames in two requests give the bytes of one. */
+static void frames_of_a_session_may_come_in_parts(void **state)
+{
+    (void)state;
+    static const char file[] = "keras2_conv_lstm2d_stateful_stack";
+    char text[512], name[64];
+    struct daemon server;
+    snprintf(name, sizeof name, "%s.json", file);
+    json_t *golden = case_of("graph", name);
+    const json_t *frames = json_array_get(json_object_get(json_object_get(golden, "request"), "instances"), 0);
+    snprintf(text, sizeof text, "{\"models\": [{\"name\": \"m\", \"path\": \"%s/tests/fixtures/graph/%s.keras\"}]}",
+             SOURCE_DIR, file);
+    daemon_start(&server, text, NULL);
+    json_t *outputs[3];
+    for (size_t i = 0; i < 3; i++) { /* the whole, then the first two frames, then the others */
+        json_t *some = json_array();
+        for (size_t t = i == 2 ? 2 : 0; t < (i == 1 ? 2 : json_array_size(frames)); t++)
+            json_array_append(some, json_array_get(frames, t));
+        json_t *request = json_pack("{s:s, s:[o]}", "session", i ? "parts" : "whole", "instances", some);
+        char *body = json_dumps(request, 0);
+        struct reply reply = http_post(&server, "/predict", body);
+        assert_int_equal(reply.status, 200);
+        outputs[i] = json_incref(json_array_get(json_object_get(reply.json, "outputs"), 0));
+        reply_free(&reply);
+        free(body);
+        json_decref(request);
+    }
+    assert_int_equal(json_array_size(outputs[0]), json_array_size(frames));
+    assert_int_equal(json_array_extend(outputs[1], outputs[2]), 0);
+    assert_true(json_equal(outputs[0], outputs[1]));
+    for (size_t i = 0; i < 3; i++)
+        json_decref(outputs[i]);
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+    json_decref(golden);
+}
+
 static int read_list(struct files *files)
 {
     char path[64];
@@ -186,6 +222,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_file_is_within_keras_tolerance),
                                        cmocka_unit_test(every_onnx_file_is_within_tolerance_of_float64),
+                                       cmocka_unit_test(frames_of_a_session_may_come_in_parts),
                                        cmocka_unit_test(what_is_not_served_is_refused_by_name)};
     return cmocka_run_group_tests(tests, read_names, free_names);
 }
