@@ -389,7 +389,7 @@ static void a_key_over_its_rate_does_not_slow_others(void **state)
         pthread_create(&loud[i].thread, NULL, send_loudly, &loud[i]);
     }
     long good = 0, limited = 0, other = 0;
-    for (int i = 0; i < QUIET || limited < 10 * good; i++) {
+    for (int i = 0; i < QUIET || (!SANITIZED && limited < 10 * good); i++) {
         double sent = now_ms();
         struct reply reply = ask_with_key(&daemon, "quiet-key", "POST", "/predict", INSTANCES);
         assert_status("the quiet key", &reply, 200);
@@ -402,7 +402,7 @@ static void a_key_over_its_rate_does_not_slow_others(void **state)
             good += loud[k].good;
             limited += loud[k].limited;
         }
-        if (now_ms() > began + 60000)
+        if (now_ms() > began + 20000)
             break; /* on a slow machine fewer are refused */
     }
     good = limited = 0;
