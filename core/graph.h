@@ -17,18 +17,18 @@ enum graph_flow {
     FLOW_WHOLE,  /* in another way, so that it needs whole sequences */
 };
 
-/* What flows from one node to others: an input of the model, the output of a node, or the final states of a node. */
+/* A value between nodes: an input of the model, the output of a node, or the final states of a node. */
 struct graph_value {
     size_t node;   /* that gives it; GRAPH_NONE: an input */
     size_t input;  /* which input it is */
     bool states;   /* the final states of the node, one vector [state_elems of its layer] */
-    size_t base;   /* the value whose numbers it shows in another shape; itself where it has numbers of its own */
+    size_t base;   /* the value of which it is a view in another shape; itself if it has its own numbers */
     size_t place;  /* of a base: which buffer holds its numbers, by liveness; GRAPH_NONE: those of an input or output */
     size_t output; /* of a base: the output whose memory it is written to; GRAPH_NONE */
     enum graph_flow flow;
 };
 
-/* A layer at work on values. Nodes stand in topological order. */
+/* One use of a layer on values. Nodes are in topological order. */
 struct graph_node {
     size_t layer; /* which; several nodes may share one */
     size_t *inputs, n_inputs;
@@ -68,14 +68,15 @@ struct graph {
     /* set by graph_finish */
     struct graph_part *parts;
     size_t n_parts, state_elems;
-    size_t places;         /* buffers that values take in turns */
+    size_t places;         /* buffers that values share */
     size_t last_recurrent; /* the node that return_sequences of a request acts on; n_nodes when there is none */
     bool return_sequences; /* its own */
     bool time_major;       /* [T][B][F]; a model of one RNN layer alone */
     bool two_outputs;      /* a Bidirectional whose directions are not merged: outputs[0] is both, side by side */
-    bool streamable;       /* one timestep at a time gives the same; see :step */
-    bool divisible;        /* so do rows that are run in parts, with their states carried over, and `stepped` */
-    bool inputs_anywhere;  /* rows' inputs need not lie one after the other, */
+    bool streamable;       /* running one timestep at a time gives the same outputs; see :step */
+    bool divisible;        /* running rows in parts gives the same outputs, with their states carried over, and
+                              `stepped` */
+    bool inputs_anywhere;  /* rows' inputs need not be contiguous, */
     bool outputs_anywhere; /* rows' outputs need not either */
 };
 
@@ -128,12 +129,12 @@ size_t graph_node_of(const struct graph *graph, size_t layer);
 /* Bytes of arena for groups of up to rows rows, of which graph_work needs a part; false when that does not fit. */
 bool graph_scratch(const struct graph *graph, size_t rows, size_t *bytes);
 
-/* Memory for what flows between the nodes, for one group of rows. */
+/* Memory for the values between the nodes, for one group of rows. */
 struct graph_work {
     size_t floats, masks, views; /* floats; bytes; structs layer_view */
 };
 
-/* One run. What is pointed to is the caller's. */
+/* One run. The caller owns all memory that it points to. */
 struct graph_run {
     bool sequences; /* of the last recurrent layer */
     struct graph_work work;
@@ -145,7 +146,7 @@ struct graph_run {
     float *const *more_outputs;           /* [n_outputs - 1][n]: where those after the first go */
     struct arena *arena;
     struct team *team;           /* or NULL */
-    bool (*stop)(void *context); /* asked between chunks of timesteps; may be NULL */
+    bool (*stop)(void *context); /* called between chunks of timesteps; may be NULL */
     void *stop_context;
 };
 
@@ -155,20 +156,20 @@ static inline size_t graph_work_bytes(const struct graph_work *work)
     return work->floats * sizeof(float) + work->masks + work->views * sizeof(struct layer_view);
 }
 
-/* Raise *work to what these rows need; more_inputs as in graph_run. False when that does not fit. With the arena this is
-   all the memory of a run: nothing is allocated. */
+/* Raise *work to the needs of these rows; more_inputs as in graph_run. Returns false if a size does not fit. A run
+   needs only this memory and the arena, and allocates nothing. */
 bool graph_work(const struct graph *graph, const struct rnn_row *rows, const struct layer_view *more_inputs, size_t n,
                 bool sequences, struct arena *arena, struct graph_work *work);
 
 /**
- * Take a group of rows through the graph.
+ * Run the graph for a group of rows.
  *
  * rows  inputs (of the first input), timesteps, mask, states and outputs (of the first output) are set; for the rest of
  *       their meaning see rnn_row. Inputs of the rows lie one after the other unless inputs_anywhere, outputs unless
  *       outputs_anywhere. Ids are within the vocabulary. The rows are used up: afterwards only states, outputs and taken
  *       mean anything.
  *
- * A row's result has the same bits whatever the other rows are. False when told to stop.
+ * A row's result has the same bits whatever the other rows are. Returns false if the run was stopped.
  */
 bool graph_run(const struct graph *graph, const struct graph_run *run, struct rnn_row *rows, size_t n);
 
@@ -183,7 +184,7 @@ size_t graph_bytes(const struct graph *graph);
 /* The vocabulary of an input that takes ids; 0: it takes none. */
 size_t graph_vocabulary(const struct graph *graph, size_t input);
 
-/* The layer whose numbers an output shows. */
+/* The layer that computes the numbers of an output. */
 const struct layer *graph_last_layer(const struct graph *graph, size_t output);
 
 void graph_close(struct graph *graph);

@@ -1,10 +1,9 @@
-/* Where the values of a graph lie while it runs: values that show others' numbers, outputs, and buffers that values take
-   in turns. */
+/* Assigns memory to the values of a graph: views of other values, outputs, and buffers that values share. */
 #include "graph_plan.h"
 
 #include <stdlib.h>
 
-/* Layers that compute nothing give what they take, perhaps in another shape. */
+/* The output of a layer that computes nothing is its input, perhaps in another shape. */
 static void find_bases(struct graph *graph)
 {
     for (size_t i = 0; i < graph->n_nodes; i++) {
@@ -38,7 +37,7 @@ static void find_last_uses(const struct graph *graph, size_t *last)
         last[graph->values[graph->outputs[o].value].base] = graph->n_nodes;
 }
 
-/* The first place that no value needs from node i on; busy [places] is the last node that needs each. */
+/* The first place that no value needs from node i on. busy [places] is the last node that needs each place. */
 static void take_place(struct graph *graph, size_t value, size_t i, const size_t *last, size_t *busy)
 {
     size_t place = 0;

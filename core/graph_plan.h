@@ -1,4 +1,4 @@
-/* What graph.c, graph_plan.c, graph_run.c and graph_time.c share. */
+/* Functions that graph.c, graph_plan.c, graph_run.c and graph_time.c share. */
 #ifndef RNN_GRAPH_PLAN_H
 #define RNN_GRAPH_PLAN_H
 

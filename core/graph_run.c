@@ -1,4 +1,4 @@
-/* The run of a graph: what the rows of a group need, and the nodes one after the other. */
+/* Runs a graph: computes the memory for the rows of a group, and runs the nodes one after the other. */
 #include "graph_plan.h"
 
 #include <string.h>
@@ -65,7 +65,7 @@ static bool add_product(size_t *sum, size_t a, size_t b)
     return rnn_size_mul(a, b, &product) && rnn_size_add(*sum, product, sum);
 }
 
-/* What one row adds. */
+/* Add the needs of one row. */
 static bool add_row(const struct graph *graph, struct sizes *sizes)
 {
     for (size_t v = 0; v < graph->n_values; v++)
@@ -266,7 +266,7 @@ static void place_values(struct pass *pass)
 
 /* ---- nodes ---- */
 
-/* The masks of what a node gives, before it runs. */
+/* Set the masks of a node's outputs, before the node runs. */
 static void pass_masks(struct pass *pass, const struct graph_node *node)
 {
     const struct layer *layer = &pass->graph->layers[node->layer];
@@ -365,7 +365,7 @@ static bool run_node(struct pass *pass, size_t i)
     return whole;
 }
 
-/* Outputs that show what lies elsewhere. */
+/* Copy outputs that are views of other memory. */
 static void copy_outputs(const struct pass *pass)
 {
     const struct graph *graph = pass->graph;

@@ -1,5 +1,5 @@
-/* How a graph depends on time: which node return_sequences acts on, how each value depends on the timesteps, which states
-   go with a row. */
+/* Finds how a graph depends on time: the node that return_sequences changes, how each value depends on the timesteps,
+   and the states of a row. */
 #include "graph_plan.h"
 
 #include <stdio.h>

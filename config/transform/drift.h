@@ -1,5 +1,5 @@
-/* How raw inputs differ from those that a scaler was fitted on: values outside of its range, and what the last ones were
-   like. Threads share it. */
+/* Compares raw inputs with the data that a scaler was fitted on: counts values outside the scaler's range, and computes
+   the mean and variance of the last values. Threads share it. */
 #ifndef CONFIG_TRANSFORM_DRIFT_H
 #define CONFIG_TRANSFORM_DRIFT_H
 
@@ -43,7 +43,7 @@ static inline double drift_weight(struct drift *drift)
     return 1 / (double)(drift->timesteps < DRIFT_TIMESTEPS ? drift->timesteps : DRIFT_TIMESTEPS);
 }
 
-/* What has been seen of feature i; false where nothing has. */
+/* The mean and deviation of feature i. Returns false if it has no values yet. */
 bool drift_read(struct drift *drift, size_t i, double *mean, double *deviation);
 
 #endif

@@ -1,4 +1,4 @@
-/* From a scaler's description, an object of JSON or a file, to what core computes with. */
+/* Reads the description of a scaler, a JSON object or a file, into core's struct. */
 #ifndef CONFIG_TRANSFORM_SCALER_H
 #define CONFIG_TRANSFORM_SCALER_H
 
@@ -21,7 +21,7 @@ enum { SCALER_MAX_COLUMNS = 1 << 20 };
  */
 bool scaler_read(const json_t *json, struct place place, struct problems *problems, struct rnn_scaler *out);
 
-/* The class that a description is of, a constant: "StandardScaler", …; NULL: none. */
+/* The class of a description, a constant: "StandardScaler", …; or NULL. */
 const char *scaler_class(const json_t *json);
 
 /* Whether an object describes a scaler, and is not a list of scalers by name. */

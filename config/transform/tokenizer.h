@@ -1,5 +1,5 @@
-/* From texts to the ids that a model was trained with, and back: as Keras's Tokenizer (Keras 2), or as its
-   TextVectorization layer does it. */
+/* Converts texts to the ids with which a model was trained, and back, as Keras's Tokenizer (Keras 2) or its
+   TextVectorization layer does. */
 #ifndef CONFIG_TRANSFORM_TOKENIZER_H
 #define CONFIG_TRANSFORM_TOKENIZER_H
 
@@ -47,7 +47,7 @@ bool tokenizer_read(const json_t *json, struct place place, struct problems *pro
 /* The same from a file. */
 bool tokenizer_file_read(const char *path, struct problems *problems, struct tokenizer *out);
 
-/* The ids of a text of UTF-8; out gets the first `room` of them. Returns how many there are. */
+/* Write the first `room` ids of a UTF-8 text to out. Returns the number of all its ids. */
 size_t tokenizer_ids(const struct tokenizer *tokenizer, const char *text, size_t bytes, double *out, size_t room);
 
 /* The word of an id; "" where it has none. */

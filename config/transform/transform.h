@@ -1,5 +1,5 @@
-/* What stands around a trained model in the program that trained it: scalers, names of features, labels, a vocabulary.
-   A model with a transform takes raw values and gives meaningful ones. */
+/* The steps before and after a trained model: scalers, names of features, labels, a vocabulary. A model with a
+   transform takes raw values and gives meaningful ones. */
 #ifndef CONFIG_TRANSFORM_TRANSFORM_H
 #define CONFIG_TRANSFORM_TRANSFORM_H
 
@@ -22,7 +22,7 @@ struct transform_ports {
     size_t n_inputs, n_outputs;
 };
 
-/* What is done to an input; all zeros: nothing. */
+/* The steps for an input. All zeros: none. */
 struct transform_input {
     struct rnn_scaler scaler; /* n 0: none */
     char **features;          /* [n_features] their names, or NULL */
@@ -57,7 +57,7 @@ struct transform {
     struct transform_pad pad;
     size_t *feedback; /* [width of the output] the feature that each output becomes; SIZE_MAX: none; or NULL */
     size_t n_feedback;
-    char *shown; /* JSON for people: what holds, scalers by their class */
+    char *shown; /* JSON for users: the options in force, scalers by their class */
 };
 
 /* Where a transform's own files are: no path leads out of this folder. */
@@ -67,15 +67,15 @@ struct transform_place {
 };
 
 /**
- * Read a transform, and check that it fits the model whose inputs and outputs these are.
+ * Read a transform, and check that it fits the inputs and outputs of the model.
  *
- * False with every problem added; sizes that differ are named, both of them. transform_close frees *out.
+ * Returns false with every problem added. A problem of sizes names both sizes. transform_close frees *out.
  */
 bool transform_read(const json_t *json, const struct transform_place *place, const struct transform_ports *ports,
                     struct problems *problems, struct transform *out);
 void transform_close(struct transform *transform);
 
-/* The place of a feature's name; n_features when there is none. */
+/* The index of a feature's name; n_features if there is none. */
 size_t transform_feature(const struct transform_input *input, const char *name, size_t bytes);
 
 #endif
