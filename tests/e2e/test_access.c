@@ -490,7 +490,7 @@ static void look_for(const struct daemon *daemon, const char *text)
     char *log = daemon_log(daemon);
     assert_null(strstr(log, text));
     free(log);
-    if (!SANITIZED) /* AddressSanitizer keeps what was freed */
+    if (!SANITIZED) /* sanitizers keep what was freed, and have terabytes of shadow memory */
         assert_int_equal(count_in_memory(daemon, text), 0);
 }
 
@@ -530,7 +530,8 @@ static void no_text_of_a_key_is_kept(void **state)
         free(daemon_log_with(&daemon, "\"memory\""));
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
             look_for(&daemon, texts[i]);
-        assert_true(count_in_memory(&daemon, "operator") > 0); /* a key's name is there: the search finds something */
+        if (!SANITIZED) /* a key's name is there: the search finds something */
+            assert_true(count_in_memory(&daemon, "operator") > 0);
         assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
     }
     unsetenv("CELLSERVE_AUTH_KEYS");
