@@ -136,9 +136,11 @@ static bool decode(struct prediction *p)
                                     {"rollout", BODY_OBJECT, (void *)(uintptr_t)rollout},
                                     {NULL, BODY_TEXT, NULL}};
     struct request *request = p->request;
-    return prediction_read(p, keys, request->body_bytes) &&
-           (!request->head.stream_form || stream_open(request, request->head.stream_form, &p->failure)) &&
-           prediction_bind(p, "instances", "initial_state", false, p->return_sequences > 0);
+    if (!prediction_read(p, keys, request->body_bytes) ||
+        (request->head.stream_form && !stream_open(request, request->head.stream_form, &p->failure)))
+        return false;
+    bool own = p->rollout.steps >= 0 && request->model->graph.return_sequences; /* a roll-out runs as the model does */
+    return prediction_bind(p, "instances", "initial_state", false, own || p->return_sequences > 0);
 }
 
 static void write_done(struct prediction *p, struct buffer *out)
