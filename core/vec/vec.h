@@ -46,7 +46,7 @@ struct vec_ops {
     const char *name; /* shown in logs, /metrics and benchmarks; the value of CELLSERVE_ISA */
     size_t lanes;     /* units of a packed vector; 0: all units (Keras's own layout) */
 
-    /* z = from + x W. x [rows, depth], x_stride floats from row to row; from [rows, from_stride] in the order of z.
+    /* z = x W + from, in this order. x [rows, depth], x_stride floats from row to row; from [rows, from_stride] in the order of z.
        from may be z. from_stride 0: one row for all rows. */
     void (*product)(const struct packed *w, struct vec_span span, size_t rows, const float *x, size_t x_stride,
                     const float *from, size_t from_stride, float *z);
@@ -70,7 +70,7 @@ struct vec_ops {
 };
 
 /* Products sum so many numbers of the depth at a time, and then these sums. */
-enum { VEC_PART = 256 };
+enum { VEC_PART = 512 };
 
 /* All panels. */
 static inline struct vec_span vec_all(const struct packed *w)

@@ -34,7 +34,7 @@ enum { TILE_ROWS = 3, TILE_ROWS_OF_3 = 4 };
 enum { TILE_ROWS = 6, TILE_ROWS_OF_3 = 6 };
 #endif
 
-/* to = from + x W for some rows and the vectors of one panel, or of `panels` neighbouring ones. */
+/* to = x W + from for some rows and the vectors of one panel, or of `panels` neighbouring ones. */
 struct tile {
     const void *w;
     const float *scales; /* of int8 weights, one for each column */
@@ -47,7 +47,8 @@ struct tile {
     size_t to_stride;
 };
 
-/* Every accumulator sums in the order of k, in tiles of every shape. Each weight vector is loaded once and multiplied
+/* Every accumulator sums in the order of k, in tiles of every shape. `from` is added last: a sum that began with a bias
+   of 1 would be rounded to the bias's last place at every step. Each weight vector is loaded once and multiplied
    with every row, while the rows' broadcasts stay in registers. On AVX2 this fits 16 registers (12 sums, 3 broadcasts,
    1 weight). If the broadcasts do not fit, the weights stay in registers instead (12 sums, 3 weights, 1 broadcast). */
 INLINE void multiply(const struct tile *t, enum packed_format format, size_t rows, size_t panels, size_t vectors)
@@ -58,8 +59,7 @@ INLINE void multiply(const struct tile *t, enum packed_format format, size_t row
     for (size_t r = 0; r < rows; r++) {
         UNROLL
         for (size_t v = 0; v < panels * vectors; v++)
-            sums[r * panels * vectors + v] =
-                format == PACKED_INT8 ? vf_set1(0.0f) : vf_load(t->from + r * t->from_stride + v * vf_lanes);
+            sums[r * panels * vectors + v] = vf_set1(0.0f);
     }
     const float *x = t->x;
     const size_t x_stride = t->x_stride, depth = t->depth;
@@ -112,10 +112,8 @@ INLINE void multiply(const struct tile *t, enum packed_format format, size_t row
     for (size_t r = 0; r < rows; r++) {
         UNROLL
         for (size_t v = 0; v < panels * vectors; v++) {
-            vf sum = sums[r * panels * vectors + v];
-            if (format == PACKED_INT8)
-                sum = vf_fma(sum, vf_load(t->scales + v * vf_lanes),
-                             vf_load(t->from + r * t->from_stride + v * vf_lanes));
+            vf sum = sums[r * panels * vectors + v], from = vf_load(t->from + r * t->from_stride + v * vf_lanes);
+            sum = format == PACKED_INT8 ? vf_fma(sum, vf_load(t->scales + v * vf_lanes), from) : vf_add(sum, from);
             vf_store(t->to + r * t->to_stride + v * vf_lanes, sum);
         }
     }
@@ -458,7 +456,7 @@ static bool is_common(const struct vec_step *s)
     return s->activation->kind == ACT_TANH && s->recurrent_activation->kind == ACT_SIGMOID;
 }
 
-/* The sums of a step begin with the pre-activations of the kernel, or (with start) with one row for all rows. */
+/* The pre-activations of the kernel are added to the sums of a step, or (with start) one row for all rows. */
 static void run_step(const struct vec_step *s, struct vec_span span, const float *x, bool start,
                      finish_function *finish)
 {
