@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SLOTS = 8, MAX_BYTES = 1 << 18 };
+enum { SLOTS = 13, MAX_BYTES = 1 << 18 };
 
 static struct daemon server;
 static char folder[] = "/tmp/cellserve-damaged-XXXXXX";
@@ -19,7 +19,12 @@ static const char *const bases[] = {"file_keras2_h5_rnn_stacked/model.h5",
                                     "file_keras3_h5_masked_lstm_dense/model.h5",
                                     "file_keras3_keras_rnn_stacked/model.keras",
                                     "file_keras2_keras_time_distributed/model.keras",
-                                    "model3_functional_masked/model.keras"};
+                                    "model3_functional_masked/model.keras",
+                                    "onnx/hand_conv_1d_lstm.onnx",
+                                    "onnx/dynamo_attention.onnx",
+                                    "onnx/dynamo_lstm_two_layers_hidden.onnx",
+                                    "../torch/files/sequential-1.13.pt",
+                                    "../torch/files/sequential-new.pt"};
 
 static unsigned char original[SLOTS][MAX_BYTES];
 static size_t sizes[SLOTS];
@@ -125,7 +130,7 @@ static void the_server_survives_them(void **unused)
     (void)unused;
     const char *given = getenv("CELLSERVE_TEST_DAMAGED");
     long files = given ? atol(given) : SANITIZED ? 80 : 400, loaded = 0, failed = 0, rss_early = 0;
-    char config[4096], *at = config;
+    char config[8192], *at = config;
     at += sprintf(at, "{\"log\": {\"level\": \"error\"}, \"models\": [{\"name\": \"good\", \"path\": \"%s/demo/seed\"}",
                   SOURCE_DIR);
     for (int s = 0; s < SLOTS; s++)
