@@ -165,10 +165,10 @@ static unsigned char *read_numbers(struct protobuf message, const struct tensor 
     struct protobuf_field field;
     size_t n = 0;
     unsigned char *numbers = calloc(tensor->elements + 1, type->width);
-    while (numbers && protobuf_next(&message, &field))
-        if (field.number == type->field && !take_numbers(&field, type, tensor->elements, numbers, &n))
-            n = SIZE_MAX - 1;
-    if (n == tensor->elements)
+    bool good = numbers != NULL;
+    while (good && protobuf_next(&message, &field))
+        good = field.number != type->field || take_numbers(&field, type, tensor->elements, numbers, &n);
+    if (good && n == tensor->elements)
         return numbers;
     free(numbers);
     return NULL;
