@@ -270,7 +270,7 @@ static void run_product(const struct layer *layer, size_t g, size_t n, const flo
     const struct conv *conv = layer->own;
     const struct packed *part = &conv->parts[g];
     size_t columns = packed_columns(part), units = conv->filters / conv->groups;
-    if (columns == conv->filters) { /* the rows of the product are the rows of the output */
+    if (columns == units && conv->groups == 1) { /* the rows of the product are the rows of the output */
         layer->vec->product(part, vec_all(part), n, x, stride, conv->starts[g], 0, out);
         return;
     }

@@ -35,7 +35,7 @@ static void multiply(size_t rows, size_t columns, size_t depth, const float *x, 
     leave_blas();
 }
 
-/* The last rows < TILE, padded. */
+/* Up to TILE rows, copied and padded: the last ones, or rows that overlap, which BLAS does not take. */
 static void multiply_padded(size_t rows, size_t columns, size_t depth, const float *x, size_t x_stride, const float *w,
                             size_t w_stride, float *z, size_t z_stride)
 {
@@ -61,12 +61,14 @@ static void accumulate(const struct packed *w, size_t rows, const float *x, size
         for (size_t k = 0; k < w->depth; k += SLICE) {
             const float *weights = (const float *)w->data + k * width + c;
             size_t columns = slice(c, width), depth = slice(k, w->depth), r = 0;
-            for (; r + TILE <= rows; r += TILE)
+            for (; r + TILE <= rows && x_stride >= depth; r += TILE)
                 multiply(TILE, columns, depth, x + r * x_stride + k, x_stride, weights, width, z + r * width + c,
                          width);
-            if (r < rows)
-                multiply_padded(rows - r, columns, depth, x + r * x_stride + k, x_stride, weights, width,
-                                z + r * width + c, width);
+            for (size_t n; r < rows; r += n) {
+                n = rows - r < TILE ? rows - r : TILE;
+                multiply_padded(n, columns, depth, x + r * x_stride + k, x_stride, weights, width, z + r * width + c,
+                                width);
+            }
         }
 }
 
@@ -75,7 +77,7 @@ static void accumulate_rows(const struct packed *w, size_t rows, const float *x,
 {
     size_t width = packed_columns(w);
     for (size_t r = 0; r < rows; r++)
-        multiply(1, width, w->depth, x + r * x_stride, x_stride, w->data, width, z + r * width, width);
+        multiply(1, width, w->depth, x + r * x_stride, w->depth, w->data, width, z + r * width, width);
 }
 
 static float vec_c_sum(size_t n, const float *x)
