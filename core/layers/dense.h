@@ -11,10 +11,8 @@ struct dense {
     struct activation activation;
     struct initializer kernel_initializer, bias_initializer;
     /* built */
-    struct packed *kernels; /* the kernel in blocks of inputs: see BLOCK */
-    size_t n_kernels;
+    struct packed kernel;
     float *start; /* the bias, one row of pre-activations */
-    float *zeros; /* such a row, where there are several kernels */
 };
 
 extern const struct layer_class layer_dense;

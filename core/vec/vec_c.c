@@ -10,10 +10,10 @@ static void product_row(const struct packed *w, struct vec_span span, const floa
         size_t width = vectors * w->lanes, column = first * w->lanes;
         for (size_t j = 0; j < width; j++) {
             float total = from[column + j];
-            for (size_t k = 0, first_k = 0; first_k < w->depth; first_k += VEC_PART) {
+            for (size_t first_k = 0; first_k < w->depth; first_k += VEC_PART) {
                 size_t end = w->depth - first_k < VEC_PART ? w->depth : first_k + VEC_PART;
                 float sum = 0;
-                for (k = first_k; k < end; k++)
+                for (size_t k = first_k; k < end; k++)
                     sum += x[k] * packed_weight(w, packed_index(w, column, width, k, j));
                 total += w->format == PACKED_INT8 ? sum * w->scales[column + j] : sum;
             }

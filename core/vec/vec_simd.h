@@ -163,34 +163,22 @@ static tile_function *const tiles[3][TILE_ROWS_OF_3 + 1][PACKED_PANEL] = {
     [PACKED_FLOAT32] = TABLE_OF_TILES(f32), [PACKED_BF16] = TABLE_OF_TILES(bf16), [PACKED_INT8] = TABLE_OF_TILES(int8)};
 /* clang-format on */
 
-/* One tile. A deep product is summed in parts, each by itself, so that rounding errors do not grow with the depth. A
-   product of one part has the same bits as a tile alone. */
-INLINE void run_tile(tile_function *tile, const struct tile *t, enum packed_format format, size_t rows, size_t panels,
-                     size_t columns)
+/* One tile. A deep product is summed in parts, each by itself and then added to those before, so that rounding errors do
+   not grow with the depth. */
+INLINE void run_tile(tile_function *tile, const struct tile *t, enum packed_format format, size_t columns)
 {
-    static const float zeros[2 * PACKED_PANEL * vf_lanes];
     if (t->depth <= VEC_PART) {
         tile(t);
         return;
     }
-    _Alignas(64) float sums[TILE_ROWS * PACKED_PANEL * vf_lanes];
     struct tile part = *t;
-    size_t width = panels * columns;
-    part.depth = VEC_PART;
-    tile(&part);
-    part.from = zeros;
-    part.from_stride = 0;
-    part.to = sums;
-    part.to_stride = width;
-    for (size_t k = VEC_PART; k < t->depth; k += VEC_PART) {
+    for (size_t k = 0; k < t->depth; k += VEC_PART) {
         part.depth = t->depth - k < VEC_PART ? t->depth - k : VEC_PART;
         part.w = (const char *)t->w + k * columns * packed_weight_bytes(format);
         part.x = t->x + k;
         tile(&part);
-        for (size_t r = 0; r < rows; r++)
-            for (size_t v = 0; v < width; v += vf_lanes)
-                vf_store(t->to + r * t->to_stride + v,
-                         vf_add(vf_load(t->to + r * t->to_stride + v), vf_load(sums + r * width + v)));
+        part.from = t->to;
+        part.from_stride = t->to_stride;
     }
 }
 
@@ -262,7 +250,7 @@ static void run_panel(const struct product *job, size_t panel)
     }
     for (size_t i = 0; i < count; i++) {
         size_t rows = job->rows / count + (i < job->rows % count);
-        run_tile(tiles[job->w->format][rows][vectors - 1], &t, job->w->format, rows, 1, vectors * vf_lanes);
+        run_tile(tiles[job->w->format][rows][vectors - 1], &t, job->w->format, vectors * vf_lanes);
         if (job->finish) {
             ready.n = rows;
             job->finish(job->step, &ready);
@@ -292,7 +280,7 @@ static void run_row(const struct product *job, size_t panel, size_t n)
         struct tile t = tile_of(job, panel + at, vectors);
         if (job->finish)
             t.to = sums + at * width;
-        run_tile(tiles[job->w->format][panels == 2 ? 0 : 1][vectors - 1], &t, job->w->format, 1, panels, width);
+        run_tile(tiles[job->w->format][panels == 2 ? 0 : 1][vectors - 1], &t, job->w->format, width);
     }
     if (job->finish)
         job->finish(job->step, &(struct ready){.n = n,
