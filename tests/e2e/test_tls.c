@@ -479,10 +479,9 @@ static void a_vanished_client_frees_its_worker(void **state)
     raw_read(fd, head, sizeof head, 300);
     assert_non_null(strstr(head, "200 OK"));
     close(fd);
-    double end = now_ms() + 20000;
-    while (metric(&daemon, "cellserve_connections") > 1 && now_ms() < end)
-        sleep_ms(5);
-    assert_true(metric(&daemon, "cellserve_connections") <= 1); /* that of the question */
+    /* One connection is that of the question. The one before it may still be open, so one answer of 1 is enough. */
+    for (double end = now_ms() + 20000; metric(&daemon, "cellserve_connections") > 1; sleep_ms(5))
+        assert_true(now_ms() < end);
     assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
     certificate_remove(&server);
 }
