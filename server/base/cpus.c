@@ -89,21 +89,27 @@ void cpus_bind(size_t i)
         }
 }
 
-/* Source: sched_setattr(2), struct sched_attr; sched_runtime of SCHED_OTHER is the length of a slice. */
+/* Source: sched_setattr(2), struct sched_attr; sched_runtime of SCHED_OTHER is the length of a slice. Policy and nice value
+   stay as they are, and a thread of another policy has no slice. */
 void cpus_wake_soon(void)
 {
-    const struct {
+    enum { SLICE_NS = 100000 };
+    struct {
         uint32_t size, policy;
         uint64_t flags;
         int32_t nice;
         uint32_t priority;
         uint64_t runtime_ns, deadline_ns, period_ns;
-    } attributes = {.size = sizeof attributes, .runtime_ns = 100000};
+    } attributes = {.size = sizeof attributes};
+    if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) || attributes.policy != SCHED_OTHER)
+        return;
+    attributes.runtime_ns = SLICE_NS;
     syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
 /* In Linux each thread has its own priority. Two steps are a weight of 0.64: see bench/results.md. */
 void cpus_compute(void)
 {
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 2);
+    enum { STEPS = 2 };
+    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + STEPS); /* 0: the calling thread */
 }
