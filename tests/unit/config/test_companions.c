@@ -1,4 +1,4 @@
-/* Transforms beside models, and the files that they name. */
+/* Transforms beside models, and the scaler files to which they refer. */
 #include "config/companions.h"
 #include "config/files/archive.h"
 #include "config/model.h"
@@ -45,7 +45,8 @@ static void models_find_their_transforms(void **state)
     assert_true(is_scaled(folder, "two/a.keras"));
     assert_false(is_scaled(folder, "two/b.keras"));
     run(folder, "mv two/a.transform.json two/transform.json");
-    assert_false(is_scaled(folder, "two/a.keras")); /* whose it is, nothing says */
+    assert_false(is_scaled(folder, "two/a.keras")); /* the folder has two models, and nothing assigns the transform to
+                                                       one */
 }
 
 static void companions_are_no_models(void **state)

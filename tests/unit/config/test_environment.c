@@ -1,4 +1,4 @@
-/* Settings of the environment, and variables that nothing reads. */
+/* Settings from environment variables, and unknown variables. */
 #include "config/environment.h"
 #include "tests/unit/unit.h"
 
@@ -26,7 +26,7 @@ static void environment_and_flags_are_spelt_by_one_rule(void **state)
     setenv("CELLSERVE_SESSIONS_STORE_FILE", secret, 1);
     settings_read_environment(&s, &problems);
     assert_string_equal(s.session_store, "redis://:x@a");
-    setenv("CELLSERVE_SESSIONS_STORE", "memory", 1); /* the value itself counts more */
+    setenv("CELLSERVE_SESSIONS_STORE", "memory", 1); /* takes precedence over the file */
     setenv("CELLSERVE_HOST_FILE", "/nowhere", 1);
     settings_read_environment(&s, &problems);
     assert_string_equal(s.session_store, "memory");
@@ -46,7 +46,7 @@ static void environment_and_flags_are_spelt_by_one_rule(void **state)
     settings_close(&s);
 }
 
-/* A variable of the environment alone: the errors that it makes. */
+/* Reads the environment with one variable set; expects this error, or none. */
 static void with_variable(const char *name, const char *value, const char *error)
 {
     struct settings s;
@@ -80,7 +80,7 @@ static void misspelt_variables_are_errors(void **state)
         {"CELLSERVE_REDIS_SERVICE_HOST", "10.0.0.1"},
         {"CELLSERVE_REDIS_PORT", "tcp://10.0.0.1:6379"},
         {"CELLSERVE_REDIS_PORT_6379_TCP_ADDR", "10.0.0.1"},
-        /* of the kernels, of scripts, of nobody */
+        /* used by core/vec, scripts and tests, or not of cellserve */
         {"CELLSERVE_ISA", "c"},
         {"CELLSERVE_IMAGE", "cellserve:2"},
         {"CELLSERVE_TEST_ULP", "1"},
@@ -102,7 +102,7 @@ static void misspelt_variables_are_errors(void **state)
     with_variable("CELLSERVE_PORT", "nine", "CELLSERVE_PORT: expected a whole number from 0 to 65535, found \"nine\"");
 }
 
-/* A port may be said by three variables, of which the first counts. */
+/* Three variables can set the port: CELLSERVE_PORT before PORT before AIP_HTTP_PORT. */
 static void ports_have_three_variables(void **state)
 {
     (void)state;
@@ -116,14 +116,14 @@ static void ports_have_three_variables(void **state)
     setenv("CELLSERVE_PORT", "3", 1);
     assert_string_equal(environment_port(&name), "3");
     assert_string_equal(name, "CELLSERVE_PORT");
-    setenv("CELLSERVE_PORT", "tcp://10.0.0.1:80", 1); /* a Service's address */
+    setenv("CELLSERVE_PORT", "tcp://10.0.0.1:80", 1); /* set by Kubernetes for a Service, so not a port */
     assert_string_equal(environment_port(&name), "2");
     unsetenv("AIP_HTTP_PORT");
     unsetenv("PORT");
     unsetenv("CELLSERVE_PORT");
 }
 
-/* The first line of a file; an empty one is an error. */
+/* The value is the first line of the file; an empty file is an error. */
 static void files_hold_texts(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* What strangers' files are told to be: one row for each kind of file, by its content. */
+/* Recognition of file formats by content: one row for each format, with a part of the error message for it. */
 #include "config/formats.h"
 #include "config/model_parts.h"
 #include "tests/unit/unit.h"
@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 static const struct row {
-    const char *name;  /* of the format */
-    const char *bytes; /* the file begins so */
+    const char *name;  /* name of the format */
+    const char *bytes; /* the first bytes of the file */
     size_t n;
-    const char *sentence; /* has this in it; NULL: the file is read */
+    const char *sentence; /* a part of the error message; NULL: the file can be read */
 } rows[] = {
 #define ROW(name, bytes, sentence)                                                                                     \
     {                                                                                                                  \
@@ -104,7 +104,7 @@ static void every_kind_of_file_has_its_sentence(void **state)
     }
 }
 
-/* The sentence is what people see, whatever the file's name is. */
+/* The error message depends on the content of the file, not on its name. */
 static void a_foreign_file_is_refused_by_its_sentence(void **state)
 {
     (void)state;
@@ -124,13 +124,14 @@ static void a_foreign_file_is_refused_by_its_sentence(void **state)
     free(parts);
 }
 
-/* Every row of the table can be met. */
+/* Every format of the table has a row in this test. */
 static void every_row_is_tested(void **state)
 {
     (void)state;
     size_t kinds = 0;
     for (const struct format *format = formats; format->name; format++) {
-        bool met = !strcmp(format->name, "tar") || !strcmp(format->name, "a TensorFlow checkpoint"); /* below */
+        bool met = !strcmp(format->name, "tar") || !strcmp(format->name, "a TensorFlow checkpoint"); /* in the next
+                                                                                                        test */
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
             met |= !strcmp(rows[i].name, format->name);
         if (!met)

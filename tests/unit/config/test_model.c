@@ -29,7 +29,7 @@ static void write_tensors(const char *header, size_t floats)
 
 static const char layer[] = "{\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 2}}";
 
-/* Load the folder; it must fail with a line that has this. */
+/* Load the folder; loading must fail with an error that contains `line`. */
 static void refused(const char *line)
 {
     struct model model;
@@ -89,8 +89,8 @@ static void tensors_must_match_the_configuration(void **state)
     refused("no model.json and no model file in this folder");
 }
 
-/* A list of problems that is full is no sign that all is well: nothing is built from tensors of other shapes. */
-static void a_hundred_problems_hide_none(void **state)
+/* If the list of problems is full, further errors still count: no model is built from tensors of wrong shapes. */
+static void a_full_list_of_problems_hides_no_error(void **state)
 {
     (void)state;
     struct model model;
@@ -195,7 +195,7 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(tensors_must_match_the_configuration),
-                                       cmocka_unit_test(a_hundred_problems_hide_none),
+                                       cmocka_unit_test(a_full_list_of_problems_hides_no_error),
                                        cmocka_unit_test(arguments_of_pytorch_are_honoured_or_refused),
                                        cmocka_unit_test(initializers_give_the_same_model_for_a_seed)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

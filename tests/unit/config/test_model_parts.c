@@ -1,4 +1,4 @@
-/* Folders as people have them: which files of them make a model. */
+/* Typical folders of models: which of their files form the model. */
 #include "config/model_parts.h"
 #include "tests/unit/unit.h"
 
@@ -31,7 +31,7 @@ static void write_file(const char *name, const char *bytes, size_t n)
 #define HDF5 "\x89HDF\r\n\x1a\n"
 #define KERAS "PK\3\4\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x0d\0\0\0metadata.json"
 
-/* The folder is a model of these files ("" for none), or an error has this in it. Then it is emptied. */
+/* The folder is a model of these files ("" for none), or an error contains `error`. Then the folder is emptied. */
 static void assert_parts(const char *json, const char *weights, const char *version, const char *error)
 {
     struct problems problems = {.n_errors = 0};
@@ -90,7 +90,7 @@ static void model_json_is_the_first_choice(void **state)
     assert_parts(NULL, NULL, NULL, "2 JSON files describe a model; keep one of them, or name one model.json");
 }
 
-/* A file that holds its own configuration is no pair with one beside it. */
+/* A file that contains its own configuration is not combined with a configuration beside it. */
 static void whole_models_stand_alone(void **state)
 {
     (void)state;

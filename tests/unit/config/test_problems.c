@@ -29,7 +29,7 @@ static void nearest_word_is_found_or_none(void **state)
     assert_string_equal(nearest_word("max_row", words), "max_rows");
     assert_string_equal(nearest_word("unit", words), "units");
     assert_null(nearest_word("kernel_regularizer", words));
-    /* letters that changed places are one mistake; what has too many is no suggestion */
+    /* two exchanged letters count as one mistake; a word with too many mistakes is not suggested */
     static const char *const keys[] = {"name", "path", "layer", "seed", "watch", "default", NULL};
     assert_string_equal(nearest_word("wacth", keys), "watch");
     assert_string_equal(nearest_word("apth", keys), "path");

@@ -95,7 +95,7 @@ static void access_is_read(void **state)
     settings_close(&s);
 }
 
-static void wrong_values_are_placed(void **state)
+static void errors_of_values_name_their_place(void **state)
 {
     (void)state;
     static const struct {
@@ -320,7 +320,7 @@ static void models_of_the_command_line_are_added(void **state)
     settings_close(&s);
 }
 
-/* What was given stays; a default is lowered, but not below what may be set. */
+/* settings_lower changes defaults only, not values that were set, and does not go below the setting's minimum. */
 static void defaults_are_lowered(void **state)
 {
     (void)state;
@@ -334,7 +334,8 @@ static void defaults_are_lowered(void **state)
     assert_int_equal(s.max_rows, 100);
     settings_lower(&s, &s.max_response_bytes, 1);
     assert_int_equal(s.max_response_bytes, 1024);
-    settings_set(&s, settings_flag("--limits-max-queue"), "1024", "flag", &problems); /* the same as the default */
+    settings_set(&s, settings_flag("--limits-max-queue"), "1024", "flag", &problems); /* set to the value of the
+                                                                                         default */
     assert_true(settings_given(&s, &s.max_queue));
     settings_lower(&s, &s.max_queue, 5);
     assert_int_equal(s.max_queue, 1024);
@@ -342,7 +343,7 @@ static void defaults_are_lowered(void **state)
     settings_close(&s);
 }
 
-static void help_has_a_line_for_each(void **state)
+static void help_has_a_line_for_each_setting(void **state)
 {
     (void)state;
     char *text = NULL, variable[64];
@@ -367,14 +368,14 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_table),
         cmocka_unit_test(files_are_read),
         cmocka_unit_test(access_is_read),
-        cmocka_unit_test(wrong_values_are_placed),
+        cmocka_unit_test(errors_of_values_name_their_place),
         cmocka_unit_test(brackets_of_hosts_are_taken_off),
         cmocka_unit_test(values_of_other_kinds_are_refused),
         cmocka_unit_test(unknown_keys_are_named),
         cmocka_unit_test(entries_have_every_key),
         cmocka_unit_test(models_of_the_command_line_are_added),
         cmocka_unit_test(defaults_are_lowered),
-        cmocka_unit_test(help_has_a_line_for_each),
+        cmocka_unit_test(help_has_a_line_for_each_setting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ static void write_shard(const char *name, const void *bytes, size_t n)
     fclose(file);
 }
 
-/* Read a model.json with this manifest; its layers are z and a, in this order. */
+/* Read a model.json with this manifest and the layers z and a, in this order. */
 static json_t *read_model(const char *manifest, const char *more, struct tensor_set *set, struct problems *problems)
 {
     char text[2000], path[256];
@@ -42,7 +42,7 @@ static void assert_floats(const struct named_tensor *tensor, const char *name, c
         assert_near((double)got[i], (double)want[i], 0);
 }
 
-/* Groups come by the alphabet, weights lie over the borders of shards, and 8, 16 and float16 bits become float32. */
+/* Groups are in alphabetical order, a weight spans two shards, and uint8, uint16 and float16 become float32. */
 static void weights_come_in_the_order_of_the_layers(void **state)
 {
     (void)state;

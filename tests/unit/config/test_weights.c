@@ -1,10 +1,10 @@
-/* Weights by path, by group and by position: what is missing, misshapen or left over is named. */
+/* Weights by path, by group and by position. Errors name tensors that are missing, left over or of a wrong shape. */
 #include "config/weights.h"
 #include "tests/unit/unit.h"
 
 static struct problems problems;
 
-/* A tensor of a set. */
+/* A tensor of a file. */
 struct wanted {
     const char *name;
     size_t rows, columns;
@@ -12,7 +12,7 @@ struct wanted {
 
 enum { MAX_TENSORS = 12 };
 
-/* A model, and all that its weights are in each way of naming them. */
+/* A model and its tensors, named in one of the three ways. */
 struct given {
     const char *config;
     enum tensor_naming naming;
@@ -128,7 +128,7 @@ static void whole_sets_are_built(void **state)
             assert_true(set.tensors[k].used);
         assert_true(build(&givens[i], &set, &b));
         assert_memory_equal(&a, &b, sizeof a);
-        ((float *)set.memory)[0] += 1; /* every number counts in the digest */
+        ((float *)set.memory)[0] += 1; /* the digest depends on the numbers */
         assert_true(build(&givens[i], &set, &b));
         assert_memory_not_equal(&a, &b, sizeof a);
         tensor_set_close(&set);
@@ -150,7 +150,7 @@ static void missing_tensors_are_named(void **state)
             refused(&givens[i], &set, "w: tensor \"elsewhere\" [");
             set.tensors[k].name = name;
         }
-        if (givens[i].naming == NAMED_BY_POSITION) { /* the last one: nothing stands in its place */
+        if (givens[i].naming == NAMED_BY_POSITION) { /* without names, only the last tensor can be missing */
             set.n--;
             refused(&givens[i], &set, "tensor layers.1.bias is missing, expected with shape [4]");
             set.n++;
@@ -165,7 +165,7 @@ static void misshapen_tensors_are_named(void **state)
     for (size_t i = 0; i < N_GIVENS; i++) {
         struct tensor_set set;
         make_set(&givens[i], &set);
-        for (size_t k = 1; k < set.n; k++) { /* the first says how many features there are */
+        for (size_t k = 1; k < set.n; k++) { /* without the first, whose shape gives the number of features */
             struct named_tensor *t = &set.tensors[k];
             char line[300], have[64], want[64];
             shape_text(t->shape, t->rank, want, sizeof want);
@@ -180,7 +180,7 @@ static void misshapen_tensors_are_named(void **state)
             t->rank = 3 - t->rank;
             t->type = TENSOR_I64;
             snprintf(line, sizeof line, "tensor %s has dtype F32, expected F32, F64, F16 or BF16", t->name);
-            refused(&givens[i], &set, line); /* type_name stays what it was */
+            refused(&givens[i], &set, line); /* type_name is not changed here */
             t->type = TENSOR_F32;
         }
         tensor_set_close(&set);
@@ -194,7 +194,7 @@ static void left_over_tensors_are_named(void **state)
         struct tensor_set set;
         struct digest digest;
         make_set(&givens[i], &set);
-        unit_tensor(&set, "layers/dropout/seed_generator/vars/0", 2, 0); /* Keras's own, which nothing computes with */
+        unit_tensor(&set, "layers/dropout/seed_generator/vars/0", 2, 0); /* Keras's random state, which is not used */
         assert_true(build(&givens[i], &set, &digest));
         unit_tensor(&set, "one_more", 5, 0);
         refused(&givens[i], &set, "w: tensor \"one_more\" [5] belongs to no layer of the configuration");
@@ -208,7 +208,7 @@ static void other_floats_are_converted(void **state)
     struct tensor_set set;
     struct digest a, b;
     make_set(&givens[0], &set);
-    for (size_t i = 0; i < 12; i++) /* what F16 can hold: 0x3c00 is 1 */
+    for (size_t i = 0; i < 12; i++) /* 1 is exact in F16: 0x3c00 */
         ((float *)set.memory)[i] = 1;
     assert_true(build(&givens[0], &set, &a));
     uint16_t halves[12];
@@ -240,7 +240,8 @@ static void features_must_agree(void **state)
     given.config = CHAIN(LAYER("Flatten", "") ", " LAYER("Dense", "'units': 2"));
     refused(&given, NULL, "the number of its features depends on the number of timesteps, which is not known");
     given.config = CHAIN(LAYER("RepeatVector", "'n': 2") ", " LAYER("Dense", "'units': 2"));
-    refused(&given, NULL, "RepeatVector"); /* takes no sequence; what is behind it is not looked at */
+    refused(&given, NULL, "RepeatVector"); /* RepeatVector does not take a sequence; the layer after it is not
+                                              checked */
 }
 
 static void sizes_are_bounded(void **state)
@@ -253,7 +254,7 @@ static void sizes_are_bounded(void **state)
     refused(&huge, NULL, "its weights would take more than 16 GiB (tensor layers.1.kernel [1048576, 1048576])");
 }
 
-static void naming_is_said_by_the_metadata(void **state)
+static void the_metadata_tell_the_naming(void **state)
 {
     (void)state;
     static const struct {
@@ -276,6 +277,6 @@ int main(void)
         cmocka_unit_test(whole_sets_are_built),        cmocka_unit_test(missing_tensors_are_named),
         cmocka_unit_test(misshapen_tensors_are_named), cmocka_unit_test(left_over_tensors_are_named),
         cmocka_unit_test(other_floats_are_converted),  cmocka_unit_test(features_must_agree),
-        cmocka_unit_test(sizes_are_bounded),           cmocka_unit_test(naming_is_said_by_the_metadata)};
+        cmocka_unit_test(sizes_are_bounded),           cmocka_unit_test(the_metadata_tell_the_naming)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

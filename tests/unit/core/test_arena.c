@@ -38,7 +38,7 @@ static void arena_hands_out_distinct_aligned_memory(void **state)
     arena_reset(&arena);
     assert_ptr_equal(arena_alloc(&arena, 1, 1), a);
     void *before = arena.base;
-    assert_true(arena_reserve(&arena, 512)); /* it is large enough already */
+    assert_true(arena_reserve(&arena, 512)); /* the arena is large enough already */
     assert_ptr_equal(arena.base, before);
     assert_false(arena_reserve(&arena, SIZE_MAX - 100));
     assert_null(arena.base);

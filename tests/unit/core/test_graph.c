@@ -2,7 +2,7 @@
 
 enum { ROWS = 7, FEATURES = 3, OUT = 2, MAX_STEPS = 9 };
 
-/* Weights for all tensors of a layer, one running index: 0.5 sin(n). */
+/* Sets all weights of a layer to 0.5 sin(n), where n counts over all tensors. */
 static void build(struct graph *model, struct layer *layer, const struct vec_ops *vec)
 {
     static unsigned n;
@@ -63,7 +63,7 @@ static void make_chain(struct graph *model, const struct vec_ops *vec, bool sequ
     assert_int_equal(graph_finish(model, NULL), RNN_OK);
 }
 
-/* Run n rows; states and outputs as they come. */
+/* Run n rows. */
 static void run(const struct graph *model, struct rnn_row *rows, size_t n)
 {
     struct graph_work work = {.floats = 0};

@@ -14,7 +14,7 @@ static uint64_t hash(const float *x, size_t n)
     return h;
 }
 
-/* The bits of every initializer, recorded once: they must be these on every machine and compiler. */
+/* Hashes of the bits of every initializer. They are the same on every machine and with every compiler. */
 static void bits_are_the_recorded_ones(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 #include "tests/unit/unit.h"
 
-/* Every weight is found again at its packed place, and padding is zero. */
+/* Every weight is at its position in the packed matrix, and the padding is zero. */
 static void check(size_t depth, size_t units, size_t gates, size_t lanes)
 {
     struct packed p;
@@ -15,7 +15,7 @@ static void check(size_t depth, size_t units, size_t gates, size_t lanes)
         sum += (double)packed_weight(&p, i);
     double n = (double)(depth * columns);
     assert_near(sum, n * (n + 1) / 2, 0);
-    /* z = e_k W for each k, by the plain kernels, reads the matrix's row k back */
+    /* the product of the unit vector e_k and W is row k of the matrix */
     if (lanes == 8) {
         float *x = calloc(depth, sizeof *x), *z = malloc(packed_columns(&p) * sizeof *z), *zeros = packed_row(&p, NULL);
         for (size_t k = 0; k < depth; k++) {

@@ -1,4 +1,4 @@
-/* The example of core/rnn.h, cut out of the header's comment by the Makefile, against Keras's own numbers. */
+/* The example of core/rnn.h, which the Makefile extracts from the header's comment, against outputs of Keras. */
 #include "core/rnn.h"
 #include "tests/unit/unit.h"
 

@@ -1,4 +1,4 @@
-/* Teams: what they compute has the bits of one thread, whoever comes when, and whoever leaves. */
+/* Teams: results have the same bits as those of one thread, no matter when helpers join or leave. */
 #include "tests/unit/unit.h"
 
 #include "core/team.h"
@@ -16,7 +16,7 @@ enum { ROUNDS = 20 };
 #endif
 enum { TIMESTEPS = 40, MAX_ROWS = 40, FEATURES = 5 };
 
-/* Rows of different lengths, some masked, through a layer with a team or without. */
+/* Runs rows of different lengths, some masked, through a layer, with a team or without. */
 static void run(const struct rnn_recurrence *layer, size_t rows, struct team *team, float *states, float *outputs)
 {
     static float inputs[MAX_ROWS][TIMESTEPS][FEATURES];
@@ -107,7 +107,7 @@ static void teams_compute_what_one_thread_does(void **state)
     pool_stop(&pool);
 }
 
-/* ---- who comes, who goes ---- */
+/* ---- helpers that join and leave ---- */
 
 struct count {
     atomic_size_t members[TEAM_MAX_SEATS + 1], sum;
@@ -127,21 +127,21 @@ static void count_members(void *argument, struct team_member *me)
     }
 }
 
-/* On one, no helper comes while the caller spins. */
+/* On one processor no helper runs while the caller spins. */
 static void need_two_processors(void)
 {
     if (cpus_available() < 2)
         skip();
 }
 
-/* A host whose threads help all the time, so that nothing depends on what else the machine does. */
+/* A host whose threads help all the time, so that the test does not depend on other load of the machine. */
 struct helping_host {
     struct team_host host;
     struct team team;
     pthread_t threads[3];
     size_t n;
     atomic_bool stop;
-    atomic_size_t naps; /* of the caller */
+    atomic_size_t naps; /* how often the caller slept */
 };
 
 static struct helping_host *helping_host_of(struct team_host *host)
@@ -200,7 +200,7 @@ static size_t jobs_of(const struct count *count, size_t least_members)
     return jobs;
 }
 
-static void everybody_meets_everybody(void **state)
+static void all_members_of_a_team_meet(void **state)
 {
     (void)state;
     struct helping_host helping;
@@ -215,7 +215,7 @@ static void everybody_meets_everybody(void **state)
     assert_int_equal(jobs_of(&count, 2), 30);
 }
 
-static void seats_are_as_many_as_are_asked_for(void **state)
+static void a_team_has_the_requested_seats(void **state)
 {
     (void)state;
     struct helping_host helping;
@@ -229,7 +229,7 @@ static void seats_are_as_many_as_are_asked_for(void **state)
         assert_int_equal(team_enter(&helping.team), 0);
         for (size_t i = 1; i < most; i++) {
             atomic_store(&helping.team.over, true);
-            team_help(&helping.team, most - i); /* leaves at once */
+            team_help(&helping.team, most - i); /* returns at once */
         }
         assert_int_equal(atomic_load(&helping.team.present), 0);
         assert_int_equal(atomic_load(&helping.team.seated), 1);
@@ -237,7 +237,7 @@ static void seats_are_as_many_as_are_asked_for(void **state)
     }
 }
 
-/* The pool's workers fall asleep and are woken; how many come depends on what else the machine does. */
+/* The pool's workers fall asleep and are woken; the number of helpers depends on other load of the machine. */
 static void workers_of_the_pool_help(void **state)
 {
     (void)state;
@@ -260,7 +260,7 @@ static void workers_of_the_pool_help(void **state)
     pool_stop(&pool);
 }
 
-/* Between two jobs of a team much time may pass. Its helper does not spin meanwhile, and comes again with the next jobs. */
+/* If the next job of a team is late, its helper leaves instead of spinning, and joins again for later jobs. */
 static void helpers_do_not_wait_for_long(void **state)
 {
     (void)state;
@@ -283,7 +283,7 @@ static void helpers_do_not_wait_for_long(void **state)
     pool_stop(&pool);
 }
 
-static void small_jobs_wake_nobody(void **state)
+static void small_jobs_run_without_helpers(void **state)
 {
     (void)state;
     struct pool pool;
@@ -300,7 +300,7 @@ static void small_jobs_wake_nobody(void **state)
     pool_stop(&pool);
 }
 
-/* A job whose helper is done when the caller has napped so often. */
+/* A job whose helper finishes after the caller has slept `naps` times. */
 struct late {
     struct helping_host *helping;
     size_t naps, with_help;
@@ -318,8 +318,8 @@ static void come_late(void *argument, struct team_member *me)
             sched_yield();
 }
 
-/* Whoever waited for helpers for long goes on alone, until so much work is done that it may try again. */
-static void long_waits_end_the_help_for_a_while(void **state)
+/* After a long wait for its helpers a team runs jobs without them, and tries again after a certain amount of work. */
+static void helpers_are_not_used_after_a_long_wait(void **state)
 {
     (void)state;
     enum { NAPS_OF_A_LONG_WAIT = 20, JOBS_ALONE = 14, MOST_JOBS = 100000 };
@@ -340,7 +340,8 @@ static void long_waits_end_the_help_for_a_while(void **state)
     team_close(&helping.team);
 }
 
-/* A host of one thread that helps all the time, and a job of which it takes the longer share: the caller naps till then. */
+/* A host with one thread that helps all the time. Its share of each job takes longer than that of the caller, who
+   sleeps until it is done. */
 struct late_host {
     struct team_host host;
     struct team team;
@@ -368,7 +369,8 @@ static void end_late_host(struct team_host *host, struct team *team)
     pthread_join(late->thread, NULL);
 }
 
-/* One nap till the share is done, and more only where the thread is kept from saying so. */
+/* The first sleep lasts until the helper's share is done. The caller sleeps again only if the helper is delayed after
+   that. */
 static void nap_till_done(struct team_host *host, size_t times)
 {
     struct late_host *late = late_host_of(host);
@@ -389,7 +391,7 @@ static void *help_all_the_time(void *argument)
     return NULL;
 }
 
-/* The helper's share is done once the caller naps for it. */
+/* The helper finishes its share after the caller has begun to sleep. */
 static void share_unequally(void *argument, struct team_member *me)
 {
     struct late_host *late = argument;
@@ -405,8 +407,8 @@ static void share_unequally(void *argument, struct team_member *me)
     }
 }
 
-/* Shares that take a little longer are no reason. */
-static void unequal_shares_keep_their_help(void **state)
+/* A share that takes a little longer is no reason to run jobs without helpers. */
+static void helpers_are_used_for_unequal_shares(void **state)
 {
     (void)state;
     struct late_host late = {.host = {.invite = one_is_coming, .withdraw = end_late_host, .relax = nap_till_done}};
@@ -426,10 +428,10 @@ static void unequal_shares_keep_their_help(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(teams_compute_what_one_thread_does),  cmocka_unit_test(everybody_meets_everybody),
-        cmocka_unit_test(seats_are_as_many_as_are_asked_for),  cmocka_unit_test(workers_of_the_pool_help),
-        cmocka_unit_test(helpers_do_not_wait_for_long),        cmocka_unit_test(small_jobs_wake_nobody),
-        cmocka_unit_test(long_waits_end_the_help_for_a_while), cmocka_unit_test(unequal_shares_keep_their_help),
+        cmocka_unit_test(teams_compute_what_one_thread_does),     cmocka_unit_test(all_members_of_a_team_meet),
+        cmocka_unit_test(a_team_has_the_requested_seats),         cmocka_unit_test(workers_of_the_pool_help),
+        cmocka_unit_test(helpers_do_not_wait_for_long),           cmocka_unit_test(small_jobs_run_without_helpers),
+        cmocka_unit_test(helpers_are_not_used_after_a_long_wait), cmocka_unit_test(helpers_are_used_for_unequal_shares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

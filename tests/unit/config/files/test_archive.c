@@ -102,7 +102,7 @@ static void damaged_files_are_refused(void **state)
     refused("its entry a.txt is no array");
 }
 
-/* A group that holds itself, a link out of the file, a tensor of a terabyte that takes no room. */
+/* Hostile files: a group that contains itself, an external link, and a tensor of a terabyte without stored data. */
 static void hostile_hdf5_is_refused(void **state)
 {
     (void)state;
@@ -144,14 +144,14 @@ static void a_helper_that_fails_is_reported(void **state)
     archive_set_program("/nonexistent/cellserve");
     refused("the process that reads it cannot be started");
     refused("/nonexistent/cellserve is not there; mount /proc");
-    archive_set_program("/bin/true"); /* says that all is well, and hands nothing over */
+    archive_set_program("/bin/true"); /* exits with 0, and writes nothing */
     refused("not a safetensors file");
-    archive_set_program("/bin/ls"); /* does not know the argument */
+    archive_set_program("/bin/ls"); /* rejects the argument */
     refused("the process that read it ended with status 2");
     archive_set_program(BINARY);
 }
 
-/* A program in the helper's place; `script` follows "#!/bin/sh\n". */
+/* Replaces the helper with a shell script: "#!/bin/sh\n", then `script`. */
 static const char *write_program(const char *script, int mode)
 {
     static char program[128];
@@ -189,14 +189,14 @@ static void the_end_of_a_helper_is_explained(void **state)
     refused("the process that reads it cannot be started: Permission denied");
     unlink(program);
     program = write_program("exit 0", 0700);
-    signal(SIGCHLD, SIG_IGN); /* then nobody learns how a child ends */
+    signal(SIGCHLD, SIG_IGN); /* the kernel then drops the exit status of a child */
     refused("the end of the process that read it was not seen; nothing is known of the file");
     signal(SIGCHLD, SIG_DFL);
     unlink(program);
     archive_set_program(BINARY);
 }
 
-/* Said once, not for every file. */
+/* The warning is given once, not for every file. */
 static void a_helper_that_is_less_confined_is_a_warning(void **state)
 {
     (void)state;
@@ -233,7 +233,8 @@ int main(void)
 {
     archive_set_program(BINARY);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_helper_that_is_less_confined_is_a_warning), /* first: it is said once */
+        cmocka_unit_test(a_helper_that_is_less_confined_is_a_warning), /* first, because the warning is given once in a
+                                                                          process */
         cmocka_unit_test(keras_files_become_named_tensors),
         cmocka_unit_test(damaged_files_are_refused),
         cmocka_unit_test(hostile_hdf5_is_refused),

@@ -18,7 +18,7 @@ enum { SANITIZED = 0 };
 
 enum { REFUSED = 3, WENT_THROUGH = 4, NOT_CONFINED = 5 };
 
-/* What a confined process becomes of doing it: an exit code, or 128 + the signal that ended it. */
+/* Runs the probe in a confined process. Returns its exit code, or 128 + the signal that ended it. */
 static int confined(void (*probe)(void))
 {
     pid_t pid = fork();
@@ -86,7 +86,7 @@ static void work_in_memory(void)
     free(p);
 }
 
-static void nothing_else_is_left(void **state)
+static void other_system_calls_end_the_process(void **state)
 {
     (void)state;
     static void (*const fatal[])(void) = {open_by_openat2, connect_somewhere, run_a_program,
@@ -99,14 +99,14 @@ static void nothing_else_is_left(void **state)
         assert_int_equal(confined(fatal[i]), 128 + SIGSYS);
 }
 
-static void memory_is_left(void **state)
+static void allocations_are_allowed(void **state)
 {
     (void)state;
     int end = confined(work_in_memory);
     assert_true(end == WENT_THROUGH || end == NOT_CONFINED);
 }
 
-/* In a process that shares this one's memory, so that what it is told can be read here. */
+/* Confines a process that shares the memory of the test, so that the test can read `missing`. */
 static char missing[64];
 
 static int confine_here(void *argument)
@@ -117,7 +117,7 @@ static int confine_here(void *argument)
     return 0;
 }
 
-static void what_the_kernel_lacks_is_said(void **state)
+static void missing_kernel_features_are_reported(void **state)
 {
     (void)state;
     enum { STACK = 1 << 18 };
@@ -138,7 +138,8 @@ static void what_the_kernel_lacks_is_said(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(memory_is_left), cmocka_unit_test(nothing_else_is_left),
-                                       cmocka_unit_test(what_the_kernel_lacks_is_said)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(allocations_are_allowed),
+                                       cmocka_unit_test(other_system_calls_end_the_process),
+                                       cmocka_unit_test(missing_kernel_features_are_reported)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* What the load helper writes is read back as it was; what would not fit is refused. */
+/* The tensors and texts that the load helper writes are read back unchanged; tensors that are too large are refused. */
 #include "config/files/handover.h"
 #include "config/json_memory.h"
 #include "tests/unit/unit.h"
@@ -83,7 +83,8 @@ static void sizes_are_bounded(void **state)
     const size_t five = 5;
     assert_null(handover_add(&h, "c", "F32", 4, 1, &five)); /* 48 + 20 bytes */
     assert_false(handover_fail(&h, "another"));
-    assert_string_equal(h.error, "tensor c is far larger than the file; such compression is refused"); /* the first */
+    assert_string_equal(h.error, "tensor c is far larger than the file; such compression is refused"); /* the first
+                                                                                                          error stays */
     close_handover(&h);
 }
 
@@ -110,7 +111,7 @@ static void names_are_texts_and_differ(void **state)
         int fd = memfd_create("handover", MFD_CLOEXEC);
         add(&h, names[i][0], numbers, 1);
         add(&h, names[i][1], numbers, 1);
-        json_memory_begin(); /* jansson keeps what it has begun where a name is no UTF-8 */
+        json_memory_begin(); /* jansson does not free its unfinished output if a name is not UTF-8 */
         assert_false(handover_write(&h, fd));
         json_memory_end();
         assert_string_equal(h.error, "two of its tensors have one name, or a name that is no UTF-8");
@@ -123,11 +124,11 @@ static void names_are_texts_and_differ(void **state)
     close_handover(&h);
 }
 
-static void what_cannot_be_written_is_said(void **state)
+static void write_errors_are_reported(void **state)
 {
     (void)state;
     struct handover h = open_handover(4096);
-    int fd = open("/dev/null", O_RDWR | O_CLOEXEC); /* cannot be given a size */
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC); /* ftruncate fails on it */
     add(&h, "a", numbers, 6);
     assert_false(handover_write(&h, fd));
     assert_non_null(strstr(h.error, "out of memory for "));
@@ -147,6 +148,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tensors_and_texts_come_back), cmocka_unit_test(sizes_are_bounded),
         cmocka_unit_test(number_of_tensors_is_bounded), cmocka_unit_test(names_are_texts_and_differ),
-        cmocka_unit_test(what_cannot_be_written_is_said)};
+        cmocka_unit_test(write_errors_are_reported)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

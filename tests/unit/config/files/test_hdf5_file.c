@@ -4,7 +4,7 @@
 
 #include <hdf5.h>
 
-/* The reader frees nothing: its process ends when it has read. */
+/* The reader frees nothing, because its process ends after it has read the file. */
 __attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
@@ -87,7 +87,7 @@ static bool read_image(void)
     return good;
 }
 
-/* The reader leaves all open until its process ends. */
+/* The reader leaves all HDF5 objects open until its process ends. */
 static void forget(void)
 {
     for (size_t i = 0; i < out.n; i++)
@@ -99,7 +99,7 @@ static void forget(void)
     hdf5_prepare();
 }
 
-/* Take a file made in memory as the image. */
+/* Copy a file that was made in memory to `image`. */
 static void take(hid_t file)
 {
     assert_true(H5Fflush(file, H5F_SCOPE_GLOBAL) >= 0);
@@ -167,7 +167,7 @@ static void groups_become_paths(void **state)
         dataset(vars, "2", H5T_STD_U32LE, NULL, 1, 2);     /* the seeds of a Dropout */
         dataset(vars, "3", bits, NULL, 1, 2);              /* bfloat16 */
         dataset(vars, "name", H5T_IEEE_F32LE, numbers, 1, 1);
-        dataset(dense, "4", H5T_IEEE_F32LE, numbers, 1, 1); /* no variable: not in vars */
+        dataset(dense, "4", H5T_IEEE_F32LE, numbers, 1, 1); /* not read, because it is not in vars */
         read_made(file);
         assert_int_equal(out.n, 3);
         assert_string_equal(text_of("naming"), "group");
@@ -190,7 +190,7 @@ static void links_are_hard_and_few(void **state)
     hid_t file = create(), layers = group(file, "layers");
     H5Lcreate_soft("/layers", layers, "soft", H5P_DEFAULT, H5P_DEFAULT);
     refused(file, "layers/soft is no hard link");
-    /* 320 links to a group of 320 links: more than are looked at */
+    /* 320 links to a group of 320 links: more than the reader follows */
     file = create();
     layers = group(file, "layers");
     hid_t inner = group(layers, "0"), last = group(inner, "0");
@@ -235,7 +235,7 @@ static void other_storage_is_refused(void **state)
     hid_t space = H5Screate_simple(9, (hsize_t[]){1, 1, 1, 1, 1, 1, 1, 1, 1}, NULL);
     assert_true(H5Dcreate2(vars, "0", H5T_IEEE_F32LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT) >= 0);
     refused(file, line);
-    file = create(); /* what HDF5 itself packs is read */
+    file = create(); /* HDF5's own compression is supported */
     vars = group(group(file, "layers"), "vars");
     options = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(options, 2, (hsize_t[]){2, 3});
@@ -264,7 +264,7 @@ static void lists_become_positions(void **state)
 {
     (void)state;
     static const char *const layers[] = {"b", "a"}, *const first[] = {"b"}, *const second[] = {"a"};
-    for (size_t width = 0; width < 3; width++) { /* of any length; of one; split over two attributes */
+    for (size_t width = 0; width < 3; width++) { /* names of variable length; of one character; in two attributes */
         hid_t file = create();
         add_layer(file, "a");
         add_layer(file, "b");
@@ -309,7 +309,7 @@ static void whole_models_have_a_configuration(void **state)
     refused(file, "its attribute keras_version is no text");
 }
 
-static void what_lists_name_must_be_there(void **state)
+static void listed_layers_and_weights_must_exist(void **state)
 {
     (void)state;
     static const char *const missing[] = {"a"}, *const slashes[] = {"//w//kernel:0"}, *const no_group[] = {"0/1"};
@@ -324,19 +324,19 @@ static void what_lists_name_must_be_there(void **state)
     strings(file, "layer_names", missing, 1, 0);
     strings(group(file, "a"), "weight_names", missing, 1, 0);
     refused(file, "tensor a is missing");
-    file = create(); /* a way that goes on below a dataset */
+    file = create(); /* a path that continues below a dataset */
     strings(file, "layer_names", missing, 1, 0);
     hid_t layer = group(file, "a");
     strings(layer, "weight_names", no_group, 1, 0);
     dataset(layer, "0", H5T_IEEE_F32LE, numbers, 1, 1);
     refused(file, "tensor 0/1 is missing");
-    file = create(); /* whole numbers in the place of a weight */
+    file = create(); /* a weight of whole numbers */
     strings(file, "layer_names", missing, 1, 0);
     layer = group(file, "a");
     strings(layer, "weight_names", missing, 1, 0);
     dataset(layer, "a", H5T_STD_I32LE, NULL, 1, 1);
     refused(file, "tensor 000000 a is stored in a way that Keras does not write");
-    file = create(); /* empty parts of a path are nothing */
+    file = create(); /* empty parts of a path are skipped */
     strings(file, "layer_names", missing, 1, 0);
     layer = group(file, "a");
     strings(layer, "weight_names", slashes, 1, 0);
@@ -395,8 +395,8 @@ static void fixtures_are_read(void **state)
     }
 }
 
-/* Cut short at many places, and without its first bytes: an error in words each time. (Bytes that are changed within
-   may end the library, which is why the helper is a process of its own; tests/e2e/test_damaged.c does that.) */
+/* A file that is cut short, or that lacks its first bytes, gives an error message. (Changed bytes can crash the HDF5
+   library. The helper is a separate process for this reason, and tests/e2e/test_damaged.c tests it.) */
 static void files_cut_short_are_refused(void **state)
 {
     (void)state;
@@ -436,7 +436,7 @@ int main(void)
                                        cmocka_unit_test(other_storage_is_refused),
                                        cmocka_unit_test(lists_become_positions),
                                        cmocka_unit_test(whole_models_have_a_configuration),
-                                       cmocka_unit_test(what_lists_name_must_be_there),
+                                       cmocka_unit_test(listed_layers_and_weights_must_exist),
                                        cmocka_unit_test(fixtures_are_read),
                                        cmocka_unit_test(files_cut_short_are_refused),
                                        cmocka_unit_test(files_are_known_by_their_first_bytes)};

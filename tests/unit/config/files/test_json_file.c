@@ -1,4 +1,4 @@
-/* json_file.c: bounds of configurations. */
+/* json_file.c: limits on the size of configurations. */
 #include "config/files/json_file.h"
 #include "tests/unit/unit.h"
 
@@ -34,7 +34,7 @@ static void texts_are_bounded_before_they_are_parsed(void **state)
     refused(text, JSON_FILE_MAX_BYTES, "f.json: its configuration, expected JSON of at most 262144 values");
 }
 
-/* Brackets within texts are no values, whatever stands before them. */
+/* Brackets within a text do not count as values, also after an escaped quote. */
 static void texts_are_one_value(void **state)
 {
     (void)state;

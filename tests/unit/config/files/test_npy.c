@@ -39,7 +39,7 @@ static void arrays_are_read(void **state)
     assert_false(tensor_is_float(&array.tensor));
 }
 
-static void lying_headers_are_refused(void **state)
+static void wrong_headers_are_refused(void **state)
 {
     (void)state;
     static const char *const headers[] = {
@@ -83,7 +83,7 @@ static void long_headers_are_read(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(arrays_are_read), cmocka_unit_test(lying_headers_are_refused),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(arrays_are_read), cmocka_unit_test(wrong_headers_are_refused),
                                        cmocka_unit_test(long_headers_are_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

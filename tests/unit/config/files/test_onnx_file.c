@@ -41,7 +41,7 @@ static void put_text(struct bytes *b, unsigned field, const char *text)
     put_bytes(b, field, text, strlen(text));
 }
 
-/* A model of one initializer "t" and no node. */
+/* A model with one initializer and without nodes. */
 static void model_of(const struct bytes *tensor, struct bytes *out)
 {
     struct bytes graph = {.n = 0}, opset = {.n = 0};
@@ -138,7 +138,7 @@ static void tensors_that_do_not_fit_their_shape_are_refused(void **state)
     refuse_tensor(&deep, "more than 8 axes");
 }
 
-/* Texts and types that are not read are null: they are refused where a node takes them. */
+/* A tensor of strings, or of another type that is not read, becomes null. A node that uses it is refused later. */
 static void other_types_are_left_out(void **state)
 {
     struct bytes tensor = {.n = 0}, model;
@@ -195,7 +195,7 @@ static void a_file_of_pytorch_is_read_by_the_helper(void **state)
     tensor_set_close(&set);
 }
 
-/* Every damaged file is read or refused with a sentence; the helper neither crashes nor hangs. */
+/* Every damaged file is read, or refused with an error message. The helper neither crashes nor hangs. */
 static void damaged_files_are_refused_or_read(void **state)
 {
     static unsigned char bytes[1 << 16], copy[1 << 16];

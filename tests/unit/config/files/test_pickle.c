@@ -1,5 +1,5 @@
-/* Pickles that Python, NumPy, scikit-learn, joblib and PyTorch have written, value by value; and those that call. They are
-   the seeds of the fuzz target, made by tools/make_pickles.py. */
+/* Pickles written by Python, NumPy, scikit-learn, joblib and PyTorch, checked value by value, and pickles that call
+   functions. tools/make_pickles.py made the files, which are also the seeds of the fuzz target. */
 #include "config/files/pickle.h"
 #include "tests/unit/unit.h"
 
@@ -172,7 +172,7 @@ static void tensors_and_modules_are_objects(void **state)
     pickle_close(&pickle);
 }
 
-/* A pickle may name a function; one that calls is refused by the name. */
+/* A pickle may refer to a function. If the pickle calls it, the error names the function. */
 static void calls_are_refused_by_name(void **state)
 {
     (void)state;
@@ -200,7 +200,7 @@ static void refused_text(const char *text, size_t n, const char *why)
 
 #define REFUSED(text, why) refused_text(text, sizeof(text) - 1, why)
 
-static void damage_is_said(void **state)
+static void damaged_pickles_are_refused(void **state)
 {
     (void)state;
     REFUSED("", "damaged or cut short (at byte 0)");
@@ -224,17 +224,18 @@ static void damage_is_said(void **state)
     REFUSED("NNb.", "damaged");
     REFUSED("\x97.", "buffers are not in the file");
     REFUSED("c_codecs\nencode\nX\x03\0\0\0\xe2\x82\xacX\x06\0\0\0latin1\x86R.", "not in Latin 1");
-    assert_true(pickle_read(&pickle, (const unsigned char *)").more", 6)); /* what follows is the caller's */
+    assert_true(pickle_read(&pickle, (const unsigned char *)").more", 6)); /* bytes after the pickle are left to the
+                                                                              caller */
     assert_int_equal(pickle.used, 2);
     assert_int_equal(pickle.value->kind, PICKLE_TUPLE);
     pickle_close(&pickle);
-    assert_true(pickle_read(&pickle, (const unsigned char *)"]q\0h\0a.", 7)); /* a list in itself */
+    assert_true(pickle_read(&pickle, (const unsigned char *)"]q\0h\0a.", 7)); /* a list that contains itself */
     assert_ptr_equal(pickle_at(pickle.value, 0), pickle.value);
     pickle_close(&pickle);
 }
 
 /* Every file cut short at every byte is refused. */
-static void no_beginning_of_a_pickle_is_one(void **state)
+static void pickles_cut_short_are_refused(void **state)
 {
     (void)state;
     static const char *const names[] = {"plain_0", "plain_2", "plain_5", "joblib_arrays", "torch_module"};
@@ -249,8 +250,8 @@ static void no_beginning_of_a_pickle_is_one(void **state)
         }
 }
 
-/* A few bytes must not take much memory, and a large program ends. */
-static void bounds_hold(void **state)
+/* A short pickle cannot allocate much memory, and a long one is stopped. */
+static void sizes_of_pickles_are_bounded(void **state)
 {
     (void)state;
     size_t n = (1 << 20) + 2;
@@ -261,7 +262,7 @@ static void bounds_hold(void **state)
     refused_text(text, n, "stack of more than 1048576 values");
     free(text);
     n = 2 * ((1 << 22) + 2);
-    text = malloc(n); /* push and pop, over and over */
+    text = malloc(n); /* push and pop, repeated */
     for (size_t i = 0; i < n; i += 2)
         memcpy(text + i, "N0", 2);
     refused_text(text, n, "more than 4194304 values");
@@ -270,13 +271,10 @@ static void bounds_hold(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_protocol_gives_the_same),
-                                       cmocka_unit_test(arrays_are_those_of_numpy),
-                                       cmocka_unit_test(scalers_are_objects),
-                                       cmocka_unit_test(tensors_and_modules_are_objects),
-                                       cmocka_unit_test(calls_are_refused_by_name),
-                                       cmocka_unit_test(damage_is_said),
-                                       cmocka_unit_test(no_beginning_of_a_pickle_is_one),
-                                       cmocka_unit_test(bounds_hold)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_protocol_gives_the_same), cmocka_unit_test(arrays_are_those_of_numpy),
+        cmocka_unit_test(scalers_are_objects),           cmocka_unit_test(tensors_and_modules_are_objects),
+        cmocka_unit_test(calls_are_refused_by_name),     cmocka_unit_test(damaged_pickles_are_refused),
+        cmocka_unit_test(pickles_cut_short_are_refused), cmocka_unit_test(sizes_of_pickles_are_bounded)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

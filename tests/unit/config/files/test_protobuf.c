@@ -37,13 +37,13 @@ static void every_wire_type_is_read(void **state)
     assert_false(message.damaged || inner.damaged);
 }
 
-/* A field of the message is read to its end, or the message is damaged; nothing lies outside. */
+/* A message that is cut within a field is reported as damaged, and no byte after its end is read. */
 static void a_message_that_is_cut_is_damaged(void **state)
 {
     (void)state;
     static const size_t whole[] = {0, 3, 12, 17, 26, sizeof example};
     for (size_t n = 0; n <= sizeof example; n++) {
-        unsigned char *copy = malloc(n + 1); /* a read beyond the end is seen by sanitizers */
+        unsigned char *copy = malloc(n + 1); /* of the exact size, so that sanitizers detect a read beyond its end */
         memcpy(copy, example, n);
         struct protobuf message = protobuf_open(copy, n);
         struct protobuf_field field;
@@ -64,11 +64,11 @@ static void assert_damaged(const char *bytes, size_t n)
     struct protobuf_field field;
     assert_false(protobuf_next(&message, &field));
     assert_true(message.damaged);
-    assert_false(protobuf_next(&message, &field)); /* and it stays so */
+    assert_false(protobuf_next(&message, &field)); /* the error stays */
     assert_true(message.damaged);
 }
 
-static void what_is_no_field_is_damage(void **state)
+static void malformed_fields_are_refused(void **state)
 {
     (void)state;
     assert_damaged("\x00\x01", 2);                                          /* field 0 */
@@ -133,8 +133,8 @@ static void repeated_numbers_are_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_wire_type_is_read),    cmocka_unit_test(a_message_that_is_cut_is_damaged),
-        cmocka_unit_test(what_is_no_field_is_damage), cmocka_unit_test(the_largest_numbers_are_read),
+        cmocka_unit_test(every_wire_type_is_read),      cmocka_unit_test(a_message_that_is_cut_is_damaged),
+        cmocka_unit_test(malformed_fields_are_refused), cmocka_unit_test(the_largest_numbers_are_read),
         cmocka_unit_test(repeated_numbers_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

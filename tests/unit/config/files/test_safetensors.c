@@ -1,4 +1,4 @@
-/* tensors.c and safetensors.c: good files, every dtype, and files that lie. */
+/* tensors.c and safetensors.c: valid files, every dtype, and files with wrong headers. */
 #include "config/files/tensors.h"
 #include "tests/unit/unit.h"
 
@@ -56,13 +56,13 @@ static void all_float_types_are_converted(void **state)
     tensor_set_close(&set);
 }
 
-static void lying_files_are_refused(void **state)
+static void files_with_wrong_headers_are_refused(void **state)
 {
     (void)state;
     static const char four[4] = {0};
     static const struct {
         const char *header;
-        uint64_t length; /* 0: true */
+        uint64_t length; /* 0: the header's true length */
         size_t data;
         const char *line;
     } rows[] = {
@@ -116,14 +116,14 @@ static void lying_files_are_refused(void **state)
     problems_close(&problems);
 }
 
-/* Bytes of the allocator that are in use. */
+/* Allocated bytes of the heap. */
 static size_t used(void)
 {
     struct mallinfo2 info = mallinfo2();
     return info.uordblks + info.hblkhd;
 }
 
-/* A header of many megabytes is refused before memory goes into it. */
+/* A header of many megabytes is refused before memory is allocated for its content. */
 static void large_headers_take_little_memory(void **state)
 {
     (void)state;
@@ -151,7 +151,7 @@ static void large_headers_take_little_memory(void **state)
     free(text);
 }
 
-static void every_cut_and_flip_is_no_crash(void **state)
+static void damaged_headers_do_no_harm(void **state)
 {
     (void)state;
     char good[512];
@@ -178,7 +178,7 @@ static void every_cut_and_flip_is_no_crash(void **state)
         }
 }
 
-static void whole_numbers_are_elements_and_no_floats(void **state)
+static void whole_numbers_are_read_as_elements(void **state)
 {
     (void)state;
     static const unsigned char data[] = {0xff, 0xff, 0xff, 0xff,             /* I32 -1 */
@@ -217,8 +217,8 @@ static void shapes_are_shown(void **state)
     }
 }
 
-/* Files that cannot be read or mapped, a header cut within a text, and more texts than are read. */
-static void what_cannot_be_read_is_said(void **state)
+/* Errors for files that cannot be read or mapped, for a header that is cut within a text, and for too many texts. */
+static void read_errors_are_reported(void **state)
 {
     (void)state;
     struct tensor_set set;
@@ -259,11 +259,11 @@ static void what_cannot_be_read_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(all_float_types_are_converted),
-                                       cmocka_unit_test(lying_files_are_refused),
+                                       cmocka_unit_test(files_with_wrong_headers_are_refused),
                                        cmocka_unit_test(large_headers_take_little_memory),
-                                       cmocka_unit_test(every_cut_and_flip_is_no_crash),
-                                       cmocka_unit_test(whole_numbers_are_elements_and_no_floats),
+                                       cmocka_unit_test(damaged_headers_do_no_harm),
+                                       cmocka_unit_test(whole_numbers_are_read_as_elements),
                                        cmocka_unit_test(shapes_are_shown),
-                                       cmocka_unit_test(what_cannot_be_read_is_said)};
+                                       cmocka_unit_test(read_errors_are_reported)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

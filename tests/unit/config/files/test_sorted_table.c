@@ -1,4 +1,4 @@
-/* CRC-32C, Snappy, and tables of sorted keys made here. */
+/* CRC-32C, Snappy, and tables of sorted keys that the test makes. */
 #include "config/files/crc32c.h"
 #include "config/files/sorted_table.h"
 #include "tests/unit/unit.h"
@@ -42,13 +42,13 @@ static void snappy_is_unpacked(void **state)
                    5, "abc");
     assert_unpacks("\x09\x08"
                    "abc\x09\x03",
-                   7, "abcabcabc"); /* 6 bytes of 3 back: reaches into itself */
+                   7, "abcabcabc"); /* copies 6 bytes from 3 bytes back: source and destination overlap */
     assert_unpacks("\x05\x00"
                    "a\x0e\x01\x00",
                    6, "aaaaa"); /* an offset of two bytes */
     assert_unpacks("\x05\x00"
                    "a\x0f\x01\x00\x00\x00",
-                   8, "aaaaa"); /* of four */
+                   8, "aaaaa"); /* an offset of four bytes */
     assert_unpacks("\x03\xf0\x02"
                    "abc",
                    6, "abc"); /* a literal with a length byte */
@@ -57,17 +57,17 @@ static void snappy_is_unpacked(void **state)
                    4, NULL); /* cut short */
     assert_unpacks("\x04\x08"
                    "abc",
-                   5, NULL); /* less than it says */
+                   5, NULL); /* shorter than its length field */
     assert_unpacks("\x02\x08"
                    "abc",
-                   5, NULL); /* more than it says */
+                   5, NULL); /* longer than its length field */
     assert_unpacks("\x05\x00"
                    "a\x0e\x02\x00",
-                   6, NULL); /* before the beginning */
+                   6, NULL); /* an offset before the first byte */
     assert_unpacks("\x05\x00"
                    "a\x0e\x00\x00",
                    6, NULL);                         /* an offset of 0 */
-    assert_unpacks("\xff\xff\xff\xff\x0f", 5, NULL); /* 4 GiB of nothing */
+    assert_unpacks("\xff\xff\xff\xff\x0f", 5, NULL); /* a length of 4 GiB without data */
     assert_unpacks("", 0, NULL);
 }
 
@@ -90,7 +90,7 @@ static void put_u32(struct table *t, uint32_t value)
         t->bytes[t->n++] = (unsigned char)(value >> 8 * i);
 }
 
-/* A block with its type and checksum; its place as a handle (offset and size below 16384), in two bytes each. */
+/* Append a block with its type and checksum. The handle has its offset and size (below 16384), in two bytes each. */
 static void put_block(struct table *t, const void *entries, size_t n, unsigned char type, unsigned char handle[4])
 {
     size_t offset = t->n;
@@ -159,7 +159,7 @@ static void entries_share_the_beginnings_of_keys(void **state)
 static void packed_blocks_are_read(void **state)
 {
     (void)state;
-    /* The block of one entry "abc" = X, its restart array behind, as one literal of 15 bytes. */
+    /* A block of one entry "abc" = X and its restart array, as one Snappy literal of 15 bytes. */
     struct table t = make_table("\x0f\x38\x00\x03\x01"
                                 "abcX\x00\x00\x00\x00\x01\x00\x00\x00",
                                 17, 1);
@@ -184,7 +184,7 @@ static void damage_is_found(void **state)
         free(copy);
     }
     size_t blocks = t.n - 48;
-    for (size_t i = 0; i < blocks; i++) { /* the checksums see every changed bit of the blocks */
+    for (size_t i = 0; i < blocks; i++) { /* the checksums detect every changed bit of the blocks */
         t.bytes[i] ^= (unsigned char)(1 << i % 8);
         assert_non_null(sorted_table_read(t.bytes, t.n, see, &seen));
         t.bytes[i] ^= (unsigned char)(1 << i % 8);
@@ -192,11 +192,11 @@ static void damage_is_found(void **state)
     assert_null(sorted_table_read(t.bytes, t.n, see, &seen));
     t = make_table("\x01\x03\x01"
                    "abcX",
-                   7, 0); /* shares more than the key before has */
+                   7, 0); /* shares more bytes than the previous key has */
     assert_string_equal(sorted_table_read(t.bytes, t.n, see, &seen), "an entry of a block is damaged");
     t = make_table("\x00\x03\x7f"
                    "abcX",
-                   7, 0); /* a value beyond the block */
+                   7, 0); /* a value that ends beyond the block */
     assert_string_equal(sorted_table_read(t.bytes, t.n, see, &seen), "an entry of a block is damaged");
 }
 

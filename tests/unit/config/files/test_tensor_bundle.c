@@ -1,4 +1,4 @@
-/* TensorFlow's checkpoints read in this process, without the helper: fixtures, and the same damaged. */
+/* TensorFlow's checkpoints, read in this process without the helper: fixtures, and damaged copies of them. */
 #include "config/files/tensor_bundle.h"
 #include "config/object_names.h"
 #include "tests/unit/unit.h"
@@ -50,8 +50,8 @@ static void tensors_are_named_by_the_objects_of_the_model(void **state)
     assert_int_equal(out.n, 17);
     const struct handover_tensor *kernel = find(&out, "layer-0/cell/cells/1/cells/0/kernel");
     assert_int_equal(kernel->rank, 2);
-    assert_int_equal(kernel->shape[0], 3); /* of 3 units before it */
-    assert_int_equal(kernel->shape[1], 6); /* a GRU of 2 */
+    assert_int_equal(kernel->shape[0], 3); /* the previous cell has 3 units */
+    assert_int_equal(kernel->shape[1], 6); /* 3 gates of a GRU with 2 units */
     assert_string_equal(kernel->type, "F32");
     find(&out, "layer-1/backward_layer/cell/bias");
     find(&out, "layer-2/kernel");
@@ -78,7 +78,7 @@ static void keras_metadata_become_the_configuration(void **state)
     assert_int_equal(json_integer_value(json_array_get(shape, 2)), 3);
     json_decref(config);
     release(&out);
-    /* saved_model.pb of the same folder has no metadata in it. */
+    /* saved_model.pb of the same folder has no Keras metadata. */
     struct file_bytes graph = read_fixture("saved_2_15_stacked/model/saved_model.pb");
     out.limit = 1 << 20;
     assert_false(tensor_bundle_read(&out, index, BUNDLE_SAVED, graph, &shard, 1));
@@ -100,7 +100,8 @@ static void keras_metadata_become_the_configuration(void **state)
     free((void *)graph.bytes);
 }
 
-/* Every cut and every changed byte of the index is refused with a sentence, or changes nothing that is read. */
+/* An index that is cut short is refused with an error message. So is one with a changed byte, unless the byte is not
+   used. */
 static void a_damaged_index_is_refused(void **state)
 {
     (void)state;
@@ -124,8 +125,7 @@ static void a_damaged_index_is_refused(void **state)
         release(&out);
         ((unsigned char *)index.bytes)[i] ^= 0x55;
     }
-    assert_true(refused >=
-                index.n - 60); /* the block of the table's own metadata and the footer's padding say nothing */
+    assert_true(refused >= index.n - 60); /* the reader ignores the meta index block and the padding of the footer */
     free((void *)index.bytes);
     free((void *)shard.bytes);
 }
@@ -175,7 +175,7 @@ static void objects_become_paths(void **state)
         {"layer-3/forward_layer/cell/kernel", "layers.2.forward.cells.0.kernel"},
         {"layer-3/backward_layer/cell/cells/0/kernel", "layers.2.backward.cells.0.kernel"},
         {"layer-3/layer/bias", "layers.2.bias"},                         /* TimeDistributed */
-        {"layer-4/layer-1/cell/bias", "layers.3.layers.0.cells.0.bias"}, /* models within the model */
+        {"layer-4/layer-1/cell/bias", "layers.3.layers.0.cells.0.bias"}, /* a nested model */
         {"layer-5/layer-0/kernel", "layers.4.layers.0.kernel"},
         {"layer-", "layer-"},
         {"layer-3", "layer-3"},

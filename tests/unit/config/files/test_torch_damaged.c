@@ -1,5 +1,5 @@
-/* Damaged files of torch.save, in this process so that sanitizers see every read: cut short at every byte, and with one byte
-   changed. The helper's reader of zip archives keeps what it has extracted until its process ends. */
+/* Damaged files of torch.save: cut short at every byte, and with one byte changed. They are read in this process, so
+   that sanitizers check every read. The helper's zip reader frees extracted data only when its process ends. */
 #include "config/files/torch_file.h"
 #include "config/files/zip_file.h"
 #include "tests/unit/unit.h"
@@ -24,7 +24,7 @@ static size_t load(const char *name)
     return n;
 }
 
-/* Read a copy of exactly this size, and every byte of its tensors. */
+/* Read a copy of exactly n bytes, and every byte of its tensors. */
 static bool reads(const unsigned char *from, size_t n)
 {
     struct handover out = {.limit = 1 << 20};
@@ -57,7 +57,7 @@ static void files_cut_short_are_refused(void **state)
     }
 }
 
-/* Each byte once with its lowest, once with its highest bit turned: read or refused. */
+/* Flip the lowest, then the highest bit of each byte: the file is read or refused. */
 static void files_with_a_changed_byte_do_no_harm(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Files of torch.save, written by PyTorch 1.13 and by the newest (tools/make_torch_files.py), read by the load helper. */
+/* Files of torch.save, written by PyTorch 1.13 and by a current version (tools/make_torch_files.py), read by the load
+   helper. */
 #include "config/files/archive.h"
 #include "config/files/torch_file.h"
 #include "config/files/zip_file.h"
@@ -35,7 +36,7 @@ static void refused(const char *name, const char *version, const char *line)
     problems_close(&problems);
 }
 
-/* The numbers 0, 1, 2, … / 16 over all tensors, whose names have this before them. */
+/* The tensors, whose names begin with `prefix`, have the numbers 0, 1, 2, … / 16 in their order. */
 static size_t check_state(const struct tensor_set *set, const char *prefix, const char *type)
 {
     static const struct {
@@ -163,7 +164,7 @@ static void modules_give_their_tree(void **state)
         }
 }
 
-static void what_is_no_model_is_said(void **state)
+static void files_without_a_model_are_refused(void **state)
 {
     (void)state;
     for (size_t v = 0; v < 2; v++) {
@@ -209,8 +210,8 @@ static bool read_here(const unsigned char *from, size_t n, char error[400])
     return good;
 }
 
-/* Cut short at every byte: refused with a sentence, never read beyond. */
-static void no_beginning_of_a_stream_is_a_file(void **state)
+/* A file that is cut short at any byte is refused with an error message, and not read beyond its end. */
+static void streams_cut_short_are_refused(void **state)
 {
     (void)state;
     static const char *const names[] = {"state_legacy-1.13", "views_legacy-new", "module_legacy-1.13"};
@@ -229,7 +230,7 @@ static void no_beginning_of_a_stream_is_a_file(void **state)
     }
 }
 
-static void other_pickles_are_said(void **state)
+static void other_pickles_are_refused_by_name(void **state)
 {
     (void)state;
     char error[400];
@@ -243,7 +244,7 @@ static void other_pickles_are_said(void **state)
     assert_non_null(strstr(error, "a Python pickle of sklearn.preprocessing._data.StandardScaler, no model file"));
 }
 
-/* Sizes and strides that reach beyond a storage. */
+/* A tensor whose size and strides reach beyond its storage is refused. */
 static void tensors_stay_within_their_storages(void **state)
 {
     (void)state;
@@ -260,10 +261,10 @@ int main(void)
 {
     archive_set_program(BINARY);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(state_dicts_become_tensors),      cmocka_unit_test(several_models_keep_their_keys),
-        cmocka_unit_test(views_are_read_by_their_strides), cmocka_unit_test(modules_give_their_tree),
-        cmocka_unit_test(what_is_no_model_is_said),        cmocka_unit_test(no_beginning_of_a_stream_is_a_file),
-        cmocka_unit_test(other_pickles_are_said),          cmocka_unit_test(tensors_stay_within_their_storages),
+        cmocka_unit_test(state_dicts_become_tensors),        cmocka_unit_test(several_models_keep_their_keys),
+        cmocka_unit_test(views_are_read_by_their_strides),   cmocka_unit_test(modules_give_their_tree),
+        cmocka_unit_test(files_without_a_model_are_refused), cmocka_unit_test(streams_cut_short_are_refused),
+        cmocka_unit_test(other_pickles_are_refused_by_name), cmocka_unit_test(tensors_stay_within_their_storages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

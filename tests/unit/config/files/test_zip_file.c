@@ -1,4 +1,4 @@
-/* Archives read in this process, without the helper: fixtures, archives made here, and damaged bytes. */
+/* Archives read in this process without the helper: fixtures, archives that the test makes, and damaged ones. */
 #include "config/files/hdf5_file.h"
 #include "config/files/zip_file.h"
 #include "tests/unit/unit.h"
@@ -6,14 +6,14 @@
 #include <hdf5.h>
 #include <zip.h>
 
-/* The reader frees nothing: its process ends when it has read. */
+/* The reader frees nothing, because its process ends after it has read the archive. */
 __attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
     return "detect_leaks=0";
 }
 
-/* Bytes of a file or of an archive made here. */
+/* The bytes of a file, or of an archive that the test made. */
 struct bytes {
     unsigned char *at;
     size_t n;
@@ -67,7 +67,7 @@ static struct bytes make_zip(const struct entry *entries, size_t n)
 
 static struct handover out;
 
-/* The reader keeps what tensors are read from until its process ends; here that is the next archive. */
+/* The reader keeps the data of the tensors until its process ends; in this test, until forget(). */
 static bool read_zip(const struct bytes *bytes)
 {
     out = (struct handover){.limit = 1 << 22};
@@ -165,7 +165,7 @@ static void npz_arrays_go_by_position(void **state)
     (void)state;
     char files[12][256];
     struct entry entries[12];
-    for (size_t i = 0; i < 12; i++) { /* written backwards; arr_10 is behind arr_9, not behind arr_1 */
+    for (size_t i = 0; i < 12; i++) { /* in reverse order; arr_10 comes after arr_9, not after arr_1 */
         static char names[12][16];
         snprintf(names[i], sizeof names[i], "arr_%zu.npy", 11 - i);
         entries[i] = (struct entry){names[i], files[i],
@@ -181,7 +181,7 @@ static void npz_arrays_go_by_position(void **state)
         assert_true(number == (float)i);
     }
     forget(&bytes);
-    entries[11].name = "arr_x.npy"; /* one that is no number: all of them are names */
+    entries[11].name = "arr_x.npy"; /* if one name has no number, all tensors go by name */
     bytes = make_zip(entries, 12);
     assert_true(read_zip(&bytes));
     assert_string_equal(text_of("naming"), "names");
@@ -221,7 +221,7 @@ static void other_archives_are_refused(void **state)
     forget(&empty);
 }
 
-/* The places of a header's field, in the entry itself and in the directory at the end. */
+/* Set a byte of a header field, in the local header and in the central directory. */
 static void set_field(struct bytes *bytes, size_t in_entry, size_t in_directory, unsigned char value)
 {
     for (size_t i = 0; i + 4 <= bytes->n; i++) {
@@ -232,7 +232,7 @@ static void set_field(struct bytes *bytes, size_t in_entry, size_t in_directory,
     }
 }
 
-/* libzip 1.11 finds the sizes of such an entry wrong before the way of packing is looked at. */
+/* libzip 1.11 reports wrong sizes of such an entry before the reader checks the compression method. */
 static void other_ways_of_packing_are_refused(void **state)
 {
     static const char newer[] = "the archive is damaged or cut short (Zip archive inconsistent: entry 0: ";
@@ -246,7 +246,7 @@ static void other_ways_of_packing_are_refused(void **state)
     } rows[] = {
         {8, 10, 12, "its entry a.npy is encrypted, or neither stored nor deflated"}, /* bzip2 */
         {6, 8, 1, "its entry a.npy is encrypted, or neither stored nor deflated"},
-        {14, 16, 1, "its entry a.npy is damaged"}, /* a byte of the checksum */
+        {14, 16, 1, "its entry a.npy is damaged"}, /* a wrong byte in the checksum */
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct bytes bytes = make_zip((struct entry[]){{"a.npy", npy, n, false}}, 1);
@@ -260,8 +260,8 @@ static void other_ways_of_packing_are_refused(void **state)
     free(zeros);
 }
 
-/* Every byte of a small archive, cut there or changed there: an error in words, or what was there, never a crash. */
-static void damaged_bytes_are_no_crash(void **state)
+/* Cut a small archive at every byte, and change every byte: the archive is read, or refused with an error message. */
+static void damaged_archives_do_no_harm(void **state)
 {
     (void)state;
     char npy[256];
@@ -286,7 +286,7 @@ static void damaged_bytes_are_no_crash(void **state)
             json_decref(out.metadata);
             free(bytes.at);
         }
-    assert_true(good < whole.n); /* times and the like do not matter */
+    assert_true(good < whole.n); /* a change of a time stamp, for example, is not noticed */
     free(whole.at);
     out = (struct handover){.limit = 0};
     struct bytes fixture = read_fixture("file_keras3_keras_rnn_stacked/model.keras");
@@ -303,7 +303,7 @@ static void archives_are_known_by_their_first_bytes(void **state)
     (void)state;
     assert_true(zip_is((const unsigned char *)"PK\3\4", 4));
     assert_false(zip_is((const unsigned char *)"PK\3\4", 3));
-    assert_false(zip_is((const unsigned char *)"PK\5\6", 4)); /* an empty one */
+    assert_false(zip_is((const unsigned char *)"PK\5\6", 4)); /* an empty archive */
 }
 
 int main(void)
@@ -314,7 +314,7 @@ int main(void)
                                        cmocka_unit_test(npz_arrays_go_by_position),
                                        cmocka_unit_test(other_archives_are_refused),
                                        cmocka_unit_test(other_ways_of_packing_are_refused),
-                                       cmocka_unit_test(damaged_bytes_are_no_crash),
+                                       cmocka_unit_test(damaged_archives_do_no_harm),
                                        cmocka_unit_test(archives_are_known_by_their_first_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

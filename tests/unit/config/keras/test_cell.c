@@ -27,7 +27,7 @@ static struct rnn_cell_spec *taken(const char *text)
 static void refused(const char *text, const char *line)
 {
     bool failed;
-    rnn_cell_spec_free(read_cell(text, &failed)); /* what has been read of it, or NULL */
+    rnn_cell_spec_free(read_cell(text, &failed)); /* frees a part that was read before the error, or NULL */
     if (!failed)
         fail_msg("%s is taken", text);
     unit_has_error(&problems, text, line);
@@ -36,7 +36,7 @@ static void refused(const char *text, const char *line)
 
 #define CELL(class, config) "{'class_name': '" class "', 'config': {" config "}}"
 
-static void options_arrive(void **state)
+static void options_are_read(void **state)
 {
     (void)state;
     struct rnn_cell_spec *cell =
@@ -84,7 +84,7 @@ static void stacks_nest(void **state)
     rnn_cell_spec_free(stack);
 }
 
-static void wrappers_leave_their_mark(void **state)
+static void wrappers_are_recorded(void **state)
 {
     (void)state;
     struct rnn_cell_spec *cell =
@@ -110,7 +110,7 @@ static void wrappers_leave_their_mark(void **state)
     refused(CELL("ResidualWrapper", "'depth': 1, 'cell': " CELL("GRUCell", "'units': 3")), "/c/config/depth: unknown");
 }
 
-static void wrong_cells_are_placed(void **state)
+static void errors_of_cells_name_their_place(void **state)
 {
     (void)state;
     static const struct {
@@ -136,7 +136,7 @@ static void wrong_cells_are_placed(void **state)
         refused(rows[i].text, rows[i].line);
 }
 
-/* before, n times; middle; after, n times. */
+/* Refuses a text of n times `before`, then `middle`, then n times `after`. */
 static void nested(size_t n, const char *before, const char *middle, const char *after, const char *line)
 {
     char *text = calloc(1, n * (strlen(before) + strlen(after)) + strlen(middle) + 1);
@@ -174,7 +174,7 @@ static void depth_and_number_are_bounded(void **state)
     nested(17, "{'class_name': 'ResidualWrapper', 'config': {'cell': ", cell, "}}",
            "expected cells nested at most 16 deep");
     many(1, STACK_MAX_CELLS + 1, "/c/0/config/cells: expected at most");
-    many(2, STACK_MAX_CELLS / 2 + 1, "cells in all"); /* each list is short enough */
+    many(2, STACK_MAX_CELLS / 2 + 1, "cells in all"); /* each list is within the limit, their sum is not */
 }
 
 static void names_are_known(void **state)
@@ -189,10 +189,10 @@ static void names_are_known(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(options_arrive),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(options_are_read),
                                        cmocka_unit_test(stacks_nest),
-                                       cmocka_unit_test(wrappers_leave_their_mark),
-                                       cmocka_unit_test(wrong_cells_are_placed),
+                                       cmocka_unit_test(wrappers_are_recorded),
+                                       cmocka_unit_test(errors_of_cells_name_their_place),
                                        cmocka_unit_test(depth_and_number_are_bounded),
                                        cmocka_unit_test(names_are_known)};
     return cmocka_run_group_tests(tests, NULL, NULL);

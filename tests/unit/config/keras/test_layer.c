@@ -1,4 +1,4 @@
-/* Every layer that is served: its options arrive in core's layer, and what is wrong with one is placed. */
+/* Every supported layer: its options are copied to the layer of core/, and errors name the place in the file. */
 #include "config/keras/layer.h"
 #include "core/layers/dense.h"
 #include "core/layers/embedding.h"
@@ -42,7 +42,7 @@ static void refused(const char *text, const char *line)
 
 #define LAYER(class, config) "{'class_name': '" class "', 'config': {'name': 'x'" config "}}"
 
-static void options_arrive(void **state)
+static void options_are_read(void **state)
 {
     (void)state;
     struct layer layer;
@@ -86,7 +86,7 @@ static void options_arrive(void **state)
     assert_int_equal(problems.all_warnings, 0);
 }
 
-static void shapes_arrive(void **state)
+static void shapes_are_read(void **state)
 {
     (void)state;
     static const struct {
@@ -140,7 +140,7 @@ static void a_softmax_has_axes(void **state)
     layer_close(&layer);
 }
 
-static void what_drops_while_training_does_nothing(void **state)
+static void dropout_layers_become_identities(void **state)
 {
     (void)state;
     static const char *const texts[] = {LAYER("Dropout", ",'rate': 0.5"),
@@ -212,7 +212,7 @@ static void wrapped_layers_keep_their_class(void **state)
     refused(LAYER("TimeDistributed", ""), line);
 }
 
-static void wrong_layers_are_placed(void **state)
+static void errors_of_layers_name_their_place(void **state)
 {
     (void)state;
     static const struct {
@@ -282,14 +282,14 @@ static void other_float_types_are_warned_about(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(options_arrive),
-                                       cmocka_unit_test(shapes_arrive),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(options_are_read),
+                                       cmocka_unit_test(shapes_are_read),
                                        cmocka_unit_test(activations_are_layers),
                                        cmocka_unit_test(a_softmax_has_axes),
-                                       cmocka_unit_test(what_drops_while_training_does_nothing),
+                                       cmocka_unit_test(dropout_layers_become_identities),
                                        cmocka_unit_test(recurrent_layers_have_parts),
                                        cmocka_unit_test(wrapped_layers_keep_their_class),
-                                       cmocka_unit_test(wrong_layers_are_placed),
+                                       cmocka_unit_test(errors_of_layers_name_their_place),
                                        cmocka_unit_test(other_float_types_are_warned_about)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

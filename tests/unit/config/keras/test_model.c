@@ -124,7 +124,7 @@ static void odd_keys_are_warned_about(void **state)
     problems_close(&problems);
 }
 
-static void wrong_configurations_are_placed(void **state)
+static void errors_name_their_place(void **state)
 {
     (void)state;
     refused("{\"class_name\": \"LSTM\", \"config\": {}}",
@@ -162,7 +162,7 @@ static void nesting_is_bounded(void **state)
     refused(text, "nested at most 16 deep");
 }
 
-/* Layers of a Functional model; each takes `from`, or what `inbound` says. */
+/* Layers of a Functional model; the input of each is `from` or `inbound`. */
 #define INPUT(name)                                                                                                    \
     "{\"class_name\": \"InputLayer\", \"config\": {\"name\": \"" name                                                  \
     "\", \"batch_input_shape\": [null, 5, 2]}, \"inbound_nodes\": []}"
@@ -185,12 +185,12 @@ static void graphs_are_read_in_any_order(void **state)
 {
     (void)state;
     struct keras_model model;
-    /* in any order of the list; states among the outputs */
+    /* the layers are listed in reverse order; states are outputs */
     assert_true(read_layer(FUNCTIONAL(DENSE("d", FROM("l")) "," STATES("l", FROM("x")) "," INPUT("x"),
                                       "[[\"d\", 0, 0], [[\"l\", 0, 1], [\"l\", 0, 2]]]"),
                            &model));
     const struct graph *graph = &model.model;
-    assert_string_equal(graph->layers[0].name, "d"); /* weights have the order of the file */
+    assert_string_equal(graph->layers[0].name, "d"); /* layers keep the order of the file, because weights follow it */
     assert_string_equal(graph->layers[1].name, "l");
     assert_string_equal(model.places[0].group, "layers/dense");
     assert_string_equal(model.places[1].tensors, "layers.1.");
@@ -244,7 +244,7 @@ static void models_within_models_are_inlined(void **state)
     keras_model_close(&model);
 }
 
-static void graphs_that_do_not_hang_together_are_refused_by_layer(void **state)
+static void errors_of_graphs_name_the_layer(void **state)
 {
     (void)state;
     refused(FUNCTIONAL(INPUT("x") "," LSTM("l", FROM("x")) "," DENSE("a", "[\"l\", 0, 1, {}]"), "[[\"a\", 0, 0]]"),
@@ -291,12 +291,12 @@ int main(void)
         cmocka_unit_test(features_come_from_shapes),
         cmocka_unit_test(keras_3_is_recognised),
         cmocka_unit_test(odd_keys_are_warned_about),
-        cmocka_unit_test(wrong_configurations_are_placed),
+        cmocka_unit_test(errors_name_their_place),
         cmocka_unit_test(nesting_is_bounded),
         cmocka_unit_test(graphs_are_read_in_any_order),
         cmocka_unit_test(branches_states_and_shared_layers_become_nodes),
         cmocka_unit_test(models_within_models_are_inlined),
-        cmocka_unit_test(graphs_that_do_not_hang_together_are_refused_by_layer),
+        cmocka_unit_test(errors_of_graphs_name_the_layer),
         cmocka_unit_test(names_become_keras_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,7 +115,7 @@ static void parameters_have_the_names_of_their_layer(void **state)
     problems_close(&problems);
 }
 
-static void wrong_scalings_are_placed(void **state)
+static void errors_of_variance_scaling_name_their_place(void **state)
 {
     (void)state;
     struct initializer scaling = initializer("{\"class_name\": \"VarianceScaling\", \"config\": {\"mode\": "
@@ -138,6 +138,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(activations_in_all_spellings), cmocka_unit_test(initializers_in_all_spellings),
         cmocka_unit_test(unknown_ones_name_the_nearest), cmocka_unit_test(parameters_have_the_names_of_their_layer),
-        cmocka_unit_test(wrong_scalings_are_placed)};
+        cmocka_unit_test(errors_of_variance_scaling_name_their_place)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

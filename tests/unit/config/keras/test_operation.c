@@ -1,4 +1,5 @@
-/* Operations in Functional models: what they become, in each spelling; those that are refused are named. */
+/* Operations in Functional models: the layers that they become, as each version writes them, and the errors of
+   others. */
 #include "config/keras/model.h"
 #include "config/keras/operation.h"
 #include "core/layers/arithmetic.h"
@@ -8,7 +9,7 @@
 
 static struct problems problems;
 
-/* A model of one input [5, 4], an operation `op` and nothing else. */
+/* A model with one input [5, 4] and one operation `op`. */
 static bool read_model(const char *version, const char *op, struct keras_model *out)
 {
     char text[2000];
@@ -33,7 +34,7 @@ static bool read_model(const char *version, const char *op, struct keras_model *
     "{'class_name': 'TFOpLambda', 'name': 'op', 'config': {'name': 'op', 'function': '" function                       \
     "'}, 'inbound_nodes': [" use "]}"
 
-/* The own struct of the last layer. */
+/* Reads the model, and returns the options struct of its last layer. */
 static void *last_of(const char *version, const char *op, const struct layer_class *class, struct keras_model *model)
 {
     if (!read_model(version, op, model))
@@ -53,7 +54,7 @@ static void refused(const char *version, const char *op, const char *line)
     problems_close(&problems);
 }
 
-static void constants_arrive_from_either_side(void **state)
+static void constants_may_be_either_operand(void **state)
 {
     (void)state;
     struct keras_model model;
@@ -80,7 +81,7 @@ static void constants_arrive_from_either_side(void **state)
     keras_model_close(&model);
 }
 
-/* Keras 3's HDF5 files leave the module out. */
+/* HDF5 files of Keras 3 lack "module". */
 static void operations_are_known_without_their_module(void **state)
 {
     (void)state;
@@ -106,7 +107,7 @@ static void operations_are_known_without_their_module(void **state)
     }
 }
 
-static void slices_arrive(void **state)
+static void slices_are_read(void **state)
 {
     (void)state;
     struct keras_model model;
@@ -153,9 +154,9 @@ static void what_is_not_served_is_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(constants_arrive_from_either_side),
+        cmocka_unit_test(constants_may_be_either_operand),
         cmocka_unit_test(operations_are_known_without_their_module),
-        cmocka_unit_test(slices_arrive),
+        cmocka_unit_test(slices_are_read),
         cmocka_unit_test(what_is_not_served_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

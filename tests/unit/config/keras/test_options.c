@@ -1,4 +1,5 @@
-/* Options of layers, cells and calls: what is not honoured is refused by a line that names the layer and the option. */
+/* Options of layers, cells and calls: an option without support is refused with an error that names the layer and
+   it. */
 #include "config/model.h"
 #include "core/layers/normalization.h"
 #include "tests/unit/unit.h"
@@ -41,7 +42,7 @@ static void taken(const char *text)
     problems_close(&problems);
 }
 
-/* A sequence [4, 4], where a wrong axis would fit all shapes; and one vector [4]. */
+/* A sequence [4, 4], for which a wrong axis would fit all shapes too; and a vector [4]. */
 #define LAYER(class, config) "{\"class_name\": \"" class "\", \"config\": {\"name\": \"x\"" config "}}"
 #define INPUT "{\"class_name\": \"InputLayer\", \"config\": {\"batch_input_shape\": [null, 4, 4]}}"
 #define SEQUENCE(layer) "{\"class_name\": \"Sequential\", \"config\": {\"layers\": [" INPUT ", " layer "]}}"
@@ -80,7 +81,7 @@ static void an_axis_is_one_of_the_input(void **state)
         taken(good[i]);
 }
 
-static void what_is_not_done_is_refused(void **state)
+static void options_without_support_are_refused(void **state)
 {
     (void)state;
     refused(
@@ -123,7 +124,7 @@ static void what_is_not_done_is_refused(void **state)
             "/num_constants: expected no constants");
 }
 
-static void what_changes_nothing_is_taken(void **state)
+static void options_without_effect_are_accepted(void **state)
 {
     (void)state;
     static const char *const good[] = {
@@ -140,7 +141,7 @@ static void what_changes_nothing_is_taken(void **state)
         taken(good[i]);
 }
 
-/* The scale and shift of a BatchNormalization follow from all four of its initializers. */
+/* The scale and shift of a BatchNormalization are computed from its four initializers. */
 static void normalizations_start_from_their_initializers(void **state)
 {
     (void)state;
@@ -197,7 +198,7 @@ static void arguments_of_calls_are_honoured_or_refused(void **state)
     taken(CALLED3("LSTM", "\"units\": 4", ", null", "\"training\": null, \"mask\": null"));
 }
 
-/* Old versions of Keras keep a Lambda's code as text with NUL in it. */
+/* Old versions of Keras store a Lambda's code as a text that contains NUL. */
 static void a_lambda_with_nul_is_refused_as_a_lambda(void **state)
 {
     (void)state;
@@ -221,8 +222,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_axis_is_one_of_the_input),
-        cmocka_unit_test(what_is_not_done_is_refused),
-        cmocka_unit_test(what_changes_nothing_is_taken),
+        cmocka_unit_test(options_without_support_are_refused),
+        cmocka_unit_test(options_without_effect_are_accepted),
         cmocka_unit_test(normalizations_start_from_their_initializers),
         cmocka_unit_test(arguments_of_calls_are_honoured_or_refused),
         cmocka_unit_test(a_lambda_with_nul_is_refused_as_a_lambda),

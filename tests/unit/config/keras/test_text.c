@@ -1,4 +1,4 @@
-/* Layers of texts: what is not honoured is refused by a line that names the layer and the option. */
+/* Text layers: an option without support is refused with an error that names the layer and the option. */
 #include "config/keras/text.h"
 #include "config/model.h"
 #include "tests/unit/unit.h"
@@ -54,8 +54,8 @@ static void what_is_not_served_is_refused(void **state)
             "expected an InputLayer before it");
 }
 
-/* The layers are gone, and what they do is a transform. */
-static void a_transform_takes_their_place(void **state)
+/* An equivalent transform replaces the text layers. */
+static void text_layers_become_a_transform(void **state)
 {
     (void)state;
     json_t *model, *transform;
@@ -87,7 +87,7 @@ static void a_transform_takes_their_place(void **state)
     json_decref(model);
 }
 
-/* The words may come from a transform beside the model; without any, an error says how. */
+/* The vocabulary may come from a transform. Without a vocabulary, the error says how to give one. */
 static void a_vocabulary_may_come_from_a_transform(void **state)
 {
     (void)state;
@@ -95,7 +95,7 @@ static void a_vocabulary_may_come_from_a_transform(void **state)
     json_error_t error;
     struct model_entry entry = {.name = (char *)"m", .where = (char *)"/models/0"};
     entry.layer = json_loads(MODEL("TextVectorization", ""), 0, &error);
-    for (int i = 0; i < 2; i++) { /* the entry is as it was after a load */
+    for (int i = 0; i < 2; i++) { /* twice, because a load must not change the entry */
         assert_false(model_load(&entry, "c.json", &vec_c, &problems, &model));
         assert_non_null(strstr(problems.errors[0], "give the vocabulary (get_vocabulary() of the layer)"));
         problems_close(&problems);
@@ -113,7 +113,7 @@ static void a_vocabulary_may_come_from_a_transform(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_not_served_is_refused),
-                                       cmocka_unit_test(a_transform_takes_their_place),
+                                       cmocka_unit_test(text_layers_become_a_transform),
                                        cmocka_unit_test(a_vocabulary_may_come_from_a_transform)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

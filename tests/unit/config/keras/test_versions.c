@@ -1,10 +1,10 @@
-/* What depends on the Keras that wrote a file: GRUs of before 2.2, files of Keras 1, quantized layers and LoRA. */
+/* Rules that depend on the version of Keras: GRUs before 2.2, files of Keras 1, quantized layers and LoRA. */
 #include "config/keras/model.h"
 #include "tests/unit/unit.h"
 
 static const char gru[] = "{'class_name': 'GRU', 'config': {'units': 2, 'batch_input_shape': [null, null, 3]%s}%s}";
 
-/* How many numbers the bias of a GRU of 2 units has: 12 with reset_after, else 6. */
+/* The number of elements in the bias of a GRU with 2 units: 12 with reset_after, else 6. */
 static size_t bias_of(const char *key, const char *beside, const char *version)
 {
     char text[400];
@@ -41,7 +41,7 @@ static void an_old_gru_resets_before_the_product(void **state)
     assert_int_equal(bias_of(", 'reset_after': false", "", "2.15.0"), 6);
 }
 
-/* The problems of a model, one line each. */
+/* The model is read with this warning, or refused with this error alone. */
 static void assert_problem(const char *text, const char *version, bool good, const char *line)
 {
     struct problems problems = {.n_errors = 0};
@@ -84,7 +84,7 @@ static void quantized_layers_are_refused_by_name(void **state)
         "model.quantize()");
 }
 
-static void lora_is_told(void **state)
+static void lora_gives_a_warning(void **state)
 {
     (void)state;
     assert_problem("{'class_name': 'Sequential', 'config': {'layers': [{'class_name': 'InputLayer', 'config': "
@@ -99,7 +99,7 @@ int main(void)
         cmocka_unit_test(an_old_gru_resets_before_the_product),
         cmocka_unit_test(files_of_keras_1_are_refused_by_name),
         cmocka_unit_test(quantized_layers_are_refused_by_name),
-        cmocka_unit_test(lora_is_told),
+        cmocka_unit_test(lora_gives_a_warning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

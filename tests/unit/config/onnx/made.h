@@ -1,4 +1,5 @@
-/* What the unit tests of ONNX graphs share: a graph as the reader gives it, its conversion, and what came of it. */
+/* Helpers of the unit tests of ONNX graphs: a graph as the reader gives it, its conversion, and checks of the
+   result. */
 #ifndef TESTS_UNIT_CONFIG_ONNX_MADE_H
 #define TESTS_UNIT_CONFIG_ONNX_MADE_H
 
@@ -8,7 +9,7 @@
 
 static struct problems problems;
 
-/* One conversion. */
+/* The inputs and the result of a conversion. */
 struct made {
     struct tensor_set set, tensors;
     struct keras_model config;
@@ -62,7 +63,7 @@ static inline void refused(const char *text, struct made *m, const char *line)
     close_made(m);
 }
 
-/* The axes after the batch of an output, as text. */
+/* The axes of an output, without the batch, are those of `expected`. */
 static inline void gives(const struct made *m, size_t output, const char *expected)
 {
     char text[64];

@@ -1,4 +1,4 @@
-/* Whole numbers of which some factors are open sizes. */
+/* number.c: products of a whole number and sizes that are not known (the batch, the timesteps). */
 #include "config/onnx/number.h"
 #include "tests/unit/unit.h"
 
@@ -24,7 +24,7 @@ static void products_keep_their_symbols_in_order(void **state)
     assert_false(onnx_multiply(onnx_whole(INT64_MAX), onnx_whole(2), &out));
 }
 
-static void division_leaves_what_does_not_divide(void **state)
+static void division_refuses_a_remainder(void **state)
 {
     struct onnx_number out;
     (void)state;
@@ -52,7 +52,7 @@ static void sums_need_the_same_symbols(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(products_keep_their_symbols_in_order),
-                                       cmocka_unit_test(division_leaves_what_does_not_divide),
+                                       cmocka_unit_test(division_refuses_a_remainder),
                                        cmocka_unit_test(sums_need_the_same_symbols)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Graphs of ONNX, as the reader gives them, become layers: which, with which weights, and what is refused. */
+/* Conversion of ONNX graphs, as the reader gives them, to layers: classes, weights, and errors. */
 #include "tests/unit/config/onnx/made.h"
 
 /* ---- recurrent layers ---- */
@@ -40,7 +40,7 @@ static void an_lstm_takes_its_gates_in_our_order(void **state)
     for (size_t g = 0; g < 4; g++)
         for (size_t u = 0; u < 2; u++) {
             size_t row = order[g] * 2 + u;
-            double b = 24 + 16; /* numbers of the tensors before */
+            double b = 24 + 16; /* the count of numbers in the tensors before this one */
             for (size_t i = 0; i < 3; i++)
                 assert_near(tensor_element(kernel, i * 8 + g * 2 + u), (double)(row * 3 + i) / 16, 0);
             assert_near(tensor_element(bias, g * 2 + u), (2 * b + 2 * (double)row + 8) / 16, 0);
@@ -60,7 +60,7 @@ static void final_states_are_outputs_beside_the_sequence(void **state)
     close_made(&m);
 }
 
-static void what_no_cell_does_is_refused(void **state)
+static void options_without_support_of_cells_are_refused(void **state)
 {
     static const struct {
         const char *graph, *line;
@@ -85,7 +85,7 @@ static void what_no_cell_does_is_refused(void **state)
 
 /* ---- shapes ---- */
 
-/* Shape, Gather, Unsqueeze and Concat make the shape of a Reshape; the batch and the timesteps are open. */
+/* Shape, Gather and Concat compute the target of a Reshape; the sizes of batch and timesteps are not known. */
 static void arithmetic_with_open_sizes_is_folded(void **state)
 {
     struct made m = {.input_size = 0};
@@ -140,7 +140,7 @@ static void a_reshape_that_mixes_the_batch_is_refused(void **state)
             &m, "(Reshape) gives a shape that mixes the batch");
 }
 
-/* Transposed sequences are asked with the batch first, whichever axis it is in the file. */
+/* A request has the batch first, also if another axis is the batch in the file. */
 static void the_batch_is_found_by_the_recurrent_node(void **state)
 {
     struct made m = {.input_size = 0};
@@ -203,7 +203,8 @@ static void a_constant_chooses_the_branch(void **state)
           NODE("Transpose", "'x'", "'t'", "'perm': [1, 0, 2]") ", " LSTM_WEIGHTS ", " NODE(                            \
               "LSTM", "'t', 'W', 'R', 'B', '', 'h', 'c'", "'Y', 'hn', 'c2'", "") ", " more)
 
-/* The states of the layer itself, where the state goes as it is; else the graph is the cell of a layer. */
+/* A graph's states become those of the LSTM layer if the LSTM takes and gives them unchanged. Otherwise the graph
+   becomes the cell of a layer. */
 static void states_become_those_of_a_row(void **state)
 {
     struct made m = {.states = unit_json("{'h': 'hn', 'c': 'cn'}")};
@@ -266,7 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(an_lstm_takes_its_gates_in_our_order),
                                        cmocka_unit_test(final_states_are_outputs_beside_the_sequence),
-                                       cmocka_unit_test(what_no_cell_does_is_refused),
+                                       cmocka_unit_test(options_without_support_of_cells_are_refused),
                                        cmocka_unit_test(arithmetic_with_open_sizes_is_folded),
                                        cmocka_unit_test(axes_that_come_back_cost_no_layer),
                                        cmocka_unit_test(a_reshape_that_mixes_the_batch_is_refused),

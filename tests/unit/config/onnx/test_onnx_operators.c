@@ -1,4 +1,4 @@
-/* Operators of ONNX: which layers they become, and what is refused. */
+/* Operators of ONNX: the layers that they become, and errors. */
 #include "core/layers/conv.h"
 #include "core/layers/gather.h"
 #include "core/layers/pool.h"
@@ -19,7 +19,8 @@ static void add_kernel(struct made *m)
     tensor->shape[1] = tensor->shape[2] = 3;
 }
 
-/* All padding before the input and strides of 1: what sessions and streams step with. */
+/* A causal convolution (padding only before the input, strides of 1) can be run step by step, in sessions and
+   streams. */
 static void a_causal_convolution_carries_its_last_inputs(void **state)
 {
     struct made m = {.input_size = 0};
@@ -60,7 +61,7 @@ static void paddings_of_windows_are_those_of_the_file(void **state)
     }
 }
 
-/* With ceil_mode a window may reach over the end, where nothing counts. */
+/* With ceil_mode the last window may extend beyond the input; the elements beyond do not count. */
 static void a_pool_rounds_up(void **state)
 {
     struct made m = {.input_size = 0};
@@ -90,7 +91,7 @@ static void elements_are_gathered_and_mirrored(void **state)
     close_made(&m);
 }
 
-/* Keras 3 adds the size of the table to ids below 0; a request has none. */
+/* Keras 3 adds the size of the table to negative ids. Requests have no negative ids, so these nodes are left out. */
 static void ids_are_those_of_the_input(void **state)
 {
     struct made m = {.input_size = 0};

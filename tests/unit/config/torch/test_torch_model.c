@@ -108,7 +108,7 @@ static void gates_of_a_gru_change_places(void **state)
     taken(TORCH("GRU", "", ""), &t);
     assert_tensor(&t, "cells.0.kernel", 2, 3, 6);
     assert_tensor(&t, "cells.0.bias", 2, 2, 6);
-    static const size_t from[] = {2, 3, 0, 1, 4, 5}; /* r z n to z r h, two units each */
+    static const size_t from[] = {2, 3, 0, 1, 4, 5}; /* from r z n to z r h, two units each */
     for (size_t i = 0; i < 3; i++)
         for (size_t column = 0; column < 6; column++)
             assert_true(number(&t, "cells.0.kernel", i * 6 + column) == (double)(from[column] * 3 + i) / 16);
@@ -215,7 +215,7 @@ static void a_head_is_applied_or_passed_over(void **state)
     close_torch(&t);
 }
 
-static void wrong_arguments_are_placed(void **state)
+static void errors_of_arguments_name_their_place(void **state)
 {
     (void)state;
     static const struct {
@@ -305,11 +305,14 @@ static void one_module_is_found_by_its_prefix(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gates_of_an_lstm_keep_their_order), cmocka_unit_test(gates_of_a_gru_change_places),
-        cmocka_unit_test(an_rnn_has_a_nonlinearity),         cmocka_unit_test(layers_become_a_stack),
-        cmocka_unit_test(directions_become_bidirectionals),  cmocka_unit_test(a_head_is_applied_or_passed_over),
-        cmocka_unit_test(wrong_arguments_are_placed),        cmocka_unit_test(wrong_tensors_are_named),
-        cmocka_unit_test(one_module_is_found_by_its_prefix)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(gates_of_an_lstm_keep_their_order),
+                                       cmocka_unit_test(gates_of_a_gru_change_places),
+                                       cmocka_unit_test(an_rnn_has_a_nonlinearity),
+                                       cmocka_unit_test(layers_become_a_stack),
+                                       cmocka_unit_test(directions_become_bidirectionals),
+                                       cmocka_unit_test(a_head_is_applied_or_passed_over),
+                                       cmocka_unit_test(errors_of_arguments_name_their_place),
+                                       cmocka_unit_test(wrong_tensors_are_named),
+                                       cmocka_unit_test(one_module_is_found_by_its_prefix)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Lists of PyTorch's modules: what is wrong with them is placed, and drafts say what they guess. The numbers are checked
-   against PyTorch's in tests/e2e/test_torch.c. */
+/* Lists of PyTorch's modules: errors name the place, and drafts list their guesses. tests/e2e/test_torch.c compares
+   outputs with PyTorch's. */
 #include "config/json_memory.h"
 #include "config/torch/torch_describe.h"
 #include "config/torch/torch_model.h"
@@ -8,7 +8,7 @@
 
 static struct problems problems;
 
-/* An Embedding, a GRU of 2 units and a Linear; a second GRU, a batch normalization and more stand beside. */
+/* Tensors of an Embedding, a GRU with 2 units, a Linear and a BatchNorm1d. */
 static void fill(struct tensor_set *set)
 {
     unit_tensor(set, "emb.weight", 7, 3);
@@ -54,7 +54,8 @@ static void lists_become_layers(void **state)
         {MODULES(GRU(", 'num_layers': 1, 'hidden_size': 2, 'bidirectional': false, 'bias': true")), 1, true},
         {MODULES(GRU("") "," PLAIN("Dropout", ", 'p': 0.5") ",'last_timestep'"), 1, false},
         {MODULES(GRU("") ",'mean_timesteps'," PLAIN("ReLU", "") "," FC("")), 4, true},
-        {MODULES(PLAIN("Flatten", "") "," FC("") "," PLAIN("Sigmoid", "")), 2, false}, /* of vectors: nothing to join */
+        {MODULES(PLAIN("Flatten", "") "," FC("") "," PLAIN("Sigmoid", "")), 2, false}, /* Flatten of vectors does
+                                                                                          nothing */
         {MODULES(GRU("") ",'permute'," BN("") ",'permute'," FC("")), 3, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -70,7 +71,7 @@ static void lists_become_layers(void **state)
     }
 }
 
-static void wrong_lists_are_placed(void **state)
+static void errors_of_lists_name_their_place(void **state)
 {
     (void)state;
     static const struct {
@@ -171,9 +172,9 @@ static void drafts_say_what_they_guess(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lists_become_layers), cmocka_unit_test(wrong_lists_are_placed),
-                                       cmocka_unit_test(a_module_is_not_used_twice),
-                                       cmocka_unit_test(adapters_are_refused),
-                                       cmocka_unit_test(drafts_say_what_they_guess)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_become_layers), cmocka_unit_test(errors_of_lists_name_their_place),
+        cmocka_unit_test(a_module_is_not_used_twice), cmocka_unit_test(adapters_are_refused),
+        cmocka_unit_test(drafts_say_what_they_guess)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

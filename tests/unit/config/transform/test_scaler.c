@@ -1,4 +1,4 @@
-/* Scalers as scikit-learn of several versions left them in files: the numbers are those of scikit-learn, to the bit. */
+/* Scaler files of several versions of scikit-learn: results equal those of scikit-learn, to the bit. */
 #include "config/files/archive.h"
 #include "config/transform/scaler.h"
 #include "tests/unit/unit.h"
@@ -18,7 +18,7 @@ static void same(const char *path, double got, double want)
         fail_msg("%s: %.17g, scikit-learn gives %.17g", path, got, want);
 }
 
-/* Every number of a case; returns how many were compared. */
+/* Compare every number of a case; returns their count. */
 static size_t check_case(const char *folder, const json_t *one)
 {
     struct problems problems = {.n_errors = 0};
@@ -69,7 +69,6 @@ static void numbers_are_those_of_scikit_learn(void **state)
     assert_int_equal(numbers, versions * 4 * (9 + 5) * 4);
 }
 
-/* Bytes of a file of the fixtures. */
 static size_t read_bytes(const char *path, unsigned char *out, size_t size)
 {
     FILE *file = fopen(path, "rb");
@@ -79,7 +78,7 @@ static size_t read_bytes(const char *path, unsigned char *out, size_t size)
     return n;
 }
 
-/* Cut after any byte, a file is an error, or (the attributes were all there) the same scaler. */
+/* A file that is cut short is an error. */
 static void truncated_files_are_errors(void **state)
 {
     (void)state;

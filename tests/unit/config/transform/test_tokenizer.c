@@ -11,7 +11,7 @@ static void opened(struct tokenizer *out, const char *text)
     problems_close(&problems);
 }
 
-/* want: ids, ending with -1. */
+/* want: the ids, then -1. */
 static void ids_are(const struct tokenizer *t, const char *text, const int *want)
 {
     double ids[32];
@@ -63,7 +63,7 @@ static void text_vectorization(void **state)
     struct tokenizer t;
     opened(&t, "{'vocabulary': ['', '[UNK]', 'dont', 'stop', 'now']}");
     ids_are(&t, "Don't  STOP,\tit now!", IDS(2, 3, 1, 4));
-    ids_are(&t, "st.op", IDS(3)); /* punctuation goes, nothing stands in its place */
+    ids_are(&t, "st.op", IDS(3)); /* punctuation is removed, not replaced by a space */
     tokenizer_close(&t);
 }
 

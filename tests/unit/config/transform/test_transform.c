@@ -73,7 +73,7 @@ static void scalers_and_labels_by_name(void **state)
     problems_close(&problems);
 }
 
-/* Each error names the key, and sizes that differ on both sides. */
+/* Each error names the key, and both sizes if they differ. */
 static void what_does_not_fit_is_an_error(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* The cells against golden vectors that Keras 2.15 printed (x = cos(0..5), weights 0.5 sin(1, 2, …)), with the kernels
-   of every instruction set this CPU has. */
+/* The cells against golden vectors of Keras 2.15 (x = cos(0..5), weights 0.5 sin(1, 2, …)), with the kernels of every
+   instruction set of this CPU. */
 #include "tests/unit/unit.h"
 
 static void golden_inputs(float x[6])
@@ -11,7 +11,8 @@ static void golden_inputs(float x[6])
 static void expect(const float *got, const double *want, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        assert_near((double)got[i], want[i], 3e-7); /* seven printed digits, and a few float32 steps */
+        assert_near((double)got[i], want[i], 3e-7); /* Keras printed seven digits; a few float32 roundings are
+                                                       allowed */
 }
 
 typedef struct rnn_cell_spec *spec_maker(void);

@@ -13,7 +13,8 @@ static void random_floats(float *x, size_t n, unsigned seed)
         x[i] = unit_random(&seed);
 }
 
-/* Splitting a sequence at any place, handing the states on, gives the same bits. */
+/* A sequence that is split gives the same bits as the whole sequence, if the second part starts from the states of the
+   first. */
 static void split_sequences_continue_exactly(void **state)
 {
     (void)state;
@@ -36,7 +37,7 @@ static void split_sequences_continue_exactly(void **state)
     }
 }
 
-/* Rows of any lengths side by side have the bits they have alone, with every kernel and number of rows. */
+/* A row has the same bits alone and in a batch of rows of other lengths, with every kernel. */
 static void rows_do_not_depend_on_each_other(void **state)
 {
     (void)state;
@@ -96,7 +97,7 @@ static void go_backwards_takes_the_last_step_first(void **state)
     rnn_stack_close(&backward.stack);
 }
 
-/* The last output alone, for every pattern of six mask bits. */
+/* Outputs and states for every pattern of six mask bits, against a run of the unmasked timesteps alone. */
 static void masks_follow_keras(void **state)
 {
     (void)state;
@@ -111,7 +112,8 @@ static void masks_follow_keras(void **state)
             size_t n = 0;
             build(&layer, vec_select(NULL));
             for (size_t i = 0; i < S; i++)
-                s[i] = want_s[i] = 0.25f; /* an initial state: leading masked outputs are zeros even so */
+                s[i] = want_s[i] = 0.25f; /* an initial state, which does not appear in the outputs of masked timesteps
+                                             at the start */
             for (size_t t = 0; t < T; t++) {
                 mask[t] = bits >> t & 1;
                 if (mask[t])

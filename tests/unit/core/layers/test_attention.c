@@ -1,4 +1,4 @@
-/* Attention through packed matrices against a plain computation in double, by every table of routines. */
+/* Attention with packed matrices against a plain computation in double, for every table of kernels. */
 #include "core/layers/attention_scores.h"
 #include "tests/unit/unit.h"
 
@@ -6,7 +6,7 @@
 
 enum { MOST = 70, SPACE = 40000 };
 
-/* Keys from here on do not count. */
+/* The mask: the first `counted` of `keys` keys count. */
 struct limit {
     size_t keys, counted;
 };
@@ -24,7 +24,7 @@ static float number(size_t i)
     return (float)((i * 7919) % 1009) / 504.5f - 1;
 }
 
-/* What query t becomes. */
+/* The expected output of query t, in double. */
 static void plain(const struct attention_job *job, const struct limit *limit, size_t t, double *out)
 {
     double weights[MOST], sum = 0;
@@ -71,7 +71,7 @@ static void check(const struct vec_ops *vec, size_t queries, size_t keys, size_t
         for (size_t k = 0; k < width + gap; k++)
             assert_near((double)out[t * (width + gap) + k], k < width ? want[k] : -77, k < width ? 2e-6 : 0);
     }
-    /* the last query has the same bits without those before it */
+    /* the last query has the same bits if it runs alone */
     job.query.at += (queries - 1) * (depth + gap);
     job.query.n = 1;
     job.out = alone;

@@ -1,4 +1,4 @@
-/* Groups of numbers and weights along axes, against numbers worked out by hand. */
+/* Groups of numbers and weights along axes, against values computed by hand. */
 #include "core/layers/axes.h"
 #include "tests/unit/unit.h"
 
@@ -13,7 +13,7 @@ static void tensor_of(size_t n, long a, long b, struct axes_tensor *out)
     assert_int_equal(axes_of(&layer, &axes, &shape, out, NULL), RNN_OK);
 }
 
-/* The sum of the group, in each place. */
+/* Replaces each number of a group with the sum of the group. */
 static void sum(const struct layer *layer, size_t n, float *y)
 {
     float all = 0;
@@ -24,7 +24,7 @@ static void sum(const struct layer *layer, size_t n, float *y)
         y[i] = all;
 }
 
-/* A number in front of its weight's place. */
+/* 10 times the number, plus the index of its weight. */
 static void place(const struct layer *layer, size_t n, const float *y, float *out, size_t w, size_t step)
 {
     (void)layer;

@@ -1,4 +1,4 @@
-/* Conv1D, merges, slices and the mask of a Softmax, against values worked out by hand. */
+/* Conv1D, merges, slices and the mask of a Softmax, against values computed by hand. */
 #include "core/layers/activation.h"
 #include "core/layers/conv.h"
 #include "core/layers/conv_lstm.h"
@@ -14,7 +14,7 @@ static void open_layer(struct layer *layer, const struct layer_class *class)
     assert_int_equal(layer_open(layer, class, NULL), RNN_OK);
 }
 
-/* Runs an opened layer on one row, and closes it; what comes out is want [n]. */
+/* Runs an opened layer on one row, expects the output want [n], and closes the layer. */
 static void gives(struct layer *layer, const struct layer_shape *in, const float *const *x, const float *const *tensors,
                   size_t n, const float *want)
 {
@@ -125,8 +125,9 @@ static void a_slice_takes_features_of_every_timestep(void **state)
     layer_close(&layer);
 }
 
-/* Two equal scores of which one counts; and none: Keras 3 gives zeros, Keras 2 rounds both scores to -1e9. */
-static void a_softmax_leaves_out_what_its_mask_does(void **state)
+/* Two equal scores, of which the mask leaves one or none. If none is left, Keras 3 gives zeros; Keras 2 adds -1e9 to
+   both scores, which makes them equal. */
+static void a_softmax_leaves_out_masked_scores(void **state)
 {
     (void)state;
     static const struct layer_shape in[] = {{.timesteps = 1, .width = 2}, {.timesteps = 1, .width = 2}};
@@ -172,7 +173,7 @@ int main(void)
         cmocka_unit_test(windows_slide_as_padding_says),
         cmocka_unit_test(merges_broadcast),
         cmocka_unit_test(a_slice_takes_features_of_every_timestep),
-        cmocka_unit_test(a_softmax_leaves_out_what_its_mask_does),
+        cmocka_unit_test(a_softmax_leaves_out_masked_scores),
         cmocka_unit_test(states_of_frames_have_their_shape),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,8 @@
 
 enum { UNITS = 3, ROWS = 35, DEPTH = 200000 };
 
-/* y [rows][UNITS] of a Dense over `depth` inputs; weights and inputs lie in -1..1. The largest difference from double. */
+/* The largest error of y [rows][UNITS] against double, for a Dense of `depth` inputs; weights and inputs are in
+   -1..1. */
 static double largest_error(const struct vec_ops *vec, size_t depth, size_t rows)
 {
     struct layer layer = {.class = &layer_identity};
@@ -39,7 +40,7 @@ static double largest_error(const struct vec_ops *vec, size_t depth, size_t rows
     return worst;
 }
 
-/* One sum of all terms is off by 3.5e-3, sums of blocks by 1.4e-4. */
+/* The error of one serial sum is 3.5e-3, that of blocked sums 1.4e-4. */
 static void a_sum_of_many_inputs_is_as_exact_as_that_of_few(void **state)
 {
     (void)state;

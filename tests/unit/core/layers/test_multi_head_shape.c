@@ -1,4 +1,4 @@
-/* The axes of MultiHeadAttention: which vectors see each other, and where a number of a mask lies. */
+/* The axes of MultiHeadAttention: which vectors attend to each other, and the offsets of the numbers of a mask. */
 #include "core/layers/multi_head_shape.h"
 #include "tests/unit/unit.h"
 
@@ -40,7 +40,8 @@ static void free_axes_make_groups(void **state)
     assert_true(g.timesteps);
 }
 
-/* mask: axes of the attention mask; at: where the number of group 1, head 1, query 2, key 3 lies; SIZE_MAX: refused. */
+/* axes: those of the attention mask; at: offset of the number for group 1, head 1, query 2, key 3; SIZE_MAX:
+   refused. */
 static void masks_are_broadcast(void **state)
 {
     (void)state;
@@ -50,7 +51,7 @@ static void masks_are_broadcast(void **state)
         {2, {5, 7}, 2 * 7 + 3},
         {2, {1, 7}, 3},
         {2, {5, 1}, 2},
-        {3, {2, 5, 7}, 35 + 2 * 7 + 3}, /* of each group */
+        {3, {2, 5, 7}, 35 + 2 * 7 + 3}, /* one mask for each group */
         {4, {2, 3, 5, 7}, (3 + 1) * 35 + 2 * 7 + 3},
         {4, {1, 3, 5, 7}, 35 + 2 * 7 + 3},
         {4, {2, 1, 1, 7}, 7 + 3},

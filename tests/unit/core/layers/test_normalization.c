@@ -1,4 +1,4 @@
-/* Normalization layers and PReLU, against numbers worked out by hand. */
+/* Normalization layers and PReLU, against values computed by hand. */
 #include "core/layers/group_normalization.h"
 #include "core/layers/prelu.h"
 #include "core/layers/scaling.h"
@@ -61,7 +61,7 @@ static void a_batch_norm_has_weights_along_its_axis(void **state)
     close_to(out, want);
 }
 
-/* Files that keep tensors by position alone are read so. */
+/* Files without tensor names need the number of tensors of a layer before its input shape is known. */
 static void tensors_are_counted_before_the_input_is_known(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Operations as layers: values where axes are broadcast, taken, reduced; how they go through time; what is refused. */
+/* Operations as layers: broadcast, slices, reductions, products; whether they can be streamed; errors. */
 #include "core/layers/arithmetic.h"
 #include "core/layers/get_item.h"
 #include "core/layers/matmul.h"
@@ -27,7 +27,7 @@ static void build(struct layer *layer, const struct layer_shape *in)
     assert_int_equal(layer_build(layer, in, NULL, vec_available(0), NULL), RNN_OK);
 }
 
-/* The layer on one row; what comes out is want [n] of the shape. Closes the layer. */
+/* Runs the layer on one row, expects the output `want` with this shape, and closes the layer. */
 static void gives(struct layer *layer, const struct layer_shape *in, const float *const *x, struct layer_shape shape,
                   const float *want)
 {
@@ -77,7 +77,7 @@ static void constant(struct layer *layer, enum arithmetic_operation operation, b
     memcpy(own->constant, numbers, n * sizeof(float));
 }
 
-static void constants_stand_on_their_side(void **state)
+static void constants_are_left_or_right_operands(void **state)
 {
     (void)state;
     struct layer layer;
@@ -212,8 +212,8 @@ static void matrices_are_multiplied(void **state)
     refuses(&layer, in, "3 columns and 2 rows");
 }
 
-/* x[:, -1] and what works on timesteps by themselves stream; what mixes timesteps does not. */
-static void time_is_told(void **state)
+/* x[:, -1] and operations on single timesteps can be streamed; operations that mix timesteps cannot. */
+static void operations_know_whether_they_can_be_streamed(void **state)
 {
     (void)state;
     struct layer layer;
@@ -240,7 +240,7 @@ static void time_is_told(void **state)
     layer_close(&layer);
 }
 
-/* An LSTM of sequences, then x[:, at]. */
+/* An LSTM with return_sequences, then x[:, at]. */
 static void make_lstm_and_item(struct graph *graph, long at)
 {
     const struct layer_shape input = {.sequence = true, .width = 2};
@@ -283,13 +283,13 @@ static void the_last_timestep_streams_and_the_first_does_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(constants_stand_on_their_side),
+        cmocka_unit_test(constants_are_left_or_right_operands),
         cmocka_unit_test(tensors_are_broadcast_but_not_over_the_batch),
         cmocka_unit_test(slices_are_those_of_python),
         cmocka_unit_test(axes_are_reduced),
         cmocka_unit_test(lines_along_an_axis_sum_to_one),
         cmocka_unit_test(matrices_are_multiplied),
-        cmocka_unit_test(time_is_told),
+        cmocka_unit_test(operations_know_whether_they_can_be_streamed),
         cmocka_unit_test(the_last_timestep_streams_and_the_first_does_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,11 @@
-/* Normalization and Rescaling, against numbers worked out by hand. */
+/* Normalization and Rescaling, against values computed by hand. */
 #include "core/layers/scaling.h"
 #include "tests/unit/unit.h"
 
 static const struct layer_shape shape = {.sequence = true, .timesteps = 2, .width = 2};
 
-/* x [2][2] goes through a layer that learned these, or was given numbers. */
+/* Runs x [2][2] through the layer; mean and variance are its tensors, or NULL if the configuration gives the
+   numbers. */
 static void run(struct layer *layer, const float *mean, const float *variance, float out[4])
 {
     static float x[] = {1, 2, 3, 4};
@@ -18,7 +19,7 @@ static void run(struct layer *layer, const float *mean, const float *variance, f
     layer_close(layer);
 }
 
-static void what_was_learned_normalizes(void **state)
+static void learned_numbers_normalize(void **state)
 {
     (void)state;
     static const float mean[] = {1, 2}, variance[] = {4, 0.25f}, want[] = {0, 0, 1, 4}, time[] = {0, 0.5f, 2, 4};
@@ -44,7 +45,7 @@ static void what_was_learned_normalizes(void **state)
     assert_float_equal(out[2], 2e7, 2);
 }
 
-static void what_is_given_rescales(void **state)
+static void given_numbers_rescale(void **state)
 {
     (void)state;
     static const float want[] = {3, 2, 7, 3};
@@ -63,7 +64,7 @@ static void what_is_given_rescales(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_was_learned_normalizes),
-                                       cmocka_unit_test(what_is_given_rescales)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(learned_numbers_normalize),
+                                       cmocka_unit_test(given_numbers_rescale)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* UnitNormalization, against lengths worked out by hand. */
+/* UnitNormalization, against values computed by hand. */
 #include "core/layers/unit_normalization.h"
 #include "tests/unit/unit.h"
 

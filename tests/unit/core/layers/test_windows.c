@@ -1,9 +1,9 @@
-/* Pooling, and layers that move timesteps, against values worked out by hand. */
+/* Pooling, and layers that pad, crop, repeat or permute, against values computed by hand. */
 #include "core/layers/pool.h"
 #include "core/layers/resize.h"
 #include "tests/unit/unit.h"
 
-/* One row goes through an opened layer; what comes out has n numbers. */
+/* Runs an opened layer on one row, expects the output want [n], and closes the layer. */
 static void run(struct layer *layer, const struct layer_shape *shape, float *x, size_t n, const float *want)
 {
     struct layer_shape to;
@@ -30,7 +30,7 @@ static void run(struct layer *layer, const struct layer_shape *shape, float *x, 
 static const struct layer_shape sequence = {.sequence = true, .timesteps = 3, .width = 2};
 static float x[] = {1, 6, 3, 4, 5, 2};
 
-static void what_is_padded_does_not_count_in_a_pool(void **state)
+static void padding_does_not_count_in_a_pool(void **state)
 {
     (void)state;
     static const float most[] = {3, 6, 5, 2}, mean[] = {2, 5, 5, 2}, valid[] = {3, 6};
@@ -82,7 +82,7 @@ static void a_permute_moves_axes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_padded_does_not_count_in_a_pool),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(padding_does_not_count_in_a_pool),
                                        cmocka_unit_test(timesteps_are_added_cut_and_repeated),
                                        cmocka_unit_test(a_permute_moves_axes)};
     return cmocka_run_group_tests(tests, NULL, NULL);

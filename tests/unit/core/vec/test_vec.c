@@ -1,4 +1,5 @@
-/* Every variant that this CPU can run, against plain C and double: all units 1..70, odd numbers of rows, extremes. */
+/* The kernels of every instruction set of this CPU against plain C and double: units 1..70, several numbers of rows,
+   extreme values. */
 #include "tests/unit/unit.h"
 
 /* Largest error of x W + start against double, in units of float32's epsilon times the sum of |x w| and |start|: a sum
@@ -52,8 +53,8 @@ static void products_are_within_their_error_bound(void **state)
     }
 }
 
-/* Sums over a deep matrix are made in parts: their errors are less than half of those of one serial sum. All columns of
-   every format; a row alone has the bits that the row has among others. */
+/* Sums over a deep matrix are computed in parts, so their error is less than half that of a serial sum. In every format
+   a row has the same bits alone and among other rows. */
 static void deep_products_are_summed_in_parts(void **state)
 {
     (void)state;
@@ -69,7 +70,7 @@ static void deep_products_are_summed_in_parts(void **state)
         for (int format = PACKED_FLOAT32; format <= PACKED_INT8; format++) {
             struct packed w;
             if (packed_init(&w, matrix, DEPTH, COLUMNS, 0, 1, COLUMNS, vec->lanes, (enum packed_format)format, NULL))
-                continue; /* the layout of Keras takes float32 alone */
+                continue; /* matrices in the layout of Keras are always float32 */
             size_t columns = packed_columns(&w);
             float *start = packed_row(&w, NULL), *z = rnn_alloc(ROWS * columns, sizeof *z);
             float *alone = rnn_alloc(columns, sizeof *alone);
@@ -97,8 +98,8 @@ static void deep_products_are_summed_in_parts(void **state)
         }
 }
 
-/* Steps of all cells, units 1..70, rows 1..16: fused against the general way of plain C. Both are a handful of float32
-   roundings and the sum of `units` products away from the truth. */
+/* Steps of SimpleRNN, LSTM and GRU with units 1..70: the fused kernels against plain C. The error of each is a few
+   float32 roundings and that of a sum of `units` products. */
 static void steps_agree_with_plain_c(void **state)
 {
     (void)state;
@@ -138,12 +139,12 @@ static void steps_agree_with_plain_c(void **state)
                 rnn_stack_close(&fast.stack);
             }
         print_message("%-9s steps: largest difference from plain C %.3g\n", vec->name, worst);
-        assert_true(worst <= 2e-6); /* 4 steps x (8 roundings of 2^-24 + sums of magnitude 2), derived above */
+        assert_true(worst <= 2e-6); /* 4 steps x (8 roundings of 2^-24 + sums of magnitude 2) */
     }
 }
 
-/* bf16 and int8: the products of every table against plain C with the same packed weights, whose sums may differ by
-   their rounding; and packing itself within half a unit of the format. */
+/* bf16 and int8: products of every table of kernels against sums in double of the original weights. The bound is half a
+   unit of the format for each weight, and the rounding of the sum. */
 static void smaller_weights_are_rounded_once(void **state)
 {
     (void)state;
@@ -240,8 +241,8 @@ static void sigmoid_and_tanh_are_within_one_ulp(void **state)
     }
 }
 
-/* The others against activation_apply, in ulp of the larger of the result and the input: sums that cancel (elu near 0,
-   gelu far below it) are as exact as their terms. */
+/* The other activations against activation_apply. Where terms cancel (elu near 0, gelu far below 0) the unit of the
+   error is not the ulp of the result but 2^-23 min(|x|, 1). */
 static void other_activations_agree_with_their_definitions(void **state)
 {
     (void)state;
