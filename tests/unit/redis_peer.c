@@ -52,13 +52,13 @@ static bool answer_bulk(struct peer *peer, int fd, const char *bytes, size_t n)
     return answer(peer, fd, text, head + n + 2);
 }
 
-/* What the store's script does, in C. */
+/* The store's Lua script, written in C. */
 static bool run_script(struct peer *peer, int fd, char **argv, const size_t *bytes)
 {
     char found[8];
     size_t n = peer->bytes > 16 ? peer->bytes - 16 < 8 ? peer->bytes - 16 : 8 : 0;
     memcpy(found, peer->value + 16, n);
-    if (!strcmp(argv[3], "cellserve:session:")) /* the key it is tried out with */
+    if (!strcmp(argv[3], "cellserve:session:")) /* the key of the trial run */
         return answer_text(peer, fd, "$0\r\n\r\n");
     if (strcmp(argv[4], "*") && (n != bytes[4] || memcmp(found, argv[4], n)))
         return answer_bulk(peer, fd, peer->value, peer->bytes);
@@ -115,7 +115,7 @@ static bool read_line(FILE *in, char *line, size_t size)
     return fgets(line, (int)size, in) != NULL;
 }
 
-/* One command: false at the connection's end. */
+/* Read and answer a command; false if the connection has ended. */
 static bool read_command(struct peer *peer, FILE *in, int fd)
 {
     char line[64], *argv[16] = {0};

@@ -20,7 +20,7 @@ void run_server_open(struct run_server *s)
 
 void run_server_close(struct run_server *s)
 {
-    assert_int_equal(s->server.memory.used, 0); /* all was given back */
+    assert_int_equal(s->server.memory.used, 0); /* all memory was released */
     assert_int_equal(s->server.streams.n, 0);
     server_close(&s->server);
     arena_close(&s->worker.arena);
@@ -139,7 +139,8 @@ static bool decode(struct prediction *p)
     if (!prediction_read(p, keys, request->body_bytes) ||
         (request->head.stream_form && !stream_open(request, request->head.stream_form, &p->failure)))
         return false;
-    bool own = p->rollout.steps >= 0 && request->model->graph.return_sequences; /* a roll-out runs as the model does */
+    bool own = p->rollout.steps >= 0 && request->model->graph.return_sequences; /* a roll-out follows the model's
+                                                                                   return_sequences */
     return prediction_bind(p, "instances", "initial_state", false, own || p->return_sequences > 0);
 }
 

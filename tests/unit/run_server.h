@@ -20,32 +20,32 @@ struct run_server {
 void run_server_open(struct run_server *s);
 void run_server_close(struct run_server *s);
 
-/* Serve a model: `units` numbers, each the sum of all inputs so far (a linear SimpleRNN); it takes one feature. backwards:
-   it starts at the last timestep, so its rows cannot run in chunks. */
+/* Serve a model of one feature, a linear SimpleRNN: each of its `units` outputs is the sum of all inputs so far. If
+   `backwards`, it starts at the last timestep, so its rows cannot run in chunks. */
 struct model *run_server_sums(struct run_server *s, const char *name, size_t units, bool backwards);
 
-/* Serve a model of four tokens, whose probabilities for the next one are softmax(scores[token]). */
+/* Serve a model of four tokens. The probabilities of the next token are softmax(scores[token]). */
 struct model *run_server_tokens(struct run_server *s, const char *name, const float scores[4][4]);
 
-/* A request, and what has become of it. */
+/* A request and its result. */
 struct run_request {
     struct request request;
     atomic_int done, wakes;
-    size_t n_outputs; /* of which the first RUN_OUTPUTS are kept */
+    size_t n_outputs; /* `outputs` has the first RUN_OUTPUTS of them */
     float outputs[RUN_OUTPUTS];
 };
 
-/* A POST of this body: {"instances": …, "model": …, "return_sequences": …, "rollout": {…}}. */
+/* Initialises a POST with this body: {"instances": …, "model": …, "return_sequences": …, "rollout": {…}}. */
 void run_request_open(struct run_request *r, struct run_server *s, const char *body);
 void run_request_close(struct run_request *r);
 
-/* Decode it; the test fails where there is nothing to run. */
+/* Decodes the request; the test fails if it cannot be run. */
 struct prediction *run_request_decode(struct run_request *r, struct run_server *s);
 
-/* {"instances": [rows of ones, of these lengths], "return_sequences": …}; the caller frees it. */
+/* Returns {"instances": [rows of ones, of these lengths], "return_sequences": …}; the caller frees the text. */
 char *run_body_of_ones(size_t n, const size_t *lengths, bool sequences);
 
-/* The code of the error that was answered, or "". */
+/* The error code of the answer, or "". */
 const char *run_error(const struct run_request *r);
 
 #endif

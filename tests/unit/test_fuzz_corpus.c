@@ -1,4 +1,4 @@
-/* Every input of the fuzz corpora again: seeds, and what once crashed. */
+/* Run every input of the fuzz corpora: seeds, and inputs that once caused a crash. */
 #include "tests/fuzz/fuzz.h"
 #include "unit.h"
 

@@ -47,7 +47,7 @@ static void requests_are_counted_and_shown(void **state)
     assert_true(s.success == 2 && s.fail == 1 && s.rows == 6 && s.runs == 1 && s.compute_ns == 1400000);
     assert_true(!metrics_model(&server.metrics, "other").success);
     request_close(&request);
-    server.lifecycle.state = SERVER_LOADING; /* no pool, no models in it */
+    server.lifecycle.state = SERVER_LOADING; /* the page then has no figures of pool and models */
     page(&out);
     server.lifecycle.state = SERVER_READY;
     static const char *const lines[] = {
@@ -70,7 +70,7 @@ static void requests_are_counted_and_shown(void **state)
     buffer_close(&out);
 }
 
-/* Requests that found no route and no model count under "other". */
+/* A request without a route counts under the route "other" and without a model. */
 static void refused_requests_are_counted(void **state)
 {
     (void)state;

@@ -97,7 +97,7 @@ static void targets_find_their_routes(void **state)
     free(longer);
 }
 
-/* The OpenAPI document is made of the table, so a row without a description would be one that clients cannot use. */
+/* The OpenAPI document is generated from the table of routes, so each row needs a description. */
 static void every_route_is_described(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* log.c, log_ring.c, siphash.c: the form of lines, and what a log does that is not read. */
+/* log.c, log_ring.c, siphash.c: the form of lines, and a log that is not read. */
 #include "server/base/log.h"
 #include "server/base/log_ring.h"
 #include "server/session/siphash.h"
@@ -37,7 +37,7 @@ static void restore(void)
     close(reader);
 }
 
-/* Read until a text comes, for 20 s at most; free() it. */
+/* Read until `text` arrives, for at most 20 s; the caller frees the result. */
 static char *read_until(const char *text)
 {
     size_t used = 0, room = 1 << 22;
@@ -67,7 +67,7 @@ static void fill(size_t lines)
         log_line(LOG_INFO, "line %zu %250s.", i, "x");
 }
 
-/* Assert that whole lines came in their order; returns how many. */
+/* Assert that lines arrived whole and in order; returns their number. */
 static size_t count_lines(char *all)
 {
     size_t n = 0, number, last = 0;
@@ -94,13 +94,13 @@ static long resident_kib(void)
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-/* A megabyte of lines that are read as they come. The first of the tests: others fill the ring. */
+/* A megabyte of lines, which are read at once. This test must be the first, because others fill the ring. */
 static void lines_that_are_read_need_little_of_the_ring(void **state)
 {
     (void)state;
     long before = 0;
     if (SANITIZED)
-        skip(); /* sanitizers keep what was freed */
+        skip(); /* sanitizers do not release freed memory */
     redirect();
     log_setup("text", "info");
     log_start();
@@ -132,7 +132,7 @@ static void unread_lines_are_dropped_and_counted(void **state)
     redirect();
     log_setup("text", "info");
     log_start();
-    fill(LINES); /* more than ring and pipe take: it would hang here */
+    fill(LINES); /* more than ring and pipe hold; a log that blocks would hang here */
     size_t dropped = (size_t)(log_ring_dropped() - before);
     char *all = read_until("log lines were dropped");
     char *notice = strstr(all, "log lines were dropped");
@@ -155,7 +155,7 @@ static void unread_lines_are_dropped_and_counted(void **state)
     assert_true(works);
 }
 
-static void the_end_waits_a_second_at_most(void **state)
+static void log_stop_waits_a_second_at_most(void **state)
 {
     (void)state;
     redirect();
@@ -164,19 +164,19 @@ static void the_end_waits_a_second_at_most(void **state)
     double began = seconds();
     log_stop();
     double took = seconds() - began;
-    free(read_until("were dropped")); /* lets the writer's thread end */
+    free(read_until("were dropped")); /* so that the writer's thread ends */
     restore();
     assert_true(took >= 0.9 && took < 5);
 }
 
-static void what_was_logged_is_written_at_the_end(void **state)
+static void log_stop_writes_pending_lines(void **state)
 {
     (void)state;
     redirect();
     log_start();
     fill(100);
     log_stop();
-    fill(1); /* without a writer: at once */
+    fill(1); /* written directly, because the writer has stopped */
     close(2);
     char *all = read_until("no such text");
     size_t n = 0;
@@ -187,11 +187,11 @@ static void what_was_logged_is_written_at_the_end(void **state)
     assert_int_equal(n, 101);
 }
 
-/* What stands in the log after these lines were written: all of it, of which `end` was the last. */
+/* Returns the log up to the line "the end", which this function writes, and restores standard error. */
 static char *written(void)
 {
     log_line(LOG_READY, "the end");
-    char *all = read_until("the end"); /* as JSON the line ends otherwise */
+    char *all = read_until("the end"); /* without a line feed, because a JSON line ends differently */
     restore();
     return all;
 }
@@ -251,7 +251,7 @@ static void lines_are_json_whatever_is_in_them(void **state)
     free(all);
 }
 
-/* In a log of text a value is quoted where a reader could take a part of it for something else. */
+/* In the text format, a value is quoted if its parts could be mistaken for other fields. */
 static void text_values_are_quoted_where_needed(void **state)
 {
     (void)state;
@@ -296,8 +296,7 @@ static void levels_hide_what_is_below_them(void **state)
     }
 }
 
-/* What takes more than a line is cut, wherever the end of the room falls, and stays JSON; what follows a long text is
-   there. */
+/* An entry longer than a line is cut at any position and stays valid JSON; fields after a long text are kept. */
 static void long_entries_are_cut_and_stay_json(void **state)
 {
     (void)state;
@@ -398,7 +397,7 @@ static void problems_have_a_line_each(void **state)
     problems_close(&problems);
 }
 
-/* The first and the fifteenth vector of the paper's appendix and its reference implementation. */
+/* The hashes of 0 and of 15 bytes, from the reference implementation and the appendix of the paper. */
 static void siphash_gives_the_known_vectors(void **state)
 {
     (void)state;
@@ -423,7 +422,8 @@ int main(void)
         cmocka_unit_test(long_entries_are_cut_at_the_size_of_a_line),
         cmocka_unit_test(problems_have_a_line_each),
         cmocka_unit_test(unread_lines_are_dropped_and_counted),
-        cmocka_unit_test(what_was_logged_is_written_at_the_end),
-        cmocka_unit_test(the_end_waits_a_second_at_most)}; /* the last: its writer ends a little later */
+        cmocka_unit_test(log_stop_writes_pending_lines),
+        cmocka_unit_test(log_stop_waits_a_second_at_most)}; /* the last, because its writer thread ends later than the
+                                                              test */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

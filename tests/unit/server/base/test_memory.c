@@ -1,5 +1,5 @@
-/* What happens where there is no memory: the n-th allocation of our own code fails, and so may what arranges the
-   helper's descriptors. Linked with --wrap, which replaces calls from our objects. tests/faults goes over the rest. */
+/* Failures of allocation: the n-th allocation of our own code fails, or a posix_spawn_file_actions_* call for the
+   helper does. Linked with --wrap, which replaces calls from our objects. tests/faults covers the other calls. */
 #include "config/files/archive.h"
 #include "config/json_memory.h"
 #include "server/codec/json_reader.h"
@@ -12,7 +12,7 @@
 #include <spawn.h>
 #include <unistd.h>
 
-static size_t countdown; /* to the call that fails; 0: none does */
+static size_t countdown; /* number of calls until one fails; 0: none fails */
 
 static bool fails(void)
 {
@@ -49,7 +49,7 @@ static void a_request_that_cannot_begin_leaves_no_turn(void **state)
 {
     (void)state;
     static struct server server;
-    static struct worker worker = {.held = 1}; /* it has taken the request */
+    static struct worker worker = {.held = 1}; /* the worker has taken the request */
     struct request request;
     server_init(&server, &settings, NULL, 1);
     assert_true(request_init(&request, &server.services, "/predict"));
@@ -67,8 +67,8 @@ static void a_request_that_cannot_begin_leaves_no_turn(void **state)
     server_close(&server);
 }
 
-/* The store has answered, and the request's time is over before a worker looks. */
-static void a_record_that_nobody_has_looked_at_is_released(void **state)
+/* The store has answered, but the request expires before a worker uses the record. */
+static void an_unused_record_is_released(void **state)
 {
     (void)state;
     static struct server server;
@@ -83,13 +83,13 @@ static void a_record_that_nobody_has_looked_at_is_released(void **state)
     assert_int_equal(record->uses, 2);
     session_close(&p.session);
     assert_int_equal(record->uses, 1);
-    session_close(&p.session); /* once */
+    session_close(&p.session); /* a second close does nothing */
     assert_int_equal(record->uses, 1);
     session_record_release(record);
     server_close(&server);
 }
 
-static void json_that_cannot_be_followed_is_not_called_invalid(void **state)
+static void json_without_memory_is_not_called_invalid(void **state)
 {
     (void)state;
     static char text[2000] = "{\"any\": ";
@@ -107,7 +107,7 @@ static void json_that_cannot_be_followed_is_not_called_invalid(void **state)
         countdown = n;
         bool good = json_body_read(&body, keys, &failure);
         assert_false(good);
-        if (countdown) { /* more than there are: what is wrong is said */
+        if (countdown) { /* there are fewer allocations than n, so the error is that of the body */
             assert_string_equal(failure.code, "wrong_type");
             assert_true(n > 1);
         } else {
@@ -118,7 +118,7 @@ static void json_that_cannot_be_followed_is_not_called_invalid(void **state)
     }
 }
 
-static void less_room_may_be_there_where_more_is_not(void **state)
+static void a_smaller_piece_may_fit_after_a_larger_one_failed(void **state)
 {
     (void)state;
     struct memory memory = {.limit = 4096};
@@ -137,7 +137,7 @@ static void less_room_may_be_there_where_more_is_not(void **state)
     assert_int_equal(memory.used, 0);
 }
 
-/* Tokens of every length that makes jansson's buffer grow, escapes, many members. */
+/* Tokens of lengths at which jansson's buffer grows, escapes, and many members. */
 static char *long_tokens(void)
 {
     char *text = malloc(1 << 16), *at = text;
@@ -171,14 +171,14 @@ static void json_out_of_memory_is_an_error(void **state)
             assert_string_equal(error.text, "out of memory");
     }
     countdown = 0;
-    assert_true(n > 500); /* as many were there to fail */
+    assert_true(n > 500); /* the parse has more than 500 allocations */
     assert_int_equal(json_object_size(whole), 201);
     json_decref(whole);
     free(text);
 }
 
-/* jansson's own functions keep some of what they have begun when they fail. */
-static void what_could_not_be_built_is_given_back(void **state)
+/* jansson's functions leak memory if they fail; json_memory_end releases it. */
+static void memory_of_json_that_failed_is_released(void **state)
 {
     (void)state;
     bool whole = false;
@@ -215,7 +215,7 @@ static void a_helper_is_not_started_with_descriptors_of_the_server(void **state)
         bool reached = !countdown;
         countdown = 0;
         assert_int_equal(problems.n_errors, !good);
-        if (n <= 5) { /* its files */
+        if (n <= 5) { /* descriptors of the helper */
             assert_true(reached);
             assert_string_equal(problems.errors[0],
                                 "f: the process that reads it cannot be started: Cannot allocate memory");
@@ -233,11 +233,11 @@ int main(void)
     archive_set_program(BINARY);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_that_cannot_begin_leaves_no_turn),
-        cmocka_unit_test(a_record_that_nobody_has_looked_at_is_released),
-        cmocka_unit_test(json_that_cannot_be_followed_is_not_called_invalid),
-        cmocka_unit_test(less_room_may_be_there_where_more_is_not),
+        cmocka_unit_test(an_unused_record_is_released),
+        cmocka_unit_test(json_without_memory_is_not_called_invalid),
+        cmocka_unit_test(a_smaller_piece_may_fit_after_a_larger_one_failed),
         cmocka_unit_test(json_out_of_memory_is_an_error),
-        cmocka_unit_test(what_could_not_be_built_is_given_back),
+        cmocka_unit_test(memory_of_json_that_failed_is_released),
         cmocka_unit_test(a_helper_is_not_started_with_descriptors_of_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* metrics.c: what is counted of requests and of runs. */
+/* metrics.c: counters of requests and of runs. */
 #include "server/base/metrics.h"
 #include "tests/unit/unit.h"
 
@@ -9,7 +9,7 @@
 static struct metrics metrics;
 static struct metrics_counts counts;
 
-/* What has been counted until now. */
+/* Read the counters into `counts`. */
 static void look(void)
 {
     free(counts.requests);
@@ -18,7 +18,7 @@ static void look(void)
 
 enum { MS = 1000000 };
 
-/* A prediction of 3 rows of 4 timesteps that was answered with this status. */
+/* A prediction of 3 rows with 4 timesteps, answered with this status. */
 static struct request_sample prediction(const char *model, int status)
 {
     return (struct request_sample){.route = 5,
@@ -60,7 +60,7 @@ static void requests_are_counted_by_route_model_and_status(void **state)
     }
     assert_int_equal(observations(&counts.durations[1]), 5);
     assert_int_equal(observations(&counts.durations[2]), 1);
-    assert_int_equal(observations(&counts.queue_wait), 0); /* none was a prediction */
+    assert_int_equal(observations(&counts.queue_wait), 0); /* no request was a prediction */
     assert_int_equal(counts.rows, 0);
 }
 
@@ -100,7 +100,7 @@ static void predictions_add_to_their_model(void **state)
     assert_string_equal(s.model, "m");
     assert_int_equal(s.success, 2);
     assert_int_equal(s.fail, 1);
-    assert_int_equal(s.rows, 6); /* those of the answers alone */
+    assert_int_equal(s.rows, 6); /* of successful requests only */
     assert_int_equal(s.success_ns, 20 * MS);
     assert_int_equal(s.fail_ns, 10 * MS);
     assert_int_equal(s.queue_ns, 2 * MS);
@@ -114,8 +114,8 @@ static void predictions_add_to_their_model(void **state)
     assert_int_equal(metrics_model(&metrics, "other").success, 0);
 }
 
-/* A request that failed early has not been decoded, computed or encoded; its wait counts all the same. */
-static void parts_that_did_not_take_place_are_left_out(void **state)
+/* A request that failed early has no durations of the later parts. Its wait in the queue counts. */
+static void durations_of_missing_parts_are_not_counted(void **state)
 {
     (void)state;
     struct request_sample sample = prediction("m", 504);
@@ -202,7 +202,7 @@ int main(void)
         TEST(requests_are_counted_by_route_model_and_status),
         TEST(durations_fall_into_their_buckets),
         TEST(predictions_add_to_their_model),
-        TEST(parts_that_did_not_take_place_are_left_out),
+        TEST(durations_of_missing_parts_are_not_counted),
         TEST(runs_are_counted_with_their_rows),
         TEST(threads_are_added_up),
     };

@@ -1,4 +1,4 @@
-/* A model, a body and the batch that is made of both: what the tests of binding and writing share. */
+/* Fixture of the tests of batch_bind.c and batch_write.c: a model, a body, and the batch made from both. */
 #ifndef TESTS_BATCH_FIXTURE_H
 #define TESTS_BATCH_FIXTURE_H
 
@@ -27,7 +27,7 @@
     SEQUENTIAL(INPUT("[null, null]") "{'class_name': 'Embedding', 'config': {'name': 'e', 'input_dim': 5, "            \
                                      "'output_dim': 3}}, {'class_name': 'SimpleRNN', 'config': {'name': 'r', "         \
                                      "'units': 2}}")
-/* LSTM(1) forward, LSTM(1) backward, both outputs; behind a GRU(2). */
+/* A GRU(2), then LSTM(1) forward and LSTM(1) backward with separate outputs. */
 #define TWO_OUTPUTS                                                                                                    \
     SEQUENTIAL(INPUT(                                                                                                  \
         "[null, null, 2]") "{'class_name': 'GRU', 'config': {'name': 'g', 'units': 2, 'return_sequences': true}}, "    \
@@ -39,10 +39,10 @@ struct batch_fixture {
     struct memory_share share;
     struct model model;
     struct json_tensor inputs, mask, states;
-    struct batch batch; /* what the test sets in it before, batch_fixture_bind keeps */
+    struct batch batch; /* batch_fixture_bind keeps fields that the test has set */
     struct batch_limits limits;
     struct failure failure;
-    const char *key; /* of the inputs */
+    const char *key; /* key of the inputs */
     json_t *layer;
     struct model_entry entry;
 };
@@ -73,7 +73,7 @@ static inline void batch_fixture_open(struct batch_fixture *f, const char *text,
     f->batch.sequences = f->model.graph.return_sequences;
 }
 
-/* Forget the body; everything that it took has been given back. */
+/* Drop the body; asserts that all its memory was released. */
 static inline void batch_fixture_clear(struct batch_fixture *f)
 {
     batch_close(&f->batch);
@@ -106,7 +106,7 @@ static inline void batch_fixture_read(struct batch_fixture *f, const char *text)
     free(quoted);
 }
 
-/* As a prediction binds them. */
+/* Bind the body as a prediction does. */
 static inline bool batch_fixture_bind(struct batch_fixture *f, const char *text)
 {
     batch_fixture_read(f, text);

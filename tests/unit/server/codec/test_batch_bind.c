@@ -1,4 +1,4 @@
-/* Tensors of bodies become rows, or an error that says where and why. */
+/* Tensors of request bodies become rows, or an error that names the place and the reason. */
 #include "batch_fixture.h"
 
 static void rows_point_into_the_numbers_of_the_body(void **state)
@@ -105,7 +105,7 @@ static void single_steps_vectors_and_ids_are_flat(void **state)
     batch_fixture_close(&f);
 }
 
-/* A body that a model refuses. */
+/* A body, and the error for it. */
 struct refusal {
     const char *model;
     size_t features;
@@ -210,7 +210,7 @@ static void limits_hold_for_timesteps_and_answers(void **state)
     assert_string_equal(f.failure.path, "/instances/1");
     assert_string_equal(f.failure.text, "Expected at most 2 timesteps (limits.max_timesteps), found 3.");
     batch_fixture_clear(&f);
-    f.limits.max_response_bytes = 23; /* six numbers take four bytes each at least */
+    f.limits.max_response_bytes = 23; /* six numbers of at least four bytes each */
     static const char body[] = "{'x': [[[1]], [[2], [3]]]}";
     assert_false(batch_fixture_bind(&f, body));
     assert_int_equal(f.failure.status, 413);
@@ -246,7 +246,7 @@ static void whole_sequences_have_the_length_of_the_model(void **state)
     batch_fixture_close(&f);
 }
 
-/* Flatten needs a fixed length; without sequences it has nothing to flatten. */
+/* Flatten needs a sequence of fixed length. */
 static void outputs_that_a_model_cannot_give_are_refused(void **state)
 {
     (void)state;
@@ -298,13 +298,13 @@ static void a_rollout_has_its_own_steps(void **state)
 static void states_nest_as_cells_do(void **state)
 {
     (void)state;
-    /* by rows: h of SimpleRNN(1), h and c of LSTM(2), h of GRU(1) */
+    /* row by row: h of SimpleRNN(1), h and c of LSTM(2), h of GRU(1) */
     static const float by_rows[2][6] = {{1, 3, 4, 7, 8, 11}, {2, 5, 6, 9, 10, 12}};
     static const char *const bodies[] = {
         /* [h] for a cell of one state */
         "{'x': [[[1, 2]], [[1, 2]]], 'initial_state': [[[[1], [2]]], [[[[3, 4], [5, 6]], [[7, 8], [9, 10]]], "
         "[[[11], [12]]]]]}",
-        /* h itself */
+        /* h without the list */
         "{'x': [[[1, 2]], [[1, 2]]], 'initial_state': [[[1], [2]], [[[[3, 4], [5, 6]], [[7, 8], [9, 10]]], "
         "[[11], [12]]]]}",
     };
@@ -329,7 +329,7 @@ static void layers_and_directions_have_entries_one_after_the_other(void **state)
     batch_fixture_must_bind(&f, "{'x': [[[1, 2]]], 'initial_state': [[[1, 2]], [[[3]], [[4]]], [[[5]], [[6]]]]}");
     for (size_t k = 0; k < 6; k++)
         assert_true(f.batch.states[k] == (float)(k + 1));
-    /* one state of all rows, by its name */
+    /* one named state of all rows */
     struct batch_tensor tensor;
     static const float value[] = {9};
     assert_true(batch_tensor_at(&f.model.graph, 4, &tensor));
@@ -387,7 +387,7 @@ static void states_alone_tell_their_rows(void **state)
         batch_fixture_open(&f, LSTM, 1);
         batch_fixture_read(&f, cases[i].body);
         assert_int_equal(batch_rows_of_states(&f.states), cases[i].rows);
-        if (cases[i].rows == 3) { /* as PUT of a session binds them, without rows */
+        if (cases[i].rows == 3) { /* as for PUT of a session, which has no inputs */
             f.batch.model = &f.model;
             f.batch.share = &f.share;
             f.batch.n_rows = 3;
@@ -400,7 +400,7 @@ static void states_alone_tell_their_rows(void **state)
 
 /* ---- memory ---- */
 
-/* With every bound on memory below what is needed the body is refused with 503, and nothing is lost. */
+/* With any limit below the memory that is needed, the body is refused with 503 and all memory is released. */
 static void memory_may_end_anywhere(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Rows become the tensors of an answer: by name, as full arrays, as JSON, and kept for a repeated request. */
+/* Rows become the tensors of an answer: by name, as full arrays, as JSON, and as an answer that is stored for
+   repeats. */
 #include "batch_fixture.h"
 
 #include "core/team.h"
@@ -8,7 +9,7 @@
 #include <sched.h>
 #include <semaphore.h>
 
-/* Outputs and states that say where they stand: 100 b + 10 t + k, and 1000 + 100 b + k. */
+/* Outputs and states that encode their position: 100 b + 10 t + k, and 1000 + 100 b + k. */
 static void fill(struct batch *batch)
 {
     size_t elems = batch->model->graph.state_elems;
@@ -29,7 +30,6 @@ static void open_filled(struct batch_fixture *f, const char *model, size_t featu
     fill(&f->batch);
 }
 
-/* A buffer, and what it must have. */
 static struct buffer buffer_of(struct batch_fixture *f)
 {
     return (struct buffer){.limit = 1 << 28, .share = &f->share};
@@ -116,7 +116,7 @@ static void sequences_keep_their_own_lengths(void **state)
     batch_write_row(&f.batch, &outputs, 2, &buffer, &finite);
     batch_write_row(&f.batch, &h, 1, &buffer, &finite);
     must_have(&buffer, "[[200.0,201.0],[210.0,211.0]][1100.0,1101.0]");
-    /* a full array has zeros behind them */
+    /* in a full array, shorter rows end with zeros */
     size_t shape[BATCH_MAX_RANK];
     float full[18];
     static const float want[18] = {0, 1, 10, 11, 20, 21, 100, 101, 0, 0, 0, 0, 200, 201, 210, 211, 0, 0};
@@ -139,7 +139,7 @@ static void one_vector_a_row_without_sequences(void **state)
     outputs_must_be(&f, "[[0.0,1.0],[100.0,101.0]]");
     states_must_be(&f, "[[[[1000.0,1001.0],[1100.0,1101.0]]]]");
     batch_fixture_close(&f);
-    /* and a step of a layer that gives sequences */
+    /* also a single step of a layer with return_sequences */
     batch_fixture_open(&f, LSTM, 1);
     f.batch.single = true;
     batch_fixture_must_bind(&f, "{'x': [[1], [2]]}");
@@ -210,7 +210,7 @@ static void tokens_are_whole_numbers(void **state)
     batch_fixture_close(&f);
 }
 
-/* ---- numbers that are none ---- */
+/* ---- NaN and infinity ---- */
 
 static void nonfinite_numbers_are_found_in_their_row(void **state)
 {
@@ -258,7 +258,7 @@ static void answers_end_at_their_limit(void **state)
     batch_fixture_close(&f);
 }
 
-/* ---- an answer that is kept ---- */
+/* ---- stored answers ---- */
 
 static void a_kept_answer_comes_back(void **state)
 {
@@ -271,7 +271,7 @@ static void a_kept_answer_comes_back(void **state)
     assert_int_equal(f.batch.outputs_floats, 8);
     batch_copy_answer(&f.batch, kept);
     batch_fixture_clear(&f);
-    /* the request that comes again may have other lengths in it: the answer has its own */
+    /* the repeated request may have other lengths; the stored answer keeps its own */
     batch_fixture_must_bind(&f, "{'x': [[[1]], [[4]]]}");
     assert_true(batch_bind_answer(&f.batch, steps, kept, 8, 2, true, &f.failure));
     outputs_must_be(&f, "[[[0.0,1.0],[10.0,11.0],[20.0,21.0]],[[100.0,101.0]]]");
@@ -284,7 +284,7 @@ static void a_kept_answer_comes_back(void **state)
     free(many);
     batch_fixture_close(&f);
 
-    /* timestep by timestep it goes in, and row by row it is kept */
+    /* a time-major batch is stored row by row */
     open_filled(&f, TIME_MAJOR, 1, "{'x': [[[1], [2]], [[3], [4]]]}");
     static const float want[] = {0, 1, 10, 11, 100, 101, 110, 111};
     batch_copy_answer(&f.batch, kept);
@@ -294,7 +294,7 @@ static void a_kept_answer_comes_back(void **state)
 
 /* ---- in a team ---- */
 
-/* Threads for a team, one for every invitation, which returns when the thread is there. */
+/* Threads for a team: `invite` starts one and returns when it runs. */
 struct helpers {
     struct team_host host;
     struct helper {
@@ -349,7 +349,7 @@ static void relax(struct team_host *host, size_t times)
     sched_yield();
 }
 
-/* All the answer's JSON, by a team or alone. */
+/* The JSON of outputs and states, written by a team or by one thread. */
 static struct buffer answer_of(struct batch_fixture *f, struct team *team, bool *finite)
 {
     struct buffer buffer = buffer_of(f);
@@ -402,12 +402,12 @@ static void a_team_writes_the_same_text(void **state)
     batch_fixture_must_bind(&f, body);
     fill(&f.batch);
     int64_t deadline = clock_ns() + 5 * INT64_C(1000000000);
-    do { /* until a helper has been in time, which none may be where processors are few or busy */
+    do { /* until a helper joined in time; on few or busy processors, none may */
         team_open(&team, &helpers.host, 2);
         same_as_alone(&f, &team);
         close_team(&team, &helpers);
     } while (!team.helped && clock_ns() < deadline);
-    /* with a number that is none, in the last row */
+    /* with NaN in the last row */
     f.batch.rows[5].outputs[799 * 16 + 15] = NAN;
     bool finite = true;
     team_open(&team, &helpers.host, 2);
@@ -420,7 +420,7 @@ static void a_team_writes_the_same_text(void **state)
     batch_fixture_close(&f);
 }
 
-/* Where there may be no room for all vectors at their longest, one thread writes them as they come. */
+/* If the buffer's limit is below the longest possible text of all vectors, one thread writes them. */
 static void a_team_needs_room_for_the_longest_text(void **state)
 {
     (void)state;

@@ -17,13 +17,13 @@ static void memory_is_accounted(void **state)
     assert_int_equal(memory.used, 40);
     void *p = memory_realloc(&a, NULL, 0, 30);
     assert_non_null(p);
-    assert_null(memory_realloc(&a, p, 30, 61)); /* refused, and p is still there */
+    assert_null(memory_realloc(&a, p, 30, 61)); /* refused; p is still valid */
     p = memory_realloc(&a, p, 30, 10);
     assert_int_equal(a.bytes, 10);
     free(p);
 }
 
-/* Small blocks of a request change the account once; a share that holds nothing keeps nothing. */
+/* Small blocks of a request are charged to the account in slices; an empty share has no slice. */
 static void the_account_is_taken_in_slices(void **state)
 {
     (void)state;
@@ -35,18 +35,18 @@ static void the_account_is_taken_in_slices(void **state)
     assert_int_equal(memory.used, MEMORY_SLICE);
     assert_true(memory_take(&a, 1));
     assert_int_equal(memory.used, 2 * MEMORY_SLICE);
-    assert_true(memory_take(&b, 10 * MEMORY_SLICE)); /* large blocks are taken as they are */
+    assert_true(memory_take(&b, 10 * MEMORY_SLICE)); /* large blocks are charged exactly */
     assert_int_equal(memory.used, 12 * MEMORY_SLICE);
     assert_true(memory_take(&b, 1));
     memory_give(&b, 10 * MEMORY_SLICE);
-    assert_int_equal(memory.used, 3 * MEMORY_SLICE + 1); /* of b's, a byte and a slice stay */
+    assert_int_equal(memory.used, 3 * MEMORY_SLICE + 1); /* one byte and one slice of b remain */
     memory_give(&b, 1);
     assert_int_equal(memory.used, 2 * MEMORY_SLICE);
     memory_give(&a, MEMORY_SLICE);
     memory_give(&a, 1);
     assert_int_equal(memory.used, 0);
     assert_int_equal(a.bytes, 0);
-    memory.limit = 3 * MEMORY_SLICE; /* where there is little, slices are small */
+    memory.limit = 3 * MEMORY_SLICE; /* with a low limit, slices are smaller */
     assert_true(memory_take(&a, 1));
     assert_int_equal(memory.used, 3 * MEMORY_SLICE / MEMORY_SLICES_OF_LIMIT);
 }

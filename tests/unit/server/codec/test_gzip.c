@@ -93,7 +93,7 @@ static void members_follow_each_other_and_garbage_is_refused(void **state)
     assert_int_equal(failure.status, 400);
 }
 
-/* The beginning, however short the body is cut. */
+/* The first bytes are expanded, also if the body is cut short. */
 static void heads_are_expanded(void **state)
 {
     (void)state;
@@ -114,7 +114,7 @@ static void heads_are_expanded(void **state)
     assert_int_equal(gzip_head(NULL, 0, out, sizeof out), 0);
 }
 
-/* Texts that shrink by an eighth at least are packed; others, and those without memory, stay as they are. */
+/* Texts are compressed if they shrink by at least an eighth and if memory allows; others stay unchanged. */
 static void answers_are_packed_where_that_helps(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Objects of bodies: every type of key, what each refuses and with which words, and where a text stops being JSON. */
+/* Objects of request bodies: every type of key, its errors, and the place at which a text is not JSON. */
 #include "server/codec/json_reader.h"
 #include "tests/unit/unit.h"
 
@@ -82,7 +82,7 @@ static void texts_are_unescaped_and_cut(void **state)
     must_read(&r, "{\"\\u0074ext\": \"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u20AC\\ud83d\\u0000 "
                   "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"}");
     assert_string_equal(r.text, "\"\\/\b\f\n\r\tA\xc3\xa9\xe2\x82\xac?? \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
-    /* of texts that do not fit nothing but that is said, whatever the character at the edge */
+    /* a text that is too long gives an error, for any kind of character at the limit */
     static const char *const last[] = {"a", "\xc3\xa9", "\\n", "\\u20ac", "\xf0\x9f\x98\x80"};
     char text[400];
     for (size_t i = 0; i < sizeof last / sizeof *last; i++) {
@@ -95,7 +95,7 @@ static void texts_are_unescaped_and_cut(void **state)
     snprintf(text, sizeof text, "{\"text\": \"%0255d\"}", 0);
     must_read(&r, text);
     assert_int_equal(strlen(r.text), 255);
-    /* a key that long is none of those known */
+    /* a key of this length is not known */
     snprintf(text, sizeof text, "{\"%0300d\": 1}", 0);
     assert_false(read_bytes(&r, text, strlen(text)));
     assert_string_equal(r.failure.code, "unknown_key");
@@ -120,7 +120,7 @@ static void check(const struct refusal *rows, size_t n)
 
 #define N_OF(rows) (sizeof(rows) / sizeof *(rows))
 
-static void what_a_key_does_not_take_is_named(void **state)
+static void wrong_values_of_keys_are_named(void **state)
 {
     (void)state;
     static const char type[] = "wrong_type", count[] = "Expected a whole number of at least 0.";
@@ -162,7 +162,7 @@ static void what_a_key_does_not_take_is_named(void **state)
     check(rows, N_OF(rows));
 }
 
-static void what_is_no_json_is_shown_by_line_and_column(void **state)
+static void invalid_json_is_shown_by_line_and_column(void **state)
 {
     (void)state;
 #define NOT_JSON(at, expected, found)                                                                                  \
@@ -203,7 +203,7 @@ static void what_is_no_json_is_shown_by_line_and_column(void **state)
         {"{\"any\": \"\xed\xa0\x80\"}", NOT_JSON("line 1, column 10", "valid UTF-8", "the byte 0xed")},
         {"{\"any\": \"\xe2\x82\x41\"}", NOT_JSON("line 1, column 10", "valid UTF-8", "the byte 0xe2")},
         {"{\"any\": \"\xf4\x90\x80\x80\"}", NOT_JSON("line 1, column 10", "valid UTF-8", "the byte 0xf4")},
-        /* whatever else is wrong before it */
+        /* invalid JSON is reported before other errors */
         {"{\"flag\": 7, \"lost\": 1,\n\"any\": [}", NOT_JSON("line 2, column 9", "a value", "'}'")},
     };
     check(rows, N_OF(rows));
@@ -214,7 +214,7 @@ static void what_is_no_json_is_shown_by_line_and_column(void **state)
                         "found the byte 0x00.");
 }
 
-/* Any value may nest as deep as it likes: levels are bits, not frames of the stack. */
+/* Values may nest without a limit, because a level takes a bit and no stack frame. */
 static void depth_is_bounded_by_the_body_alone(void **state)
 {
     (void)state;
@@ -258,8 +258,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_type_has_its_values),
                                        cmocka_unit_test(texts_are_unescaped_and_cut),
-                                       cmocka_unit_test(what_a_key_does_not_take_is_named),
-                                       cmocka_unit_test(what_is_no_json_is_shown_by_line_and_column),
+                                       cmocka_unit_test(wrong_values_of_keys_are_named),
+                                       cmocka_unit_test(invalid_json_is_shown_by_line_and_column),
                                        cmocka_unit_test(depth_is_bounded_by_the_body_alone),
                                        cmocka_unit_test(utf8_sequences_have_their_lengths)};
     return cmocka_run_group_tests(tests, NULL, NULL);

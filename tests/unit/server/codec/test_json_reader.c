@@ -1,4 +1,4 @@
-/* The streaming reader, also against jansson: both must agree on what is JSON, for every damaged text. */
+/* The streaming reader. It must agree with jansson whether a damaged text is JSON. */
 #include "server/codec/json_reader.h"
 #include "tests/unit/unit.h"
 
@@ -102,7 +102,7 @@ static void memory_is_bounded(void **state)
     memory.limit = 1 << 24;
 }
 
-/* Damage good bodies at random; jansson's decoder with the same strictness must agree on whether it is JSON. */
+/* Damage valid bodies at random, and compare the verdict with that of jansson. */
 static void agrees_with_jansson_on_what_is_json(void **state)
 {
     (void)state;
@@ -138,7 +138,7 @@ static void agrees_with_jansson_on_what_is_json(void **state)
         parse(&p, text, n);
         json_t *json = json_loadb(text, n, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
         bool ours = strcmp(p.failure.code ? p.failure.code : "", "invalid_json") != 0;
-        /* jansson alone refuses: numbers beyond double or int64, \u0000 in keys, lone surrogates */
+        /* only jansson refuses numbers beyond double or int64, \u0000 in keys, and lone surrogates */
         bool excused = !json && (json_error_code(&error) == json_error_numeric_overflow || strstr(error.text, "NUL") ||
                                  strstr(error.text, "surrogate") || strstr(error.text, "Unicode") ||
                                  strstr(error.text, "\\u0000"));
@@ -150,7 +150,7 @@ static void agrees_with_jansson_on_what_is_json(void **state)
     }
 }
 
-/* A list of objects, each {"shape", "data", "more"}, within an object of one known key. */
+/* {"top": {"list": […]}}: a list of objects with "shape", "data" and other keys. */
 struct nested {
     struct body_counts shape[2];
     struct json_tensor data[2];
@@ -224,7 +224,7 @@ static void objects_nest_by_their_tables(void **state)
     }
 }
 
-/* {"x": value} for the value, as the whole or as an element. */
+/* {"x": value} in the place of a value or of an element. */
 static void objects_of_one_key_are_unwrapped(void **state)
 {
     (void)state;
@@ -256,7 +256,7 @@ static void objects_of_one_key_are_unwrapped(void **state)
     }
 }
 
-/* The lists of a full array, as if it had been written in brackets. */
+/* A full array gets the same lists as nested brackets. */
 static void arrays_get_the_lists_of_their_shape(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Tensors of bodies: what they take, what they refuse with its place, and memory that ends. */
+/* Tensors of request bodies: accepted values, errors with their place, and lack of memory. */
 #include "server/codec/json_reader.h"
 #include "tests/unit/unit.h"
 
@@ -50,7 +50,7 @@ static void numbers_and_words_become_values(void **state)
     assert_true(!r.x.booleans && r.mask.booleans && r.values.booleans);
     assert_true(r.x.n_lists == 1 && r.x.lists[0].length == 5 && r.x.lists[0].holds == LIST_OF_NUMBERS);
     close_read(&r);
-    /* more than the first blocks hold, with and without blanks; no number is lost where a block grows */
+    /* more numbers than the first blocks hold, with and without blanks */
     enum { N = 3000 };
     char *text = malloc(16 * N), *p = text + sprintf(text, "{\"x\": [[0]");
     for (int i = 1; i < N; i++)
@@ -76,7 +76,7 @@ static void nonfinite_words_are_told(void **state)
     close_read(&r);
 }
 
-static void what_no_tensor_takes_is_shown_by_its_place(void **state)
+static void wrong_elements_are_shown_by_their_place(void **state)
 {
     (void)state;
     static const char type[] = "wrong_type", shape[] = "wrong_shape", json[] = "invalid_json";
@@ -119,7 +119,7 @@ static void what_no_tensor_takes_is_shown_by_its_place(void **state)
         {"{\"x\": {\"x\" [1]}}", "x", json, "", NULL},
         {"{\"x\": [{\"x\" [1]}]}", "x", json, "", NULL},
         {"{\"x\": {\"x\": [1]", "x", json, "", NULL},
-        /* a problem of meaning, and behind it no JSON */
+        /* a wrong shape, then invalid JSON */
         {"{\"x\": [[1], 2, [3}]}", NULL, json, "", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -134,7 +134,8 @@ static void what_no_tensor_takes_is_shown_by_its_place(void **state)
     }
 }
 
-/* With every bound below what is needed: 503, and nothing is lost; unless the text is no JSON, which needs no memory. */
+/* With any limit below the memory that is needed, the error is 503 and all memory is released. Invalid JSON is reported
+   as such, because this needs no memory. */
 static void memory_may_end_anywhere(void **state)
 {
     (void)state;
@@ -170,14 +171,14 @@ static void room_is_reserved(void **state)
     struct memory_share share = {.memory = &memory};
     struct json_tensor tensor = {.n_values = 0};
     assert_false(json_tensor_reserve(&tensor, SIZE_MAX / 2, &share));
-    assert_false(json_tensor_reserve(&tensor, 1 << 19, &share)); /* more than there may be */
+    assert_false(json_tensor_reserve(&tensor, 1 << 19, &share)); /* more than the memory limit */
     assert_true(!tensor.values && !tensor.values_room);
     assert_true(json_tensor_reserve(&tensor, 0, &share));
     assert_int_equal(share.bytes, sizeof(float));
     json_tensor_close(&tensor, &share);
     assert_true(json_tensor_reserve(&tensor, 100, &share));
     assert_true(tensor.values_room == 100 && tensor.n_values == 0 && share.bytes == 400);
-    /* a shape that has too many dimensions, or none */
+    /* a shape with too many dimensions, or without any */
     size_t shape[TENSOR_MAX_DEPTH + 1];
     for (size_t d = 0; d <= TENSOR_MAX_DEPTH; d++)
         shape[d] = 1;
@@ -194,7 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(numbers_and_words_become_values),
                                        cmocka_unit_test(nonfinite_words_are_told),
-                                       cmocka_unit_test(what_no_tensor_takes_is_shown_by_its_place),
+                                       cmocka_unit_test(wrong_elements_are_shown_by_their_place),
                                        cmocka_unit_test(memory_may_end_anywhere), cmocka_unit_test(room_is_reserved)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,7 @@ static void a_value_has_help_and_type(void **state)
     buffer_close(&out);
 }
 
-/* Buckets are sums of all below them, the last is the count. */
+/* Buckets are cumulative; the last one equals the count. */
 static void a_histogram_has_buckets_sum_and_count(void **state)
 {
     (void)state;

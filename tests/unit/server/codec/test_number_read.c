@@ -120,7 +120,7 @@ static void halfway_cases_are_decided_exactly(void **state)
     }
 }
 
-static void what_is_no_number_is_refused(void **state)
+static void invalid_numbers_are_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -190,6 +190,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(doubles_are_correctly_rounded), cmocka_unit_test(edges_are_correctly_rounded),
         cmocka_unit_test(random_numbers_are_those_of_strtof), cmocka_unit_test(halfway_cases_are_decided_exactly),
-        cmocka_unit_test(what_is_no_number_is_refused)};
+        cmocka_unit_test(invalid_numbers_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

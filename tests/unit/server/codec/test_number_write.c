@@ -34,7 +34,7 @@ static void numbers_are_printed_for_people(void **state)
     expect(-INFINITY, "-Infinity");
 }
 
-/* Every 997th float32: it reads back to the same bits, and no shorter text does. (All 2^32 were tried once.) */
+/* Every 997th float32: its text reads back to the same bits, and no shorter text does. (All 2^32 were tested once.) */
 static void text_reads_back_and_is_shortest(void **state)
 {
     (void)state;
@@ -74,8 +74,8 @@ static void text_reads_back_and_is_shortest(void **state)
     }
 }
 
-/* Many at a time are written as each is: random bits, numbers as answers have them, whole ones and powers of two, in every
-   length up to some lanes of a vector. */
+/* An array is written as its numbers one by one: random bits, numbers in -1..1, whole numbers and powers of two, in
+   arrays of up to 36 numbers. */
 static void many_are_written_as_each_is(void **state)
 {
     enum { MOST = 37 };
@@ -113,7 +113,7 @@ static void many_are_written_as_each_is(void **state)
     }
 }
 
-/* CELLSERVE_ISA decides for the writer of numbers as it does for the kernels. */
+/* CELLSERVE_ISA applies to the writer of numbers too. */
 static void lanes_follow_the_chosen_kernels(void **state)
 {
     static const float values[] = {1, 2};

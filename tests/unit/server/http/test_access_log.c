@@ -20,7 +20,7 @@ static void route(struct request *request, const char *method, const char *targe
     route_request(request);
 }
 
-/* Standard error goes to a file meanwhile. */
+/* Redirect standard error to a file. */
 static int file, saved;
 
 static void capture(const char *format, const char *level)
@@ -34,7 +34,7 @@ static void capture(const char *format, const char *level)
     log_setup(format, level);
 }
 
-/* What was written; returns how many lines. */
+/* Restore standard error, and read the file; returns its number of lines. */
 static int captured(char *text, size_t size)
 {
     dup2(saved, 2);
@@ -123,7 +123,7 @@ static void a_prediction_has_its_numbers(void **state)
     request_close(&request);
 }
 
-/* Probes and refusals may be very many: level debug. A probe that was not understood, and other requests: info. */
+/* Probes and refusals are frequent, so their level is debug. Probes with errors and other requests have level info. */
 static void levels_are_those_of_the_request(void **state)
 {
     (void)state;
@@ -174,7 +174,7 @@ static void a_stream_is_logged_when_it_begins(void **state)
     request_close(&request);
 }
 
-/* The path of the line of a session, "#" and 16 digits for the id. */
+/* The path that is logged for a request, with "#" and 16 digits instead of a session's id. */
 static void logged_path(const char *target, char *path, size_t size)
 {
     char text[4096];

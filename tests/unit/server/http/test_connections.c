@@ -13,14 +13,14 @@
 #include <unistd.h>
 
 static struct connections all;
-static int ends[2]; /* the server's, the client's */
+static int ends[2]; /* of the server, of the client */
 
 static void begin(int64_t read_timeout_ms, size_t most, size_t spare)
 {
     assert_true(connections_init(&all, 2, &(struct connection_limits){read_timeout_ms, 65000, most, spare}));
 }
 
-/* Two ends of a TCP connection; the client's kernel takes some kilobytes. */
+/* Open a TCP connection; the client's receive buffer has a few kilobytes. */
 static void connect_ends(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -43,7 +43,7 @@ static struct connection *fresh(void)
     return connection_open(&all, all.count % 2, ends[0], 1);
 }
 
-/* Whether something comes in time for this end to read. */
+/* Whether data arrives at this end within 2 s. */
 static bool comes(int fd)
 {
     struct pollfd poller = {.fd = fd, .events = POLLIN};
@@ -56,7 +56,7 @@ static void text_of(int fd, char *text, size_t size)
     text[n > 0 ? n : 0] = 0;
 }
 
-/* A connection whose stage has gone on for so many milliseconds; was it cut? */
+/* Whether the connection is cut if its stage has lasted `ms` milliseconds. */
 static bool cut_after(const struct connection *connection, int ms)
 {
     return connections_reap(&all, connection->began_ns + ms * (int64_t)NS_PER_MS) > 0;
@@ -74,12 +74,12 @@ static void stages_have_deadlines(void **state)
     (void)state;
     static const struct {
         enum connection_stage stage;
-        uint64_t bytes;       /* of an answer */
+        uint64_t bytes;       /* bytes of an answer */
         int alive_ms, cut_ms; /* 0: never */
         const char *told;
     } rows[] = {
         {STAGE_NEW, 0, 999, 1010, "HTTP/1.1 408 "},  {STAGE_HEAD, 0, 999, 1010, "HTTP/1.1 408 "},
-        {STAGE_BODY, 0, 999, 1010, "HTTP/1.1 408 "}, {STAGE_ANSWER, 16384, 1999, 2010, ""}, /* small: on credit */
+        {STAGE_BODY, 0, 999, 1010, "HTTP/1.1 408 "}, {STAGE_ANSWER, 16384, 1999, 2010, ""}, /* 16 KiB earn a second */
         {STAGE_ANSWER, 1 << 20, 999, 1010, ""},      {STAGE_ANSWER, UINT64_MAX, 999, 1010, ""},
         {STAGE_IDLE, 0, 64999, 65001, ""},           {STAGE_WAIT, 0, 100000000, 0, ""},
     };
@@ -94,8 +94,9 @@ static void stages_have_deadlines(void **state)
             text_of(ends[1], text, sizeof text);
             assert_int_equal(strncmp(text, rows[i].told, strlen(rows[i].told)), 0);
             assert_true(*rows[i].told || !*text);
-            assert_false(cut_after(connection, rows[i].cut_ms + 1)); /* once */
-            connection_stage(&all, connection, STAGE_HEAD, 0);       /* its owner may not have noticed */
+            assert_false(cut_after(connection, rows[i].cut_ms + 1)); /* it is cut once only */
+            connection_stage(&all, connection, STAGE_HEAD, 0);       /* the owner may change the stage before it notices
+                                                                        the cut */
             assert_int_equal(connection->stage, STAGE_CUT);
         }
         done(connection);
@@ -103,8 +104,8 @@ static void stages_have_deadlines(void **state)
     connections_close(&all);
 }
 
-/* 32 KiB at once are worth no more than the time-out; 16 KiB in each second are worth that second. */
-static void bodies_bank_no_time(void **state)
+/* A burst of bytes extends the deadline to at most one time-out from now. 16 KiB earn a second. */
+static void fast_bodies_save_no_time(void **state)
 {
     (void)state;
     begin(1000, 10, 2);
@@ -124,7 +125,7 @@ static void bodies_bank_no_time(void **state)
     connections_close(&all);
 }
 
-/* Fill the kernels between with an answer; returns how much they took. */
+/* Fill the socket buffers with an answer; returns the number of bytes sent. */
 static size_t fill(void)
 {
     static const char block[65536];
@@ -134,8 +135,8 @@ static size_t fill(void)
     return sent;
 }
 
-/* What its client acknowledges is to an answer's credit, also when the server has written all of it; what lies in the kernel
-   is not. */
+/* Bytes that the client acknowledges extend an answer's deadline, also after the server has written all of it. Bytes in
+   the server's kernel do not. */
 static void readers_are_judged_by_what_they_take(void **state)
 {
     (void)state;
@@ -156,17 +157,18 @@ static void readers_are_judged_by_what_they_take(void **state)
         }
         assert_int_equal(connections_reap(&all, began + 1010 * (int64_t)NS_PER_MS), 0);
         int64_t earned =
-            connection->until_ns - began - 1000 * (int64_t)NS_PER_MS; /* 6.1 s, and what its kernel holds */
+            connection->until_ns - began - 1000 * (int64_t)NS_PER_MS; /* 6.1 s for the bytes read, and more for those in
+                                                                         the client's kernel */
         assert_in_range(earned / NS_PER_MS, 6000, 15000);
         assert_int_equal(connections_reap(&all, connection->until_ns), 0);
-        assert_int_equal(connections_reap(&all, connection->until_ns + 1), 1); /* it took no more */
+        assert_int_equal(connections_reap(&all, connection->until_ns + 1), 1); /* the client acknowledged no more */
         done(connection);
         connections_close(&all);
     }
 }
 
-/* The server has written its answer and is done with it, but the client takes nothing. */
-static void an_answer_that_was_taken_is_over(void **state)
+/* The client has read the whole answer, so the connection is idle and has the idle time-out. */
+static void a_connection_is_idle_after_its_answer_was_read(void **state)
 {
     (void)state;
     char text[512];
@@ -215,15 +217,15 @@ static void a_drain_cuts_the_idle(void **state)
     connections_close(&all);
 }
 
-/* Four connections for four places, in these stages; a fifth asks for room. */
+/* The limit of four connections is reached, with connections in these stages; a fifth arrives. */
 static void room_is_made_in_order(void **state)
 {
     (void)state;
     enum { MOST = 4 };
     static const struct {
         enum connection_stage stages[MOST];
-        bool old;       /* they have been in them for two seconds */
-        int input, cut; /* who has sent something that was not read; who is cut, -1: nobody */
+        bool old;       /* the stages have lasted two seconds */
+        int input, cut; /* index of the connection with unread input; index of the connection that is cut, -1: none */
     } rows[] = {
         {{STAGE_BODY, STAGE_IDLE, STAGE_IDLE, STAGE_NEW}, false, -1, 1},
         {{STAGE_BODY, STAGE_IDLE, STAGE_IDLE, STAGE_NEW}, false, 1, 2},
@@ -256,7 +258,7 @@ static void room_is_made_in_order(void **state)
         assert_int_equal(connection_is_spare(&all, them[MOST]), rows[r].cut < 0);
         assert_int_equal(connections_count(&all), MOST + 1);
         connection_close(&all, them[0]);
-        assert_false(connection_is_spare(&all, them[MOST])); /* now there is a place */
+        assert_false(connection_is_spare(&all, them[MOST])); /* a place is free now */
         connections_close(&all);
         for (int i = 0; i <= MOST; i++) {
             close(servers[i]);
@@ -265,7 +267,8 @@ static void room_is_made_in_order(void **state)
     }
 }
 
-/* Bodies of one address have half of the account together; small ones grow in any case, and so does one alone. */
+/* All bodies of an address may hold half of the memory limit. A small body may always grow, and so may the only body of
+   an address. */
 static void bodies_share_the_account(void **state)
 {
     (void)state;
@@ -283,12 +286,12 @@ static void bodies_share_the_account(void **state)
     memory.used = 6000;
     assert_true(connection_may_hold(&all, them[1], 2000, &memory));
     assert_false(connection_may_hold(&all, them[1], 2001, &memory));
-    assert_true(connection_may_hold(&all, them[2], 10000, &memory)); /* of another */
+    assert_true(connection_may_hold(&all, them[2], 10000, &memory)); /* of another address */
     connection_holds(&all, them[1], 2000);
     memory.used = 8000;
     assert_false(connection_may_hold(&all, them[3], 401, &memory));
     assert_true(connection_may_hold(&all, them[3], 400, &memory));
-    connection_stage(&all, them[0], STAGE_WAIT, 0); /* its body has come */
+    connection_stage(&all, them[0], STAGE_WAIT, 0); /* its body is complete */
     assert_true(connection_may_hold(&all, them[3], 6000, &memory));
     assert_false(connection_may_hold(&all, them[3], 6001, &memory));
     connections_close(&all);
@@ -338,7 +341,7 @@ static void half_closed_is_not_gone(void **state)
     text_of(ends[1], text, sizeof text);
     assert_string_equal(text, "HTTP/1.1 100 Continue\r\n\r\n");
     assert_int_equal(client_state(ends[0]), CLIENT_HALF_CLOSED);
-    close(ends[1]); /* who has closed answers with a reset */
+    close(ends[1]); /* a closed socket answers with a reset */
     client_ask(&(struct connection){.fd = ends[0]});
     for (int tries = 0; tries < 2000 && client_state(ends[0]) != CLIENT_GONE; tries++)
         poll(NULL, 0, 1);
@@ -383,7 +386,7 @@ static void files_are_shared_out(void **state)
     }
 }
 
-/* Whatever the order in which deadlines are set, moved and removed, each connection is cut in its turn. */
+/* Connections are cut in the order of their deadlines, in whatever order deadlines are set, moved and removed. */
 static void deadlines_come_in_order(void **state)
 {
     (void)state;
@@ -401,7 +404,7 @@ static void deadlines_come_in_order(void **state)
     }
     for (int i = 0; i < N; i += 3)
         connection_close(&all, them[i]);
-    for (int i = 1; i < N; i += 3) /* later than any other: the heap finds out when it looks */
+    for (int i = 1; i < N; i += 3) /* moves the deadline behind all others; the heap is corrected at the next reap */
         connection_stage(&all, them[i], STAGE_BODY, 0);
     for (int ms = 0; ms <= 900; ms++) {
         connections_reap(&all, began + ms * (int64_t)NS_PER_MS);
@@ -423,9 +426,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stages_have_deadlines),
-        cmocka_unit_test(bodies_bank_no_time),
+        cmocka_unit_test(fast_bodies_save_no_time),
         cmocka_unit_test(readers_are_judged_by_what_they_take),
-        cmocka_unit_test(an_answer_that_was_taken_is_over),
+        cmocka_unit_test(a_connection_is_idle_after_its_answer_was_read),
         cmocka_unit_test(the_408_is_well_formed),
         cmocka_unit_test(a_drain_cuts_the_idle),
         cmocka_unit_test(room_is_made_in_order),

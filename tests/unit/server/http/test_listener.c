@@ -26,7 +26,8 @@ static int connect_to(int listener, bool *begun)
     return fd;
 }
 
-/* What came before is in the backlog still; who comes later gets no answer, so that none is reset when the socket ends. */
+/* Earlier connections stay in the backlog. Later ones get no answer, so that none is reset when the socket is
+   closed. */
 static void new_connections_are_kept_out(void **state)
 {
     (void)state;
@@ -40,7 +41,7 @@ static void new_connections_are_kept_out(void **state)
     assert_false(begun);
     int taken = accept(listener, NULL, NULL);
     assert_true(taken >= 0);
-    assert_int_equal(send(before, "x", 1, 0), 1); /* data of those that are there pass the filter */
+    assert_int_equal(send(before, "x", 1, 0), 1); /* the filter accepts data of existing connections */
     char byte = 0;
     struct pollfd poller = {.fd = taken, .events = POLLIN};
     assert_int_equal(poll(&poller, 1, 2000), 1);
@@ -68,10 +69,10 @@ static void urls_and_errors_name_the_socket(void **state)
     assert_true(listener >= 0);
     listener_url(listener, "http", url, sizeof url);
     assert_string_equal(url, host);
-    assert_int_equal(listener_open(host, 0, 0, error, sizeof error), -1); /* somebody listens */
+    assert_int_equal(listener_open(host, 0, 0, error, sizeof error), -1); /* the address is in use */
     assert_non_null(strstr(error, path));
     close(listener);
-    listener = listener_open(host, 0, 0, error, sizeof error); /* nobody does */
+    listener = listener_open(host, 0, 0, error, sizeof error); /* the socket file of a closed listener is replaced */
     assert_true(listener >= 0);
     close(listener);
     listener_unlink(host);
@@ -127,7 +128,7 @@ static void connections_wait_for_room(void **state)
     room = 3;
     assert_true(takes(3));
     acceptor_stop(acceptor);
-    acceptor_take_all(listener, &target, 0); /* room or not */
+    acceptor_take_all(listener, &target, 0); /* also without room */
     assert_int_equal(taken, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
         close(clients[i]);

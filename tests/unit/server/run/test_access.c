@@ -10,7 +10,7 @@
 
 static struct settings settings;
 
-/* The line of a key with every scope. */
+/* A key file's line for a key with every scope. */
 static const char *line_of(const char *name, const char *key)
 {
     static char line[256];
@@ -108,8 +108,8 @@ static void add_time(struct series *s, double ns)
     s->squares += d * (ns - s->mean);
 }
 
-/* Welch's t of two kinds of wrong keys: those that share all but the last character with a key, and those that share
-   none. Kinds alternate by chance; times above those that most of the time suffices for are the scheduler's. */
+/* Welch's t for the times of two kinds of wrong keys: one shares all but the last character with a valid key, the other
+   shares none. The kind is random. Times above 1.5 times the shortest are discarded as caused by the scheduler. */
 static double welch_t(struct access *access, long calls)
 {
     static const char kinds[2][8] = {"key-6x", "zzz-zz"};

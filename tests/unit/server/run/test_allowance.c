@@ -1,4 +1,4 @@
-/* What a process may use: CPUs and memory of cgroups, from a folder that looks like / of a container. */
+/* Limits of CPUs and memory from cgroups, read from a folder with the files of a container. */
 #include "tests/unit/unit.h"
 
 #include "config/settings.h"
@@ -11,7 +11,7 @@
 
 static char root[64];
 
-/* A file below the root, with the folders that it needs. */
+/* Write a file below the root, and create its folders. */
 static void put(const char *path, const char *text)
 {
     char full[256];
@@ -52,7 +52,7 @@ static void assert_memory(uint64_t bytes, const char *from)
 static void the_least_limit_of_version_2_counts(void **state)
 {
     (void)state;
-    struct allowance machine = allowance_find(root, 2); /* nothing is there */
+    struct allowance machine = allowance_find(root, 2); /* no files */
     assert_true(machine.bytes > 0 && machine.cpus >= 1);
     assert_string_equal(machine.bytes_from, "the machine's");
     put("/proc/self/cgroup", "0::/pod/one\n");
@@ -62,11 +62,11 @@ static void the_least_limit_of_version_2_counts(void **state)
     assert_memory(64 << 20, "cgroup v2 memory.max");
     put("/sys/fs/cgroup/pod/one/memory.max", "33554432\n");
     assert_memory(32 << 20, "cgroup v2 memory.max");
-    put("/sys/fs/cgroup/memory.max", "16777216\n"); /* a container's own is the root of what it sees */
+    put("/sys/fs/cgroup/memory.max", "16777216\n"); /* in a container, the root of the mount has its limit */
     assert_memory(16 << 20, "cgroup v2 memory.max");
     put("/proc/self/cgroup", "0::/../elsewhere\n");
     assert_memory(16 << 20, "cgroup v2 memory.max");
-    put("/sys/fs/cgroup/memory.max", "99999999999999\n"); /* more than the machine has */
+    put("/sys/fs/cgroup/memory.max", "99999999999999\n"); /* more memory than the machine has */
     assert_memory(machine.bytes, "the machine's");
     put("/sys/fs/cgroup/memory.max", "garbage\n");
     assert_memory(machine.bytes, "the machine's");
@@ -79,11 +79,11 @@ static void version_1_is_seen_too(void **state)
     put("/proc/self/cgroup", "9:name=systemd:/\n5:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n0::/\n");
     put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
     assert_memory(machine.bytes, "the machine's");
-    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "134217728\n"); /* mounted where the container begins */
+    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "134217728\n"); /* mounted at the cgroup of the container */
     assert_memory(128 << 20, "cgroup v1 memory.limit_in_bytes");
     put("/sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes", "67108864\n");
     assert_memory(64 << 20, "cgroup v1 memory.limit_in_bytes");
-    put("/sys/fs/cgroup/unified/memory.max", "33554432\n"); /* both */
+    put("/sys/fs/cgroup/unified/memory.max", "33554432\n"); /* both versions */
     assert_memory(32 << 20, "cgroup v2 memory.max");
     put("/sys/fs/cgroup/cpu/docker/x/cpu.cfs_quota_us", "100000\n");
     put("/sys/fs/cgroup/cpu/docker/x/cpu.cfs_period_us", "100000\n");
@@ -102,7 +102,7 @@ static void limits_of_the_shell_count(void **state)
     struct allowance found = allowance_find(root, 2);
     setrlimit(RLIMIT_DATA, &before);
     assert_string_equal(found.bytes_from, "what RLIMIT_DATA leaves");
-    assert_true(found.bytes < 432 << 20); /* ten stacks, and what there is */
+    assert_true(found.bytes < 432 << 20); /* less stacks of ten threads and the memory in use */
 }
 
 static void defaults_are_shares_and_what_was_given_stays(void **state)
@@ -125,7 +125,7 @@ static void defaults_are_shares_and_what_was_given_stays(void **state)
     assert_false(settings_given(&settings, &settings.max_inflight_bytes));
     assert_int_equal(settings.max_body_bytes, 4 << 20);
     assert_int_equal(settings.max_connections, 204);
-    allowance_share(&(struct allowance){.bytes = 1}, &settings); /* not below what may be set */
+    allowance_share(&(struct allowance){.bytes = 1}, &settings); /* not below the minimum of the settings */
     assert_int_equal(settings.max_inflight_bytes, 1024);
     assert_int_equal(settings.max_connections, 1);
     settings_close(&settings);

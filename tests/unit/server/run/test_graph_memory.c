@@ -1,5 +1,5 @@
-/* The memory of a run is known from the shapes of its inputs before it runs, and a run allocates nothing: several graphs
-   are run beside a counter of the heap. Linked with --wrap, which replaces calls from our objects. */
+/* The memory of a run is known from the shapes of its inputs, and a run allocates nothing. A counter of allocations
+   checks several graphs. Linked with --wrap, which replaces calls from our objects. */
 #include "config/files/archive.h"
 #include "config/model.h"
 #include "server/run/trial.h"
@@ -53,7 +53,7 @@ void __wrap_free(void *block)
     __real_free(block);
 }
 
-/* Numbers of all inputs or outputs of one row. */
+/* The count of numbers in all inputs or outputs of a row. */
 static size_t numbers(const struct graph_port *ports, size_t n, const struct layer_shape *shapes, size_t timesteps)
 {
     size_t sum = 0;
@@ -64,7 +64,7 @@ static size_t numbers(const struct graph_port *ports, size_t n, const struct lay
     return sum;
 }
 
-/* What a request of so many rows takes, from its shapes alone. */
+/* The memory of a request with this many rows, computed from its shapes. */
 static size_t plan(const struct graph *graph, size_t rows, size_t timesteps, size_t work_bytes)
 {
     struct layer_shape out[GRAPH_MAX_INPUTS];

@@ -76,7 +76,7 @@ static void a_full_queue_refuses_and_deadlines_expire(void **state)
     assert_int_equal(busy, 1);
     pool_expire(&pool, 7, false);
     assert_true(jobs[1].expired == 1 && !jobs[2].expired);
-    assert_true(pool_try_add(&pool, &jobs[3].task)); /* there is room again, behind what is left */
+    assert_true(pool_try_add(&pool, &jobs[3].task)); /* a task has expired, so there is room again */
     pool_expire(&pool, 0, true);
     assert_true(jobs[2].expired == 1 && jobs[3].expired == 1);
     gate = 0;
@@ -84,7 +84,8 @@ static void a_full_queue_refuses_and_deadlines_expire(void **state)
     assert_true(jobs[0].ran == 1 && !jobs[1].ran && !jobs[2].ran && !jobs[3].ran);
 }
 
-/* What takes turns waits in a line of its own: it fills no queue, and a worker takes of each line what it has room for. */
+/* Tasks that run in slices wait in a separate line, which does not fill the queue. A worker takes from each line as
+   many tasks as it has room for. */
 static void lines_are_apart(void **state)
 {
     (void)state;
@@ -117,11 +118,11 @@ static void lines_are_apart(void **state)
     pool_expire(&pool, 7, false);
     assert_true(jobs[4].expired == 1 && !jobs[5].expired);
     gate = 0;
-    pool_stop(&pool); /* runs what is left of both */
+    pool_stop(&pool); /* runs the remaining tasks of both lines */
     assert_true(jobs[8].ran == 1 && jobs[2].ran == 1 && jobs[3].ran == 1 && jobs[5].ran == 1 && !jobs[4].ran);
 }
 
-/* What takes long is left to a worker that has nothing else, for a while. */
+/* Until idle_until_ns a long task is left to a worker without other tasks. */
 static void long_tasks_are_left_to_idle_workers(void **state)
 {
     (void)state;
@@ -144,17 +145,17 @@ static void long_tasks_are_left_to_idle_workers(void **state)
     assert_null(taken->next);
     assert_int_equal(waiting[POOL_QUEUE], 2);
     assert_null(pool_take(&other, most, waiting, 9));
-    assert_true(pool_try_add(&pool, &jobs[0].task)); /* behind the last */
+    assert_true(pool_try_add(&pool, &jobs[0].task)); /* last in its line */
     taken = pool_take(&other, (const size_t[POOL_LINES]){1, 0}, waiting, 10);
     assert_ptr_equal(taken, &jobs[1].task);
     gate = 0;
-    pool_stop(&pool); /* by a worker that has none */
+    pool_stop(&pool); /* the pool's worker, which has no other tasks, runs the rest */
     assert_true(jobs[3].ran == 1 && jobs[0].ran == 2);
 }
 
 /* ---- many workers: their tasks sleep, so that more of them run than there are CPUs ---- */
 
-enum { MANY = 64, SENDERS = 4, TASKS = 1600 }; /* TASKS: of each sender */
+enum { MANY = 64, SENDERS = 4, TASKS = 1600 }; /* TASKS: for each sender */
 
 static struct sleeper {
     struct task task;
@@ -174,7 +175,7 @@ static void sleep_a_while(struct task *task, struct worker *worker)
     pool_done(worker);
 }
 
-/* Where the queue is full, the sender waits for room. */
+/* If the queue is full, the sender waits for room. */
 static void *send_tasks(void *argument)
 {
     struct sleeper *own = argument;
@@ -190,7 +191,7 @@ static void *send_tasks(void *argument)
     return NULL;
 }
 
-/* All have work, and no task waits much longer than those before it in the queue take. */
+/* All workers have work, and no task waits much longer than the tasks before it run. */
 static void sixty_four_workers_share_fairly(void **state)
 {
     (void)state;
@@ -213,7 +214,7 @@ static void sixty_four_workers_share_fairly(void **state)
     for (int i = 0; i < MANY; i++)
         assert_in_range(of_worker[i], SENDERS * TASKS / MANY / 2, SENDERS * TASKS / MANY * 2);
     assert_true(refused > 0); /* the queue was full, and stayed bounded */
-    /* a full queue is QUEUE / MANY tasks a worker, of TASKS * SENDERS / MANY that each ran in all */
+    /* a full queue has QUEUE / MANY tasks for each worker, which runs TASKS * SENDERS / MANY in all */
     assert_true(longest < took * QUEUE / (SENDERS * TASKS) * 4 + 20 * (int64_t)NS_PER_MS);
 }
 
@@ -234,15 +235,15 @@ static void one_task_at_a_time_stays_with_one_worker(void **state)
             pool_load(&many, &queued, &busy);
             busy += queued;
         }
-        nap(); /* it falls asleep */
+        nap(); /* the worker falls asleep */
         changes += i && s->worker != last;
         last = s->worker;
     }
     pool_stop(&many);
-    assert_true(changes < N / 4); /* a loaded machine may keep a worker from its sleep */
+    assert_true(changes < N / 4); /* on a loaded machine a worker may not fall asleep in time */
 }
 
-/* A single task that comes while a worker is about to look is left to that worker; the second one wakes another. */
+/* If a worker is about to look for tasks, one new task is left to it; a second task wakes another worker. */
 static void a_worker_that_looks_soon_gets_the_task(void **state)
 {
     (void)state;
@@ -266,7 +267,7 @@ static void a_worker_that_looks_soon_gets_the_task(void **state)
     assert_ptr_equal(pool_take(&ending, most, waiting, 0), &jobs[0].task);
     assert_int_equal(pool.looking, 0);
     pool_will_look(&ending);
-    pool_will_look(&ending); /* it ends several requests before it looks: that counts once */
+    pool_will_look(&ending); /* it may end several requests before it looks, which counts once */
     assert_int_equal(pool.looking, 1);
     assert_true(pool_try_add(&pool, &jobs[0].task));
     assert_true(pool_try_add(&pool, &jobs[1].task));
@@ -278,7 +279,7 @@ static void a_worker_that_looks_soon_gets_the_task(void **state)
 
 static atomic_bool fed;
 
-/* As long as the gate is closed it is queued again, so that its worker always has a task. */
+/* While `fed` is true the task is queued again, so that its worker always has tasks. */
 static void run_and_return(struct task *task, struct worker *worker)
 {
     struct job *job = (struct job *)task;
@@ -290,8 +291,8 @@ static void run_and_return(struct task *task, struct worker *worker)
         pool_add_again(pool, task, POOL_QUEUE);
 }
 
-/* One of two workers is stuck in a long task while others wait for it. The other one always has tasks of its own, and
-   takes those too. */
+/* One of two workers is stuck in a long task, and other tasks wait for it. The other worker always has tasks of its
+   own, and takes these tasks too. */
 static void tasks_of_a_stuck_worker_do_not_wait_for_it(void **state)
 {
     (void)state;
@@ -311,7 +312,7 @@ static void tasks_of_a_stuck_worker_do_not_wait_for_it(void **state)
     }
     for (int i = 0; i < WAITING; i++) {
         waiting[i] = (struct job){.task = {.run = run_and_return, .deadline_ns = INT64_MAX}};
-        assert_true(pool_try_add(&pool, &waiting[i].task)); /* some of them to the line of the stuck worker */
+        assert_true(pool_try_add(&pool, &waiting[i].task)); /* some go to the line of the stuck worker */
     }
     for (int i = 0; i < 5000 && !(waiting[0].ran && waiting[1].ran && waiting[2].ran && waiting[3].ran); i++)
         nap();
@@ -324,7 +325,7 @@ static void tasks_of_a_stuck_worker_do_not_wait_for_it(void **state)
     assert_int_equal(stuck.ran, 1);
 }
 
-/* A batch of a busy worker takes what waits for others, too: no more than its share. */
+/* A batch of a busy worker also takes tasks that wait for other workers, but no more than its share. */
 static void a_busy_worker_takes_its_share_of_all_lines(void **state)
 {
     (void)state;
@@ -346,13 +347,13 @@ static void a_busy_worker_takes_its_share_of_all_lines(void **state)
         jobs[i] = (struct job){.task = {.run = run_job, .deadline_ns = INT64_MAX}};
         assert_true(pool_try_add(&pool, &jobs[i].task));
     }
-    assert_int_equal(pool.workers[0].lines[POOL_QUEUE].n, N / 2); /* as many for each */
+    assert_int_equal(pool.workers[0].lines[POOL_QUEUE].n, N / 2); /* half of them for each */
     assert_int_equal(pool.workers[1].lines[POOL_QUEUE].n, N / 2);
-    struct worker other = {.pool = &pool}; /* a third one, whose line is empty */
+    struct worker other = {.pool = &pool}; /* a third worker, whose line is empty */
     size_t taken = 0;
     for (struct task *task = pool_take(&other, most, waiting, 0); task; task = task->next)
         taken++;
-    assert_int_equal(taken, N / 2); /* all of them, by the number of workers */
+    assert_int_equal(taken, N / 2); /* all tasks, divided by the number of workers */
     assert_int_equal(waiting[POOL_QUEUE], N / 4);
     pool_load(&pool, &queued, &busy);
     assert_int_equal(queued, N / 2);

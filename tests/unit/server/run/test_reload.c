@@ -1,4 +1,4 @@
-/* reload.c, and the exchange of versions in models.c */
+/* reload.c, and the switch of versions in models.c */
 #include "server/base/clock.h"
 #include "server/run/models.h"
 #include "server/run/reload.h"
@@ -14,7 +14,7 @@ struct served {
     struct models models;
 };
 
-/* Version v in a folder of its own: its output is v times the last input. */
+/* Write version v to a folder of its own. Its output is v times the last input. */
 static void publish(const struct served *s, int v, bool broken)
 {
     static const char config[] =
@@ -79,7 +79,7 @@ static bool reload(struct served *s, const char *version)
     return good;
 }
 
-/* The number that the model multiplies with, and its version says. */
+/* The model has version v and multiplies its input by v. */
 static void assert_is_version(const struct model *model, int v)
 {
     struct trial trial;
@@ -105,12 +105,12 @@ static void a_new_version_takes_the_place_of_the_old(void **state)
     struct served s;
     open_served(&s);
     struct model *old = models_acquire(&s.models, "");
-    assert_int_equal(old->users, 2); /* the slot, and this one */
+    assert_int_equal(old->users, 2); /* the slot and this test */
     assert_null(models_acquire(&s.models, "none"));
     publish(&s, 2, false);
     assert_true(reload(&s, ""));
     assert_serves(&s, 2);
-    assert_is_version(old, 1); /* as long as it is used */
+    assert_is_version(old, 1); /* unchanged while it is used */
     assert_int_equal(old->users, 1);
     assert_int_equal(s.models.slots[0].current->users, 1);
     assert_int_equal(s.models.slots[0].reloads, 1);
@@ -134,12 +134,12 @@ static void a_failure_keeps_the_old_version(void **state)
     assert_int_equal(slot->reloads, 0);
     assert_int_equal(slot->failures, 1);
     assert_non_null(slot->failure);
-    assert_null(strchr(slot->failure, '/')); /* fit for clients: no path */
+    assert_null(strchr(slot->failure, '/')); /* clients may see it, so it has no path */
     assert_string_equal(slot->failed_version, "2");
     assert_int_equal(s.models.changes, 0);
     assert_false(reload(&s, "7"));
     assert_string_equal(slot->failed_version, "7");
-    /* a version that is asked for does not mend the highest, the next highest does */
+    /* to load a given version does not clear the failure; to load a newer version does */
     assert_true(reload(&s, "1"));
     assert_non_null(slot->failure);
     publish(&s, 3, false);

@@ -5,7 +5,7 @@
 
 #include <xxhash.h>
 
-/* After token i, i + 1 is the most probable one, then i + 2. */
+/* After token i, token i + 1 is the most probable, then i + 2. */
 static const float scores[4][4] = {{0, 3, 2, 1}, {1, 0, 3, 2}, {2, 1, 0, 3}, {3, 2, 1, 0}};
 
 static void answer(struct run_request *r, struct run_server *s, const char *body)
@@ -25,7 +25,7 @@ static void outputs_become_inputs(void **state)
     answer(&r, &s, "{\"instances\": [[[1],[2]], [[5]]], \"rollout\": {\"steps\": 4}}");
     assert_int_equal(r.request.answer.status, 200);
     assert_int_equal(r.n_outputs, 8);
-    /* the sum is added to itself from the second on */
+    /* from the second step on, the sum is added to itself */
     const float want[8] = {3, 6, 12, 24, 5, 10, 20, 40};
     assert_memory_equal(r.outputs, want, sizeof want);
     run_request_close(&r);
@@ -53,7 +53,7 @@ static void without_temperature_the_most_probable_token_comes(void **state)
     run_server_close(&s);
 }
 
-/* The same again, written another way: the token of this step of a row, from the k most probable. */
+/* A second implementation of the draw: the token of step i of row b, from the k most probable tokens. */
 static size_t expected_token(size_t token, uint64_t seed, uint64_t b, uint64_t i, int k)
 {
     const uint64_t place[3] = {seed, b, i};
@@ -88,7 +88,7 @@ static void a_seed_draws_the_same_tokens_from_the_top_k(void **state)
                      seed);
             answer(&r, &s, body);
             assert_int_equal(r.n_outputs, 2 * STEPS);
-            /* the first output comes of the input, and is fed back then */
+            /* the first output is drawn after the input, the next one after the first output */
             for (size_t b = 0; b < 2; b++)
                 for (size_t i = 0; i < STEPS; i++) {
                     size_t want = expected_token(token[b], (uint64_t)seed, b, i, k);
@@ -107,7 +107,7 @@ static void a_seed_draws_the_same_tokens_from_the_top_k(void **state)
     run_server_close(&s);
 }
 
-static void rows_draw_the_same_whoever_is_beside_them(void **state)
+static void draws_of_a_row_do_not_depend_on_other_rows(void **state)
 {
     (void)state;
     struct run_server s;
@@ -123,7 +123,7 @@ static void rows_draw_the_same_whoever_is_beside_them(void **state)
     run_server_close(&s);
 }
 
-static void what_cannot_be_rolled_out_is_refused(void **state)
+static void invalid_rollouts_are_refused(void **state)
 {
     (void)state;
     static const struct {
@@ -178,7 +178,7 @@ static void models_must_take_what_they_give(void **state)
     run_server_close(&s);
 }
 
-static void probabilities_that_are_none_end_it(void **state)
+static void a_rollout_ends_at_nan(void **state)
 {
     (void)state;
     static const float none[4][4] = {{NAN, 0, 0, 0}};
@@ -199,10 +199,10 @@ int main(void)
         cmocka_unit_test(outputs_become_inputs),
         cmocka_unit_test(without_temperature_the_most_probable_token_comes),
         cmocka_unit_test(a_seed_draws_the_same_tokens_from_the_top_k),
-        cmocka_unit_test(rows_draw_the_same_whoever_is_beside_them),
-        cmocka_unit_test(what_cannot_be_rolled_out_is_refused),
+        cmocka_unit_test(draws_of_a_row_do_not_depend_on_other_rows),
+        cmocka_unit_test(invalid_rollouts_are_refused),
         cmocka_unit_test(models_must_take_what_they_give),
-        cmocka_unit_test(probabilities_that_are_none_end_it),
+        cmocka_unit_test(a_rollout_ends_at_nan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

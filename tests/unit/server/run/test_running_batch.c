@@ -2,7 +2,7 @@
 #include "server/run/running_kept.h"
 #include "tests/unit/run_server.h"
 
-/* Wide enough that a chunk of 2 ms has some hundred timesteps. */
+/* Wide enough that a chunk of 2 ms has a few hundred timesteps. */
 enum { WIDE = 256, LONG = 4000 };
 
 static struct prediction *ones(struct run_request *r, struct run_server *s, size_t n, const size_t *lengths)
@@ -13,7 +13,7 @@ static struct prediction *ones(struct run_request *r, struct run_server *s, size
     return run_request_decode(r, s);
 }
 
-/* Run until a prediction is removed, which is returned. */
+/* Run until a prediction is removed, and return it. */
 static struct prediction *advance(struct running_batch *running, struct run_server *s)
 {
     struct prediction *out = NULL;
@@ -59,7 +59,7 @@ static void rows_are_admitted_one_of_each_in_turn(void **state)
     }
     assert_int_equal(a->admitted, 2);
     assert_int_equal(c->batch.progress[1].done, 0);
-    /* b is the first whose rows are all done; a and c have the free slots then */
+    /* all rows of b are done first; then a and c use the free slots */
     assert_ptr_equal(advance(running, &s), b);
     end_with_sum(&r[1], b, LONG);
     assert_ptr_equal(running->first, a);
@@ -82,7 +82,7 @@ static void finished_rows_free_their_slots(void **state)
     struct run_request r;
     run_server_open(&s);
     run_server_sums(&s, "m", WIDE, false);
-    /* the chunk after which the rows of 2 and 1 timesteps are done has the first timesteps of the long one too */
+    /* the chunk that ends the rows of 2 and 1 timesteps also has the first timesteps of the long row */
     struct prediction *p = ones(&r, &s, 4, (size_t[]){LONG, 2, 1, LONG + 1});
     struct running_batch *running = running_batch_open(p, 3);
     running_batch_add(running, p);
@@ -102,7 +102,8 @@ static void finished_rows_free_their_slots(void **state)
     run_server_close(&s);
 }
 
-/* A worker's next batch runs in the buffers of the one before, which count as a request's memory only while it runs. */
+/* A worker's next batch reuses the buffers of the previous one. They count as a request's memory only while a batch
+   runs. */
 static void buffers_go_from_batch_to_batch(void **state)
 {
     (void)state;
@@ -141,7 +142,7 @@ static void buffers_go_from_batch_to_batch(void **state)
     run_server_close(&s);
 }
 
-static void what_differs_in_model_or_outputs_is_not_accepted(void **state)
+static void other_models_and_outputs_are_not_accepted(void **state)
 {
     (void)state;
     struct run_server s;
@@ -172,7 +173,7 @@ static void what_differs_in_model_or_outputs_is_not_accepted(void **state)
     run_server_close(&s);
 }
 
-static void a_slice_that_is_over_frees_slots_for_those_that_wait(void **state)
+static void slots_are_freed_when_a_slice_ends(void **state)
 {
     (void)state;
     struct run_server s;
@@ -191,10 +192,10 @@ static void a_slice_that_is_over_frees_slots_for_those_that_wait(void **state)
     assert_ptr_equal(running->slots[0].owner, b);
     assert_ptr_equal(running->first, b);
     assert_ptr_equal(b->next, a);
-    assert_int_equal(a->batch.progress[0].done, done); /* kept, and gone on from */
+    assert_int_equal(a->batch.progress[0].done, done); /* kept, so that the row continues from here */
     assert_int_equal(a->slots_since_ns, 0);
 
-    /* for those that wait in the pool, only as many are removed as it says */
+    /* for requests that wait in the pool, at most the given number of rows is removed */
     b->slots_since_ns -= 1000000000;
     assert_null(running_batch_preempt(running, 0));
     assert_ptr_equal(running_batch_preempt(running, 1), b);
@@ -202,7 +203,7 @@ static void a_slice_that_is_over_frees_slots_for_those_that_wait(void **state)
     assert_int_equal(b->admitted, 0);
     assert_ptr_equal(running->first, a);
     running_batch_add(running, b);
-    for (int i = 0; i < 2; i++) { /* in any order: on a busy machine slices are over at any time */
+    for (int i = 0; i < 2; i++) { /* in any order, because slices may end at any time on a busy machine */
         struct prediction *p = advance(running, &s);
         end_with_sum(p == a ? &r[0] : &r[1], p, LONG);
     }
@@ -281,7 +282,7 @@ static void rows_that_cannot_be_cut_run_to_their_end(void **state)
     assert_false(running->in_chunks);
     running_batch_add(running, a);
     running_batch_add(running, b);
-    /* together they would have more timesteps than rows that run to their end may have */
+    /* together they have more timesteps than a batch of rows that run to their end may have */
     assert_null(running_batch_advance(running, &s.worker, &s.server.metrics));
     assert_int_equal(a->finished, 1);
     assert_int_equal(b->admitted, 0);
@@ -315,7 +316,7 @@ static void a_streams_chunks_are_events(void **state)
     prediction_stream(p);
     running_batch_add(running, p);
     assert_null(running_batch_advance(running, &s.worker, &s.server.metrics));
-    assert_int_equal(p->batch.progress[0].given, 16); /* the first is there soon */
+    assert_int_equal(p->batch.progress[0].given, 16); /* the first event is small, so that it is sent early */
     assert_null(running_batch_advance(running, &s.worker, &s.server.metrics));
     assert_int_equal(p->batch.progress[0].given, 16 + 4096 / WIDE + 1);
     assert_ptr_equal(advance(running, &s), p);
@@ -332,8 +333,8 @@ int main(void)
         cmocka_unit_test(rows_are_admitted_one_of_each_in_turn),
         cmocka_unit_test(finished_rows_free_their_slots),
         cmocka_unit_test(buffers_go_from_batch_to_batch),
-        cmocka_unit_test(what_differs_in_model_or_outputs_is_not_accepted),
-        cmocka_unit_test(a_slice_that_is_over_frees_slots_for_those_that_wait),
+        cmocka_unit_test(other_models_and_outputs_are_not_accepted),
+        cmocka_unit_test(slots_are_freed_when_a_slice_ends),
         cmocka_unit_test(a_failure_of_one_leaves_the_others),
         cmocka_unit_test(without_memory_all_rows_of_the_chunk_fail),
         cmocka_unit_test(rows_that_cannot_be_cut_run_to_their_end),

@@ -24,7 +24,7 @@ static void hold_worker(struct task *task, struct worker *worker)
 
 static struct task gate = {.run = hold_worker, .deadline_ns = INT64_MAX};
 
-/* A server whose one worker does nothing before the gate is opened. */
+/* A server whose one worker waits until the gate is opened. */
 static void open_server(struct run_server *s)
 {
     run_server_open(s);
@@ -92,7 +92,7 @@ static void requests_that_wait_run_together(void **state)
     close_server(&s);
 }
 
-static void what_fails_leaves_the_others(void **state)
+static void a_failure_leaves_the_other_requests(void **state)
 {
     (void)state;
     static const struct {
@@ -124,7 +124,7 @@ static void what_fails_leaves_the_others(void **state)
         assert_true(r[i].outputs[0] == cases[i].output);
         run_request_close(&r[i]);
     }
-    assert_int_equal(metrics_model(&s.server.metrics, "m").runs, 1); /* a running batch a model */
+    assert_int_equal(metrics_model(&s.server.metrics, "m").runs, 1); /* one running batch for each model */
     assert_int_equal(metrics_model(&s.server.metrics, "other").runs, 1);
     close_server(&s);
 }
@@ -159,7 +159,7 @@ static void never_suspended(struct request *request)
     (void)request;
 }
 
-/* Read a stream to its end: the bytes, the last output and the last line. */
+/* Read a stream to its end. Returns its bytes; `last` is the last output, `line` the last line. */
 static size_t read_stream(struct run_request *r, double *last, char line[128])
 {
     static char text[65536];
@@ -203,7 +203,7 @@ static void a_slow_reader_has_the_stream_put_aside(void **state)
     int64_t end = clock_ns() + PATIENCE_MS * (int64_t)NS_PER_MS;
     for (; (queued || running) && clock_ns() < end; nap())
         pool_load(&s.server.pool, &queued, &running);
-    assert_int_equal(queued + running, 0); /* the worker holds nothing */
+    assert_int_equal(queued + running, 0); /* the worker has no task */
     assert_int_equal(stream.done, 0);
     assert_int_equal(stream.request.answer.status, 200);
     post(&other, &s, "{\"instances\": [[[7]]]}", INT64_MAX, STREAM_NONE);
@@ -271,7 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_that_wait_run_together),
-        cmocka_unit_test(what_fails_leaves_the_others),
+        cmocka_unit_test(a_failure_leaves_the_other_requests),
         cmocka_unit_test(a_batch_waits_for_rows_until_it_is_full),
         cmocka_unit_test(a_slow_reader_has_the_stream_put_aside),
         cmocka_unit_test(streams_and_others_are_both_answered),

@@ -16,7 +16,7 @@ static bool still_there(struct request *request)
     return false;
 }
 
-/* A stream of one row, before any output. */
+/* Open a stream of one row. */
 static struct prediction *open_stream(struct run_request *r, struct run_server *s, enum stream_form form)
 {
     run_request_open(r, s, "{\"instances\": [[[1],[2]]], \"return_sequences\": true}");
@@ -72,7 +72,7 @@ static void outputs_are_events_or_lines(void **state)
         assert_reads(&r, "");
         assert_int_equal(suspended, 1);
         stream_outputs(p, 0, 5, (const float[]){1.5f, -2}, 2);
-        assert_int_equal(r.wakes, 2); /* who waits is woken once */
+        assert_int_equal(r.wakes, 2); /* a waiting reader is woken once */
         assert_reads(&r, forms[i].outputs);
         prediction_end(p);
         assert_int_equal(r.wakes, 2);
@@ -113,7 +113,7 @@ static void nan_ends_a_stream(void **state)
     stream_outputs(p, 0, 0, (const float[]){NAN}, 1);
     assert_string_equal(p->failure.code, "nonfinite_output");
     assert_string_equal(p->failure.path, "/instances/0");
-    assert_reads(&r, ""); /* nothing of it */
+    assert_reads(&r, ""); /* not even a part of the output */
     prediction_end(p);
     assert_string_equal(run_error(&r), "nonfinite_output");
     close_all(&r, &s);
@@ -156,7 +156,7 @@ static void the_buffer_is_bounded_and_a_slow_reader_puts_the_writer_aside(void *
     assert_ptr_equal(s.server.pool.workers->lines[POOL_SLICED].first, &r.request.task);
     stream_read(stream, out, PIECE, suspend);
     assert_int_equal(s.server.pool.workers->lines[POOL_SLICED].n, 1);
-    /* what was taken makes room */
+    /* bytes that were read make room */
     stream_outputs(p, 0, 0, values, 1);
     assert_int_equal(stream->sent, 0);
     assert_true(stream->text.used < LOW);
@@ -168,7 +168,7 @@ static void the_buffer_is_bounded_and_a_slow_reader_puts_the_writer_aside(void *
     close_all(&r, &s);
 }
 
-static void the_last_to_leave_frees_the_request(void **state)
+static void the_last_user_of_a_stream_frees_the_request(void **state)
 {
     (void)state;
     for (int reader_first = 0; reader_first < 2; reader_first++) {
@@ -182,7 +182,7 @@ static void the_last_to_leave_frees_the_request(void **state)
             assert_false(stream_reader_leaves(r.request.stream));
             assert_true(stream_is_deserted(r.request.stream, still_there));
             int wakes = r.wakes;
-            stream_outputs(p, 0, 0, (const float[]){1}, 1); /* nobody is woken any more */
+            stream_outputs(p, 0, 0, (const float[]){1}, 1); /* no wake-up without a reader */
             assert_int_equal(r.wakes, wakes);
             assert_false(stream_is_full(r.request.stream));
             prediction_end(p);
@@ -211,7 +211,7 @@ static void a_reader_that_leaves_lets_a_waiting_writer_go(void **state)
         stream_outputs(p, 0, 0, values, 1000);
     assert_false(stream_reader_leaves(r.request.stream));
     assert_int_equal(s.server.pool.workers->lines[POOL_SLICED].n, 1);
-    assert_false(stream_waits(r.request.stream)); /* there is nobody to wait for */
+    assert_false(stream_waits(r.request.stream)); /* there is no reader to wait for */
     s.server.pool.workers->lines[POOL_SLICED].n = 0;
     s.server.pool.workers->lines[POOL_SLICED].first = NULL;
     prediction_end(p);
@@ -226,11 +226,11 @@ static void silence_is_filled_with_heartbeats(void **state)
     struct run_request r;
     open_server(&s);
     struct prediction *p = open_stream(&r, &s, STREAM_EVENTS);
-    streams_tick(&s.server.streams, INT64_MAX, false); /* it has not begun */
+    streams_tick(&s.server.streams, INT64_MAX, false); /* the stream has not begun */
     stream_begin(r.request.stream);
     streams_tick(&s.server.streams, INT64_MAX, false); /* no reader waits */
     assert_reads(&r, "");
-    streams_tick(&s.server.streams, 0, false); /* something was written since then */
+    streams_tick(&s.server.streams, 0, false); /* something was written since the given time */
     assert_reads(&r, "");
     streams_tick(&s.server.streams, INT64_MAX, false);
     assert_reads(&r, ":\n\n");
@@ -288,7 +288,7 @@ int main(void)
         cmocka_unit_test(an_error_is_the_last_event),
         cmocka_unit_test(nan_ends_a_stream),
         cmocka_unit_test(the_buffer_is_bounded_and_a_slow_reader_puts_the_writer_aside),
-        cmocka_unit_test(the_last_to_leave_frees_the_request),
+        cmocka_unit_test(the_last_user_of_a_stream_frees_the_request),
         cmocka_unit_test(a_reader_that_leaves_lets_a_waiting_writer_go),
         cmocka_unit_test(silence_is_filled_with_heartbeats),
         cmocka_unit_test(streams_are_counted_and_bounded),

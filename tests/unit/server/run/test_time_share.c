@@ -1,10 +1,10 @@
-/* Streams and the others share a worker's time. */
+/* Streams and other requests share a worker's time. */
 #include "server/run/time_share.h"
 #include "tests/unit/unit.h"
 
 enum { MS = 1000000 };
 
-/* Chunks of streams in `rounds` rounds, in each of which the others take others_ns. */
+/* The time that streams get in `rounds` rounds, if other requests take others_ns in each round. */
 static int64_t streams_had(struct time_share *share, int rounds, int64_t others_ns, int64_t chunk_ns)
 {
     int64_t had = 0;
@@ -33,12 +33,12 @@ static void alone_streams_have_all(void **state)
     (void)state;
     struct time_share share = {0};
     assert_int_equal(streams_had(&share, 1000, 0, 5 * MS), (int64_t)5000 * MS);
-    /* a single request comes: it waits for no more than the chunk that runs, and streams go on after it */
+    /* a single request waits only for the chunk that runs; after it, streams continue */
     assert_false(time_share_allows_streams(&share, MS));
     assert_true(time_share_allows_streams(&share, 0));
 }
 
-static void what_was_long_ago_does_not_count(void **state)
+static void old_time_does_not_count(void **state)
 {
     (void)state;
     struct time_share share = {0};
@@ -52,6 +52,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(both_have_half_whatever_their_chunks),
                                        cmocka_unit_test(alone_streams_have_all),
-                                       cmocka_unit_test(what_was_long_ago_does_not_count)};
+                                       cmocka_unit_test(old_time_does_not_count)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* RESP2 against a peer that answers whole, in pieces, late, wrongly, or not at all. */
+/* RESP2 against a peer that answers at once, in pieces, late, with wrong bytes, or not at all. */
 #include "tests/unit/unit.h"
 
 #include "server/base/clock.h"
@@ -50,7 +50,7 @@ static const struct {
     {"$-1\r\n", REDIS_NIL, NULL},
     {":42\r\n", REDIS_OTHER, "42"},
     {"*0\r\n", REDIS_OTHER, "0"},
-    {"$4\r\na\r\nb\r\n", REDIS_STRING, "a\r\nb"}, /* an end of line within */
+    {"$4\r\na\r\nb\r\n", REDIS_STRING, "a\r\nb"}, /* a string that contains an end of line */
     {"+\r\n", REDIS_STATUS, ""},
 };
 enum { N_REPLIES = sizeof replies / sizeof *replies };
@@ -106,7 +106,7 @@ static void replies_come_byte_by_byte(void **state)
     close(peer);
 }
 
-static void what_is_no_reply_is_refused(void **state)
+static void invalid_replies_are_refused(void **state)
 {
     (void)state;
     static const char *const wrong[] = {
@@ -116,7 +116,7 @@ static void what_is_no_reply_is_refused(void **state)
         "$x\r\nhello",   //
         "$-2\r\n",       //
         "$1 \r\na\r\n",  //
-        "$5\r\nhello++", /* no end where it has to be */
+        "$5\r\nhello++", /* no CR LF after the string */
         "$3\r\nhello\r\n",
     };
     struct redis_reply reply;
@@ -152,7 +152,7 @@ static void lengths_are_bounded(void **state)
         redis_link_close(link);
         close(peer);
     }
-    int peer; /* a line that does not end */
+    int peer; /* a line without an end */
     struct redis_link *link = open_pair(&peer, PATIENCE_MS);
     char *line = malloc(70000);
     memset(line, '+', 70000);
@@ -164,7 +164,7 @@ static void lengths_are_bounded(void **state)
     close(peer);
 }
 
-static void answers_that_end_or_stay_away(void **state)
+static void answers_that_are_cut_or_missing_are_errors(void **state)
 {
     (void)state;
     static const char *const parts[] = {"", "+O", "$5\r\nhel"};
@@ -184,7 +184,7 @@ static void answers_that_end_or_stay_away(void **state)
             if (!closed)
                 close(peer);
         }
-    int peer; /* the deadline of the whole round has passed, though bytes are there */
+    int peer; /* the deadline of the round has passed, although bytes have arrived */
     struct redis_link *link = open_pair(&peer, PATIENCE_MS);
     say(peer, "+OK\r\n");
     assert_false(redis_link_reply(link, &reply, clock_ns() - 1));
@@ -218,7 +218,7 @@ static void commands_are_gathered_and_sent_in_one_go(void **state)
 static void peers_that_do_not_read(void **state)
 {
     (void)state;
-    enum { BYTES = 8 << 20 }; /* more than a socket holds */
+    enum { BYTES = 8 << 20 }; /* more than the socket's buffers hold */
     char *value = calloc(1, BYTES);
     const char *const set[] = {"SET", value};
     const size_t bytes[] = {3, BYTES};
@@ -238,14 +238,14 @@ static void peers_that_do_not_read(void **state)
     redis_link_close(link);
     link = open_pair(&peer, PATIENCE_MS);
     assert_true(redis_link_append(link, 1, set, bytes));
-    assert_false(redis_link_send(link, clock_ns() - 1)); /* the time is over already */
+    assert_false(redis_link_send(link, clock_ns() - 1)); /* the deadline has passed */
     assert_int_equal(link->kind, TROUBLE_TIMEOUT);
     redis_link_close(link);
     close(peer);
     free(value);
 }
 
-/* Between rounds nothing may come; and the memory of a large one is given back. */
+/* Between rounds, no bytes may arrive, and the memory of a large round is released. */
 static void idle_links_are_quiet_and_small(void **state)
 {
     (void)state;
@@ -269,7 +269,7 @@ static void idle_links_are_quiet_and_small(void **state)
     link = open_pair(&peer, PATIENCE_MS);
     say(peer, "+OK\r\n+one more\r\n");
     assert_true(redis_link_reply(link, &reply, deadline()));
-    assert_false(redis_link_idles(link)); /* it has been read already */
+    assert_false(redis_link_idles(link)); /* the second reply is already in the link's buffer */
     redis_link_close(link);
     close(peer);
     link = open_pair(&peer, PATIENCE_MS);
@@ -297,7 +297,7 @@ static void links_connect_to_addresses_and_paths(void **state)
         if (!listening)
             assert_string_equal(link->error, "Connection refused");
         redis_link_close(link);
-        link = redis_link_new(SIZE_MAX); /* no bound that is of use */
+        link = redis_link_new(SIZE_MAX); /* no bound on the memory */
         assert_int_equal(redis_link_connect(link, path.sun_path, 0, PATIENCE_MS, 1000), listening);
         if (!listening)
             assert_int_equal(link->kind, TROUBLE_CONNECT);
@@ -319,9 +319,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(replies_come_in_one_piece),
                                        cmocka_unit_test(replies_come_byte_by_byte),
-                                       cmocka_unit_test(what_is_no_reply_is_refused),
+                                       cmocka_unit_test(invalid_replies_are_refused),
                                        cmocka_unit_test(lengths_are_bounded),
-                                       cmocka_unit_test(answers_that_end_or_stay_away),
+                                       cmocka_unit_test(answers_that_are_cut_or_missing_are_errors),
                                        cmocka_unit_test(commands_are_gathered_and_sent_in_one_go),
                                        cmocka_unit_test(peers_that_do_not_read),
                                        cmocka_unit_test(idle_links_are_quiet_and_small),

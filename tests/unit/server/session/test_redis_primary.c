@@ -1,4 +1,4 @@
-/* Greeting a Redis: who logs in, which database, and what each refusal is called. */
+/* The start of a connection to Redis: user, password, database, and the kind of each error. */
 #include "tests/unit/redis_peer.h"
 #include "tests/unit/unit.h"
 
@@ -16,7 +16,7 @@ static struct redis_primary with_url(const char *format, int port)
     return primary;
 }
 
-/* A machine that is busy for 100 ms seems not to answer. */
+/* Tries again after a time-out, because a machine that is busy for 100 ms cannot answer in time. */
 static bool opens(struct redis_primary *primary)
 {
     bool open = redis_primary_open(primary);
@@ -25,7 +25,7 @@ static bool opens(struct redis_primary *primary)
     return open;
 }
 
-static void users_and_databases_are_said(void **state)
+static void logins_send_user_and_database(void **state)
 {
     (void)state;
     static const struct {
@@ -70,7 +70,7 @@ static void refusals_have_kinds(void **state)
         {NULL, "$-1\r\n", NULL, NULL, TROUBLE_PROTOCOL, "this is no Redis"},
         {NULL, NULL, "-NOPERM this user has no permissions\r\n", NULL, TROUBLE_NOPERM,
          "NOPERM this user has no permissions"},
-        {NULL, NULL, "$3\r\nsha\r\n", NULL, TROUBLE_PROTOCOL, "this is no Redis"},  /* no hash of 40 characters */
+        {NULL, NULL, "$3\r\nsha\r\n", NULL, TROUBLE_PROTOCOL, "this is no Redis"},  /* not a hash of 40 characters */
         {NULL, NULL, "-LOADING \001\377\r\n", NULL, TROUBLE_LOADING, "LOADING ??"}, /* words are printable */
         {NULL, NULL, NULL, "-READONLY You can't write\r\n", TROUBLE_READONLY, "READONLY You can't write"},
         {NULL, NULL, NULL, ":1\r\n", TROUBLE_PROTOCOL, "this is no Redis"},
@@ -104,7 +104,7 @@ static void a_primary_that_is_gone_is_noticed(void **state)
     peer.error = "-ERR gone\r\n";
     assert_true(redis_link_append(primary.link, 4, get, NULL));
     assert_true(redis_link_send(primary.link, INT64_MAX));
-    bool open = true; /* until the answer is there, which nobody asked for */
+    bool open = true; /* until the unrequested answer arrives */
     for (int i = 0; open && i < 1000000; i++)
         open = redis_primary_is_open(&primary);
     assert_false(open);
@@ -113,7 +113,7 @@ static void a_primary_that_is_gone_is_noticed(void **state)
     assert_false(redis_primary_fail(&primary, TROUBLE_BUSY, "BUSY"));
     assert_null(primary.link);
     peer_stop(&peer);
-    assert_false(redis_primary_open(&primary)); /* nobody listens any more */
+    assert_false(redis_primary_open(&primary)); /* the listener is closed */
     assert_int_equal(primary.kind, TROUBLE_CONNECT);
     redis_primary_close(&primary);
     struct redis_primary path = with_url("redis+unix:///tmp/cellserve-no-socket-%d", peer.port);
@@ -124,7 +124,7 @@ static void a_primary_that_is_gone_is_noticed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(users_and_databases_are_said),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(logins_send_user_and_database),
                                        cmocka_unit_test(refusals_have_kinds),
                                        cmocka_unit_test(a_primary_that_is_gone_is_noticed)};
     return cmocka_run_group_tests(tests, NULL, NULL);

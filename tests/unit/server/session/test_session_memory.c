@@ -1,4 +1,4 @@
-/* The store in memory: compare and set, bounds, expiry, and many threads at one session. */
+/* The store in memory: compare and set, bounds, expiry, and several threads that use one session. */
 #include "tests/unit/unit.h"
 
 #include "server/session/session_store.h"
@@ -34,7 +34,7 @@ static enum session_result load(struct session_store *store, const char *id, uin
     return op.result;
 }
 
-/* A record of this step (0: delete); *tag is what is expected, and then what there is. */
+/* Save a record of this step (0: delete). *tag is the expected tag, and afterwards that of the stored record. */
 static enum session_result save(struct session_store *store, const char *id, uint64_t step, size_t rows, uint64_t *tag)
 {
     struct session_record *record = step ? make(step, rows) : NULL;
@@ -76,23 +76,23 @@ static void saves_compare_and_set(void **state)
     assert_int_equal(load(store, "a", &step, &found), SESSION_DONE);
     assert_int_equal(step, 2);
     assert_int_equal(found, tag);
-    assert_int_equal(save(store, "a", 3, 1, &stale), SESSION_CONFLICT); /* tells what there is */
+    assert_int_equal(save(store, "a", 3, 1, &stale), SESSION_CONFLICT); /* gives the stored record's tag */
     assert_int_equal(stale, tag);
     uint64_t none = 0;
-    assert_int_equal(save(store, "a", 3, 1, &none), SESSION_CONFLICT); /* as for a new one */
+    assert_int_equal(save(store, "a", 3, 1, &none), SESSION_CONFLICT); /* a save as for a new session */
     assert_int_equal(none, tag);
     uint64_t other = 5;
-    assert_int_equal(save(store, "b", 1, 1, &other), SESSION_CONFLICT); /* there is none */
+    assert_int_equal(save(store, "b", 1, 1, &other), SESSION_CONFLICT); /* the session does not exist */
     assert_int_equal(other, 0);
     assert_int_equal(load(store, "a", &step, &found), SESSION_DONE);
     assert_int_equal(step, 2);
     assert_int_equal(save(store, "a", 0, 0, &tag), SESSION_DONE); /* deleted */
-    assert_int_equal(save(store, "a", 0, 0, &tag), SESSION_DONE); /* nothing in the place of nothing */
+    assert_int_equal(save(store, "a", 0, 0, &tag), SESSION_DONE); /* to delete an absent session succeeds */
     assert_int_equal(load(store, "a", &step, &found), SESSION_DONE);
     assert_int_equal(found, 0);
     assert_true(value_of(store, "sessions") == 0 && value_of(store, "session_bytes") == 0);
     assert_null(session_store_trouble(store));
-    session_store_stop(store); /* has nothing to stop */
+    session_store_stop(store); /* does nothing in this store */
     session_store_close(store);
     session_store_close(NULL);
 }
@@ -105,7 +105,7 @@ static void number_is_bounded(void **state)
     assert_int_equal(save(store, "a", 1, 1, &a), SESSION_DONE);
     assert_int_equal(save(store, "b", 1, 1, &b), SESSION_DONE);
     assert_int_equal(save(store, "c", 1, 1, &c), SESSION_FULL);
-    assert_int_equal(save(store, "a", 2, 1, &a), SESSION_DONE); /* one that is there goes on */
+    assert_int_equal(save(store, "a", 2, 1, &a), SESSION_DONE); /* an existing session may continue */
     assert_true(value_of(store, "sessions") == 2);
     assert_true(value_of(store, "sessions_refused_total") == 1);
     assert_int_equal(save(store, "b", 0, 0, &b), SESSION_DONE);
@@ -118,15 +118,15 @@ static void bytes_are_bounded(void **state)
     (void)state;
     struct session_store *store = open_store(60, 100, 4096);
     uint64_t a = 0, b = 0, step, found;
-    assert_int_equal(save(store, "a", 1, 60, &a), SESSION_DONE); /* 60 rows of 25 bytes, and their head */
+    assert_int_equal(save(store, "a", 1, 60, &a), SESSION_DONE); /* a head and 60 rows of 25 bytes */
     double bytes = value_of(store, "session_bytes");
     assert_true(bytes > 60 * 25 && bytes < 4096 && bytes == (double)session_store_expire(store));
     assert_int_equal(save(store, "b", 1, 100, &b), SESSION_FULL);
-    assert_int_equal(save(store, "a", 2, 100, &a), SESSION_DONE); /* in the place of the smaller one */
+    assert_int_equal(save(store, "a", 2, 100, &a), SESSION_DONE); /* replaces the smaller record */
     assert_int_equal(save(store, "a", 3, 1000, &a), SESSION_FULL);
-    assert_int_equal(load(store, "a", &step, &found), SESSION_DONE); /* nothing was changed */
+    assert_int_equal(load(store, "a", &step, &found), SESSION_DONE); /* the refused save changed nothing */
     assert_int_equal(step, 2);
-    session_store_limit(store, 1000); /* what is there goes on, but does not grow, and nothing new comes */
+    session_store_limit(store, 1000); /* existing sessions may continue but not grow, and no new session is accepted */
     assert_int_equal(save(store, "a", 3, 101, &a), SESSION_FULL);
     assert_int_equal(save(store, "b", 1, 1, &b), SESSION_FULL);
     assert_int_equal(save(store, "a", 3, 100, &a), SESSION_DONE);
@@ -135,7 +135,7 @@ static void bytes_are_bounded(void **state)
     session_store_close(store);
 }
 
-/* A session without a time of its own has ended whenever anybody looks. */
+/* With a lifetime of 0 a session is expired whenever the store is used. */
 static void unused_sessions_end(void **state)
 {
     (void)state;

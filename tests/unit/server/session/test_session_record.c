@@ -1,4 +1,4 @@
-/* Records of sessions as bytes. */
+/* Records of sessions, read from bytes. */
 #include "tests/unit/unit.h"
 
 #include "server/session/session_record.h"
@@ -22,7 +22,7 @@ static struct session_record *make(size_t rows, float first)
     return record;
 }
 
-/* What bytes are; no record may come of any but good ones. */
+/* How these bytes are read; a record results only from good bytes. */
 static enum session_reading reads(const void *bytes, size_t n, const char *id)
 {
     struct session_record *record;
@@ -47,8 +47,8 @@ static void records_survive_as_bytes(void **state)
     session_record_release(record);
 }
 
-/* Every bit counts, every length but the right one is wrong, and so is every other session. */
-static void damaged_records_are_none(void **state)
+/* A record with a changed bit, of another length or of another session is damaged. */
+static void damaged_records_are_not_read(void **state)
 {
     (void)state;
     struct session_record *record = make(2, 1);
@@ -65,7 +65,7 @@ static void damaged_records_are_none(void **state)
         assert_int_equal(reads(bytes, length, "id"), length == n ? RECORD_GOOD : RECORD_DAMAGED);
     assert_int_equal(reads(bytes, n, "other"), RECORD_DAMAGED);
     assert_int_equal(reads("cellses2", 8, "id"), RECORD_OTHER_FORMAT);
-    session_record_steps(record)[1] = 7; /* an answer that is not there */
+    session_record_steps(record)[1] = 7; /* timesteps of an answer that the record lacks */
     session_record_seal(record, "id");
     assert_int_equal(reads(&record->head, n, "id"), RECORD_DAMAGED);
     free(bytes);
@@ -85,8 +85,8 @@ static void tags_differ(void **state)
     }
 }
 
-/* Whoever reads a record of another version says so: nothing of it is looked at but its name. */
-static void other_versions_are_told(void **state)
+/* Records of another format version are reported as such. Only the magic is read. */
+static void other_versions_are_reported(void **state)
 {
     (void)state;
     static const struct {
@@ -102,14 +102,14 @@ static void other_versions_are_told(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal(reads(rows[i].bytes, rows[i].n, "id"), rows[i].reading);
     struct session_record *record = make(2, 1);
-    memcpy(record->head.magic, "cellses2", 8); /* whole, but of another version */
+    memcpy(record->head.magic, "cellses2", 8); /* undamaged, but of another version */
     assert_int_equal(reads(&record->head, record->bytes, "id"), RECORD_OTHER_FORMAT);
     assert_int_equal(session_record_bytes(&record->head, record->bytes), 0);
     session_record_release(record);
 }
 
-/* Heads that lie: sizes that do not fit, a name without an end, more timesteps than can be. */
-static void lying_heads_are_damage(void **state)
+/* Wrong heads are damage: sizes that do not fit, a name without NUL, too many timesteps. */
+static void wrong_heads_are_damage(void **state)
 {
     (void)state;
     struct session_record *record = make(2, 1);
@@ -136,8 +136,8 @@ static void lying_heads_are_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(records_survive_as_bytes),
-                                       cmocka_unit_test(damaged_records_are_none), cmocka_unit_test(tags_differ),
-                                       cmocka_unit_test(other_versions_are_told),
-                                       cmocka_unit_test(lying_heads_are_damage)};
+                                       cmocka_unit_test(damaged_records_are_not_read), cmocka_unit_test(tags_differ),
+                                       cmocka_unit_test(other_versions_are_reported),
+                                       cmocka_unit_test(wrong_heads_are_damage)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

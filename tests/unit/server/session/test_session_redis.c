@@ -1,5 +1,5 @@
-/* The Redis store against a scripted peer: one that answers as Redis does, or with errors, late, in pieces, with foreign
-   bytes, or at another address than before. */
+/* The Redis store against a scripted peer, which answers as Redis does, or with errors, late, in pieces, with foreign
+   bytes, or at a new address. */
 #include "tests/unit/redis_peer.h"
 #include "tests/unit/unit.h"
 
@@ -15,10 +15,10 @@
 
 /* ---- names ---- */
 
-static atomic_int hanging, lookups;      /* while hanging, "hang.test" is not answered */
-static _Atomic uint32_t moving_host = 1; /* "moving.test" is 127.0.0.N */
+static atomic_int hanging, lookups;      /* while `hanging`, the lookup of "hang.test" does not return */
+static _Atomic uint32_t moving_host = 1; /* N of the address 127.0.0.N of "moving.test" */
 
-/* In the place of the C library's, for all of this process. */
+/* Replaces getaddrinfo of the C library in this process. */
 int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints,
                 struct addrinfo **restrict list)
 {
@@ -56,7 +56,7 @@ static struct session_store *open_store(const char *host, int port)
 }
 
 static atomic_int done;
-static const char *session_id = "id"; /* of the next operations */
+static const char *session_id = "id"; /* id of the next operations */
 
 static void is_done(struct session_op *op)
 {
@@ -64,7 +64,7 @@ static void is_done(struct session_op *op)
     done = 1;
 }
 
-static bool patient = true; /* the peer is fine: where it seems not to be, the machine was busy for 100 ms */
+static bool patient = true; /* repeat failed operations: the peer works, so the machine was busy for 100 ms */
 static int repeated;
 
 static enum session_result run_once(struct session_store *store, struct session_op *op)
@@ -82,7 +82,7 @@ static enum session_result run_once(struct session_store *store, struct session_
     return op->result;
 }
 
-/* A save that is repeated may have been done before. */
+/* Whether a repeated save conflicts only because its first try succeeded. */
 static bool was_done(struct session_op *op)
 {
     if (op->kind != SESSION_SAVE || op->result != SESSION_CONFLICT)
@@ -106,7 +106,7 @@ static enum session_result run(struct session_store *store, struct session_op *o
     return result;
 }
 
-/* Loads what the store has; the record's use is given back. */
+/* Load the session, and release the record. */
 static enum session_result load(struct session_store *store, uint64_t *step)
 {
     struct session_op op = {.kind = SESSION_LOAD, .fresh = true};
@@ -150,7 +150,7 @@ static double value_of(struct session_store *store, const char *name)
     return value;
 }
 
-/* Until a load is done, in milliseconds. */
+/* Wait until a load succeeds; returns the milliseconds. */
 static double until_up(struct session_store *store)
 {
     int64_t began = clock_ns();
@@ -163,7 +163,7 @@ static double until_up(struct session_store *store)
     return (double)(clock_ns() - began) / NS_PER_MS;
 }
 
-/* Soon: an attempt to connect may have been in time, or not. */
+/* Waits for this trouble, because an attempt to connect may still run. */
 static void assert_trouble(struct session_store *store, const char *text)
 {
     const char *trouble = session_store_trouble(store);
@@ -175,7 +175,7 @@ static void assert_trouble(struct session_store *store, const char *text)
     assert_string_equal(trouble, text);
 }
 
-static void it_keeps_what_it_is_given(void **state)
+static void records_are_stored_and_loaded(void **state)
 {
     (void)state;
     struct peer peer;
@@ -185,14 +185,14 @@ static void it_keeps_what_it_is_given(void **state)
         peer.piece_bytes = pieces ? 7 : 0;
         peer_put(&peer, "", 0);
         struct session_store *store = open_store("127.0.0.1", peer.port);
-        struct session_record *a = make(1, 2), *b = make(2, 6000); /* b is longer than what is read at first */
+        struct session_record *a = make(1, 2), *b = make(2, 6000); /* b is longer than the first read */
         assert_int_equal(load(store, &step), SESSION_DONE);
         assert_int_equal(step, 0);
         assert_int_equal(save(store, a, 0), SESSION_DONE);
         assert_int_equal(load(store, &step), SESSION_DONE);
         assert_int_equal(step, 1);
         peer.knows_script = false;
-        peer.piece_bytes = 0; /* 100 KB take their time otherwise */
+        peer.piece_bytes = 0; /* 100 KB in small pieces take long */
         assert_int_equal(save(store, b, 77), SESSION_CONFLICT);
         peer.knows_script = false;
         assert_int_equal(save(store, b, a->head.tag), SESSION_DONE);
@@ -201,7 +201,7 @@ static void it_keeps_what_it_is_given(void **state)
         assert_int_equal(peer_bytes(&peer), b->bytes);
         assert_int_equal(save(store, NULL, b->head.tag), SESSION_DONE);
         assert_int_equal(peer_bytes(&peer), 0);
-        assert_int_equal(save(store, NULL, 0), SESSION_DONE); /* nothing in the place of nothing */
+        assert_int_equal(save(store, NULL, 0), SESSION_DONE); /* to delete an absent session succeeds */
         session_record_release(a);
         session_record_release(b);
         session_store_close(store);
@@ -210,7 +210,7 @@ static void it_keeps_what_it_is_given(void **state)
     peer_stop(&peer);
 }
 
-static void what_is_damaged_is_one_sessions_error(void **state)
+static void a_damaged_record_is_an_error_of_its_session_alone(void **state)
 {
     (void)state;
     struct peer peer;
@@ -221,7 +221,7 @@ static void what_is_damaged_is_one_sessions_error(void **state)
     char bytes[1 << 17] = "cellses2";
     for (int i = 0; i < 6; i++) {
         memcpy(bytes, i == 0 ? "cellses2" : "01234567", 8);
-        if (i == 4) /* a head, and other bytes behind it than it says */
+        if (i == 4) /* a valid head, and other bytes after it */
             memcpy(bytes, &record->head, sizeof record->head);
         peer.error = i == 5 ? "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n" : NULL;
         peer_put(&peer, bytes, i == 1 ? 8 : i == 2 ? sizeof bytes : i == 3 ? 20 : 1000);
@@ -230,7 +230,7 @@ static void what_is_damaged_is_one_sessions_error(void **state)
         assert_null(op.found);
         assert_string_equal(op.format, i == 0 ? "cellses2" : "");
         if (i < 5)
-            assert_int_equal(save(store, record, 5), SESSION_DAMAGED); /* somebody else's step */
+            assert_int_equal(save(store, record, 5), SESSION_DAMAGED); /* with an expected tag */
         peer.error = NULL;
         op = (struct session_op){.kind = SESSION_SAVE, .replace = true, .record = record};
         assert_int_equal(run(store, &op), SESSION_DONE);
@@ -249,7 +249,8 @@ static void what_is_damaged_is_one_sessions_error(void **state)
     peer_stop(&peer);
 }
 
-/* Errors that are not of one key: down, counted, and up again by a new connection once they are over. */
+/* Errors that concern the whole server: the store is down and counts them. When they are over, it connects again and is
+   up. */
 static void errors_drop_the_connection(void **state)
 {
     (void)state;
@@ -282,7 +283,7 @@ static void errors_drop_the_connection(void **state)
         snprintf(name, sizeof name, "cellserve_session_store_errors_total{kind=\"%s\"}", errors[i].kind);
         snprintf(text, sizeof text, "redis: %s", errors[i].kind);
         double counted = value_of(store, name);
-        peer.greeting_error = i % 2 ? errors[i].words : NULL; /* some are seen again when it connects, some do not */
+        peer.greeting_error = i % 2 ? errors[i].words : NULL; /* some errors also occur when the store connects */
         peer.write_error = errors[i].words;
         peer.error = errors[i].words;
         patient = false;
@@ -308,7 +309,7 @@ static void errors_drop_the_connection(void **state)
     peer_stop(&peer);
 }
 
-static void a_late_answer_is_none(void **state)
+static void late_answers_are_not_used(void **state)
 {
     (void)state;
     struct peer peer;
@@ -332,7 +333,7 @@ static void a_late_answer_is_none(void **state)
     peer_stop(&peer);
 }
 
-/* The name is looked up anew, so what was a primary and is one no more is left for the one that is. */
+/* The name is resolved again, so the store changes from a former primary to the new one. */
 static void a_failover_is_followed(void **state)
 {
     (void)state;
@@ -358,7 +359,7 @@ static void a_failover_is_followed(void **state)
     peer_stop(&new);
 }
 
-static void a_resolver_that_hangs_holds_nobody_up(void **state)
+static void a_hanging_resolver_does_not_block_requests(void **state)
 {
     (void)state;
     struct peer peer;
@@ -375,7 +376,7 @@ static void a_resolver_that_hangs_holds_nobody_up(void **state)
     store = open_store("hang.test", peer.port);
     assert_int_equal(load(store, &step), SESSION_UNAVAILABLE); /* after 2 s */
     assert_trouble(store, "redis: resolve");
-    assert_int_equal(lookups, 2); /* none beside the one that has not ended */
+    assert_int_equal(lookups, 2); /* no second lookup while one runs */
     hanging = 0;
     until_up(store);
     session_store_close(store);
@@ -387,7 +388,7 @@ static void a_resolver_that_hangs_holds_nobody_up(void **state)
     peer_stop(&peer);
 }
 
-/* What has been seen last is at hand without asking, within bounds and for the time of a session. */
+/* The store keeps copies of the latest records, within bounds and for the lifetime of a session. */
 static void copies_are_bounded(void **state)
 {
     (void)state;
@@ -408,11 +409,12 @@ static void copies_are_bounded(void **state)
     assert_true(bytes > 10 * 10 * 16 && bytes == (double)session_store_expire(store));
     peer.error = "-ERR nobody asks\r\n";
     struct session_op op = {.kind = SESSION_LOAD};
-    assert_int_equal(run_once(store, &op), SESSION_DONE); /* the copy of the last */
+    assert_int_equal(run_once(store, &op), SESSION_DONE); /* the copy of the last record */
     assert_int_equal(op.found->head.step, 11);
     session_record_release(op.found);
     peer.error = NULL;
-    session_store_limit(store, (size_t)bytes / 2); /* those that were used longest ago go with the next record */
+    session_store_limit(store, (size_t)bytes / 2); /* with the next record, the least recently used copies are
+                                                      dropped */
     session_id = "11";
     peer_put(&peer, "", 0);
     struct session_record *record = make(12, 10);
@@ -420,7 +422,7 @@ static void copies_are_bounded(void **state)
     assert_true(value_of(store, "cellserve_sessions") <= 5 && value_of(store, "cellserve_sessions") >= 4);
     session_record_release(record);
     session_store_close(store);
-    store = open_store_for("127.0.0.1", peer.port, 0); /* sessions end at once */
+    store = open_store_for("127.0.0.1", peer.port, 0); /* sessions expire at once */
     until_up(store);
     peer_put(&peer, "", 0);
     record = make(1, 1);
@@ -433,8 +435,8 @@ static void copies_are_bounded(void **state)
     peer_stop(&peer);
 }
 
-/* Records longer than any that may be read again are not sent; after the end there is no store. */
-static void what_cannot_be_kept_is_refused_at_once(void **state)
+/* Records above the limit are not sent. A stopped store is unavailable. */
+static void records_that_are_too_large_are_refused(void **state)
 {
     (void)state;
     struct peer peer;
@@ -442,7 +444,7 @@ static void what_cannot_be_kept_is_refused_at_once(void **state)
     peer_start(&peer, 1, 0);
     struct session_store *store = open_store("127.0.0.1", peer.port);
     until_up(store);
-    struct session_record *huge = make(1, 300000), *small = make(1, 1); /* 7.5 MB; 4 MiB are the most */
+    struct session_record *huge = make(1, 300000), *small = make(1, 1); /* 7.5 MB, above the limit of 4 MiB */
     struct session_op op = {.kind = SESSION_SAVE, .id = "id", .record = huge};
     assert_true(session_submit(store, &op));
     assert_int_equal(op.result, SESSION_FULL);
@@ -467,10 +469,13 @@ static void what_cannot_be_kept_is_refused_at_once(void **state)
 int main(void)
 {
     log_setup("text", "error");
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_keeps_what_it_is_given),  cmocka_unit_test(what_is_damaged_is_one_sessions_error),
-        cmocka_unit_test(errors_drop_the_connection), cmocka_unit_test(a_late_answer_is_none),
-        cmocka_unit_test(a_failover_is_followed),     cmocka_unit_test(a_resolver_that_hangs_holds_nobody_up),
-        cmocka_unit_test(copies_are_bounded),         cmocka_unit_test(what_cannot_be_kept_is_refused_at_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(records_are_stored_and_loaded),
+                                       cmocka_unit_test(a_damaged_record_is_an_error_of_its_session_alone),
+                                       cmocka_unit_test(errors_drop_the_connection),
+                                       cmocka_unit_test(late_answers_are_not_used),
+                                       cmocka_unit_test(a_failover_is_followed),
+                                       cmocka_unit_test(a_hanging_resolver_does_not_block_requests),
+                                       cmocka_unit_test(copies_are_bounded),
+                                       cmocka_unit_test(records_that_are_too_large_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

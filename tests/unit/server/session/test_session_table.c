@@ -1,4 +1,4 @@
-/* The table of sessions: what is in it, in which order, how it grows, and what it costs. */
+/* The table of sessions: lookup, order of age, growth, and memory. */
 #include "tests/unit/unit.h"
 
 #include "server/session/session_table.h"
@@ -35,7 +35,7 @@ static void a_table_finds_and_ages(void **state)
     assert_int_equal(table.count, 1000);
     assert_string_equal(table.oldest->id, "s0");
     struct session_record *again = make(7, 2);
-    assert_true(session_table_put(&table, "s0", again, 1000)); /* larger, and the newest now */
+    assert_true(session_table_put(&table, "s0", again, 1000)); /* larger, and now the newest */
     session_record_release(again);
     assert_int_equal(table.count, 1000);
     assert_string_equal(table.oldest->id, "s1");
@@ -55,7 +55,7 @@ static void a_table_finds_and_ages(void **state)
     session_table_close(&table);
 }
 
-/* Every entry stays where it can be found, and its age stays too. */
+/* After growth every entry is found, and the order of age is unchanged. */
 static void tables_grow(void **state)
 {
     (void)state;
@@ -95,7 +95,7 @@ static void tables_grow(void **state)
     assert_int_equal(table.count, 0);
 }
 
-/* The first, the last, the middle, the only one. */
+/* Remove the first, the middle, the last, and the only entry. */
 static void entries_leave_from_any_place(void **state)
 {
     (void)state;
@@ -120,7 +120,7 @@ static void entries_leave_from_any_place(void **state)
     }
 }
 
-/* Buckets follow a seed that is another in every table, so clients cannot choose ids of one bucket. */
+/* Each table has its own hash seed, so that clients cannot choose ids for one bucket. */
 static void seeds_differ(void **state)
 {
     (void)state;
@@ -132,7 +132,8 @@ static void seeds_differ(void **state)
     session_table_close(&b);
 }
 
-/* The table holds a use of its own: a record outlives its place, and the place outlives whoever put it there. */
+/* The table has its own reference to a record. The record stays valid after it is removed from the table, and after the
+   caller has released it. */
 static void records_are_used_not_copied(void **state)
 {
     (void)state;
@@ -144,7 +145,7 @@ static void records_are_used_not_copied(void **state)
     assert_true(session_table_cost("id", record) >= sizeof *record + record->bytes + sizeof(struct session_entry) + 3);
     assert_true(session_table_cost("a longer id than that one", record) > session_table_cost("id", record));
     assert_int_equal(table.bytes, session_table_cost("id", record));
-    assert_true(session_table_put(&table, "id", record, 2)); /* in its own place */
+    assert_true(session_table_put(&table, "id", record, 2)); /* replaces itself */
     assert_int_equal(record->uses, 2);
     assert_int_equal(table.count, 1);
     session_table_close(&table);

@@ -1,4 +1,5 @@
-/* Turns: order of arrival within a session, none between sessions; and how a session is known when a request arrives. */
+/* Turns: order of arrival within a session, no order between sessions. Also how the session of an arriving request is
+   found. */
 #include "tests/unit/unit.h"
 
 #include "server/api/session_find.h"
@@ -8,7 +9,7 @@ static const char *went[8];
 static size_t n_went;
 
 struct guest {
-    struct turn turn; /* first */
+    struct turn turn; /* must be first */
     const char *name;
 };
 
@@ -43,7 +44,7 @@ static void one_of_a_session_at_a_time(void **state)
     assert_false(turns_take(&turns, &a3.turn, "a"));
     assert_int_equal(n_went, 0);
     turns_leave(&turns, &a1.turn);
-    turns_leave(&turns, &a1.turn); /* does no harm */
+    turns_leave(&turns, &a1.turn); /* has no effect */
     assert_int_equal(n_went, 1);
     assert_string_equal(went[0], "a2");
     turns_leave(&turns, &a2.turn);
@@ -56,7 +57,7 @@ static void one_of_a_session_at_a_time(void **state)
     turns_close(&turns);
 }
 
-/* The first to arrive is decoded last. */
+/* The request that arrives first is decoded last. */
 static void arrival_counts_not_decoding(void **state)
 {
     (void)state;
@@ -69,7 +70,7 @@ static void arrival_counts_not_decoding(void **state)
     turns_arrive(&turns, &third.turn, "a");
     turns_arrive(&turns, &other.turn, "b");
     assert_false(turns_take(&turns, &quick.turn, "a"));
-    assert_true(turns_take(&turns, &other.turn, "b")); /* nothing of another session delays it */
+    assert_true(turns_take(&turns, &other.turn, "b")); /* requests of another session do not delay it */
     assert_true(turns_take(&turns, &slow.turn, "a"));
     assert_int_equal(n_went, 0);
     turns_leave(&turns, &slow.turn);
@@ -84,8 +85,8 @@ static void arrival_counts_not_decoding(void **state)
     turns_close(&turns);
 }
 
-/* What a body seems to say at first is not so, or it is no request of a session, or it fails. */
-static void those_that_are_of_another_session_leave(void **state)
+/* A request leaves its line if decoding shows another session, or none, or if the request fails. */
+static void requests_of_another_session_leave_their_line(void **state)
 {
     (void)state;
     static struct turns turns;
@@ -99,10 +100,10 @@ static void those_that_are_of_another_session_leave(void **state)
     turns_arrive(&turns, &last.turn, "a");
     assert_true(turns_take(&turns, &b.turn, "b"));
     assert_false(turns_take(&turns, &last.turn, "a"));
-    assert_false(turns_take(&turns, &wrong.turn, "b")); /* behind b, which came later */
+    assert_false(turns_take(&turns, &wrong.turn, "b")); /* now waits behind b, which arrived later */
     turns_leave(&turns, &none.turn);
     assert_int_equal(n_went, 0);
-    turns_leave(&turns, &first.turn); /* without having had its turn */
+    turns_leave(&turns, &first.turn); /* leaves before its turn */
     assert_int_equal(n_went, 1);
     assert_string_equal(went[0], "last");
     turns_leave(&turns, &b.turn);
@@ -110,7 +111,7 @@ static void those_that_are_of_another_session_leave(void **state)
     turns_leave(&turns, &wrong.turn);
     struct guest at_the_end = guest("end"), before = guest("before");
     turns_arrive(&turns, &before.turn, "a");
-    turns_leave(&turns, &before.turn); /* the last of its line */
+    turns_leave(&turns, &before.turn); /* the last in its line */
     assert_false(turns_take(&turns, &at_the_end.turn, "a"));
     turns_leave(&turns, &last.turn);
     assert_string_equal(went[2], "end");
@@ -119,7 +120,7 @@ static void those_that_are_of_another_session_leave(void **state)
     turns_close(&turns);
 }
 
-static void those_past_their_deadline_are_let_go(void **state)
+static void requests_past_their_deadline_are_let_go(void **state)
 {
     (void)state;
     static struct turns turns;
@@ -143,7 +144,7 @@ static void those_past_their_deadline_are_let_go(void **state)
     struct guest arrived = guest("arrived");
     turns_arrive(&turns, &arrived.turn, "b");
     assert_false(turns_take(&turns, &b.turn, "b"));
-    turns_expire(&turns, 0, true); /* `arrived` is not decoded yet, so it is not turns' to let go */
+    turns_expire(&turns, 0, true); /* `arrived` is not decoded yet, so turns.c does not let it go */
     assert_int_equal(n_went, 4);
     assert_string_equal(went[3], "b");
     turns_leave(&turns, &arrived.turn);
@@ -152,7 +153,7 @@ static void those_past_their_deadline_are_let_go(void **state)
     turns_close(&turns);
 }
 
-/* A body comes in parts; where they are cut does not matter. */
+/* The key is found in a body that arrives in parts, wherever it is cut. */
 static void keys_are_found(void **state)
 {
     (void)state;
@@ -211,8 +212,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(one_of_a_session_at_a_time),
                                        cmocka_unit_test(arrival_counts_not_decoding),
-                                       cmocka_unit_test(those_that_are_of_another_session_leave),
-                                       cmocka_unit_test(those_past_their_deadline_are_let_go),
+                                       cmocka_unit_test(requests_of_another_session_leave_their_line),
+                                       cmocka_unit_test(requests_past_their_deadline_are_let_go),
                                        cmocka_unit_test(keys_are_found),
                                        cmocka_unit_test(ids_are_found)};
     return cmocka_run_group_tests(tests, NULL, NULL);
