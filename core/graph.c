@@ -1,5 +1,5 @@
-/* A graph of layers: how it is put together, and its shapes. graph_time.c finds how it depends on time, graph_run.c runs
-   it. */
+/* Builds a graph of layers and computes its shapes. graph_time.c finds how the graph depends on time, graph_run.c runs
+   the graph. */
 #include "graph_plan.h"
 
 #include <stdio.h>
@@ -8,9 +8,9 @@
 
 enum { MAX_NODES = 4096, MAX_NODE_INPUTS = 64, FIRST_ROOM = 8 };
 
-/* ---- making one ---- */
+/* ---- building ---- */
 
-/* Room for one more in an array of *n; blocks double. */
+/* Make room for one more element in an array of n elements. The capacity doubles. */
 static void *grow(void *block, size_t n, size_t size)
 {
     if (n && (n < FIRST_ROOM || (n & (n - 1))))
@@ -139,7 +139,7 @@ void graph_close(struct graph *graph)
     *graph = (struct graph){.n_layers = 0};
 }
 
-/* ---- what it says of itself ---- */
+/* ---- properties ---- */
 
 size_t graph_parameters(const struct graph *graph)
 {
@@ -195,8 +195,8 @@ size_t graph_node_of(const struct graph *graph, size_t layer)
 
 /* ---- shapes ---- */
 
-/* The option of node i: of the last recurrent layer it may be asked for (once it is known which that is), of the others
-   it is their own. */
+/* A request sets the option of the last recurrent node, as soon as this node is known. Other nodes use the option of
+   their layer. */
 bool graph_gives_sequences(const struct graph *graph, size_t i, bool sequences)
 {
     const struct rnn_recurrence *part = layer_part(&graph->layers[graph->nodes[i].layer], 0);
@@ -217,8 +217,8 @@ static enum rnn_status node_shape(const struct graph *graph, size_t i, bool sequ
         in[k] = shapes[node->inputs[k]];
     if (node->initial != GRAPH_NONE && elems &&
         (shapes[node->initial].sequence || shapes[node->initial].width != elems))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its initial states have %zu numbers, expected %zu", layer->name,
-                        shapes[node->initial].width, elems);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its initial states have %zu numbers in all, expected %zu",
+                        layer->name, shapes[node->initial].width, elems);
     if (node->states != GRAPH_NONE)
         shapes[node->states] = (struct layer_shape){.timesteps = 1, .width = elems};
     enum rnn_status status =
@@ -264,8 +264,9 @@ enum rnn_status graph_output_shapes(const struct graph *graph, const size_t *tim
     for (size_t o = 0; o < graph->n_outputs && !status; o++) {
         out[o] = shapes[graph->outputs[o].value];
         if (width_differs(graph, o, &out[o]))
-            status = rnn_fail(err, RNN_ESHAPE, "expected %zu timesteps, for which the model was made",
-                              graph->inputs[0].shape.timesteps);
+            status =
+                rnn_fail(err, RNN_ESHAPE, "expected %zu timesteps, because the model has layers for this length only",
+                         graph->inputs[0].shape.timesteps);
     }
     free(own);
     return status;
@@ -286,9 +287,9 @@ enum rnn_status graph_node_shapes(const struct graph *graph, size_t i, const siz
     return status;
 }
 
-/* ---- the whole ---- */
+/* ---- the whole graph ---- */
 
-/* What only some graphs can be: a layer with time first, a Bidirectional with two outputs. */
+/* Check the options that only some graphs may have: time_major, and a Bidirectional with two outputs. */
 static enum rnn_status check_alone(struct graph *graph, struct rnn_error *err)
 {
     size_t computing = 0, recurrent = 0;
@@ -301,18 +302,20 @@ static enum rnn_status check_alone(struct graph *graph, struct rnn_error *err)
         if (layer->class->two_outputs && layer->class->two_outputs(layer)) {
             two = layer;
             if (layer_part(layer, 0)->time_major)
-                return rnn_fail(err, RNN_EINVAL, "layer \"%s\": time_major is served in a lone RNN layer", layer->name);
+                return rnn_fail(err, RNN_EINVAL,
+                                "layer \"%s\": time_major is supported only in a model of one RNN layer", layer->name);
         }
     }
     if (!computing)
         return rnn_fail(err, RNN_EINVAL, "there is no layer that computes anything");
     if (graph->time_major && (computing > 1 || recurrent != 1))
-        return rnn_fail(err, RNN_EINVAL, "time_major is served only in a model of one RNN layer; transpose the data");
+        return rnn_fail(err, RNN_EINVAL,
+                        "time_major is supported only in a model of one RNN layer; transpose the data instead");
     graph->two_outputs = two && graph->n_outputs == 1 && graph_last_layer(graph, 0) == two;
     return RNN_OK;
 }
 
-/* A layer after a Bidirectional with two outputs has to say which of them it takes: see layer_slice. */
+/* A layer after a Bidirectional with two outputs must select one of them: see layer_slice. */
 static enum rnn_status check_two_outputs(const struct graph *graph, struct rnn_error *err)
 {
     for (size_t i = 0; i < graph->n_nodes; i++)
@@ -325,15 +328,15 @@ static enum rnn_status check_two_outputs(const struct graph *graph, struct rnn_e
             if (before->class->two_outputs && before->class->two_outputs(before) && layer->class->run &&
                 !layer->class->takes_parts)
                 return rnn_fail(err, RNN_ESHAPE,
-                                "layer \"%s\" comes after a Bidirectional with merge_mode null, which has "
+                                "layer \"%s\" cannot follow a Bidirectional with merge_mode null, which has "
                                 "two outputs",
                                 layer->name);
         }
     return RNN_OK;
 }
 
-/* The shapes of what comes out. What comes out last of a sequence and has several axes (an image) is none for rows that
-   are cut: its first axis is no time. */
+/* Compute the shapes of the outputs. If an output with FLOW_LAST has several axes (an image), its first axis is not
+   time, so rows cannot run in parts. */
 static enum rnn_status find_outputs(struct graph *graph, struct rnn_error *err)
 {
     struct layer_shape *shapes = shapes_new(graph, err);
@@ -345,7 +348,7 @@ static enum rnn_status find_outputs(struct graph *graph, struct rnn_error *err)
         output->shape = shapes[output->value];
         if (!output->shape.width)
             status = rnn_fail(err, RNN_ESHAPE,
-                              "the number of timesteps is not known, and with it the size of the output; give the "
+                              "the size of the output depends on the number of timesteps, which is unknown; give the "
                               "input layer a shape with timesteps");
         if (graph->values[output->value].flow == FLOW_LAST && output->shape.sequence)
             graph->streamable = graph->divisible = false;

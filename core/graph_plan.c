@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* The output of a layer that computes nothing is its input, perhaps in another shape. */
+/* The output of a layer that computes nothing is a view of its input, perhaps in another shape. */
 static void find_bases(struct graph *graph)
 {
     for (size_t i = 0; i < graph->n_nodes; i++) {
@@ -13,7 +13,8 @@ static void find_bases(struct graph *graph)
     }
 }
 
-/* An output is computed in its place, but for what an input, a state or another output shows already. */
+/* A node computes an output directly in the memory of this output. Exceptions are views of an input, final states, and
+   values that are already another output. */
 static void place_outputs(struct graph *graph)
 {
     for (size_t o = 0; o < graph->n_outputs; o++) {
@@ -23,7 +24,7 @@ static void place_outputs(struct graph *graph)
     }
 }
 
-/* The last node that reads each base; n_nodes for those that are read at the end. */
+/* The last node that reads each base; n_nodes for the bases of outputs. */
 static void find_last_uses(const struct graph *graph, size_t *last)
 {
     for (size_t i = 0; i < graph->n_nodes; i++) {
@@ -37,7 +38,7 @@ static void find_last_uses(const struct graph *graph, size_t *last)
         last[graph->values[graph->outputs[o].value].base] = graph->n_nodes;
 }
 
-/* The first place that no value needs from node i on. busy [places] is the last node that needs each place. */
+/* Give the value the first place that is free from node i on. busy [places] is the last node that needs each place. */
 static void take_place(struct graph *graph, size_t value, size_t i, const size_t *last, size_t *busy)
 {
     size_t place = 0;
@@ -63,7 +64,7 @@ static void share_places(struct graph *graph, const size_t *last, size_t *busy)
     }
 }
 
-/* Recurrent layers go row by row; others take all rows as one. */
+/* Recurrent layers read and write row by row. Most other layers process all rows as one contiguous array. */
 static void find_freedom(struct graph *graph)
 {
     size_t computing = 0;

@@ -4,24 +4,24 @@
 
 #include "graph.h"
 
-/* The shapes of all values for inputs of these timesteps (as graph_output_shapes), as far as nodes before `end` give
-   them; shapes [n_values]. */
+/* Compute the shapes of the inputs and of the values of all nodes before `end`. timesteps as in graph_output_shapes;
+   shapes [n_values]. */
 enum rnn_status graph_shapes(const struct graph *graph, const size_t *timesteps, bool sequences, size_t end,
                              struct layer_shape *shapes, struct rnn_error *err);
 
-/* Whether recurrent node i gives sequences, when the last recurrent one does or not. */
+/* Whether recurrent node i returns sequences. sequences: whether the last recurrent node does. */
 bool graph_gives_sequences(const struct graph *graph, size_t i, bool sequences);
 
 bool graph_is_recurrent(const struct graph *graph, size_t i);
 
-/* The steps of graph_finish, in this order: the node that return_sequences acts on; the flow of all values; after the
-   outputs, the states that go with a row. */
+/* The steps of graph_finish, in this order: find the node to which return_sequences applies; the flow of all values;
+   after the outputs, the states that belong to a row. */
 enum rnn_status graph_find_last_recurrent(struct graph *graph, struct rnn_error *err);
 void graph_find_flow(struct graph *graph);
 enum rnn_status graph_find_parts(struct graph *graph, struct rnn_error *err);
 
-/* Which buffer each value has, by liveness: bases, outputs and places of the values; and how freely rows' inputs and
-   outputs may lie. */
+/* Assign memory to the values by liveness: sets base, output and place of each value. Also sets inputs_anywhere and
+   outputs_anywhere. */
 enum rnn_status graph_plan(struct graph *graph, struct rnn_error *err);
 
 #endif

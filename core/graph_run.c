@@ -3,13 +3,13 @@
 
 #include <string.h>
 
-/* ---- what a group of rows needs ---- */
+/* ---- the memory for a group of rows ---- */
 
 struct sizes {
-    struct layer_shape *shapes; /* [n_values] of the row that was measured last */
-    size_t *totals;             /* [n_values] floats of all rows; [n_nodes] behind them: bytes of masks */
-    size_t *places;             /* [places] floats */
-    size_t aux, states;         /* floats: work space of a node, and states that belong to the run */
+    struct layer_shape *shapes; /* [n_values], of the last measured row */
+    size_t *totals;             /* [n_values]: floats of all rows; then [n_nodes]: bytes of masks */
+    size_t *places;             /* [places]: floats */
+    size_t aux, states;         /* floats: work space of a node, and states that exist only during the run */
 };
 
 static size_t *masks_of(const struct graph *graph, const struct sizes *sizes)
@@ -22,7 +22,7 @@ static size_t count_totals(const struct graph *graph)
     return graph->n_values + graph->n_nodes + graph->places;
 }
 
-/* Sizes lie at the beginning of the arena of a run; nodes have what is behind them. */
+/* The sizes are at the beginning of the arena of a run. The nodes use the rest of the arena. */
 static size_t sizes_bytes(const struct graph *graph)
 {
     return graph->n_values * sizeof(struct layer_shape) + count_totals(graph) * sizeof(size_t) + 2 * RNN_ALIGNMENT;
@@ -81,7 +81,7 @@ static bool add_row(const struct graph *graph, struct sizes *sizes)
     return true;
 }
 
-/* The work space of node i for n rows like the one that was measured last, into *floats. */
+/* The work space of node i for rows like the last measured row. */
 static bool node_aux(const struct graph *graph, const struct sizes *sizes, size_t i, struct layer_aux *aux)
 {
     const struct graph_node *node = &graph->nodes[i];
@@ -95,7 +95,7 @@ static bool node_aux(const struct graph *graph, const struct sizes *sizes, size_
     return layer->class->aux(layer, in, aux);
 }
 
-/* The most that a row asks for, times the rows: rows of one group are much alike. */
+/* Reserve the work space of this row times the number of rows: the rows of a group have similar lengths. */
 static bool add_aux(const struct graph *graph, struct sizes *sizes, size_t rows)
 {
     for (size_t i = 0; i < graph->n_nodes; i++) {
@@ -109,7 +109,7 @@ static bool add_aux(const struct graph *graph, struct sizes *sizes, size_t rows)
     return true;
 }
 
-/* The timesteps of the inputs of row b; whether they are those before. */
+/* Write the timesteps of the inputs of row b. Returns true if the row before had the same. */
 static bool same_timesteps(const struct graph *graph, const struct rnn_row *rows, const struct layer_view *more,
                            size_t n, size_t b, size_t *timesteps)
 {
@@ -122,7 +122,8 @@ static bool same_timesteps(const struct graph *graph, const struct rnn_row *rows
     return same;
 }
 
-/* Whether a node has states that belong to the run alone: from another node, or for another node. */
+/* Whether the states of a node exist only during the run: they come from another node, or only another node reads
+   them. */
 static bool has_states_of_run(const struct graph_node *node)
 {
     return node->initial != GRAPH_NONE || (node->states != GRAPH_NONE && node->state_offset == GRAPH_NONE);
@@ -180,14 +181,14 @@ bool graph_work(const struct graph *graph, const struct rnn_row *rows, const str
     return true;
 }
 
-/* ---- where the values lie ---- */
+/* ---- the positions of the values in memory ---- */
 
-/* What nodes change in a row while they run. */
+/* The fields of a row that nodes change while they run. */
 struct kept_row {
     float *states, *outputs;
     bool stepped;
 };
-/* They lie behind the views of the values. */
+/* The kept rows are stored behind the views of the values. */
 _Static_assert(sizeof(struct kept_row) <= sizeof(struct layer_view), "a view has room for a kept row");
 
 /* A run of n rows. */
@@ -197,7 +198,7 @@ struct pass {
     struct rnn_row *rows;
     size_t n;
     struct sizes sizes;
-    struct arena rest; /* of the arena, for the nodes */
+    struct arena rest; /* the rest of the arena, for the nodes */
     float *aux, *states;
     unsigned char *masks;
     struct kept_row *kept; /* [n] */
@@ -243,7 +244,8 @@ static void place_output(struct pass *pass, size_t value, size_t o)
     }
 }
 
-/* Buffers one after the other, then the work space of a node, then states that belong to the run. */
+/* The memory contains the buffers one after the other, then the work space of a node, then the states that exist only
+   during the run. */
 static void place_values(struct pass *pass)
 {
     const struct graph *graph = pass->graph;
@@ -280,7 +282,7 @@ static void pass_masks(struct pass *pass, const struct graph_node *node)
     }
 }
 
-/* The same numbers; of rows that are kept as they are, also the same stride. */
+/* Make the output a view of the input. The stride stays the same, unless the layer changes the shape (class->view). */
 static void show(struct pass *pass, const struct graph_node *node)
 {
     const struct layer_view *in = views_of(pass, node->inputs[0]);
@@ -293,7 +295,7 @@ static void show(struct pass *pass, const struct graph_node *node)
     pass_masks(pass, node);
 }
 
-/* States that come from a value are copied, so that the value keeps its own. */
+/* Copy states that come from a value, so that the node does not change the value. */
 static void begin_states(struct pass *pass, const struct graph_node *node)
 {
     size_t elems = layer_state_elems(&pass->graph->layers[node->layer]);

@@ -1,5 +1,5 @@
-/* Finds how a graph depends on time: the node that return_sequences changes, how each value depends on the timesteps,
-   and the states of a row. */
+/* Finds how a graph depends on time: the node to which return_sequences applies, how each value depends on the
+   timesteps, and the states of a row. */
 #include "graph_plan.h"
 
 #include <stdio.h>
@@ -26,7 +26,8 @@ static void name_part(const struct graph *graph, struct graph_part *part, size_t
              two ? directions[direction] : "");
 }
 
-/* Add the parts of node i. Its states lie together, so that a layer finds its second part behind its first. */
+/* Add the parts of node i. The states of a node are contiguous: a layer expects its second part directly behind its
+   first. */
 static void add_parts(struct graph *graph, size_t i)
 {
     struct graph_node *node = &graph->nodes[i];
@@ -42,14 +43,14 @@ static void add_parts(struct graph *graph, size_t i)
     }
 }
 
-/* Whether node i has states that go with a row: not those that come from another layer. */
+/* Whether node i has states that belong to a row. Initial states that come from another layer do not. */
 static bool has_own_states(const struct graph *graph, size_t i)
 {
     struct layer_states states;
     return graph->nodes[i].initial == GRAPH_NONE && layer_states_at(&graph->layers[graph->nodes[i].layer], 0, &states);
 }
 
-/* Recurrent layers first. The last inputs of convolutions are states where rows may be cut. */
+/* Recurrent layers come first. If rows may run in parts, the last inputs of convolutions are states, too. */
 enum rnn_status graph_find_parts(struct graph *graph, struct rnn_error *err)
 {
     graph->parts = calloc(graph->n_nodes * LAYER_MAX_PARTS + 1, sizeof *graph->parts);
@@ -64,8 +65,9 @@ enum rnn_status graph_find_parts(struct graph *graph, struct rnn_error *err)
     return RNN_OK;
 }
 
-/* The one recurrent node from which the first output comes through others that are not; n_nodes when there are none or
-   several. led [n_values] is work space, zeros. */
+/* The only recurrent node that reaches the first output through nodes that are not recurrent. Returns n_nodes if there
+   is none, if there are several, or if the graph has several outputs. led [n_values] is zeroed work space: the values
+   that lead to the output. */
 static size_t last_recurrent(const struct graph *graph, bool *led)
 {
     size_t found = graph->n_nodes, n_found = 0;
@@ -105,7 +107,8 @@ static bool goes_backwards(const struct graph *graph, size_t i)
     return part && part->go_backwards;
 }
 
-/* How what node i gives depends on time. Backward layers count as forward ones: they differ for whole sequences alone. */
+/* How the output of node i depends on time. A layer that goes backwards counts like a forward one here; graph_find_flow
+   makes the graph not divisible. */
 static enum graph_flow flow_of(const struct graph *graph, size_t i)
 {
     const struct graph_node *node = &graph->nodes[i];

@@ -36,7 +36,7 @@ static uint16_t to_bf16(float x)
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-/* Write column j of the panel that begins with column `first`. */
+/* Write column j of the panel whose first column is `first`. */
 static void pack_column(struct packed *p, size_t first, size_t width, size_t j, const float *from, size_t row_stride)
 {
     float largest = 0;
@@ -99,7 +99,8 @@ void packed_borrow(struct packed *packed, size_t depth, size_t units, size_t lan
                               .scales = data};
 }
 
-/* Panels of columns: `width` columns from the first-th on, of which there are `units`. */
+/* A position in a walk over all panels: the first column, the number of columns, and how many of them are units (the
+   others are padding). */
 struct columns {
     size_t first, width, units;
 };

@@ -1,8 +1,8 @@
-/* cellserve's core: stacked RNN cells on a CPU, as Keras defines them. Read this first.
+/* cellserve's core: runs graphs of layers on a CPU, with stacked RNN cells as Keras defines them. Read this first.
  *
  * An LSTM over one sequence; test_core_rnn compiles and runs these lines:
  *
- *     // What is asked for; and the weights in Keras's own layout, which are packed.
+ *     // Describe the cell; pack the weights, which are in Keras's own layout.
  *     struct rnn_error error = {{0}};
  *     struct rnn_cell_spec *spec = rnn_cell_spec_new(cell_class_find("LSTMCell", NULL));
  *     if (!spec)
@@ -15,7 +15,7 @@
  *         return;
  *     }
  *
- *     // A batch of one row; rows may be of any lengths. Some timesteps at a time, in memory that is reserved before.
+ *     // Run a batch of one row; rows may have any lengths. Each call runs some timesteps, in reserved memory.
  *     struct rnn_row row = {.inputs = inputs, .timesteps = TIMESTEPS, .input_stride = FEATURES, .states = states,
  *                           .outputs = outputs, .output_stride = UNITS, .sequences = lstm.return_sequences};
  *     struct rnn_row *order[1];
@@ -29,9 +29,9 @@
  *     arena_close(&arena);
  *     rnn_stack_close(&lstm.stack); // and the spec
  *
- * core knows numbers and memory alone: no files, JSON, sockets, threads or logging. Weights are pointers, errors are
- * an enum and a sentence. Models are read-only once built, and threads share them; all that changes during a run
- * belongs to the rows and to the arena of the caller. */
+ * core computes. It uses no files, JSON, sockets, threads or logging. Callers pass weights as pointers. An error is an
+ * enum and a sentence. Models are read-only once built, and threads share them. A run changes only the rows and the
+ * arena of the caller. */
 #ifndef RNN_H
 #define RNN_H
 

@@ -1,4 +1,4 @@
-/* Rows run side by side, some at a time; those whose sequences have ended are left out. */
+/* Rows run as one batch, GROUP rows at a time. Rows whose sequences have ended are left out. */
 #include "stepped.h"
 
 #include "graph_plan.h"
@@ -67,7 +67,7 @@ static enum rnn_status stepped_shape(const struct layer *layer, const struct lay
     if (!time_distributed_timestep(in, &shape))
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" takes a sequence, not one vector", layer->name);
     enum rnn_status status = RNN_OK;
-    for (size_t o = 0; layer->built && o < graph->n_outputs; o++) /* as a run asks: nothing is allocated */
+    for (size_t o = 0; layer->built && o < graph->n_outputs; o++) /* runs call this function: no allocation */
         given[o] = graph->outputs[o].shape;
     if (!layer->built)
         status = graph_output_shapes(graph, NULL, false, NULL, given, err);
@@ -76,13 +76,15 @@ static enum rnn_status stepped_shape(const struct layer *layer, const struct lay
                           numbers(&graph->inputs[0].shape));
     for (size_t s = 0; !status && s < own->n_states; s++)
         if (numbers(&given[s + 1]) != own->spec->cells[s]->units)
-            status = rnn_fail(err, RNN_ESHAPE, "layer \"%s\": a state of %zu numbers becomes one of %zu", layer->name,
-                              own->spec->cells[s]->units, numbers(&given[s + 1]));
+            status =
+                rnn_fail(err, RNN_ESHAPE,
+                         "layer \"%s\": a state has %zu numbers, but the next state has %zu; expected the same number",
+                         layer->name, own->spec->cells[s]->units, numbers(&given[s + 1]));
     if (status)
         return status;
     size_t n = layer_axes(&given[0], axes + 1);
     if (n >= LAYER_MAX_AXES || (n && !layer_shape_of(n + 1, axes, out)))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" gives too many axes or numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     if (!n)
         *out = (struct layer_shape){.sequence = true, .scalar = true, .timesteps = in->timesteps, .width = 1};
     return RNN_OK;
@@ -90,13 +92,13 @@ static enum rnn_status stepped_shape(const struct layer *layer, const struct lay
 
 /* ---- building ---- */
 
-/* Where state s of the first of n rows lies in a buffer: those of one kind side by side. */
+/* The position of state s in a buffer of n rows: state 0 of all rows, then state 1 of all rows, and so on. */
 static float *state_at(const struct stepped *own, float *buffer, size_t n, size_t s)
 {
     return buffer ? buffer + n * own->offsets[s] : NULL;
 }
 
-/* Views of the states of n rows as the graph takes them. */
+/* Set the views of the states of n rows, which are inputs of the graph. */
 static void view_states(const struct stepped *own, struct layer_view *views, size_t n, float *buffer)
 {
     for (size_t s = 0; s < own->n_states; s++) {
@@ -157,21 +159,21 @@ static bool stepped_scratch(const struct layer *layer, size_t rows, size_t *byte
 
 /* ---- running ---- */
 
-/* Memory of a group, in layer_run.aux. Rows lie side by side in each. */
+/* The memory of a group, in layer_run.aux. In each array the rows are contiguous. */
 struct group {
-    float *floats, *zeros;  /* zeros: states of inner layers, which begin anew */
-    float *x, *y;           /* the timestep and what it gives */
-    float *before, *behind; /* the states before and behind the timestep */
-    float **outputs;        /* [n_states][rows]: where the next states go */
+    float *floats, *zeros;  /* zeros: states of inner layers, which start from zero at each timestep */
+    float *x, *y;           /* the inputs of the timestep and its outputs */
+    float *before, *behind; /* the states before and after the timestep */
+    float **outputs;        /* [n_states][rows]: memory for the next states */
     struct layer_view *views, *states;
     struct rnn_row *rows, **order;
-    size_t *which; /* [rows] of the run */
+    size_t *which; /* [rows]: indices of rows of the run */
     unsigned char *masks;
 };
 
 enum { BLOCKS = 13 };
 
-/* The bytes of a group; *out where it lies, unless base is NULL. */
+/* Returns the bytes of a group. Unless base is NULL, sets *out to the arrays in this memory. */
 static size_t lay_out(const struct stepped *own, char *base, struct group *out)
 {
     size_t at = 0;
@@ -210,7 +212,7 @@ static bool stepped_aux(const struct layer *layer, const struct layer_shape *in,
     return true;
 }
 
-/* The states of the rows that take part, from where they are kept or back there. */
+/* Copy the states of the rows of the group from the rows of the run, or back to them. */
 static void move_states(const struct stepped *own, const struct layer_run *outer, const struct group *group, size_t n,
                         bool back)
 {
@@ -226,7 +228,7 @@ static void move_states(const struct stepped *own, const struct layer_run *outer
     }
 }
 
-/* Timestep t of the n rows that group->which names. */
+/* Run timestep t of the n rows whose indices are in group->which. */
 static bool run_step(const struct stepped *own, const struct layer_run *outer, const struct group *group, size_t n,
                      size_t t)
 {

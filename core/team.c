@@ -1,24 +1,27 @@
-/* Jobs of a team: who is there joins by a compare-and-swap, then all begin; they meet by counters of their own. */
+/* The jobs of a team. Helpers join a job by a compare-and-swap; then the job begins for all. Each member has a counter
+   of its own for barriers. */
 #include "team.h"
 
 #include "core/vec/vec.h"
 
-/* Pauses before a waiting thread gives its processor away, and before a helper without work leaves: of the order of 200 and
-   100 us. A neighbour on a shared processor must not cost a run its time slices: a team whose members have relaxed so
-   often, a millisecond or more, goes on alone after the job, for so much work. Shares that take unequal time cost naps
-   too: one is forgiven with so much work. */
+/* SPINS_BEFORE_RELAXING: the pauses (about 200 us) before a waiting thread yields its processor. SPINS_BEFORE_LEAVING:
+   the pauses (about 100 us) before a helper without work leaves. If another process occupies a core, the members wait
+   for the member on this core. So after NAPS_OF_A_STALL naps (a millisecond or more), the caller runs alone for the
+   next work_alone_ns of work. Unequal shares cause naps, too: one nap is forgiven with every work_of_a_nap_ns of
+   work. */
 enum { SPINS_BEFORE_RELAXING = 5000, SPINS_BEFORE_LEAVING = 2500, NAPS_OF_A_STALL = 8 };
 static const double work_alone_ns = 20e6, work_of_a_nap_ns = 5e6;
 
-/* Helpers are waited for at most this part of a job's time, and this long; a pause takes about SPIN_NS. */
+/* The caller waits for helpers at most 1/PATIENCE of a job's time, and at most MAX_SPINS_BEFORE_BEGINNING pauses of
+   about SPIN_NS. */
 enum { PATIENCE = 20, MAX_SPINS_BEFORE_BEGINNING = 2500, SPIN_NS = 40 };
 
-/* The word `joined`: number of the job, begun, seats. */
+/* The fields of the word `joined`: the number of the job, the bit BEGUN, the seats. */
 enum { NUMBER_SHIFT = 32 };
 static const uint64_t BEGUN = UINT64_C(1) << TEAM_MAX_SEATS;
-_Static_assert((int)TEAM_MAX_SEATS < (int)NUMBER_SHIFT, "the number begins above them");
+_Static_assert((int)TEAM_MAX_SEATS < (int)NUMBER_SHIFT, "the number is above the bits of the seats");
 
-/* The word of progress: number of the job, steps. */
+/* The fields of the word `progress`: the number of the job, the step. */
 enum { STEP_SHIFT = 32 };
 
 void team_pause(void)
@@ -86,7 +89,7 @@ void team_meet(struct team_member *me)
         team_await(me, i);
 }
 
-/* Everybody who joined does the job as the member that its seat is among those that did. */
+/* Run the share of one member. Its index is the number of joined seats below its own seat. */
 static void do_share(struct team *team, size_t seat, uint64_t joined)
 {
     uint64_t seats = joined & (BEGUN - 1);
@@ -98,7 +101,7 @@ static void do_share(struct team *team, size_t seat, uint64_t joined)
     team_meet(&me);
 }
 
-/* Between two jobs. */
+/* Called between two jobs. */
 static void forgive_naps(struct team *team, double nanoseconds)
 {
     bool stalled = atomic_load_explicit(&team->stalled, memory_order_relaxed);
@@ -114,7 +117,7 @@ static void forgive_naps(struct team *team, double nanoseconds)
     atomic_fetch_sub_explicit(&team->naps, forgiven < naps ? forgiven : naps, memory_order_relaxed);
 }
 
-/* How many helpers to begin with, if they come in time. */
+/* The number of helpers for which the job waits. */
 static size_t helpers_of(struct team *team, double nanoseconds)
 {
     if (!team)
@@ -155,7 +158,8 @@ void team_run(struct team *team, double nanoseconds, team_job *job, void *argume
     do_share(team, 0, joined);
 }
 
-/* Join job `number`, unless it has begun. Returns the word with which it begins, 0 when it was too late. */
+/* Join job `number`, unless it has begun. Returns the value of `joined` with which the job begins, or 0 if it was too
+   late. */
 static uint64_t join_job(struct team *team, size_t seat, uint64_t number)
 {
     uint64_t joined = atomic_load_explicit(&team->joined, memory_order_acquire);

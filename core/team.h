@@ -1,5 +1,6 @@
-/* Threads that run the same function together on one computation, in step. core starts none: a host that has idle threads
-   lends them, and a job begins with those that have come within a small part of the time that it will take. */
+/* A team of threads that run the same function on one computation and synchronize. core starts no threads: a host lends
+   idle threads. A job waits for invited threads only for a small part of its estimated time, and begins with the
+   threads that have joined. */
 #ifndef RNN_TEAM_H
 #define RNN_TEAM_H
 
@@ -8,20 +9,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TEAM_MAX_SEATS = 31 }; /* as bits in half of a word of 64, beside one that says whether the job has begun */
+enum { TEAM_MAX_SEATS = 31 }; /* seats are bits in 32 bits of a word, beside one bit for "the job has begun" */
 
 struct team;
 
-/* What core asks of whoever has threads; called by the run's own thread. */
+/* The functions of the program that owns the threads. The thread of the run calls them. */
 struct team_host {
-    /* Bid idle threads come, for about that much work. Does not wait; returns how many are likely to come. Each that does
-       calls team_enter and, with a seat, team_help. */
+    /* Invite idle threads for about that much work. Does not wait. Returns the number of threads that are likely to
+       come. Each thread that comes calls team_enter, and team_help if it got a seat. */
     size_t (*invite)(struct team_host *host, struct team *team, double nanoseconds);
-    /* No thread may come any more. */
+    /* After this call no more threads come. */
     void (*withdraw)(struct team_host *host, struct team *team);
-    /* Give the processor to other threads for a moment: a nap. It is the times-th of this wait, from 1. */
+    /* Take a nap: give the processor to other threads for a moment. It is nap number `times` of this wait, from 1. */
     void (*relax)(struct team_host *host, size_t times);
-    /* So many times the threads are wanted elsewhere: unless it is 0, they leave after the job they are at. */
+    /* The number of other demands for the threads. Unless it is 0, helpers leave after their current job. */
     _Alignas(64) atomic_size_t recall;
 };
 
@@ -29,7 +30,8 @@ struct team_host {
 struct team_member {
     size_t index, members;
     struct team *team;
-    uint64_t step; /* number of the job, and how often it has passed in it: what it shows the others */
+    uint64_t step; /* the number of the job, and how often this member has called team_pass in it; other members read
+                      it */
 };
 
 typedef void team_job(void *argument, struct team_member *me);
@@ -38,50 +40,53 @@ typedef void team_job(void *argument, struct team_member *me);
 struct team {
     struct team_host *host;
     size_t seats;
-    /* what a waiting helper watches: one cache line */
-    _Alignas(64) atomic_uint_fast64_t number; /* of the job */
+    /* waiting helpers read this cache line */
+    _Alignas(64) atomic_uint_fast64_t number; /* the number of the job */
     team_job *job;
     void *argument;
     atomic_bool over;
-    atomic_size_t naps;                       /* of all members, less those that are forgiven */
-    atomic_bool stalled;                      /* too many of them: the next jobs are the caller's alone */
-    bool helped;                              /* some job had more than one member */
-    double worked_ns;                         /* estimated, since naps were forgiven last */
-    _Alignas(64) atomic_uint_fast64_t joined; /* job number, seats that take part, whether it has begun */
-    _Alignas(64) atomic_size_t present;       /* helpers, with or without a job */
+    atomic_size_t naps;                       /* naps of all members, minus the forgiven ones */
+    atomic_bool stalled;                      /* there were too many naps: the caller runs the next jobs alone */
+    bool helped;                              /* at least one job had more than one member */
+    double worked_ns;                         /* estimated work since naps were last forgiven */
+    _Alignas(64) atomic_uint_fast64_t joined; /* the number of the job, whether it has begun, and the seats that
+                                                 joined */
+    _Alignas(64) atomic_size_t present;       /* the number of helpers, with or without a job */
     atomic_uint_fast32_t seated;              /* their seats, as bits */
     struct {
         _Alignas(64) atomic_uint_fast64_t step; /* job number and step */
     } progress[TEAM_MAX_SEATS];
 };
 
-/* A team of the caller and up to seats - 1 helpers; nobody is invited yet. The team must stay where it is. */
+/* Open a team of the caller and up to seats - 1 helpers, without inviting any. The team must not move in memory. */
 void team_open(struct team *team, struct team_host *host, size_t seats);
 
-/* Let the helpers go, and wait until they have gone. */
+/* Dismiss the helpers, and wait until they have left. */
 void team_close(struct team *team);
 
-/* Run job(argument, member) in the caller and its helpers; returns when all have returned from it. Empty seats are
-   offered to idle threads; those that do not come within a small part of the time that the job will take, about that
-   many nanoseconds, are not waited for. team may be NULL: the caller alone. */
+/* Run job(argument, member) in the caller and its helpers. Returns when all of them have finished. nanoseconds is the
+   estimated time of the job. If seats are empty, the host invites idle threads; the job waits for them only for a small
+   part of its time. If team is NULL, the caller runs the job alone. */
 void team_run(struct team *team, double nanoseconds, team_job *job, void *argument);
 
-/* In a job: wait for the others to get here too. What they wrote before is seen after. */
+/* A barrier in a job: wait until all members have called team_meet. Afterwards their earlier writes are visible. */
 void team_meet(struct team_member *me);
 
-/* A meeting of two, in its halves: say that one has got here; wait until another has said so as often as oneself. What that
-   one wrote before is seen after. All members say it equally often in a job. */
+/* The two halves of a barrier. team_pass announces that this member has arrived. team_await waits until member `other`
+   has called team_pass as often as this member; afterwards its earlier writes are visible. In a job, all members call
+   team_pass equally often. */
 void team_pass(struct team_member *me);
 void team_await(struct team_member *me, size_t other);
 
-/* What a thread that spins should do in between. */
+/* A pause instruction for loops that spin. */
 void team_pause(void);
 
-/* For helpers: a seat, or 0 when there is none. To be called while the host lets nobody withdraw. */
+/* For helpers: take a seat; 0 if none is free. The host must not complete a withdraw during the call. */
 size_t team_enter(struct team *team);
 
-/* For helpers: work until the team closes, the host recalls, or no job has come for some hundred microseconds. Denormals are
-   off meanwhile, as in the run itself. The team may be gone afterwards. False where no job has come. */
+/* For helpers: work until the team closes, the host recalls its threads, or there was no job for about a hundred
+   microseconds. Denormals are off meanwhile, as in the run itself. Afterwards the team may no longer exist. Returns
+   false if the helper left because there was no job. */
 bool team_help(struct team *team, size_t seat);
 
 #endif

@@ -1,4 +1,4 @@
-/* Timesteps of all rows become rows of the inner graph, some at a time. Source:
+/* The timesteps of all rows become rows of the inner graph, GROUP at a time. Source:
    keras/layers/rnn/time_distributed.py. */
 #include "time_distributed.h"
 
@@ -25,7 +25,7 @@ bool time_distributed_timestep(const struct layer_shape *in, struct layer_shape 
     return n > 1 && layer_shape_of(n - 1, axes + 1, out);
 }
 
-/* The inner graph with that input; its shape alone is another. */
+/* A copy of the inner graph, with another shape of its input. */
 static struct graph with_input(const struct time_distributed *own, struct graph_port ports[GRAPH_MAX_INPUTS],
                                const struct layer_shape *shape)
 {
@@ -36,7 +36,7 @@ static struct graph with_input(const struct time_distributed *own, struct graph_
     return graph;
 }
 
-/* Whether a mask that an inner layer makes would leave the inner graph, and with it go to later layers. */
+/* Whether a mask that an inner layer makes would leave the inner graph and apply to later layers. */
 static bool lets_masks_out(const struct time_distributed *own, const struct layer_shape *out)
 {
     bool made = false;
@@ -68,15 +68,15 @@ static enum rnn_status td_shape(const struct layer *layer, const struct layer_sh
     const struct graph graph = with_input(own, ports, &shape);
     enum rnn_status status = RNN_OK;
     if (layer->built && same_axes(&shape, &own->graph.inputs[0].shape))
-        inner = own->graph.outputs[0].shape; /* as a run asks: nothing is allocated */
+        inner = own->graph.outputs[0].shape; /* runs call this function: no allocation */
     else
         status = graph_output_shapes(&graph, NULL, graph.return_sequences, NULL, &inner, err);
     if (status)
         return status;
     if (lets_masks_out(own, &inner))
         return rnn_fail(err, RNN_ESHAPE,
-                        "layer \"%s\" (TimeDistributed): a mask that is made inside is not served outside; put the "
-                        "layers that take it inside too",
+                        "layer \"%s\" (TimeDistributed): its inner layer makes a mask, which cannot apply to layers "
+                        "outside; move the layers that use the mask into the TimeDistributed",
                         layer->name);
     size_t n = layer_axes(&inner, more);
     if (n >= LAYER_MAX_AXES)
@@ -84,10 +84,10 @@ static enum rnn_status td_shape(const struct layer *layer, const struct layer_sh
                         LAYER_MAX_AXES);
     memcpy(axes + 1, more, n * sizeof *more);
     if (inner.sequence && !inner.timesteps)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (TimeDistributed): the sizes of its inner layer are not known",
-                        layer->name);
+        return rnn_fail(err, RNN_ESHAPE,
+                        "layer \"%s\" (TimeDistributed): the output size of its inner layer is unknown", layer->name);
     if (n && !layer_shape_of(n + 1, axes, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     if (!n)
         *out = (struct layer_shape){.sequence = true, .scalar = true, .timesteps = in->timesteps, .width = 1};
     return RNN_OK;
@@ -163,7 +163,7 @@ static enum rnn_status build_inner(struct layer *layer, size_t inner, const floa
     return status;
 }
 
-/* What a group of timesteps needs. */
+/* Compute the memory for a group of timesteps. */
 static enum rnn_status measure_group(struct layer *layer, struct rnn_error *err)
 {
     struct time_distributed *own = layer->own;
@@ -178,7 +178,7 @@ static enum rnn_status measure_group(struct layer *layer, struct rnn_error *err)
            (!reserved || graph_work(&own->graph, rows, NULL, GROUP, own->graph.return_sequences, &arena, &own->work));
     arena_close(&arena);
     if (!fits)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": the size of its work space overflows", layer->name);
     return reserved ? RNN_OK : rnn_fail(err, RNN_ENOMEM, "out of memory");
 }
 
@@ -220,7 +220,7 @@ static bool td_scratch(const struct layer *layer, size_t rows, size_t *bytes)
 
 /* ---- running ---- */
 
-/* Memory of a group, in layer_run.aux. */
+/* The memory of a group, in layer_run.aux. */
 struct group {
     float *floats, *states;
     struct layer_view *views;
@@ -228,7 +228,7 @@ struct group {
     unsigned char *masks;
 };
 
-/* The bytes of a group; where it is to lie, or NULL. */
+/* Returns the bytes of a group. Unless base is NULL, sets *out to the arrays in this memory. */
 static size_t lay_out(const struct time_distributed *own, char *base, struct group *out)
 {
     size_t states = GROUP * own->graph.state_elems * sizeof(float), at = 0;
@@ -285,7 +285,7 @@ static bool run_group(const struct time_distributed *own, const struct layer_run
     return graph_run(graph, &run, group->rows, n);
 }
 
-/* Rows lie one after the other, and so do all their timesteps. */
+/* The timesteps of all rows are contiguous. */
 static bool td_run(const struct layer *layer, struct layer_run *run)
 {
     const struct time_distributed *own = layer->own;

@@ -1,5 +1,5 @@
-/* TimeDistributed: a graph of layers on every timestep of a sequence by itself. A layer that works feature by feature
-   (Dense, an activation) needs none of this: it sees all timesteps as they are. */
+/* TimeDistributed: applies a graph of layers to each timestep of a sequence separately. Layers that treat each timestep
+   alike anyway (Dense, an activation) do not need TimeDistributed. */
 #ifndef RNN_TIME_DISTRIBUTED_H
 #define RNN_TIME_DISTRIBUTED_H
 
@@ -15,21 +15,24 @@ struct time_distributed_name {
 struct time_distributed {
     struct graph graph;
     struct time_distributed_name *names; /* [layers of the graph] */
-    /* built */
-    struct graph_work work; /* of a group of timesteps */
+    /* set by building */
+    struct graph_work work; /* the memory for a group of timesteps */
 };
 
 extern const struct layer_class layer_time_distributed;
 
-/* The inner layer and its own tensor that tensor i is; false past the last. What training changes comes first. */
+/* Find the inner layer, and the index of the tensor in this layer, of tensor i. Returns false if i is past the last.
+   Trainable tensors come first. */
 bool time_distributed_find(const struct time_distributed *own, size_t i, size_t *layer, size_t *tensor);
 
 /* ---- for other layers whose own struct begins with a struct time_distributed ---- */
 
-/* One timestep of an input as a row of the inner graph; false where it is no sequence. */
+/* The shape of one timestep of an input, which is a row of the inner graph. Returns false if the input is not a
+   sequence. */
 bool time_distributed_timestep(const struct layer_shape *in, struct layer_shape *out);
 
-/* Tensor i; and building the inner layers and finishing the inner graph. */
+/* time_distributed_tensor describes tensor i. time_distributed_layers builds the inner layers and finishes the inner
+   graph. */
 bool time_distributed_tensor(const struct layer *layer, const struct layer_shape *in, size_t i,
                              struct layer_tensor *out);
 enum rnn_status time_distributed_layers(struct layer *layer, const struct layer_shape *in, const float *const *tensors,

@@ -95,7 +95,8 @@ static void check_directions(const struct keras_reader *reader, const char *path
     if (parts[0].go_backwards == parts[1].go_backwards)
         keras_error(reader, path, "expected layer and backward_layer with different go_backwards");
     if (parts[0].time_major || parts[1].time_major)
-        keras_error(reader, path, "time_major is served in a lone RNN layer; transpose the data");
+        keras_error(reader, path,
+                    "time_major is supported only in a model of one RNN layer; transpose the data instead");
 }
 
 /* One direction of a Bidirectional around a ConvLSTM. */

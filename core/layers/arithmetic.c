@@ -56,7 +56,7 @@ static enum rnn_status arithmetic_shape(const struct layer *layer, const struct 
     for (size_t k = 1; k < layer->n_inputs; k++) {
         if (layer_axes(&in[k], other) != n)
             return rnn_fail(err, RNN_ESHAPE,
-                            "layer \"%s\" (%s): its tensors differ in their number of axes, so that the batch would be "
+                            "layer \"%s\" (%s): its inputs have different numbers of axes, so that the batch would be "
                             "matched with another axis; add axes of size 1",
                             layer->name, layer->class_name);
         if (!join_axes(n, axes, other, &bad))
@@ -71,7 +71,7 @@ static enum rnn_status arithmetic_shape(const struct layer *layer, const struct 
     for (size_t i = 0; i < n; i++)
         same &= axes[i] == other[i];
     if (!same && !layer_shape_of(n, axes, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     out->ids = false;
     return RNN_OK;
 }

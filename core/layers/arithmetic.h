@@ -38,7 +38,7 @@ struct arithmetic {
     enum arithmetic_operation operation;
     bool constant_first;
     size_t rank, axes[LAYER_MAX_AXES + 1];
-    float *constant; /* NULL: none */
+    float *constant; /* NULL: no constant */
 };
 
 enum function_kind {
@@ -58,11 +58,11 @@ enum function_kind {
     FUNCTION_ERF,
     FUNCTION_FLOOR,
     FUNCTION_CEIL,
-    FUNCTION_ROUND,    /* halves to the even number */
+    FUNCTION_ROUND,    /* rounds halves to even */
     FUNCTION_TRUNCATE, /* a cast to whole numbers */
     FUNCTION_NOT_ZERO, /* a cast to bool */
     FUNCTION_NOT,
-    FUNCTION_ZERO, /* independent of the number */
+    FUNCTION_ZERO, /* the result does not depend on the input */
     FUNCTION_ONE,
 };
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What Keras subtracts from scores that do not count. */
+/* Keras subtracts this number from masked scores. */
 static const float masked_score = 1e9f;
 
 static bool attention_tensor(const struct layer *layer, const struct layer_shape *in, size_t i,
@@ -42,7 +42,7 @@ static enum rnn_status attention_shape(const struct layer *layer, const struct l
                         layer->class_name, in[0].width, in[key].width);
     *out = in[0];
     if (!layer_set_features(out, in[1].width))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 
@@ -140,7 +140,7 @@ static enum rnn_status attention_weights_shape(const struct layer *layer, const 
 {
     *out = in[0];
     if (!layer_set_features(out, in[1].timesteps))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 

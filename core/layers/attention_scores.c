@@ -1,12 +1,17 @@
-/* Attention of one row: keys and values become packed matrices, and groups of queries go through both. */
+/* Attention of one row: packs keys and values into matrices, and multiplies groups of queries by both. */
 #include "attention_scores.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { QUERIES = 32, LANES = 8 }; /* queries of one product; parts of a sum, which compilers turn into vectors */
+enum {
+    QUERIES = 32,
+    LANES = 8
+}; /* QUERIES: the queries of one product. LANES: partial sums, which compilers
+                                     vectorise */
 
-/* Work space in turn: zeros, from which sums begin; packed keys; packed values; scores; what a product gives. */
+/* The work space contains, in this order: zeros as biases of the products; packed keys; packed values; scores; the
+   result of a product. */
 bool attention_space(const struct vec_ops *vec, size_t keys, size_t depth, size_t width, size_t *floats)
 {
     size_t columns = packed_width(keys, vec->lanes), wide = packed_width(width, vec->lanes);
@@ -33,7 +38,7 @@ static double sum_of(size_t n, const float *x)
     return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
-/* In place: scores of n keys become weights whose sum is 1. */
+/* Replace the scores of n keys by their softmax. */
 static void softmax(const struct vec_ops *vec, size_t n, float *scores)
 {
     static const struct activation exponential = {.kind = ACT_EXPONENTIAL};
@@ -72,7 +77,7 @@ void attention_job_run(const struct attention_job *job, float *space)
             if (job->weights)
                 memcpy(job->weights + (first + i) * key->n, scores + i * columns, key->n * sizeof *scores);
         }
-        bool whole = wide == job->out_stride; /* rows of the product are those of the output */
+        bool whole = wide == job->out_stride; /* the product can write its rows directly into the output */
         float *out = job->out + first * job->out_stride, *to = whole ? out : sums;
         job->vec->product(&values, vec_all(&values), n, scores, columns, space, 0, to);
         for (size_t i = 0; !whole && i < n; i++)
@@ -86,7 +91,7 @@ enum rnn_status attention_check(const struct layer *layer, const struct layer_sh
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s) takes a query and a value", layer->name, layer->class_name);
     for (size_t k = 0; k < layer->n_inputs; k++)
         if (!in[k].sequence || in[k].rank > 1 || in[k].scalar)
-            return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): input %zu is no sequence of vectors", layer->name,
+            return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): input %zu is not a sequence of vectors", layer->name,
                             layer->class_name, k);
     if (layer->n_inputs > 2 && in[1].timesteps != in[2].timesteps)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): the value has %zu timesteps, the key %zu", layer->name,

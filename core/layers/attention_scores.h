@@ -1,4 +1,4 @@
-/* What all kinds of attention share: sums of values, weighted by the softmax of how well a query fits their keys. */
+/* Code for all attention layers: the softmax of the scores, and the weighted sums of values. */
 #ifndef RNN_LAYERS_ATTENTION_SCORES_H
 #define RNN_LAYERS_ATTENTION_SCORES_H
 
@@ -11,7 +11,7 @@ struct attention_vectors {
 };
 
 /**
- * Queries over keys and values of one row, or of one head of it.
+ * Attention for one row, or for one head of a row.
  *
  * products  the scores that `score` gets are the products of the query with every key; else it computes them.
  * score     completes the scores [keys] of query t: a scale, what does not count.
@@ -28,20 +28,20 @@ struct attention_job {
     size_t out_stride;
 };
 
-/* Floats of work space for so many keys, of `depth` numbers, with values of `width` numbers; false when that does not
-   fit. */
+/* The floats of work space for `keys` keys of `depth` numbers, with values of `width` numbers. Returns false if the
+   size overflows. */
 bool attention_space(const struct vec_ops *vec, size_t keys, size_t depth, size_t width, size_t *floats);
 
 /* Keys and values are packed like weights, so that both products run in register tiles. */
 void attention_job_run(const struct attention_job *job, float *space);
 
-/* Whether timestep t of a row counts. */
+/* Whether timestep t of a row is not masked. */
 static inline bool attention_counts(const struct layer_view *view, size_t t)
 {
     return !view->mask || view->mask[t * view->mask_stride];
 }
 
-/* The sequences of all inputs have a time axis and vectors, and value and key the same number of timesteps. */
+/* Check that all inputs are sequences of vectors, and that value and key have the same number of timesteps. */
 enum rnn_status attention_check(const struct layer *layer, const struct layer_shape *in, struct rnn_error *err);
 
 #endif

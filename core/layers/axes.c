@@ -10,11 +10,11 @@ enum rnn_status axes_of(const struct layer *layer, const struct axes *axes, cons
 {
     *out = (struct axes_tensor){0};
     out->n = layer_axes(in, out->sizes);
-    long n = (long)out->n, first = layer->only_sequences; /* the layer inside a TimeDistributed gets single timesteps */
+    long n = (long)out->n, first = layer->only_sequences; /* a layer inside a TimeDistributed gets single timesteps */
     for (size_t i = 0; i < axes->n; i++) {
         long at = axes->at[i] < 0 ? n + axes->at[i] : axes->at[i] - 1 + first;
         if (at < first || at >= n || out->on[at])
-            return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): its input has no axis %ld%s; there are 1 to %ld",
+            return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): its input has no axis %ld%s; its axes are 1 to %ld",
                             layer->name, layer->class_name, axes->at[i],
                             at >= first && at < n ? " besides the one that axis names already" : "", n - first);
         out->on[at] = true;

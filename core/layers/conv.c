@@ -64,14 +64,14 @@ static enum rnn_status conv_shape(const struct layer *layer, const struct layer_
     size_t channels = layer_features(in);
     (void)sequences;
     if (channels % conv->groups || conv->filters % conv->groups)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": %zu channels and %zu filters do not divide into %zu groups",
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": %zu channels and %zu filters cannot be divided into %zu groups",
                         layer->name, channels, conv->filters, conv->groups);
     return window_shape(layer, &conv->window, in, outputs_of(conv, channels), out, err);
 }
 
 /* ---- weights ---- */
 
-/* n packed matrices [depth, filters / n] from one matrix with their columns side by side. */
+/* Make n packed matrices [depth, filters / n] from one matrix that has their columns side by side. */
 static enum rnn_status build_parts(struct layer *layer, const float *kernel, size_t depth, const float *bias,
                                    struct rnn_error *err)
 {

@@ -1,5 +1,6 @@
-/* ConvLSTM: i, f, c, o are convolutions of the frame and of h. Sources: keras/layers/rnn/base_conv_lstm.py; Shi et al.,
-   "Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting", 2015. */
+/* ConvLSTM: the gates i, f, c, o are computed by convolutions of the frame and of h. Sources:
+   keras/layers/rnn/base_conv_lstm.py; Shi et al., "Convolutional LSTM Network: A Machine Learning Approach for
+   Precipitation Nowcasting", 2015. */
 #include "conv_lstm.h"
 
 #include <stdlib.h>
@@ -39,7 +40,7 @@ static bool conv_lstm_tensor(const struct layer *layer, const struct layer_shape
     return true;
 }
 
-/* One timestep as a row. */
+/* The shape of one timestep. */
 static bool frame_shape(const struct conv_lstm *own, const struct layer_shape *in, struct layer_shape *out)
 {
     size_t axes[LAYER_MAX_AXES], n = layer_axes(in, axes);
@@ -61,14 +62,14 @@ static enum rnn_status conv_lstm_shape(const struct layer *layer, const struct l
         return status;
     n = layer_axes(&state, axes + 1);
     if (!layer_shape_of(own->return_sequences ? n + 1 : n, axes + !own->return_sequences, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 
 /* ---- weights ---- */
 
 static const char *const state_names[] = {"h", "c"};
-/* Not a cell that runs: how the states are named and counted. */
+/* This cell does not run. It gives the states their names and their number. */
 static const struct cell_class cell_frames = {
     .keras_name = "ConvLSTMCell", .layer_name = "ConvLSTM", .states = 2, .state_names = state_names};
 
@@ -161,7 +162,7 @@ static bool conv_lstm_states(const struct layer *layer, size_t p, struct layer_s
 
 /* ---- running ---- */
 
-/* The convolutions of a frame and of h, and the states of a row that has none of its own. */
+/* The results of both convolutions, and states for rows without states. */
 static bool conv_lstm_aux(const struct layer *layer, const struct layer_shape *in, struct layer_aux *aux)
 {
     const struct conv_lstm *own = layer->own;
@@ -171,7 +172,7 @@ static bool conv_lstm_aux(const struct layer *layer, const struct layer_shape *i
     return true;
 }
 
-/* A convolution over one frame. */
+/* Run a convolution on one frame. */
 static void run_conv(const struct layer *conv, const struct layer_run *outer, const struct layer_shape *shape,
                      const float *x, const struct layer_shape *out_shape, float *out)
 {
@@ -190,7 +191,7 @@ static void run_conv(const struct layer *conv, const struct layer_run *outer, co
     layer_conv.run(conv, &run);
 }
 
-/* h and c [cells][filters] from both convolutions [cells][i f c o]. */
+/* Compute h and c [cells][filters] from the results of both convolutions [cells][i f c o]. */
 static void step(const struct layer *layer, float *x, const float *recurrent, float *h, float *c)
 {
     const struct conv_lstm *own = layer->own;
@@ -210,7 +211,7 @@ static void step(const struct layer *layer, float *x, const float *recurrent, fl
     }
 }
 
-/* One row; a masked timestep keeps the states and repeats the output before it, zeros before the first. */
+/* Run one row. A masked timestep keeps the states and repeats the previous output, or zeros if there is none. */
 static void run_row(const struct layer *layer, const struct layer_run *run, size_t b)
 {
     const struct conv_lstm *own = layer->own;
@@ -266,7 +267,7 @@ const struct layer_class layer_conv_lstm = {
     .run = conv_lstm_run,
 };
 
-/* ---- a state by itself ---- */
+/* ---- one state as an output ---- */
 
 static enum rnn_status frame_state_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
                                          struct layer_shape *out, struct rnn_error *err)
@@ -276,7 +277,7 @@ static enum rnn_status frame_state_shape(const struct layer *layer, const struct
     const struct frame_state *own = layer->own;
     size_t first = own->sequences;
     if (n < first + 2 || !layer_shape_of(n - first, axes + first, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" takes what a ConvLSTM gives", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": expected the output of a ConvLSTM", layer->name);
     return RNN_OK;
 }
 

@@ -1,4 +1,4 @@
-/* A Bidirectional around a ConvLSTM: both directions by themselves, then merged. Source:
+/* A Bidirectional around a ConvLSTM: runs both directions and merges their outputs. Source:
    keras/layers/rnn/bidirectional.py. */
 #include "conv_lstm_both.h"
 
@@ -41,7 +41,7 @@ static enum rnn_status both_shape(const struct layer *layer, const struct layer_
     if (other.timesteps != out->timesteps || other.width != out->width)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its directions give frames of different sizes", layer->name);
     if (own->merge == MERGE_CONCAT && !layer_set_features(out, 2 * filters))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 
@@ -83,7 +83,7 @@ static bool both_scratch(const struct layer *layer, size_t rows, size_t *bytes)
     return true;
 }
 
-/* Work space of a direction, and behind it what both give for one row. */
+/* The work space of a direction, then the outputs of both directions for one row. */
 static bool both_aux(const struct layer *layer, const struct layer_shape *in, struct layer_aux *aux)
 {
     const struct conv_lstm_both *own = layer->own;
@@ -105,7 +105,7 @@ static float merged(enum merge_mode mode, float a, float b)
     return mode == MERGE_MUL ? a * b : mode == MERGE_AVE ? (a + b) / 2 : a + b;
 }
 
-/* One frame of both directions. */
+/* Merge one frame of both directions. */
 static void merge_frames(const struct conv_lstm_both *own, const float *forward, const float *backward, float *out)
 {
     size_t filters = frames_of(own, 0)->filters, n = frames_of(own, 0)->states->units;

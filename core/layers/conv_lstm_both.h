@@ -8,7 +8,7 @@
 /* The own struct of layer_conv_lstm_both: two layers of layer_conv_lstm, the forward one first. */
 struct conv_lstm_both {
     struct layer directions[2];
-    enum merge_mode merge; /* not MERGE_NONE */
+    enum merge_mode merge; /* never MERGE_NONE */
 };
 
 extern const struct layer_class layer_conv_lstm_both;

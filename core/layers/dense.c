@@ -30,7 +30,7 @@ static enum rnn_status dense_shape(const struct layer *layer, const struct layer
     (void)in, (void)sequences;
     if (layer_set_features(out, dense->units))
         return RNN_OK;
-    return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+    return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
 }
 
 static enum rnn_status dense_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,

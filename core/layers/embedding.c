@@ -23,8 +23,10 @@ static enum rnn_status embedding_shape(const struct layer *layer, const struct l
     const struct embedding *embedding = layer->own;
     (void)sequences;
     if (!in->ids)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": an Embedding takes whole numbers, which only an input gives",
-                        layer->name);
+        return rnn_fail(
+            err, RNN_ESHAPE,
+            "layer \"%s\": an Embedding takes whole numbers, so it must directly follow an input of the model",
+            layer->name);
     *out = (struct layer_shape){.sequence = in->sequence, .timesteps = in->timesteps, .width = embedding->output_dim};
     return RNN_OK;
 }

@@ -6,7 +6,7 @@
 
 /* The own struct of layer_embedding. */
 struct embedding {
-    size_t input_dim, output_dim; /* the vocabulary; numbers for each of its ids */
+    size_t input_dim, output_dim; /* the size of the vocabulary; the numbers for each id */
     bool mask_zero;
     struct initializer initializer;
     float *table; /* built: [input_dim, output_dim] */

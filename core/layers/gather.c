@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many elements come of `size`; 0 where the list names one that is not there, or there is nothing to mirror. */
+/* The number of output elements for an axis of `size` elements. Returns 0 if the list has an index out of range, or if
+   there are too few elements to mirror. */
 static size_t count_of(const struct gather *own, size_t size)
 {
     size_t most = own->before > own->after ? own->before : own->after, count;
@@ -18,7 +19,7 @@ static size_t count_of(const struct gather *own, size_t size)
     return rnn_size_add(size, own->before, &count) && rnn_size_add(count, own->after, &count) ? count : 0;
 }
 
-/* Which of `size` elements is element j of what comes out; size: the number of a constant. */
+/* The input element for output element j; `size` stands for the constant. */
 static size_t source(const struct gather *own, size_t size, size_t j)
 {
     if (own->how == GATHER_LIST)
@@ -40,19 +41,21 @@ static enum rnn_status gather_shape(const struct layer *layer, const struct laye
     (void)sequences;
     if (own->axis >= n)
         return rnn_fail(err, RNN_ESHAPE,
-                        "layer \"%s\" (%s) works along axis %zu, and its input has %zu after the batch", layer->name,
+                        "layer \"%s\" (%s): there is no axis %zu; its input has %zu axes after the batch", layer->name,
                         layer->class_name, own->axis, n);
     size_t count = count_of(own, axes[own->axis]);
     if (axes[own->axis] && !count)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): an axis of %zu elements has too few", layer->name,
-                        layer->class_name, axes[own->axis]);
+        return rnn_fail(err, RNN_ESHAPE,
+                        "layer \"%s\" (%s): an axis of %zu elements has too few for its indices or padding",
+                        layer->name, layer->class_name, axes[own->axis]);
     if (axes[own->axis] || own->how == GATHER_LIST)
         axes[own->axis] = own->how == GATHER_LIST ? own->n : count;
-    return layer_shape_of(n, axes, out) ? RNN_OK
-                                        : rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+    return layer_shape_of(n, axes, out)
+               ? RNN_OK
+               : rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
 }
 
-/* Blocks of `inner` numbers; size of them become count, `outer` times. */
+/* An element is a block of `inner` numbers. `outer` times, take `count` elements out of `size`. */
 static void gather_row(const struct gather *own, size_t outer, size_t size, size_t inner, const float *x, float *out)
 {
     size_t count = count_of(own, size);
@@ -83,7 +86,7 @@ static bool gather_run(const struct layer *layer, struct layer_run *run)
     return true;
 }
 
-/* Axes behind the timesteps. */
+/* An axis after the timesteps is inside one timestep. */
 static enum layer_time gather_time(const struct layer *layer)
 {
     const struct gather *own = layer->own;

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One axis of the input: element j of what comes out is element start + j * step of what goes in (SLICE, INDEX). */
+/* One axis of the input. With SLICE and INDEX, output element j is input element start + j * step. */
 struct taken {
     enum pick_how how;
     long start, step;
     size_t size, count, times;
 };
 
-/* The parts that are taken of a tensor. axes [n_out] are the axes of the output. */
+/* The parts of a tensor that are selected. axes [n_out] are the axes of the output. */
 struct plan {
     size_t n, n_out;
     struct taken taken[LAYER_MAX_AXES];
@@ -111,7 +111,7 @@ static enum rnn_status get_item_shape(const struct layer *layer, const struct la
             "have",
             layer->name, layer->class_name, n, n ? axes[0] : 0);
     if (!layer_shape_of(plan.n_out, plan.axes, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 
@@ -196,11 +196,12 @@ static enum rnn_status expand_shape(const struct layer *layer, const struct laye
                         layer->name, layer->class_name, LAYER_MAX_AXES);
     memmove(axes + at + 1, axes + at, (n - at) * sizeof *axes);
     axes[at] = 1;
-    return layer_shape_of(n + 1, axes, out) ? RNN_OK
-                                            : rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+    return layer_shape_of(n + 1, axes, out)
+               ? RNN_OK
+               : rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
 }
 
-/* The axes that are removed. */
+/* Find the axes to remove. */
 static bool find_squeezed(const struct size_one *own, size_t n, const size_t *axes, bool gone[LAYER_MAX_AXES])
 {
     size_t at;
@@ -226,8 +227,9 @@ static enum rnn_status squeeze_shape(const struct layer *layer, const struct lay
     for (size_t i = 0; i < n; i++)
         if (!gone[i])
             axes[count++] = axes[i];
-    return layer_shape_of(count, axes, out) ? RNN_OK
-                                            : rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+    return layer_shape_of(count, axes, out)
+               ? RNN_OK
+               : rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
 }
 
 /* The first axis stays the axis of timesteps if it stays the first of several axes. */

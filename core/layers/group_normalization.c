@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* channels: the tensor with the axis of the channels on. groups: that axis is two, groups and the channels of one; all
-   are on but the first of them. RNN_ESHAPE if the number of channels is not a multiple of the number of groups. */
+/* channels: the tensor with the axis of channels selected. groups: this axis is split into two, the groups and the
+   channels of a group; all axes except the groups are selected. Returns RNN_ESHAPE if the number of channels is not a
+   multiple of the number of groups. */
 static enum rnn_status tensors_of(const struct layer *layer, const struct layer_shape *in, struct axes_tensor *channels,
                                   struct axes_tensor *groups, struct rnn_error *err)
 {
@@ -18,8 +19,9 @@ static enum rnn_status tensors_of(const struct layer *layer, const struct layer_
         return status;
     size_t all = axes_numbers(channels), n = own->groups ? own->groups : all;
     if (all && (n > all || all % n))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): %zu channels do not make %zu groups of equal size",
-                        layer->name, layer->class_name, all, n);
+        return rnn_fail(err, RNN_ESHAPE,
+                        "layer \"%s\" (%s): %zu channels cannot be divided into %zu groups of equal size", layer->name,
+                        layer->class_name, all, n);
     *groups = (struct axes_tensor){0};
     for (size_t i = 0; i < channels->n; i++) {
         if (channels->on[i])

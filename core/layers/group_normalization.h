@@ -6,8 +6,8 @@
 
 /* The own struct of layer_group_norm. */
 struct group_normalization {
-    struct normalization common; /* with one axis, that of the channels */
-    size_t groups;               /* 0: as many as channels */
+    struct normalization common; /* one axis, the axis of the channels */
+    size_t groups;               /* 0: one group for each channel */
 };
 
 extern const struct layer_class layer_group_norm;

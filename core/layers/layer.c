@@ -162,7 +162,7 @@ enum rnn_status layer_output(const struct layer *layer, const struct layer_shape
                              struct layer_shape *out, struct rnn_error *err)
 {
     if (in->ids && !layer_takes_ids(layer) && !layer->class->numbers && layer->class->run)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": sequences of numbers without features are for an Embedding",
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": only an Embedding takes sequences of numbers without features",
                         layer->name);
     if (layer->built && layer->class->run && layer_features(in) != layer->input_size)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": expected %zu features, found %zu", layer->name,

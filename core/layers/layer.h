@@ -25,10 +25,10 @@ enum { LAYER_MAX_DIMS = 4, LAYER_MAX_AXES = LAYER_MAX_DIMS + 1 };
  */
 struct layer_shape {
     bool sequence;
-    bool scalar;      /* a timestep has no axis; width is 1 */
+    bool scalar;      /* a timestep has no axes; width is 1 */
     bool ids;         /* of a model's input: whole numbers for an Embedding; scalar too */
-    size_t timesteps; /* 0: any number; 1 for a vector */
-    size_t width;     /* 0: not known, possible only in a configuration without weights */
+    size_t timesteps; /* 0: any number; a vector has 1 */
+    size_t width;     /* 0: unknown, possible only in a configuration without weights */
     size_t rank, dims[LAYER_MAX_DIMS];
 };
 
@@ -39,7 +39,7 @@ size_t layer_axes(const struct layer_shape *shape, size_t axes[LAYER_MAX_AXES]);
    many axes, or if their product does not fit. */
 bool layer_shape_of(size_t n, const size_t *axes, struct layer_shape *out);
 
-/* The size of the last axis, along which Dense and others work; and the same shape with another last axis. */
+/* layer_features: the size of the last axis, to which Dense and others apply. layer_set_features: set this size. */
 size_t layer_features(const struct layer_shape *shape);
 bool layer_set_features(struct layer_shape *shape, size_t features);
 
@@ -56,9 +56,9 @@ struct layer {
     const struct layer_class *class;
     void *own;
     char class_name[32], name[LAYER_NAME_BYTES];
-    bool only_sequences;       /* TimeDistributed(Dense) takes no single vector */
+    bool only_sequences;       /* TimeDistributed(Dense) does not take a single vector */
     size_t n_inputs;           /* the number of its nodes */
-    enum layer_masks masks;    /* as in its class, unless the version of Keras that wrote the file differs */
+    enum layer_masks masks;    /* as in the class, unless the Keras version that wrote the file differs */
     enum packed_format format; /* of the matrices of Dense and recurrent layers */
 
     /* set when built */
@@ -73,9 +73,9 @@ struct layer {
 struct layer_tensor {
     char name[128];
     size_t rank, shape[LAYER_MAX_DIMS];
-    const char *below;  /* the group of it below its layer's in Keras 3's files: "cell/"; NULL: none */
-    size_t below_first; /* which tensor of the layer is the first of that group */
-    bool frozen;        /* training does not change it by gradients: a moving mean, a moving variance */
+    const char *below;  /* the subgroup of the layer's group in Keras 3 files ("cell/"), or NULL */
+    size_t below_first; /* the index of the first tensor of this subgroup */
+    bool frozen;        /* not trained by gradients: a moving mean, a moving variance */
     const struct initializer *initializer;
     /* of recurrent layers: the cell whose tensor it is, the leaf-th below the root of its part */
     const struct rnn_cell_spec *cell, *root;
@@ -84,8 +84,7 @@ struct layer_tensor {
     const char *direction; /* "forward", "backward", or "" where the layer has one part */
 };
 
-/* A value of one row: timestep t begins at at + t * stride; it counts where mask is NULL or mask[t * mask_stride] is
-   not 0. */
+/* A value of one row. Timestep t begins at at + t * stride. It counts if mask is NULL or mask[t * mask_stride] is not 0. */
 struct layer_view {
     float *at;
     size_t timesteps, stride;
@@ -111,12 +110,12 @@ struct layer_run {
     size_t vectors;         /* the size of the last axis of the first input */
     struct rnn_row *rows;   /* [n], for recurrent layers: states and `stepped` are set, all else is work space */
     struct rnn_row **order; /* [n], work space */
-    bool sequences;         /* of a recurrent layer: every timestep's output */
+    bool sequences;         /* of a recurrent layer: return the outputs of all timesteps */
     unsigned char *masks;   /* for layers that make masks: a byte for each timestep of all rows, of inputs or outputs */
     float *aux;             /* work space of the sizes that class->aux returns */
     struct arena *arena;
     struct team *team;           /* or NULL */
-    bool (*stop)(void *context); /* asked between chunks of timesteps; may be NULL */
+    bool (*stop)(void *context); /* called between chunks of timesteps; may be NULL */
     void *stop_context;
 };
 
@@ -142,8 +141,8 @@ struct layer_class {
     bool view;            /* the output has the numbers of the input in another shape: nothing is computed */
     bool inputs_anywhere; /* the inputs of the rows need not be contiguous */
     bool numbers;         /* also takes ids, as numbers */
-    bool takes_parts;     /* may follow a Bidirectional with two outputs, of which it takes some features */
-    size_t most_inputs;   /* of a node; 0: one */
+    bool takes_parts;     /* may follow a Bidirectional with two outputs, because it selects some of their features */
+    size_t most_inputs;   /* of a node; 0 means one */
     /* Set the defaults of the options; *own is zeros. */
     void (*defaults)(void *own);
     /* Free the data of own, configured or built. */

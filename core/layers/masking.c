@@ -33,7 +33,7 @@ static enum rnn_status masking_shape(const struct layer *layer, const struct lay
 {
     (void)sequences, (void)out;
     if (in->rank > 1)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (Masking) is served for sequences of vectors", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (Masking) supports only sequences of vectors", layer->name);
     return RNN_OK;
 }
 

@@ -9,11 +9,11 @@ struct masking {
     float mask_value;
 };
 
-/* layer_set_mask takes a sequence and a sequence of numbers; timesteps whose number is 0 do not count. It has no own
+/* layer_set_mask reads a sequence and a sequence of numbers. It masks the timesteps whose number is 0. It has no own
    struct. */
 extern const struct layer_class layer_masking, layer_set_mask;
 
-/* A sequence whose first timesteps alone count, as many as the second input says. */
+/* This layer masks a sequence after its first timesteps. The second input is the number of timesteps that count. */
 extern const struct layer_class layer_set_length;
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* Matrices [rows, columns], transposed already: element (i, j) stands at i * down + j * across. */
+/* Matrices [rows, columns] after the transposition: element (i, j) has the index i * down + j * across. */
 struct matrices {
     size_t rows, columns, down, across, size;
 };
@@ -25,26 +25,28 @@ static enum rnn_status matmul_shape(const struct layer *layer, const struct laye
     for (size_t k = 0; k < 2 && layer->n_inputs == 2; k++)
         n[k] = layer_axes(&in[k], axes[k]);
     if (n[0] != n[1] || n[0] < 2)
-        return rnn_fail(
-            err, RNN_ESHAPE,
-            "layer \"%s\" (%s) takes two tensors with a matrix for each row, with as many axes as each other",
-            layer->name, layer->class_name);
+        return rnn_fail(err, RNN_ESHAPE,
+                        "layer \"%s\" (%s): expected two tensors of matrices, with equal numbers of axes", layer->name,
+                        layer->class_name);
     matrices_of(axes[0], n[0], own->transposed[0], &a);
     matrices_of(axes[1], n[0], own->transposed[1], &b);
     if (a.columns && b.rows && a.columns != b.rows)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): matrices of %zu columns and %zu rows do not fit",
-                        layer->name, layer->class_name, a.columns, b.rows);
+        return rnn_fail(
+            err, RNN_ESHAPE,
+            "layer \"%s\" (%s): the first matrix has %zu columns, the second %zu rows; expected the same number",
+            layer->name, layer->class_name, a.columns, b.rows);
     for (size_t i = 0; i + 2 < n[0]; i++) {
         if (axes[0][i] != axes[1][i] && axes[0][i] != 1 && axes[1][i] != 1)
-            return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): axis %zu has %zu and %zu numbers", layer->name,
-                            layer->class_name, i + 1, axes[0][i], axes[1][i]);
+            return rnn_fail(err, RNN_ESHAPE,
+                            "layer \"%s\" (%s): axis %zu has %zu and %zu elements, expected the same number",
+                            layer->name, layer->class_name, i + 1, axes[0][i], axes[1][i]);
         axes[0][i] = axes[0][i] == 1 ? axes[1][i] : axes[0][i];
     }
     axes[0][n[0] - 2] = a.rows;
     axes[0][n[0] - 1] = b.columns;
     return layer_shape_of(n[0], axes[0], out)
                ? RNN_OK
-               : rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+               : rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
 }
 
 static void multiply(const struct matrices *a, const float *x, const struct matrices *b, const float *y, float *out)

@@ -4,7 +4,7 @@
 
 #include "layer.h"
 
-/* The own struct of layer_matmul: whether the last two axes of each input are exchanged first. */
+/* The own struct of layer_matmul: whether each input is transposed first (its last two axes are exchanged). */
 struct matmul {
     bool transposed[2];
 };

@@ -79,15 +79,15 @@ static enum rnn_status concatenate_shape(const struct layer *layer, const struct
             same = i == at || axes[i] == other[i];
         if (!same)
             return rnn_fail(err, RNN_ESHAPE,
-                            "layer \"%s\" (%s): input %zu has another shape than input 0 beside axis %ld", layer->name,
-                            layer->class_name, k, own->axis);
+                            "layer \"%s\" (%s): input %zu differs from input 0 in an axis other than axis %ld",
+                            layer->name, layer->class_name, k, own->axis);
         bool open = !axes[at] || !other[at]; /* timesteps that are not known yet */
         if (!rnn_size_add(axes[at], other[at], &axes[at]))
-            return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+            return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
         axes[at] = open ? 0 : axes[at];
     }
     if (!layer_shape_of(n, axes, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 
@@ -122,7 +122,7 @@ static bool concatenate_run(const struct layer *layer, struct layer_run *run)
                 memcpy(out + i * whole, x + i * inner, inner * sizeof *out);
             out += inner;
         }
-        if (layer->masks == MASKS_STOP) /* an operation, not a layer of Keras's */
+        if (layer->masks == MASKS_STOP) /* an operation, not a Keras layer */
             continue;
         if (at == 0 && run->out_shape->sequence)
             chain_masks(run, b, made);
@@ -146,7 +146,7 @@ static void concatenate_defaults(void *own)
 
 /* ---- Add and the like ---- */
 
-/* Axes with 1 in front, so that there are n. */
+/* Insert axes of size 1 in front, so that there are n axes. */
 static void align(size_t *axes, size_t have, size_t n)
 {
     memmove(axes + (n - have), axes, have * sizeof *axes);
@@ -174,7 +174,7 @@ static enum rnn_status merge_shape(const struct layer *layer, const struct layer
         }
     }
     if (!layer_shape_of(n, axes, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 
@@ -218,7 +218,7 @@ static void combine_input(enum merge_operation operation, size_t n, const size_t
     }
 }
 
-/* The same for inputs that have the shape of the output. */
+/* The fast path for inputs that have the shape of the output. */
 static void combine_same(enum merge_operation operation, size_t n, const float *x, float *out, bool first)
 {
     if (first)
@@ -240,8 +240,9 @@ static bool leaves_masked_out(const struct merge *own, const struct layer_run *r
            (own->operation == MERGE_MULTIPLY || own->operation == MERGE_MAXIMUM || own->operation == MERGE_MINIMUM);
 }
 
-/* Compute a timestep from those inputs alone that count at this timestep. If no input counts, a product is 0, and the
-   other operations give the first input. Source: keras/src/layers/merging/multiply.py and base_merge.py. */
+/* Compute a timestep only from the inputs that are not masked at this timestep. If all are masked, a product is 0, and
+   the result of the other operations is the first input. Source: keras/src/layers/merging/multiply.py and
+   base_merge.py. */
 static void combine_counting(const struct merge *own, const struct layer_run *run, size_t b, size_t t, size_t width)
 {
     float *out = run->out[b].at + t * width;
@@ -317,12 +318,13 @@ static enum rnn_status dot_shape(const struct layer *layer, const struct layer_s
                 all[count++] = axes[k][i];
     }
     if (axes[0][at[0]] != axes[1][at[1]])
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (Dot): the axes that are summed have %zu and %zu numbers",
+        return rnn_fail(err, RNN_ESHAPE,
+                        "layer \"%s\" (Dot): the summed axes have %zu and %zu elements, expected the same number",
                         layer->name, axes[0][at[0]], axes[1][at[1]]);
     if (!count)
         all[count++] = 1; /* two vectors give one number */
     if (!layer_shape_of(count, all, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 32 }; /* vectors of one product */
+enum { CHUNK = 32 }; /* the vectors of one product */
 
-/* What Keras adds to scores that do not count. */
+/* Keras adds this number to masked scores. */
 static const float masked_score = -1e9f;
 
 static size_t head_size(const struct multi_head_attention *own, size_t projection)
@@ -23,7 +23,7 @@ static size_t output_size(const struct multi_head_attention *own, const struct l
     return own->output_size ? own->output_size : layer_features(query);
 }
 
-/* Depth and columns of a projection's kernel as a matrix. */
+/* The depth and the columns of a projection's kernel, seen as a matrix. */
 static void matrix_of(const struct multi_head_attention *own, const struct layer_shape *in, size_t n_inputs,
                       size_t projection, size_t *depth, size_t *columns)
 {
@@ -33,7 +33,8 @@ static void matrix_of(const struct multi_head_attention *own, const struct layer
     *columns = output ? output_size(own, in) : heads;
 }
 
-/* Kernels [features, heads, size], of the output [heads, size, features]; each with its bias. */
+/* Kernels are [features, heads, size]; the kernel of the output is [heads, size, features]. Each kernel is followed by
+   its bias. */
 static bool mha_tensor(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
 {
     static const char *const names[] = {"query_dense", "key_dense", "value_dense", "output_dense"};
@@ -69,7 +70,7 @@ static enum rnn_status mha_shape(const struct layer *layer, const struct layer_s
         return status;
     *out = in[0];
     if (!layer_set_features(out, output_size(own, in)))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 
@@ -126,8 +127,8 @@ static bool add_floats(size_t *sum, size_t n, size_t width)
     return rnn_size_mul(n, width, &floats) && rnn_size_add(*sum, floats, sum);
 }
 
-/* Of one group: projected queries, keys and values, what the heads give, and the work space of a head. Where there are
-   free axes also its queries, values and keys, and what comes out. */
+/* The work space of one group: projected queries, keys and values, the results of the heads, and the work space of a
+   head. With free axes, also contiguous copies of the group's queries, values, keys and output. */
 static bool mha_aux(const struct layer *layer, const struct layer_shape *in, struct layer_aux *aux)
 {
     const struct multi_head_attention *own = layer->own;
@@ -161,18 +162,18 @@ static void project(const struct layer *layer, size_t p, size_t n, const float *
     }
 }
 
-/* One group of one row, whose projections are made. */
+/* One group of one row, after the projections. */
 struct heads {
     const struct multi_head_attention *own;
     const struct mha_geometry *geometry;
-    const struct layer_view *query, *value, *key; /* their masks count where positions are timesteps */
+    const struct layer_view *query, *value, *key; /* their masks apply if positions are timesteps */
     const float *queries, *keys, *values;
     struct mha_mask mask;
-    size_t head; /* the one that runs */
+    size_t head; /* the current head */
     float scale, *weights, *out, *space;
 };
 
-/* Whether query t sees key s. */
+/* Whether query t attends to key s. */
 static bool is_seen(const struct heads *h, size_t t, size_t s)
 {
     const struct multi_head_attention *own = h->own;
@@ -215,7 +216,8 @@ static void run_head(const struct vec_ops *vec, const struct heads *h)
     attention_job_run(&job, h->space);
 }
 
-/* The vectors of group g of input i: as they lie where there is one group, else one after the other at *space. */
+/* The vectors of group g of input i. If there is one group, they are used in place; otherwise they are copied to
+   *space. */
 static const float *vectors_of(const struct layer_run *run, const struct mha_geometry *geometry, size_t b, size_t i,
                                size_t g, float **space)
 {
@@ -228,7 +230,7 @@ static const float *vectors_of(const struct layer_run *run, const struct mha_geo
     return packed;
 }
 
-/* Group g of row b; z is room for a product. */
+/* Run group g of row b; z has room for a product. */
 static void run_group(const struct layer *layer, const struct layer_run *run, const struct mha_geometry *geometry,
                       size_t b, size_t g, float *z)
 {

@@ -1,7 +1,7 @@
 /* Axes of MultiHeadAttention. Source: keras/layers/attention/multi_head_attention.py, _build_attention_equation. */
 #include "multi_head_shape.h"
 
-/* Which axes of input i are positions; *positions is how many there are. */
+/* Select the position axes of input i; *positions is the number of positions. */
 static enum rnn_status find_positions(const struct layer *layer, const struct layer_shape *in, size_t i,
                                       struct axes_tensor *out, size_t *positions, struct rnn_error *err)
 {
@@ -10,8 +10,9 @@ static enum rnn_status find_positions(const struct layer *layer, const struct la
     if (status)
         return status;
     if (out->n < 2 || out->on[out->n - 1])
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): input %zu is no sequence of vectors along its axes",
-                        layer->name, layer->class_name, i);
+        return rnn_fail(err, RNN_ESHAPE,
+                        "layer \"%s\" (%s): input %zu is not a sequence of vectors along attention_axes", layer->name,
+                        layer->class_name, i);
     for (size_t k = 0; k + 1 < out->n; k++)
         out->on[k] |= !own->axes.n;
     *positions = axes_numbers(out);
@@ -24,7 +25,7 @@ static bool may_be_equal(size_t a, size_t b)
     return a == b || !a || !b;
 }
 
-/* Whether all axes but the features agree; of a value with a query, the free ones. */
+/* Whether all axes except the features have equal sizes; with free_axes_alone only the free axes. */
 static bool fit(const struct axes_tensor *a, const struct axes_tensor *b, bool free_axes_alone)
 {
     bool good = a->n == b->n;
@@ -51,7 +52,8 @@ static void find_axes(const struct multi_head_attention *own, struct mha_geometr
             g->axes[g->n_axes++] = value->sizes[i];
 }
 
-/* Axes that a mask does not have stand before those of positions, as Keras's Softmax adds them. */
+/* If the mask has fewer axes than the weights, axes of size 1 are inserted before the axes of positions, as in Keras's
+   Softmax. */
 static bool find_mask_axes(const struct layer_shape *mask, struct mha_geometry *g)
 {
     size_t axes[LAYER_MAX_AXES], n = layer_axes(mask, axes), positions = g->n_axes - g->n_free - 1;
@@ -63,7 +65,8 @@ static bool find_mask_axes(const struct layer_shape *mask, struct mha_geometry *
         if (g->mask_axes[i] != 1 && !may_be_equal(g->mask_axes[i], g->axes[i]))
             return false;
     }
-    /* The positions of the query, and likewise those of the value, are one axis: all of them differ, or none does. */
+    /* The mask must be broadcast along all position axes of the query or along none, because its stride is one number.
+       The same holds for the value. */
     for (size_t side = 0; side < 2; side++) {
         size_t first = g->n_free + 1 + side * positions / 2, ones = 0, wide = 0;
         for (size_t i = first; i < first + positions / 2; i++) {
@@ -91,7 +94,8 @@ enum rnn_status mha_geometry_of(const struct layer *layer, const struct layer_sh
             return status;
     }
     if (!fit(&out->tensors[0], &out->tensors[1], true))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): the axes of query and value differ beside attention_axes",
+        return rnn_fail(err, RNN_ESHAPE,
+                        "layer \"%s\" (%s): query and value differ in an axis that is not in attention_axes",
                         layer->name, layer->class_name);
     if (!fit(&out->tensors[1], &out->tensors[2], false))
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s): the value has %zu timesteps, the key %zu", layer->name,
@@ -103,13 +107,14 @@ enum rnn_status mha_geometry_of(const struct layer *layer, const struct layer_sh
         out->groups *= out->axes[i];
     out->timesteps = out->tensors[0].on[0] && out->n_axes == 3;
     if ((own->causal || own->window) && !(out->timesteps || (out->tensors[0].on[0] && out->n_axes - out->n_free == 3)))
-        return rnn_fail(err, RNN_ESHAPE,
-                        "layer \"%s\" (%s): use_causal_mask and sliding_window are served where it attends over the "
-                        "timesteps, axis 1, alone",
-                        layer->name, layer->class_name);
+        return rnn_fail(
+            err, RNN_ESHAPE,
+            "layer \"%s\" (%s): use_causal_mask and sliding_window are supported only if attention_axes is the "
+            "axis of timesteps alone (axis 1)",
+            layer->name, layer->class_name);
     if (n_inputs > 3 && !find_mask_axes(&in[3], out))
         return rnn_fail(err, RNN_ESHAPE,
-                        "layer \"%s\" (%s): the attention_mask has other axes than its scores; expected [query's "
+                        "layer \"%s\" (%s): the attention_mask does not fit the scores; expected [query's "
                         "timesteps, value's timesteps]",
                         layer->name, layer->class_name);
     return RNN_OK;

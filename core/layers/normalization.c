@@ -23,7 +23,7 @@ static bool tensor_of(const struct layer *layer, const struct layer_shape *in, s
                {"moving_mean", moving, &own->mean_initializer},
                {"moving_variance", moving, &own->variance_initializer}};
     struct axes_tensor tensor;
-    axes_of(layer, &own->axes, in, &tensor, NULL); /* the input is not known when tensors are counted */
+    axes_of(layer, &own->axes, in, &tensor, NULL); /* while tensors are counted, the input shape is unknown */
     for (size_t k = 0; k < 4; k++) {
         if (!all[k].has || i--)
             continue;
@@ -63,7 +63,7 @@ static enum rnn_status make_room(struct layer *layer, const struct layer_shape *
     return own->weights ? RNN_OK : rnn_fail(err, RNN_ENOMEM, "out of memory for %zu features", own->n);
 }
 
-/* Several axes of more than a timestep's: their weights have too many axes. */
+/* With several axes, the weights have one axis more than the input: that may be too many. */
 static enum rnn_status batch_shape(const struct layer *layer, const struct layer_shape *in, bool sequences,
                                    struct layer_shape *out, struct rnn_error *err)
 {
@@ -71,7 +71,7 @@ static enum rnn_status batch_shape(const struct layer *layer, const struct layer
     size_t axes[LAYER_MAX_AXES];
     if (own->axes.n > 1 && layer_axes(in, axes) + 1 > LAYER_MAX_DIMS)
         return rnn_fail(err, RNN_ESHAPE,
-                        "layer \"%s\" (%s): several axes are served of inputs of up to %d axes; merge axes with a "
+                        "layer \"%s\" (%s): with several axes, the input may have up to %d axes; merge axes with a "
                         "Reshape",
                         layer->name, layer->class_name, LAYER_MAX_DIMS - 1);
     return axes_weights_shape(layer, in, sequences, out, err);

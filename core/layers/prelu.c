@@ -13,7 +13,7 @@ static enum rnn_status slopes_of(const struct layer *layer, const struct layer_s
     for (size_t i = 0; i < out->n; i++)
         out->on[i] = !out->on[i];
     if (!status && out->n > LAYER_MAX_DIMS)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s) is served for inputs of up to %d axes", layer->name,
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s) supports inputs of up to %d axes", layer->name,
                         layer->class_name, LAYER_MAX_DIMS);
     return status ? status : axes_check_weights(layer, in, out, err);
 }

@@ -6,7 +6,7 @@
 
 /* The own struct of layer_prelu. */
 struct prelu {
-    struct axes shared; /* slopes are the same along these */
+    struct axes shared; /* the axes along which the slopes are equal */
     struct initializer initializer;
     float *slopes; /* built: [n] */
     size_t n;

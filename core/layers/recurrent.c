@@ -74,15 +74,15 @@ static enum rnn_status recurrent_shape(const struct layer *layer, const struct l
     size_t width = part_width(own, 0), second = own->n_parts > 1 ? part_width(own, 1) : 0;
     if (!in->sequence)
         return rnn_fail(err, RNN_ESHAPE,
-                        "layer \"%s\" takes a sequence, but what comes before it gives one vector (return_sequences "
-                        "of the recurrent layer before?)",
+                        "layer \"%s\" takes a sequence, but its input is one vector (set return_sequences "
+                        "in the recurrent layer before it?)",
                         layer->name);
     if (in->rank > 1 || in->scalar)
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" takes a sequence of vectors [timesteps, features]", layer->name);
     if (second && !side_by_side(own) && second != width)
         return rnn_fail(err, RNN_ESHAPE,
-                        "layer \"%s\": its directions give %zu and %zu numbers, which cannot be merged", layer->name,
-                        width, second);
+                        "layer \"%s\": its directions have outputs of %zu and %zu numbers, which cannot be merged",
+                        layer->name, width, second);
     *out = (struct layer_shape){.sequence = sequences,
                                 .timesteps = sequences ? in->timesteps : 1,
                                 .width = side_by_side(own) ? width + second : width};
@@ -287,7 +287,7 @@ const struct layer_class layer_recurrent = {
     .bytes = recurrent_bytes,
     .part = recurrent_part,
     .two_outputs = recurrent_two_outputs,
-    .masks = MASKS_PASS, /* where it gives a sequence */
+    .masks = MASKS_PASS, /* if it returns a sequence */
     .tensor = recurrent_tensor,
     .shape = recurrent_shape,
     .build = recurrent_build,

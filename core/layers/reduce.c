@@ -26,7 +26,7 @@ static enum rnn_status no_axis(const struct layer *layer, long axis, struct rnn_
                     layer->class_name, axis);
 }
 
-/* The axes that are removed. Returns false if one of them does not exist. */
+/* Find the axes to remove. Returns false if one of them does not exist. */
 static bool find_reduced(const struct reduce *own, size_t n, bool reduced[LAYER_MAX_AXES], long *bad)
 {
     size_t at;
@@ -54,11 +54,11 @@ static enum rnn_status reduce_shape(const struct layer *layer, const struct laye
         if (!reduced[i] || own->keepdims)
             axes[count++] = reduced[i] ? 1 : axes[i];
     if (!layer_shape_of(count, axes, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 
-/* Some axes of a tensor, to go through. */
+/* An iterator over some axes of a tensor. */
 struct walk {
     size_t n, sizes[LAYER_MAX_AXES], strides[LAYER_MAX_AXES], total;
 };
@@ -180,7 +180,7 @@ static bool reduce_run(const struct layer *layer, struct layer_run *run)
     return true;
 }
 
-/* The first axis stays the axis of timesteps if it stays and another axis stays with it. */
+/* The first axis remains the axis of timesteps if it is kept and another axis is kept, too. */
 static enum layer_time reduce_time(const struct layer *layer)
 {
     const struct reduce *own = layer->own;

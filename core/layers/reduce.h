@@ -10,14 +10,15 @@ enum reduce_operation {
     REDUCE_MAX,
     REDUCE_MIN,
     REDUCE_PRODUCT,
-    REDUCE_ANY, /* 1 where one number is not 0 */
+    REDUCE_ANY, /* 1 if any number is not 0 */
     REDUCE_ALL,
     REDUCE_VARIANCE,
     REDUCE_DEVIATION,
     REDUCE_LOG_SUM_EXP,
 };
 
-/* The own struct of layer_reduce. Axes are Keras's: the batch is 0, below 0 from the last. */
+/* The own struct of layer_reduce. Axes are numbered as in Keras: the batch is 0, negative numbers count from the
+   last. */
 struct reduce {
     enum reduce_operation operation;
     size_t n;
@@ -31,7 +32,7 @@ enum along_operation { ALONG_SOFTMAX, ALONG_LOG_SOFTMAX, ALONG_L2_NORMALIZE, ALO
 struct along {
     enum along_operation operation;
     long axis;
-    double epsilon; /* of L2_NORMALIZE: the least sum of squares */
+    double epsilon; /* of L2_NORMALIZE: the lower bound of the sum of squares */
 };
 
 extern const struct layer_class layer_reduce, layer_along;

@@ -23,15 +23,15 @@ static enum rnn_status reshape_shape(const struct layer *layer, const struct lay
     if (open < reshape->rank)
         sizes[open] = total / fixed;
     if (good && total && (open < reshape->rank ? total % fixed || !sizes[open] : total != fixed))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" cannot turn %zu timesteps of %zu numbers into its target_shape",
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" cannot reshape %zu timesteps of %zu numbers to its target_shape",
                         layer->name, in->timesteps, in->width);
     if (!good || !layer_shape_of(reshape->rank, sizes, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     out->ids = in->ids;
     return RNN_OK;
 }
 
-/* Timesteps stay what they are where each is given other axes. */
+/* The timesteps remain timesteps if only the axes of each timestep change. */
 static enum layer_time reshape_time(const struct layer *layer)
 {
     const struct reshape *reshape = layer->own;

@@ -48,10 +48,11 @@ static enum rnn_status resize_shape(const struct layer *layer, enum kind kind, c
                         layer->class_name, own->rank + 1);
     for (size_t i = 2 - own->rank; i < 2; i++)
         if (!new_length(own, kind, i, planes.lengths[i], &axes[n - 3 + i]))
-            return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s) leaves nothing of %zu, or too much", layer->name,
+            return rnn_fail(err, RNN_ESHAPE,
+                            "layer \"%s\" (%s): an axis of %zu elements would become empty or too large", layer->name,
                             layer->class_name, planes.lengths[i]);
     if (!layer_shape_of(n, axes, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 
@@ -145,12 +146,12 @@ static enum rnn_status permute_shape(const struct layer *layer, const struct lay
     size_t axes[LAYER_MAX_AXES], to[LAYER_MAX_AXES], n = layer_axes(in, axes);
     (void)sequences;
     if (n != own->n)
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s) orders %zu axes, its input has %zu", layer->name,
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\" (%s) permutes %zu axes, but its input has %zu", layer->name,
                         layer->class_name, own->n, n);
     for (size_t i = 0; i < n; i++)
         to[i] = axes[own->order[i]];
     if (!layer_shape_of(n, to, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 

@@ -4,15 +4,16 @@
 
 #include "layer.h"
 
-/* The own struct of layer_pad (zeros are added), layer_crop and layer_repeat_steps; of one axis the first alone is used,
-   as in struct window: its values stand in [1]. */
+/* The own struct of layer_pad (adds zeros), layer_crop and layer_repeat_steps. With rank 1, only index [1] of the
+   arrays is used, as in struct window. */
 struct resize {
     size_t rank; /* 1 or 2 */
     size_t before[2], after[2];
-    size_t times[2]; /* of layer_repeat_steps: how often each is repeated */
+    size_t times[2]; /* of layer_repeat_steps: the number of copies of each element */
 };
 
-/* The own struct of layer_permute: axis i of what comes out is axis order[i] of what goes in, both after the batch. */
+/* The own struct of layer_permute: axis i of the output is axis order[i] of the input; axes are counted after the
+   batch. */
 struct permute {
     size_t n, order[LAYER_MAX_AXES];
 };

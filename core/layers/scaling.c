@@ -1,15 +1,15 @@
-/* Normalization by a mean and a variance that were given or learned from data, and Rescaling. Source:
-   keras/layers/preprocessing/normalization.py; Rescaling in image_preprocessing.py, of Keras 3 rescaling.py. */
+/* Normalization by a mean and a variance from the configuration or from training data, and Rescaling. Source:
+   keras/layers/preprocessing/normalization.py; Rescaling: image_preprocessing.py, in Keras 3 rescaling.py. */
 #include "scaling.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* keras.backend.epsilon(): the least deviation. */
+/* keras.backend.epsilon(): the smallest standard deviation. */
 static const double least_deviation = 1e-7;
 
-/* What was learned: mean, variance, and count, which inference does not need. */
+/* The weights from training: mean, variance, and count. Inference does not use count. */
 static bool learned_tensor(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
 {
     static const char *const names[] = {"mean", "variance", "count"};
@@ -17,7 +17,7 @@ static bool learned_tensor(const struct layer *layer, const struct layer_shape *
     struct axes_tensor tensor;
     if (own->mean.n || i >= 3)
         return false;
-    axes_of(layer, &own->axes, in, &tensor, NULL); /* where tensors are counted, the input is not known */
+    axes_of(layer, &own->axes, in, &tensor, NULL); /* while tensors are counted, the input shape is unknown */
     *out = (struct layer_tensor){.frozen = true,
                                  .initializer = i == 1 ? &own->variance_initializer : &own->mean_initializer};
     memcpy(out->name, names[i], strlen(names[i]) + 1);
@@ -26,7 +26,7 @@ static bool learned_tensor(const struct layer *layer, const struct layer_shape *
     return true;
 }
 
-/* Those that are given repeat along the axes before. */
+/* Whether the configured numbers fit: they are repeated along the axes before the last ones. */
 static bool fits(const struct scaling_numbers *numbers, const struct axes_tensor *tensor)
 {
     size_t along = 1;

@@ -4,13 +4,14 @@
 
 #include "axes.h"
 
-/* Numbers that a configuration gives along the axes: one for all, or as many as lie along the last of them. */
+/* Numbers from the configuration: one number for all elements, or one for each element along the last of the axes. */
 struct scaling_numbers {
-    size_t n; /* 0: not given */
+    size_t n; /* 0: the configuration has none */
     double *at;
 };
 
-/* The own struct of both classes. A Normalization divides by the deviation, and inverted multiplies by it. */
+/* The own struct of both classes. A Normalization divides by the standard deviation; with `invert` it multiplies by
+   it. */
 struct scaling {
     struct axes axes;
     bool invert;

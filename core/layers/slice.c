@@ -1,4 +1,4 @@
-/* Features first to first + n - 1 of every vector. */
+/* Copies features first to first + n - 1 of every vector. */
 #include "slice.h"
 
 #include <string.h>
@@ -13,7 +13,7 @@ static enum rnn_status slice_shape(const struct layer *layer, const struct layer
         return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": expected at least %zu features, found %zu", layer->name,
                         slice->first + slice->n, features);
     if (!layer_set_features(out, slice->n))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }
 

@@ -1,10 +1,10 @@
-/* Some features of every timestep: what a recurrent layer gives beside its output, and the like. */
+/* Selects some features of every timestep, for example one state out of all states of a recurrent layer. */
 #ifndef RNN_LAYERS_SLICE_H
 #define RNN_LAYERS_SLICE_H
 
 #include "layer.h"
 
-/* The own struct of layer_slice: n of the last axis, from the first-th on. */
+/* The own struct of layer_slice: n features of the last axis, from feature `first` on. */
 struct slice {
     size_t first, n;
 };

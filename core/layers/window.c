@@ -1,4 +1,4 @@
-/* Windows: places, padding, and the shapes of what comes out. */
+/* Windows: positions, padding, and shapes of outputs. */
 #include "window.h"
 
 void window_defaults(struct window *window)
@@ -7,7 +7,7 @@ void window_defaults(struct window *window)
         window->size[i] = window->strides[i] = window->dilation[i] = 1;
 }
 
-/* From the first to the last element of a window. */
+/* The number of elements from the first to the last element of a window. */
 static size_t extent(const struct window *window, size_t axis)
 {
     return (window->size[axis] - 1) * window->dilation[axis] + 1;
@@ -70,6 +70,6 @@ enum rnn_status window_shape(const struct layer *layer, const struct window *win
     }
     axes[n - 1] = channels;
     if (!layer_shape_of(n, axes, out))
-        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": too many numbers", layer->name);
+        return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
     return RNN_OK;
 }

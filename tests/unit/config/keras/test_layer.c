@@ -253,7 +253,7 @@ static void errors_of_layers_name_their_place(void **state)
                                     "GRU", ",'units': 1, 'go_backwards': true")),
          "expected layer and backward_layer with the same stateful"},
         {LAYER("Bidirectional", ",'layer': " LAYER("GRU", ",'units': 1, 'time_major': true")),
-         "time_major is served in a lone RNN layer; transpose the data"},
+         "time_major is supported only in a model of one RNN layer; transpose the data"},
         {LAYER("Bidirectional", ",'layer': {'class_name': 'GRU'}"), "/l/config/layer/config: expected an object"},
         {LAYER("RNN", ",'num_constants': 2, 'cell': {'class_name': 'GRUCell', 'config': {'units': 1}}"),
          "/num_constants: expected no constants (none of the cells takes any), found 2"},

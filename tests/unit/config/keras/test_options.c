@@ -54,7 +54,7 @@ static void taken(const char *text)
 static void an_axis_is_one_of_the_input(void **state)
 {
     (void)state;
-    refused(VECTOR(LAYER("LayerNormalization", ", \"axis\": 2")), "its input has no axis 2; there are 1 to 1");
+    refused(VECTOR(LAYER("LayerNormalization", ", \"axis\": 2")), "its input has no axis 2; its axes are 1 to 1");
     refused(SEQUENCE(WRAPPED(LAYER("LayerNormalization", ", \"axis\": 2"))), "its input has no axis 2");
     refused(SEQUENCE(LAYER("LayerNormalization", ", \"axis\": [2, -1]")),
             "no axis -1 besides the one that axis names already");

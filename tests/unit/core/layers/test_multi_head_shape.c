@@ -86,16 +86,20 @@ static void what_does_not_fit_is_refused(void **state)
         struct multi_head_attention own;
         const char *text;
     } rows[] = {
-        {SHAPE(4), SHAPE(5, 4), SHAPE(5, 4), {.heads = 1}, "input 0 is no sequence"},
-        {SHAPE(2, 5, 4), SHAPE(3, 5, 4), SHAPE(3, 5, 4), {.heads = 1, .axes = {1, {2}}}, "the axes of query and value"},
+        {SHAPE(4), SHAPE(5, 4), SHAPE(5, 4), {.heads = 1}, "input 0 is not a sequence"},
+        {SHAPE(2, 5, 4),
+         SHAPE(3, 5, 4),
+         SHAPE(3, 5, 4),
+         {.heads = 1, .axes = {1, {2}}},
+         "query and value differ in an axis"},
         {SHAPE(5, 4), SHAPE(6, 4), SHAPE(7, 4), {.heads = 1}, "the value has 6 timesteps, the key 7"},
-        {SHAPE(2, 5, 4), SHAPE(2, 5, 4), SHAPE(2, 5, 4), {.heads = 1, .axes = {1, {3}}}, "along its axes"},
+        {SHAPE(2, 5, 4), SHAPE(2, 5, 4), SHAPE(2, 5, 4), {.heads = 1, .axes = {1, {3}}}, "along attention_axes"},
         {SHAPE(2, 5, 4),
          SHAPE(2, 5, 4),
          SHAPE(2, 5, 4),
          {.heads = 1, .axes = {1, {2}}, .causal = true},
-         "axis 1, alone"},
-        {SHAPE(2, 5, 4), SHAPE(2, 5, 4), SHAPE(2, 5, 4), {.heads = 1, .window = 2}, "axis 1, alone"},
+         "alone (axis 1)"},
+        {SHAPE(2, 5, 4), SHAPE(2, 5, 4), SHAPE(2, 5, 4), {.heads = 1, .window = 2}, "alone (axis 1)"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct multi_head_attention own = rows[i].own;

@@ -104,7 +104,7 @@ static void a_group_norm_is_over_its_channels(void **state)
     struct rnn_error err = {.text = ""};
     assert_int_equal(layer_open(&layer, &layer_group_norm, NULL), RNN_OK);
     assert_int_equal(layer_output(&layer, &shape, false, &to, &err), RNN_ESHAPE);
-    assert_non_null(strstr(err.text, "2 channels do not make 32 groups"));
+    assert_non_null(strstr(err.text, "2 channels cannot be divided into 32 groups"));
     layer_close(&layer);
 }
 
