@@ -77,7 +77,9 @@ void attention_job_run(const struct attention_job *job, float *space)
             if (job->weights)
                 memcpy(job->weights + (first + i) * key->n, scores + i * columns, key->n * sizeof *scores);
         }
-        bool whole = wide == job->out_stride; /* the product can write its rows directly into the output */
+        /* The product can write its rows directly into the output if they have no padding and other heads write
+           nothing between them. */
+        bool whole = wide == value->width && wide == job->out_stride;
         float *out = job->out + first * job->out_stride, *to = whole ? out : sums;
         job->vec->product(&values, vec_all(&values), n, scores, columns, space, 0, to);
         for (size_t i = 0; !whole && i < n; i++)

@@ -91,6 +91,9 @@ def heads():
     case(name + "_key_by_name", graph(lambda q, v, k: make()(q, value=v, key=k), q=(4, 3), v=(5, 2), k=(5, 4)),
          lambda n: {"q": n(2, 4, 3), "v": n(2, 5, 2), "k": n(2, 5, 4)})
     case(name + "_value_dim", graph(lambda x: make(num_heads=3, value_dim=2)(x, x), x=(5, 4)), self2, H5)
+    # The numbers of a head are as many as a vector of a kernel has, or half of them.
+    case(name + "_heads_of_4", graph(lambda x: make(value_dim=4)(x, x), x=(5, 4)), self2)
+    case(name + "_heads_of_8", graph(lambda x: make(key_dim=8)(x, x), x=(5, 4)), self2)
     case(name + "_output_shape", graph(lambda x: make(output_shape=6)(x, x), x=(5, 4)), self2, H5)
     case(name + "_no_bias", graph(lambda x: make(use_bias=False)(x, x), x=(5, 4)), self2)
     case(name + "_one_head", graph(lambda x: make(num_heads=1, key_dim=4)(x, x), x=(5, 4)), self2)
