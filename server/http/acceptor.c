@@ -14,6 +14,10 @@
 /* The time until the next try if there is no room, or no file or memory for a connection. */
 enum { PAUSE_MS = 10 };
 
+/* When all connections are taken, one wait counts for at most this time. So threads that stood still for longer (on a
+   busy machine, or on a virtual one that was paused) wait for the rest of the time. */
+enum { STEP_MS = 10 };
+
 struct acceptor {
     int listener, end; /* end: an eventfd that no thread reads */
     struct acceptor_target target;
@@ -33,13 +37,19 @@ static int take_one(int listener, const struct acceptor_target *target)
 
 void acceptor_take_all(int listener, const struct acceptor_target *target, int most_ms)
 {
-    int64_t end = clock_ns() + most_ms * (int64_t)NS_PER_MS;
+    const int64_t step = STEP_MS * (int64_t)NS_PER_MS;
+    int64_t left = most_ms * (int64_t)NS_PER_MS;
     struct pollfd poller = {.fd = listener, .events = POLLIN};
-    do {
+    for (;;) {
+        int64_t began = clock_ns();
         while (take_one(listener, target) >= 0 || errno == ECONNABORTED)
             ;
-        most_ms = (int)((end - clock_ns()) / NS_PER_MS);
-    } while (most_ms > 0 && poll(&poller, 1, most_ms) > 0);
+        if (left <= 0)
+            return;
+        poll(&poller, 1, STEP_MS);
+        int64_t waited = clock_ns() - began;
+        left -= waited < step ? waited : step;
+    }
 }
 
 /* False when the end has come. */

@@ -395,7 +395,7 @@ static bool idle_is_over(const struct connections *all, struct connection *conne
 {
     int64_t idle_ns = all->limits.idle_timeout_ms * NS_PER_MS;
     if (connection->table->draining && now_ns > connection->began_ns + GRACE_NS)
-        return true;
+        return !has_input(connection); /* a request has come: the I/O thread will read it */
     if (now_ns <= connection->until_ns && now_ns <= connection->began_ns + idle_ns)
         return false;
     if (connection->until_ns == INT64_MAX || !unacked_bytes(connection)) {
@@ -414,7 +414,7 @@ static bool is_over(const struct connections *all, struct connection *connection
     if (connection->stage == STAGE_IDLE)
         return idle_is_over(all, connection, now_ns);
     if (connection->table->draining && connection->stage == STAGE_NEW && now_ns > connection->began_ns + GRACE_NS)
-        return true;
+        return !has_input(connection);
     if (connection->stage == STAGE_WAIT || now_ns <= connection->until_ns)
         return false;
     if (connection->stage != STAGE_ANSWER)

@@ -39,6 +39,7 @@ struct io_thread {
     struct io_counters *counters;
     uint64_t next_id;    /* only the thread itself counts */
     atomic_size_t given; /* given by the acceptor, but not yet received by the thread */
+    int mark;            /* of a drain: the other end of the last connection that was given; -1: it has arrived */
 };
 
 /* Where it listens. */

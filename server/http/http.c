@@ -16,10 +16,12 @@
 #include "tls.h"
 
 #include <gnutls/abstract.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum {
@@ -27,6 +29,7 @@ enum {
     FILES_OF_A_THREAD = 3,  /* of each I/O thread but the first: its poller and how it is woken */
     ARRIVAL_MOST_MS = 1000, /* from the acceptor to an I/O thread */
     SETTLE_MS = 100,        /* when no new connection is let in, for the last packet of those that were begun */
+    ARRIVED_MS = 20,        /* the wait for the I/O threads after that; http_connections looks again */
 };
 
 static void on_log(void *cls, const char *format, va_list args)
@@ -129,6 +132,33 @@ static void give_connection(void *cls, int fd, const struct sockaddr *address, s
         io_thread_arrived(least); /* the library has closed it */
 }
 
+/* ---- arrivals ---- */
+
+/* A connection counts only when it arrives at its I/O thread. Connections arrive in the order in which they were given.
+   So the thread gets one more connection, whose other end has closed its sending side. When the library closes this
+   connection, all earlier ones have arrived, and so has each connection that the library itself was accepting. */
+static void mark_arrivals(struct io_thread *io)
+{
+    const struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends))
+        return;
+    shutdown(ends[0], SHUT_WR);
+    io->mark = ends[0];
+    MHD_add_connection(io->daemon, ends[1], (const struct sockaddr *)&address, sizeof address);
+}
+
+/* Whether all connections that were given before the mark have arrived. */
+static bool have_arrived(struct io_thread *io, int most_ms)
+{
+    struct pollfd other_end = {.fd = io->mark, .events = 0}; /* POLLHUP is always told */
+    if (io->mark >= 0 && poll(&other_end, 1, most_ms) > 0) {
+        close(io->mark);
+        io->mark = -1;
+    }
+    return io->mark < 0;
+}
+
 /* ---- start and end ---- */
 
 static bool start_threads(struct http *http, const struct descriptors *share)
@@ -160,7 +190,7 @@ static bool prepare(struct http *http, const struct descriptors *share, char *er
     http->n_io = n;
     for (size_t i = 0; i < n; i++) {
         http->counters[i] = (struct io_counters){.connections = 0};
-        http->io[i] = (struct io_thread){.http = http, .index = i, .counters = &http->counters[i]};
+        http->io[i] = (struct io_thread){.http = http, .index = i, .counters = &http->counters[i], .mark = -1};
     }
     http->listener = listener_open(http->place.host, http->place.port, http->place.mode, error, error_size);
     if (http->listener < 0)
@@ -269,11 +299,18 @@ void http_drain(struct http *http)
     listener_refuse_new(http->listener, http->place.host);
     acceptor_take_all(http->listener, &http->target, SETTLE_MS);
     shutdown(http->listener, SHUT_RDWR);
+    for (size_t i = 0; i < http->n_io; i++)
+        mark_arrivals(&http->io[i]);
+    for (size_t i = 0; i < http->n_io; i++)
+        have_arrived(&http->io[i], ARRIVED_MS);
 }
 
 size_t http_connections(struct http *http)
 {
-    return connections_count(&http->connections);
+    size_t n = 0;
+    for (size_t i = 0; i < http->n_io; i++)
+        n += !have_arrived(&http->io[i], 0);
+    return n + connections_count(&http->connections); /* looked at after the marks */
 }
 
 void http_leave(const struct http *http)
@@ -292,9 +329,12 @@ void http_stop(struct http *http)
         if (http->listener >= 0)
             listener_unlink(http->place.host);
     }
-    for (size_t i = 0; i < http->n_io; i++)
+    for (size_t i = 0; i < http->n_io; i++) {
         if (http->io[i].daemon)
             MHD_stop_daemon(http->io[i].daemon); /* closes a listening socket of its own that was not quiesced */
+        if (http->io[i].mark >= 0)
+            close(http->io[i].mark);
+    }
     if (http->listener >= 0 && !librarys)
         close(http->listener);
     if (!http->place.admin) {

@@ -1,11 +1,13 @@
 /* Several I/O threads: they share connections evenly, the limits hold over all of them, and a drain loses nothing. */
 #include "e2e.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -142,30 +144,50 @@ static int try_connect(int port)
     return -1;
 }
 
+/* A client that stood still loses what HTTP lets it lose: the server waits 100 ms for the last packet of a handshake, and
+   closes a kept connection that was idle for a second. */
+enum { HANDSHAKE_MS = 50, IDLE_MS = 500 };
+
 /* Requests on new connections, and some of them on one that is kept. What was accepted must be answered. */
 static void *send_requests(void *argument)
 {
     int per_connection = *(const int *)argument, fd;
+    double began = now_ms();
     while (!load.over && (fd = try_connect(load.server->port)) >= 0) {
-        bool more = true;
+        bool more = true, still = now_ms() - began > HANDSHAKE_MS;
         for (int i = 0; more && i < per_connection; i++) {
             bool sent = send(fd, kept, sizeof kept - 1, MSG_NOSIGNAL) == sizeof kept - 1;
+            still |= i && now_ms() - began > IDLE_MS;
             if (sent && read_answer(fd, &more) == 200) {
                 load.answered++;
+                began = now_ms();
+                still = false;
             } else {
-                load.lost++;
+                load.lost += !still;
                 more = false;
             }
         }
         close(fd);
+        began = now_ms();
     }
     load.over = true;
     return NULL;
 }
 
-static void drain_once(int io_threads)
+/* All threads of the server stand still several times, and go on in any order. */
+static void stop_and_go(const struct daemon *server)
 {
-    enum { CLIENTS = 8 };
+    for (int i = 0; i < 3; i++) {
+        sleep_ms(20 + 30 * i);
+        kill(server->pid, SIGSTOP);
+        sleep_ms(120);
+        kill(server->pid, SIGCONT);
+    }
+}
+
+static void drain_once(int io_threads, bool stands_still)
+{
+    enum { CLIENTS = 8, REQUESTS = 200 };
     static const int per_connection[] = {1, 1, 1, 100};
     struct daemon server;
     pthread_t threads[CLIENTS];
@@ -176,12 +198,15 @@ static void drain_once(int io_threads)
     for (int i = 0; i < CLIENTS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, send_requests, (void *)(uintptr_t)&per_connection[i % 4]),
                          0);
-    for (double end = now_ms() + 20000; load.answered < 200 && now_ms() < end;)
+    for (double end = now_ms() + 120000; load.answered < REQUESTS && now_ms() < end;)
         sleep_ms(1);
-    assert_int_equal(daemon_stop(&server, SIGTERM), 0);
+    assert_true(load.answered >= REQUESTS);
+    kill(server.pid, SIGTERM);
+    if (stands_still)
+        stop_and_go(&server);
+    assert_int_equal(daemon_wait(&server, 60), 0);
     for (int i = 0; i < CLIENTS; i++)
         pthread_join(threads[i], NULL);
-    assert_true(load.answered >= 200);
     assert_int_equal(load.lost, 0);
 }
 
@@ -191,8 +216,125 @@ static void a_drain_under_load_loses_nothing(void **state)
     (void)state;
     plain_alone("its clients speak plain HTTP");
     const char *times = getenv("CELLSERVE_TEST_DRAINS");
-    for (int i = 0; i < (times ? atoi(times) : 3); i++)
-        drain_once(i % 3 ? 4 : 1);
+    for (int i = 0; i < (times ? atoi(times) : 4); i++)
+        drain_once(i % 3 ? 4 : 1, i % 2);
+}
+
+/* ---- I/O threads that stand still ---- */
+
+enum { MOST_THREADS = 4, TCP_LISTENS = 10 };
+
+/* Whether the server's port has sockets in this state, or in another one. */
+static bool has_sockets(const struct daemon *server, bool listening)
+{
+    char line[512];
+    bool found = false;
+    FILE *file = fopen("/proc/net/tcp", "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        unsigned port, state;
+        if (sscanf(line, " %*d: %*x:%x %*x:%*x %x", &port, &state) == 2 && (int)port == server->port)
+            found |= listening == (state == TCP_LISTENS);
+    }
+    fclose(file);
+    return found;
+}
+
+static void await_sockets(const struct daemon *server, bool listening)
+{
+    double end = now_ms() + 30000;
+    while (has_sockets(server, listening) && now_ms() < end)
+        sleep_ms(2);
+    assert_false(has_sockets(server, listening));
+}
+
+/* Its name and state; false when it has ended. */
+static bool read_thread(const struct daemon *server, int thread, char name[32], char *state)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)server->pid, thread);
+    FILE *file = fopen(path, "r");
+    bool good = file && fscanf(file, "%*d (%31[^)]) %c", name, state) == 2;
+    if (file)
+        fclose(file);
+    return good;
+}
+
+/* The I/O threads that have had a connection, which gave them their names. */
+static int find_io_threads(const struct daemon *server, int threads[MOST_THREADS])
+{
+    char path[64], name[32], state;
+    int n = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)server->pid);
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir));)
+        if (read_thread(server, atoi(entry->d_name), name, &state) && !strncmp(name, "io-", 3) && n < MOST_THREADS)
+            threads[n++] = atoi(entry->d_name);
+    closedir(dir);
+    return n;
+}
+
+/* Stop a thread that waits for events, so that it holds no lock. False where processes must not do that. */
+static bool stop_thread(const struct daemon *server, int thread)
+{
+    char name[32], state = 0;
+    for (double end = now_ms() + 30000; read_thread(server, thread, name, &state) && state != 'S' && now_ms() < end;)
+        sleep_ms(1);
+    assert_int_equal(state, 'S');
+    if (ptrace(PTRACE_SEIZE, thread, NULL, NULL))
+        return false;
+    assert_int_equal(ptrace(PTRACE_INTERRUPT, thread, NULL, NULL), 0);
+    assert_int_equal(waitpid(thread, NULL, __WALL), thread);
+    return true;
+}
+
+/* Every I/O thread answers one request, and has closed its connection. */
+static void wake_io_threads(const struct daemon *server, int n)
+{
+    int fds[MOST_THREADS];
+    bool more;
+    for (int i = 0; i < n; i++) {
+        fds[i] = raw_connect(server);
+        raw_send(fds[i], kept, sizeof kept - 1);
+        assert_int_equal(read_answer(fds[i], &more), 200);
+    }
+    for (int i = 0; i < n; i++)
+        close(fds[i]);
+    await_sockets(server, false);
+}
+
+/* Connections that the kernel has accepted, and that no I/O thread has looked at until the drain is about to end. */
+static void a_drain_waits_for_its_threads(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 8 };
+    plain_alone("its clients speak plain HTTP");
+    for (int n = 1; n <= MOST_THREADS; n += MOST_THREADS - 1) {
+        struct daemon server;
+        int threads[MOST_THREADS], fds[CLIENTS];
+        bool more, may = true;
+        start(&server, n, 1024);
+        wake_io_threads(&server, n);
+        assert_int_equal(find_io_threads(&server, threads), n);
+        for (int i = 0; i < n && may; i++)
+            may = stop_thread(&server, threads[i]);
+        for (int i = 0; i < CLIENTS; i++) {
+            fds[i] = raw_connect(&server);
+            raw_send(fds[i], kept, sizeof kept - 1);
+        }
+        kill(server.pid, SIGTERM);
+        await_sockets(&server, true);
+        sleep_ms(100); /* a server that loses them ends now */
+        for (int i = 0; i < n && may; i++)
+            assert_int_equal(ptrace(PTRACE_DETACH, threads[i], NULL, NULL), 0);
+        for (int i = 0; i < CLIENTS; i++) {
+            assert_int_equal(read_answer(fds[i], &more), 200);
+            assert_false(more);
+            close(fds[i]);
+        }
+        assert_int_equal(daemon_wait(&server, 30), 0);
+    }
 }
 
 /* ---- a UNIX socket ---- */
@@ -258,9 +400,8 @@ static void a_unix_socket_is_served(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(connections_are_shared_evenly),
-        cmocka_unit_test(limits_hold_over_all_threads),
-        cmocka_unit_test(a_drain_under_load_loses_nothing),
+        cmocka_unit_test(connections_are_shared_evenly),    cmocka_unit_test(limits_hold_over_all_threads),
+        cmocka_unit_test(a_drain_under_load_loses_nothing), cmocka_unit_test(a_drain_waits_for_its_threads),
         cmocka_unit_test(a_unix_socket_is_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,6 +217,28 @@ static void a_drain_cuts_the_idle(void **state)
     connections_close(&all);
 }
 
+/* A request has arrived, and the I/O thread has not read it yet. */
+static void a_drain_spares_a_request_that_has_come(void **state)
+{
+    (void)state;
+    static const enum connection_stage stages[] = {STAGE_NEW, STAGE_IDLE};
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        char byte;
+        begin(10000, 10, 2);
+        struct connection *connection = fresh();
+        connection_stage(&all, connection, stages[i], 0);
+        connections_drain(&all);
+        assert_int_equal(send(ends[1], "G", 1, 0), 1);
+        assert_true(comes(ends[0]));
+        assert_false(cut_after(connection, 1001));
+        assert_false(cut_after(connection, 5000));
+        assert_int_equal(recv(ends[0], &byte, 1, 0), 1);
+        assert_true(cut_after(connection, 5001)); /* nothing more is unread */
+        done(connection);
+        connections_close(&all);
+    }
+}
+
 /* The limit of four connections is reached, with connections in these stages; a fifth arrives. */
 static void room_is_made_in_order(void **state)
 {
@@ -431,6 +453,7 @@ int main(void)
         cmocka_unit_test(a_connection_is_idle_after_its_answer_was_read),
         cmocka_unit_test(the_408_is_well_formed),
         cmocka_unit_test(a_drain_cuts_the_idle),
+        cmocka_unit_test(a_drain_spares_a_request_that_has_come),
         cmocka_unit_test(room_is_made_in_order),
         cmocka_unit_test(bodies_share_the_account),
         cmocka_unit_test(addresses_are_hosts),
