@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install or uninstall: files.sh install|uninstall BUILD. DESTDIR is put before every path, PREFIX is /usr/local.
+# Install or uninstall: files.sh install|uninstall BUILD. DESTDIR is a prefix of every path; PREFIX is /usr/local by
+# default.
 set -eu
 cd "$(dirname "$0")/.."
 action=$1
@@ -10,7 +11,7 @@ version=$(sed -n 's/.*CELLSERVE_VERSION "\(.*\)"/\1/p' server/base/version.h)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# put MODE SOURCE TARGET: one file below the prefix.
+# put MODE SOURCE TARGET: install or remove one file below the prefix.
 put() {
     if [ "$action" = install ]; then
         install -D -m "$1" "$2" "$root$prefix/$3"
@@ -19,13 +20,13 @@ put() {
     fi
 }
 
-# printed DOCUMENT TARGET: what the program prints about itself.
+# printed DOCUMENT TARGET: install a document that the program prints.
 printed() {
     [ "$action" = uninstall ] || "$build/cellserve" print "$1" >"$work/$1"
     put 644 "$work/$1" "$2"
 }
 
-# filled SOURCE TARGET: with the prefix and the version in it.
+# filled SOURCE TARGET: install a file with the prefix and the version filled in.
 filled() {
     sed "s|@PREFIX@|$prefix|g; s|@VERSION@|$version|g" "$1" >"$work/filled"
     put 644 "$work/filled" "$2"
@@ -44,7 +45,7 @@ for header in $(find core -name '*.h'); do
 done
 put 644 LICENSE share/doc/cellserve/LICENSE
 put 644 README.md share/doc/cellserve/README.md
-# The folders that are this package's alone.
+# Remove the folders that only this package uses.
 for folder in include/cellserve share/doc/cellserve; do
     [ "$action" = install ] || find "$root$prefix/$folder" -depth -type d -empty -delete 2>/dev/null || true
 done

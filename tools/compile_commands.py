@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""From the commands that make prints (make -nB V=1) to a compilation database for editors and clangd."""
+"""Turn the commands that `make -nB V=1` prints into a compilation database for editors and clangd."""
 import json
 import os
 import re

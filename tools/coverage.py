@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Lines and branches that the tests of a build with --coverage reached, by folder and, with --files, by file."""
+"""Print the lines and branches that tests of a build with --coverage reached, by folder and, with --files, by file."""
 import collections
 import json
 import os
@@ -8,8 +8,8 @@ import sys
 
 
 def gcov(objects):
-    """What gcov says of some .gcda files: a list of its JSON documents. They come on stdout, one a line: files of them
-    would have the names of the sources without folders, and core/cells/cell.c is not config/keras/cell.c."""
+    """The JSON documents of gcov for some .gcda files. gcov writes them to stdout, one a line, because its output files
+    are named after the sources without folders: core/cells/cell.c and config/keras/cell.c would have the same name."""
     out = subprocess.run(["gcov", "--branch-probabilities", "--json-format", "--stdout", *objects], check=True,
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     for line in out.splitlines():

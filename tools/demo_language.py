@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""demo_language.py FOLDER: train the demo model "language", which says in which of ten languages a text is written.
+"""demo_language.py FOLDER: train the demo model "language", which tells in which of ten languages a text is written.
 
 Texts are the names of countries, languages, currencies, months, days and units in the packages Babel (CLDR) and
 stop-words of PyPI; each sample is a few of them, joined. Run it with Keras 3 on TensorFlow:
@@ -24,7 +24,7 @@ keras.utils.set_random_seed(1)
 
 
 def phrases(code):
-    """Names of the locale, and the words that its sentences are made of."""
+    """The names of a locale, and the frequent words of its language."""
     locale = babel.Locale(code)
     names = [*locale.territories.values(), *locale.languages.values(), *locale.currencies.values(), *locale.scripts.values()]
     for table in (locale.months, locale.days, locale.quarters):
@@ -34,13 +34,13 @@ def phrases(code):
 
 
 def own(table):
-    """Without what two languages have in common."""
+    """The texts of each language that no other language has."""
     count = collections.Counter(text.lower() for texts in table.values() for text in texts)
     return {code: [text for text in texts if count[text.lower()] == 1] for code, texts in table.items()}
 
 
 def sample(names, words):
-    """A few words of sentences, and now and then a name."""
+    """A few words, and sometimes a name."""
     parts = [random.choice(words) if random.random() < 0.75 else random.choice(names) for _ in range(random.randint(2, 7))]
     text = " ".join(parts)
     return text if random.random() < 0.7 else text.capitalize()
@@ -54,7 +54,7 @@ def samples(part, count):
     texts, labels = [], []
     for i, code in enumerate(LANGUAGES):
         names, words = NAMES[code], WORDS[code]
-        kept = [name for k, name in enumerate(names) if (k % 10 == 0) == (part == "test")]  # names of the test are new
+        kept = [name for k, name in enumerate(names) if (k % 10 == 0) == (part == "test")]  # no name is in both parts
         texts += [sample(kept, words) for _ in range(count)]
         labels += [i] * count
     order = list(range(len(texts)))
@@ -79,7 +79,7 @@ sentences = ["Where is the railway station?", "Wo ist der Bahnhof, bitte?", "Où
 for sentence, p in zip(sentences, model.predict(as_input(sentences), verbose=0)):
     print(f"{sentence:40} {list(LANGUAGES.values())[p.argmax()]:12} {p.max():.2f}")
 os.makedirs(OUT, exist_ok=True)
-served = keras.Sequential(model.layers, name="language")  # without the optimizer's numbers
+served = keras.Sequential(model.layers, name="language")  # without the optimizer's state
 served.build((None, 1))
 served.save(f"{OUT}/whole.keras")
 with zipfile.ZipFile(f"{OUT}/whole.keras") as old, zipfile.ZipFile(f"{OUT}/language.keras", "w", zipfile.ZIP_DEFLATED) as new:

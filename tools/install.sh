@@ -1,6 +1,7 @@
 #!/bin/sh
-# Install the Debian packages that a goal needs and that are missing: install.sh build|run|test|coverage|promtool|lint|neon|sanitize|clients|page|reference|deploy|debian13|chaos|docs|bench-serving.
-# Says what it installs before it does. Works as root, or through sudo.
+# Install the missing Debian packages for a goal:
+#   install.sh build|run|test|coverage|promtool|lint|neon|sanitize|clients|page|reference|deploy|debian13|chaos|docs|bench-serving
+# Prints the packages before it installs them. Runs as root, or uses sudo.
 set -eu
 build="gcc libc6-dev make pkg-config libmicrohttpd-dev libgnutls28-dev libjansson-dev libopenblas-serial-dev zlib1g-dev libhdf5-dev libzip-dev libseccomp-dev libxxhash-dev linux-libc-dev"
 case "${1:-build}" in
@@ -25,13 +26,13 @@ esac
 
 missing=""
 for package in $wanted; do
-    # Any OpenBLAS with its header will do.
+    # Any OpenBLAS with its header is sufficient.
     [ "$package" = libopenblas-serial-dev ] && pkg-config --exists openblas 2>/dev/null && continue
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null; then
-    echo "These are needed and missing; this is no Debian, so please install their equivalents:$missing" >&2
+    echo "This system has no apt-get. Please install the equivalents of these Debian packages:$missing" >&2
     exit 1
 fi
 sudo=""

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What compilers do not say: cppcheck over our sources, and a few greps.
+# Checks that compilers do not make: cppcheck on our sources, and a few greps.
 set -eu
 cd "$(dirname "$0")/.."
 cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr -I. -D_GNU_SOURCE \

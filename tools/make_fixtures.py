@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Write golden cases of whole models into tests/fixtures: files of real Keras, requests, and what Keras computes; and
+"""Write golden cases of whole models into tests/fixtures: files of real Keras, requests, and Keras's answers; and
 bidirectional PyTorch modules, computed by the formulas of PyTorch's documentation.
 
 Run once with Keras 2 (tensorflow-cpu==2.15.1, tensorflow-addons==0.23.0) and once with Keras 3 (keras, jax), which write
-the cases named model2_* and model3_*. Expected numbers are Keras's in float32, and the same computation in float64.
+the cases named model2_* and model3_*. Expected numbers are Keras's answers in float32 and in float64.
 """
 import json, os, sys, zipfile
 
@@ -63,7 +63,7 @@ def compute(build, weights, x, name):
 
 
 def case(name, build, x, save, split=None):
-    """split: from the model's list of outputs to outputs and states."""
+    """split: a function that divides the model's list of outputs into outputs and states."""
     policy("float32")
     model = build()
     weights = [(RNG.normal(size=w.shape) * 0.4).astype("float32") for w in model.get_weights()]
@@ -108,7 +108,7 @@ def npz(model, folder):
 
 
 def rewritten(**storage):
-    """An .h5 as other tools write it: chunks, compression, half precision, strings of fixed length."""
+    """An .h5 as other tools write it: with chunks, compression, half precision, and strings of fixed length."""
     def save(model, folder):
         model.save("/tmp/plain.h5")
         with h5py.File("/tmp/plain.h5") as a, h5py.File(os.path.join(folder, "model.h5"), "w") as b:
@@ -125,7 +125,8 @@ def rewritten(**storage):
 
 
 def keras_2_13(model, folder):
-    """A .keras file as Keras 2.12 to 2.14 wrote it: another name for the group of layers; deflated, as by re-zipping."""
+    """A .keras file as Keras 2.12 to 2.14 wrote it: the group of layers has another name. The archive is deflated, as
+    if it was zipped again."""
     model.save("/tmp/plain.keras")
     with zipfile.ZipFile("/tmp/plain.keras") as a, zipfile.ZipFile(os.path.join(folder, "model.keras"), "w") as b:
         a.extract("model.weights.h5", "/tmp")
@@ -151,7 +152,7 @@ def chain(shape, *layers, dtype=None):
 
 
 def torch_case(name, kind, layers, hidden, features, apply):
-    """Bidirectional nn.GRU or nn.LSTM in float64, with a Linear on the last timestep if asked for."""
+    """Bidirectional nn.GRU or nn.LSTM in float64, optionally with a Linear on the last timestep."""
     from safetensors.numpy import save_file
     gates = {"LSTM": 4, "GRU": 3}[kind]
     sigmoid = lambda x: 1 / (1 + np.exp(-x))
@@ -246,7 +247,7 @@ def two_keras():
 
 
 def axes():
-    """Positive axes that are the last one, in the shape of a sequence, of a vector, of a timestep by itself."""
+    """Positive numbers of the last axis, for a sequence, a vector, and a single timestep."""
     case("axes", sequential(lambda: keras.Input((5, 3)), lambda: L.LSTM(5, return_sequences=True),
          lambda: L.LayerNormalization(axis=2), lambda: L.TimeDistributed(L.LayerNormalization(axis=1)),
          lambda: L.BatchNormalization(axis=2), lambda: L.Softmax(axis=2), lambda: L.GRU(4), lambda: L.BatchNormalization(axis=1),
@@ -256,7 +257,7 @@ def axes():
 if MAJOR == 2:
     two_keras()
     rnn = lambda *cells, **k: lambda: L.RNN(L.StackedRNNCells([c() for c in cells]), **k)
-    from keras.src.layers.rnn import cell_wrappers as wrappers  # what tf.nn exports; that of 2.15 is not saved in .keras
+    from keras.src.layers.rnn import cell_wrappers as wrappers  # those of tf.nn can be saved to .keras
     for suffix in (".h5", ".keras"):
         case("wrapped_cells" + suffix.replace(".", "_"), sequential(lambda: keras.Input((5, 4)), rnn(
             lambda: wrappers.ResidualWrapper(L.LSTMCell(4)), lambda: wrappers.DropoutWrapper(L.GRUCell(4)),

@@ -3,9 +3,9 @@
 
     python tools/make_pipelines.py      with TensorFlow 2.15, scikit-learn and joblib
 
-Five small models; pipelines.json has 30 cases: a model, a transform (scalers inline or in files), raw inputs, what Python's
-own pipeline answers in float32 (y_scaler.inverse_transform(model.predict(x_scaler.transform(raw)))), and the same with a
-model of float64. Seeded.
+Five small models; pipelines.json has 30 cases: a model, a transform (scalers inline or in files), raw inputs, the
+answers of Python's pipeline in float32 (y_scaler.inverse_transform(model.predict(x_scaler.transform(raw)))), and those
+of a float64 model. Seeded.
 """
 import json
 import os
@@ -52,7 +52,7 @@ def attributes(scaler):
 
 
 def save(scaler, name, form):
-    """What stands in the transform for a scaler: its attributes, or a file."""
+    """The scaler's entry in the transform: its attributes, or the name of a file."""
     if form == 0:
         return attributes(scaler)
     path = name + [None, ".pkl", ".joblib", ".json"][form]
@@ -76,7 +76,7 @@ def case(i, built):
     x_scaler, y_scaler = inputs[i % len(inputs)], outputs[i % len(outputs)]
     data = random.normal(size=(60, FEATURES)) * [1.0, 41.3, 1e-2] + [0.3, -12.1, 5.0]
     if i % 4 == 1:
-        data[:, 2] = 5.0  # a column that does not vary
+        data[:, 2] = 5.0  # a constant column
     if i % 4 == 2:
         data[::7, 0] = np.nan
     x_scaler.fit(data)

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Scalers of scikit-learn as people save them, and what they do to numbers: tests/fixtures/scalers/VERSION/.
+"""Write scaler files of scikit-learn, and the numbers that they give: tests/fixtures/scalers/VERSION/.
 
-    python tools/make_scalers.py            with scikit-learn of each version that a folder is to be made of
+    python tools/make_scalers.py            with each version of scikit-learn for which a folder is wanted
 
 Each folder has four fitted scalers (pickle or joblib, plain or zlib) and expected.json: raw rows, transform in float64
-rounded to float32, and inverse_transform of some rows in float64; null stands for NaN. Seeded; needs numpy, joblib,
-scikit-learn alone.
+rounded to float32, and inverse_transform of some rows in float64; null means NaN. Seeded; needs only numpy, joblib and
+scikit-learn.
 """
 import json
 import os
@@ -24,7 +24,7 @@ COLUMNS = 4
 def data(seed, rows):
     random = np.random.RandomState(seed)
     x = random.normal(size=(rows, COLUMNS)) * [1.0, 37.5, 1e-3, 1.0] + [0.0, 21.7, 4.0, 0.0]
-    x[:, 3] = 7.0  # a column that does not vary
+    x[:, 3] = 7.0  # a constant column
     x[3, 1] = np.nan
     return x
 
@@ -62,7 +62,7 @@ def main():
         json.dump(cases, file)
         file.write("\n")
     np.savez(os.path.join(folder, "..", "minmax.npz"), scale=[0.25, 0.5], min=[0.0, -1.5], data_min=[0.0, 3.0],
-             data_max=[4.0, 5.0])  # arrays by the names of attributes
+             data_max=[4.0, 5.0])  # arrays named after the attributes
     np.savez(os.path.join(folder, "..", "three.npz"), mean=[1.0, 2.0, 3.0], scale=[2.0, 4.0, 8.0])
     print(version, {name: os.path.getsize(os.path.join(folder, name)) for name in scalers})
 

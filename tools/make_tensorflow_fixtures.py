@@ -2,10 +2,11 @@
 """Write golden cases of TensorFlow's own formats into tests/fixtures: SavedModels, and checkpoints beside a model.json.
 
 Run with tensorflow-cpu==2.15.1 (cases saved_2_15_* and checkpoint_*), with 2.12.1 (saved_2_12_*) and with 2.4.4
-(saved_2_4_*). Expected numbers are Keras's in float32, and the same computation in float64.
+(saved_2_4_*). Expected numbers are Keras's answers in float32 and in float64.
 
-Of a SavedModel only what the server reads is kept: keras_metadata.pb, variables/, and of saved_model.pb that it exists
-(TensorFlow 2.4 keeps Keras's metadata in it: there its object graph stays, without the graphs of functions).
+Only the parts of a SavedModel that the server reads are kept: keras_metadata.pb, variables/, and a stub of
+saved_model.pb. TensorFlow 2.4 stores Keras's metadata in saved_model.pb, so its object graph is kept, without the
+graphs of functions.
 """
 import json, os, shutil, sys
 
@@ -81,7 +82,7 @@ def checkpoint(model, folder):
 
 
 def shards(model, folder):
-    """A checkpoint of three data files, as several machines write it."""
+    """A checkpoint with three data files, as distributed training writes it."""
     checkpoint(model, folder)
     prefix = os.path.join(folder, "ckpt")
     reader = tf.train.load_checkpoint(prefix)

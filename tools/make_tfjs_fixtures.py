@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Write golden cases of TensorFlow.js layers models into tests/fixtures: tfjs_layers (several shards) and tfjs_uint8
-(quantized weights), by the converter's own writer.
+(quantized weights), written by the converter's own writer.
 
 Run with tensorflow-cpu==2.15.1; tensorflowjs==4.22.0 is needed without its dependencies: pip install --no-deps --target DIR
-tensorflowjs, and PYTHONPATH=DIR. Expected numbers are Keras's, for tfjs_uint8 with the weights that TensorFlow.js makes of
-the quantized ones.
+tensorflowjs, and PYTHONPATH=DIR. Expected numbers are Keras's; for tfjs_uint8, Keras uses the dequantized weights of
+TensorFlow.js.
 """
 import json, os, shutil, sys, types
 
@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 class Stub(types.ModuleType):
-    """Modules that the converter imports, and that its writer of layers models does not use."""
+    """Stubs of modules that the converter imports but does not use to write layers models."""
 
     def __getattr__(self, name):
         if name.startswith("__"):
@@ -42,13 +42,13 @@ RNG = np.random.default_rng(5)
 
 
 def build():
-    """The names of the layers are not in alphabetical order: the converter's groups are."""
+    """The layers are not in alphabetical order, but the converter's groups are."""
     return keras.Sequential([keras.Input((None, 3)), L.Bidirectional(L.GRU(2, return_sequences=True), name="zeta"),
                              L.LSTM(3, name="alpha"), L.Dense(2, name="mid", activation="softmax")])
 
 
 def stored_weights(folder):
-    """What TensorFlow.js makes of the files, by name."""
+    """The weights that TensorFlow.js reads from the files, by name."""
     manifest = json.load(open(os.path.join(folder, "model.json")))["weightsManifest"]
     found = {}
     for group in manifest:

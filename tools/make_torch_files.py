@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write the files of torch.save in tests/torch/files, which test_torch_file.c reads.
 
-    tools/make_torch_files.py SUFFIX [NAME…]      (once with PyTorch 1.13: SUFFIX 1.13; once with the newest: SUFFIX new)
+    tools/make_torch_files.py SUFFIX [NAME…]      SUFFIX: 1.13 with PyTorch 1.13, new with a current version
 
 Every file holds the numbers 0, 1, 2, … / 16 over the tensors of its state dict in order.
 """
@@ -39,7 +39,7 @@ def no_source(*_):
 
 def main(suffix, names):
     os.makedirs(OUT, exist_ok=True)
-    torch.serialization.get_source_lines_and_file = no_source  # a legacy file holds the text of every class
+    torch.serialization.get_source_lines_and_file = no_source  # a legacy file contains the source text of every class
 
     def save(name, value, **options):
         if names and name not in names:

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Write the models of tests/torch/models: PyTorch's modules, their files, and what PyTorch answers.
+"""Write the models of tests/torch/models: files of PyTorch modules, and PyTorch's answers.
 
-    tools/make_torch_models.py SUFFIX [NAME…]   (once with PyTorch 1.13: SUFFIX 1.13; once with the newest: SUFFIX new)
-    tools/make_torch_models.py case [NAME…]     (case.json alone, with the newest)
+    tools/make_torch_models.py SUFFIX [NAME…]   SUFFIX: 1.13 with PyTorch 1.13, new with a current version
+    tools/make_torch_models.py case [NAME…]     only case.json, with the current version
 
 A folder has model.json, state-SUFFIX.pt, module-SUFFIX.pt, and case.json with inputs, outputs in float64 (of the float32
 weights) and the error of PyTorch's own float32 answer, the largest and the root of the mean square. The files of both
 versions hold the same numbers.
 
-A case has 256 rows: the root of the mean square over 16 rows differs from one set of rows to the next by a fifth, and
-the ratio of two of them by more, so that it says little about who is more exact. Over 256 rows its standard error is 5 %.
+A case has 256 rows, for which the standard error of the root mean square is 5 %. Over 16 rows it varies by a fifth from
+one set of rows to the next, and the ratio of two such values varies more, which is too much to compare errors.
 """
 import json
 import os
@@ -23,7 +23,7 @@ OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "t
 
 
 class Net(nn.Module):
-    """Modules and joints one after the other, as model.json lists them."""
+    """Runs modules and joints in order, as model.json lists them."""
 
     def __init__(self, steps):
         super().__init__()
@@ -65,7 +65,7 @@ class Net(nn.Module):
 Net.__module__ = "nets"
 sys.modules["nets"] = sys.modules["__main__"]
 
-# Each: steps, with the arguments that model.json needs, and the shape of the input ("ids" for whole numbers).
+# Each case: the steps, with the arguments that model.json needs, and the shape of the input ("ids" for whole numbers).
 B, T = 256, 5
 
 
@@ -125,7 +125,7 @@ CASES = {
                           ("fc", nn.Linear(4 * (T - 1), 2))], 3),
 }
 
-# Beside "modules"; and arguments that tensors and defaults do not say.
+# Further keys of model.json; and the arguments, with defaults, that model.json must state.
 EXTRA = {"flatten_channels": {"timesteps": T}}
 ARGUMENTS = {
     nn.RNN: {"nonlinearity": "tanh"}, nn.RNNCell: {"nonlinearity": "tanh"}, nn.Softmax: {"dim": None},
@@ -151,7 +151,7 @@ def entry(step):
 
 
 def fill(net, name):
-    """The same numbers from every version of PyTorch."""
+    """Fill the tensors with numbers that are the same in every version of PyTorch."""
     random = np.random.RandomState(sum(name.encode()))
     for key, value in net.state_dict().items():
         if value.dtype.is_floating_point:
@@ -162,7 +162,7 @@ def fill(net, name):
 
 
 def decimals(x, digits):
-    """Lists of numbers with so many decimals; whole numbers stay."""
+    """Nested lists of numbers, rounded to `digits` decimals; whole numbers are not changed."""
     return [decimals(y, digits) for y in x] if x.dim() else round(x.item(), digits) if x.is_floating_point() else x.item()
 
 

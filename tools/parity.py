@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Write docs/parity.md: every golden case of tests/fixtures, our error and the framework's own, against float64.
+"""Write docs/parity.md: the errors of cellserve and of the framework against float64, for every golden case of
+tests/fixtures.
 
   tools/parity.py [build/cellserve] > parity.md; mv parity.md docs/
 
-The section on options is written by hand, and kept.
+The section on options is written by hand; this script keeps it.
 """
 import json, math, os, struct, subprocess, sys
 
@@ -72,7 +73,7 @@ def main():
     rows, ratios = [], []
     fixtures = os.path.join(ROOT, "tests", "fixtures")
     for name in sorted(os.listdir(fixtures)):
-        if not os.path.exists(os.path.join(fixtures, name, "meta.json")):  # of other tests
+        if not os.path.exists(os.path.join(fixtures, name, "meta.json")):  # a folder of another test
             continue
         meta = load(fixtures, name, "meta.json")
         worst, rms = measure(os.path.join(fixtures, name), meta)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Serve the demo models, with lines to try them; once they are served, show a forecast.
+# Serve the demo models. First print commands to try them; when the server is ready, show a forecast.
 set -eu
 cd "$(dirname "$0")/.."
 port=${CELLSERVE_PORT:-${PORT:-8080}}
@@ -11,11 +11,11 @@ Try them from another terminal:
 
   curl -s $url/predict -d @demo/digits/request.json     a handwritten 0, by its label
   curl -s $url/predict -d @demo/sunspots/request.json   next year's sunspots
-  curl -s $url/predict -d @demo/sunspots/rollout.json   and of 11 years, each from the one before
+  curl -s $url/predict -d @demo/sunspots/rollout.json   those of 11 years, each from the year before
   demo/sunspots/forecast.sh $url                        the same as a table
   demo/sunspots/forecast.sh $url session                the same in a session, year by year
   curl -sN $url/predict -H 'Accept: text/event-stream' -d @demo/sunspots/rollout.json   as a stream
-  curl -s $url/predict -d @demo/language/request.json   in which language three texts are
+  curl -s $url/predict -d @demo/language/request.json   the languages of three texts
   curl -s $url/predict -d @demo/seed/request.json       two LSTMCell(128), batch 3
 
 Ctrl-C ends the server.

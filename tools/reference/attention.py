@@ -1,4 +1,4 @@
-"""Attention, AdditiveAttention and MultiHeadAttention; with masks from Embedding and Masking."""
+"""Cases of Attention, AdditiveAttention and MultiHeadAttention, also with masks from Embedding and Masking."""
 from golden import L, MAJOR, case, chain, graph, keras, np
 
 H5 = (".keras", ".h5")
@@ -24,7 +24,7 @@ def dots(kind, options):
     name = kind.lower().replace("attention", "_attention").lstrip("_")
     embed = lambda x, **k: L.Embedding(9, 3, **k)(x)
     case(name, graph(lambda q, v: make()([q, v]), **QV), qv, H5)
-    wide = 2 if kind == "Attention" else 3  # AdditiveAttention wants values as wide as keys
+    wide = 2 if kind == "Attention" else 3  # AdditiveAttention needs values as wide as keys
     case(name + "_key", graph(lambda q, v, k: make()([q, v, k]), q=(4, 3), v=(5, wide), k=(5, 3)), lambda n: qvk(n, wide), H5)
     case(name + "_use_scale", graph(lambda q, v: make(use_scale=True)([q, v]), **QV), qv, H5)
     case(name + "_no_scale", graph(lambda q, v: make(use_scale=False)([q, v]), **QV), qv)
@@ -51,21 +51,21 @@ def seq2seq(make, a, b):
 
 
 def bidirectional(x):
-    """C10 of the benchmarks, small."""
+    """A small version of model C10 of the benchmarks."""
     h = L.Bidirectional(L.LSTM(4, return_sequences=True))(x)
     a = L.Attention()([h, h])
     return L.Dense(1)(L.Concatenate()([L.GlobalAveragePooling1D()(h), L.GlobalAveragePooling1D()(a)]))
 
 
 def weighted_sum(x):
-    """Attention as it is written by hand in many models: a score for each timestep, softmax over time, weighted sum."""
+    """A common attention written with basic layers: a score for each timestep, softmax over time, weighted sum."""
     h = L.LSTM(4, return_sequences=True)(x)
     score = L.Softmax(axis=1)(L.Dense(1, activation="tanh")(h))
     return L.Dense(1)(L.Flatten()(L.Dot(axes=1)([score, h])))
 
 
 def permuted(x):
-    """Another: Flatten, softmax, RepeatVector, Permute, Multiply."""
+    """Another common attention: Flatten, softmax, RepeatVector, Permute, Multiply."""
     h = L.LSTM(4, return_sequences=True)(x)
     score = L.Activation("softmax")(L.Flatten()(L.Dense(1, activation="tanh")(h)))
     return L.GlobalMaxPooling1D()(L.Multiply()([h, L.Permute([2, 1])(L.RepeatVector(4)(score))]))
@@ -117,7 +117,7 @@ def heads():
 
 
 def options(make, embed, name):
-    """Arguments of the call, and axes, together."""
+    """Combinations of arguments of the call with axes."""
     frames, scores = lambda n: n(2, 2, 3, 4), dict(return_attention_scores=True)
     mask = lambda *shape: lambda n: {"x": n(2, 4, 4), "m": n(2, *shape) > -0.7}
     case(name + "_mask_of_heads", graph(lambda x, m: make()(x, x, attention_mask=m), x=(4, 4), m=((2, 4, 4), "bool")), mask(2, 4, 4))
@@ -157,7 +157,7 @@ def options(make, embed, name):
 
 
 def given_mask(x):
-    """A mask that a layer on the way has stopped, given in the call."""
+    """A mask that a layer has stopped, and that the call of a later layer gives again."""
     embedding = L.Embedding(9, 3, mask_zero=True)
     h = embedding(x)
     mask = embedding.compute_mask(x)

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Take golden cases of graphs from what make.py wrote with both versions of Keras, so that tests/fixtures stays small.
+"""Choose golden cases of graphs from the output of make.py with both versions of Keras. This keeps tests/fixtures
+small.
 
   choose.py FROM [TO]     TO: tests/fixtures/graph
 
-Each case is taken from one version, by its name; operations, which the versions write in different ways, and cases with
-different answers from both. An .h5 or a folder of weights is taken for every eighth case, from that one version.
+A hash of the name decides from which version a case is taken. Both versions are taken for operations, which they write
+differently, and for cases with different answers. Every eighth case also has its .h5 or folder of weights.
 """
 import glob, json, os, shutil, sys, zlib
 
@@ -22,7 +23,8 @@ def load(path):
 
 
 def differ(a, b):
-    """The answers of the two versions; requests are the same. Mask cases differ where the masks travel in another way."""
+    """Whether the two versions answer differently. Requests are the same; the versions pass some masks on
+    differently."""
     x, y = flat(a["outputs_f64"]), flat(b["outputs_f64"])
     return len(x) != len(y) or max(abs(p - q) for p, q in zip(x, y)) > 1e-5 * max(1, a["largest"])
 

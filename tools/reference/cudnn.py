@@ -1,16 +1,18 @@
-"""CuDNNLSTM and CuDNNGRU as old Keras files hold them: an .h5 of the LSTM or GRU is rewritten by hand."""
+"""CuDNNLSTM and CuDNNGRU as in old Keras files: this script rewrites an .h5 of an LSTM or GRU."""
 import json
 import h5py, numpy as np
 from golden import L, MAJOR, case, keras, sequential
 
 
 def kernels(w, gates):
-    """The kernel of each gate as cuDNN has it: rows and columns of the transposed matrix in C order, under the old shape."""
+    """The kernel of each gate in the layout of cuDNN: the transposed matrix in C order, reshaped to the original
+    shape."""
     return np.hstack([k.T.reshape(k.shape) for k in np.hsplit(w, gates)])
 
 
 def to_cudnn(weights, kind):
-    """Kernel, recurrent kernel and bias of an LSTM, or of a GRU with reset_after, as CuDNNLSTM and CuDNNGRU store them."""
+    """Convert kernel, recurrent kernel and bias of an LSTM, or of a GRU with reset_after, to those of CuDNNLSTM or
+    CuDNNGRU."""
     kernel, recurrent, bias = weights
     gates = 4 if kind == "LSTM" else 3
     recurrent = np.hstack([k.T for k in np.hsplit(recurrent, gates)])
@@ -24,7 +26,7 @@ KEYS = ("name", "trainable", "return_sequences", "return_state", "go_backwards",
 
 
 def old_layer(layer):
-    """The configuration of an LSTM or GRU as a CuDNN layer; wrappers are gone through."""
+    """Change the configuration of an LSTM or GRU to that of a CuDNN layer, also within wrappers."""
     kind, config = layer["class_name"], layer["config"]
     if kind in ("LSTM", "GRU"):
         layer.update(class_name="CuDNN" + kind, config={k: config[k] for k in KEYS if k in config})
@@ -38,7 +40,7 @@ def old_layer(layer):
 
 
 def old_h5(model, stem):
-    """What standalone Keras 2.2 wrote for the model with CuDNN layers in the place of LSTM and GRU."""
+    """Write the .h5 of standalone Keras 2.2 for the model with CuDNN layers instead of LSTM and GRU."""
     config = json.loads(model.to_json())
     old_layer(config)
     path = stem + ".h5"
@@ -62,13 +64,13 @@ def old_h5(model, stem):
 
 
 def check(path, model, config):
-    """Keras 2.15 converts the weights back when the layers are LSTM and GRU: the conversion that users rely on."""
+    """Check that Keras 2.15, which converts such weights for LSTM and GRU layers, reads the original weights."""
     other = keras.models.clone_model(model)
     from keras.src.saving.legacy import hdf5_format
     with h5py.File(path) as f:
         hdf5_format.load_weights_from_hdf5_group(f["model_weights"], other)
     for a, b in zip(model.get_weights(), other.get_weights()):
-        assert np.max(np.abs(a - b)) < 1e-6, "Keras converts the weights to others"
+        assert np.max(np.abs(a - b)) < 1e-6, "Keras reads other weights from the file"
 
 
 def cases():

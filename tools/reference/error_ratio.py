@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""How exact a model is, from many inputs: the errors of cellserve and of Keras's float32 against Keras in float64.
+"""Measure rounding errors over many inputs: cellserve and Keras in float32, against Keras in float64.
 
   error_ratio.py BINARY[,BINARY…] MODEL.keras … [--rows N]
 
-A golden case of two numbers says little of the errors of rounding: the largest of two errors varies by a factor of three
-from one input to the next. This script draws N inputs (normal; ids within the vocabulary), and prints for each binary the
-ratio of the root mean squares, and that of the largest errors. Run with the Keras that wrote the model.
+A golden case with two numbers is too small to measure rounding: the larger of two errors varies by a factor of three
+from one input to the next. This script draws N inputs (normal; ids within the vocabulary). For each binary it prints
+the ratio of the root mean squares and that of the largest errors. Run with the Keras that wrote the model.
 """
 import argparse, json, os, subprocess, sys, tempfile
 import golden
@@ -19,7 +19,7 @@ arguments = parser.parse_args()
 
 
 def in_float64(model):
-    """The model again in double precision."""
+    """The same model in double precision."""
     text = json.loads(model.to_json())
     policy("float64")
     try:

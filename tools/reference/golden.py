@@ -1,10 +1,10 @@
-"""What the golden cases of graphs have in common: a case is a model of real Keras with random weights, its files, a
-request, and Keras's answer in float64 and in float32. make.py runs the families of cases (conv1d.py, merging.py, …).
+"""Common code of the golden cases of graphs. A case is a model of real Keras with random weights, its files, a request,
+and Keras's answers in float64 and in float32. make.py runs the families of cases (conv1d.py, merging.py, …).
 
-A case has files keras2_NAME or keras3_NAME: .json (what the case is, the request, Keras's answer in float64 and the error
-of Keras's own float32), and the models: .keras, .h5, or a folder of model.json beside the weights. `model` in the .json is
-the one to load, `also` lists further ones of the same model. The zip archives are deflated, since the HDF5 in them is
-mostly zeros.
+A case has files keras2_NAME or keras3_NAME: .json (description, request, Keras's answer in float64, and the error of
+Keras's float32 answer), and the models: .keras, .h5, or a folder with model.json and the weights. `model` in the .json
+names the file to load, `also` lists further files of the same model. The zip archives are deflated, because their HDF5
+is mostly zeros.
 """
 import json, os, warnings, zipfile, zlib
 
@@ -26,8 +26,8 @@ if MAJOR == 2:
     logging.set_verbosity("error")
 L = keras.layers
 OUT = None  # the folder of the cases
-ONLY = None  # a part of a case's name
-MISSING = False  # make only the cases that are not there
+ONLY = None  # a part of the names of cases to make
+MISSING = False  # make only missing cases
 RELOAD = False  # check that Keras loads each file and gives the same answer
 report = {"made": 0, "refused": []}
 COUNTERS = (np.dtype("int64"), np.dtype("int32"), np.dtype("uint32"), np.dtype("uint64"))
@@ -43,7 +43,7 @@ def floatx():
 
 
 class Numbers:
-    """Random numbers of one case: the same for both versions of Keras, whatever other cases there are."""
+    """Random numbers of a case. They depend only on its name, so they are the same for both versions of Keras."""
     def __init__(self, name):
         self.rng = np.random.default_rng(zlib.crc32(name.encode()))
 
@@ -51,14 +51,14 @@ class Numbers:
         return self.rng.normal(size=shape).astype("float32").round(3)
 
     def ids(self, *shape, most=9, pad="right"):
-        """Row b has b zeros, at its end or begin."""
+        """Row b has b zeros, at its end or beginning."""
         x = self.rng.integers(1, most, size=shape)
         for b in range(1, len(x)):
             x[b][slice(-b, None) if pad == "right" else slice(0, b)] = 0
         return x
 
     def masked(self, *shape, value=0.0, pad="right"):
-        """Row b has b timesteps of `value`, at its end or begin; with pad "holes", at every second timestep."""
+        """Row b has b timesteps of `value`, at its end or beginning, or with pad "holes" at every second timestep."""
         x = self(*shape)
         x[x == value] = 0.5
         for b in range(1, len(x)):
@@ -94,7 +94,7 @@ def layers_of(layer):
 
 
 def set_weights(model, weights):
-    """get_weights() orders by layer, so the weights fit a model that is built again in another precision."""
+    """get_weights() has the order of the layers, so the weights fit the same model in another precision."""
     model.set_weights([w if w.dtype in COUNTERS else w.astype(v.dtype) for w, v in zip(weights, model.get_weights())])
     for layer in layers_of(model):
         if isinstance(layer, keras.layers.Normalization):
@@ -122,7 +122,7 @@ def input_names(model):
 
 
 def output_names(model):
-    """Keras 2's rule: a name that is there already gets _1, _2, …; Keras 3 lets a name come twice."""
+    """Keras 2 appends _1, _2, … to repeated names; Keras 3 allows repeated names, so this function appends them too."""
     names = []
     for one in getattr(model, "output_names", None) or [model.layers[-1].name]:
         name, k = one, 0
@@ -148,7 +148,7 @@ def call(model, inputs, dtype, **kwargs):
 
 
 def answers(model, inputs, dtype, mask):
-    """The outputs in one precision; rows of different length are computed one by one."""
+    """The outputs in this precision; rows of different lengths are computed one by one."""
     kwargs = {}
     if mask is not None:
         kwargs["mask"] = np.asarray(mask) if not isinstance(mask, dict) else [np.asarray(mask[n]) for n in input_names(model)]
@@ -164,7 +164,7 @@ def answers(model, inputs, dtype, mask):
 
 
 def shortest(x):
-    """Lists of the shortest decimals that read back to the same number."""
+    """Nested lists of the shortest decimals that read back to the same numbers."""
     if isinstance(x, list):
         return [shortest(y) for y in x]
     return x.astype("U32").astype("float64").tolist() if x.dtype == np.float32 else x.tolist()
@@ -199,11 +199,11 @@ def save(model, stem, kind):
 
 
 def reload_problem(path, inputs, y32, mask):
-    """None when Keras itself loads the file and gives the same answer."""
+    """None if Keras loads the file and gives the same answer; else the problem."""
     if not path.endswith((".keras", ".h5")) or mask is not None or not all(isinstance(v, np.ndarray) for v in inputs.values()):
         return None
     try:
-        loaded = keras.models.load_model(path, compile=False)  # which may name the inputs of a Sequential model anew
+        loaded = keras.models.load_model(path, compile=False)  # it may rename the inputs of a Sequential model
         got = call(loaded, dict(zip(input_names(loaded), inputs.values())), "float32")
     except Exception as e:
         return f"Keras does not load {os.path.basename(path)}: {type(e).__name__}: {str(e).strip()[:160]}"
@@ -212,8 +212,8 @@ def reload_problem(path, inputs, y32, mask):
 
 
 def as_float32_where_rounded(y32, y64):
-    """Where all timesteps are masked, -1e9 is added to all scores, and float32 rounds the scores away: there Keras's answer
-    in float32 is the reference. Also the count of such numbers."""
+    """If all timesteps are masked, Keras adds -1e9 to all scores, and in float32 rounding removes the scores. For such
+    numbers Keras's float32 answer is the reference. Also returns their count."""
     if any(isinstance(y, list) or y.dtype.kind in "ib" for y in y64):
         return y64, 0
     far = [np.abs(a - b) > 1e-5 * max(1.0, float(np.max(np.abs(b)))) for a, b in zip(y32, y64)]
@@ -221,7 +221,7 @@ def as_float32_where_rounded(y32, y64):
 
 
 def measure(y32, y64):
-    """Keras's own error in float32, and the largest number."""
+    """The error of Keras's float32 answer, and the largest number."""
     pairs = [(np.asarray(a, "float64").ravel(), np.asarray(b, "float64").ravel()) for s, t in zip(y32, y64)
              for a, b in (zip(s, t) if isinstance(s, list) else [(s, t)])]
     difference = np.concatenate([a - b for a, b in pairs])
@@ -234,8 +234,8 @@ def measure(y32, y64):
 
 
 def case(name, build, inputs, files=(".keras",), mask=None, only=None, notes="", weights=None, scale=0.4):
-    """build() gives the model. inputs: an array, a list of rows of different length, or a dict of them by input name;
-    or a function of Numbers that gives that. only: 2 or 3, the version of Keras that has the layer."""
+    """build() returns the model. inputs: an array, a list of rows of different lengths, a dict of these by input name,
+    or a function of Numbers that returns one of them. only: 2 or 3, if only this version of Keras has the layer."""
     full = f"keras{MAJOR}_{name}"
     if only not in (None, MAJOR) or (ONLY and ONLY not in full):
         return
@@ -283,7 +283,7 @@ def case(name, build, inputs, files=(".keras",), mask=None, only=None, notes="",
 
 
 def chain(shape, *layers, dtype=None, name="x"):
-    """A builder of a Functional model of one path; each of layers is a function that makes a layer."""
+    """A builder of a Functional model that is a chain; each of `layers` is a function that makes a layer."""
     def build():
         x = inputs = keras.Input(shape, name=name, **({"dtype": dtype} if dtype else {}))
         for make in layers:
@@ -299,8 +299,8 @@ def sequential(shape, *layers, dtype=None):
 
 
 def graph(function, **shapes):
-    """A builder: function takes the inputs by name and gives the output or a list of outputs. A shape is a tuple, or
-    (tuple, dtype)."""
+    """A builder of a Functional model: `function` takes the inputs by name and returns the output or a list of outputs.
+    A shape is a tuple, or (tuple, dtype)."""
     def build():
         inputs = {}
         for n, s in shapes.items():

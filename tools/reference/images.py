@@ -1,4 +1,4 @@
-"""Layers on images and on frames: Conv2D, DepthwiseConv2D, pooling, and ConvLSTM1D and ConvLSTM2D."""
+"""Cases of layers on images and frames: Conv2D, DepthwiseConv2D, pooling, ConvLSTM1D and ConvLSTM2D."""
 from golden import L, MAJOR, case, chain, graph, sequential
 
 H5 = (".keras", ".h5")

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Write golden cases of graphs with the Keras that this Python has (2.15 or 3).
+"""Write golden cases of graphs with the installed Keras (2.15 or 3).
 
   make.py [FAMILY …] [-k PART] [--out DIR] [--missing] [--reload]
 
-FAMILY: a file beside this one (conv1d, pooling, …). PART: of the names of cases. --missing: only those that are not
-there. --reload: Keras loads each file and must give the same answer. A case that Keras refuses is printed, not written.
-Run once with tensorflow-cpu==2.15.1 and once with keras 3 and jax; choose.py then takes some for tests/fixtures/graph.
+FAMILY: a file beside this one (conv1d, pooling, …). PART: a part of the names of cases. --missing: make only missing
+cases. --reload: Keras loads each file and must give the same answer. A case that Keras refuses is printed, not written.
+Run once with tensorflow-cpu==2.15.1 and once with keras 3 and jax; Then choose.py chooses cases for
+tests/fixtures/graph.
 """
 import argparse, importlib, os
 import golden

@@ -1,17 +1,17 @@
-"""Masks on their way through a graph. The two versions of Keras differ; each case says what that version does."""
+"""Cases of masks that pass through a graph. The two versions of Keras differ, so each version has its own cases."""
 from golden import L, MAJOR, case, graph, keras, sequential
 
 H5 = (".keras", ".h5")
 
 
 def through(name, *layers, files=(".keras",), last=lambda: L.LSTM(3, return_sequences=True)):
-    """Embedding with mask_zero, layers, and a layer that sees the mask."""
+    """Embedding with mask_zero, then these layers, then a layer that uses the mask."""
     case("masks_" + name, sequential((6,), lambda: L.Embedding(9, 4, mask_zero=True), *layers, *([last] if last else []), dtype="int32"),
          lambda n: n.ids(3, 6), files)
 
 
 def merged(name, function, files=(".keras",), pads=("right", "left")):
-    """Two embeddings that are merged; the mask of each has another form."""
+    """Two embeddings that are merged; their masks differ."""
     embed = lambda x, zero=True: L.Embedding(9, 4, mask_zero=zero)(x)
     case("masks_" + name, graph(lambda a, b: L.LSTM(3)(function(embed(a), embed(b))), a=((5,), "int32"), b=((5,), "int32")),
          lambda n: {"a": n.ids(3, 5, pad=pads[0]), "b": n.ids(3, 5, pad=pads[1])}, files)

@@ -1,4 +1,4 @@
-"""Layers that take several tensors, and those that change shapes: models of several inputs and outputs."""
+"""Cases of layers with several inputs, of layers that change shapes, and of models with several inputs and outputs."""
 from golden import L, case, chain, graph, keras, sequential
 
 H5 = (".keras", ".h5")

@@ -1,4 +1,4 @@
-"""TimeDistributed around everything, and models in models."""
+"""Cases of TimeDistributed around each layer, and of nested models."""
 from golden import L, MAJOR, case, chain, graph, keras, sequential
 
 H5 = (".keras", ".h5")

@@ -1,8 +1,8 @@
-"""What the golden cases of ONNX files have in common. A case is a file NAME.onnx and NAME.json: the request, onnxruntime's
-error in float32, and the outputs in float64, from onnx.reference on the same graph with every float tensor as a double.
+"""Common code of the golden cases of ONNX files. A case is NAME.onnx, and NAME.json with the request, the error of
+onnxruntime in float32, and the outputs in float64. onnx.reference computes these on the same graph in double precision.
 
-All tensors of a request and of the outputs are batch first, whatever axis is the batch in the file.
-A case that must be refused has `refused`, a part of the sentence, in place of numbers.
+All tensors of a request and of the outputs have the batch first, also if another axis is the batch in the file.
+A case that must be refused has `refused`, a part of the error message, instead of numbers.
 """
 import json, os, warnings, zlib
 
@@ -23,7 +23,7 @@ FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFL
 
 
 class Numbers:
-    """Random numbers of one case, whatever other cases there are."""
+    """Random numbers of a case, which depend only on its name."""
     def __init__(self, name):
         self.rng = np.random.default_rng(zlib.crc32(name.encode()))
 
@@ -35,7 +35,7 @@ class Numbers:
 
 
 def wide(tensor):
-    """A float tensor as one of doubles of the same values."""
+    """Convert a float tensor to double."""
     if tensor.data_type in FLOATS:
         new = numpy_helper.from_array(numpy_helper.to_array(tensor).astype("float64"), tensor.name)
         tensor.CopyFrom(new)
@@ -56,7 +56,7 @@ def widen_graph(graph):
 
 
 def widen_node(node):
-    """Constants, the targets of Cast, and subgraphs."""
+    """Convert constants, the targets of Cast, and subgraphs to double."""
     for a in node.attribute:
         if a.type == onnx.AttributeProto.GRAPH:
             widen_graph(a.g)
@@ -72,7 +72,7 @@ def widen_node(node):
 
 
 class LeakyRelu(OpRun):
-    """The package's own rounds to float32."""
+    """Replaces the LeakyRelu of the package, which rounds to float32."""
     op_domain = ""
 
     def _run(self, x, alpha=None):
@@ -80,7 +80,8 @@ class LeakyRelu(OpRun):
 
 
 class Loop(op_loop.Loop):
-    """The package's own joins what the iterations give along the first axis; the operator stacks along a new one."""
+    """Replaces the Loop of the package, which joins the outputs of the iterations along the first axis. The operator
+    stacks them along a new axis."""
     op_domain = ""
 
     def _run(self, M, cond, *args, context=None, body=None, attributes=None, **more):
@@ -96,7 +97,7 @@ class Loop(op_loop.Loop):
 
 
 class Softmax(OpRun):
-    """Before opset 13 the axes from `axis` on are one."""
+    """Before opset 13 the axes from `axis` on count as one."""
     op_domain = ""
 
     def _run(self, x, axis=None):
@@ -123,7 +124,7 @@ class GlobalMaxPool(OpRun):
 
 
 class BatchNormalization(OpRun):
-    """The package's own of opset 9 and 14 takes the mean of the batch."""
+    """Replaces the BatchNormalization of the package, which in opsets 9 and 14 uses the mean of the batch."""
     op_domain = ""
 
     def _run(self, x, scale, bias, mean, var, epsilon=None, **more):
@@ -161,7 +162,8 @@ def operators(graph):
 
 
 def shortest(x):
-    """Lists of short decimals: of float32 those that read back to the same number, of float64 13 digits."""
+    """Nested lists of short decimals. Those of float32 read back to the same number; those of float64 have 13
+    digits."""
     if isinstance(x, list):
         return [shortest(y) for y in x]
     if x.dtype == np.float32:
@@ -170,7 +172,7 @@ def shortest(x):
 
 
 def measure(y32, y64):
-    """onnxruntime's own error, and the largest number."""
+    """The error of onnxruntime, and the largest number."""
     for a, b in zip(y32, y64):
         if a.shape != b.shape:
             raise ValueError(f"onnxruntime gives the shape {a.shape}, the reference {b.shape}")
@@ -182,12 +184,12 @@ def measure(y32, y64):
 
 
 def batch_first(values, axes):
-    """None: the tensor has no axis of the batch."""
+    """Move the axis of the batch to the front. The axis None: the tensor has no axis of the batch."""
     return {n: v if not v.ndim else v[None] if axes.get(n, 0) is None else np.moveaxis(v, axes.get(n, 0), 0) for n, v in values.items()}
 
 
 def slim(model):
-    """Without the exporter's notes on every node, which are most of a small file."""
+    """Remove the exporter's notes on every node, which are most of a small file."""
     for node in model.graph.node:
         node.doc_string = ""
         del node.metadata_props[:]
@@ -198,9 +200,9 @@ def slim(model):
 
 
 def case(name, model, inputs, axes=None, config=None, refused=None, notes="", asked=None, shown=None):
-    """inputs: arrays by name, as the graph has them. axes: the axis of the batch by name of input or output, where not 0.
-    config: `constants` and `states` for the model's entry. asked: the inputs of the request, where others are constants
-    or states. shown: the outputs of the answer, where others are states."""
+    """inputs: arrays by name, as the graph has them. axes: the axis of the batch, by name of input or output, if it is
+    not 0. config: `constants` and `states` for the model's entry. asked: the inputs of the request, if others are
+    constants or states. shown: the outputs of the answer, if others are states."""
     if ONLY and ONLY not in name:
         return
     axes = axes or {}

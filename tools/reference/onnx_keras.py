@@ -1,6 +1,5 @@
-"""Keras's exports: keras2_… by tf2onnx's from_keras, keras3tf_… by Keras 3's own export with TensorFlow below it (which
-calls tf2onnx), keras3torch_… with PyTorch below it (which calls torch.onnx.export, the
-old exporter)."""
+"""Keras's exports: keras2_… by from_keras of tf2onnx; keras3tf_… by the export of Keras 3 with the TensorFlow backend,
+which calls tf2onnx; keras3torch_… with the PyTorch backend, which calls the old exporter, torch.onnx.export."""
 import contextlib, importlib.util, io, os, sys, tempfile, zlib
 
 TENSORFLOW = importlib.util.find_spec("tensorflow") is not None
@@ -113,8 +112,8 @@ MODELS = {
     "heads": (heads, None, 18),
 }
 
-# With PyTorch below it, Keras's export unrolls each recurrent layer: a node for every operation of every timestep. These are
-# large, and have no operators that the others have not.
+# With the PyTorch backend, Keras's export unrolls each recurrent layer: every operation of every timestep is a node.
+# These files are large, and have no operators that other files lack.
 LARGE = ["attention_window", "lstm_stack", "window", "words_masked", "repeat", "masked", "bidirectional_gru", "encoder_decoder", "convolution_causal"]
 
 
@@ -139,7 +138,7 @@ def export(model, inputs, opset):
             import tf2onnx
             signature = [tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in model.inputs]
             return tf2onnx.convert.from_keras(model, signature, opset=opset)[0]
-        model(list(inputs.values()) if len(inputs) > 1 else next(iter(inputs.values())))  # Keras exports a model that was called
+        model(list(inputs.values()) if len(inputs) > 1 else next(iter(inputs.values())))  # the export needs a call
         model.export(path, format="onnx", verbose=False)
         return onnx.load(path)
 

@@ -3,8 +3,9 @@
 
   onnx_make.py FAMILY … [-k PART] [--out DIR]
 
-FAMILY: torch (PyTorch, both exporters), keras (tf2onnx with the Keras that is there, 2 or 3, or Keras 3's own export with
-PyTorch below it), operators (graphs made by hand), silero (the files of the package silero-vad, for another folder). PART: of the names of cases. Run once with torch, onnx and onnxruntime
+FAMILY: torch (PyTorch, both exporters), keras (tf2onnx with the installed Keras, 2 or 3, or Keras 3's own export with
+the PyTorch backend), operators (graphs made by hand), silero (the files of the package silero-vad, for another folder).
+PART: a part of the names of cases. Run once with torch, onnx and onnxruntime
 for torch, keras and operators, and once each with TensorFlow 2.15 and 2.18 and tf2onnx for keras.
 """
 import argparse, importlib, os

@@ -1,5 +1,5 @@
-"""Graphs made by hand: every attribute of LSTM, GRU and RNN, and each other operator that is served, in the forms that the
-opsets gave it. Names begin with hand_."""
+"""Graphs made by hand: every attribute of LSTM, GRU and RNN, and every other supported operator in the forms of the
+opsets. Names begin with hand_."""
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -104,7 +104,7 @@ def recurrent_cases():
         recurrent(low + "_lengths_full", op, 14, lengths=[5] * 6)
         recurrent(low + "_lengths", op, 14, lengths="input", outputs=all_outputs)
         recurrent(low + "_clip", op, 14, clip=1.0, refused="clip")
-        # onnxruntime knows layout 0 alone, so layout 1 has its own way below
+        # onnxruntime supports only layout 0; layout 1 is computed below
     recurrent("lstm_lengths_reverse", lengths="input", direction="reverse", outputs=three)
     recurrent("lstm_lengths_both", lengths="input", directions=2, outputs=three)
     recurrent("lstm_states_constant", states="constant", outputs=three, refused="differ from row to row")
@@ -130,7 +130,7 @@ def recurrent_cases():
 
 
 def sequence(name, build, shape=("B", "T", 4), opset=13, after="lstm", out=None, **more):
-    """An LSTM batch first, then build(graph, its output [B, T, 4]); after None: build on the input itself."""
+    """A batch-first LSTM, then build(graph, its output [B, T, 4]); if `after` is None, build on the input."""
     g = Graph("hand_" + name, opset)
     y = g.input("x", list(shape))
     if after:
@@ -360,7 +360,7 @@ def reshape_of_shape(g, y):
 
 
 def time_distributed(g, y):
-    """The rows and timesteps joined, a Gemm, and apart again, with open sizes."""
+    """Rows and timesteps are joined to one axis for a Gemm, then separated again, with sizes that are not known."""
     shape = g("Shape", y)
     rows, steps = [g("Unsqueeze", g("Gather", shape, g.constant(np.array(i)), axis=0), g.constant(ints(0))) for i in (0, 1)]
     z = g("Gemm", g("Reshape", y, g.constant(ints(-1, 4))), g.weights(4, 2), g.weights(2))
@@ -407,7 +407,7 @@ def if_by_constants():
 
 
 def states_by_hand():
-    """h and c in one tensor, as silero-vad has them: [2, B, 4]. A request without initial states begins with zeros."""
+    """h and c in one tensor [2, B, 4], as in silero-vad. A request without initial states starts from zeros."""
     g = Graph("hand_states", 16)
     x, state = g.input("x", ["B", 5, 3]), g.input("state", [2, "B", 4], np.zeros((2, 6, 4), "float32"))
     h, c = [g("Slice", state, g.constant(ints(i)), g.constant(ints(i + 1)), g.constant(ints(0))) for i in (0, 1)]

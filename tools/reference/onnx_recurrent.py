@@ -1,10 +1,11 @@
-"""ONNX's LSTM, GRU and RNN in the precision of their input, for onnx.reference: the package's own know one direction, one
-layout and the default activations only. Source: the operators' text in onnx/docs/Operators.md (opset 14), whose open
-points are settled as onnxruntime does it: behind a sequence's end Y is 0, and Y_h and Y_c are the last valid ones."""
+"""ONNX's LSTM, GRU and RNN in the precision of their input, for onnx.reference. Those of the package support only one
+direction, one layout and the default activations. Source: onnx/docs/Operators.md (opset 14). Where this text is not
+precise, the behaviour is that of onnxruntime: after the end of a sequence Y is 0, and Y_h and Y_c are those of its last
+timestep."""
 import numpy as np
 from onnx.reference.op_run import OpRun
 
-ACTIVATIONS = {  # the function of x, alpha and beta, and the defaults of alpha and beta
+ACTIVATIONS = {  # a function of x, alpha and beta, and the defaults of alpha and beta
     "affine": (lambda x, a, b: a * x + b, 1.0, 0.0),
     "relu": (lambda x, a, b: np.maximum(x, 0), None, None),
     "leakyrelu": (lambda x, a, b: np.where(x < 0, a * x, x), np.float32(0.01), None),
@@ -20,7 +21,7 @@ ACTIVATIONS = {  # the function of x, alpha and beta, and the defaults of alpha 
 
 
 def functions(names, alphas, betas, default, directions):
-    """The activations in order; alpha and beta are taken by those that have one."""
+    """The activations in order. Each activation with alpha or beta takes the next value of these lists."""
     alphas, betas, result = list(alphas or []), list(betas or []), []
     for name in names or default * directions:
         f, alpha, beta = ACTIVATIONS[name.lower()]

@@ -1,5 +1,6 @@
-"""silero-vad's published files (MIT licence, the PyPI package silero-vad), with the sampling rate as a constant and the state
-as a state of the model: three streams of noise, a window of each after the other. One call of the graph is one timestep."""
+"""silero-vad's published files (MIT licence, the PyPI package silero-vad), with the sampling rate as a constant and the
+state as a state of the model. The input is three streams of noise; one call of the graph takes one window of each
+stream and is one timestep."""
 import glob, importlib.util, json, os
 
 import numpy as np
@@ -13,7 +14,8 @@ STEPS = 3
 
 
 def steps(run, model, windows, fixed):
-    """The first output of each timestep, [rows, timesteps, numbers]; the state goes from one to the next."""
+    """The first output of each timestep, [rows, timesteps, numbers]; the state of a timestep is an input of the
+    next."""
     state, outputs = np.zeros((2, len(windows), 128), "float32"), []
     for t in range(STEPS):
         y, state = run(model, {"input": windows[:, t], "state": state, **fixed})
@@ -26,7 +28,7 @@ def cases():
     for path in sorted(glob.glob(os.path.join(folder, "*.onnx"))):
         stem, model = os.path.basename(path)[:-5], onnx.load(path)
         names = [t.name for t in model.graph.input]
-        if "h" in names:  # a file for one stream, whose first axis are the windows
+        if "h" in names:  # a file for one stream, whose first axis is that of the windows
             continue
         for rate in (16000, 8000):
             if rate == 8000 and ("sr" not in names or "16k" in stem):

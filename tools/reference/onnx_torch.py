@@ -24,7 +24,7 @@ class Last(nn.Module):
 
 
 class Zeros(nn.Module):
-    """As the tutorials have it: initial states of zeros, made in forward()."""
+    """As in many tutorials: forward() makes initial states of zeros."""
     def __init__(self, layers=2):
         super().__init__()
         self.layers = layers
@@ -39,7 +39,7 @@ class Zeros(nn.Module):
 
 
 class Hidden(nn.Module):
-    """The classifier on h_n of the last layer, both directions joined."""
+    """The classifier on h_n of the last layer, with both directions concatenated."""
     def __init__(self, kind="LSTM", both=False, layers=2):
         super().__init__()
         self.rnn = SERIES[kind](3, 4, layers, batch_first=True, bidirectional=both)
@@ -61,7 +61,7 @@ class Sequences(nn.Module):
 
 
 class States(nn.Module):
-    """Step by step: the states are inputs and outputs."""
+    """A model of one step: the states are inputs and outputs."""
     def __init__(self, kind="LSTM", layers=1):
         super().__init__()
         self.rnn = SERIES[kind](3, 4, layers, batch_first=True)
@@ -252,7 +252,7 @@ MODELS = {
     "lstm_states_two_layers": (lambda: States(layers=2), with_states(2, "hc"), ["y", "hn", "cn"], {"x": BATCH_TIME, "h": {1: "batch"}, "c": {1: "batch"}},
                                {"h": 1, "c": 1, "hn": 1, "cn": 1}, 17),
     "lstm_no_bias": (lambda: Last(bias=False), x(), ["y"], {"x": {0: "batch"}}, None, 10),
-    # before opset 9 the exporter makes the zeros of a state with ConstantFill, an operator that onnxruntime has no more
+    # before opset 9 the exporter makes zero states with ConstantFill, an operator that onnxruntime has removed
     "lstm_states_fixed": (lambda: States(), with_states(1, "hc"), ["y", "hn", "cn"], {}, {"h": 1, "c": 1, "hn": 1, "cn": 1}, 7),
     "rnn_state_fixed": (lambda: States("RNN"), with_states(1, "h"), ["y", "hn"], {}, {"h": 1, "hn": 1}, 8),
     "gru_last": (lambda: Last("GRU"), x(), ["y"], {"x": {0: "batch"}}, None, 9),

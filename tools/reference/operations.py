@@ -10,7 +10,7 @@ if MAJOR == 2:
 
 
 def on(name, function, files=H5, rows=2, shape=(5, 4), **more):
-    """An operation between two layers, so that the graph goes on behind the operation."""
+    """An operation after an LSTM, and other layers after it if `function` adds them."""
     case("op_" + name, graph(lambda x: function(L.LSTM(4, return_sequences=True)(x)), x=shape), lambda n: n(rows, *shape), files, **more)
 
 

@@ -1,4 +1,4 @@
-"""Pooling over time, and the layers that change a sequence's length."""
+"""Cases of pooling over time, and of layers that change the length of a sequence."""
 from golden import L, case, chain, sequential
 
 H5 = (".keras", ".h5")

@@ -1,4 +1,5 @@
-"""Initial states from layers and inputs, states used further on, and the models of sequence to sequence."""
+"""Cases of initial states from layers and inputs, of states that later layers use, and of sequence-to-sequence
+models."""
 from golden import L, MAJOR, case, graph, keras
 
 H5 = (".keras", ".h5")
@@ -75,7 +76,7 @@ def caption(image, words):
 
 
 def sequence_to_sequence(kind, make):
-    """The training graph, and the encoder and the decoder that are cut from it for inference."""
+    """The training graph, and the encoder and the decoder for inference, which share its layers."""
     count = 2 if kind == "lstm" else 1
     names = ["h", "c"][:count]
     def parts(embed):
@@ -104,7 +105,7 @@ def sequence_to_sequence(kind, make):
 
 
 def attention_decoder():
-    """A decoder that attends to the encoder's sequence, which is an input of its own."""
+    """A decoder that attends to the encoder's sequence, which is a separate input."""
     def build(y, encoded, h, c):
         d, h2, c2 = L.LSTM(4, return_sequences=True, return_state=True, name="decoder")(y, initial_state=[h, c])
         return [L.Dense(3, activation="softmax", name="word")(L.Concatenate()([d, L.Attention()([d, encoded])])), h2, c2]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""texts.py FOLDER: models of real Keras that take texts (TextVectorization, StringLookup), a request for each, and Keras's
-answer. Run it with Keras 2 (tensorflow 2.15) and with Keras 3 on TensorFlow; the layers need TensorFlow."""
+"""texts.py FOLDER: write models of real Keras with text inputs (TextVectorization, StringLookup), a request for each,
+and Keras's answer. Run it with Keras 2 (tensorflow 2.15) and with Keras 3 on TensorFlow; the layers need TensorFlow."""
 import json, os, random, sys, tempfile, zipfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,7 +19,8 @@ ASK = ["the cat, the dog: UNSEEN words", "Mouse!  mouse\tmouse", "It's 7 o'clock
 
 
 def save(name, model, instances, inputs):
-    """instances as they are sent, inputs as Keras wants them: one batch for each, since Keras pads to the longest."""
+    """instances: the texts of the request. inputs: the same for Keras, one batch for each text, because Keras pads to
+    the longest."""
     rng = np.random.default_rng(1)
     for variable in model.trainable_weights:
         variable.assign(rng.normal(size=variable.shape) * 1.5)

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Make models of architectures that people trained, with random weights, and Keras's answers: as make.py writes cases.
+"""Make models of published architectures with random weights, and Keras's answers, in the form of make.py.
 
   wild.py CONFIGURATIONS OUT [NUMBER …]
 
 CONFIGURATIONS is a folder of NUMBER.json: written_by_keras, file (keras-h5, keras-zip, json+h5, json-only), config. Run
-once with Keras 2.15, which takes what Keras 1 and 2 wrote, and once with Keras 3, which takes the rest. Each gives
-wild_NUMBER.json, .keras and .h5 as this Keras saves the model, and NUMBER_original: the same weights beside the
-configuration as it was found. What Keras refuses is written to refused2.txt and refused3.txt. tests/graph/check.py --cases OUT checks.
+once with Keras 2.15, for the files of Keras 1 and 2, and once with Keras 3, for the others. Each model gives
+wild_NUMBER.json, the .keras and .h5 of this Keras, and NUMBER_original: the same weights with the original
+configuration. Models that Keras refuses are listed in refused2.txt and refused3.txt. tests/graph/check.py --cases OUT
+checks.
 """
 import glob, json, os, sys, zipfile
 import h5py, numpy as np
@@ -24,7 +25,7 @@ def replaced(x, old, new):
 
 
 def without_cudnn(config):
-    """CuDNN layers as the LSTM and GRU that compute the same: Keras 2.15 has no others."""
+    """Replace CuDNN layers, which Keras 2.15 lacks, by the equivalent LSTM and GRU."""
     if isinstance(config, list):
         return [without_cudnn(x) for x in config]
     if not isinstance(config, dict):
@@ -37,7 +38,7 @@ def without_cudnn(config):
 
 
 def cudnn_weights(f, config):
-    """The weights of an .h5 as CuDNN layers keep them."""
+    """Convert the weights of an .h5 to those of CuDNN layers."""
     for layer in config["config"]["layers"] if isinstance(config["config"], dict) else config["config"]:
         if layer["class_name"].startswith("CuDNN"):
             group = f["model_weights"][layer["config"]["name"]]
@@ -63,7 +64,8 @@ def build(config, dtype):
 
 
 def vocabulary(model, name):
-    """How many ids an input takes, or None: an Embedding reads the input, maybe inside a model or a wrapper."""
+    """The number of ids of an input that an Embedding reads, maybe inside a model or a wrapper; None for other
+    inputs."""
     least = None
     for layer in golden.layers_of(model):
         if type(layer).__name__ != "Embedding":
@@ -95,7 +97,8 @@ def inputs_of(model, rng):
 
 
 def weights_of(model, rng):
-    """Those of Keras's initializers; constant ones are moved, so that no part of the model is without effect."""
+    """The weights of Keras's initializers. Noise is added to constant weights, so that every part of the model has an
+    effect."""
     weights = []
     for v, w in zip(model.weights, model.get_weights()):
         if w.dtype not in golden.COUNTERS and w.size and np.all(w == w.ravel()[0]) or "bias" in v.name:
@@ -105,7 +108,8 @@ def weights_of(model, rng):
 
 
 def original(found, config, stem, model):
-    """A file of the same weights with the configuration as it was found, as the version that wrote it would hold it."""
+    """Write a file of the same weights with the original configuration, in the form of the version of Keras that wrote
+    it."""
     kind, version = found["file"], found["written_by_keras"]
     if kind == "keras-zip":
         path = stem + "_original.keras"
@@ -140,7 +144,7 @@ def make(number, found, out, seed=0):
     stem = os.path.join(out, "wild_" + number)
     model = build(config, "float32")
     if not model.built or not model.inputs:
-        raise ValueError("the configuration says no input shape")
+        raise ValueError("the configuration has no input shape")
     w = weights_of(model, rng)
     golden.set_weights(model, w)
     inputs = inputs_of(model, rng)
@@ -151,12 +155,12 @@ def make(number, found, out, seed=0):
     layers = sorted({type(x).__name__ for x in golden.layers_of(model)})
     try:
         y64 = golden.answers(golden.set_weights(build(config, "float64"), w), inputs, "float64", None)
-    except Exception as e:  # an operation that is fixed to float32
+    except Exception as e:  # an operation that works only in float32
         print(number, "has no answer in float64:", " ".join(str(e).split())[:200])
         y64 = [y.astype("float64") for y in y32]
     error = golden.measure(y32, y64)
     largest = error.pop("largest")
-    if largest == 0 and seed < 9:  # a relu at the end that lets nothing through
+    if largest == 0 and seed < 9:  # a relu at the end makes all outputs 0
         return make(number, found, out, seed + 1)
     body = {n: golden.shortest(x) for n, x in inputs.items()}
     case = {"notes": f"{found['file']} of Keras {found['written_by_keras']}", "keras": keras.__version__, "served_today": found["served_today"],
@@ -170,7 +174,7 @@ def make(number, found, out, seed=0):
 
 
 def keras_3(found):
-    """Whether Keras 3 wrote it; where no version is known, by its way to say shapes."""
+    """Whether Keras 3 wrote the model. Without a version, the key of the input shape decides."""
     return found["written_by_keras"][:1] == "3" or (not found["written_by_keras"] and '"batch_shape"' in json.dumps(found["config"]).replace("\\", ""))
 
 

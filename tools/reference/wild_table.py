@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Print the architectures that people trained, and whether a binary serves them, as a table for docs/parity.md.
+"""Print a table for docs/parity.md: published architectures, and whether a binary serves them.
 
-  wild_table.py BINARY CONFIGURATIONS CASES     CONFIGURATIONS and CASES: as wild.py took and wrote them
+  wild_table.py BINARY CONFIGURATIONS CASES     CONFIGURATIONS and CASES: the input and output of wild.py
 """
 import glob, json, os, re, subprocess, sys
 
