@@ -1,5 +1,5 @@
-# cellserve. `make help` lists the targets; V=1 shows commands; VARIANT=asan|tsan|clang|coverage builds aside.
-# WERROR=-Werror (CI sets it) makes warnings errors.
+# cellserve. `make help` lists the targets; V=1 shows commands; VARIANT=asan|tsan|clang|coverage builds in build/VARIANT. WERROR=-Werror, which
+# CI sets, turns warnings into errors.
 VARIANT ?= release
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -16,7 +16,7 @@ CFLAGS_release := -O2 -D_FORTIFY_SOURCE=2
 CFLAGS_clang := -O2 -D_FORTIFY_SOURCE=2
 CFLAGS_asan := -O1 -Wno-format-truncation -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS_tsan := -O1 -Wno-format-truncation -fsanitize=thread -fno-omit-frame-pointer
-# Mutexes are counted (tests/locks).
+# This variant counts the uses of mutexes (tests/locks).
 CFLAGS_locks := -O2 -include tests/locks/lock_count.h
 CFLAGS_coverage := -O0 -DCOVERAGE --coverage -Wno-format-truncation
 LDFLAGS_coverage := --coverage
@@ -31,12 +31,12 @@ endif
 LDFLAGS_asan := -fsanitize=address,undefined
 LDFLAGS_tsan := -fsanitize=thread
 
-# Once each; where packages are missing the answer is empty, and the compiler names the header.
+# Each pkg-config runs once. If packages are missing, its output is empty, and the compiler names the missing header.
 CFLAGS_all := $(CFLAGS_common) $(CFLAGS_$(VARIANT)) $(shell pkg-config --cflags $(NEEDED) 2>/dev/null) $(CFLAGS)
 LDFLAGS_all = $(LDFLAGS_common) $(LDFLAGS_$(VARIANT)) $(LDFLAGS)
 LIBS := -lhdf5_hl $(shell pkg-config --libs $(NEEDED) 2>/dev/null) -lm
 
-# Sources are found by folder. Of core/vec the machine's kind decides.
+# Sources are all .c files of the folders. The machine's architecture decides which of core/vec are built.
 CORE_ANYWHERE := $(filter-out core/vec/%,$(wildcard core/*.c core/*/*.c)) core/vec/vec_select.c core/vec/vec_c.c
 CORE := $(CORE_ANYWHERE) core/vec/vec_openblas.c
 ifeq ($(shell uname -m),x86_64)
@@ -58,11 +58,11 @@ Q := $(if $(V),,@)
 
 all: $(BUILD)/cellserve $(if $(filter release,$(VARIANT)),build/cellserve) ## build the server and libcellserve_core.a
 
-# The path that people and scripts use.
+# The stable path of the binary, for people and scripts.
 build/cellserve: $(BUILD)/cellserve
 	$(Q)ln -sf $(VARIANT)/cellserve $@
 
-# The page, as C.
+# The page, converted to C.
 PAGE := $(BUILD)/server/api/page/embedded.o
 $(PAGE:.o=.c): $(wildcard server/api/page/*)
 	@mkdir -p $(@D)
@@ -77,21 +77,21 @@ $(BUILD)/cellserve: $(call objects,$(SERVER) $(if $(filter locks,$(VARIANT)),tes
 
 $(BUILD)/libcellserve_core.a: $(call objects,$(CORE))
 $(BUILD)/libcellserve_config.a: $(call objects,$(CONFIG))
-# All of the server but main, for the unit tests.
+# The server without main.c, for the unit tests.
 $(BUILD)/libcellserve_server.a: $(call objects,$(filter-out %/main.c,$(SERVER))) $(PAGE)
 %.a:
 	@echo "  ar    $@"
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-# Kernels of an instruction set get its flags, and only they: they are called after a look at the CPU. When fuzzing they
-# are not instrumented: the target does not run them, and clang would take minutes.
+# Only the kernels of an instruction set are compiled with its flags, because they run after a check of the CPU. The
+# fuzz variant does not instrument them: no target runs them, and clang would take minutes.
 FLAGS_vec_avx2 := -mavx2 -mfma
 FLAGS_vec_avx512 := -mavx512f -mfma
 flags_of = $(FLAGS_$(basename $(notdir $(1)))) $(if $(filter core/vec/% $(addprefix core/layers/,attention_scores.c pool.c pooling.c),$(1)),-O3) \
   $(if $(filter fuzz,$(VARIANT)),$(if $(FLAGS_$(basename $(notdir $(1)))),-fno-sanitize=all -O0)) \
   $(if $(filter tests/%,$(1)),$(TEST_CFLAGS))
 
-# Other flags than the last time rebuild everything of the variant.
+# If the flags differ from those of the last build, the whole variant is built again.
 FLAGS_NOW := $(CC) $(CFLAGS_all) $(LDFLAGS_all) $(LIBS)
 ifneq ($(file <$(BUILD)/flags),$(FLAGS_NOW))
 $(shell mkdir -p $(BUILD))
@@ -114,7 +114,7 @@ $(UNIT): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/unit/unit.o $(BUILD)/libcellser
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -o $@ -Wl,--start-group $^ -Wl,--end-group $(LIBS) $(TEST_LIBS)
 
-# Calls of these can be made to fail, or are counted.
+# The tests wrap these calls, to make them fail or to count them.
 comma := ,
 $(BUILD)/tests/unit/server/base/test_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
   $(patsubst %,posix_spawn_file_actions_add%,dup2 open closefrom_np))
@@ -127,7 +127,7 @@ $(BUILD)/tests/unit/rnn_example.inc: core/rnn.h
 	$(Q)sed -n 's/^ \*     //p' $< >$@
 $(BUILD)/tests/unit/core/test_rnn.o: $(BUILD)/tests/unit/rnn_example.inc
 
-# This one drives the fuzz targets.
+# This test runs the fuzz targets.
 $(BUILD)/tests/unit/test_fuzz_corpus: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/fuzz/*.c))
 
 $(BUILD)/tests/unit/server/session/test_session_redis $(BUILD)/tests/unit/server/session/test_redis_primary: \
@@ -136,7 +136,7 @@ $(addprefix $(BUILD)/tests/unit/server/run/test_,rollout running_batch schedule 
 
 $(BUILD)/tests/e2e/test_sessions_redis $(BUILD)/tests/e2e/test_windows $(BUILD)/tests/e2e/test_windows_mixed $(BUILD)/tests/e2e/test_sessions_redis_trouble $(BUILD)/tests/e2e/test_redis_tls: $(BUILD)/tests/e2e/redis.o
 
-# Where the table of routes is looked at.
+# This test reads the server's table of routes.
 $(BUILD)/tests/e2e/test_access: $(BUILD)/tests/e2e/access.o $(BUILD)/libcellserve_server.a \
   $(BUILD)/libcellserve_config.a $(BUILD)/libcellserve_core.a
 
@@ -151,46 +151,46 @@ e2e: $(BUILD)/cellserve $(E2E)
 arrows: $(BUILD)/libcellserve_core.a
 	@tests/arrows.sh $<
 
-# ---- what people type ----
+# ---- targets for people ----
 
-# Installed first, and then make anew: the flags below come from packages that may just have been missing.
-run: ## install what is missing, build, serve the demo model
+# The packages are installed first, then make starts again, because the flags above come from these packages.
+run: ## install missing packages, build, serve the demo models
 	@tools/install.sh run
 	@$(MAKE) --no-print-directory all
 	@tools/run.sh build/cellserve
-test: ## install what is missing, build, run every test
+test: ## install missing packages, build, run every test
 	@tools/install.sh test
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory tests
 tests: $(BUILD)/cellserve $(UNIT) $(E2E) $(BUILD)/libcellserve_core.a
 	@tests/run.sh tests/arrows.sh tests/arrows_test.sh tests/documents.sh tests/headers.sh $(UNIT) $(E2E)
-bench: all ## measure the machine, the demo model alone and over HTTP, and the functions over all floats (10 minutes)
+bench: all ## measure the machine, the demo model alone and over HTTP, and the activations for all floats (10 minutes)
 	@tools/install.sh test
 	@$(MAKE) --no-print-directory build/release/tests/unit/core/vec/test_vec
 	@bench/run.sh build/cellserve
-bench-serving: all ## serving against peers and floors: codec, HTTP, batching, overload, slow clients, memory (15 minutes)
+bench-serving: all ## compare serving with other servers and lower bounds: codec, HTTP, batching, overload, slow clients, memory (15 minutes)
 	@tools/install.sh bench-serving
 	@bench/serving/run.py build/cellserve
-growth: all ## time against timesteps, rows, layers and units, draw docs/growth.svg
+growth: all ## measure the time by timesteps, rows, layers and units; draw docs/growth.svg
 	@bench/growth.py build/cellserve docs/growth.svg
-shapes: build/release/bench/shapes ## time LSTM steps of every size, draw docs/shapes.svg
+shapes: build/release/bench/shapes ## measure LSTM steps of every size; draw docs/shapes.svg
 	@for run in 1 2 3; do build/release/bench/shapes >build/shapes$$run.csv || exit 1; done
 	@bench/shapes.py build/shapes1.csv build/shapes2.csv build/shapes3.csv docs/shapes.svg
 build/release/bench/shapes: build/release/bench/shapes.o build/release/libcellserve_server.a build/release/libcellserve_core.a
 	$(Q)$(CC) $(LDFLAGS_all) -o $@ $^ $(LIBS)
-asan: ## every test under AddressSanitizer and UndefinedBehaviorSanitizer
+asan: ## run every test under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory VARIANT=asan tests
-tsan: ## every test under ThreadSanitizer
+tsan: ## run every test under ThreadSanitizer
 	@$(MAKE) --no-print-directory VARIANT=tsan tests
-tsan-threads: ## the end-to-end tests under ThreadSanitizer, with 4 I/O threads and 8 workers
+tsan-threads: ## run the end-to-end tests under ThreadSanitizer, with 4 I/O threads and 8 workers
 	@CELLSERVE_IO_THREADS=4 CELLSERVE_WORKERS=8 $(MAKE) --no-print-directory VARIANT=tsan e2e
-drains: all $(BUILD)/tests/e2e/test_io_threads ## 300 drains under load, 200 of them with 4 I/O threads: no connection may be lost
+drains: all $(BUILD)/tests/e2e/test_io_threads ## drain a server under load 300 times, 200 of them with 4 I/O threads; no connection may be lost
 	@CELLSERVE_TEST_DRAINS=300 $(BUILD)/tests/e2e/test_io_threads
 FUZZ_SECONDS ?= 60
 FUZZ_RUNS ?= -1
 FUZZ_SEED ?= 0
 FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-faults: ## fail every allocation and system call of a server, one after the other (AddressSanitizer; an hour)
+faults: ## make each allocation and system call of a server fail, one by one (AddressSanitizer; an hour)
 	@tools/install.sh sanitize
 	@$(MAKE) --no-print-directory VARIANT=asan build/asan/cellserve build/asan/tests/faults/fault.so
 	@tests/faults/faults.py build/asan/cellserve build/asan/tests/faults/fault.so
@@ -200,7 +200,7 @@ $(BUILD)/tests/faults/fault.so: tests/faults/fault.c
 	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O1 -g -fPIC -shared -Wall -Wextra -Werror -o $@ $<
 SOAK_MINUTES ?= 60
 SOAK_RATE ?= 300
-soak: ## mixed load for SOAK_MINUTES on the release build, or VARIANT=asan, VARIANT=tsan; SOAK_RATE requests a second
+soak: ## run mixed load for SOAK_MINUTES on the release build, or VARIANT=asan, VARIANT=tsan; SOAK_RATE requests a second
 	@tools/install.sh sanitize
 	@$(MAKE) --no-print-directory $(BUILD)/cellserve
 	@tests/soak/soak.py $(BUILD)/cellserve --minutes $(SOAK_MINUTES) --rate $(SOAK_RATE) $(if $(filter release,$(VARIANT)),--rss)
@@ -213,60 +213,60 @@ build/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/model.o $(BU
   $(BUILD)/libcellserve_core.a
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -fsanitize=fuzzer -o $@ $^ $(LIBS)
-neon: ## the vector kernels of arm64, cross-compiled and run under qemu
+neon: ## cross-compile the vector kernels of arm64 and test them under qemu
 	@tools/install.sh neon
 	@mkdir -p build/neon
 	$(Q)aarch64-linux-gnu-gcc -std=c11 -D_GNU_SOURCE -I. -O2 -Wall -Wextra -Werror -ffp-contract=off -fno-math-errno -static -o build/neon/test_neon \
 	  tests/neon/test_neon.c $(CORE_ANYWHERE) core/vec/vec_neon.c -lm
 	@tests/run.sh tests/neon/run.sh
-clients: all ## the protocols' own clients from PyPI against the server
+clients: all ## run the protocols' own clients from PyPI against the server
 	@tools/install.sh clients
 	@tests/clients/run.sh build/cellserve
-tutorials: all ## the commands of README.md and the tutorials; their Python where PYTHON has Keras, PyTorch, scikit-learn
+tutorials: all ## run the commands of README.md and the tutorials, and their Python if PYTHON has Keras, PyTorch, scikit-learn
 	@KERAS_BACKEND=$(or $(KERAS_BACKEND),jax) $(or $(PYTHON),python3) tests/tutorials/run.py build/cellserve README.md docs/tutorials/*.md
 docs: ## build the site of docs/ in build/site, with Debian's mkdocs
 	@tools/install.sh docs
 	@mkdocs build -q --strict
-page: all ## the page in headless Chromium; IMAGES=docs/images writes its screenshots there
+page: all ## test the page in headless Chromium; IMAGES=docs/images writes screenshots there
 	@tools/install.sh page
 	@tests/page/test_page.py build/cellserve $(IMAGES)
 	@tests/page/test_origins.py build/cellserve
-deploy-files: all ## check the files of docker/: Kubernetes' schemas, HAProxy's and nginx's own checks; smuggle through both
+deploy-files: all ## check the files of docker/: Kubernetes' schemas, HAProxy's and nginx's own checks, request smuggling through both
 	@tools/install.sh deploy
 	@tests/deploy/run.sh build/cellserve
-debian13: ## every test in a fresh root of Debian 13 (debootstrap, as root; 4 minutes)
+debian13: ## run every test in a new root file system of Debian 13 (debootstrap, as root; 4 minutes)
 	@tests/debian13/run.sh
-locks: ## how often requests take locks that all share, and how long they hold them
+locks: ## count how often and how long requests hold shared locks
 	@$(MAKE) --no-print-directory VARIANT=locks build/locks/cellserve
 	@tests/locks/locks.py build/locks/cellserve --check
-chaos: all ## two replicas behind HAProxy, killed and confused in every way, for some minutes
+chaos: all ## kill and disturb two replicas behind HAProxy, for some minutes
 	@tools/install.sh chaos
 	@tests/chaos/chaos.py build/cellserve
-coverage: ## lines and branches of every folder that the unit and end-to-end tests reach
+coverage: ## print the lines and branches of every folder that the unit and end-to-end tests reach
 	@tools/install.sh coverage
 	@$(MAKE) --no-print-directory VARIANT=coverage tests || true
 	@tools/coverage.py build/coverage
-compile_commands.json: ## for editors and clangd
+compile_commands.json: ## write the compilation database for editors and clangd
 	@$(MAKE) --no-print-directory -nB V=1 all unit-programs | tools/compile_commands.py >$@
 unit-programs: $(UNIT)
-lint: ## gcc and clang warnings as errors, cppcheck, includes between rooms
+lint: ## clang warnings as errors, cppcheck, includes between folders, format
 	@tools/install.sh lint
 	@$(MAKE) --no-print-directory VARIANT=clang WERROR=-Werror all
 	@tools/lint.sh
-format: ## lay all C files out by .clang-format
+format: ## format all C files with clang-format
 	@clang-format -i $(shell git ls-files '*.c' '*.h')
 docker: ## build the image cellserve
 	docker build -f docker/Dockerfile -t cellserve .
-install: all ## install below PREFIX (/usr/local), with DESTDIR before every path
+install: all ## install below PREFIX (/usr/local); DESTDIR is a prefix of every path
 	@packaging/files.sh install $(BUILD)
-uninstall: ## remove what install has put there
+uninstall: ## remove the installed files
 	@packaging/files.sh uninstall $(BUILD)
 reference: all ## write docs/reference/ from the program's tables
 	@tests/reference/check.py build/cellserve --write
-check-reference: all ## documents, dashboard and alerts against the program; the installed files
+check-reference: all ## check documents, dashboard and alerts against the program, and the installed files
 	@tools/install.sh reference
 	@tests/reference/run.sh
-clean: ## remove what was built
+clean: ## remove build/
 	rm -rf build
 
 help: ## list the targets
