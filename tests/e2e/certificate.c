@@ -124,6 +124,7 @@ void certificate_remove(const struct certificate *certificate)
 struct relay {
     int client, port;
     int ready;              /* is closed when the handshake is over */
+    int receive_bytes;      /* SO_RCVBUF of its socket; 0: as usual */
     struct in_addr address; /* that the server sees */
     char header[128];
     char last[11]; /* bytes of the client, to find the ends of first lines */
@@ -199,6 +200,8 @@ static void *run_relay(void *argument)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int one = 1, server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* a head is several records */
+    if (relay->receive_bytes)
+        setsockopt(server, SOL_SOCKET, SO_RCVBUF, &relay->receive_bytes, sizeof relay->receive_bytes);
     gnutls_certificate_allocate_credentials(&relay->none);
     gnutls_init(&relay->session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL);
     gnutls_set_default_priority(relay->session);
@@ -243,6 +246,9 @@ int certificate_relay(int port, const char *key, const char *from)
     setsockopt(end, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(relay->client, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     close(listener);
+    if (raw_receive_bytes)
+        setsockopt(relay->client, SOL_SOCKET, SO_SNDBUF, &raw_receive_bytes, sizeof raw_receive_bytes);
+    relay->receive_bytes = raw_receive_bytes;
     relay->port = port;
     relay->address.s_addr = inet_addr(from);
     assert_int_equal(pipe(ready), 0);

@@ -95,7 +95,7 @@ static void *ask(void *argument)
 static void pages_do_not_keep_probes_waiting(void **state)
 {
     (void)state;
-    plain_alone("each probe waits for a handshake");
+    plain_alone("handshakes of its clients keep the I/O thread busy");
     static const char *const paths[] = {"/openapi.json", "/metrics", "/v2/models/stats"};
     enum { CLIENTS = 24, PROBES = 20 };
     pthread_t clients[CLIENTS];

@@ -105,13 +105,15 @@ static void foreign_bytes_are_no_state(void **state)
 {
     (void)state;
     static const char *const damages[] = {
-        "SET cellserve:session:a garbage",       "SET cellserve:session:a cellses2-and-so-on",
-        "LPUSH cellserve:session:a 1",           "APPEND cellserve:session:a x",
-        "SETRANGE cellserve:session:a 200 xxxx", "COPY cellserve:session:b cellserve:session:a"};
+        /* %s: whose sessions these are */
+        "SET cellserve:session:%sa garbage",       "SET cellserve:session:%sa cellses2-and-so-on",
+        "LPUSH cellserve:session:%sa 1",           "APPEND cellserve:session:%sa x",
+        "SETRANGE cellserve:session:%sa 200 xxxx", "COPY cellserve:session:%sb cellserve:session:%sa"};
     struct redis redis;
     struct daemon server;
     redis_start(&redis);
     replica_start(&server, redis.port);
+    const char *owner = *server.key ? "suite:" : "";
     redisContext *context = redis_connect(&redis);
     freeReplyObject(redisCommand(context, "SELECT 1"));
     good_step(&server, "b", 0, 0);
@@ -121,8 +123,8 @@ static void foreign_bytes_are_no_state(void **state)
         assert_session(&server, "PUT", "a", "{\"model\": \"m\", \"states\": [[[[0, 0, 0, 0]], [[0, 0, 0, 0]]]]}", 200,
                        NULL);
         if (damage < 3 || damage > 4) /* the others change what is there */
-            freeReplyObject(redisCommand(context, "DEL cellserve:session:a"));
-        freeReplyObject(redisCommand(context, damages[damage]));
+            freeReplyObject(redisCommand(context, "DEL cellserve:session:%sa", owner));
+        freeReplyObject(redisCommand(context, damages[damage], owner, owner));
         assert_session(&server, "GET", "a", NULL, 409, code);
         struct reply reply = step(&server, "a", 0, 0);
         assert_error(&reply, 409, code, "/session");
