@@ -32,14 +32,14 @@ void drift_free(struct drift *drift)
     free(drift);
 }
 
-/* Two numbers of any alignment, side by side. */
+/* A vector of two numbers, of any alignment. */
 typedef double two_doubles __attribute__((vector_size(16), aligned(8), may_alias));
 typedef int64_t two_masks __attribute__((vector_size(16)));
 
-/* Whether any value may be outside of its range. Mostly none is, so that this is all that is done. */
+/* A fast test whether any value may be outside its range. Usually none is, and no other test is needed. */
 static bool some_outside(const double *x, const double *least, const double *most, size_t n)
 {
-    two_masks inside = {0}; /* sums of -1 */
+    two_masks inside = {0}; /* each comparison that is true adds -1 */
     size_t i = 0;
     for (; i + 4 <= n; i += 4) {
         two_doubles a = *(const two_doubles *)(x + i), b = *(const two_doubles *)(x + i + 2);

@@ -9,31 +9,31 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Mean and variance are of about so many timesteps, the last ones. Of one request's timesteps they take the first
-   DRIFT_ALL, and then each DRIFT_EACH-th, which keeps their cost below 1 % of a request. DRIFT_EACH is a prime: values that
-   repeat every 2, 7 or 24 timesteps are all seen. */
+/* Mean and variance cover about the last DRIFT_TIMESTEPS timesteps. In each request they count the first DRIFT_ALL
+   timesteps, and then every DRIFT_EACH-th. This keeps their cost below 1 % of a request. DRIFT_EACH is a prime, so that
+   all phases of a period of 2, 7 or 24 timesteps are sampled. */
 enum { DRIFT_TIMESTEPS = 65536, DRIFT_ALL = 8, DRIFT_EACH = 13 };
 
 struct drift {
-    size_t n;                  /* features */
-    _Atomic uint64_t *outside; /* [n] values outside of the range */
-    pthread_mutex_t lock;      /* guards all below; no other lock is taken under it */
+    size_t n;                  /* the number of features */
+    _Atomic uint64_t *outside; /* [n]: the numbers of values outside the range */
+    pthread_mutex_t lock;      /* guards the fields below; no other lock is taken while it is held */
     uint64_t timesteps;
     double *mean, *variance;
 };
 
-/* NULL when out of memory. */
+/* Returns NULL if out of memory. */
 struct drift *drift_new(size_t n);
 void drift_free(struct drift *drift);
 
-/* Begin to count the timesteps of a request. Where another thread is counting, mean and variance leave this request out:
-   false then, and drift_end is not called. */
+/* Begin to count the timesteps of a request. If another thread is counting, returns false: then mean and variance skip
+   this request, and the caller does not call drift_end. */
 bool drift_begin(struct drift *drift);
 void drift_end(struct drift *drift);
 
-/* The raw values of a timestep, n of them. weight: drift_weight of the timestep; 0: mean and variance leave it out. They
-   also leave out NaN, and values 1000 times as far away as the range is wide: one of these would be all that is seen of a
-   mean. */
+/* Count the n raw values of a timestep. weight is the timestep's drift_weight; with 0, mean and variance skip the
+   timestep. They also skip NaN, and values whose distance from the range is more than 1000 times its width: one such
+   value would dominate the mean. */
 void drift_count(struct drift *drift, const struct rnn_scaler *scaler, const double *x, size_t n, double weight);
 
 /* The weight of the next timestep, between drift_begin and drift_end. */

@@ -1,5 +1,5 @@
-/* scikit-learn's fitted attributes become the numbers of a scaler. Source of the formulas: sklearn/preprocessing/_data.py,
-   partial_fit of each class, _handle_zeros_in_scale and _is_constant_feature. */
+/* Computes the numbers of a scaler from the attributes of a fitted scikit-learn scaler. Source of the formulas:
+   sklearn/preprocessing/_data.py, partial_fit of each class, _handle_zeros_in_scale and _is_constant_feature. */
 #include "scaler.h"
 
 #include "config/json_type.h"
@@ -13,15 +13,15 @@ const char scaler_python[] =
     "import json; d = {k.rstrip('_'): v.tolist() if hasattr(v, 'tolist') else v for k, v in vars(scaler).items()}; "
     "d['class_name'] = type(scaler).__name__; json.dump(d, open('scaler.json', 'w'), default=str)";
 
-/* A description that is being read. */
+/* The state of reading a description. */
 struct reading {
     const json_t *json;
     struct place place;
     struct problems *problems;
-    size_t n; /* columns; 0: not known yet */
+    size_t n; /* the number of columns; 0 while it is unknown */
 };
 
-/* An attribute, also as scikit-learn calls it. */
+/* An attribute by its name, or by scikit-learn's name with an underscore at the end. */
 static const json_t *member(const json_t *json, const char *name)
 {
     char spelt[48];
@@ -44,7 +44,8 @@ static bool fail(const struct reading *r, const char *name, const char *expected
     return false;
 }
 
-/* One number for each column; a number alone stands for one column. NULL with a problem added. */
+/* Read one number for each column. A number that is not in a list is for a single column. Returns NULL with a problem
+   added. */
 static double *read_array(struct reading *r, const char *name)
 {
     const json_t *list = member(r->json, name);
@@ -55,7 +56,7 @@ static double *read_array(struct reading *r, const char *name)
     }
     if (r->n && n != r->n) {
         char text[120];
-        snprintf(text, sizeof text, "expected %zu numbers as in the lists before, found %zu", r->n, n);
+        snprintf(text, sizeof text, "expected %zu numbers, as in the previous lists; found %zu", r->n, n);
         fail(r, name, text);
         return NULL;
     }
@@ -68,14 +69,14 @@ static double *read_array(struct reading *r, const char *name)
         values[i] = json_number_value(value);
         if (json_is_number(value) && isfinite(values[i]))
             continue;
-        fail(r, name, "expected numbers alone, and finite ones");
+        fail(r, name, "expected only finite numbers");
         free(values);
         return NULL;
     }
     return values;
 }
 
-/* True or false, also as 1 or 0. */
+/* Read true or false, or 1 or 0. */
 static bool read_flag(const struct reading *r, const char *name, bool otherwise, bool *out)
 {
     const json_t *value = member(r->json, name);
@@ -96,11 +97,11 @@ static bool check_scale(const struct reading *r, const struct rnn_scaler *s)
 {
     for (size_t i = 0; s->scale && i < s->n; i++)
         if (s->scale[i] == 0)
-            return fail(r, "scale", "a scale of 0: scikit-learn has 1 for a column that does not vary");
+            return fail(r, "scale", "a scale is 0; scikit-learn uses 1 for a constant column");
     return true;
 }
 
-/* The range of a column that has no limits: `reach` of its scales around its offset. */
+/* Set the range of a scaler that does not store one: offset - reach * scale to offset + reach * scale. */
 static bool set_reach(const struct reading *r, struct rnn_scaler *s, double reach)
 {
     if (!s->scale)
@@ -117,7 +118,7 @@ static bool set_reach(const struct reading *r, struct rnn_scaler *s, double reac
     return true;
 }
 
-/* StandardScaler's scale from its var. */
+/* Compute StandardScaler's scale from its var. */
 static bool scale_of_var(struct reading *r, struct rnn_scaler *s)
 {
     double *means = is_there(r, "mean") ? read_array(r, "mean") : NULL;
@@ -128,13 +129,14 @@ static bool scale_of_var(struct reading *r, struct rnn_scaler *s)
         double var = s->scale[i], error = means ? samples * means[i] * DBL_EPSILON : 0;
         bool constant = var <= samples * DBL_EPSILON * var + error * error;
         s->scale[i] = constant ? 1 : sqrt(var);
-        good = var >= 0 || fail(r, "var", "a variance below 0");
+        good = var >= 0 || fail(r, "var", "a variance is below 0");
     }
     free(means);
     return good;
 }
 
-/* How far a value may lie from the mean (in standard deviations) or the median (in widths of the quantile range). */
+/* The largest usual distance of a value from the mean (in standard deviations) or from the median (in widths of the
+   quantile range). */
 static const double reach_of_deviations = 5;
 
 static bool read_standard(struct reading *r, struct rnn_scaler *s)
@@ -186,7 +188,7 @@ static bool read_max_abs(struct reading *r, struct rnn_scaler *s)
     return s->least || out_of_memory(r);
 }
 
-/* feature_range, [0, 1] where it is left out. */
+/* Read feature_range; the default is [0, 1]. */
 static bool read_range(const struct reading *r, double range[2])
 {
     const json_t *list = member(r->json, "feature_range");
@@ -199,7 +201,7 @@ static bool read_range(const struct reading *r, double range[2])
     bool good = json_array_size(list) == 2 && json_is_number(json_array_get(list, 0)) &&
                 json_is_number(json_array_get(list, 1)) && isfinite(range[0]) && isfinite(range[1]) &&
                 range[0] < range[1];
-    return good || fail(r, "feature_range", "expected two numbers, the smaller first");
+    return good || fail(r, "feature_range", "expected two numbers, the smaller one first");
 }
 
 static bool read_min_max(struct reading *r, struct rnn_scaler *s)
@@ -244,9 +246,9 @@ static bool read_min_max(struct reading *r, struct rnn_scaler *s)
 }
 
 static const struct scaler_kind {
-    const char *name, *mark; /* mark: an attribute that this class alone has */
+    const char *name, *mark; /* mark: an attribute that identifies this class */
     bool (*read)(struct reading *r, struct rnn_scaler *s);
-    double reach; /* of the range that stands for one that it does not know */
+    double reach; /* the argument of set_reach; 0 if the scaler stores its range */
 } kinds[] = {
     {"StandardScaler", "mean", read_standard, reach_of_deviations},
     {"MinMaxScaler", "min", read_min_max, 0},
@@ -286,8 +288,8 @@ static void wrong_class(const struct reading *r)
     else if (name)
         problem_error(
             r->problems, r->place,
-            "a %.60s is no scaler that cellserve has: StandardScaler, MinMaxScaler, RobustScaler, MaxAbsScaler; "
-            "save the scaler that it holds (pipeline.named_steps['scaler'], say): %s",
+            "a %.60s is not supported; supported are StandardScaler, MinMaxScaler, RobustScaler and MaxAbsScaler. "
+            "Save the scaler in it (for example pipeline.named_steps['scaler']): %s",
             json_is_string(name) ? json_string_value(name) : "class", scaler_python);
     else
         problem_error(r->problems, r->place, "a scaler needs its \"class_name\"");
@@ -304,7 +306,7 @@ bool scaler_read(const json_t *json, struct place place, struct problems *proble
     }
     bool good = kind->read(&r, out);
     if (good && !r.n)
-        good = fail(&r, "scale", "nothing says how many columns there are");
+        good = fail(&r, "scale", "the number of columns is unknown; give \"mean\" or \"scale\" as a list");
     out->n = r.n;
     good = good && check_scale(&r, out) && (kind->reach <= 0 || set_reach(&r, out, kind->reach));
     if (!good)

@@ -1,4 +1,4 @@
-/* A scaler's description out of a file, which its content tells apart. */
+/* Reads a scaler's description from a file. The content of the file decides its format. */
 #include "config/files/archive.h"
 #include "config/files/json_file.h"
 #include "config/open_file.h"
@@ -9,7 +9,8 @@
 
 static const off_t max_bytes = (off_t)64 << 20;
 
-/* A class and attributes that a pickle holds, or the arrays of an .npz file, by their names; a flag is an array of one number. */
+/* Convert the arrays of an .npz file to an object. An array without axes becomes a number, so that a flag is a
+   number. */
 static json_t *of_arrays(const struct tensor_set *set)
 {
     json_t *out = json_object();
@@ -40,7 +41,7 @@ static json_t *read_archive(int fd, const char *path, struct problems *problems)
 json_t *scaler_file_read(const char *path, struct problems *problems)
 {
     struct place place = {path, NULL};
-    unsigned char head[9] = {0}; /* its last byte ends it */
+    unsigned char head[9] = {0}; /* the last byte stays 0 */
     json_t *json = NULL;
     int fd = open_regular(path, max_bytes, problems);
     if (fd < 0)

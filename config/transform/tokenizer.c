@@ -20,7 +20,7 @@ static const char keras_filters[] = "!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n",
 
 /* ---- characters ---- */
 
-/* The character at *p, which is moved behind it; text is UTF-8, and bytes that are none stand for themselves. */
+/* The next character of a UTF-8 text; *p is moved past it. Bytes that are not UTF-8 are characters of their own. */
 static uint32_t next_character(const unsigned char **p, const unsigned char *end)
 {
     uint32_t c = *(*p)++;
@@ -46,7 +46,8 @@ static size_t put_character(uint32_t c, char *out)
     return n;
 }
 
-/* For characters beyond ASCII, whatever the locale of the process is. The first tokenizer makes it for all. */
+/* The locale for characters beyond ASCII, independent of the locale of the process. The first tokenizer creates it for
+   all. */
 static locale_t unicode;
 static pthread_mutex_t unicode_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -60,7 +61,7 @@ static bool make_unicode(void)
     return made;
 }
 
-/* str.lower() of Python; the two characters that are not lower-cased one by one are their caller's business. */
+/* Python's str.lower() for one character. The caller handles the two exceptions (capital sigma, and I with a dot). */
 static uint32_t lower_of(const struct tokenizer *t, uint32_t c)
 {
     if (c < 0x80 || t->ascii)
@@ -111,12 +112,12 @@ void tokenizer_close(struct tokenizer *t)
 
 /* ---- texts ---- */
 
-/* The word that is being read. */
+/* The current word. */
 struct word {
     const struct tokenizer *tokenizer;
     char text[TOKENIZER_WORD_BYTES];
     size_t bytes;
-    bool long_one; /* no vocabulary has it */
+    bool long_one; /* the word is too long for any vocabulary */
     double *out;
     size_t n, room;
 };
@@ -202,7 +203,7 @@ struct reading {
     struct problems *problems;
     size_t text_used, text_room;
     bool capitals, filtered,
-        several; /* what the words have: capitals, Keras's filtered characters, more than a letter */
+        several; /* whether the words have capitals, Keras's filtered characters, more than one character */
 };
 
 static bool fail(const struct reading *r, const char *sentence, const char *what)
@@ -211,7 +212,7 @@ static bool fail(const struct reading *r, const char *sentence, const char *what
     return false;
 }
 
-/* Room for n words of so many bytes in all. */
+/* Allocate memory for n words of so many bytes in all. */
 static bool make_room(struct reading *r, size_t n, size_t bytes)
 {
     struct tokenizer *t = r->out;
@@ -248,10 +249,10 @@ static bool add_word(struct reading *r, const char *word, size_t bytes, json_int
 {
     struct tokenizer *t = r->out;
     if (id < 0 || id >= TOKENIZER_MAX_ID)
-        return fail(r, "the id of \"%.60s\" is no whole number from 0 to 16777215", word);
+        return fail(r, "the id of \"%.60s\" must be a whole number from 0 to 16777215", word);
     struct tokenizer_word *place = place_of(t, word, bytes);
     if (place->text)
-        return fail(r, "the word \"%.60s\" stands in the vocabulary twice", word);
+        return fail(r, "the word \"%.60s\" is in the vocabulary twice", word);
     char *text = t->text + r->text_used;
     memcpy(text, word, bytes);
     text[bytes] = 0;
@@ -274,7 +275,7 @@ static bool read_words(struct reading *r, const json_t *words)
     json_t *id;
     json_object_foreach((json_t *)(uintptr_t)words, word, id) {
         if (!json_is_integer(id))
-            return fail(r, "expected a whole number, the id of \"%.60s\"", word);
+            return fail(r, "expected a whole number as the id of \"%.60s\"", word);
         bytes += strlen(word);
     }
     if (!make_room(r, json_object_size(words), bytes))
@@ -285,7 +286,7 @@ static bool read_words(struct reading *r, const json_t *words)
     return true;
 }
 
-/* ["word", …] in the order of the ids; "" is no word but padding. */
+/* ["word", …] in the order of the ids; "" is not a word but padding. */
 static bool read_list(struct reading *r, const json_t *list)
 {
     size_t bytes = 0, n = json_array_size(list);
@@ -309,7 +310,7 @@ static bool fill_by_id(struct reading *r)
 {
     struct tokenizer *t = r->out;
     if (!t->n)
-        return fail(r, "there are no words in it%s", "");
+        return fail(r, "the vocabulary is empty%s", "");
     t->by_id = calloc((size_t)t->largest + 1, sizeof *t->by_id);
     for (size_t i = 0; t->by_id && i < t->room; i++)
         if (t->words[i].text)
@@ -317,7 +318,7 @@ static bool fill_by_id(struct reading *r)
     return t->by_id || fail(r, "out of memory%s", "");
 }
 
-/* The characters of a text. */
+/* Set the filtered characters to those of a text. */
 static bool set_filters(struct reading *r, const char *text, size_t bytes)
 {
     struct tokenizer *t = r->out;
@@ -330,7 +331,7 @@ static bool set_filters(struct reading *r, const char *text, size_t bytes)
     return true;
 }
 
-/* Options by the names of Keras's Tokenizer, where they are given. */
+/* Read the given options, which have the names of Keras's Tokenizer. */
 static bool read_options(struct reading *r, const json_t *options)
 {
     struct tokenizer *t = r->out;
@@ -365,7 +366,7 @@ static bool read_options(struct reading *r, const json_t *options)
     return word->text || fail(r, "its oov_token \"%.60s\" is not in its vocabulary", json_string_value(oov));
 }
 
-/* A vocabulary without its rules: those of Keras's Tokenizer, as far as the words agree with them. */
+/* For a vocabulary without options: use the options of Keras's Tokenizer, except those that contradict the words. */
 static bool guess_rules(struct reading *r)
 {
     struct tokenizer *t = r->out;
@@ -389,7 +390,7 @@ static bool vectorization_rules(struct reading *r)
     return set_filters(r, vectorization_filters, strlen(vectorization_filters));
 }
 
-/* Keras's Tokenizer.to_json(): its word_index is JSON within a text. */
+/* Keras's Tokenizer.to_json(): its word_index is a text that contains JSON. */
 static bool read_keras(struct reading *r, const json_t *json)
 {
     struct tokenizer *t = r->out;

@@ -1,4 +1,4 @@
-/* Keys of a transform, one after the other; each is checked against the model at once. */
+/* Reads the keys of a transform, and checks each of them against the model. */
 #include "transform_reading.h"
 
 #include "config/json_memory.h"
@@ -30,7 +30,6 @@ bool transform_out_of_memory(struct reading *r)
     return transform_fail(r, "out of memory%s", "");
 }
 
-/* Sizes that differ; is: "the scaler has 3 columns". */
 bool transform_misfit(struct reading *r, const char *what, size_t found, const char *ours,
                       const struct transform_port *port, size_t wanted)
 {
@@ -40,12 +39,11 @@ bool transform_misfit(struct reading *r, const char *what, size_t found, const c
     return r->good = false;
 }
 
-/* A path within the folder, as it can be opened. */
 bool transform_path(struct reading *r, const char *path, char out[PATH_MAX])
 {
     for (const char *at = path; *at; at += strcspn(at, "/"), at += *at == '/')
         if (!strncmp(at, "..", 2) && (!at[2] || at[2] == '/'))
-            return transform_fail(r, "the path \"%.200s\" leads out of the folder; put the file beside", path);
+            return transform_fail(r, "the path \"%.200s\" leads out of the folder; put the file into the folder", path);
     if (*path == '/' || !*path)
         return transform_fail(r, "expected a path relative to the folder, found \"%.200s\"", path);
     return snprintf(out, PATH_MAX, "%s/%s", r->place->folder, path) < PATH_MAX ||
@@ -54,7 +52,7 @@ bool transform_path(struct reading *r, const char *path, char out[PATH_MAX])
 
 /* ---- values by the name of an input or output ---- */
 
-/* Reads one value for a port; text is what is shown for it. */
+/* Reads one value for a port. *shown becomes the text for users. */
 typedef bool read_value(struct reading *r, const json_t *value, size_t port, json_t **shown);
 
 static size_t port_named(const struct transform_port *ports, size_t n, const char *name)
@@ -65,7 +63,7 @@ static size_t port_named(const struct transform_port *ports, size_t n, const cha
     return n;
 }
 
-/* A value that stands for the one port; or, where `by_name`, an object of values by the names of ports. */
+/* Read the value of the only port; or, with by_name, an object with one value for each named port. */
 static void read_ports(struct reading *r, const json_t *value, bool outputs, bool by_name, read_value *read)
 {
     const struct transform_port *ports = outputs ? r->ports->outputs : r->ports->inputs;
@@ -74,7 +72,7 @@ static void read_ports(struct reading *r, const json_t *value, bool outputs, boo
     if (!by_name && n != 1) {
         char text[64];
         snprintf(text, sizeof text, "%zu %s", n, outputs ? "outputs" : "inputs");
-        transform_fail(r, "the model has %s: expected an object, a value by the name of each", text);
+        transform_fail(r, "the model has %s: expected an object with a value for each name", text);
         return;
     }
     if (!by_name) {
@@ -102,8 +100,8 @@ static void read_ports(struct reading *r, const json_t *value, bool outputs, boo
 
 /* ---- scalers ---- */
 
-/* Raw values that are usual, [[low, high], …] by column: one unit of the model to both sides of the middle where the scaler
-   divides, else the range that it was fitted on. NULL where there are too many columns to show. */
+/* The usual raw values of each column, [[low, high], …]. If the scaler divides: the offset minus and plus one scale.
+   Otherwise: the range on which the scaler was fitted. Returns NULL if there are too many columns to show. */
 static json_t *usual_range(const struct rnn_scaler *scaler)
 {
     enum { MOST_SHOWN = 64 };
@@ -174,7 +172,7 @@ static void close_names(char **names, size_t n)
     free(names);
 }
 
-/* A list of different texts. NULL with a problem added. */
+/* Read a list of different names. Returns NULL with a problem added. */
 static char **read_names(struct reading *r, const json_t *list, size_t *n)
 {
     *n = json_array_size(list);
@@ -187,7 +185,7 @@ static char **read_names(struct reading *r, const json_t *list, size_t *n)
         const char *name = json_string_value(json_array_get(list, i));
         for (size_t k = 0; name && k < i; k++)
             if (!strcmp(names[k], name)) {
-                transform_fail(r, "the name \"%.60s\" stands in the list twice", name);
+                transform_fail(r, "the name \"%.60s\" is in the list twice", name);
                 close_names(names, *n);
                 return NULL;
             }
@@ -236,7 +234,7 @@ static bool read_labels(struct reading *r, const json_t *value, size_t i, json_t
     *shown = json_incref((json_t *)(uintptr_t)value);
     if (port->width == 1 && n == 2)
         return port->sigmoid ||
-               transform_fail(r, "two labels for one output need a sigmoid as the activation of \"%.60s\"", port->name);
+               transform_fail(r, "two labels for one number need a sigmoid as the activation of \"%.60s\"", port->name);
     return n == port->width || transform_misfit(r, "there are", n, "labels", port, port->width);
 }
 
@@ -255,7 +253,7 @@ static void read_missing(struct reading *r, const json_t *value)
     json_object_set(r->shown, r->key, (json_t *)(uintptr_t)value);
 }
 
-/* ---- the whole ---- */
+/* ---- the whole transform ---- */
 
 static void check_keys(struct reading *r, const json_t *json)
 {
@@ -306,7 +304,7 @@ static void check_combinations(struct reading *r)
     r->key = "labels";
     for (size_t i = 0; i < t->n_outputs; i++)
         if (t->outputs[i].n_labels && t->outputs[i].scaler.n)
-            transform_fail(r, "\"%.60s\" of the model has both labels and an output scaler; a class is not scaled",
+            transform_fail(r, "\"%.60s\" of the model has both labels and an output scaler; remove one of them",
                            r->ports->outputs[i].name);
 }
 

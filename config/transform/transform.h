@@ -1,5 +1,5 @@
 /* The steps before and after a trained model: scalers, names of features, labels, a vocabulary. A model with a
-   transform takes raw values and gives meaningful ones. */
+   transform takes raw values, and its answers have raw values, labels or texts. */
 #ifndef CONFIG_TRANSFORM_TRANSFORM_H
 #define CONFIG_TRANSFORM_TRANSFORM_H
 
@@ -7,14 +7,14 @@
 #include "scaler.h"
 #include "tokenizer.h"
 
-/* An input or output of the model that a transform is read for. */
+/* An input or output of the transform's model. */
 struct transform_port {
     const char *name;
-    size_t width;      /* numbers of a timestep */
-    size_t vocabulary; /* of an input of ids; 0: it takes numbers */
-    size_t timesteps;  /* the one length of an input's sequences; 0: any */
+    size_t width;      /* the number of features */
+    size_t vocabulary; /* the size of the vocabulary, if an input takes ids; 0 if it takes numbers */
+    size_t timesteps;  /* the fixed length of an input's sequences; 0 if any length is allowed */
     bool sequence;
-    bool probability, sigmoid; /* of an output: it comes out of softmax or sigmoid; of a sigmoid */
+    bool probability, sigmoid; /* of an output: probability means that its activation is softmax or sigmoid */
 };
 
 struct transform_ports {
@@ -22,13 +22,13 @@ struct transform_ports {
     size_t n_inputs, n_outputs;
 };
 
-/* The steps for an input. All zeros: none. */
+/* The steps for an input. A struct of zeros means "no steps". */
 struct transform_input {
-    struct rnn_scaler scaler; /* n 0: none */
-    char **features;          /* [n_features] their names, or NULL */
+    struct rnn_scaler scaler; /* n is 0 if there is none */
+    char **features;          /* [n_features]: the names of the features, or NULL */
     size_t n_features;
-    bool tokens;         /* texts go through the tokenizer */
-    struct drift *drift; /* of raw values, where there is a scaler */
+    bool tokens;         /* the tokenizer converts texts */
+    struct drift *drift; /* counts raw values if there is a scaler, else NULL */
 };
 
 struct transform_output {
@@ -40,36 +40,36 @@ struct transform_output {
 
 enum transform_missing { MISSING_REFUSED, MISSING_LAST, MISSING_NUMBER };
 
-/* As Keras's pad_sequences. */
+/* The arguments of Keras's pad_sequences. */
 struct transform_pad {
-    size_t length;         /* 0: nothing is padded */
+    size_t length;         /* 0: no padding */
     bool after, cut_after; /* side and truncate are "post" */
     double value;
 };
 
 struct transform {
     struct transform_input *inputs;   /* in the model's order */
-    struct transform_output *outputs; /* likewise */
+    struct transform_output *outputs; /* in the model's order */
     size_t n_inputs, n_outputs;
     enum transform_missing missing;
     double missing_value;
     struct tokenizer tokenizer;
     struct transform_pad pad;
-    size_t *feedback; /* [width of the output] the feature that each output becomes; SIZE_MAX: none; or NULL */
+    size_t *feedback; /* [width of the output]: the feature that each output becomes, or SIZE_MAX; or NULL */
     size_t n_feedback;
-    char *shown; /* JSON for users: the options in force, scalers by their class */
+    char *shown; /* JSON for users: the options in use, with the classes of the scalers */
 };
 
-/* Where a transform's own files are: no path leads out of this folder. */
+/* The folder of a transform's files. Paths must stay inside this folder. */
 struct transform_place {
-    struct place place; /* of the JSON, for messages */
+    struct place place; /* the place of the JSON, for messages */
     const char *folder;
 };
 
 /**
  * Read a transform, and check that it fits the inputs and outputs of the model.
  *
- * Returns false with every problem added. A problem of sizes names both sizes. transform_close frees *out.
+ * Returns false with all problems added. If sizes differ, the message names both. transform_close frees *out.
  */
 bool transform_read(const json_t *json, const struct transform_place *place, const struct transform_ports *ports,
                     struct problems *problems, struct transform *out);

@@ -1,10 +1,10 @@
-/* The key "feedback": which outputs become which features of the next timestep. */
+/* The key "feedback": the outputs that become features of the next timestep. */
 #include "transform_reading.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* A whole number as text; false where it is none. */
+/* Read a whole number in a text. Returns false if the text is not a whole number. */
 static bool read_index(const char *text, size_t *out)
 {
     size_t digits = strspn(text, "0123456789");
@@ -39,7 +39,7 @@ static bool find_output(struct reading *r, const char *key, size_t *out)
             return true;
         }
     return (read_index(key, out) && *out < r->out->n_feedback) ||
-           transform_fail(r, "the model's output has no number \"%.60s\"", key);
+           transform_fail(r, "the model's output has no number or label \"%.60s\"", key);
 }
 
 void transform_read_feedback(struct reading *r, const json_t *value)

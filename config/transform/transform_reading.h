@@ -1,4 +1,4 @@
-/* A transform while it is read: what the files of its keys share. */
+/* The state of reading a transform, which transform*.c share. */
 #ifndef CONFIG_TRANSFORM_READING_H
 #define CONFIG_TRANSFORM_READING_H
 
@@ -16,18 +16,18 @@ struct reading {
     bool good;
 };
 
-/* The place of the key that is read, for problems; path is work space. */
+/* The place of the current key, for problems; path is work space. */
 struct place transform_place_of(const struct reading *r, char path[200]);
 
-/* Each adds a problem and returns false. what: for the %s of the sentence. */
+/* Each of these functions adds a problem and returns false. what replaces the %s of the sentence. */
 bool transform_fail(struct reading *r, const char *sentence, const char *what);
 bool transform_out_of_memory(struct reading *r);
 
-/* Sizes that differ; "what found ours": "the scaler has 3 columns". */
+/* Report two sizes that differ. what, found and ours make one sentence: "the scaler has" 3 "columns". */
 bool transform_misfit(struct reading *r, const char *what, size_t found, const char *ours,
                       const struct transform_port *port, size_t wanted);
 
-/* A path within the folder, as it can be opened. */
+/* Convert a path within the folder to a path that can be opened. */
 bool transform_path(struct reading *r, const char *path, char out[PATH_MAX]);
 
 /* ---- keys in files of their own ---- */

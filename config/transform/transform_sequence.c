@@ -1,10 +1,10 @@
-/* The keys "tokenizer" and "pad": how texts and sequences become timesteps. */
+/* The keys "tokenizer" and "pad": texts and sequences of other lengths as inputs. */
 #include "transform_reading.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* A few words, those of the lowest ids, which are the most frequent ones mostly. */
+/* Some words with low ids, which are usually the most frequent words. */
 static json_t *some_words(const struct tokenizer *t)
 {
     enum { SHOWN = 32, WORD_BYTES = 40 };
@@ -25,7 +25,7 @@ void transform_read_tokenizer(struct reading *r, const json_t *value)
     while (i < r->ports->n_inputs && !r->ports->inputs[i].vocabulary)
         i++;
     if (i == r->ports->n_inputs) {
-        transform_fail(r, "the model has no input of ids (an Embedding) that a tokenizer could be of%s", "");
+        transform_fail(r, "a tokenizer needs a model with an Embedding as its first layer%s", "");
         return;
     }
     bool good = json_is_string(value)
@@ -84,10 +84,10 @@ void transform_read_pad(struct reading *r, const json_t *value)
     if (number && !json_is_number(number))
         transform_fail(r, "expected a number as the \"value\"%s", "");
     if (!port->sequence)
-        transform_fail(r, "\"%.60s\" of the model takes no sequences", port->name);
+        transform_fail(r, "\"%.60s\" of the model does not take sequences", port->name);
     else if (port->timesteps && port->timesteps != pad->length)
         transform_misfit(r, "sequences are padded to", pad->length, "timesteps", port, port->timesteps);
     else if (port->vocabulary && !(pad->value >= 0 && pad->value < (double)port->vocabulary))
-        transform_fail(r, "the \"value\" is no id of \"%.60s\" of the model", port->name);
+        transform_fail(r, "the \"value\" must be an id in the vocabulary of \"%.60s\" of the model", port->name);
     json_object_set(r->shown, r->key, (json_t *)(uintptr_t)value);
 }

@@ -80,12 +80,12 @@ static void bad_vocabularies_are_errors(void **state)
 {
     (void)state;
     static const char *const cases[][2] = {
-        {"{'a': -1}", "no whole number from 0"},
+        {"{'a': -1}", "must be a whole number from 0"},
         {"{'a': 1.5}", "expected a whole number"},
-        {"{'a': 99999999999}", "no whole number from 0"},
+        {"{'a': 99999999999}", "must be a whole number from 0"},
         {"{'vocabulary': ['a', 1]}", "expected a list of texts"},
-        {"{'vocabulary': ['a', 'a']}", "stands in the vocabulary twice"},
-        {"{'vocabulary': []}", "there are no words"},
+        {"{'vocabulary': ['a', 'a']}", "is in the vocabulary twice"},
+        {"{'vocabulary': []}", "the vocabulary is empty"},
         {"{'vocabulary': ['ab'], 'oov_token': 'c'}", "is not in its vocabulary"},
         {"{'vocabulary': ['ab'], 'split': '--'}", "must be one character"},
         {"{'class_name': 'Pipeline', 'config': {}}", "found a Pipeline"},
