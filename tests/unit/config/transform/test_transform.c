@@ -106,9 +106,9 @@ static void what_does_not_fit_is_an_error(void **state)
         {"{'pad': {'length': 5}}", "padded to 5 timesteps, but \"history\" of the model has 3", &numbers, &one},
         {"{'pad': {'length': 3, 'side': 'left'}}", "expected \"pre\" or \"post\"", &numbers, &one},
         {"{'pad': {'length': 3, 'sides': 'pre'}}", "unknown key \"sides\"", &numbers, &one},
-        {"{'pad': {'length': 3, 'value': 9}}", "is no id", &words, &one},
+        {"{'pad': {'length': 3, 'value': 9}}", "must be an id in the vocabulary", &words, &one},
         {"{'missing': 'mean'}", "expected \"last\", a number, or \"error\"", &numbers, &one},
-        {"{'feedback': {'1': 0}}", "no number \"1\"", &numbers, &one},
+        {"{'feedback': {'1': 0}}", "no number or label \"1\"", &numbers, &one},
         {"{'feedback': {'0': 'a'}}", "there is no feature \"a\"", &numbers, &one},
         {"{'feedback': {'0': 1, '2': 1}}", "two outputs become the same feature", &numbers, &three},
     };
