@@ -25,8 +25,9 @@ enum { COUNTERS_STAGES = 7 };
 struct counters {
     struct io_counters *io; /* of http/, while there is one */
     size_t n_io;
-    atomic_size_t refused; /* predictions that were refused before a worker saw them, since the last line of the log
-                              about them */
+    /* since the last line of the log about them: */
+    atomic_size_t refused; /* predictions that were refused before a worker saw them */
+    atomic_size_t limited; /* requests whose key exceeded its rate */
     struct certificate_counters certificate;
     void (*stages)(void *cls,
                    size_t counts[COUNTERS_STAGES]); /* of http/: how many connections are in each stage; or NULL */

@@ -38,23 +38,31 @@ static int wait_signal(const sigset_t *signals, int most_ms)
     return signal > 0 ? signal : 0;
 }
 
-/* Logs the number of refused predictions, at most once a second. */
-static void log_refused(struct server *server)
+/* Logs the numbers of refused requests, at most once a second. */
+static void log_refused(struct counters *counters)
 {
     static int64_t next_ns;
     int64_t now = clock_ns();
-    size_t n = now < next_ns ? 0 : atomic_exchange(&server->counters.refused, 0);
-    if (!n)
+    if (now < next_ns)
         return;
-    next_ns = now + 1000 * (int64_t)NS_PER_MS;
-    log_line(LOG_WARN, "%zu prediction%s refused with 503 (debug shows each)", n, n == 1 ? " was" : "s were");
+    size_t refused = atomic_exchange(&counters->refused, 0), limited = atomic_exchange(&counters->limited, 0);
+    if (refused)
+        log_line(LOG_WARN, "%zu prediction%s refused with 503 (debug shows each)", refused,
+                 refused == 1 ? " was" : "s were");
+    if (limited)
+        log_line(LOG_WARN,
+                 "%zu request%s refused with 429: the key exceeded its rate (debug shows each; "
+                 "cellserve_key_requests_total counts them by key)",
+                 limited, limited == 1 ? " was" : "s were");
+    if (refused || limited)
+        next_ns = now + 1000 * (int64_t)NS_PER_MS;
 }
 
 static int tick(struct server *server, struct http *http, struct reload *reload, const sigset_t *signals)
 {
     int signal = wait_signal(signals, TICK_MS);
     http_reap(http);
-    log_refused(server);
+    log_refused(&server->counters);
     pool_expire(&server->pool, clock_ns(), false);
     turns_expire(&server->turns, clock_ns(), server->lifecycle.cancel);
     allowance_trim(&server->memory, session_store_expire(server->services.sessions), clock_ns());

@@ -76,7 +76,8 @@ void log_request(const struct request *request)
     bool probe = request->route->kind == ROUTE_PROBE && request->route->answer && request->answer.status / 100 != 4;
     struct log_entry entry;
     enum log_level level = request->answer.status >= 500 ? LOG_WARN : LOG_INFO;
-    if (probe || request_was_refused(request)) /* there may be very many of these; only their number is logged */
+    /* there may be very many of these; only their number is logged */
+    if (probe || request_was_refused(request) || request_was_limited(request))
         level = LOG_DEBUG;
     if (!log_shows(level))
         return;

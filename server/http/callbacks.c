@@ -66,9 +66,12 @@ static void resume_connection(struct request *request)
 static void complete_exchange(struct exchange *x)
 {
     if (x->answered) {
-        x->http->services->counters->refused += request_was_refused(&x->request);
         metrics_count_request(x->http->services->metrics, &x->request);
         log_request(&x->request);
+        if (request_was_refused(&x->request))
+            x->http->services->counters->refused++;
+        if (request_was_limited(&x->request))
+            x->http->services->counters->limited++;
     }
     request_close(&x->request);
     free(x);

@@ -64,6 +64,11 @@ bool request_was_refused(const struct request *request)
     return request->prediction && request->answer.status == 503 && !request->timing.started;
 }
 
+bool request_was_limited(const struct request *request)
+{
+    return request->access.retry_s;
+}
+
 const char *request_timeout_source(const struct request *request)
 {
     return request->timeout_ms < request->services->settings->request_timeout_ms ? "X-Request-Timeout-Ms"

@@ -112,6 +112,9 @@ void request_drop_body(struct request *request);
 /* Whether it was a prediction that no worker took up, for want of room or time. */
 bool request_was_refused(const struct request *request);
 
+/* Whether its key exceeded its rate. */
+bool request_was_limited(const struct request *request);
+
 /* Where its timeout_ms comes from, for messages. */
 const char *request_timeout_source(const struct request *request);
 

@@ -309,6 +309,30 @@ static void sessions_of_two_keys_are_two(void **state)
 
 /* ---- rates ---- */
 
+/* The log has their number, and only at level debug a line for each. */
+static void requests_over_the_rate_are_counted_in_the_log(void **state)
+{
+    (void)state;
+    static const char *const levels[] = {"info", "debug"};
+    struct key_file keys = key_file_new(key_line("slow", "predict", "slow-key", ":rate=0.01/1"));
+    for (size_t i = 0; i < 2; i++) {
+        struct daemon daemon;
+        char more[64];
+        snprintf(more, sizeof more, "}, \"log\": {\"level\": \"%s\"", levels[i]);
+        daemon_start(&daemon, config_of(&keys, more), NULL);
+        json_decref(ok(ask_with_key(&daemon, "slow-key", "POST", "/predict", INSTANCES)));
+        struct reply reply = ask_with_key(&daemon, "slow-key", "POST", "/predict", INSTANCES);
+        assert_error(&reply, 429, "rate_limited", NULL);
+        reply_free(&reply);
+        free(daemon_log_with(&daemon, "status=200"));
+        char *log = daemon_log_with(&daemon, "1 request was refused with 429: the key exceeded its rate");
+        assert_int_equal(strstr(log, "code=rate_limited") != NULL, i); /* a line comes before it is counted */
+        free(log);
+        assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
+    }
+    key_file_remove(&keys);
+}
+
 static void a_key_over_its_rate_is_told(void **state)
 {
     (void)state;
@@ -603,6 +627,7 @@ int main(void)
         cmocka_unit_test(models_of_bodies_are_checked),
         cmocka_unit_test(sessions_of_two_keys_are_two),
         cmocka_unit_test(a_key_over_its_rate_is_told),
+        cmocka_unit_test(requests_over_the_rate_are_counted_in_the_log),
         cmocka_unit_test(a_key_over_its_rate_does_not_slow_others),
         cmocka_unit_test(no_text_of_a_key_is_kept),
         cmocka_unit_test(files_are_read_when_they_change),
