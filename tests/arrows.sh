@@ -1,6 +1,7 @@
 #!/bin/sh
-# The arrows between the folders, as tests: a file includes headers of its own folder and of those below it alone.
-# arrows.sh [LIBRARY [ROOT]]: LIBRARY is core's, whose symbols are looked at; ROOT is the tree, for tests/arrows_test.sh.
+# Tests of the dependencies between folders: a file may include only headers of its own folder and of folders below it.
+# arrows.sh [LIBRARY [ROOT]]: LIBRARY is that of core, whose symbols are checked; ROOT is the tree, for
+# tests/arrows_test.sh.
 here=$(cd "$(dirname "$0")/.." && pwd)
 library=${1:-build/release/libcellserve_core.a}
 cd "${2:-$here}" || exit 1
@@ -17,7 +18,7 @@ check() { # name, offending lines
     fi
 }
 
-# Includes by the files of a folder that match a pattern.
+# Print the includes in a folder that match a pattern.
 includes() { # folder, pattern
     grep -rnE --include='*.[ch]' "#include \"($2)" "$1"
 }
@@ -37,7 +38,7 @@ check config_keras_includes_no_files "$(includes config/keras 'config/(files/|on
 
 check config_transform_includes_no_models "$(includes config/transform 'config/(keras/|torch/|model\.h|weights\.h|settings\.h)')"
 
-# The folders of server/, the highest first.
+# The folders of server/, from the highest to the lowest.
 above=""
 for folder in cli http api run session codec base; do
     [ -z "$above" ] || check "server_${folder}_includes_nothing_above" "$(includes "server/$folder" "(\.\./)*(server/)?($above)/")"

@@ -1,12 +1,12 @@
 #!/bin/sh
-# tests/arrows.sh finds an include of a folder above, whichever the folder: one try for each, in a copy of the tree.
+# Checks that tests/arrows.sh finds an include of a higher folder: one try for each folder, in a copy of the tree.
 cd "$(dirname "$0")/.." || exit 1
 bad=0
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 cp -r core config server "$copy"
 
-try() { # folder, header of a folder above it, the check that has to fail
+try() { # folder, header of a folder above it, the check that must fail
     name="an_arrow_from_$(echo "$1" | tr / _)_upwards_is_found"
     echo "[ RUN      ] $name"
     echo "#include \"$2\"" >"$copy/$1/upwards.c"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The documents name files and functions that exist: a file that moves, or a function that gets another name, takes its
-# documents along. documents.sh [ROOT]: ROOT is the tree.
+# Checks that the documents name only files and functions that exist, so that a renamed file or function is renamed in
+# the documents too. documents.sh [ROOT]: ROOT is the tree.
 cd "${1:-$(dirname "$0")/..}" || exit 1
 bad=0
 work=$(mktemp -d)
@@ -17,11 +17,11 @@ check() { # name, offending lines
     fi
 }
 
-# All files and folders, without what was built.
+# All files and folders except build/.
 find . \( -name .git -o -name build \) -prune -o -print | sed 's|^\./||' >"$work/tree"
 tops=$(for folder in */; do echo "${folder%/}"; done | grep -v '^build$' | paste -sd'|')
 
-# Headers of others, files of users, and what a tool makes: no file of the tree has these names.
+# Names that are not in the tree: headers of libraries, files of users, and files that tools make.
 others='^(microhttpd|cblas|jansson|hdf5|zip|cmocka|pthread|stdio)\.h$|^(model|compile_commands|cellserve)\.json$|^x\.npy$'
 
 documents() {
@@ -29,14 +29,14 @@ documents() {
     find docs server config core tests -name '*.md'
 }
 
-# "document:word" of each path that a document names: from the root (core/rnn.h, server/http/, config/*.c), or, of a source
-# file, the end of a path (keras/layer.c, http.c). NAME stands for any name.
+# Print "document:path" for each path that a document names: from the root (core/rnn.h, server/http/, config/*.c), or
+# the end of a source file's path (keras/layer.c, http.c). Paths with NAME, which means any name, are skipped.
 paths() { # document
     grep -oE '[A-Za-z0-9_.*/-]*[A-Za-z0-9_*/]' "$1" | grep -E "^($tops)/[A-Za-z*]|^[A-Za-z0-9_/*-]+\.(c|h|sh|py)$" |
         grep -vE "NAME|$others|^docs/(api|http)$" | sort -u | sed "s|^|$1:|"
 }
 
-# What a path of a document means, as a regular expression for lines of the tree.
+# Whether the tree has a path that a document names.
 exists() { # path
     pattern=$(printf '%s' "${1%/}" | sed 's|[.]|[.]|g; s|\*|[^/]*|g')
     grep -qE "^(.*/)?$pattern\$" "$work/tree"
@@ -48,8 +48,8 @@ missing_paths() {
     done
 }
 
-# Names of functions, structs and constants in `backquotes`, in the documents that explain the source: the sources have
-# each as a word. Names of settings, metrics and JSON have their dots, prefixes and quotes, or stand in the sources too.
+# Names of functions, structs and constants in `backquotes`, in the documents that explain the source, which no source
+# has as a word. Names of settings, metrics and JSON keys do not match, or are in the sources too.
 missing_names() {
     documents | grep -E '(^|/)(CONTRIBUTING|docs/architecture|server|config|core|tests)' | while read -r document; do
         grep -oE '`[A-Za-z0-9_]+_[A-Za-z0-9_]+(\(\))?`' "$document" | tr -d '`()' | sort -u |
@@ -59,16 +59,16 @@ missing_names() {
 grep -E '^(core|config|server|tests|tools|bench)/.*\.(c|h|sh|py)$|^Makefile$' "$work/tree" | grep -vE '^tests/(fixtures/|documents\.sh)' |
     xargs grep -ohE '[A-Za-z0-9_]+_[A-Za-z0-9_]+' | sort -u >"$work/words"
 
-# Links to files, relative to the document.
+# Links to files that do not exist, relative to the document.
 missing_links() {
     documents | while read -r document; do
         grep -oE '\]\([A-Za-z0-9_./-]+(#[a-z0-9-]+)?\)' "$document" | sed 's/^](//; s/[#)].*//' | sort -u | while read -r path; do
-            [ -e "$(dirname "$document")/$path" ] || echo "$document: the link to $path leads nowhere"
+            [ -e "$(dirname "$document")/$path" ] || echo "$document: the link to $path has no target"
         done
     done
 }
 
-# Pages that the site's contents leave out.
+# Pages that are missing in the site's contents.
 missing_pages() {
     find docs -name '*.md' | sed 's|^docs/||' | while read -r page; do
         grep -qE ": $page\$" mkdocs.yml || echo "mkdocs.yml has no docs/$page"
@@ -89,10 +89,10 @@ check documents_name_functions_that_exist "$(missing_names)"
 check documents_link_to_files_that_exist "$(missing_links)"
 check documents_are_in_the_contents_of_the_site "$(missing_pages)"
 
-# The checks themselves, on a document that is wrong.
+# Test the checks with a wrong document.
 mkdir "$work/docs"
 printf 'See `server/nothing.c`, nothing_at_all.h and `no_such_function()`; `core/rnn.h` is [there](nowhere.md).\n' >"$work/docs/architecture.md"
 documents() { echo "$work/docs/architecture.md"; }
 found=$({ missing_paths; missing_names; missing_links; } | wc -l)
-check what_does_not_exist_is_found "$([ "$found" = 4 ] || echo "$found of 4 were found")"
+check names_that_do_not_exist_are_found "$([ "$found" = 4 ] || echo "$found of 4 were found")"
 exit $bad

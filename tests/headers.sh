@@ -1,6 +1,6 @@
 #!/bin/sh
-# Every header compiles by itself, with gcc and, where there is one, clang. Not those that the kernels of an instruction set
-# include, which has to be defined before.
+# Checks that every header compiles alone, with gcc and with clang if it is installed. The headers of the vector kernels
+# are skipped, because they need definitions of an instruction set.
 cd "$(dirname "$0")/.." || exit 1
 flags="-std=c11 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -fsyntax-only $(pkg-config --cflags libmicrohttpd gnutls jansson hdf5 libzip zlib)"
 headers=$(ls core/*.h core/*/*.h config/*.h config/*/*.h server/*/*.h | grep -vE '^core/vec/vec_(simd|math)\.h$')

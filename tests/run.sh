@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run test programs one after the other; the last line counts their tests: "N passed, N failed".
-# Too large an allocation is what some tests ask for.
+# Run test programs one by one. The last line counts their tests: "N passed, N failed".
+# Some tests request allocations that are too large.
 export ASAN_OPTIONS="${ASAN_OPTIONS:-allocator_may_return_null=1}" TSAN_OPTIONS="${TSAN_OPTIONS:-allocator_may_return_null=1}"
 passed=0 failed=0
 for program in "$@"; do
@@ -9,9 +9,9 @@ for program in "$@"; do
     code=$?
     ok=$(grep -c '^\[       OK \]' "$output")
     bad=$(grep '^\[  FAILED  \] [A-Za-z0-9_]*$' "$output" | sort -u | wc -l)
-    # A program that died, or whose end (a leak, the server's exit code) was bad, has failed too.
+    # A program that crashed, or whose exit code reports a leak or a server's failure, has failed too.
     [ "$code" = 0 ] || [ "$bad" != 0 ] || bad=1
-    # So has one that ran nothing, unless it says what it skipped.
+    # A program that ran no test has failed too, unless it reports a skipped test.
     [ "$code" != 0 ] || [ "$ok" != 0 ] || grep -q '^\[  SKIPPED \]' "$output" || bad=1
     if [ "$bad" != 0 ]; then
         cat "$output"

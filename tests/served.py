@@ -1,4 +1,4 @@
-"""A server process and its models, for the tests in Python that run one for long or torment it."""
+"""A server process and its models, for the Python tests of faults, load and pages."""
 import gzip, http.client, json, os, re, signal, subprocess, time
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
@@ -37,7 +37,7 @@ class Server:
             return file.read()
 
     def wait_ready(self, seconds=60):
-        """False when it has ended."""
+        """Wait until the server is ready; False if it has ended."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             found = re.search(r"is ready at https?://\S+?:(\d+) ", self.log())
@@ -66,7 +66,7 @@ class Server:
         return self.wait()
 
     def ask(self, method, path, body=None, headers=None, timeout=30, connection=None):
-        """Status and text; on a connection of its own, or on the given one."""
+        """Send a request on a new connection, or on the given one. Returns status and text."""
         used = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         headers = headers or {}
         try:
@@ -81,7 +81,7 @@ class Server:
                 used.close()
 
     def metric(self, name):
-        """The sum over all labels."""
+        """The sum of a metric over all labels."""
         text = self.ask("GET", "/metrics")[1].decode()
         return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.M))
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Two replicas behind HAProxy with sessions in Redis, and what can go wrong: chaos.py BINARY [SCENARIO ...]
+"""Failures of two replicas behind HAProxy with sessions in Redis: chaos.py BINARY [SCENARIO ...]
 
-kill        replicas are killed at random while sessions step: none is lost, every final state is that of an undisturbed run
-duplicates  every step is sent to both replicas at the same time: each is applied once
+kill        replicas are killed at random while sessions step: no session is lost, every final state is that of an
+undisturbed run
+duplicates  every step is sent to both replicas at the same time: each step is applied once
 redis       Redis is killed, frozen and full in turn: no wrong state, recovery within 2 s, other requests untouched
 
-CHAOS_SESSIONS, CHAOS_STEPS, CHAOS_KILLS: how much of it (200, 500, 100). Redis keeps what it acknowledges (appendfsync always).
+CHAOS_SESSIONS, CHAOS_STEPS, CHAOS_KILLS set the amount (200, 500, 100). Redis keeps acknowledged writes (appendfsync
+always).
 """
 import http.client, json, os, random, shutil, signal, socket, subprocess, sys, tempfile, threading, time
 
@@ -39,7 +41,7 @@ def end(process, sig=signal.SIGKILL):
 
 
 class Client:
-    """One connection, made anew when it breaks."""
+    """A client with one connection, which it opens again if it breaks."""
 
     def __init__(self, port):
         self.port, self.connection = port, None
@@ -97,7 +99,7 @@ class Replica:
 
 
 def haproxy(replicas):
-    """The example of docker/, with the ports of these replicas."""
+    """Start HAProxy with docker/haproxy.cfg and the ports of these replicas."""
     port = free_port()
     text = open(f"{ROOT}/docker/haproxy.cfg").read().replace("bind :8080", f"bind 127.0.0.1:{port}")
     for old, replica in zip((8081, 8082), replicas):
@@ -119,7 +121,7 @@ def inputs_of(name):
 
 
 def step(client, name, n, value):
-    """Send a step until it is applied, as a client should: the same request again. How often it took."""
+    """Send the same step until it is applied, as a client should. Returns the number of repeats."""
     body = json.dumps({"session": name, "step": n, "return_state": False, "instances": [[value]]})
     for attempt in range(2000):
         status, text = client.ask("POST", "/predict", body)
@@ -153,7 +155,7 @@ def in_threads(work, items):
 
 
 def check_states(port, names):
-    """Every session's states are those of its whole sequence in one request."""
+    """The number of sessions whose states differ from those of their whole sequence in one request."""
     client, wrong = Client(port), 0
     for name in names:
         status, text = client.ask("GET", f"/sessions/{name}")
@@ -247,7 +249,7 @@ def redis_trouble(redis, replicas, proxy_port):
             step_full(client, name, n, value)
         client.close()
 
-    def step_full(client, name, n, value):  # a full Redis is a 429
+    def step_full(client, name, n, value):  # if Redis is full, the answer is 429
         body = json.dumps({"session": name, "step": n, "return_state": False, "instances": [[value]]})
         while True:
             status, text = client.ask("POST", "/predict", body)

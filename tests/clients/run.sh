@@ -1,6 +1,6 @@
 #!/bin/sh
-# The protocols' own clients (tritonclient, KServe's, openapi-python-client, schemathesis) from PyPI against the binary; the packages go into
-# build/clients. The last line counts the tests.
+# Test the binary with the protocols' own clients from PyPI: tritonclient, KServe's, openapi-python-client,
+# schemathesis. The packages are installed in build/clients. The last line counts the tests.
 set -eu
 cd "$(dirname "$0")/../.."
 venv=build/clients
@@ -10,5 +10,5 @@ if [ ! -f "$venv/complete" ] || [ tests/clients/run.sh -nt "$venv/complete" ]; t
     touch "$venv/complete"
 fi
 binary=$(realpath "$1")
-cd "$venv" # where schemathesis leaves its files
+cd "$venv" # schemathesis writes files to the current folder
 exec bin/python ../../tests/clients/test_clients.py "$binary"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""test_clients.py BINARY: real clients against a real server: Triton's and KServe's, TensorFlow Serving's requests, NumPy,
-and schemathesis against /openapi.json. Prints ok or FAILED a test, and the numbers of both."""
+"""test_clients.py BINARY: test a server with real clients: those of Triton and KServe, requests of TensorFlow Serving,
+NumPy, and schemathesis for /openapi.json. Prints ok or FAILED for each test, and the numbers of both."""
 import asyncio, gzip, io, json, os, re, signal, subprocess, sys, tempfile, urllib.error, urllib.request
 
 import numpy as np
@@ -83,7 +83,7 @@ def triton(server):
                 assert answer.get_response()["id"] == "a\"b"
                 for name, values in zip(names, wanted):
                     same(answer.as_numpy(name), values)
-    # the states of the first half go in with the second; lengths cut sequences; a mask does as in /predict
+    # the second half starts from the states of the first; lengths cut sequences; a mask works as in /predict
     def infer(inputs, outputs):
         made = []
         for name, array, kind in inputs:
@@ -94,7 +94,7 @@ def triton(server):
     second = infer([("inputs", X[:, 2:], "FP32")] + [(n, first.as_numpy(n), "FP32") for n in names[1:]], names)
     for name, values in zip(names, wanted):
         same(second.as_numpy(name), values)
-    # the same as a sequence: the states stay on the server
+    # the same as a sequence, whose states stay on the server
     for sequence, cuts in ((7, (0, 1, 4, 6)), ("seven", (0, 6)), (2**63, (0, 3, 6))):
         for start, end in zip(cuts, cuts[1:]):
             x = t.InferInput("inputs", [4, end - start, 3], "FP32")
@@ -143,7 +143,7 @@ def kserve(server):
         client = InferenceRESTClient(RESTConfig(protocol=version, verbose=False))
         base = f"http://{server.address}"
         assert await client.is_server_live(base)
-        assert version == "v1" or await client.is_server_ready(base)  # v1 has no such call
+        assert version == "v1" or await client.is_server_ready(base)  # v1 of KServe has no such call
         assert await client.is_model_ready(base, "stack")
         if version == "v1":
             answer = await client.infer(base, {"instances": X.tolist()}, model_name="stack")
@@ -167,7 +167,7 @@ def tensorflow_serving(server):
         same(json.loads(post(server, path, {"instances": X.tolist()})[2])["predictions"], want)
     same(json.loads(post(server, "/v1/models/stack:predict", {"inputs": X.tolist()})[2])["outputs"], want)
     same(json.loads(post(server, "/v1/models/stack:predict", {"instances": [{"inputs": x.tolist()} for x in X]})[2])["predictions"], want)
-    # a layer with return_state has several outputs, which have names
+    # a layer with return_state has several named outputs
     x = X[:, :, :2]
     want = predict(server, "states", x)
     rows = json.loads(post(server, "/v1/models/states:predict", {"instances": x.tolist()})[2])["predictions"]
@@ -219,7 +219,8 @@ def compressed_answers(server):
 
 
 def generated_client(server):
-    """openapi-python-client makes a package from /openapi.json; it predicts on two models of different shapes."""
+    """openapi-python-client generates a package from /openapi.json; the package predicts on two models with different
+    shapes."""
     with tempfile.TemporaryDirectory() as folder:
         config = os.path.join(folder, "config.yaml")
         with open(config, "w") as file:
@@ -245,7 +246,7 @@ def generated_client(server):
 
 
 def schemas_fit_requests(server):
-    """The requests of the README are valid against the description; one of a wrong model is not."""
+    """The requests of the README are valid against the OpenAPI document; a request for a wrong model is not."""
     import jsonschema_rs
     with urllib.request.urlopen(f"http://{server.address}/openapi.json") as answer:
         document = json.load(answer)

@@ -1,17 +1,17 @@
 #!/bin/bash
-# Build and run all tests in a fresh root of Debian 13 (debootstrap): run.sh [SUITE], as root. Where that cannot be done it
-# says so, and "0 passed, 0 failed". DEBIAN_MIRROR names a mirror; otherwise the one that apt has is used.
+# Build and run all tests in a new root file system of Debian 13 (debootstrap): run.sh [SUITE], as root. If this is not
+# possible, it prints the reason and "0 passed, 0 failed". DEBIAN_MIRROR names a mirror; the default is that of apt.
 set -u
 cd "$(dirname "$0")/../.."
 suite=${1:-trixie}
 
 skip() {
-    echo "skipped: $1, so nothing was tried on $suite"
+    echo "skipped: $1, so no test was run on $suite"
     echo "0 passed, 0 failed"
     exit 0
 }
 
-# What is mounted in a namespace of this script's own ends with it, however it ends.
+# The script mounts in its own namespace, so that the mounts disappear when it ends for any reason.
 if [ -z "${DEBIAN13_UNSHARED:-}" ]; then
     [ "$(id -u)" = 0 ] || skip "this user is not root"
     unshare --mount --propagation private true 2>/dev/null || skip "nothing can be mounted here"
@@ -36,7 +36,8 @@ if ! debootstrap --variant=minbase --include=git,make,ca-certificates "$suite" "
 fi
 rm -f "$root.log"
 mount -t proc proc "$root/proc" && mount --bind /dev "$root/dev" || skip "nothing can be mounted here"
-printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # packages start no services: their ports are the machine's
+printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # packages must not start services, which would use ports
+# of the host
 chmod +x "$root/usr/sbin/policy-rc.d"
 mkdir "$root/src"
 tar -c --exclude=./build --exclude=./.git . | tar -x -C "$root/src"

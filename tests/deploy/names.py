@@ -1,4 +1,4 @@
-"""Files name each other, labels, ports and settings; these must be there."""
+"""Checks that the files, labels, ports and settings exist that the files of docker/ name."""
 import os, re, subprocess, yaml
 
 ROOT = "docker"
@@ -42,7 +42,7 @@ assert objects["ServingRuntime", "cellserve"]["spec"]["containers"][0]["name"] =
 
 
 def merge(base, patch):
-    """A strategic merge: entries of a list that have a name are merged with those of the same name."""
+    """A strategic merge: entries of lists are merged by their names."""
     if isinstance(base, dict) and isinstance(patch, dict):
         return {**base, **{key: merge(base[key], value) if key in base else value for key, value in patch.items()}}
     if isinstance(base, list) and isinstance(patch, list):
@@ -51,7 +51,7 @@ def merge(base, patch):
     return patch
 
 
-# HTTPS and keys on Kubernetes: what kustomize makes of it is written for the check against the schemas.
+# HTTPS and keys on Kubernetes: write the result of kustomize, which run.sh checks with the schemas.
 [overlay] = load("kubernetes/tls/kustomization.yaml")
 assert overlay["resources"] == [".."] and overlay["patches"][0] == {"path": "deployment.yaml"}
 [service_patch] = yaml.safe_load(overlay["patches"][1]["patch"])

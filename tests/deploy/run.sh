@@ -1,6 +1,6 @@
 #!/bin/sh
-# The files of docker/: Kubernetes' objects against the schemas of its API, the proxies' configurations by the proxies; and
-# what smuggles through them. run.sh BINARY
+# Checks the files of docker/: Kubernetes' objects with the schemas of its API, the proxies' configurations with the
+# proxies, and request smuggling through them. run.sh BINARY
 set -u
 cd "$(dirname "$0")/../.."
 passed=0 failed=0
@@ -23,10 +23,10 @@ fi
 for file in docker/kubernetes/[!k]*.yaml; do
     check "$file" $venv/bin/kubernetes-validate --strict -k 1.29 "$file"
 done
-# What has no schema there is read at least, and what it names must exist.
+# Files without a schema are parsed, and the names in them must exist.
 check "kustomizations, KServe, Swarm, Compose" $venv/bin/python tests/deploy/names.py
 check "docker/kubernetes/tls" $venv/bin/kubernetes-validate --strict -k 1.29 build/deploy/deployment-tls.yaml
-# The certificates that swarm-tls.yaml mounts.
+# The certificates and keys that swarm-tls.yaml mounts.
 secrets=$(mktemp -d)
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout "$secrets/key" -out "$secrets/certificate" \
     -subj /CN=cellserve -addext subjectAltName=DNS:cellserve 2>/dev/null

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Try to smuggle requests to cellserve through HAProxy and nginx: smuggle.py BINARY [ROUNDS]
 
-Each try is one request for a proxy in whose head or body another one is hidden. Whether the server has answered that one
-shows in its log. HAProxy runs as it is, and with the option that passes malformed requests on. docs/http.md has what came
-of it. Each proxy is started anew for each round: what HAProxy 2.6 makes of trailers differs from process to process."""
+Each try is a request with another request hidden in its head or body. The server's log shows whether the server has
+answered the hidden request. HAProxy runs with its defaults, and with the option that passes malformed requests on.
+docs/http.md has the results. Each proxy is started again for each round, because HAProxy 2.6 handles trailers
+differently in different processes."""
 import itertools
 import json
 import os
@@ -46,10 +47,10 @@ SIZES = [b"%x;a\nb", b"%x;a\rb", b"%x;a\0b", b"%x\0", b"%x ", b" %x", b"0x%x", b
 
 
 def tries():
-    """(name, bytes); each hides the request of its number."""
+    """Yield (number, name, bytes); each hides the request with its number."""
     number = itertools.count(1)
     end = b"0\r\n\r\n"
-    for coding in CODINGS:  # the proxy goes by the length, the server by the chunks; then the other way
+    for coding in CODINGS:  # the proxy uses the length, the server the chunks; then the opposite
         n = next(number)
         body = end + hidden(n)
         yield n, "length and coding " + repr(coding), head(coding, b"Content-Length: %d" % len(body)) + body
@@ -107,7 +108,8 @@ def wait_for(port):
 
 
 def send(port, data):
-    """Everything, and the first of the answer; a second client follows, whose request may meet what was left behind."""
+    """Send all bytes and read the first part of the answer. Then a second client sends a request, which may get bytes
+    that were left in the connection to the server."""
     with socket.create_connection(("127.0.0.1", port), 5) as client:
         client.settimeout(0.15)
         try:
@@ -156,7 +158,7 @@ PROXIES = [("HAProxy", ["haproxy", "-q", "-f"], HAPROXY, ""), ("HAProxy, " + LEN
 
 
 def run(folder, log, server, name, command, text, option):
-    """The names of the tries that came through: the proxy marks the requests that it has seen."""
+    """The names of the tries whose hidden request was answered. The proxy marks the requests that it has seen."""
     port = free_port()
     path = os.path.join(folder, "proxy.conf")
     with open(path, "w") as file:

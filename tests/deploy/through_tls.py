@@ -1,5 +1,5 @@
-"""through_tls.py BINARY FOLDER: a replica with TLS and a key behind the HAProxy of swarm-tls.yaml, whose replica is made a
-fixed address. FOLDER has certificate, key and site as tests/deploy/run.sh makes them."""
+"""through_tls.py BINARY FOLDER: a replica with TLS and a key behind the HAProxy of swarm-tls.yaml, with a fixed address
+for the replica. FOLDER has the certificate, key and site that tests/deploy/run.sh makes."""
 import contextlib, http.client, os, re, socket, ssl, subprocess, sys, time
 
 binary, folder = sys.argv[1:3]
@@ -40,7 +40,7 @@ try:
     context = ssl.create_default_context(cafile=f"{folder}/certificate")
     context.check_hostname = False
     status, end = 0, time.monotonic() + 30
-    while status != 200 and time.monotonic() < end:  # until the check of the replica has succeeded
+    while status != 200 and time.monotonic() < end:  # until HAProxy's check of the replica succeeds
         with contextlib.suppress(OSError):
             status = ask("/readyz", {})
         time.sleep(0.1)

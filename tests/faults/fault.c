@@ -1,5 +1,6 @@
-/* Preloaded into a server, makes its n-th allocation or system call fail. A page that the driver shares (the file named
-   in FAULT_PAGE) says which calls count, which of them fail and how, and is written to while the server runs. */
+/* A library that is preloaded into a server and makes its n-th allocation or system call fail. faults.py shares a page
+   with it, the file named in FAULT_PAGE. The page tells which calls count, which of them fail and with which error;
+   faults.py changes it while the server runs. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -47,9 +48,9 @@ enum kind {
 
 /* Little-endian words; faults.py writes all but the last two. */
 struct page {
-    atomic_int_least64_t kinds;    /* a bit for each that counts; 0: nothing fails */
-    atomic_int_least64_t nth;      /* the call that fails first, from 1 */
-    atomic_int_least64_t for_good; /* every later one too */
+    atomic_int_least64_t kinds;    /* a bit for each kind that counts; 0: nothing fails */
+    atomic_int_least64_t nth;      /* the first call that fails, counted from 1 */
+    atomic_int_least64_t for_good; /* later calls fail too */
     atomic_int_least64_t error;    /* errno */
     atomic_int_least64_t calls, failed;
 };
@@ -69,7 +70,7 @@ static bool fails(enum kind kind)
     return true;
 }
 
-/* The function behind ours. */
+/* The real function that ours replaces. */
 static void *next(const char *name)
 {
     inside = true;
@@ -78,7 +79,7 @@ static void *next(const char *name)
     return found;
 }
 
-/* Every call of one form: the parameters, and their names. */
+/* Defines the replacement of a function: its parameters, and their names. */
 #define CALL(kind, type, name, failure, parameters, arguments)                                                         \
     type name parameters                                                                                               \
     {                                                                                                                  \
@@ -90,7 +91,7 @@ static void *next(const char *name)
 
 /* ---- memory ---- */
 
-/* What is asked for before the real functions can be looked for: while AddressSanitizer sets itself up dlsym is not there
+/* Memory for allocations before the real functions are found. While AddressSanitizer starts, dlsym does not work
    yet. */
 static char early[1 << 22];
 static size_t early_used;
@@ -138,7 +139,7 @@ void *malloc(size_t size)
 void *calloc(size_t n, size_t size)
 {
     if (!real.known)
-        return take_early(n * size); /* which is zeros */
+        return take_early(n * size); /* `early` has zeros */
     return fails(ALLOC) ? NULL : real.calloc(n, size);
 }
 
@@ -203,7 +204,7 @@ CALL(EPOLL_CTL, int, epoll_create1, -1, (int flags), (flags))
 CALL(EVENTFD, int, eventfd, -1, (unsigned value, int flags), (value, flags))
 CALL(RANDOM, ssize_t, getrandom, -1, (void *out, size_t n, unsigned flags), (out, n, flags))
 
-/* Taking a descriptor out does not fail for want of memory, and libmicrohttpd ends the process when it does. */
+/* EPOLL_CTL_DEL never fails: it needs no memory, and libmicrohttpd aborts the process if it fails. */
 int epoll_ctl(int poller, int what, int fd, struct epoll_event *event)
 {
     static int (*real_epoll_ctl)(int, int, int, struct epoll_event *);
@@ -212,7 +213,7 @@ int epoll_ctl(int poller, int what, int fd, struct epoll_event *event)
     return what != EPOLL_CTL_DEL && fails(EPOLL_CTL) ? -1 : real_epoll_ctl(poller, what, fd, event);
 }
 
-/* Nor does a write to an eventfd, which libmicrohttpd's thread is woken by. */
+/* A write to an eventfd never fails, because it wakes libmicrohttpd's thread. */
 ssize_t write(int fd, const void *bytes, size_t n)
 {
     static ssize_t (*real_write)(int, const void *, size_t);
@@ -221,7 +222,7 @@ ssize_t write(int fd, const void *bytes, size_t n)
     return n != sizeof(eventfd_t) && fails(WRITE) ? -1 : real_write(fd, bytes, n);
 }
 
-/* AddressSanitizer ends the process when this fails at the start of a thread. */
+/* Never fails: AddressSanitizer aborts the process if this fails at the start of a thread. */
 int pthread_getattr_np(pthread_t thread, pthread_attr_t *out)
 {
     static int (*real_getattr)(pthread_t, pthread_attr_t *);
@@ -259,7 +260,7 @@ int fcntl(int fd, int what, ...)
 
 /* ---- start ---- */
 
-/* The preload and the page are the server's alone: a helper that it starts has an empty environment. */
+/* The library applies to the server alone: the helpers that it starts have an empty environment. */
 __attribute__((constructor)) static void set_up(void)
 {
     look_for_memory();

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Fail the 1st, 2nd, 3rd … allocation or system call of a server, once and from there on: faults.py BINARY FAULT_SO [OPERATION ...]
+"""Make the 1st, 2nd, 3rd … allocation or system call of a server fail, alone and with all later ones: faults.py BINARY
+FAULT_SO [OPERATION ...]
 
-Over start, predictions of every protocol, sessions in memory and in Redis, streams, roll-outs, a reload and shutdown. After
-every failing request the same one must work, with the same numbers; no crash, no sanitizer's report, no hang, no leak.
-FAULTS_STRIDE=n: every n-th point alone, beginning anywhere (1: all); FAULTS_SEED=n: where they begin is the same each time.
-FAULTS_SECONDS=s: the time that is divided among what is walked over; what is left out then is told.
+Covers start, predictions of every protocol, sessions in memory and in Redis, streams, roll-outs, reload and shutdown.
+After every failed request the same request must work, with the same numbers; no crash, no sanitizer's report, no hang,
+no leak.
+FAULTS_STRIDE=n: only every n-th point, from a random start (1: all). FAULTS_SEED=n: the random start is the same each
+time.
+FAULTS_SECONDS=s: the time for all parts; the number of parts that did not finish is printed.
 """
 import collections, errno, gzip, http.client, json, mmap, os, random, re, shutil, signal, socket, struct, subprocess, sys, tempfile, time
 
@@ -18,16 +21,16 @@ STRIDE = int(os.environ.get("FAULTS_STRIDE", "1"))
 SECONDS = float(os.environ.get("FAULTS_SECONDS", "1e9"))
 random.seed(os.environ.get("FAULTS_SEED"))
 FOLDER = tempfile.mkdtemp(prefix="cellserve-faults-")
-DRY = 2 if STRIDE == 1 else 1  # so many points that are not reached end a walk
-SLOW_S = 6  # a request or a reload that takes longer hangs
+DRY = 2 if STRIDE == 1 else 1  # a walk ends after this number of points that were not reached
+SLOW_S = 6  # a request or a reload that takes longer counts as hanging
 
-# In the order of fault.c's enum, with the errors that the manual pages name and programs meet.
+# In the order of fault.c's enum, with errors from the manual pages that occur in practice.
 KINDS = {"alloc": ["ENOMEM"], "read": ["EIO", "EINTR"], "write": ["ENOSPC", "EINTR"], "recv": ["ENOMEM", "EINTR"], "send": ["ENOBUFS", "EPIPE"],
          "accept": ["EMFILE", "ECONNABORTED"], "epoll_ctl": ["ENOMEM"], "epoll_wait": ["EINTR"], "pthread_create": ["EAGAIN"], "mmap": ["ENOMEM"],
          "memfd_create": ["EMFILE"], "posix_spawn": ["EAGAIN"], "open": ["EMFILE"], "stat": ["EIO"], "socket": ["EMFILE"], "connect": ["ECONNREFUSED"],
          "setsockopt": ["ENOMEM"], "fcntl": ["EMFILE"], "eventfd": ["EMFILE"], "getrandom": ["EINTR"]}
 ORDER = list(KINDS)
-# What comes again and again only for a moment, and calls without which a client waits.
+# Errors that do not persist, and calls whose persistent failure makes a client wait.
 ONCE, WAITS = {"EINTR", "ECONNABORTED"}, {"accept", "epoll_wait", "epoll_ctl"}
 PLAN = [(kind, for_good, error) for kind in ORDER for error in KINDS[kind] for for_good in (0, 1) if not (for_good and error in ONCE)]
 
@@ -50,7 +53,7 @@ def note(good, what, detail=""):
 
 
 class Faults:
-    """The page that fault.c reads: kinds, nth, for_good, error, calls, failed."""
+    """The shared page of fault.c: kinds, nth, for_good, error, calls, failed."""
 
     def __init__(self):
         self.path = f"{FOLDER}/page{time.monotonic_ns()}"
@@ -83,7 +86,7 @@ class Server(served.Server):
         return super().ask(*request, timeout=SLOW_S)
 
 
-# ---- what is asked ----
+# ---- requests ----
 
 COUNT = iter(range(10**9))
 ROWS = [[[0.5, 1], [2, -3]], [[4, 5]]]
@@ -102,7 +105,7 @@ def infer_binary():
 
 
 def named(body, name):
-    """An answer without the name of its session, which is another each time."""
+    """An answer with the session's name, which differs each time, replaced."""
     return body.replace(name.encode(), b"NAME")
 
 
@@ -120,7 +123,7 @@ def step(server):
 
 
 def repeat(server):
-    """A step that is repeated: its answer again, whatever becomes of the session's age."""
+    """Repeat a step, which gives the same answer; the age of the session may change."""
     name = f"r{next(COUNT)}"
     request = ("POST", "/predict", {"session": name, "step": 0, "instances": [[[1, 2]]]})
     status, body = server.ask(*request)
@@ -138,7 +141,7 @@ def session(server):
     put = server.ask("PUT", f"/sessions/{name}", {"model": "m", "states": json.loads(states)["states"]})
     shown, dropped = server.ask("GET", f"/sessions/{name}"), server.ask("DELETE", f"/sessions/{name}")
     for status, body in (put, shown, dropped):
-        if status != 200 and not (status == 404 and put[0] != 200):  # what was not put is not there
+        if status != 200 and not (status == 404 and put[0] != 200):  # 404, if PUT has failed
             return status, body
     return put[0], named(dropped[1], name) + re.sub(rb'"(age|idle)_s": [0-9.]+', b"", named(shown[1], name)) if put[0] == 200 else put[1]
 
@@ -148,7 +151,7 @@ def pages(server):
         status, body = server.ask("GET", path)
         if status != (404 if path == "/nothing" else 200):
             return status, body
-    for path in ("/metrics", "/v2/models/stats"):  # whose numbers change
+    for path in ("/metrics", "/v2/models/stats"):  # their numbers change
         status, _ = server.ask("GET", path)
         if status != 200:
             return status, b""
@@ -156,14 +159,14 @@ def pages(server):
 
 
 def reloads(server):
-    """How often models were loaded anew, or could not be."""
+    """The number of reloads, and of failed reloads."""
     return server.metric("cellserve_model_reloads_total") + server.metric("cellserve_model_reload_failures_total")
 
 
 def reload(server):
-    """Every model anew, or not: those that serve go on."""
+    """Reload every model. If this fails, the old models keep serving."""
     faults, kinds = server.faults, server.faults.page[0:8]
-    faults.page[0:8] = bytes(8)  # it is the reload that is to fail, not this look at it
+    faults.page[0:8] = bytes(8)  # the reload may fail, but not this request
     before, end = reloads(server), time.monotonic() + 2 * SLOW_S
     faults.page[0:8] = kinds
     server.process.send_signal(signal.SIGHUP)
@@ -205,7 +208,7 @@ OPERATIONS = {
     "reload": reload,
 }
 EXPECTED = {"refused": 400, "nested": 400, "pages": 200}
-# Kinds of call that only some operations make.
+# Kinds of calls that only some operations make.
 LOADS = {"memfd_create", "posix_spawn", "open", "stat", "mmap", "getrandom", "pthread_create", "socket", "connect", "eventfd"}
 
 
@@ -219,7 +222,7 @@ def write_config(name, **more):
 # ---- the walk over a running server ----
 
 class Walk:
-    """Operations of one server, which is started anew when it ends or hangs."""
+    """Operations on a server, which is started again if it ends or hangs."""
 
     def __init__(self, name, config, operations, seconds):
         self.name, self.config, self.seconds = name, config, seconds
@@ -243,7 +246,7 @@ class Walk:
         self.start()
 
     def try_one(self, operation, kind, nth, for_good, error):
-        """One point. Returns whether the call was there to fail."""
+        """Test one point. Returns whether a call has failed."""
         where = f"{self.name} {operation}, {kind} {nth}{' and on' if for_good else ''} ({error})"
         began, seen = time.monotonic(), None
         self.faults.arm(kind, nth, for_good, getattr(errno, error))
@@ -269,7 +272,7 @@ class Walk:
 
     @staticmethod
     def cut(operation, seen, golden):
-        """A stream that has begun may end early, with an event that says so, or a closed connection."""
+        """A stream that has begun may end early, with an error event or with a closed connection."""
         return "stream" in operation and (b"error" in seen[1] or golden[1].startswith(seen[1]))
 
     def look(self, where):
@@ -278,7 +281,7 @@ class Walk:
         return note(False, where, f"the server ended: {self.server.process.returncode}\n{tail(self.server.log())}")
 
     def afterwards(self, operation, where):
-        """The same works, and so does a prediction."""
+        """Check that the same operation works, and a prediction."""
         for again in (operation, "predict"):
             end = time.monotonic() + 2
             while True:
@@ -289,9 +292,9 @@ class Walk:
                 if seen == self.golden[again]:
                     break
                 if isinstance(seen, tuple) and b"session_store_unavailable" in seen[1] and time.monotonic() < end:
-                    time.sleep(0.02)  # the store is connected to again after a pause
+                    time.sleep(0.02)  # the server connects to Redis again after a pause
                     continue
-                time.sleep(1)  # a crash may take a moment
+                time.sleep(1)  # a crash may become visible late
                 return self.look(where) and note(False, where, f"afterwards {again}: {str(seen)[:300]}")
         return True
 
@@ -325,14 +328,14 @@ class Walk:
         rc = self.server.stop()
         report = REPORT.search(self.server.log())
         note(rc == 0 and not report, f"{self.name} ends", f"{rc}\n{tail(self.server.log())}")
-        print(f"[       OK ] {self.name}: {points[self.name]} points" + (f", not to the end: {len(left_out)} of the walks" if left_out else ""), flush=True)
+        print(f"[       OK ] {self.name}: {points[self.name]} points" + (f", {len(left_out)} walks did not finish" if left_out else ""), flush=True)
 
 
 # ---- start and shutdown ----
 
 def starts(name, command, config, seconds):
-    """The server starts with the fault and works, or says why not and ends with 1."""
-    faults, began, rows = Faults(), time.monotonic(), [row for row in PLAN if row[0] != "write"]  # readiness is a line of the log
+    """The server starts with the fault and works, or logs the reason and exits with 1."""
+    faults, began, rows = Faults(), time.monotonic(), [row for row in PLAN if row[0] != "write"]  # the log reports readiness
     random.shuffle(rows)
     for i, (kind, for_good, error) in enumerate(rows):
         (nth, stride), dry = first_and_stride(kind), 0
@@ -375,7 +378,7 @@ def start_once(name, command, config, faults, kind, nth, for_good, error):
 
 
 def shutdowns(name, config, seconds):
-    """A fault while it drains and ends: it ends all the same, with 0."""
+    """The server exits with 0 even if a call fails during the drain or shutdown."""
     began, rows = time.monotonic(), [row for row in PLAN if row[0] not in LOADS]
     random.shuffle(rows)
     for i, (kind, for_good, error) in enumerate(rows):
@@ -400,7 +403,7 @@ def shutdowns(name, config, seconds):
 
 def with_redis(config_of, run):
     if not shutil.which("redis-server"):
-        print("[  SKIPPED ] redis: there is no redis-server", flush=True)
+        print("[  SKIPPED ] redis: redis-server is not installed", flush=True)
         return
     path = f"{FOLDER}/redis.sock"
     redis = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", FOLDER], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

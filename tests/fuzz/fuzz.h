@@ -1,5 +1,5 @@
-/* Fuzz targets: each takes bytes, and aborts where something is wrong. Unit tests replay the corpora through them; in
-   VARIANT=fuzz each file is a program of libFuzzer's. */
+/* Fuzz targets. Each takes bytes, and aborts if it finds an error. A unit test runs them on the corpora; in
+   VARIANT=fuzz each file is a libFuzzer program. */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 

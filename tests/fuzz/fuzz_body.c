@@ -1,5 +1,5 @@
-/* Fuzz target: a body of /predict, read and bound to a nested model; what the worker does before it computes.
-   `make fuzz` runs it with libFuzzer; test_fuzz_corpus replays the corpus. */
+/* Fuzz target: a body of /predict is read and bound to a nested model, as a worker does before it computes. `make fuzz`
+   runs it with libFuzzer; test_fuzz_corpus runs it on the corpus. */
 #include "fuzz.h"
 #include "model.h"
 
@@ -36,10 +36,10 @@ int fuzz_body(const unsigned char *data, size_t size)
         struct buffer out = {.limit = 1 << 20, .share = &share};
         batch_write_states(&batch, &out, &finite);
         if (!body.nonfinite_at && !finite)
-            abort(); /* every number of JSON is finite */
+            abort(); /* JSON has only finite numbers */
         buffer_close(&out);
     } else if (!failure.status || !failure.code || !failure.text[0]) {
-        abort(); /* a failure says why */
+        abort(); /* a failure must have a status, a code and a text */
     }
     batch_close(&batch);
     json_tensor_close(&inputs, &share);
@@ -47,7 +47,7 @@ int fuzz_body(const unsigned char *data, size_t size)
     json_tensor_close(&mask, &share);
     free(text);
     if (share.bytes || memory.used)
-        abort(); /* the account is even */
+        abort(); /* memory was not released */
     return 0;
 }
 

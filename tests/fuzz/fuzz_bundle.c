@@ -1,6 +1,6 @@
-/* TensorFlow's checkpoints: an index, a shard and metadata in one input, from there to the tensors that are handed over.
-   The input: a byte for the kind of metadata, two bytes each for the lengths of the metadata and the shard, and the three
-   parts. Checksums are put right first: damage behind them shall be seen too. */
+/* Fuzz target: TensorFlow's checkpoints, from an index, a shard and metadata to the tensors that are handed over. The
+   input has a byte for the kind of metadata, two bytes each for the lengths of the metadata and the shard, and the
+   three parts. The target corrects the checksums first, so that damage also reaches the code after their check. */
 #include "fuzz.h"
 
 #include "config/files/crc32c.h"
@@ -13,7 +13,7 @@
 
 enum { HEAD = 5, FOOTER = 48 };
 
-/* The checksum of a block, if it lies in the file. */
+/* Correct the checksum of a block, if the block is within the file. */
 static void mend_block(unsigned char *bytes, size_t n, struct protobuf *handle)
 {
     uint64_t offset, size;
@@ -26,7 +26,7 @@ static void mend_block(unsigned char *bytes, size_t n, struct protobuf *handle)
         at[size + 1 + i] = (unsigned char)(crc >> 8 * i);
 }
 
-/* The block of blocks, and the first block, which seeds have at the beginning. */
+/* Correct the checksums of the index block and of the first block. */
 static void mend(unsigned char *bytes, size_t n)
 {
     if (!sorted_table_is(bytes, n))
@@ -58,7 +58,7 @@ static void check(const struct handover *out, bool good, struct file_bytes shard
         bytes += t->bytes;
     }
     if (good ? bytes != out->bytes || out->bytes > out->limit : !out->error[0])
-        abort(); /* a refusal says why */
+        abort(); /* a refusal must have an error message */
 }
 
 int fuzz_bundle(const unsigned char *data, size_t size)

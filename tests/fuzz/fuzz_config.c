@@ -1,4 +1,4 @@
-/* The reader of models' configurations: layers, graphs, cells. What is accepted can be sized. */
+/* Fuzz target: configurations of models: layers, graphs, cells. Tensors of an accepted model have a name and a rank. */
 #include "fuzz.h"
 
 #include "config/keras/model.h"
@@ -37,7 +37,7 @@ int fuzz_config(const unsigned char *data, size_t size)
         }
         keras_model_close(&config);
     } else if (json && !problems.n_errors) {
-        abort(); /* a refusal says why */
+        abort(); /* a refusal must have an error message */
     }
     json_decref(transform);
     json_decref(json);

@@ -1,5 +1,5 @@
-/* What a load helper that has been taken over could hand to the server: tensors, configuration and all, from there to a
-   built model that runs one timestep. */
+/* Fuzz target: the bytes that a compromised load helper could hand to the server (tensors and configuration), up to a
+   built model. */
 #include "fuzz.h"
 
 #include "config/torch/torch_model.h"
@@ -19,7 +19,7 @@ static void build(struct tensor_set *set, const json_t *json, struct problems *p
         good = weights_build(&config, torch ? &converted : set, torch ? NAMED_BY_PATH : tensor_naming_of(set), 0, 0,
                              &vec_c, &digest, (struct place){"f", NULL}, problems);
         if (good && (!config.model.outputs[0].shape.width || graph_parameters(&config.model) > 1 << 24))
-            abort(); /* more weights than the file can hold */
+            abort(); /* more weights than the file can contain */
         keras_model_close(&config);
     }
     if (!good && !problems->n_errors)

@@ -1,5 +1,5 @@
-/* Fuzz target: a request of the Open Inference Protocol or of TensorFlow Serving, or a NumPy array, as far as a worker
-   takes it before it computes, and its answer. The first byte says which, and how long the JSON is. */
+/* Fuzz target: a request of the Open Inference Protocol or of TensorFlow Serving, or a NumPy array, up to the
+   computation, and its answer. The first byte gives the kind, and the length of the JSON. */
 #include "fuzz.h"
 #include "model.h"
 
@@ -42,7 +42,7 @@ int fuzz_inference(const unsigned char *data, size_t size)
     else
         good = protocol->decode(&p);
     if (!good && (!p.failure.status || !p.failure.code || !p.failure.text[0]))
-        abort(); /* a failure says why */
+        abort(); /* a failure must have a status, a code and a text */
     if (good && p.batch.outputs_floats) {
         memset(p.batch.outputs, 0, p.batch.outputs_floats * sizeof *p.batch.outputs);
         if (kind & 2)
@@ -60,7 +60,7 @@ int fuzz_inference(const unsigned char *data, size_t size)
     buffer_close(&request.answer.buffer);
     free(request.body);
     if (request.memory.bytes || memory.used)
-        abort(); /* the account is even */
+        abort(); /* memory was not released */
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* The reader of files of keys. */
+/* Fuzz target: key files. */
 #include "fuzz.h"
 
 #include "config/key_file.h"
@@ -12,7 +12,7 @@ int fuzz_keys(const unsigned char *data, size_t size)
     struct key_list list;
     bool good = key_list_read((const char *)data, size, "f", &list, &problems);
     if (good == (problems.all_errors > 0) || (!good && list.n))
-        abort(); /* a refusal says why, and leaves nothing */
+        abort(); /* a refusal must have an error message and keep no keys */
     for (size_t i = 0; i < list.n; i++) {
         const struct access_key *key = &list.keys[i];
         if (!key_name_is_good(key->name, strlen(key->name)) || !key->scopes || key->per_s < 0 ||

@@ -1,4 +1,4 @@
-/* ONNX files, from their bytes to a built model: protobuf, graph, folding, layers. */
+/* Fuzz target: ONNX files, from their bytes to a built model: protobuf, graph, folding, layers. */
 #include "fuzz.h"
 
 #include "config/files/onnx_file.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The tensors that the server would see of the handover. */
+/* Make the tensors that the server would read from the handover. */
 static void take(const struct handover *out, struct tensor_set *set)
 {
     static const struct {
@@ -55,7 +55,7 @@ static void build(const struct handover *out)
             onnx_memory_free(&memory);
         }
         if (!good && !problems.n_errors)
-            abort(); /* a refusal says why */
+            abort(); /* a refusal must have an error message */
         problems_close(&problems);
     }
     free(set.tensors);
@@ -67,7 +67,7 @@ static void build(const struct handover *out)
 int fuzz_onnx(const unsigned char *data, size_t size)
 {
     struct handover out = {.limit = 1 << 20};
-    unsigned char *copy = malloc(size + !size); /* so that a read beyond the end is seen */
+    unsigned char *copy = malloc(size + !size); /* of the exact size, so that sanitizers detect a read beyond its end */
     if (size)
         memcpy(copy, data, size);
     bool good = onnx_read(&out, copy, size);

@@ -1,4 +1,4 @@
-/* The pickle reader, and looking into all that it gives. */
+/* Fuzz target: the pickle reader, and a visit of all values that it returns. */
 #include "fuzz.h"
 
 #include "config/files/pickle.h"
@@ -37,12 +37,12 @@ int fuzz_pickle(const unsigned char *data, size_t size)
 {
     struct pickle pickle;
     size_t steps = 10000;
-    unsigned char *copy = malloc(size + !size); /* so that a read beyond the end is seen */
+    unsigned char *copy = malloc(size + !size); /* of the exact size, so that sanitizers detect a read beyond its end */
     if (size)
         memcpy(copy, data, size);
     bool good = pickle_read(&pickle, copy, size);
     if (good != !pickle.error[0] || (good && (!pickle.value || pickle.used > size)))
-        abort(); /* a refusal says why */
+        abort(); /* a refusal must have an error message */
     look(pickle.value, 0, &steps);
     pickle_close(&pickle);
     free(copy);

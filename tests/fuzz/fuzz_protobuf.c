@@ -1,4 +1,4 @@
-/* The protobuf reader: all it hands out lies within its input, and every call moves forward. */
+/* Fuzz target: the protobuf reader. All its results are within the input, and every call advances. */
 #include "fuzz.h"
 
 #include "config/files/protobuf.h"
@@ -36,7 +36,7 @@ static void walk(struct protobuf message, int depth)
 
 int fuzz_protobuf(const unsigned char *data, size_t size)
 {
-    unsigned char *copy = malloc(size + 1); /* so that a read beyond the end is seen */
+    unsigned char *copy = malloc(size + 1); /* of the exact size, so that sanitizers detect a read beyond its end */
     for (size_t i = 0; i < size; i++)
         copy[i] = data[i];
     walk(protobuf_open(copy, size), 0);

@@ -1,4 +1,4 @@
-/* The safetensors reader: whatever is accepted lies within the file, and can be read to its last element. */
+/* Fuzz target: the safetensors reader. All elements of accepted tensors are within the file. */
 #include "fuzz.h"
 
 #include "config/files/tensors.h"
@@ -9,7 +9,7 @@ int fuzz_safetensors(const unsigned char *data, size_t size)
 {
     struct tensor_set set = {.n = 0};
     struct problems problems = {.n_errors = 0};
-    unsigned char *copy = malloc(size + 1); /* so that a read beyond the end is seen */
+    unsigned char *copy = malloc(size + 1); /* of the exact size, so that sanitizers detect a read beyond its end */
     for (size_t i = 0; i < size; i++)
         copy[i] = data[i];
     if (safetensors_parse(&set, copy, size, "f", &problems)) {
@@ -24,7 +24,7 @@ int fuzz_safetensors(const unsigned char *data, size_t size)
         }
         tensor_set_close(&set);
     } else if (!problems.n_errors || set.tensors) {
-        abort(); /* a refusal says why, and holds nothing */
+        abort(); /* a refusal must have an error message and keep no tensors */
     }
     problems_close(&problems);
     free(copy);

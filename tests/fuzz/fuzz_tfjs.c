@@ -1,4 +1,5 @@
-/* Models of TensorFlow.js: a model.json, then a zero byte, then the bytes of the shard "s" beside it. */
+/* Fuzz target: models of TensorFlow.js. The input is a model.json, a zero byte, and the bytes of the shard "s" beside
+   it. */
 #include "fuzz.h"
 
 #include "config/json_memory.h"
@@ -18,7 +19,7 @@ static void remove_folder(void)
     remove(folder);
 }
 
-/* The path of model.json, with the shard beside it. */
+/* Write the shard; `path` is that of a model.json beside it. */
 static void write_shard(const unsigned char *data, size_t size, char *path, size_t path_size)
 {
     static bool made;
@@ -58,7 +59,7 @@ int fuzz_tfjs(const unsigned char *data, size_t size)
         write_shard(end ? end + 1 : data, shard, path, sizeof path);
         json_t *model = tfjs_read(json, path, &set, &problems);
         if (!model && !problems.all_errors)
-            abort(); /* a refusal says why */
+            abort(); /* a refusal must have an error message */
         if (model) {
             use(&set);
             tensor_set_close(&set);

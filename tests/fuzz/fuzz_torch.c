@@ -1,4 +1,5 @@
-/* Files of torch.save before 1.6, from their bytes to a first model.json: pickles, storages, tensors, modules. */
+/* Fuzz target: files of torch.save before 1.6, from their bytes to a draft of model.json: pickles, storages, tensors,
+   modules. */
 #include "fuzz.h"
 
 #include "config/files/torch_file.h"
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the server would see of the handover: names, shapes and data. */
+/* Make the tensors that the server would read from the handover: names, shapes and data. */
 static void describe(const struct handover *out)
 {
     struct tensor_set set = {.tensors = calloc(out->n + 1, sizeof *set.tensors), .metadata = out->metadata};
@@ -26,12 +27,12 @@ static void describe(const struct handover *out)
 int fuzz_torch(const unsigned char *data, size_t size)
 {
     struct handover out = {.limit = 1 << 20};
-    unsigned char *copy = malloc(size + !size); /* so that a read beyond the end is seen */
+    unsigned char *copy = malloc(size + !size); /* of the exact size, so that sanitizers detect a read beyond its end */
     if (size)
         memcpy(copy, data, size);
     bool good = torch_stream_is(copy, size) && torch_stream_read(&out, copy, size);
     if (good != !out.error[0] && torch_stream_is(copy, size))
-        abort(); /* a refusal says why */
+        abort(); /* a refusal must have an error message */
     if (good)
         describe(&out);
     for (size_t i = 0; i < out.n; i++) {

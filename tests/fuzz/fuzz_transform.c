@@ -1,4 +1,5 @@
-/* Transforms: the JSON for several kinds of model, and what a transform that was read does to numbers and texts. */
+/* Fuzz target: transforms. Reads the JSON for several kinds of models, and applies the transform to numbers and
+   texts. */
 #include "fuzz.h"
 
 #include "config/json_memory.h"
@@ -31,7 +32,7 @@ static void use(const struct transform *t, const char *text, size_t bytes)
         abort();
 }
 
-/* The first byte says which inputs and outputs the model has. */
+/* The first byte chooses the inputs and outputs of the model. */
 int fuzz_transform(const unsigned char *data, size_t size)
 {
     const struct transform_place place = {{"transform.json", NULL}, "/nonexistent"};
@@ -48,7 +49,7 @@ int fuzz_transform(const unsigned char *data, size_t size)
         use(&transform, (const char *)data, size);
         transform_close(&transform);
     } else if (json && !problems.all_errors) {
-        abort(); /* a refusal says why */
+        abort(); /* a refusal must have an error message */
     }
     json_decref(json);
     problems_close(&problems);

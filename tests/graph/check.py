@@ -4,7 +4,7 @@
   check.py BINARY [PART …] [--serve] [--far] [--cases DIR] [-q] [--unpack DIR] [--list FILE]
 
 PART is a part of a case's name (conv1d, keras3_, masks_…) or the class name of a layer in the model, such as =Attention.
-Each file of a case is run by `BINARY predict FILE < request`; with --serve by a server of its own, POST /predict.
+`BINARY predict FILE < request` runs each file of a case; with --serve, a server for each file and POST /predict.
 --unpack writes request.json and expected.json of each case to DIR, for `cellserve verify` and curl.
 --list writes the names of the files that are ok: tests/graph/served.txt, which tests/e2e/test_graphs.c serves.
 A line a file: ok, WRONG (the answer differs), refused (the model does not load, or the request is an error), CRASH.
@@ -22,7 +22,7 @@ def single(x):
 
 
 def shape(x):
-    """The lengths along the first elements, for messages."""
+    """The shape along the first elements, for messages."""
     lengths = []
     while isinstance(x, list):
         lengths.append(len(x))
@@ -31,7 +31,7 @@ def shape(x):
 
 
 def pairs(got, want, where):
-    """All numbers of an answer beside the expected ones; ValueError where the lists differ."""
+    """Yield (place, number, expected number) for all numbers; ValueError if the lists differ."""
     if isinstance(want, dict):
         if not isinstance(got, dict) or list(got) != list(want):
             raise ValueError(f"{where}: {list(got) if isinstance(got, dict) else shape(got)}, expected an object of {list(want)}")
@@ -59,7 +59,8 @@ def tensors(states):
 
 
 def named(got, want):
-    """The outputs as an object. Where the outputs are a recurrent layer's own and its states, the answer has `states`."""
+    """The outputs as an object. If the model's outputs are those of a recurrent layer and its states, the states come
+    from the answer's `states`."""
     if isinstance(want, dict) and isinstance(got["outputs"], list) and got.get("states"):
         states = tensors(got["states"])[1 - len(want):]
         if len(states) == len(want) - 1:
@@ -68,7 +69,7 @@ def named(got, want):
 
 
 def compare(got, case):
-    """(ok, text): the answer beside Keras's in float64."""
+    """Compare an answer with Keras's in float64; returns (ok, text)."""
     if "outputs" not in got:
         return False, f"no outputs in the answer: {list(got)}"
     outputs = named(got, case["outputs_f64"])
@@ -96,7 +97,7 @@ def answer_json(text):
 
 
 def predict(binary, path, request):
-    """(kind, answer or text) of one process."""
+    """Run `BINARY predict`; returns (kind, answer or text)."""
     try:
         p = subprocess.run([binary, "predict", path], input=request, capture_output=True, text=True, timeout=60)
     except subprocess.TimeoutExpired:
@@ -110,7 +111,8 @@ def predict(binary, path, request):
 
 
 class Server:
-    """One server with a file as its model, for the way over HTTP; `entry`: more of the model's entry in a configuration."""
+    """A server with a file as its model, for requests over HTTP. `entry` has further keys of the model's entry in a
+    configuration."""
     def __init__(self, binary, path, entry=None):
         self.log = tempfile.TemporaryFile("w+")
         arguments = [path, "--name", "m"]
@@ -171,7 +173,7 @@ def cases(folder, parts):
 
 
 def run(a, name, case, file):
-    """(kind, text) of one file of a case."""
+    """Run one file of a case; returns (kind, text)."""
     try:
         kind, got = (serve if a.serve else predict)(a.binary, os.path.join(a.cases, file), json.dumps(case["request"]))
     except (ValueError, OSError) as e:

@@ -1,4 +1,4 @@
-/* Counted mutexes. */
+/* Counts the uses of mutexes, by name. */
 #include "lock_count.h"
 
 #undef pthread_mutex_lock
@@ -42,7 +42,7 @@ static struct row *row_of(const char *name)
         if (atomic_compare_exchange_strong(&rows[i].name, &found, name) || !strcmp(found, name))
             return &rows[i];
     }
-    abort(); /* more names than there is room for */
+    abort(); /* more names than NAMES */
 }
 
 static void begin(pthread_mutex_t *mutex, struct row *row)
@@ -92,7 +92,7 @@ int counted_unlock(pthread_mutex_t *mutex)
     return pthread_mutex_unlock(mutex);
 }
 
-/* A wait gives the mutex back, and takes it again. */
+/* A wait releases the mutex and takes it again. */
 int counted_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
 {
     struct row *row = end(mutex);

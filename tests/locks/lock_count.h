@@ -1,6 +1,6 @@
-/* Counts acquisitions of mutexes and times how long they are held, by the expression that names the mutex in the source.
-   Every file of VARIANT=locks includes this header first. At the end of the process the counts go to the file that
-   LOCK_COUNTS names. What the main thread does is not counted: no request waits for its tick. */
+/* Counts acquisitions of mutexes and times how long they are held, by the expression that names the mutex in the
+   source. Every file of VARIANT=locks includes this header first. At its end the process writes the counts to the file
+   that LOCK_COUNTS names. The main thread is not counted, because no request waits for it. */
 #ifndef TESTS_LOCKS_LOCK_COUNT_H
 #define TESTS_LOCKS_LOCK_COUNT_H
 

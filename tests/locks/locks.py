@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Locks that requests share: how often each is taken for a request, and how long it is held.
+"""Measure the locks that requests share: how often each is taken for a request, and how long it is held.
 
 usage: tests/locks/locks.py BINARY [--check]      BINARY of `make VARIANT=locks`
 
-A lock that belongs to one I/O thread, one worker, one connection or one stream is not shared by all requests; its name is in OWN.
-A table that is split by the hash of a session has a lock for each part: SHARDED. --check fails where a request of M1 or
-a session step in memory takes other locks that all requests share more often than MOST says.
+Locks of one I/O thread, worker, connection or stream are not shared by all requests; OWN has their names.
+A table that is split by the hash of a session has a lock for each part: SHARDED. --check fails if a request of M1 or a
+session step in memory takes other locks more often than MOST on average.
 """
 import http.client
 import json
@@ -22,7 +22,7 @@ import time
 OWN = ("connection->table->lock", "table->lock", "own->lock", "best->lock", "all->tables[t].lock", "stream->lock",
        "part->lock", "to->lock", "from->lock", "worker->lock", "reader->lock")
 SHARDED = ("shard->lock",)
-MOST = 0.3  # what idle workers and threads do now and then
+MOST = 0.3  # for idle workers and threads, which take locks from time to time
 HEADERS = {"Content-Type": "application/json"}
 
 
@@ -58,7 +58,7 @@ def connect(port):
 
 
 def measure(binary, folder, body, headers, requests, store):
-    """Rows (name, acquisitions a request, share that found it taken, mean and longest hold in us)."""
+    """Rows of (name, acquisitions per request, share of acquisitions that had to wait, mean and longest hold in us)."""
     port, counts = free_port(), os.path.join(folder, "counts")
     config = {"models": [{"name": "m1", "layer": model(128), "input_size": 2, "seed": 1}], "workers": 2,
               "sessions": {"store": store}, "limits": {"drain_delay_ms": 0}, "log": {"level": "error"}}

@@ -1,5 +1,5 @@
-/* The NEON kernels against plain C: core alone, cross-compiled (no test library), run under qemu. Prints what
-   tests/run.sh counts. */
+/* Compares the NEON kernels with plain C. It is cross-compiled with core alone, without a test library, and runs under
+   qemu. It prints lines that tests/run.sh counts. */
 #include "core/rnn.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* There is no OpenBLAS to cross-compile with; the tables name it. */
+/* A stub: vec_select.c refers to this table, but there is no OpenBLAS for the cross-compiler. */
 const struct vec_ops vec_openblas = {.name = "openblas"}, vec_openblas_rows = {.name = "openblas"};
 bool vec_openblas_tiles_are_invariant(void)
 {

@@ -21,7 +21,7 @@ spec.loader.exec_module(graph)
 
 
 def ratio(got, case):
-    """The root of the mean square of the error, in units of onnxruntime's."""
+    """The root mean square of the error, divided by that of onnxruntime."""
     want = case["outputs_f64"]
     squares = [(a - b) ** 2 for _, a, b in graph.pairs(graph.named(got, want), want, "outputs")]
     rms = (sum(squares) / max(1, len(squares))) ** 0.5
@@ -29,7 +29,7 @@ def ratio(got, case):
 
 
 def run(a, case):
-    """(kind, text, ratio) of a case."""
+    """Run a case; returns (kind, text, ratio)."""
     path, request, entry = os.path.join(a.cases, case["model"]), json.dumps(case["request"]), case.get("config")
     try:
         kind, got = graph.serve(a.binary, path, request, entry) if a.serve or entry else graph.predict(a.binary, path, request)

@@ -55,7 +55,7 @@ class Browser:
         self.call("POST", f"/element/{self.element(selector)}/value", {"text": text})
 
     def set(self, selector, text):
-        """Replace a field's text, as pasting does."""
+        """Replace the text of a field, like pasting."""
         self.js("const field = document.querySelector(arguments[0]); field.value = arguments[1]; field.dispatchEvent(new Event('input')); field.dispatchEvent(new Event('change'));", selector, text)
 
     def keys(self, *keys):
@@ -80,7 +80,7 @@ class Browser:
             file.write(base64.b64decode(answer["data"]))
 
     def requests(self):
-        """URLs that the browser has asked for since the last call."""
+        """URLs that the browser has requested since the last call."""
         urls = []
         for entry in self.call("POST", "/se/log", {"type": "performance"}):
             message = json.loads(entry["message"])["message"]
@@ -89,7 +89,7 @@ class Browser:
         return urls
 
     def complaints(self):
-        """What the console has of errors since the last call."""
+        """Errors and warnings of the console since the last call."""
         return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"}) if entry["level"] in ("SEVERE", "WARNING")]
 
     def close(self):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Pages of other origins in headless Chromium: test_origins.py BINARY. What a page can do with a server on its visitor's machine:
-nothing, or all where cors.origins permits it; and nothing by a name of its own that resolves to 127.0.0.1.
-The last line is "N passed, N failed"."""
+"""Pages of other origins in headless Chromium: test_origins.py BINARY. Checks that a page cannot use a server on its
+visitor's machine, unless cors.origins permits its origin, nor by a host name of its own that resolves to 127.0.0.1. The
+last line is "N passed, N failed"."""
 import contextlib, http.server, json, os, sys, tempfile, threading, traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -11,7 +11,7 @@ from served import Server
 
 MODELS = [{"name": "m", "layer": {"class_name": "LSTM", "config": {"units": 3}}, "input_size": 2}]
 
-# Each act of a page, and what became of it: the status, or "blocked" where the page could not read an answer.
+# A request of a page and its result: the status, or "blocked" if the page could not read the answer.
 ACT = """
 const [url, method, body, type] = arguments;
 const options = {method, headers: type ? {"Content-Type": type} : {}};
@@ -47,7 +47,8 @@ class Page(http.server.BaseHTTPRequestHandler):
 
 
 def acts(browser, url):
-    """A prediction as a simple request and with a preflight; then a session: made, read, deleted; and what can be read."""
+    """A prediction with a session as a simple request, and with a preflight; then the session is read and deleted; then
+    the list of models."""
     return [browser.js(ACT, url + path, method, body, kind) for method, path, body, kind in (
         ("POST", "/predict", SESSION, "application/x-www-form-urlencoded"), ("POST", "/predict", SESSION, "application/json"),
         ("GET", "/sessions/s", None, None), ("DELETE", "/sessions/s", None, None), ("GET", "/v1/models", None, None))]
@@ -58,7 +59,7 @@ def foreign_pages_can_do_nothing(browser, binary, page):
         browser.open(page)
         assert [status for status, _ in acts(browser, url)] == ["blocked"] * 5
         status, _ = server.ask("GET", "/sessions/s")
-        assert status == 404, status  # the simple request, which has no preflight, made none
+        assert status == 404, status  # the simple request, which has no preflight, made no session
 
 
 def permitted_pages_can_do_all(browser, binary, page):
@@ -74,7 +75,7 @@ def names_of_others_can_do_nothing(browser, binary, page):
         browser.open(url.replace("127.0.0.1", "rebound.example") + "/v1/models")
         text = browser.js("return document.body.innerText")
         assert "unknown_host" in text, text
-        found = acts(browser, "")  # of the same origin, as the browser sees it
+        found = acts(browser, "")  # same origin for the browser
         assert [status for status, _ in found] == [403] * 5, found
         assert server.ask("GET", "/sessions/s")[0] == 404
 

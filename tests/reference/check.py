@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""What documents, dashboard and alert rules say of settings, metrics and error codes, against the program and its sources.
-check.py BINARY: test. check.py BINARY --write: write docs/reference/ anew."""
+"""Compare the settings, metrics and error codes in documents, dashboard and alert rules with the program and its
+sources.
+check.py BINARY: test. check.py BINARY --write: write docs/reference/."""
 import http.client, json, os, re, shutil, ssl, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -29,7 +30,7 @@ def printed(binary, document):
 
 
 def secrets(binary, folder):
-    """The flags for HTTPS and keys, and a key."""
+    """Make a certificate and a key; returns the flags for them, and the key."""
     certificate, key, keys = (os.path.join(folder, name) for name in ("tls.crt", "tls.key", "keys.txt"))
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj",
                     "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
@@ -41,7 +42,7 @@ def secrets(binary, folder):
 
 
 def scrape(binary, *arguments, secure=False):
-    """/metrics after a prediction in a session and an error."""
+    """The text of /metrics after a prediction in a session and an error."""
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(os.path.join(ROOT, "demo"), os.path.join(folder, "demo"))
         flags, key = secrets(binary, folder) if secure else ((), "")
@@ -62,8 +63,8 @@ def scrape(binary, *arguments, secure=False):
 
 
 def metrics(binary):
-    """name → (type, labels, help), of a server with sessions in memory, one whose Redis does not answer, and one with
-    HTTPS and keys."""
+    """name → (type, labels, help) from three servers: with sessions in memory, with a Redis that does not answer, and
+    with HTTPS and keys."""
     found = {}
     for arguments, secure in (((), False), (("--sessions-store", "redis://127.0.0.1:1"), False), ((), True)):
         text = scrape(binary, *arguments, secure=secure)
@@ -82,7 +83,7 @@ def metrics_table(found):
 
 
 def codes_of_sources():
-    """(status, code) of every call that refuses a request, in server/."""
+    """(status, code) of every call in server/ that refuses a request."""
     pairs = set()
     for folder, _, files in os.walk(os.path.join(ROOT, "server")):
         for file in files:

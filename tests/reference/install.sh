@@ -1,5 +1,6 @@
 #!/bin/bash
-# make install and uninstall, and what they bring: manuals, completion, the unit, the library. install.sh [PREFIX]
+# Tests of make install and uninstall, and of the installed files: manuals, completion, systemd unit, library.
+# install.sh [PREFIX]
 cd "$(dirname "$0")/../.." || exit 1
 prefix=${1:-/usr}
 root=$(mktemp -d)
@@ -29,7 +30,7 @@ for page in man1/cellserve.1 man5/cellserve.json.5; do
     check "man_shows_${page##*/}" "$(MANWIDTH=100 man -l "$file" 2>&1 | grep -q 'limits.max_rows' || echo "no limits.max_rows in it")"
 done
 
-complete_words() { # words of the command line; what bash offers for the last one
+complete_words() { # words of the command line; prints the completions of the last word
     bash -c '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _cellserve; printf "%s\n" "${COMPREPLY[@]}"' bash \
         "$at/share/bash-completion/completions/cellserve" "$@" | sort | paste -sd' '
 }

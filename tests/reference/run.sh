@@ -1,5 +1,5 @@
 #!/bin/sh
-# Documents, dashboard, alerts and installed files against the program. The last line counts.
+# Check documents, dashboard, alerts and installed files against the program. The last line counts the tests.
 cd "$(dirname "$0")/../.." || exit 1
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT

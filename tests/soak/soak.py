@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Mixed load on every endpoint for a long time: soak.py BINARY [--minutes M] [--rate R] [--clients N] [--rss]
 
-Valid and invalid requests of every protocol, sessions, streams, roll-outs, gzip, clients that hang up, while all models are
-loaded anew every 2 s and a watched one's file is replaced every 5 s. The numbers of every valid answer are checked, each
-step of a session too; at the end the server has to end by itself, without a sanitizer's report, holding nothing.
---rss: the resident memory at the end is within 1 % of that after five minutes, both at rest (for release builds): clients
-pause, sessions have expired, and models have been loaded anew once more, which gives freed memory back. glibc is
-told to keep no free memory for itself: neither at the top of threads' arenas, which malloc_trim does not reach (as much
-stays there as ever was in use, once glibc has raised its threshold, when a large block was freed), nor in threads' caches
-of small blocks, which fill up in the first quarter of an hour.
+Clients send valid and invalid requests of every protocol, use sessions, streams, roll-outs and gzip, and hang up.
+Meanwhile all models are reloaded every 2 s, and the file of a watched model is replaced every 5 s. The script checks
+the numbers of every valid answer and of every step of a session. At the end the server must exit without a sanitizer's
+report, and hold no connection and no memory of requests.
+--rss (for release builds): the resident memory at the end is within 1 % of that after five minutes. Both are measured
+at rest: clients pause, sessions have expired, and a reload has returned freed memory. Settings of glibc stop it from
+keeping free memory at the top of threads' arenas and in threads' caches of small blocks. malloc_trim does not release
+the former, which may be as much as was ever in use, because glibc raises its threshold when a large block is freed. The
+latter fill up in the first quarter of an hour.
 """
 import argparse, collections, gzip, http.client, json, os, random, shutil, signal, socket, statistics, struct, sys, tempfile, threading, time
 
@@ -53,7 +54,7 @@ def write(path, text):
 
 
 def watched(seed):
-    """A model without weights of its own: those of its seed."""
+    """A model without a weights file; its weights come from the seed."""
     cell = {"class_name": "LSTMCell", "config": {"units": 3, "kernel_initializer": {"class_name": "RandomUniform", "config": {"minval": -1, "maxval": 1, "seed": seed}}}}
     return json.dumps({"class_name": "RNN", "config": {"cell": cell, "return_sequences": True}})
 
@@ -95,7 +96,7 @@ def text(body):
     return json.dumps(body).encode()
 
 
-# Path, body, headers: whose answers are the same each time.
+# Requests whose answers are the same each time: path, body, headers.
 VALID = [("/predict", text({"instances": ROWS, "mask": [[True, False], [True]]}), {}), ("/predict", gzip.compress(text({"instances": ROWS})), GZIP),
          ("/predict", npy(), {"Content-Type": "application/x-npy", "Accept": "application/x-npy"}), ("/predict", text(LONG), {"Accept-Encoding": "gzip"}),
          ("/predict", text({"model": "both", "instances": ROWS}), {}), ("/predict", text({"model": "tokens", "instances": [[1, 2, 3], [4]]}), {}),
@@ -142,7 +143,7 @@ class Client(threading.Thread):
         while time.monotonic() < stop_at and self.server.alive():
             if resting.is_set():
                 self.rest()
-            due = max(due + self.random.expovariate(share), time.monotonic() - 1)  # what is late by more is left out
+            due = max(due + self.random.expovariate(share), time.monotonic() - 1)  # skip requests more than 1 s late
             time.sleep(max(0, min(due - time.monotonic(), stop_at - time.monotonic())))
             act = self.random.choices([kind for kind, _ in kinds], [weight for _, weight in kinds])[0]
             try:
@@ -168,7 +169,7 @@ class Client(threading.Thread):
         self.connection = None
 
     def ask(self, method, path, body=None, headers=None):
-        """On one connection, which is left now and then."""
+        """Send a request on a kept connection, which is closed from time to time."""
         if self.connection and self.random.random() < 0.05:
             self.drop()
         self.connection = self.connection or http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
@@ -197,7 +198,8 @@ class Client(threading.Thread):
         check(status == 200 and json.loads(text)["outputs"] in WATCHED, "watched model", f"{status} {text[:200]}")
 
     def step(self):
-        """The next of a session, whose outputs are those of one long sequence; a repeated one gives the same."""
+        """Send the next step of a session. The outputs are those of one long sequence; a repeated step gives the same
+        answer."""
         name, n, last = self.session or (f"s{self.number}-{self.serial}", 0, time.monotonic())
         again, began = n and self.random.random() < 0.2, time.monotonic()
         n -= bool(again)
@@ -209,9 +211,9 @@ class Client(threading.Thread):
         else:
             status, text = self.ask("POST", "/predict", {"session": name, "step": n, "instances": inputs})
             outputs = json.loads(text).get("outputs")
-        expired = time.monotonic() - last > TTL_S - 0.1  # since the last one was sent
+        expired = time.monotonic() - last > TTL_S - 0.1  # since the last step was sent
         if status == 200:
-            streamed = again and n % 3 == 2  # its answer was kept as a stream has it, with timesteps
+            streamed = again and n % 3 == 2  # the stored answer is that of a stream, with timesteps
             check(outputs == ([[STEPS[n]]] if streamed else [STEPS[n]]), "a session's step", f"{name} {n}: {outputs}, not {STEPS[n]}")
             self.session = (name, n + 1, began)
         else:
@@ -222,7 +224,7 @@ class Client(threading.Thread):
                 self.ask("DELETE", f"/sessions/{name}")
 
     def show(self):
-        """States that were put are shown."""
+        """GET of a session shows the states that PUT has set."""
         name, states = f"p{self.number}-{self.random.randrange(20)}", json.loads(self.golden[INITIAL][1])["states"]
         put = self.ask("PUT", f"/sessions/{name}", {"model": "m", "states": states, "step": 3})
         status, text = self.ask("GET", f"/sessions/{name}")
@@ -245,13 +247,13 @@ class Client(threading.Thread):
         status, text = self.ask("POST", r.choice([path, path, "/predict", "/v2/models/m2/infer", "/v1/models/m:step"]), body, headers)
         if status >= 400 and text[:1] == b"{":
             error = json.loads(text)
-            check(error["error"] and error["code"], "an error's words", text[:300])
+            check(error["error"] and error["code"], "an error without text or code", text[:300])
 
     def odd(self):
         self.ask(self.random.choice(["HEAD", "OPTIONS", "PATCH", "TRACE", "DELETE", "PUT", "get", "BREW", "GET", "GET"]), self.random.choice(PAGES + STRANGE))
 
     def late(self):
-        """Time that may not do, and a compute that is cancelled."""
+        """A request with a short deadline, which may be cancelled while it runs."""
         status, text = self.ask("POST", "/predict", LONG, {"X-Request-Timeout-Ms": str(self.random.randrange(1, 8))})
         check(status in (200, 503, 504), "short of time", f"{status} {text[:200]}")
 
@@ -264,7 +266,7 @@ class Client(threading.Thread):
             counts["left"] += 1
 
     def raw(self):
-        """Clients that hang up, dribble, pipeline, or talk nonsense. Nothing is expected but that others are not disturbed."""
+        """Clients that hang up, send slowly, pipeline, or send garbage. Other clients must not be disturbed."""
         r, (path, body, _) = self.random, self.random.choice(VALID)
         head, whole = b"POST %s HTTP/1.1\r\nHost: localhost\r\nAccept: %s\r\n" % (path.encode(), r.choice([b"*/*", b"text/event-stream"])), b"Content-Length: %d\r\n\r\n" % len(body)
         kind = r.randrange(6)
@@ -296,7 +298,7 @@ def golden_of(server):
 
 
 def wait_for_outputs(server, seen):
-    """The watched model's outputs once they differ from those that were seen."""
+    """Wait until the watched model's outputs differ from those seen before, and return them."""
     end = time.monotonic() + 30
     while time.monotonic() < end:
         outputs = json.loads(server.ask("POST", "/predict", {"model": "watched", "instances": [[[1, 2], [3, 4]]]})[1])["outputs"]
@@ -321,7 +323,8 @@ def wait_until(condition, seconds, what):
 
 
 def memory_at_rest(server, clients):
-    """Under load it depends on the machine: how long two versions of a model are there, and how many requests wait."""
+    """Memory at rest. Under load it depends on the machine: how long two versions of a model exist, and how many
+    requests wait."""
     resting.set()
     wait_until(lambda: all(client.resting or not client.is_alive() for client in clients), 60, "clients go on")
     wait_until(lambda: server.metric("cellserve_sessions") == 0, TTL_S + 30, "sessions do not expire")
@@ -329,7 +332,7 @@ def memory_at_rest(server, clients):
     server.process.send_signal(signal.SIGHUP)
     wait_until(lambda: server.metric("cellserve_model_reloads_total") >= before + len(MODELS) + 1, 60, "models are not loaded anew")
     kib = []
-    for _ in range(8):  # memory is given back after the load, and a second later
+    for _ in range(8):  # the server returns memory after the load, and a second later
         time.sleep(0.5)
         kib.append(server.resident_kib())
     resting.clear()
@@ -343,7 +346,7 @@ def compare_memory(at_rest):
 
 
 def finish(server):
-    """It holds nothing when its clients are gone, and ends when it is asked to."""
+    """The server holds no connections and no memory when its clients are gone, and exits on a signal."""
     end = time.monotonic() + TTL_S + 10
     while server.alive() and time.monotonic() < end and (server.metric("cellserve_connections") > 1 or server.metric("cellserve_sessions") > 0):
         time.sleep(0.2)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The commands and the Python of a page, as they stand there, in their order.
+"""Run the commands and the Python of a page in their order.
 
-    run.py CELLSERVE PAGE...    a page whose Python needs modules that this Python lacks is skipped
+    run.py CELLSERVE PAGE...    skips a page if this Python lacks modules that the page needs
 
-Of a page, the blocks that begin with ```sh or ```python are run, in a folder of their own that has demo/, build/cellserve,
-and the files of a user: model.keras, model.onnx, saved_model, pump/model.pt. `serve` starts a server on a free port, and
+The blocks that begin with ```sh or ```python run in a new folder, which has demo/, build/cellserve, and for README.md
+the files of a user: model.keras, model.onnx, saved_model, pump/model.pt. `serve` starts a server on a free port, and
 ends the previous server. http://127.0.0.1:8080 is replaced by the address of the server, and so is CELLSERVE_URL.
 """
 import importlib.util
