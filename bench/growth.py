@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""growth.py BINARY SVG: how the time of a request grows with timesteps, rows, layers and units (one thread, LSTM), drawn, with
-the exponents between the ends of each curve."""
+"""growth.py BINARY SVG: draw how the time of a request grows with timesteps, rows, layers and units (one thread, LSTM),
+and print the exponent between the ends of each curve."""
 import json, math, os, re, subprocess, sys, tempfile
 
 BINARY, SVG = sys.argv[1:]

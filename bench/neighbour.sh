@@ -1,5 +1,6 @@
 #!/bin/sh
-# What a busy neighbour on one of two processors costs a request that two threads share: latencies without and with it.
+# Measure how a busy process on one of two processors delays a request that two threads share: latencies without and
+# with the process.
 #   bench/neighbour.sh [BINARY]
 set -eu
 binary=${1:-$(dirname "$0")/../build/cellserve}
@@ -10,7 +11,7 @@ cat >"$work/model.json" <<'JSON'
 {"class_name": "RNN", "config": {"cell": [{"class_name": "LSTMCell", "config": {"units": 256}},
                                           {"class_name": "LSTMCell", "config": {"units": 256}}]}}
 JSON
-# name, batch: the units of every step are shared with 4 rows, the rows with 32
+# with 4 rows, the threads share the units of every step; with 32 rows, they share the rows
 for batch in 4 32; do
     for state in undisturbed "beside a neighbour"; do
         if [ "$state" != undisturbed ]; then

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Time the demo model: the request alone (compute), and through HTTP (the server's own parts, and the client's view).
+# Measure the demo model: the computation alone, and a request over HTTP (its parts in the server, and its time for the
+# client).
 set -eu
 cd "$(dirname "$0")/.."
 binary=$1

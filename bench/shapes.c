@@ -1,5 +1,6 @@
-/* What an LSTM step costs for every number of units and many numbers of rows: a line of CSV each, nanoseconds per step and
-   picoseconds per useful operation (two for each of the rows x units x 4 units weights). bench/shapes.py draws them. */
+/* Measures an LSTM step for every number of units and many numbers of rows. Prints a line of CSV for each: nanoseconds
+   per step, and picoseconds per useful operation (two for each of the rows x units x 4 units weights). bench/shapes.py
+   draws them. */
 #include "core/rnn.h"
 #include "server/base/clock.h"
 #include "server/cli/limits.h"

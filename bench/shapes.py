@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""shapes.py CSV... SVG: draw what bench/shapes measured (the least of several runs), and print the worst step down to a
-larger neighbour.
+"""shapes.py CSV... SVG: draw the measurements of bench/shapes (the shortest time of several runs), and print the worst
+ratio to a larger neighbour.
 
 A shape's neighbours are the up to 32 next numbers of units with the same rows; the worst ratio over rows 4..64 and units
 64..1100 is printed, with the slope of time over units.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""compare.py BINARY CASES SECONDS: medians of every engine and of BINARY, one after the other, and the ratios.
+"""compare.py BINARY CASES SECONDS: print the medians of every engine and of BINARY, and the ratios.
 
-The binary is timed before and after the peers of a case; the lower median of the two is its time, and the lowest median
-of a peer's the peer's, as the machine may be shared.
+The binary is measured before and after the peers of a case. The lowest median of an engine is its time, because the
+machine may be shared.
 """
 import json, os, re, subprocess, sys, tempfile
 

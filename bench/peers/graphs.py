@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""graphs.py BINARY [CASES] [ROUNDS] [SECONDS]: BINARY, ONNX Runtime and OpenVINO on models of several layers, one thread
-each, in turn. Prints microseconds of CPU time a run (medians of the rounds) and the ratios (medians of ratios within a
-round): CPU time, because the machine may be shared.
+"""graphs.py BINARY [CASES] [ROUNDS] [SECONDS]: measure BINARY, ONNX Runtime and OpenVINO in turn on models of several
+layers, with one thread each. Prints microseconds of CPU time per run (medians of the rounds) and ratios (medians of the
+ratios of each round). CPU time is measured because the machine may be shared.
 
 C9   a CNN-LSTM: Conv1D 64 x 3 relu, MaxPooling1D 2, LSTM 50, Dense 1; input 60 x 5
 C10  Bidirectional LSTM 64, Attention of it with itself, Concatenate of both, GlobalAveragePooling1D, Dense 1; input 30 x 64
 
-c9.json and c10.json are their configurations. All get the same weights, and their answers are compared before they are timed.
+c9.json and c10.json are their configurations. All engines get the same weights, and their answers are compared before
+the measurement.
 """
 import json, os, re, shutil, subprocess, sys, tempfile, time
 

@@ -202,7 +202,7 @@ def onednn(split):
     P = lambda m: m.ctypes.data_as(ctypes.c_void_p) if m is not None else None
     cid = {"lstm": 0, "gru": 1, "rnn": 2}[cell]
     groups, l = [], 0
-    while l < L:  # one primitive may hold several layers when their input widths equal H
+    while l < L:  # one primitive may have several layers if their input widths equal H
         n = 1
         if not split and (l > 0 or F == H):
             n = L - l
@@ -243,7 +243,7 @@ clock = time.perf_counter
 
 @contextlib.contextmanager
 def quiet():
-    """hold the lock, and the priority asked for, while measuring"""
+    """Hold the lock and set the niceness while measuring."""
     f = open(a.lock, "w") if a.lock else None
     if f:
         fcntl.flock(f, fcntl.LOCK_EX)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Time this binary and its peers (ONNX Runtime, OpenVINO, oneDNN) on the same cases in one run, and print the ratios.
+# Measure this binary and its peers (ONNX Runtime, OpenVINO, oneDNN) on the same cases in one run, and print the ratios.
 #   bench/peers/run.sh [BINARY] [CASES, such as C1,C4,C9] [SECONDS of each measurement]
 # C1 to C8 are stacks of cells (compare.py), C9 and C10 models of several layers (graphs.py).
 # The peers come from the Python package index into a virtual environment in PEERS_VENV (default: ~/.cache/cellserve-peers).

@@ -1,4 +1,4 @@
-/* Numbers as text: bytes per second in and out, against simdjson, C++17's from_chars and to_chars, and jansson, on the
+/* Measures reading and writing of numbers as text, against simdjson, C++17's from_chars and to_chars, and jansson, on
    bodies of requests and answers. codec BODY...: each {"model": …, "instances": …}. */
 #include "server/base/clock.h"
 #include "server/cli/limits.h"
@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* codec_peers.cpp. The text has 64 bytes of room behind it. Each returns how many numbers, or bytes, it has written. */
+/* In codec_peers.cpp. The text must be followed by 64 readable bytes. Each returns the count of numbers or bytes
+   written. */
 size_t peer_simdjson(const char *text, size_t bytes, float *out);
 size_t peer_from_chars(const char *text, size_t bytes, float *out);
 size_t peer_to_chars(const float *values, size_t n, size_t row, char *out);
@@ -101,7 +102,7 @@ static size_t jansson_write(void)
     return used;
 }
 
-/* Nanoseconds of a call: the least of some rounds. */
+/* Nanoseconds of a call: the shortest time of several rounds. */
 static double time_of(size_t (*call)(void))
 {
     double best = 1e30;
@@ -122,8 +123,8 @@ static void compare(const char *what, size_t n, const char *const *names, size_t
     for (size_t i = 0; i < n_calls; i++) {
         double ns = time_of(calls[i]);
         own = i ? own : ns;
-        printf("  %-7s %-22s %6.1f ns a number  %7.1f MB/s  own / it %5.2f\n", what, names[i], ns / (double)n,
-               (double)bytes / ns * 1e3, ns / own);
+        printf("  %-7s %-22s %6.1f ns a number  %7.1f MB/s  cellserve's speed %5.2f times\n", what, names[i],
+               ns / (double)n, (double)bytes / ns * 1e3, ns / own);
     }
 }
 
@@ -154,10 +155,10 @@ int main(int argc, char **argv)
         memcpy(values, read_back, n_values * sizeof *values);
         for (size_t i = 1; i < 4; i++)
             if (reads[i]() != n_values || memcmp(values, read_back, n_values * sizeof *values))
-                printf("  %s reads other numbers\n", readers[i]);
+                printf("  %s reads different numbers\n", readers[i]);
         printf("%s: %zu bytes, %zu numbers\n", argv[file], bytes, n_values);
         compare("reading", n_values, readers, reads, 4);
-        for (size_t i = 0; i < n_values; i++) /* what answers are made of: outputs of an LSTM lie within -1..1 */
+        for (size_t i = 0; i < n_values; i++) /* numbers like those of answers: outputs of an LSTM are in -1..1 */
             values[i] = tanhf(values[i]);
         bytes = own_write();
         compare("writing", n_values, writers, writes, 3);

@@ -1,4 +1,4 @@
-// The peers of codec.c that are C++.
+// The C++ libraries that codec.c compares.
 #include <charconv>
 #include <cstddef>
 #include <cstring>
@@ -25,7 +25,7 @@ extern "C" std::size_t peer_simdjson(const char *text, std::size_t bytes, float 
     return walk(document["instances"].get_array(), out, 0);
 }
 
-// Numbers alone: nothing of the grammar is checked, lists are not kept.
+// Reads only the numbers: does not check the JSON syntax, and does not keep the lists.
 extern "C" std::size_t peer_from_chars(const char *text, std::size_t bytes, float *out)
 {
     const char *end = text + bytes, *at = std::strstr(text, "\"instances\"") + 12;

@@ -1,5 +1,5 @@
-/* What HTTP alone costs: floor PORT BYTES, a libmicrohttpd program with one epoll thread that answers a constant of so many
-   bytes; a POST is read, suspended, resumed by a worker and answered. */
+/* The lower bound for HTTP: floor PORT BYTES is a libmicrohttpd program with one epoll thread. It answers with a
+   constant body of BYTES bytes. It reads and suspends a POST, and a worker resumes and answers the POST. */
 #include <microhttpd.h>
 #include <pthread.h>
 #include <signal.h>

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""keys.py BINARY: a key that sends ten times its rate, beside a key with 5 % of the capacity: latencies of the second one, alone and
-beside the first. The rate of the first is a fifth of the capacity, so it sends twice what the server could compute.
+"""keys.py BINARY: measure the latencies of a key that uses 5 % of the capacity, alone and beside a key that sends ten
+times its rate. The rate of the latter is a fifth of the capacity, so this key sends twice as much as the server can
+compute.
 """
 import json, os, random, re, subprocess, sys, tempfile
 

@@ -1,10 +1,12 @@
-/* A load generator for the loopback address: requests at a given rate, whether or not the answers keep up (or as many as
-   the connections allow), and slow clients. One thread, epoll.
+/* A load generator for the loopback address, with one epoll thread. It sends requests at a given rate, even if
+   answers are late, or as fast as its connections allow. It also simulates slow clients.
 
-   load PORT PATH --lines FILE | --body FILE  [--connections N] [--rate R] [--seconds S] [--type CONTENT-TYPE] [--header H]
+   load PORT PATH --lines FILE | --body FILE  [--connections N] [--rate R] [--seconds S] [--type CONTENT-TYPE]
+   [--header H]
    load PORT PATH --attack head|body|read --connections N --seconds S --body FILE
 
-   A line of FILE is a class (a word), a tab, a body. Prints one line of JSON: latencies in ms from when a request was due. */
+   A line of FILE is a class (a word), a tab, a body. Prints one line of JSON. Latencies are in ms from the time at
+   which a request was due. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +33,7 @@ struct body {
 struct connection {
     int fd; /* -1: closed */
     const struct body *body;
-    size_t sent, left; /* of the answer's body; */
+    size_t sent, left; /* bytes sent of the request, bytes left of the answer's body */
     int64_t due_ns, opened_ns;
     bool busy, in_head, closing;
     int status;
@@ -160,13 +162,13 @@ static void send_some(struct connection *c)
         ssize_t n = send(c->fd, c->body->text + c->sent, c->body->bytes - c->sent, MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN)
             return;
-        if (n < 0) /* the answer may be there all the same */
+        if (n < 0) /* the server may have answered already */
             return;
         c->sent += (size_t)n;
     }
 }
 
-/* Bytes of an answer; false when they make no sense. */
+/* Parse bytes of an answer; false if they are invalid. */
 static bool take(struct connection *c, const char *bytes, size_t n)
 {
     while (n) {
@@ -244,7 +246,7 @@ static void serve_events(int64_t timeout_ns)
     }
 }
 
-/* As many as the connections allow, or `rate` a second. */
+/* Send as many requests as the connections allow, or `rate` a second. */
 static void load(double rate, double seconds)
 {
     int64_t start = now_ns(), end = start + (int64_t)(seconds * 1e9);
@@ -276,7 +278,7 @@ static int by_ms(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* The share-th latency of a class (-1: all), of good answers or refusals. */
+/* The quantile `share` of the latency of a class (-1: all), of good answers or of refusals. */
 static double percentile(int class, bool good, double share)
 {
     size_t n = 0, k = 0;
@@ -306,7 +308,7 @@ static void report(double seconds)
     printf("}\n");
 }
 
-/* Slow clients: a byte of a head or a body every 100 ms, or an answer that is not read. */
+/* Simulate slow clients: a byte of a head or a body every 100 ms, or an answer that is not read. */
 static void slow(double seconds)
 {
     size_t cut = 0;
@@ -328,7 +330,7 @@ static void slow(double seconds)
                 continue;
             bool reads = strcmp(attack, "read");
             ssize_t n = reads ? recv(c->fd, &byte, 1, MSG_PEEK) : -1;
-            if (!reads) { /* the peer's end shows without reading */
+            if (!reads) { /* detect a closed connection without reading */
                 int error = 0;
                 socklen_t size = sizeof error;
                 struct tcp_info info;
@@ -398,7 +400,7 @@ int main(int argc, char **argv)
         return 0;
     }
     load(rate, seconds);
-    for (int64_t end = now_ns() + 2000000000; now_ns() < end;) { /* what is on its way */
+    for (int64_t end = now_ns() + 2000000000; now_ns() < end;) { /* requests that are not answered yet */
         bool busy = false;
         for (size_t i = 0; i < n_connections && !busy; i++)
             busy = connections[i].busy;

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""run.py BINARY [SECTION...]: what serving costs, against peers and floors, on the loopback address; every ratio is of one run.
+"""run.py BINARY [SECTION...]: compare serving with other servers and with lower bounds, on the loopback address. Both
+numbers of a ratio are from the same run.
 
-Sections: peers, codec, http, batching, overload, slow, memory, sessions, windows, streams, scale, tls (all, when none is named). Peers are installed from PyPI into
+Sections: peers, codec, http, batching, overload, slow, memory, sessions, windows, streams, scale, tls (default: all).
+Peers are installed from PyPI into
 build/serving; --no-triton leaves the larger one out. Tools: wrk, and load.c, floor.c, codec.c beside this file.
 """
 import contextlib, http.client, json, os, platform, random, re, signal, statistics, subprocess, sys, threading, time
@@ -43,7 +45,7 @@ def prepare():
         {"name": "one", "input_size": 1, "layer": {"class_name": "SimpleRNN", "config": {"units": 1}}}]}
     with open(f"{WORK}/config.json", "w") as file:
         json.dump(config, file)
-    with open(f"{WORK}/mixed.tsv", "w") as file:  # C4's model, one row a request, 1 to 200 timesteps
+    with open(f"{WORK}/mixed.tsv", "w") as file:  # model C4, requests of one row, 1 to 200 timesteps
         for _ in range(200):
             n = random.randint(1, 200)
             body = {"model": "c4", "return_state": False, "instances": [sequence(n, 64)]}
@@ -83,7 +85,7 @@ def server(command, port, path, **environment):
                     break
             time.sleep(0.1)
         else:
-            raise SystemExit(f"{command} does not come up")
+            raise SystemExit(f"{command} does not become ready")
         yield process
     finally:
         os.killpg(process.pid, signal.SIGINT)
@@ -148,7 +150,7 @@ def peers():
     for case, clients in CASES:
         print(f"{case}, {clients} client{'s' if clients > 1 else ''}")
         json_peers = [r for (n, c, k), r in results.items() if (c, k) == (case, clients) and not n.startswith("cellserve") and
-                      not (case == "m3" and "binary" in n)]  # where the numbers' text is most of it, like with like
+                      not (case == "m3" and "binary" in n)]  # most of the time is the text of numbers, so compare binary with binary
         own = results["cellserve", case, clients]
         for name in names:
             if r := results.get((name, case, clients)):
@@ -172,7 +174,7 @@ def codec():
     print(run(f"{WORK}/codec", *(f"{MODELS}/{case}.json" for case in ("m1", "m2", "m3"))), end="")
 
 
-# Against a bare libmicrohttpd program, one after the other, several times: the median of the ratios.
+# Compare with a bare libmicrohttpd program, in turn, several times; print the median ratio.
 def against_floor(name, method, path, body):
     with cellserve(9321):
         size = len(get(9321, path)[1]) if method == "GET" else 60
@@ -198,7 +200,7 @@ def http_overhead():
 
 
 def cpu_times(pid):
-    """Seconds of CPU by kind of thread: the name without its number."""
+    """Seconds of CPU by kind of thread, which is the thread's name without its number."""
     kinds = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
         with contextlib.suppress(OSError):
@@ -208,7 +210,7 @@ def cpu_times(pid):
 
 
 def show_functions(pid, seconds):
-    """perf's samples by function, where perf is installed and allowed."""
+    """Print perf's samples by function, if perf is installed and allowed."""
     data = f"{WORK}/perf.data"
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         run("perf", "record", "-q", "-o", data, "-F", "400", "-p", str(pid), "--", "sleep", str(seconds))
@@ -227,7 +229,7 @@ def batching():
         functions.join()
         after, client_after = cpu_times(process.pid), os.times()
     used = {kind: after[kind] - before.get(kind, 0) for kind in after}
-    used["client"] = sum(client_after[2:4]) - sum(client[2:4])  # perf's report is among it
+    used["client"] = sum(client_after[2:4]) - sum(client[2:4])  # this includes perf report
     print("  CPU: " + ", ".join(f"{kind} {share / sum(used.values()):.0%}" for kind, share in used.items()))
     with cellserve(9331, "--batching-max-batch-rows", "1"):
         off = load(9331, "/predict", *flags)
@@ -238,7 +240,7 @@ def batching():
 
 @contextlib.contextmanager
 def on(cpus):
-    """What is started meanwhile runs on these CPUs alone."""
+    """Processes that start in this context run only on these CPUs."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cpus)
     try:
@@ -248,7 +250,7 @@ def on(cpus):
 
 
 def overload():
-    """The clients beside the server on CPUs of their own, as other machines would have, and then on the same ones."""
+    """Clients on CPUs of their own, like clients on other machines, and then on the same CPUs as the server."""
     cpus = sorted(os.sched_getaffinity(0))
     half = max(len(cpus) // 2, 1)
     if len(cpus) > 1:
@@ -341,7 +343,7 @@ def memory():
 
 
 def sessions():
-    """10,000 living sessions in turn, one timestep of one sequence a request; stores beside batching switched off."""
+    """10,000 live sessions in turn, one timestep of one sequence per request; compares the stores, and no batching."""
     inputs = [[round(random.uniform(-1, 1), 4) for _ in range(64)] for _ in range(50)]
     with open(f"{WORK}/sessions.tsv", "w") as file:
         for i in range(10000):
@@ -356,7 +358,7 @@ def sessions():
                 for name, flags in kinds.items():
                     with cellserve(9371, *flags):
                         flags = ("--lines", f"{WORK}/sessions.tsv", "--connections", connections, "--seconds")
-                        load(9371, "/predict", *flags, 1)  # all of them live
+                        load(9371, "/predict", *flags, 1)  # creates all sessions
                         rates[name].append(load(9371, "/predict", *flags, SECONDS)["goodput"])
             rate = {name: statistics.median(values) for name, values in rates.items()}
             print(f"  {connections} connections: " + ", ".join(f"{name} {value:.0f} steps/s" for name, value in rate.items()))
@@ -377,12 +379,12 @@ def group_seconds(process):
 
 
 def measured(process, port, *flags, seconds=SECONDS):
-    """Requests a second, and a second of the server's CPU."""
+    """Requests per second, and per second of the server's CPU time."""
     before = group_seconds(process)
     r = load(port, "/predict", *flags, "--seconds", seconds)
     used = group_seconds(process) - before
     if r["refused"] or r["other"] or r["errors"]:
-        raise SystemExit(f"not all were answered: {r}")
+        raise SystemExit(f"some requests were not answered: {r}")
     return r["goodput"], r["goodput"] * seconds / max(used, 0.01)
 
 
@@ -393,7 +395,7 @@ def write_lines(name, bodies):
 
 
 def windows():
-    """Windows of 60 timesteps of 5 features; 2 x LSTM(50) and Dense(1)."""
+    """Windows of 60 timesteps with 5 features; 2 x LSTM(50) and Dense(1)."""
     values = [[round(random.uniform(-1, 1), 4) for _ in range(5)] for _ in range(60000)]
     ask = {"model": "w60", "return_state": False}
     first = write_lines("first", ({**ask, "session": f"s{i}", "instances": [values[i:i + 60]]} for i in range(10000)))
@@ -421,7 +423,7 @@ def post(port, body):
 
 
 def slide(process, model, layers, values):
-    """All windows of a long sequence at once, against one by one."""
+    """Compare all windows of a long sequence in one request with windows one by one."""
     ask = {"model": model, "return_state": False}
     alone = write_lines("alone", ({**ask, "instances": [values[i:i + 60]]} for i in range(4000)))
     results = {n: measured(process, 9391, *alone, n) for n in (1, 64)}
@@ -435,7 +437,7 @@ def slide(process, model, layers, values):
 
 
 def streams():
-    """Time from a whole request of 10,000 timesteps to its first event, and what a roll-out of any length holds."""
+    """The time from the end of a request of 10,000 timesteps to its first event, and the memory of roll-outs."""
     config = {"log": {"level": "error"}, "models": [
         {"name": "f2", "input_size": 2, "layer": lstm(128)}, {"name": "f64", "input_size": 64, "layer": lstm(256)},
         {"name": "echo", "input_size": 64, "layer": lstm(64)}]}

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""scale.py BINARY [LOCKS_BINARY] [--check]: how requests a second grow with cores, from what each resource needs for a request.
+"""scale.py BINARY [LOCKS_BINARY] [--check]: project the requests per second for more cores from the time that a request
+uses of each resource.
 
-On one core, the CPU time that a request needs of each I/O thread, of the workers, of other threads and of the client is
-measured, and with LOCKS_BINARY (make VARIANT=locks) how long each lock is held that all requests share. CPU time does not
-grow when other processes want the same core. The projection for n cores is the least of
+On one core, the script measures the CPU time per request of each I/O thread, of the workers, of other threads and of
+the client. With LOCKS_BINARY (make VARIANT=locks) it measures how long requests hold each shared lock. Other processes
+on the same core do not change CPU times. The projection for n cores is the least of
   cores / all CPU time of a request,  I/O threads / their time,  1 / the time of each lock,  1 / the time of Redis's thread,
   1 / the time of the counters that every request changes.
-With two CPUs, the same arithmetic predicts the requests a second of server and client on two cores. On a machine without
-other work, this is compared with what was measured there. Otherwise, it is compared with the same arithmetic on the CPU times
-that were measured on two cores. --check fails where the two differ by more than 10 %.
+On a machine with two CPUs, the same formula predicts the requests per second of server and client on two cores. If the
+machine has no other work, this is compared with the measured number; otherwise with the formula for CPU times measured
+on two cores. --check fails if the two differ by more than 10 %.
 """
 import json, os, random, re, resource, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.request
 
@@ -18,12 +19,12 @@ LOCKS = os.path.abspath(PATHS[1]) if len(PATHS) > 1 else None
 SECONDS = int(os.environ.get("BENCH_SECONDS", "4"))
 ROUNDS = 3  # one core and two cores in turn
 CONNECTIONS = 8  # for each core, so that as many rows run side by side on two cores as on one
-OTHERS = 0.05  # of the CPUs: more than that for other processes, and the wall clock says little
+OTHERS = 0.05  # if other processes use a larger share of the CPUs, wall-clock times are not reliable
 CORES = (1, 2, 4, 8, 16, 32, 64)
-COUNTERS = 4  # changes of one line of cache that every request makes, at most (pool.queued, host.recall, backlog_ns)
-TRANSFER_US = 0.1  # a line of cache from one core to another, for each of these and each acquisition: one core cannot measure it
+COUNTERS = 4  # the most changes that every request makes to one cache line (pool.queued, host.recall, backlog_ns)
+TRANSFER_US = 0.1  # of a cache line between cores, for each change and each acquisition (not measured)
 OWN = ("table->lock", "own->lock", "best->lock", "all->tables[t].lock", "stream->lock", "part->lock", "to->lock", "from->lock", "worker->lock", "reader->lock")
-PARTS = {"shard->lock": 16}  # tables that are split, each part with a lock of its own: so many parts at least
+PARTS = {"shard->lock": 16}  # tables whose parts have separate locks, and the least number of parts
 
 
 def model(units, whole):
@@ -54,27 +55,27 @@ def prepare(folder):
 
 
 def times(pid):
-    """CPU time of each thread in us, by name; threads of one name are added up."""
+    """CPU time in us by thread name; threads with the same name are added up."""
     sums = {}
     for thread in os.listdir(f"/proc/{pid}/task"):
         try:
             name = open(f"/proc/{pid}/task/{thread}/comm").read().strip()
             sums[name] = sums.get(name, 0) + int(open(f"/proc/{pid}/task/{thread}/schedstat").read().split()[0]) / 1e3
         except OSError:
-            pass  # it has ended
+            pass  # the thread has ended
     return sums
 
 
 def busy_s(cpus):
-    """Seconds of these CPUs that were not idle."""
+    """Seconds during which these CPUs were not idle."""
     rows = [line.split() for line in open("/proc/stat") if line.startswith("cpu")]
     tick = os.sysconf("SC_CLK_TCK")
     return sum(sum(map(int, row[1:4] + row[6:9])) / tick for row in rows if row[0] in {f"cpu{cpu}" for cpu in cpus})
 
 
 def measure(binary, folder, case, cpus, redis=None, seconds=SECONDS):
-    """Requests a second, what a request needs in us of threads by name and of the client ("client"), the number of requests,
-    and which part of the CPUs other processes had."""
+    """Returns requests per second, CPU time per request in us by thread name and for the client ("client"), the number
+    of requests, and the share of the CPUs that other processes used."""
     connections = CONNECTIONS * len(cpus)
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -112,11 +113,11 @@ def measure(binary, folder, case, cpus, redis=None, seconds=SECONDS):
 
 
 def lock_times(folder, case, cpus, redis):
-    """What a request takes of each lock that all share, in us."""
+    """The time in us for which a request holds each shared lock."""
     if not LOCKS:
         return {}
     n = measure(LOCKS, folder, case, cpus, redis)[2]
-    n += n / SECONDS  # the second before
+    n += n / SECONDS  # the warm-up of one second
     locks = {}
     for line in open(f"{folder}/locks"):
         name, taken, _, held, _ = line.rstrip("\n").split("\t")
@@ -145,14 +146,14 @@ def project(io, store, total, locks, cores):
 
 
 def median_of(runs):
-    """Of (requests a second, cost, …): the median of each number."""
+    """The median of each number of several runs (requests per second, cost, …)."""
     names = {name for run in runs for name in run[1]}
     cost = {name: statistics.median(run[1].get(name, 0) for run in runs) for name in names}
     return statistics.median(run[0] for run in runs), cost, max(run[3] for run in runs)
 
 
 def two_cores(cost):
-    """Requests a second of server and client on two cores, if nothing else runs there."""
+    """Requests per second of server and client on two cores, without other processes."""
     io, _, total = split(cost)
     return 1e6 * min(2 / (total + cost["client"]), 1 / cost["client"], 1 / io)
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""tls.py BINARY: what TLS costs a request of M1 (3 x 5 x 2 through 2 x LSTM(128), an answer of 25 KB) on kept connections,
-and what a handshake costs. The server's CPU time alone, without the client's; plain and TLS alternate. Tools: wrk, openssl.
+"""tls.py BINARY: measure the cost of TLS for a request of M1 (3 x 5 x 2 through 2 x LSTM(128), an answer of 25 KB) on
+kept connections, and the cost of a handshake. Measures only the server's CPU time, not the client's; plain and TLS
+alternate. Tools: wrk, openssl.
 """
 import contextlib, http.client, json, os, random, re, ssl, statistics, subprocess, sys, tempfile, time
 
@@ -39,7 +40,7 @@ def cellserve(folder, name, section):
 
 
 def measure(pid, url, folder, clients):
-    """Microseconds of CPU a request, and requests a second, once the handshakes are over."""
+    """Microseconds of CPU per request, and requests per second, after the handshakes."""
     with subprocess.Popen(["wrk", "-t1", f"-c{clients}", "-d3s", "-s", f"{HERE}/post.lua", f"{url}/predict"], stdout=subprocess.DEVNULL,
                           env={**os.environ, "BODY": f"{folder}/m1.body"}):
         time.sleep(1)
@@ -68,7 +69,7 @@ with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         for _ in range(ROUNDS):
             for name, (pid, url) in servers.items():
                 rounds[name].append(measure(pid, url, folder, clients))
-        cpu = {name: min(r[0] for r in values) for name, values in rounds.items()}  # what others' load disturbs least
+        cpu = {name: min(r[0] for r in values) for name, values in rounds.items()}  # least disturbed by other load
         rate = {name: statistics.median(r[1] for r in values) for name, values in rounds.items()}
         print(f"  {clients} connections: CPU of a request {cpu['plain']:.1f} us plain, {cpu['TLS']:.1f} us TLS, plain / TLS {cpu['plain'] / cpu['TLS']:.2f}; "
               f"requests a second {rate['plain']:.0f}, {rate['TLS']:.0f}, TLS / plain {rate['TLS'] / rate['plain']:.2f} (the client on the same CPUs)")

@@ -1,4 +1,5 @@
-"""FastAPI at its best: raw bodies, orjson both ways, NumPy arrays printed as they are, large bodies off the event loop."""
+"""A tuned FastAPI server: raw bodies, orjson for requests and answers, NumPy arrays without conversion to lists, large
+bodies outside the event loop."""
 import numpy as np
 import orjson
 from fastapi import FastAPI, Request, Response

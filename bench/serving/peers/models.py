@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""models.py FOLDER: M1, M2, M3 and the model of windows as ONNX files for the peers, and the bodies of their requests and of cellserve's."""
+"""models.py FOLDER: write M1, M2, M3 and the model of windows as ONNX files for the peers, and the bodies of requests
+for the peers and for cellserve."""
 import json, os, sys
 
 import numpy as np
@@ -58,7 +59,7 @@ onnx.save(build("w60", 5, 50, False, head=1), f"{folder}/w60.onnx")
 random = np.random.default_rng(1)
 for name, (batch, timesteps, features, units, whole) in MODELS.items():
     onnx.save(build(name, features, units, whole), f"{folder}/{name}.onnx")
-    x = random.standard_normal((batch, timesteps, features))  # float64: 17 digits in JSON, as Python prints them
+    x = random.standard_normal((batch, timesteps, features))  # float64: Python writes up to 17 digits to JSON
     write(f"{folder}/{name}.peer.json", json.dumps({"model": name, "inputs": x.tolist()}).encode())
     write(f"{folder}/{name}.json", json.dumps({"model": name, "instances": x.tolist()}).encode())
     raw = x.astype("<f4").tobytes()

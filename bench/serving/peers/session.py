@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions of the peers: one thread each, as a server with several processes wants it."""
+"""ONNX Runtime sessions of the peers, with one thread each, because the servers run several processes."""
 import os
 
 import onnxruntime

@@ -1,4 +1,4 @@
-"""triton.py PORT: Triton's HTTP front end (nvidia-pytriton), ONNX Runtime in the Python function."""
+"""triton.py PORT: Triton's HTTP front end (nvidia-pytriton) with ONNX Runtime in the Python function."""
 import sys
 
 import numpy as np
