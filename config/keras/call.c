@@ -124,13 +124,13 @@ static void add_keywords(struct keras_call *call, const json_t *arguments)
     }
 }
 
-/* Positional arguments: the input; of a recurrent layer then initial states. */
+/* Positional arguments: the input, then the initial states of a recurrent layer. */
 static void add_positional(struct keras_call *call, const json_t *value, bool recurrent)
 {
     struct keras_tensor all[CALL_MAX_TENSORS];
     size_t n = 0;
     if (!add_tensors(value, all, &n, 0))
-        call->argument = "a value that no layer gives";
+        call->argument = "a value that is not an output of a layer";
     for (size_t i = 0; i < n; i++) {
         bool state = recurrent && call->n_inputs;
         if ((state ? call->n_states : call->n_inputs) == CALL_MAX_TENSORS)
@@ -153,7 +153,7 @@ void keras_call_read(const json_t *node, bool recurrent, struct keras_call *out)
         return;
     }
     struct keras_tensor lone;
-    if (keras_tensor_read(node, &lone)) { /* Keras 2, one input: the list around it may be left out */
+    if (keras_tensor_read(node, &lone)) { /* Keras 2 may omit the list around a single input */
         out->inputs[out->n_inputs++] = lone;
         add_keywords(out, json_array_get(node, 3));
         return;

@@ -164,16 +164,16 @@ static struct rnn_cell_spec *read_wrapper(struct keras_reader *reader, size_t wh
     keras_check_keys(reader, config, path, wrapper_keys, NULL);
     if ((residual_fn && !json_is_null(residual_fn)) || json_object_get(config, "function"))
         keras_error(reader, keras_path(path, "residual_fn").text,
-                    "a function of Python's cannot be served; leave it out for output + input");
+                    "a Python function is not supported; without this key, the wrapper computes output + input");
     if (wrappers[which].dropout)
-        keras_warning(reader, path, "a dropout wrapper drops nothing here (Keras 2 drops even at inference)");
+        keras_warning(reader, path, "a dropout wrapper does nothing here (Keras 2 applies dropout even at inference)");
     if (depth >= STACK_MAX_DEPTH)
         keras_error(reader, path, "expected cells nested at most %d deep", STACK_MAX_DEPTH);
     else
         cell = read_cell(reader, json_object_get(config, "cell"), keras_path(path, "cell").text, depth + 1);
     if (cell && !cell->class && wrappers[which].residuals)
         keras_error(reader, path,
-                    "a residual wrapper is served around a single cell, not around a StackedRNNCells; "
+                    "a residual wrapper is supported around a single cell, not around a StackedRNNCells; "
                     "wrap the cells one by one");
     if (cell) {
         char inner[sizeof cell->wrappers];

@@ -1,5 +1,5 @@
-/* The first step from a model of layers to a graph: all layers are read in the order of the file, which is that of the
-   weights. */
+/* The first step from a model of layers to a graph: reads all layers in the order of the file, which is the order of
+   the weights. */
 #include "functional.h"
 #include "operation.h"
 #include "scope.h"
@@ -60,7 +60,7 @@ static void group_name(const struct scope *scope, size_t i, char *out, size_t si
         snprintf(out, size, "%s", snake);
 }
 
-/* The place of entry i, below that of the model that it belongs to. */
+/* The place of the weights of entry i, below the place of its model. */
 static struct keras_place place_of(const struct scope *scope, const struct keras_place *above, size_t i)
 {
     struct keras_place place = {.top = scope->depth ? above->top : i, .nested = scope->depth > 0};
@@ -81,7 +81,7 @@ static bool declare_model(struct scope *scope, struct entry *entry, struct keras
     struct scope *inner = scope->depth < MAX_DEPTH ? calloc(1, sizeof *inner) : NULL;
     size_t n = strlen(place->group);
     if (!inner)
-        return scope_refuse(scope, entry, "is a model too deep within models, or there is no memory for it", NULL);
+        return scope_refuse(scope, entry, "is nested too deep in other models, or memory is short", NULL);
     *inner = (struct scope){.reader = scope->reader, .out = scope->out, .json = entry->json, .depth = scope->depth + 1};
     entry->model = inner;
     inner->path = scope_entry_path(scope, entry);
@@ -118,7 +118,7 @@ static bool declare_entry(struct scope *scope, size_t i, const struct keras_plac
     struct keras_place place = place_of(scope, above, i);
     entry->n_uses = scope->sequential || entry->kind == ENTRY_INPUT ? 1 : json_array_size(inbound);
     if (entry->n_uses > MAX_USES)
-        return scope_refuse(scope, entry, "is used too often", NULL);
+        return scope_refuse(scope, entry, "is called too often", NULL);
     entry->uses = calloc(entry->n_uses + 1, sizeof *entry->uses);
     if (!entry->uses)
         return scope_out_of_memory(scope);
@@ -129,7 +129,7 @@ static bool declare_entry(struct scope *scope, size_t i, const struct keras_plac
     return entry->kind != ENTRY_LAYER || declare_layer(scope, entry, &place);
 }
 
-/* config is the list of layers in old Sequential files. All layers are read, so that all problems are told. */
+/* In old Sequential files, config itself is the list of layers. */
 bool scope_declare(struct scope *scope, const struct keras_place *above)
 {
     const json_t *config = json_object_get(scope->json, "config");

@@ -1,4 +1,4 @@
-/* The outermost model: its inputs and outputs. declare.c reads its layers, wire.c joins them. */
+/* Reads the inputs and outputs of the outermost model. declare.c reads its layers, wire.c connects them. */
 #include "functional.h"
 
 #include "input_shape.h"
@@ -28,7 +28,7 @@ static bool add_inputs(const struct scope *scope, size_t *values, size_t *n)
     for (; scope_input_port(scope, *n, &tensor); ++*n) {
         const struct entry *entry = scope_entry(scope, tensor.layer);
         if (!entry || entry->kind != ENTRY_INPUT || *n == MAX_PORTS) {
-            keras_error(scope->reader, scope->path.text, "input_layers names \"%.60s\", which is no InputLayer",
+            keras_error(scope->reader, scope->path.text, "input_layers names \"%.60s\", which is not an InputLayer",
                         tensor.layer);
             return false;
         }
@@ -39,7 +39,7 @@ static bool add_inputs(const struct scope *scope, size_t *values, size_t *n)
     return true;
 }
 
-/* The name of output i: that of its layer, with a number where others before it have the same. Source:
+/* The name of output i: the name of its layer, with a number if an earlier output has the same name. Source:
    keras/engine/functional.py, uniquify. */
 static void output_name(const struct scope *scope, size_t i, char *out, size_t size)
 {
@@ -54,8 +54,8 @@ static void output_name(const struct scope *scope, size_t i, char *out, size_t s
         snprintf(out, size, "%s", tensor.layer);
 }
 
-/* Whether the outputs are all that one call of a recurrent layer gives, in order: its output (or the two of a
-   Bidirectional) and its states. That is one output; answers have the states beside. */
+/* Whether the outputs of the model are exactly the outputs and states of one call of a recurrent layer, in this order.
+   Such a model has one output here, because answers contain the states anyway. */
 static bool is_output_with_states(const struct scope *scope, size_t n, size_t *value)
 {
     struct keras_tensor first, tensor;

@@ -25,7 +25,7 @@ static bool inner_model(struct keras_reader *reader, const json_t *json, const c
     snprintf(scope.path.text, sizeof scope.path.text, "%s", path);
     bool good = scope_declare(&scope, &above) && scope_wire(&scope, &input, 1, outputs, &n);
     if (good && n != 1)
-        keras_error(reader, path, "a model inside a TimeDistributed is served where it has one output");
+        keras_error(reader, path, "a model inside a TimeDistributed must have exactly one output");
     good = good && n == 1 && graph_output(&out->model, "outputs", outputs[0]);
     scope_close(&scope);
     return good;

@@ -6,16 +6,16 @@
 
 enum { MAX_FEATURES = 1 << 24 };
 
-/* Axes after the batch; 0: open. */
+/* The axes after the batch; 0 is an open axis. */
 struct axes {
     bool known;
     size_t n, sizes[LAYER_MAX_AXES];
 };
 
-/* Read [null, null, 2]. A value that is not a list gives no shape. */
+/* Read a shape such as [null, null, 2]. A value that is not a list is not a shape. */
 static void read_shape(const struct keras_reader *reader, const json_t *shape, const char *path, struct axes *out)
 {
-    if (json_is_array(json_object_get(shape, "items"))) /* a tuple of a SavedModel */
+    if (json_is_array(json_object_get(shape, "items"))) /* a tuple in a SavedModel */
         shape = json_object_get(shape, "items");
     size_t rank = json_array_size(shape);
     if (!json_is_array(shape) || !rank || out->known)
@@ -56,7 +56,7 @@ static void set_shape(const struct keras_reader *reader, const struct axes *axes
         return;
     for (size_t i = 1; i < axes->n; i++)
         if (!axes->sizes[i] && axes->n > 2) {
-            keras_error(reader, path, "expected an input of which the first axis alone (the timesteps) is open");
+            keras_error(reader, path, "expected an input whose only open axis is the first one (the timesteps)");
             return;
         }
     if (axes->n == 1 && !axes->sizes[0])

@@ -76,7 +76,7 @@ void keras_error(const struct keras_reader *reader, const char *path, const char
     else if (reader->class_name)
         snprintf(text + n, sizeof text - n, " (%.40s)", reader->class_name);
     *reader->failed = true;
-    problem_reason(reader->problems, "its configuration is refused");
+    problem_reason(reader->problems, "its configuration has errors");
     problem_error(reader->problems, (struct place){reader->file, path}, "%s", text);
 }
 
@@ -137,7 +137,7 @@ static void tell_lora(const struct keras_reader *reader, const json_t *config, c
     const json_t *rank = json_object_get(config, "lora_rank");
     if (json_is_integer(rank))
         keras_warning(reader, keras_path(path, "lora_rank").text,
-                      "the layer was trained with LoRA of rank %lld; its kernel in the file has that merged",
+                      "the layer was trained with LoRA of rank %lld; the kernel in the file includes the LoRA weights",
                       (long long)json_integer_value(rank));
 }
 
@@ -154,7 +154,7 @@ void keras_dtype(const struct keras_reader *reader, const json_t *config, const 
     const json_t *quantization = json_object_get(config, "quantization_config");
     if (quantized || (quantization && !json_is_null(quantization))) {
         keras_error(reader, keras_path(path, quantized ? "dtype" : "quantization_config").text,
-                    "the layer is quantized (%.60s); quantized weights are not served: save the model before "
+                    "the layer is quantized (%.60s); quantized weights are not supported: save the model before "
                     "model.quantize()",
                     name         ? name
                     : class_name ? class_name
@@ -190,7 +190,7 @@ void keras_check_keys(const struct keras_reader *reader, const json_t *config, c
         if (json_is_false(value))
             keras_warning(reader, keras_path(path, key).text, "unknown key ignored%s", hint);
         else
-            keras_error(reader, keras_path(path, key).text,
-                        "unknown key: what it asks for would not be done; remove it%s", hint);
+            keras_error(reader, keras_path(path, key).text, "unknown key, which would have no effect here; remove it%s",
+                        hint);
     }
 }

@@ -11,12 +11,12 @@ enum { KERAS_PATH_BYTES = 224 };
 /* The state that all readers of one file share. */
 struct keras_reader {
     const char *file;
-    int keras_major; /* 2 or 3: hard_sigmoid differs */
-    bool before_2_2; /* an old Keras, whose GRU had no reset_after and applied the reset gate before the product */
+    int keras_major; /* 2 or 3; hard_sigmoid depends on it */
+    bool before_2_2; /* an old Keras, whose GRU has no reset_after and applies the reset gate before the product */
     struct problems *problems;
-    bool *failed;                  /* set by every error: then no layer may be built */
+    bool *failed;                  /* every error sets it; then no layer may be built */
     size_t n_cells;                /* number of layers read so far */
-    const char *class_name, *name; /* name of the layer that is being read, for messages; or NULL */
+    const char *class_name, *name; /* the name of the current layer, for messages; or NULL */
 };
 
 /* A JSON pointer: path, a slash, and more. */
@@ -32,8 +32,8 @@ const char *keras_class_name(const json_t *object);
 void keras_expected(const struct keras_reader *reader, const char *path, const char *key, const char *expected,
                     const json_t *found);
 
-/* Add a problem at path with any text. An error also names the layer that is being read. All errors of a reader use
-   these two functions. */
+/* Add a problem at path with any text. An error also names the current layer. All errors of a reader use these two
+   functions. */
 void keras_error(const struct keras_reader *reader, const char *path, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void keras_warning(const struct keras_reader *reader, const char *path, const char *format, ...)

@@ -104,7 +104,7 @@ static void read_reshape(struct keras_reader *reader, const json_t *config, cons
         own->target[i] = size == -1 ? SIZE_MAX : (size_t)size;
     }
     if (!good || open > 1)
-        keras_expected(reader, path, "target_shape", "one to five sizes, of which one may be -1", shape);
+        keras_expected(reader, path, "target_shape", "one to five sizes; one of them may be -1", shape);
 }
 
 static void read_repeat_vector(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
@@ -129,20 +129,21 @@ static void read_nothing(struct keras_reader *reader, const json_t *config, cons
 static void read_lambda(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     (void)config, (void)out;
-    keras_error(reader, path,
-                "a Lambda layer holds Python code, which is not run; put its work into the data, or into "
-                "a layer of Keras's own");
+    keras_error(
+        reader, path,
+        "a Lambda layer contains Python code, which cellserve does not run; do its computation in the data, or with "
+        "a Keras layer");
 }
 
-/* What Keras before 2.4 wrote for a function of TensorFlow between layers. */
+/* Keras before 2.4 wrote a TensorFlowOpLayer for a function of TensorFlow between layers. */
 static void read_tensorflow_op(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     const char *name = json_string_value(json_object_get(json_object_get(config, "node_def"), "op"));
     (void)out;
     keras_error(
         reader, path,
-        "the operation \"%.60s\" of TensorFlow (a TensorFlowOpLayer) is not served; put its work into the data, "
-        "or build the model again with layers of Keras",
+        "the operation \"%.60s\" of TensorFlow (a TensorFlowOpLayer) is not supported; do its computation in the data, "
+        "or build the model again with Keras layers",
         name ? name : "");
 }
 
@@ -212,7 +213,7 @@ static const struct layer_kind *const families[] = {
     kinds, keras_attention_kinds, keras_merge_kinds, keras_normalization_kinds, keras_resize_kinds, keras_window_kinds};
 enum { N_FAMILIES = sizeof families / sizeof *families, MAX_KINDS = 128 };
 
-/* The i-th of all; NULL past the last. */
+/* The i-th layer of all families; NULL past the last. */
 static const struct layer_kind *kind_at(size_t i)
 {
     for (size_t f = 0; f < N_FAMILIES; f++)
@@ -241,7 +242,7 @@ void keras_read_kind(struct keras_reader *reader, const struct layer_kind *kind,
     keras_dtype(reader, config, path);
 }
 
-/* Read a layer or model that gets each timestep as a row. */
+/* Read a TimeDistributed whose inner layer or model gets each timestep as a row. */
 static void read_inner(struct keras_reader *reader, const json_t *json, const char *path, struct layer *out)
 {
     struct keras_model inner = {.is_chain = false};

@@ -26,7 +26,7 @@ static void read_attention(struct keras_reader *reader, const json_t *config, co
         keras_expected(reader, path, "score_mode", "dot or concat", mode);
 }
 
-/* One axis of features; output_shape may be a list of it. */
+/* The features have one axis; output_shape may be a list with one size. */
 static void read_output_shape(const struct keras_reader *reader, const json_t *config, const char *path, size_t *out)
 {
     const json_t *value = json_object_get(config, "output_shape"), *size = value;
@@ -40,7 +40,7 @@ static void read_output_shape(const struct keras_reader *reader, const json_t *c
         keras_expected(reader, path, "output_shape", "one size", value);
 }
 
-/* Axes between the batch, 0, and the features; null or [] are all of them. */
+/* Axes between the batch (0) and the features; null or [] means all of them. */
 static void read_attention_axes(const struct keras_reader *reader, const json_t *config, const char *path,
                                 struct axes *out)
 {
@@ -56,7 +56,7 @@ static void read_attention_axes(const struct keras_reader *reader, const json_t 
             before = out->at[out->n++] = (long)json_integer_value(axis);
     }
     if (!good)
-        keras_expected(reader, path, "attention_axes", "axes from 1 on, in rising order", value);
+        keras_expected(reader, path, "attention_axes", "axes of at least 1, in ascending order", value);
 }
 
 static void read_multi_head_attention(struct keras_reader *reader, const json_t *config, const char *path,

@@ -1,23 +1,22 @@
-/* The tables of Keras's layers, one for each family: how to read the config of each layer. */
+/* The tables of Keras's layers, one for each family. A row has the function that reads the config of a layer. */
 #ifndef CONFIG_KERAS_LAYER_KIND_H
 #define CONFIG_KERAS_LAYER_KIND_H
 
 #include "layer.h"
 
-/* A row. */
 struct layer_kind {
     const char *name;
     const struct layer_class *class; /* NULL: read opens the layer, or refuses it */
     void (*read)(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out);
-    const char *const *keys; /* keys, without those that change nothing at inference; ends with NULL; NULL: read checks
-                                the keys */
+    const char *const *keys; /* the keys of config that may change the result; ends with NULL. NULL: read checks the
+                                keys */
 };
 
-/* Each ends with a row without a name. */
+/* Each table ends with a row without a name. */
 extern const struct layer_kind keras_attention_kinds[], keras_merge_kinds[], keras_normalization_kinds[],
     keras_resize_kinds[], keras_window_kinds[];
 
-/* Of a layer's class name; NULL: there is none. */
+/* The row of a class name, or NULL. */
 const struct layer_kind *keras_find_kind(const char *name);
 
 /* Read a layer of a kind: its options, and the other keys of its config. */
@@ -33,7 +32,7 @@ bool keras_read_part(struct keras_reader *reader, const char *class_name, const 
                      struct layer *out, size_t part);
 void keras_read_bidirectional(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out);
 
-/* The numbers of a sequence lie feature by feature here, which is Keras's channels_last. */
+/* Check that data_format is channels_last, the only supported one. */
 void keras_channels_last(const struct keras_reader *reader, const json_t *config, const char *path);
 
 #endif

@@ -36,7 +36,7 @@ static void read_dot(struct keras_reader *reader, const json_t *config, const ch
         if (json_is_integer(axis))
             own->axes[k] = (long)json_integer_value(axis);
         else
-            keras_expected(reader, path, "axes", "a whole number, or two", axes);
+            keras_expected(reader, path, "axes", "a whole number, or a list of two", axes);
     }
     keras_bool(reader, config, path, "normalize", &own->normalize);
 }

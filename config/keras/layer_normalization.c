@@ -31,7 +31,7 @@ static void read_axes(const struct keras_reader *reader, const json_t *config, c
     }
     out->n = good ? n : 0;
     if (!good)
-        keras_expected(reader, path, key, "an axis from -5 to 5 but 0, the batch, or a list of such", value);
+        keras_expected(reader, path, key, "an axis from -5 to 5 except 0 (the batch), or a list of such axes", value);
 }
 
 static void read_normalization(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
@@ -54,7 +54,7 @@ static void read_normalization(struct keras_reader *reader, const json_t *config
     }
 }
 
-/* groups -1: as many as channels. */
+/* groups -1 means one group for each channel. */
 static void read_group_normalization(struct keras_reader *reader, const json_t *config, const char *path,
                                      struct layer *out)
 {
@@ -85,7 +85,7 @@ static void read_prelu(struct keras_reader *reader, const json_t *config, const 
     read_axes(reader, config, path, "shared_axes", &own->shared);
     for (size_t i = 0; i < own->shared.n; i++)
         if (own->shared.at[i] < 0) {
-            keras_expected(reader, path, "shared_axes", "axes from 1 on", json_object_get(config, "shared_axes"));
+            keras_expected(reader, path, "shared_axes", "axes of at least 1", json_object_get(config, "shared_axes"));
             return;
         }
     keras_initializer_key(reader, config, path, "alpha_initializer", &own->initializer);
@@ -142,7 +142,7 @@ static void read_numbers(const struct keras_reader *reader, const json_t *config
     flatten(value, 0, out->at, &out->n);
 }
 
-/* Keras 2 lets no mask through. axis null: one mean of all numbers. */
+/* Keras 2 stops masks here. axis null: one mean for all numbers. */
 static void read_scaling(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     struct scaling *own = out->own;
@@ -158,7 +158,7 @@ static void read_scaling(struct keras_reader *reader, const json_t *config, cons
         keras_error(reader, path, "expected mean and variance, or neither");
 }
 
-/* Keras 2 lets no mask through. */
+/* Keras 2 stops masks here. */
 static void read_rescaling(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     struct scaling *own = out->own;

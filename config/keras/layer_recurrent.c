@@ -33,7 +33,6 @@ static bool is_cudnn(const char *class_name)
     return !strcmp(class_name, "CuDNNLSTM") || !strcmp(class_name, "CuDNNGRU");
 }
 
-/* RNN, LSTM, GRU or SimpleRNN, as one part of a layer. False when the class is none of them. */
 bool keras_read_part(struct keras_reader *reader, const char *class_name, const json_t *config, const char *path,
                      struct layer *out, size_t part)
 {
@@ -80,7 +79,7 @@ static void read_merge_mode(const struct keras_reader *reader, const json_t *con
     keras_expected(reader, path, "merge_mode", "concat, sum, mul, ave or null", value);
 }
 
-/* What Keras asks of the two directions of a Bidirectional. */
+/* Check Keras's conditions for the two directions of a Bidirectional. */
 static void check_directions(const struct keras_reader *reader, const char *path, const struct rnn_recurrence *parts)
 {
     const struct {
@@ -115,14 +114,14 @@ static void read_frames(struct keras_reader *reader, const json_t *json, const c
     keras_read_kind(reader, kind, json_object_get(json, "config"), keras_path(path, "config").text, out);
 }
 
-/* What a Bidirectional around a ConvLSTM cannot be. */
+/* Check the options that are not supported in a Bidirectional around a ConvLSTM. */
 static void check_frames(const struct keras_reader *reader, const char *path, const struct conv_lstm_both *both)
 {
     const struct conv_lstm *forward = both->directions[0].own, *backward = both->directions[1].own;
     if (both->merge == MERGE_NONE)
-        keras_error(reader, path, "merge_mode null is not served around a ConvLSTM; merge the directions");
+        keras_error(reader, path, "merge_mode null is not supported around a ConvLSTM; merge the directions");
     if (forward->return_state || backward->return_state)
-        keras_error(reader, path, "return_state is not served in a Bidirectional around a ConvLSTM");
+        keras_error(reader, path, "return_state is not supported in a Bidirectional around a ConvLSTM");
     if (forward->return_sequences != backward->return_sequences || forward->use_bias != backward->use_bias ||
         forward->filters != backward->filters || forward->go_backwards == backward->go_backwards)
         keras_error(reader, path,
@@ -158,7 +157,7 @@ static bool is_frames(const json_t *layer)
     return kind && kind->class == &layer_conv_lstm;
 }
 
-/* Keras copies the layer for the way back, unless it is given one. */
+/* If the file has no backward_layer, Keras uses a copy of the layer. */
 void keras_read_bidirectional(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     const json_t *forward = json_object_get(config, "layer"), *backward = json_object_get(config, "backward_layer");

@@ -1,4 +1,4 @@
-/* Layers that move whole timesteps. */
+/* Reads layers that move whole timesteps, or rows and columns. */
 #include "core/layers/resize.h"
 
 #include "layer_kind.h"
@@ -58,7 +58,7 @@ static void read_up_sampling(struct keras_reader *reader, const json_t *config, 
         keras_expected(reader, path, "interpolation", "nearest", how);
 }
 
-/* dims count from 1, each axis once. */
+/* dims count from 1 and have each axis once. */
 static void read_permute(struct keras_reader *reader, const json_t *config, const char *path, struct layer *out)
 {
     struct permute *own = out->own;
@@ -75,7 +75,7 @@ static void read_permute(struct keras_reader *reader, const json_t *config, cons
         }
     }
     if (!good)
-        keras_expected(reader, path, "dims", "each axis from 1 on once", dims);
+        keras_expected(reader, path, "dims", "each axis once, counted from 1", dims);
 }
 
 static const char *const padding_keys[] = {"padding", "data_format", NULL};

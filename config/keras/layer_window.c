@@ -1,4 +1,4 @@
-/* Layers of windows: convolutions and pooling. */
+/* Reads layers with windows: convolutions and pooling. */
 #include "core/layers/conv.h"
 #include "core/layers/conv_lstm.h"
 #include "core/layers/pool.h"

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- which Keras ---- */
+/* ---- the version of Keras ---- */
 
 /* Whether the configuration has a value that only Keras 3 writes: batch_shape, or a DTypePolicy object. */
 static bool has_keras3_marks(const json_t *json, int depth)
@@ -66,9 +66,10 @@ static void find_version(struct keras_reader *reader, const json_t *json, const 
     reader->keras_major = major >= 3 ? 3 : 2;
     reader->before_2_2 = major == 2 && minor < 2;
     if (major < 2)
-        keras_error(reader, path,
-                    "written by Keras 1, whose layers have other options and weights; load and save it with "
-                    "Keras 2 (2.0 to 2.2 read such files)");
+        keras_error(
+            reader, path,
+            "the file was written by Keras 1, whose layers have other options and weights; load and save it with "
+            "Keras 2 (2.0 to 2.2 read such files)");
 }
 
 /* ---- names and places ---- */
@@ -110,7 +111,7 @@ struct layer *keras_model_add(struct keras_reader *reader, const char *path, str
     return layer;
 }
 
-/* ---- the whole ---- */
+/* ---- the whole model ---- */
 
 /* A layer that was built for single timesteps declares only its features. */
 static void read_lone_layer(struct keras_reader *reader, const json_t *json, const char *path, struct keras_model *out)
@@ -155,7 +156,7 @@ bool keras_model_read(const json_t *json, const char *file, const char *path, co
         read_lone_layer(&reader, json, path, out);
     }
     if (!failed && !out->model.n_nodes)
-        keras_error(&reader, path, "the model has no layer but its input");
+        keras_error(&reader, path, "the model has only an input, and no other layer");
     if (!failed)
         return true;
     keras_model_close(out);

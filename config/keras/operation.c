@@ -74,11 +74,11 @@ bool keras_operation_read(struct keras_reader *reader, const json_t *json, const
     call.row = find_row(keras_math_operations, plain);
     call.row = call.row ? call.row : find_row(keras_shape_operations, plain);
     if (!call.row)
-        return operation_refuse(&call, "is not served; put its work into the data, or into a layer of Keras's own");
+        return operation_refuse(&call, "is not supported; do its computation in the data, or with a Keras layer");
     bool good = operation_call_read(&call, json, use) && call.row->read(&call);
     *n = call.n_outputs;
     if (!good && !*reader->failed)
-        return operation_refuse(&call, "is called in a way that is not served");
+        return operation_refuse(&call, "is called with arguments that are not supported");
     return good;
 }
 

@@ -50,7 +50,7 @@ bool operation_whole(const struct operation_call *call, const char *name, long *
 {
     const json_t *value = operation_option(call, name);
     return !value || read_whole(value, out) ||
-           operation_refuse(call, "is called with %s that is no whole number, which is not served", name);
+           operation_refuse(call, "is called with %s, which must be a whole number", name);
 }
 
 bool operation_list(const struct operation_call *call, const char *name, const json_t *value, size_t most, long *out,
@@ -60,8 +60,7 @@ bool operation_list(const struct operation_call *call, const char *name, const j
     bool good = *n <= most;
     for (size_t i = 0; good && i < *n; i++)
         good = read_whole(json_is_array(value) ? json_array_get(value, i) : value, &out[i]);
-    return good ||
-           operation_refuse(call, "is called with %s that is no list of whole numbers, which is not served", name);
+    return good || operation_refuse(call, "is called with %s, which must be a list of whole numbers", name);
 }
 
 bool operation_flag(const struct operation_call *call, const char *name)
@@ -129,7 +128,7 @@ static bool check_arguments(const struct operation_call *call, const json_t *arg
     json_object_foreach((json_t *)arguments, key, value) {
         bool says = !json_is_null(value) && !json_is_false(value);
         if (says && !in_list(key, known) && !in_list(key, call->row->keys))
-            return operation_refuse(call, "is called with an argument that is not served: %.40s", key);
+            return operation_refuse(call, "is called with an argument that is not supported: %.40s", key);
     }
     return true;
 }
@@ -157,7 +156,7 @@ bool operation_call_read(struct operation_call *call, const json_t *json, const 
     }
     if (!add_keyword_operands(call) || !check_arguments(call, call->keywords) || !check_arguments(call, call->config))
         return false;
-    return call->n_operands > 0 || operation_refuse(call, "takes no tensor of a layer");
+    return call->n_operands > 0 || operation_refuse(call, "does not take a tensor of a layer");
 }
 
 bool operation_is_tensor(const struct operation_call *call, size_t i)
@@ -171,7 +170,7 @@ size_t operation_value(const struct operation_call *call, size_t i)
     struct keras_tensor tensor;
     if (i < call->n_operands && keras_tensor_read(call->operands[i], &tensor))
         return call->value(call->context, &tensor);
-    operation_refuse(call, "takes a constant where a tensor of a layer is served alone");
+    operation_refuse(call, "takes a constant where only a tensor of a layer is supported");
     return GRAPH_NONE;
 }
 
@@ -208,7 +207,7 @@ float *operation_constant(const struct operation_call *call, const json_t *json,
     if (numbers && fill(json, *rank, axes, &end))
         return numbers;
     free(numbers);
-    operation_refuse(call, "takes a constant that is no number and no regular list of numbers");
+    operation_refuse(call, "takes a constant that is neither a number nor a regular list of numbers");
     return NULL;
 }
 
@@ -243,7 +242,7 @@ bool operation_give(struct operation_call *call, const size_t *inputs, size_t n)
 {
     size_t output;
     if (call->n_outputs == GRAPH_MAX_INPUTS)
-        return operation_refuse(call, "gives too many tensors");
+        return operation_refuse(call, "has too many outputs");
     if (!operation_node(call, inputs, n, &output))
         return false;
     call->outputs[call->n_outputs++] = output;

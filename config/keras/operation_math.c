@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* x with a constant. */
+/* Combine x with a constant. */
 static bool with_constant(struct operation_call *call, enum arithmetic_operation operation, size_t value,
                           const json_t *constant, bool first, size_t *output)
 {
@@ -26,12 +26,12 @@ static bool with_constant(struct operation_call *call, enum arithmetic_operation
     return operation_node(call, &value, 1, output);
 }
 
-/* Two operands, of which one may be a constant. */
+/* Two operands; one of them may be a constant. */
 static bool read_pair(struct operation_call *call)
 {
     enum arithmetic_operation operation = (enum arithmetic_operation)call->row->which;
     if (call->n_operands != 2 || (!operation_is_tensor(call, 0) && !operation_is_tensor(call, 1)))
-        return operation_refuse(call, "is served with two operands of which one is a tensor of a layer");
+        return operation_refuse(call, "is supported with two operands, if at least one is a tensor of a layer");
     if (!operation_is_tensor(call, 0) || !operation_is_tensor(call, 1)) {
         size_t tensor = operation_is_tensor(call, 0) ? 0 : 1;
         call->n_outputs = 1;
@@ -65,7 +65,7 @@ static bool read_clip(struct operation_call *call)
     const json_t *least = operation_argument(call, least_names), *most = operation_argument(call, most_names);
     size_t value = operation_value(call, 0);
     if (call->n_operands != 1 || !least || !most)
-        return operation_refuse(call, "is served with one tensor, a least and a largest number");
+        return operation_refuse(call, "is supported with one tensor, a minimum and a maximum");
     call->n_outputs = 1;
     return with_constant(call, ARITHMETIC_MAXIMUM, value, least, false, &value) &&
            with_constant(call, ARITHMETIC_MINIMUM, value, most, false, &call->outputs[0]);
@@ -75,7 +75,7 @@ static bool read_clip(struct operation_call *call)
 static bool read_one(struct operation_call *call, size_t *value)
 {
     if (call->n_operands != 1)
-        return operation_refuse(call, "is served with one tensor of a layer");
+        return operation_refuse(call, "is supported with one tensor of a layer");
     *value = operation_value(call, 0);
     return *value != GRAPH_NONE;
 }
@@ -85,7 +85,7 @@ static bool read_function(struct operation_call *call)
     size_t value;
     long decimals = 0;
     if (!operation_whole(call, "decimals", &decimals) || decimals)
-        return operation_refuse(call, "is served with decimals 0");
+        return operation_refuse(call, "is supported only with decimals 0");
     struct layer *layer = read_one(call, &value) ? operation_layer(call, &layer_function) : NULL;
     if (!layer)
         return false;
@@ -93,13 +93,13 @@ static bool read_function(struct operation_call *call)
     return operation_give(call, &value, 1);
 }
 
-/* The number of an activation under one of its names. */
+/* A numeric argument of an activation, under one of its names. */
 static bool read_slope(const struct operation_call *call, float *out)
 {
     static const char *const names[] = {"alpha", "negative_slope", NULL};
     const json_t *value = operation_argument(call, names);
     if (value && !json_is_number(value))
-        return operation_refuse(call, "is called with alpha that is no number");
+        return operation_refuse(call, "is called with alpha, which must be a number");
     *out = value ? (float)json_number_value(value) : *out;
     return true;
 }
@@ -140,7 +140,7 @@ static bool read_along(struct operation_call *call)
     struct along own = {.operation = operation, .axis = -1, .epsilon = 1e-12};
     size_t value;
     if (!operation_option(call, "axis") && operation != ALONG_SOFTMAX && operation != ALONG_LOG_SOFTMAX)
-        return operation_refuse(call, "is served with an axis");
+        return operation_refuse(call, "is supported only with an axis");
     if (epsilon)
         own.epsilon = json_number_value(epsilon);
     if (!operation_whole(call, "axis", &own.axis) || !read_one(call, &value))
@@ -163,7 +163,7 @@ static bool read_reduce(struct operation_call *call)
     size_t value;
     own.keepdims = operation_flag(call, "keepdims");
     if (!axis)
-        return operation_refuse(call, "is served with an axis: without one it mixes the rows of a batch");
+        return operation_refuse(call, "is supported only with an axis: without one it mixes the rows of a batch");
     if (!operation_list(call, "axis", axis, LAYER_MAX_AXES, own.axes, &own.n) || !read_one(call, &value))
         return false;
     struct layer *layer = operation_layer(call, &layer_reduce);
@@ -176,7 +176,7 @@ static bool read_reduce(struct operation_call *call)
 static bool read_matmul(struct operation_call *call)
 {
     if (call->n_operands != 2)
-        return operation_refuse(call, "is served with two tensors of layers");
+        return operation_refuse(call, "is supported with two tensors of layers");
     size_t inputs[2] = {operation_value(call, 0), operation_value(call, 1)};
     if (inputs[0] == GRAPH_NONE || inputs[1] == GRAPH_NONE)
         return false;
@@ -189,7 +189,7 @@ static bool read_matmul(struct operation_call *call)
     return operation_give(call, inputs, 2);
 }
 
-/* A cast of the type that the numbers have gives the tensor itself, with its mask. */
+/* A cast to the type that the numbers already have returns the tensor itself, with its mask. */
 static bool read_cast(struct operation_call *call)
 {
     const char *type = json_string_value(operation_option(call, "dtype"));
@@ -198,7 +198,7 @@ static bool read_cast(struct operation_call *call)
         type = "float32";
     bool whole = !strncmp(type, "int", 3) || !strncmp(type, "uint", 4), truth = !strcmp(type, "bool");
     if (!whole && !truth && !strstr(type, "float"))
-        return operation_refuse(call, "to the type %.30s is not served", type);
+        return operation_refuse(call, "to the type %.30s is not supported", type);
     struct layer *layer =
         read_one(call, &value) ? operation_layer(call, whole || truth ? &layer_function : &layer_identity) : NULL;
     if (!layer)

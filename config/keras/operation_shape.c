@@ -51,7 +51,7 @@ static bool is_ellipsis(const json_t *json)
            (json_is_string(json) && strstr(json_string_value(json), "llipsis"));
 }
 
-/* The slices of x[…], with the batch's first. */
+/* The slices of x[…]; the first one is for the batch. */
 static bool read_picks(const struct operation_call *call, const json_t *list, struct get_item *out)
 {
     bool one = !json_is_array(list), ellipsis = false;
@@ -62,7 +62,7 @@ static bool read_picks(const struct operation_call *call, const json_t *list, st
             continue;
         }
         if (out->n == GET_ITEM_MAX_PICKS || !read_pick(json, &out->picks[out->n]))
-            return operation_refuse(call, "is served with whole numbers, slices, an ellipsis and new axes, not with "
+            return operation_refuse(call, "is supported with whole numbers, slices, an ellipsis and new axes, not with "
                                           "tensors or steps of 0");
         out->n++;
         out->n_first += !ellipsis;
@@ -71,7 +71,7 @@ static bool read_picks(const struct operation_call *call, const json_t *list, st
     const struct pick *batch = &out->picks[0];
     if (out->batch &&
         (batch->how != PICK_SLICE || batch->step != 1 || (batch->has_start && batch->start) || batch->has_stop))
-        return operation_refuse(call, "takes a part of the batch, which is not served: rows are independent");
+        return operation_refuse(call, "selects a part of the batch, which is not supported: rows are independent");
     return true;
 }
 
@@ -92,14 +92,14 @@ static bool read_get_item(struct operation_call *call)
 
 /* ---- picks along one axis ---- */
 
-/* The same pick on a Keras axis. */
+/* Apply one pick to a Keras axis. */
 static bool pick_axis(struct operation_call *call, size_t value, long axis, const struct pick *pick, size_t *output)
 {
     static const struct pick all = {.how = PICK_SLICE, .step = 1};
     struct get_item own = {.batch = axis > 0};
     size_t place = axis < 0 ? (size_t)(-axis - 1) : (size_t)axis, n = place + 1;
     if (axis == 0 || place > LAYER_MAX_AXES)
-        return operation_refuse(call, "works along the batch, which is not served: rows are independent");
+        return operation_refuse(call, "works along the batch, which is not supported: rows are independent");
     for (size_t i = 0; i < n; i++)
         own.picks[i] = all;
     own.picks[axis < 0 ? 0 : place] = *pick;
@@ -115,11 +115,11 @@ static bool pick_axis(struct operation_call *call, size_t value, long axis, cons
 static bool give_pick(struct operation_call *call, size_t value, long axis, const struct pick *pick)
 {
     if (call->n_outputs == GRAPH_MAX_INPUTS)
-        return operation_refuse(call, "gives too many tensors");
+        return operation_refuse(call, "has too many outputs");
     return value != GRAPH_NONE && pick_axis(call, value, axis, pick, &call->outputs[call->n_outputs++]);
 }
 
-/* The size of an axis, which a split needs. */
+/* The size of the axis of a split. */
 static bool axis_size(const struct operation_call *call, size_t value, long axis, size_t *size)
 {
     struct graph *graph = &call->out->model;
@@ -129,11 +129,11 @@ static bool axis_size(const struct operation_call *call, size_t value, long axis
         shape = graph->inputs[graph->values[value].input].shape;
     else if (graph->values[value].states ||
              graph_node_shapes(graph, node, NULL, (struct layer_shape[GRAPH_MAX_INPUTS]){{0}}, &shape, NULL))
-        return operation_refuse(call, "is served for tensors of known size");
+        return operation_refuse(call, "is supported only for tensors of known size");
     size_t n = layer_axes(&shape, axes);
     long at = axis < 0 ? (long)n + axis : axis - 1;
     if (at < 0 || at >= (long)n || !axes[at])
-        return operation_refuse(call, "is served along an axis after the batch whose size is known");
+        return operation_refuse(call, "is supported only along an axis after the batch whose size is known");
     *size = axes[at];
     return true;
 }
@@ -145,7 +145,8 @@ static bool give_part(struct operation_call *call, size_t value, long axis, size
     return give_pick(call, value, axis, &pick);
 }
 
-/* A number of equal parts; a list has sizes in Keras 2, and the places of the cuts in Keras 3. */
+/* A number is a number of equal parts. A list has the sizes of the parts in Keras 2, and the indices of the cuts in
+   Keras 3. */
 static bool read_split(struct operation_call *call)
 {
     static const char *const names[] = {"num_or_size_splits", "indices_or_sections", NULL};
@@ -158,7 +159,7 @@ static bool read_split(struct operation_call *call)
         return false;
     if (!json_is_array(parts)) {
         if (list[0] < 1 || list[0] > GRAPH_MAX_INPUTS || size % (size_t)list[0])
-            return operation_refuse(call, "cannot cut %zu into %ld equal parts", size, list[0]);
+            return operation_refuse(call, "cannot split %zu elements into %ld equal parts", size, list[0]);
         for (size_t i = 0, part = size / (size_t)list[0]; i < (size_t)list[0]; i++)
             if (!give_part(call, value, axis, i * part, (i + 1) * part))
                 return false;
@@ -167,12 +168,12 @@ static bool read_split(struct operation_call *call)
     for (size_t i = 0; i < n; i++) {
         size_t end = list[i] < 0 ? size + 1 : (size_t)list[i] + (sizes ? first : 0);
         if (end <= first || end > size)
-            return operation_refuse(call, "is served with parts of at least 1 that are within the axis");
+            return operation_refuse(call, "is supported with parts of at least 1 element within the axis");
         if (!give_part(call, value, axis, first, end))
             return false;
         first = end;
     }
-    return sizes ? first == size || operation_refuse(call, "has parts that are not the whole axis")
+    return sizes ? first == size || operation_refuse(call, "has parts that do not cover the whole axis")
                  : first < size && give_part(call, value, axis, first, size);
 }
 
@@ -190,14 +191,14 @@ static bool read_unstack(struct operation_call *call)
     return true;
 }
 
-/* One axis, or a list of them. */
+/* One axis, or a list of axes. */
 static bool read_flip(struct operation_call *call)
 {
     long axes[LAYER_MAX_AXES];
     size_t n = 0, value = operation_value(call, 0);
     const json_t *axis = operation_option(call, "axis");
     if (!axis)
-        return operation_refuse(call, "is served with an axis: without one it mixes the rows of a batch");
+        return operation_refuse(call, "is supported only with an axis: without one it mixes the rows of a batch");
     if (value == GRAPH_NONE || !operation_list(call, "axis", axis, LAYER_MAX_AXES, axes, &n))
         return false;
     for (size_t i = 0; i < n; i++)
@@ -207,7 +208,7 @@ static bool read_flip(struct operation_call *call)
     return n > 0 || operation_refuse(call, "has no axis");
 }
 
-/* One number for each axis, the batch's being 1. */
+/* One number for each axis; the number for the batch must be 1. */
 static bool read_tile(struct operation_call *call)
 {
     static const char *const names[] = {"multiples", "repeats", NULL};
@@ -218,7 +219,7 @@ static bool read_tile(struct operation_call *call)
     if (value == GRAPH_NONE || !operation_list(call, "the times", times, LAYER_MAX_AXES + 1, list, &n))
         return false;
     if (!json_is_array(times) || list[0] != 1)
-        return operation_refuse(call, "is served with 1 for the batch and a number for each axis");
+        return operation_refuse(call, "is supported with 1 for the batch and a number for each axis");
     own.n = own.n_first = n;
     own.picks[0] = (struct pick){.how = PICK_SLICE, .step = 1};
     for (size_t i = 1; i < n; i++) {
@@ -240,7 +241,7 @@ static bool read_repeat(struct operation_call *call)
     if (value == GRAPH_NONE || !operation_whole(call, "axis", &axis) || !operation_whole(call, "repeats", &times))
         return false;
     if (times < 1 || times > MAX_TIMES)
-        return operation_refuse(call, "is served with one number of repeats");
+        return operation_refuse(call, "is supported with one number of repeats");
     return give_pick(call, value, axis, &(const struct pick){.how = PICK_REPEAT, .times = (size_t)times});
 }
 
@@ -268,7 +269,8 @@ static bool read_reshape(struct operation_call *call)
         good &= list[i] == -1 || (list[i] >= 1 && list[i] <= MAX_TIMES);
     }
     if (!json_is_array(shape) || n < 2 || list[0] != -1 || open || !good)
-        return operation_refuse(call, "is served with a shape of -1 for the batch and sizes for all other axes");
+        return operation_refuse(call,
+                                "is supported with a shape that has -1 for the batch and sizes for all other axes");
     struct layer *layer = operation_layer(call, &layer_reshape);
     if (!layer)
         return false;
@@ -285,7 +287,7 @@ static bool read_transpose(struct operation_call *call)
     struct permute own = {.n = 0};
     const json_t *order = operation_argument(call, names);
     if (!order)
-        return operation_refuse(call, "is served with an order of axes: without one it moves the batch");
+        return operation_refuse(call, "is supported only with an order of axes: without one it moves the batch");
     if (value == GRAPH_NONE || !operation_list(call, "axes", order, LAYER_MAX_AXES + 1, list, &n))
         return false;
     for (size_t i = 0; i < n; i++)
@@ -297,7 +299,7 @@ static bool read_transpose(struct operation_call *call)
             seen[own.order[own.n++] = (size_t)list[i] - 1] = true;
     }
     if (!good)
-        return operation_refuse(call, "is served with an order that has the batch first and each axis once");
+        return operation_refuse(call, "is supported with an order that has the batch first and each axis once");
     struct layer *layer = operation_layer(call, &layer_permute);
     if (!layer)
         return false;
@@ -320,7 +322,8 @@ static bool read_expand_dims(struct operation_call *call)
     size_t n = 0;
     const json_t *value = operation_option(call, "axis");
     if (!value || !operation_list(call, "axis", value, 1, &axis, &n) || n != 1 || axis == 0)
-        return !*call->reader->failed && operation_refuse(call, "is served with one axis that is not the batch's");
+        return !*call->reader->failed &&
+               operation_refuse(call, "is supported with one axis, which must not be the batch");
     call->n_outputs = 1;
     return expand(call, operation_value(call, 0), axis, &call->outputs[0]);
 }
@@ -358,7 +361,7 @@ static bool read_concat(struct operation_call *call)
     if (!operation_whole(call, "axis", &axis))
         return false;
     if (axis == 0)
-        return operation_refuse(call, "works along the batch, which is not served: rows are independent");
+        return operation_refuse(call, "works along the batch, which is not supported: rows are independent");
     for (size_t i = 0; i < call->n_operands; i++)
         if ((values[i] = operation_value(call, i)) == GRAPH_NONE)
             return false;
@@ -372,7 +375,7 @@ static bool read_stack(struct operation_call *call)
     if (!operation_whole(call, "axis", &axis))
         return false;
     if (axis == 0)
-        return operation_refuse(call, "works along the batch, which is not served: rows are independent");
+        return operation_refuse(call, "works along the batch, which is not supported: rows are independent");
     for (size_t i = 0; i < call->n_operands; i++)
         if (!expand(call, operation_value(call, i), axis, &values[i]))
             return false;

@@ -1,5 +1,5 @@
-/* A model of layers while it is read: declare.c reads its layers, wire.c makes nodes of their uses, tensor_value.c finds
-   the values of tensors. */
+/* The state of reading a model of layers. declare.c reads the layers, wire.c converts their uses to nodes,
+   tensor_value.c finds the values of tensors. */
 #ifndef CONFIG_KERAS_SCOPE_H
 #define CONFIG_KERAS_SCOPE_H
 
@@ -8,7 +8,7 @@
 
 enum { MAX_PORTS = GRAPH_MAX_INPUTS };
 
-/* One use of an entry: the value of its output, or of a model's outputs. */
+/* One use of an entry. values are those of its outputs, once `done`. */
 struct use {
     const json_t *json;
     size_t *values, n_values;
@@ -24,19 +24,19 @@ struct entry {
     const json_t *json;
     const char *name, *class_name;
     enum entry_kind kind;
-    size_t layer;        /* of a layer: its index in the graph */
-    struct scope *model; /* of a model within this one */
+    size_t layer;        /* of a layer: the index in the graph */
+    struct scope *model; /* of a nested model */
     struct use *uses;
     size_t n_uses;
-    size_t first_use; /* the number of uses[0] */
+    size_t first_use; /* the number by which the file calls uses[0] */
 };
 
-/* A model while it is read. */
+/* The state of reading one model. */
 struct scope {
     struct keras_reader *reader;
     struct keras_model *out;
     const json_t *json, *layers;
-    struct keras_path path; /* of the list of layers */
+    struct keras_path path; /* the JSON path of the list of layers */
     bool sequential;
     struct entry *entries;
     size_t n;
@@ -45,13 +45,13 @@ struct scope {
 
 struct keras_path scope_entry_path(const struct scope *scope, const struct entry *entry);
 
-/* Add a problem: layer "name", what, other (or NULL). False. */
+/* Add the problem: layer "name", what, other (or NULL). Always returns false. */
 bool scope_refuse(const struct scope *scope, const struct entry *entry, const char *what, const char *other);
 bool scope_out_of_memory(const struct scope *scope);
 
 /* ---- declare.c ---- */
 
-/* Read all layers of scope->json, so that all problems are told. False with problems. */
+/* Read all layers of scope->json, so that all problems are reported. Returns false with problems added. */
 bool scope_declare(struct scope *scope, const struct keras_place *above);
 void scope_close(struct scope *scope);
 
@@ -60,37 +60,38 @@ void scope_close(struct scope *scope);
 struct entry *scope_entry(const struct scope *scope, const char *name);
 struct use *scope_use(const struct scope *scope, const struct keras_tensor *tensor);
 
-/* A use gives these values. */
+/* Set the values of a use, which is then done. */
 bool scope_give(const struct scope *scope, struct use *use, const size_t *values, size_t n);
 
-/* A layer that the file does not have, for what a tensor says beside its layer; the value of its node. */
+/* Add a layer that the file does not have, with a node: for a part of an output, for a mask, or to join states. Returns
+   the value of its node. */
 size_t scope_add(const struct scope *scope, const struct layer_class *class, const char *class_name,
                  const size_t *inputs, size_t n);
 
-/* State s of a recurrent layer, counted as Keras gives them; its place among the states of the layer. False when there
-   are fewer. */
+/* The position of state s among the states of a recurrent layer: the index of its first number, and the number of its
+   numbers. s counts in Keras's order. Returns false if there are fewer states. */
 bool scope_state(const struct layer *layer, size_t s, size_t *first, size_t *n);
 
-/* The value of a tensor, whose use is done; GRAPH_NONE with a problem. */
+/* The value of a tensor whose use is done. Returns GRAPH_NONE with a problem added. */
 size_t scope_value(const struct scope *scope, const struct keras_tensor *tensor);
 
-/* Whether a mask is that of a Masking or an Embedding, and comes with this input by itself. */
+/* Whether a mask was made by a Masking or an Embedding, and this input has it anyway. */
 bool scope_mask_comes_with(const struct scope *scope, const struct keras_tensor *mask,
                            const struct keras_tensor *input);
 
-/* A value with a mask that comes from another; and a value without its mask. */
+/* scope_add_mask: the value, with a mask from another tensor. scope_without_mask: the value without its mask. */
 size_t scope_add_mask(const struct scope *scope, size_t value, const struct keras_tensor *mask);
 size_t scope_without_mask(const struct scope *scope, size_t value);
 
 /* ---- wire.c ---- */
 
-/* The i-th tensor of input_layers or output_layers; false past the last. */
+/* The i-th tensor of input_layers or output_layers. Returns false past the last. */
 bool scope_port(const struct scope *scope, const char *key, size_t i, struct keras_tensor *out);
 
-/* The i-th input; files without input_layers mean all InputLayers. */
+/* The i-th input. If a file has no input_layers, all InputLayers are inputs. */
 bool scope_input_port(const struct scope *scope, size_t i, struct keras_tensor *out);
 
-/* Nodes for all uses that the outputs need; outputs [MAX_PORTS]. False with a problem. */
+/* Add nodes for all uses that the outputs need; outputs [MAX_PORTS]. Returns false with a problem added. */
 bool scope_wire(struct scope *scope, const size_t *inputs, size_t n_inputs, size_t *outputs, size_t *n_outputs);
 
 #endif

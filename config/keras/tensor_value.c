@@ -1,4 +1,5 @@
-/* What the tensors of a file are in the graph: each is the value of a use of a layer, a part of that value, or a mask. */
+/* Finds the graph's value for a tensor of the file: the output of a use of a layer, a part of this output, or a
+   mask. */
 #include "core/layers/conv_lstm.h"
 #include "core/layers/masking.h"
 #include "core/layers/recurrent.h"
@@ -36,7 +37,6 @@ bool scope_give(const struct scope *scope, struct use *use, const size_t *values
     return true;
 }
 
-/* A layer that the file does not have, for what a tensor says beside its layer. */
 size_t scope_add(const struct scope *scope, const struct layer_class *class, const char *class_name,
                  const size_t *inputs, size_t n)
 {
@@ -60,8 +60,6 @@ static size_t add_slice(const struct scope *scope, size_t value, size_t first, s
     return out;
 }
 
-/* State s of a recurrent layer, counted as Keras gives them; its place among the states of the layer. False when there
-   are fewer. */
 bool scope_state(const struct layer *layer, size_t s, size_t *first, size_t *n)
 {
     struct layer_states states;
@@ -77,7 +75,7 @@ bool scope_state(const struct layer *layer, size_t s, size_t *first, size_t *n)
     return false;
 }
 
-/* A tensor of a recurrent layer beside its only output: one of the two of a Bidirectional, or a state. */
+/* A tensor of a recurrent layer: its output, one of the two outputs of a Bidirectional, or a state. */
 static size_t recurrent_tensor(const struct scope *scope, const struct entry *entry, size_t value, size_t tensor)
 {
     const struct layer *layer = &scope->out->model.layers[entry->layer];
@@ -113,7 +111,6 @@ static size_t frames_tensor(const struct scope *scope, const struct entry *entry
     return out;
 }
 
-/* The value of a tensor, whose use is done; GRAPH_NONE with a problem. */
 size_t scope_value(const struct scope *scope, const struct keras_tensor *tensor)
 {
     const struct entry *entry = scope_entry(scope, tensor->layer);
@@ -126,15 +123,17 @@ size_t scope_value(const struct scope *scope, const struct keras_tensor *tensor)
     else if (tensor->tensor < use->n_values)
         value = use->values[tensor->tensor];
     if (value == GRAPH_NONE && !*scope->reader->failed)
-        scope_refuse(scope, entry, "does not give a tensor that another layer takes (return_state, attention scores?)",
-                     NULL);
+        scope_refuse(
+            scope, entry,
+            "does not have an output that another layer takes (is return_state or return_attention_scores missing?)",
+            NULL);
     return value;
 }
 
 /* ---- masks ---- */
 
-/* Keras 3 writes the mask of a Masking or an Embedding out as operations: NotEqual, and for Masking Any behind it. True
-   when a mask is that of such a layer, whose work it then is. */
+/* Keras 3 writes the mask of a Masking or an Embedding as operations: NotEqual, followed by Any for Masking. Returns
+   true for such a mask. The layer itself then makes the mask. */
 static bool is_mask_of_layer(const struct scope *scope, const struct keras_tensor *mask)
 {
     const struct entry *from = scope_entry(scope, mask->layer);
@@ -156,7 +155,7 @@ static bool is_mask_of_layer(const struct scope *scope, const struct keras_tenso
     return false;
 }
 
-/* Whether a layer between the maker of masks and this tensor stops them. */
+/* Whether a layer before this tensor stops masks. */
 static bool is_stopped(const struct scope *scope, const struct keras_tensor *input)
 {
     struct keras_tensor tensor = *input;
@@ -178,15 +177,14 @@ bool scope_mask_comes_with(const struct scope *scope, const struct keras_tensor 
     return is_mask_of_layer(scope, mask) && !is_stopped(scope, input);
 }
 
-/* A value with a mask that comes from another. */
 size_t scope_add_mask(const struct scope *scope, size_t value, const struct keras_tensor *mask)
 {
     size_t inputs[2] = {value, scope_value(scope, mask)};
     return inputs[1] == GRAPH_NONE ? GRAPH_NONE : scope_add(scope, &layer_set_mask, "mask", inputs, 2);
 }
 
-/* In Keras 3 a recurrent layer that is called with initial states takes no mask but one that is given in the call: masks
-   come by themselves where there is one tensor alone. Source: keras/src/layers/layer.py, Layer.__call__. */
+/* In Keras 3, a recurrent layer that is called with initial states uses only a mask that is given in the call, because
+   masks of tensors apply only to calls with one tensor. Source: keras/src/layers/layer.py, Layer.__call__. */
 size_t scope_without_mask(const struct scope *scope, size_t value)
 {
     size_t out = scope_add(scope, &layer_identity, "no_mask", &value, 1);

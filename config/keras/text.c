@@ -1,5 +1,5 @@
 /* Source: keras/src/layers/preprocessing/{text_vectorization,string_lookup,index_lookup}.py; in Keras 2
-   keras/layers/preprocessing. Ids: the mask's, that of unknown words, then the vocabulary. */
+   keras/layers/preprocessing. The order of the ids: the mask, unknown words, then the vocabulary. */
 #include "text.h"
 
 #include "json.h"
@@ -14,9 +14,10 @@ struct taking {
     struct problems *problems;
     const char *file;
     char path[KERAS_PATH_BYTES];
-    const char *name; /* of the layer */
+    const char *name; /* the name of the layer */
     bool good;
-    size_t vectorizations, lookups; /* layers of either class so far: files name vocabularies by these numbers */
+    size_t vectorizations, lookups; /* the numbers of layers of each class so far; files name vocabularies by these
+                                       numbers */
     keras_vocabulary *vocabulary;
     const void *context;
     json_t *transform;
@@ -30,7 +31,7 @@ static bool fail(struct taking *t, const char *key, const char *sentence)
     return t->good = false;
 }
 
-/* A key that is left out, or has the one value that is served. */
+/* Check that a key is missing or has the only supported value. */
 static void check(struct taking *t, const json_t *config, const char *key, const char *served, const char *sentence)
 {
     const json_t *value = json_object_get(config, key);
@@ -52,7 +53,8 @@ static void add_lines(json_t *words, const char *text)
     }
 }
 
-/* Words with those of special meaning before them, whether the list has them or not; NULL: the file has none. */
+/* The words of a vocabulary. The special words come first, also if the list does not have them. Returns NULL if the
+   file has no words. */
 static json_t *words_of(struct taking *t, const json_t *config, const char *class_name, size_t number, const char *mask,
                         const char *unknown)
 {
@@ -87,7 +89,7 @@ static json_t *words_of(struct taking *t, const json_t *config, const char *clas
 
 /* ---- the layers ---- */
 
-/* What a text layer does, as keys of a transform. Two layers have to do the same. */
+/* Store the keys of a transform. All text layers of a model must have the same keys. */
 static void keep(struct taking *t, json_t *tokenizer, json_t *pad)
 {
     json_t *transform = json_object();
@@ -98,7 +100,7 @@ static void keep(struct taking *t, json_t *tokenizer, json_t *pad)
     if (!t->transform)
         t->transform = json_incref(transform);
     else if (!json_equal(t->transform, transform))
-        fail(t, NULL, "another layer of the model has another vocabulary or other options; one of them is served");
+        fail(t, NULL, "another text layer of the model has another vocabulary or other options; they must be equal");
     json_decref(transform);
 }
 
@@ -107,14 +109,14 @@ static void read_vectorization(struct taking *t, const json_t *config)
     const char *standardize = json_string_value(json_object_get(config, "standardize"));
     const char *split = json_string_value(json_object_get(config, "split"));
     const json_t *length = json_object_get(config, "output_sequence_length");
-    check(t, config, "ngrams", NULL, "n-grams are not served, expected null");
+    check(t, config, "ngrams", NULL, "n-grams are not supported, expected null");
     check(t, config, "output_mode", "int", "expected \"int\": the layer gives ids to an Embedding");
     if (json_object_get(config, "standardize") && !standardize && !json_is_null(json_object_get(config, "standardize")))
         fail(t, "standardize",
-             "a function of Python is not served; expected \"lower_and_strip_punctuation\", "
+             "a Python function is not supported; expected \"lower_and_strip_punctuation\", "
              "\"lower\", \"strip_punctuation\" or null");
     if (json_object_get(config, "split") && !split && !json_is_null(json_object_get(config, "split")))
-        fail(t, "split", "a function of Python is not served; expected \"whitespace\", \"character\" or null");
+        fail(t, "split", "a Python function is not supported; expected \"whitespace\", \"character\" or null");
     if (!json_object_get(config, "standardize"))
         standardize = "lower_and_strip_punctuation";
     if (!json_object_get(config, "split"))
@@ -141,10 +143,10 @@ static void read_lookup(struct taking *t, const json_t *config)
     const json_t *unknowns = json_object_get(config, "num_oov_indices");
     const char *mask = json_string_value(json_object_get(config, "mask_token"));
     const char *unknown = json_string_value(json_object_get(config, "oov_token"));
-    check(t, config, "invert", NULL, "ids that become texts are not served, expected false");
+    check(t, config, "invert", NULL, "a layer that converts ids to texts is not supported, expected false");
     check(t, config, "output_mode", "int", "expected \"int\": the layer gives ids to an Embedding");
     if (unknowns && (json_integer_value(unknowns) < 0 || json_integer_value(unknowns) > 1))
-        fail(t, "num_oov_indices", "several ids of unknown words are not served, expected 0 or 1");
+        fail(t, "num_oov_indices", "several ids for unknown words are not supported, expected 0 or 1");
     if (!unknown || (unknowns && !json_integer_value(unknowns)))
         unknown = unknowns && !json_integer_value(unknowns) ? NULL : "[UNK]";
     json_t *words = words_of(t, config, "string_lookup", t->lookups++, mask, unknown);
@@ -180,8 +182,8 @@ static const char *name_of(const json_t *layer)
     return name ? name : "";
 }
 
-/* The config of the input whose texts a layer takes: the first of a Sequential model; of others the one that the layer's
-   use names. NULL: the texts are no input. */
+/* The config of the InputLayer whose texts a layer takes: the first one in a Sequential model, otherwise the one that
+   the layer's use names. Returns NULL if the texts do not come from an input. */
 static json_t *input_of(const json_t *layers, const json_t *layer)
 {
     const json_t *uses = json_object_get(layer, "inbound_nodes");
@@ -196,7 +198,8 @@ static json_t *input_of(const json_t *layers, const json_t *layer)
     return NULL;
 }
 
-/* Ids in the place of texts. length: how many a text becomes; NULL: as many as it has words. */
+/* Make the input take ids instead of texts. length is the number of ids for each text; NULL: as many as the text has
+   words. */
 static void change_input(json_t *input, bool texts, const json_t *length)
 {
     static const char *const keys[] = {"batch_input_shape", "batch_shape"};
@@ -213,7 +216,7 @@ static void take(struct taking *t, const json_t *layers, json_t *layer)
     bool vectorization = !strcmp(class_name, "TextVectorization");
     json_t *input = input_of(layers, layer);
     if (!input) {
-        fail(t, NULL, "the texts that it takes are no input of the model; expected an InputLayer before it");
+        fail(t, NULL, "its texts must come directly from an input of the model; put an InputLayer before it");
         return;
     }
     if (vectorization)

@@ -6,16 +6,17 @@
 
 #include <jansson.h>
 
-/* The vocabulary that the model's file keeps for a layer, a word a line; NULL: none. layer: "layers/string_lookup". */
+/* Returns the vocabulary of a layer in the model's file, one word a line, or NULL. layer is, for example,
+   "layers/string_lookup". */
 typedef const char *keras_vocabulary(const void *context, const char *layer);
 
 /**
- * Take these layers out of a model: each becomes an Identity, and the texts that went into it become ids.
+ * Remove these layers from a model: each becomes an Identity, and the input of the model becomes ids instead of texts.
  *
  * model  a Sequential or Functional model as Keras writes it; changed in place.
  *
- * *transform is what the layers do, as keys of a transform: "tokenizer" (not where the vocabulary is nowhere) and "pad";
- * NULL where the model has no such layer. False with every problem added.
+ * *transform has the keys of a transform that does the same as the layers: "tokenizer" (unless no file has the
+ * vocabulary) and "pad". It is NULL if the model has no such layer. Returns false with all problems added.
  */
 bool keras_text_take(json_t *model, struct place place, keras_vocabulary *vocabulary, const void *context,
                      struct problems *problems, json_t **transform);

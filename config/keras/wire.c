@@ -1,5 +1,5 @@
-/* The second step from a model of layers to a graph: the uses of the layers become nodes, each after those whose tensors
-   it takes. A model within a model is inlined. */
+/* The second step from a model of layers to a graph: converts the uses of the layers to nodes, in topological order.
+   Nested models are inlined. */
 #include "core/layers/activation.h"
 #include "core/layers/attention.h"
 #include "core/layers/conv_lstm.h"
@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- uses become nodes ---- */
+/* ---- uses to nodes ---- */
 
-/* A ConvLSTM, whose states are frames. */
+/* Whether the layer is a ConvLSTM, whose states are frames. */
 static bool is_frames(const struct layer *layer)
 {
     return layer->class == &layer_conv_lstm;
@@ -28,7 +28,7 @@ static size_t count_states(const struct layer *layer)
     return is_frames(layer) ? 2 : count;
 }
 
-/* A frame as a vector. */
+/* Flatten a frame to a vector. */
 static size_t flattened(const struct scope *scope, size_t value)
 {
     size_t out = scope_add(scope, &layer_reshape, "flat", &value, 1);
@@ -38,7 +38,7 @@ static size_t flattened(const struct scope *scope, size_t value)
     return out;
 }
 
-/* Initial states that come from tensors, as one vector; GRAPH_NONE where the call has none. */
+/* Join the initial states of a call to one vector; GRAPH_NONE if the call has none. */
 static bool initial_states(const struct scope *scope, const struct entry *entry, const struct keras_call *call,
                            size_t *all)
 {
@@ -61,20 +61,21 @@ static bool initial_states(const struct scope *scope, const struct entry *entry,
     return *all != GRAPH_NONE || scope_out_of_memory(scope);
 }
 
-/* A Softmax takes a mask as a tensor: it changes what the layer computes. */
+/* A Softmax takes its mask as a second input, because the mask changes the result. */
 static bool takes_mask(const struct scope *scope, const struct entry *entry)
 {
     return entry->kind == ENTRY_LAYER && scope->out->model.layers[entry->layer].class == &layer_softmax;
 }
 
-/* Whether a call's mask i is there without the operations that the file has for it. */
+/* Whether input i of a call has its mask anyway, so that the operations that compute the mask in the file are not
+   needed. */
 static bool is_implied(const struct scope *scope, const struct entry *entry, const struct keras_call *call, size_t i)
 {
     return i < call->n_inputs && call->masked[i] && !takes_mask(scope, entry) &&
            scope_mask_comes_with(scope, &call->masks[i], &call->inputs[i]);
 }
 
-/* The mask that a call gives to input i, in Keras a part of the tensor. */
+/* Apply the mask of the call to input i. */
 static size_t with_mask(const struct scope *scope, const struct entry *entry, const struct keras_call *call, size_t i,
                         size_t value)
 {
@@ -83,7 +84,7 @@ static size_t with_mask(const struct scope *scope, const struct entry *entry, co
     return call->masks_given ? scope_without_mask(scope, value) : value;
 }
 
-/* The values that a call takes, with the call's masks; *n of them. */
+/* Find the inputs of a call, with the call's masks; *n is their number. */
 static bool call_inputs(const struct scope *scope, const struct entry *entry, const struct keras_call *call,
                         size_t *inputs, size_t *n)
 {
@@ -102,20 +103,21 @@ static bool call_inputs(const struct scope *scope, const struct entry *entry, co
     return !*n || inputs[*n - 1] != GRAPH_NONE;
 }
 
-/* What a use says that the layer's configuration does not. */
+/* Check the arguments of a call, which are not in the layer's configuration. */
 static bool check_call(const struct scope *scope, const struct entry *entry, const struct keras_call *call)
 {
     struct layer *layer = &scope->out->model.layers[entry->layer];
     if (call->argument)
-        return scope_refuse(scope, entry, "is called with an argument that is not served: ", call->argument);
+        return scope_refuse(scope, entry, "is called with an argument that is not supported: ", call->argument);
     if (call->n_states && !layer_part(layer, 0) && !is_frames(layer))
-        return scope_refuse(scope, entry, "is no recurrent layer, but is given initial states", NULL);
+        return scope_refuse(scope, entry, "is not a recurrent layer, but is called with initial states", NULL);
     if (call->causal && !keras_layer_set_causal(layer))
-        return scope_refuse(scope, entry, "is called with an argument that is not served: ", "use_causal_mask");
+        return scope_refuse(scope, entry, "is called with an argument that is not supported: ", "use_causal_mask");
     if (call->has_attention_mask && layer->class != &layer_multi_head_attention)
-        return scope_refuse(scope, entry, "is called with an argument that is not served: ", "attention_mask");
+        return scope_refuse(scope, entry, "is called with an argument that is not supported: ", "attention_mask");
     if (call->scores && !layer->class->second)
-        return scope_refuse(scope, entry, "is called with an argument that is not served: ", "return_attention_scores");
+        return scope_refuse(scope, entry,
+                            "is called with an argument that is not supported: ", "return_attention_scores");
     return true;
 }
 
@@ -133,7 +135,8 @@ static bool wire_layer(struct scope *scope, struct entry *entry, struct use *use
         inputs[0] = scope_without_mask(scope, inputs[0]);
     outputs[0] = n && inputs[0] != GRAPH_NONE ? graph_node(&scope->out->model, entry->layer, inputs, n) : GRAPH_NONE;
     if (outputs[0] == GRAPH_NONE)
-        return scope_refuse(scope, entry, "takes no tensor of a layer, or there are too many", NULL);
+        return scope_refuse(scope, entry, "is called without a tensor of another layer, or there are too many nodes",
+                            NULL);
     graph_initial(&scope->out->model, outputs[0], initial);
     outputs[1] = call.scores ? graph_second(&scope->out->model, outputs[0]) : GRAPH_NONE;
     if (call.scores && outputs[1] == GRAPH_NONE)
@@ -147,14 +150,14 @@ static bool wire_model(struct scope *scope, struct entry *entry, struct use *use
     size_t inputs[CALL_MAX_TENSORS + 2], outputs[MAX_PORTS], n_inputs, n = 0;
     keras_call_read(use->json, false, &call);
     if (call.argument || call.has_attention_mask || call.scores)
-        return scope_refuse(scope, entry, "is called with an argument that is not served: ",
+        return scope_refuse(scope, entry, "is called with an argument that is not supported: ",
                             call.argument ? call.argument : "attention_mask or return_attention_scores");
     if (!call_inputs(scope, entry, &call, inputs, &n_inputs) || (n_inputs && inputs[0] == GRAPH_NONE))
         return false;
     return scope_wire(entry->model, inputs, n_inputs, outputs, &n) && scope_give(scope, use, outputs, n);
 }
 
-/* keras_operation_read asks for the values of the tensors that it meets. */
+/* A callback for keras_operation_read. */
 static size_t operation_value(void *context, const struct keras_tensor *tensor)
 {
     return scope_value(context, tensor);
@@ -209,13 +212,11 @@ static bool wire_sequential(struct scope *scope, size_t value, size_t *output)
 
 /* ---- a Functional model ---- */
 
-/* The i-th tensor of input_layers or output_layers; false past the last. */
 bool scope_port(const struct scope *scope, const char *key, size_t i, struct keras_tensor *out)
 {
     return keras_call_tensor(json_object_get(json_object_get(scope->json, "config"), key), i, out);
 }
 
-/* The i-th input; files without input_layers mean all InputLayers. */
 bool scope_input_port(const struct scope *scope, size_t i, struct keras_tensor *out)
 {
     if (json_object_get(json_object_get(scope->json, "config"), "input_layers"))
@@ -228,8 +229,8 @@ bool scope_input_port(const struct scope *scope, size_t i, struct keras_tensor *
     return false;
 }
 
-/* Keras 2 counts the uses of a model within the model from 1, since it counts the making of the inner one too; Keras 3
-   counts them from 0. Source: keras/engine/functional.py, get_network_config. */
+/* Keras 2 counts the uses of a nested model from 1, because building the nested model counts as a use. Keras 3 counts
+   them from 0. Source: keras/engine/functional.py, get_network_config. */
 static void find_first_uses(struct scope *scope, const json_t *references)
 {
     struct keras_tensor tensor;
@@ -240,7 +241,7 @@ static void find_first_uses(struct scope *scope, const json_t *references)
     }
 }
 
-/* Whether a tensor of a call is such a mask. */
+/* Whether a tensor of a call is an implied mask. */
 static bool is_implied_mask(const struct scope *scope, const struct entry *entry, const struct keras_call *call,
                             const struct keras_tensor *tensor)
 {
@@ -250,7 +251,7 @@ static bool is_implied_mask(const struct scope *scope, const struct entry *entry
     return false;
 }
 
-/* Whether any use was newly found to be needed by one that is. */
+/* Mark the uses whose tensors a needed use takes. Returns true if any use was newly marked. */
 static bool mark_needed(struct scope *scope)
 {
     struct keras_tensor tensor;
@@ -270,7 +271,7 @@ static bool mark_needed(struct scope *scope)
     return more;
 }
 
-/* Whether all tensors that a use takes are there; *missing is a layer that does not exist. */
+/* Whether all input tensors of a use are available. If a layer does not exist, *missing is its name. */
 static bool is_ready(const struct scope *scope, const struct use *use, const char **missing)
 {
     struct keras_tensor tensor;
@@ -284,7 +285,7 @@ static bool is_ready(const struct scope *scope, const struct use *use, const cha
     return true;
 }
 
-/* Wire every use that can be; *left counts those that cannot yet. False with a problem. */
+/* Wire every use whose inputs are available; *left counts the other uses. Returns false with a problem added. */
 static bool wire_ready(struct scope *scope, size_t *left, size_t *wired, struct entry **stuck)
 {
     for (size_t i = 0; i < scope->n; i++)
@@ -295,8 +296,8 @@ static bool wire_ready(struct scope *scope, size_t *left, size_t *wired, struct 
                 continue;
             if (!is_ready(scope, use, &missing)) {
                 if (missing)
-                    return scope_refuse(scope, &scope->entries[i], "takes a tensor that the model does not have, of ",
-                                        missing);
+                    return scope_refuse(scope, &scope->entries[i],
+                                        "takes a tensor of a layer that does not exist: ", missing);
                 ++*left;
                 *stuck = &scope->entries[i];
                 continue;
@@ -323,13 +324,13 @@ static bool take_inputs(struct scope *scope, const size_t *inputs, size_t n_inpu
     if (n == n_inputs && !scope_input_port(scope, n, &tensor))
         return true;
     keras_error(scope->reader, scope->path.text,
-                "a model is called with %zu tensors, which are not those of its "
+                "a model is called with %zu tensors, which do not match its "
                 "input_layers",
                 n_inputs);
     return false;
 }
 
-/* A model that is used again is wired anew. */
+/* Forget the values of the previous use of this model, because each use is wired again. */
 static void forget_uses(struct scope *scope)
 {
     for (size_t i = 0; i < scope->n; i++)
@@ -353,13 +354,13 @@ static bool wire_functional(struct scope *scope, const size_t *inputs, size_t n_
         struct use *use = scope_use(scope, &tensor);
         if (!use || *n_outputs == MAX_PORTS) {
             keras_error(scope->reader, scope->path.text,
-                        "output_layers names \"%.60s\", which is no layer of the model", tensor.layer);
+                        "output_layers names \"%.60s\", which is not a layer of the model", tensor.layer);
             return false;
         }
         use->needed = true;
     }
     if (!*n_outputs) {
-        keras_error(scope->reader, scope->path.text, "output_layers names no layer of the model");
+        keras_error(scope->reader, scope->path.text, "output_layers does not name a layer of the model");
         return false;
     }
     while (mark_needed(scope))
@@ -371,7 +372,7 @@ static bool wire_functional(struct scope *scope, const size_t *inputs, size_t n_
         if (!wire_ready(scope, &left, &wired, &stuck))
             return false;
         if (left && !wired)
-            return scope_refuse(scope, stuck, "is part of a circle", NULL);
+            return scope_refuse(scope, stuck, "is part of a cycle", NULL);
     }
     for (size_t i = 0; i < *n_outputs; i++) {
         scope_port(scope, "output_layers", i, &tensor);

@@ -97,15 +97,15 @@ static void wrappers_are_recorded(void **state)
     assert_int_equal(problems.all_warnings, 0);
     cell = taken(CELL("DropoutWrapper", "'input_keep_prob': 0.5, 'cell': " CELL("GRUCell", "'units': 3")));
     assert_int_equal(cell->residuals, 0);
-    unit_has_warning(&problems, "dropout", "/c/config: a dropout wrapper drops nothing here");
+    unit_has_warning(&problems, "dropout", "/c/config: a dropout wrapper does nothing here");
     problems_close(&problems);
     rnn_cell_spec_free(cell);
     refused(CELL("ResidualWrapper", "'residual_fn': 'f', 'cell': " CELL("GRUCell", "'units': 3")),
-            "/c/config/residual_fn: a function of Python's cannot be served");
+            "/c/config/residual_fn: a Python function is not supported");
     refused(CELL("ResidualWrapper", "'function': ['f'], 'cell': " CELL("GRUCell", "'units': 3")),
-            "/c/config/residual_fn: a function of Python's cannot be served");
+            "/c/config/residual_fn: a Python function is not supported");
     refused(CELL("ResidualWrapper", "'cell': " CELL("StackedRNNCells", "'cells': [" CELL("GRUCell", "'units': 3") "]")),
-            "a residual wrapper is served around a single cell");
+            "a residual wrapper is supported around a single cell");
     refused(CELL("ResidualWrapper", ""), "/c/config/cell: expected a cell with class_name StackedRNNCells, Simple");
     refused(CELL("ResidualWrapper", "'depth': 1, 'cell': " CELL("GRUCell", "'units': 3")), "/c/config/depth: unknown");
 }

@@ -134,7 +134,8 @@ static void errors_name_their_place(void **state)
             "/config/use_bias: expected true or false, found \"no\"");
     refused("{\"class_name\": \"Bidirectional\", \"config\": {}}", "/config/layer: expected an RNN, LSTM, GRU or");
     refused("{\"class_name\": \"Bidirektional\", \"config\": {}}", "did you mean \"Bidirectional\"?");
-    refused("{\"class_name\": \"Lambda\", \"config\": {}}", "a Lambda layer holds Python code, which is not run");
+    refused("{\"class_name\": \"Lambda\", \"config\": {}}",
+            "a Lambda layer contains Python code, which cellserve does not run");
     refused("{\"class_name\": \"RNN\", \"config\": {}}",
             "/config/cell: expected a cell with class_name StackedRNNCells, SimpleRNNCell");
     refused("{\"class_name\": \"RNN\", \"config\": {\"cell\": []}}",
@@ -248,15 +249,15 @@ static void errors_of_graphs_name_the_layer(void **state)
 {
     (void)state;
     refused(FUNCTIONAL(INPUT("x") "," LSTM("l", FROM("x")) "," DENSE("a", "[\"l\", 0, 1, {}]"), "[[\"a\", 0, 0]]"),
-            "layer \"l\" does not give a tensor that another layer takes");
+            "layer \"l\" does not have an output that another layer takes");
     refused(FUNCTIONAL(INPUT("x") "," DENSE("a", FROM("b")) "," DENSE("b", FROM("a")), "[[\"a\", 0, 0]]"),
-            "is part of a circle");
+            "is part of a cycle");
     refused(FUNCTIONAL(INPUT("x") "," DENSE("a", FROM("x")), "[[\"z\", 0, 0]]"),
-            "\"z\", which is no layer of the model");
+            "\"z\", which is not a layer of the model");
     refused(FUNCTIONAL(INPUT("x") "," DENSE("a", FROM("q")), "[[\"a\", 0, 0]]"),
-            "layer \"a\" takes a tensor that the model does not have, of q");
+            "layer \"a\" takes a tensor of a layer that does not exist: q");
     refused(FUNCTIONAL(INPUT("x") "," DENSE("a", "[\"x\", 0, 0, {\"training\": true}]"), "[[\"a\", 0, 0]]"),
-            "is called with an argument that is not served: training");
+            "is called with an argument that is not supported: training");
     refused("{\"class_name\": \"Sequential\", \"config\": {\"layers\": [{\"class_name\": \"Sequential\", \"config\": "
             "{}}]}}",
             "/config/layers/0/config/layers: expected a list of 1 to 1024 layers");

@@ -59,7 +59,8 @@ static void an_axis_is_one_of_the_input(void **state)
     refused(SEQUENCE(LAYER("LayerNormalization", ", \"axis\": [2, -1]")),
             "no axis -1 besides the one that axis names already");
     refused(SEQUENCE(LAYER("BatchNormalization", ", \"axis\": 0")),
-            "/config/layers/1/config/axis: expected an axis from -5 to 5 but 0, the batch, or a list of such, found 0 "
+            "/config/layers/1/config/axis: expected an axis from -5 to 5 except 0 (the batch), or a list of such axes, "
+            "found 0 "
             "(BatchNormalization \"x\")");
     refused(SEQUENCE(LAYER("Softmax", ", \"axis\": -3")), "no axis -3");
     refused(SEQUENCE(LAYER("Dense", ", \"units\": 4, \"activation\": " LAYER("Softmax", ", \"axis\": 1"))),
@@ -92,7 +93,7 @@ static void options_without_support_are_refused(void **state)
     refused(SEQUENCE(LAYER("LayerNormalization", ", \"rms_scaling\": true")), "/rms_scaling: expected false");
     refused(SEQUENCE(LAYER("BatchNormalization", ", \"renorm\": true")), "/renorm: expected false");
     refused(SEQUENCE(LAYER("LSTM", ", \"units\": 4, \"activaton\": \"relu\"")),
-            "/config/layers/1/config/activaton: unknown key: what it asks for would not be done; remove it; did you "
+            "/config/layers/1/config/activaton: unknown key, which would have no effect here; remove it; did you "
             "mean \"activation\"? (LSTM \"x\")");
     refused(SEQUENCE(LAYER("LSTM", ", \"units\": 4, \"reset_after\": true")), "/reset_after: unknown key");
     refused(SEQUENCE(LAYER("LSTM", ", \"units\": 4, \"norm_epsilon\": 0.1")), "/norm_epsilon: unknown key");
@@ -186,14 +187,15 @@ static void normalizations_start_from_their_initializers(void **state)
 static void arguments_of_calls_are_honoured_or_refused(void **state)
 {
     (void)state;
-    static const char training[] = "layer \"x\" is called with an argument that is not served: training";
+    static const char training[] = "layer \"x\" is called with an argument that is not supported: training";
     refused(CALLED2("LSTM", "\"units\": 4, \"dropout\": 0.5", "\"training\": true"), training);
     refused(CALLED3("LSTM", "\"units\": 4, \"dropout\": 0.5", "", "\"training\": true"), training);
     refused(CALLED3("BatchNormalization", "\"name\": \"x\"", "", "\"training\": true"), training);
     refused(CALLED2("LSTM", "\"units\": 4", "\"initial_state\": [[\"_CONSTANT_VALUE\", -1, [[1, 1]], {}]]"),
-            "not served: initial_state");
-    refused(CALLED3("LSTM", "\"units\": 4", "", "\"mask\": [true, false, true, true]"), "not served: mask");
-    refused(CALLED3("LSTM", "\"units\": 4", ", null, 3", ""), "not served: a value that no layer gives");
+            "not supported: initial_state");
+    refused(CALLED3("LSTM", "\"units\": 4", "", "\"mask\": [true, false, true, true]"), "not supported: mask");
+    refused(CALLED3("LSTM", "\"units\": 4", ", null, 3", ""),
+            "not supported: a value that is not an output of a layer");
     taken(CALLED2("LSTM", "\"units\": 4", "\"training\": false, \"mask\": null, \"initial_state\": null"));
     taken(CALLED3("LSTM", "\"units\": 4", ", null", "\"training\": null, \"mask\": null"));
 }
@@ -213,7 +215,7 @@ static void a_lambda_with_nul_is_refused_as_a_lambda(void **state)
     assert_false(model_load(&entry, NULL, &vec_c, &problems, &model));
     unlink(path);
     assert_int_equal(problems.n_errors, 1);
-    assert_non_null(strstr(problems.errors[0], "/config/layers/1/config: a Lambda layer holds Python code"));
+    assert_non_null(strstr(problems.errors[0], "/config/layers/1/config: a Lambda layer contains Python code"));
     assert_non_null(strstr(problems.errors[0], "(Lambda \"x\")"));
     problems_close(&problems);
 }

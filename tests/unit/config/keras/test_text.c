@@ -44,14 +44,16 @@ static void what_is_not_served_is_refused(void **state)
     (void)state;
     refused(MODEL("TextVectorization", ", \"ngrams\": 2"), "/config/layers/1/config/ngrams: \"words\": n-grams");
     refused(MODEL("TextVectorization", ", \"output_mode\": \"multi_hot\""), "expected \"int\"");
-    refused(MODEL("TextVectorization", ", \"standardize\": {\"class_name\": \"function\"}"), "a function of Python");
-    refused(MODEL("TextVectorization", ", \"split\": {\"class_name\": \"function\"}"), "a function of Python");
+    refused(MODEL("TextVectorization", ", \"standardize\": {\"class_name\": \"function\"}"),
+            "a Python function is not supported");
+    refused(MODEL("TextVectorization", ", \"split\": {\"class_name\": \"function\"}"),
+            "a Python function is not supported");
     refused(MODEL("TextVectorization", ", \"vocabulary\": \"words.txt\""), "save the model as .keras");
-    refused(MODEL("StringLookup", ", \"invert\": true"), "ids that become texts");
+    refused(MODEL("StringLookup", ", \"invert\": true"), "a layer that converts ids to texts");
     refused(MODEL("StringLookup", ", \"num_oov_indices\": 3"), "expected 0 or 1");
     refused("{\"class_name\": \"Functional\", \"config\": {\"layers\": [{\"class_name\": \"StringLookup\", \"config\": "
             "{\"name\": \"words\"}, \"inbound_nodes\": [[[\"other\", 0, 0, {}]]]}]}}",
-            "expected an InputLayer before it");
+            "put an InputLayer before it");
 }
 
 /* An equivalent transform replaces the text layers. */

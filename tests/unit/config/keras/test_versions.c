@@ -80,7 +80,7 @@ static void quantized_layers_are_refused_by_name(void **state)
         "{'batch_shape': [null, 3]}}, {'class_name': 'Dense', 'config': {'units': 2, 'dtype': {'class_name': "
         "'QuantizedDTypePolicy', 'config': {'mode': 'int8', 'name': 'int8_from_float32'}}}}]}}",
         "3.5.0", false,
-        "the layer is quantized (int8_from_float32); quantized weights are not served: save the model before "
+        "the layer is quantized (int8_from_float32); quantized weights are not supported: save the model before "
         "model.quantize()");
 }
 
@@ -90,7 +90,8 @@ static void lora_gives_a_warning(void **state)
     assert_problem("{'class_name': 'Sequential', 'config': {'layers': [{'class_name': 'InputLayer', 'config': "
                    "{'batch_shape': [null, 3]}}, {'class_name': 'Dense', 'config': {'units': 2, 'lora_rank': 4, "
                    "'lora_alpha': 4}}]}}",
-                   "3.9.0", true, "the layer was trained with LoRA of rank 4; its kernel in the file has that merged");
+                   "3.9.0", true,
+                   "the layer was trained with LoRA of rank 4; the kernel in the file includes the LoRA weights");
 }
 
 int main(void)
