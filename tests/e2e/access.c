@@ -1,4 +1,4 @@
-/* Keys, written as "cellserve key" writes them. */
+/* Key files, in the form of "cellserve key". */
 #include "access.h"
 
 #include <gnutls/crypto.h>

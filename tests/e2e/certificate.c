@@ -1,4 +1,4 @@
-/* ECDSA keys are made in a millisecond. */
+/* An ECDSA key is made in a millisecond. */
 #include "certificate.h"
 
 #include "e2e.h"
@@ -123,11 +123,11 @@ void certificate_remove(const struct certificate *certificate)
 
 struct relay {
     int client, port;
-    int ready;              /* is closed when the handshake is over */
-    int receive_bytes;      /* SO_RCVBUF of its socket; 0: as usual */
-    struct in_addr address; /* that the server sees */
+    int ready;              /* closed after the handshake */
+    int receive_bytes;      /* SO_RCVBUF of the socket; 0: the default */
+    struct in_addr address; /* the client's address for the server */
     char header[128];
-    char last[11]; /* bytes of the client, to find the ends of first lines */
+    char last[11]; /* the client's last bytes, to find the ends of request lines */
     gnutls_session_t session;
     gnutls_certificate_credentials_t none;
 };
@@ -143,7 +143,7 @@ static bool send_whole(struct relay *relay, const char *bytes, size_t n)
     return true;
 }
 
-/* With the key behind every "HTTP/1.1\r\n". */
+/* Add the header with the key after every "HTTP/1.x\r\n". */
 static bool send_heads(struct relay *relay, const char *bytes, size_t n)
 {
     size_t from = 0;
@@ -172,7 +172,7 @@ static void carry(struct relay *relay, int server)
             if (n < 0)
                 return;
             if (n && !send_heads(relay, bytes, (size_t)n)) {
-                ends[0].fd = -1; /* the server has ended the connection: what it said is still to be read */
+                ends[0].fd = -1; /* the server has closed the connection; its answer must still be read */
             } else if (!n) {
                 gnutls_bye(relay->session, GNUTLS_SHUT_WR);
                 shutdown(server, SHUT_WR);
@@ -199,7 +199,7 @@ static void *run_relay(void *argument)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((unsigned short)relay->port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int one = 1, server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* a head is several records */
+    setsockopt(server, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* a head is sent in several records */
     if (relay->receive_bytes)
         setsockopt(server, SOL_SOCKET, SO_RCVBUF, &relay->receive_bytes, sizeof relay->receive_bytes);
     gnutls_certificate_allocate_credentials(&relay->none);
@@ -227,7 +227,7 @@ static void *run_relay(void *argument)
 
 int certificate_relay(int port, const char *key, const char *from)
 {
-    enum { HANDSHAKE_MS = 2000 }; /* a server that takes no connection makes none */
+    enum { HANDSHAKE_MS = 2000 }; /* a server that does not accept the connection makes no handshake */
     struct relay *relay = calloc(1, sizeof *relay);
     int ready[2];
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -257,7 +257,7 @@ int certificate_relay(int port, const char *key, const char *from)
         snprintf(relay->header, sizeof relay->header, "X-API-Key: %s\r\n", key);
     assert_int_equal(pthread_create(&thread, NULL, run_relay, relay), 0);
     pthread_detach(thread);
-    poll(&(struct pollfd){.fd = ready[0]}, 1, HANDSHAKE_MS); /* POLLHUP */
+    poll(&(struct pollfd){.fd = ready[0]}, 1, HANDSHAKE_MS); /* ends with POLLHUP after the handshake */
     close(ready[0]);
     return end;
 }

@@ -1,4 +1,4 @@
-/* The server process and the clients of the end-to-end tests. */
+/* The server process and the HTTP clients of the end-to-end tests. */
 #include "e2e.h"
 
 #include "certificate.h"
@@ -80,7 +80,7 @@ void end_with_the_test(void)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* CELLSERVE_TEST_TLS=1: the whole suite over TLS with a key, where a test has not its own. */
+/* CELLSERVE_TEST_TLS=1 runs the tests over TLS with a key, except tests with their own settings of keys or TLS. */
 static struct {
     struct certificate authority, server;
     char keys[64];
@@ -95,7 +95,7 @@ static void prepare_tls(struct daemon *daemon, const char *config)
         over_tls.server = certificate_new("localhost", &over_tls.authority);
         snprintf(over_tls.keys, sizeof over_tls.keys, "/tmp/cellserve-test-%d.keys", (int)getpid());
         FILE *file = fopen(over_tls.keys, "w");
-        assert_non_null(file); /* the digest of "suite" */
+        assert_non_null(file); /* the SHA-256 of "suite" */
         fprintf(file, "suite:predict,sessions,metrics,admin:"
                       "f8ebd43dbef1f029bf4930c65c9b7c5cc76af476927cee861ff18fcc73bfc4ab\n");
         fclose(file);
@@ -112,7 +112,7 @@ void plain_alone(const char *reason)
     skip();
 }
 
-/* The binary under test, behind a wrapper such as valgrind where CELLSERVE_WRAPPER says so. */
+/* Run the binary under test, with the wrapper in CELLSERVE_WRAPPER, such as valgrind. */
 static void execute(const struct daemon *daemon, const char *const *arguments, void (*prepare)(void))
 {
     char *argv[64], wrapper[512];
@@ -137,7 +137,7 @@ static void execute(const struct daemon *daemon, const char *const *arguments, v
     end_with_the_test();
     int log = open(daemon->log_path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0600);
     dup2(log, 2);
-    setenv("CELLSERVE_HOSTS", "*", 0); /* requests of the tests have any Host */
+    setenv("CELLSERVE_HOSTS", "*", 0); /* requests of the tests have various Host fields */
     if (*daemon->key) {
         setenv("CELLSERVE_TLS_CERTIFICATE", over_tls.server.certificate, 1);
         setenv("CELLSERVE_TLS_KEY", over_tls.server.key, 1);
@@ -412,7 +412,7 @@ void raw_send(int fd, const char *bytes, size_t n)
     while (n) {
         ssize_t sent = send(fd, bytes, n, MSG_NOSIGNAL);
         if (sent <= 0)
-            return; /* the server has cut the connection: what it said is still to be read */
+            return; /* the server has cut the connection; its answer must still be read */
         bytes += sent;
         n -= (size_t)sent;
     }

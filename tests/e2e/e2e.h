@@ -1,4 +1,4 @@
-/* A real server process, HTTP by libcurl, and raw sockets: what the end-to-end tests share. */
+/* Helpers of the end-to-end tests: a real server process, HTTP with libcurl, and raw sockets. */
 #ifndef TESTS_E2E_H
 #define TESTS_E2E_H
 
@@ -27,43 +27,44 @@ struct daemon {
     pid_t pid;
     int port;
     char url[128], log_path[64], config_path[64];
-    char ca[64], key[64]; /* of https, and a key that requests have; "": none */
+    char ca[64], key[64]; /* certificate authority and key that requests use; "": none */
 };
 
-/* Start the server with a configuration (JSON text; port 0 and a host are given as flags). Fails the test when it does
-   not become ready. arguments: further ones, ending with NULL; may be NULL. */
+/* Start the server with a configuration (JSON text; port 0 and a host are given as flags). The test fails if the server
+   does not become ready. arguments: further arguments, ending with NULL; may be NULL. */
 void daemon_start(struct daemon *daemon, const char *config, const char *const *arguments);
 
-/* In a child, before it becomes another program: a test that fails leaves no process behind. */
+/* Call it in a child process before exec: the child ends with the test, also if the test fails. */
 void end_with_the_test(void);
 
-/* The same in two steps. prepare, where it is not NULL, runs in the new process before the server does. */
+/* daemon_start in two steps. prepare, if not NULL, runs in the new process before the server. */
 void daemon_spawn(struct daemon *daemon, const char *config, const char *const *arguments, void (*prepare)(void));
 void daemon_await(struct daemon *daemon);
 
-/* Processor time that it has used, in milliseconds. */
+/* CPU time that the server has used, in milliseconds. */
 long daemon_cpu_ms(const struct daemon *daemon);
 
-/* Send a signal and wait; returns the exit code (128 + n for a signal), or -1 when it had to be killed after 30 s. */
+/* Send a signal and wait; returns the exit code (128 + n for a signal), or -1 if it had to be killed after 30 s. */
 int daemon_stop(struct daemon *daemon, int signal);
 
-/* Wait for its end without a signal. */
+/* Wait until the server exits by itself. */
 int daemon_wait(struct daemon *daemon, int seconds);
 
-/* With CELLSERVE_TEST_TLS the test is skipped, for this reason: it is about what is different over TLS, or with a key. */
+/* Skip the test if CELLSERVE_TEST_TLS is set. reason: why the test does not work over TLS, or with a key. */
 void plain_alone(const char *reason);
 
-/* Everything it has logged; free() it. */
+/* The server's log; free() it. */
 char *daemon_log(const struct daemon *daemon);
-/* The same once this text is in it: a thread writes the log, some milliseconds after what it tells. */
+/* Waits until the log has this text: a thread writes the log, a few milliseconds after the event. */
 char *daemon_log_with(const struct daemon *daemon, const char *text);
 
 /* Resident memory in KiB. */
 long daemon_rss_kib(const struct daemon *daemon);
 
-/* Run a shell command with the binary as $B and the source tree as $S; what it prints into out, and its exit code. */
+/* Run a shell command with the binary as $B and the source tree as $S. Writes its output to out; returns its exit
+   code. */
 int shell_run(const char *command, char *out, size_t size);
-/* Assert its exit code, and that it prints this text; NULL: any. */
+/* Assert the exit code of a command, and that its output contains this text; NULL: any text. */
 void shell_expect(const char *command, int code, const char *text);
 
 struct reply {
@@ -71,57 +72,57 @@ struct reply {
     char *body;
     size_t bytes;
     char headers[4096];
-    json_t *json; /* NULL when the body is no JSON */
+    json_t *json; /* NULL if the body is not JSON */
 };
 
 /* body NULL: GET, else POST. headers: "Name: value" lines ending with NULL, or NULL. A reply of status 0 means that
-   there was none. */
+   there was no answer. */
 struct reply http_request(const struct daemon *daemon, const char *method, const char *path, const char *body,
                           const char *const *headers);
 struct reply http_get(const struct daemon *daemon, const char *path);
 struct reply http_post(const struct daemon *daemon, const char *path, const char *body);
 void reply_free(struct reply *reply);
 
-/* A number of /metrics, by its whole name; -1 when it is not there. */
+/* A number of /metrics, by its name with labels; -1 if it is absent. */
 double metric(const struct daemon *daemon, const char *name);
 
-/* Assert a JSON error answer. path NULL: none is expected. */
+/* Assert a JSON error answer. path NULL: expects no path. */
 void assert_error(const struct reply *reply, long status, const char *code, const char *path);
 
 /* POST /predict and assert the error. */
 void assert_predict_error(const struct daemon *daemon, const char *body, long status, const char *code,
                           const char *path);
 
-/* Assert status 200; returns the reply's JSON, to be given up with json_decref(), and frees the reply. */
+/* Assert status 200, free the reply, and return its JSON, which the caller releases with json_decref(). */
 json_t *ok(struct reply reply);
 
 /* Assert that both are the same JSON. */
 void assert_same(const json_t *a, const json_t *b);
 
-/* A connected socket; its kernel takes about so many bytes before they are read (SO_RCVBUF), 0: as usual. */
+/* Returns a connected socket. raw_receive_bytes: SO_RCVBUF of the socket; 0: the default. */
 extern int raw_receive_bytes;
 int raw_connect(const struct daemon *daemon);
-/* The same, from an address of loopback ("127.0.0.2"). */
+/* The same, from another loopback address ("127.0.0.2"). */
 int raw_connect_from(const struct daemon *daemon, const char *address);
 
-/* Send bytes (all of them), then read until the peer closes or nothing comes for timeout_ms; returns the bytes read,
-   NUL-terminated in out. */
+/* raw_read reads until the peer closes, or until no byte arrives for timeout_ms. It returns the number of bytes, which
+   are NUL-terminated in out. raw_send sends all bytes. */
 size_t raw_read(int fd, char *out, size_t size, int timeout_ms);
 void raw_send(int fd, const char *bytes, size_t n);
-/* POST /predict on a connection of its own, which ends with the answer; headers are lines with their ends. */
+/* POST /predict on a new connection, which is closed after the answer. headers: lines that end with CR LF. */
 int raw_post(const struct daemon *daemon, const char *headers, const char *body);
-/* Both, on a connection of its own; the first status, 0 for none. */
+/* Send a request on a new connection; returns the status of the first answer, 0 for none. */
 int raw_status(const struct daemon *daemon, const char *request);
 
 /* Milliseconds of a monotonic clock; sleep. */
 double now_ms(void);
 void sleep_ms(int ms);
 
-/* The whole of a file below the source tree; free() it. */
+/* The content of a file of the source tree; free() it. */
 char *read_source_file(const char *path);
 
-/* A configuration of one LSTM(units) over `features`, named m, with further members ("" for none, else they begin with
-   a comma). */
+/* A configuration with a model m, an LSTM(units) over `features`. more: further members ("", or text that begins with a
+   comma). */
 const char *small_config(int features, int units, const char *more);
 
 #endif

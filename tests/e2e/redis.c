@@ -1,4 +1,4 @@
-/* A Redis of the test's own, servers that keep their sessions there, and steps of these sessions. */
+/* A Redis process of the test, servers with their sessions in it, and steps of these sessions. */
 #include "redis.h"
 
 #include <fcntl.h>
@@ -47,7 +47,8 @@ void redis_run(struct redis *redis)
         int log = open("/dev/null", O_WRONLY);
         dup2(log, 1);
         dup2(log, 2);
-        /* no fsync: a written file survives the process, and a busy disk can take longer than steps wait for Redis */
+        /* no fsync: a written file survives a kill of the process, and a busy disk may take longer than steps wait for
+           Redis */
         execlp("redis-server", "redis-server", "--port", port, "--bind", "127.0.0.1", "--unixsocket", socket_path,
                "--save", "", "--appendonly", "yes", "--appendfsync", "no", "--dir", redis->folder, (char *)NULL);
         _exit(127);

@@ -1,4 +1,4 @@
-/* A Redis of the test's own, servers that keep their sessions there, and steps of these sessions. */
+/* A Redis process of the test, servers with their sessions in it, and steps of these sessions. */
 #ifndef TESTS_E2E_REDIS_H
 #define TESTS_E2E_REDIS_H
 
@@ -6,22 +6,22 @@
 
 #include <hiredis/hiredis.h>
 
-/* A Redis of the test's own that keeps everything it has acknowledged. */
+/* A Redis process that keeps acknowledged writes when it is killed. */
 struct redis {
     pid_t pid;
     int port;
     char folder[64];
 };
 
-/* On a free port, and ready; stop also removes its files. */
+/* Start Redis on a free port, and wait until it is ready; redis_stop also removes its files. */
 void redis_start(struct redis *redis);
 void redis_stop(struct redis *redis);
 
-/* Its process alone: kill it, and start another on the same port with the same files. */
+/* Kill the process, and start another one on the same port with the same files. */
 void redis_kill(struct redis *redis);
 void redis_run(struct redis *redis);
 
-/* A connection of the test's own; redisFree() it. */
+/* A new connection to Redis; redisFree() it. */
 redisContext *redis_connect(const struct redis *redis);
 
 /* Run a command with up to two arguments; returns its integer, -1 for an error. */
@@ -34,10 +34,10 @@ void replica_start(struct daemon *server, int port);
 struct reply step(const struct daemon *server, const char *session, int n, double value);
 void good_step(const struct daemon *server, const char *session, int n, double value);
 
-/* The states after steps 0 to n - 1 with their number as value, whatever has happened on the way. */
+/* Assert that the states are those after steps 0 to n - 1, whose inputs are their numbers. */
 void assert_undisturbed(const struct daemon *server, const char *session, int n);
 
-/* A request about the session: its status and, where code is not NULL, the error. */
+/* Send a request for the session; assert the status and, if code is not NULL, the error. */
 void assert_session(const struct daemon *server, const char *method, const char *id, const char *body, long status,
                     const char *code);
 

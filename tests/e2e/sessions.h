@@ -1,10 +1,10 @@
-/* A server with models whose sessions are tested, and a look at its answers. */
+/* A server with models for tests of sessions, and helpers that read its answers. */
 #ifndef TESTS_E2E_SESSIONS_H
 #define TESTS_E2E_SESSIONS_H
 
 #include "e2e.h"
 
-/* Cells of every class, masks by the request and by a layer, several recurrent layers. */
+/* Models with cells of every class, with masks from the request and from a layer, and with several recurrent layers. */
 static const char models[] =
     "{\"models\": ["
     "{\"name\": \"simple\", \"input_size\": 2, \"layer\": {\"class_name\": \"SimpleRNN\", \"config\": {\"units\": 3}}},"
@@ -34,7 +34,7 @@ static void start(struct daemon *server, const char *more)
     daemon_start(server, config, NULL);
 }
 
-/* From the key to the end of the answer: states, or outputs and states. */
+/* The part of an answer from a key to its end: states, or outputs and states. */
 static const char *from_key(const struct reply *reply, const char *key)
 {
     const char *at = reply->body ? strstr(reply->body, key) : NULL;

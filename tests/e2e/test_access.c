@@ -1,4 +1,4 @@
-/* Keys: what each route needs, models, rates, sessions apart, and files that change. */
+/* Keys: scopes of each route, models, rates, separate sessions, and changes of key files. */
 #include "access.h"
 #include "certificate.h"
 #include "server/api/routes.h"
@@ -38,7 +38,7 @@ enum { KEY_NONE, KEY_WRONG, KEY_UNSCOPED, KEY_OTHER_MODEL, KEY_RIGHT, KEY_STATES
 
 static const char *const state_keys[KEY_STATES] = {NULL, "wrong", "unscoped", "other", "right"};
 
-/* A body that a route takes where the key is right. */
+/* A body that a route accepts with the right key. */
 static const char *body_of(const struct route *route)
 {
     if (!strcmp(route->method, "PUT"))
@@ -68,7 +68,8 @@ static const char *target_of(const struct route *route)
     return target;
 }
 
-/* Whether a key of another model may not even ask. Sessions are those of the key, so there it finds none. */
+/* Whether the route refuses a key of another model. Other routes of sessions give 404, because each key has its own
+   sessions. */
 static bool is_of_one_model(const struct route *route)
 {
     return strstr(route->pattern, "{m}") || (route->kind == ROUTE_WORKER && !strstr(route->pattern, "{id}")) ||
@@ -99,7 +100,7 @@ static void check_state(const struct daemon *daemon, const struct route *route, 
     reply_free(&reply);
 }
 
-/* A key with every scope but those that the route needs, and keys with those. */
+/* Write a key with every scope except those that the route needs, and two keys with the needed scopes. */
 static void write_keys(const struct key_file *file, unsigned scopes)
 {
     static const char *const names[] = {"predict", "sessions", "metrics", "admin"};
@@ -114,7 +115,7 @@ static void write_keys(const struct key_file *file, unsigned scopes)
     key_file_write(file, text);
 }
 
-/* The n-th since the start. */
+/* Wait for the n-th reload of the keys since the start. */
 static void wait_for_reload(const struct daemon *daemon, int n)
 {
     static const char text[] = "is read anew";
@@ -148,12 +149,12 @@ static void every_route_needs_what_the_table_says(void **state)
                 check_state(&daemon, route_at(i), s);
     }
     for (size_t i = 0; route_at(i) && route_at(i) != route_none(); i++) {
-        assert_int_not_equal(route_at(i)->scope, 0); /* a row says what it needs */
+        assert_int_not_equal(route_at(i)->scope, 0); /* each route has a scope */
         routes++;
     }
     assert_int_equal(checked, KEY_STATES * routes);
     struct reply reply = ask_with_key(&daemon, NULL, "GET", "/nothing", NULL);
-    assert_error(&reply, 401, "unauthorized", NULL); /* what there is, a stranger does not learn */
+    assert_error(&reply, 401, "unauthorized", NULL); /* without a key, a client cannot find out which paths exist */
     reply_free(&reply);
     reply = ask_with_key(&daemon, NULL, "PATCH", "/predict", NULL);
     assert_error(&reply, 401, "unauthorized", NULL);
@@ -192,13 +193,13 @@ static void keys_are_read_from_two_fields(void **state)
         {{"Authorization: Bearer secret-a", NULL}, 200},
         {{"authorization:   bearer   secret-a  ", NULL}, 200},
         {{"X-API-Key: secret-a", NULL}, 200},
-        {{"Authorization: Basic c2VjcmV0LWE=", "X-API-Key: secret-a", NULL}, 200}, /* a proxy's own */
+        {{"Authorization: Basic c2VjcmV0LWE=", "X-API-Key: secret-a", NULL}, 200}, /* a proxy's credentials */
         {{"Authorization: Bearer secret-b", "X-API-Key: secret-a", NULL}, 401},
         {{"Authorization: secret-a", NULL}, 401},
         {{"Authorization: Bearer secret-", NULL}, 401},
         {{"Authorization: Bearer secret-a, Bearer secret-a", NULL}, 401},
         {{"X-API-Key: SECRET-A", NULL}, 401},
-        {{"X-API-Key;", NULL}, 401}, /* curl: an empty one */
+        {{"X-API-Key;", NULL}, 401}, /* an empty field, in the syntax of curl */
         {{"X-API-Key: secret-a", "X-API-Key: secret-a", NULL}, 400},
         {{"Authorization: Bearer secret-a", "Authorization: Bearer secret-a", NULL}, 400},
     };
@@ -207,10 +208,10 @@ static void keys_are_read_from_two_fields(void **state)
         if (status != rows[i].status)
             fail_msg("%s: expected %ld, found %ld", rows[i].headers[0], rows[i].status, status);
     }
-    struct reply reply = http_get(&daemon, "/v1/models?key=secret-a"); /* never a key in a URL */
+    struct reply reply = http_get(&daemon, "/v1/models?key=secret-a"); /* a key in a URL is not accepted */
     assert_error(&reply, 401, "unauthorized", NULL);
     reply_free(&reply);
-    char *metrics = http_get(&daemon, "/metrics").body; /* it was opened */
+    char *metrics = http_get(&daemon, "/metrics").body; /* auth.open has /metrics */
     assert_non_null(strstr(metrics, "\ncellserve_unauthorized_total 7\n"));
     assert_non_null(strstr(metrics, "\ncellserve_key_requests_total{key=\"a\",result=\"taken\"} 4\n"));
     assert_null(strstr(metrics, "secret-a"));
@@ -222,7 +223,7 @@ static void keys_are_read_from_two_fields(void **state)
     key_file_remove(&keys);
 }
 
-/* The model of the body, the default one, and what a wrong body would tell of another's model. */
+/* Checks of the body's model and of the default model. A wrong body must not reveal a model of another key. */
 static void models_of_bodies_are_checked(void **state)
 {
     (void)state;
@@ -240,7 +241,7 @@ static void models_of_bodies_are_checked(void **state)
         {"/predict", "{\"model\": \"m\", \"instances\": [[[0.5, 1]]]}", 403},
         {"/predict", "{\"model\": \"m\", \"instances\": [[[0.5]]]}", 403},
         {"/predict", "{\"model\": \"n\", \"instances\": [[[0.5]]]}", 400},
-        {"/predict", INSTANCES, 403}, /* m is the default one */
+        {"/predict", INSTANCES, 403}, /* m is the default model */
         {"/predict?model=n", "{\"instances\": [[[0.5, 1]]]}", 403},
         {"/invocations", INSTANCES, 403},
         {"/v1/models/n:predict", INSTANCES, 200},
@@ -257,7 +258,7 @@ static void models_of_bodies_are_checked(void **state)
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
     reply = ask_with_key(&daemon, "b-key", "POST", "/predict", "{\"session\": \"s\", \"instances\": [[[0.5, 1]]]}");
-    assert_error(&reply, 403, "forbidden", "/session"); /* sessions are a scope of their own */
+    assert_error(&reply, 403, "forbidden", "/session"); /* the key lacks the scope sessions */
     reply_free(&reply);
     char *log = daemon_log_with(&daemon, "key=b");
     assert_non_null(strstr(log, "key=a"));
@@ -295,7 +296,7 @@ static void sessions_of_two_keys_are_two(void **state)
     json_decref(first);
     json_decref(second);
     json_decref(other);
-    /* the name of another's session as it is stored is none */
+    /* the stored name of another key's session is not valid as an id */
     struct reply reply = ask_with_key(&daemon, "b-key", "GET", "/sessions/a:same", NULL);
     assert_error(&reply, 404, "session_not_found", NULL);
     reply_free(&reply);
@@ -309,7 +310,7 @@ static void sessions_of_two_keys_are_two(void **state)
 
 /* ---- rates ---- */
 
-/* The log has their number, and only at level debug a line for each. */
+/* The log has the number of refused requests, and a line for each only at level debug. */
 static void requests_over_the_rate_are_counted_in_the_log(void **state)
 {
     (void)state;
@@ -326,14 +327,15 @@ static void requests_over_the_rate_are_counted_in_the_log(void **state)
         reply_free(&reply);
         free(daemon_log_with(&daemon, "status=200"));
         char *log = daemon_log_with(&daemon, "1 request was refused with 429: the key exceeded its rate");
-        assert_int_equal(strstr(log, "code=rate_limited") != NULL, i); /* a line comes before it is counted */
+        assert_int_equal(strstr(log, "code=rate_limited") != NULL, i); /* the line of a request is logged before the
+                                                                          number */
         free(log);
         assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
     }
     key_file_remove(&keys);
 }
 
-static void a_key_over_its_rate_is_told(void **state)
+static void a_key_over_its_rate_gets_429(void **state)
 {
     (void)state;
     char text[1024];
@@ -357,7 +359,7 @@ static void a_key_over_its_rate_is_told(void **state)
     assert_in_range(atoi(again + 13), 90, 100);
     assert_non_null(strstr(reply.headers, "RateLimit: \"key\";r=0;t="));
     reply_free(&reply);
-    reply = ask_with_key(&daemon, "slow-key", "GET", "/readyz", NULL); /* health is open */
+    reply = ask_with_key(&daemon, "slow-key", "GET", "/readyz", NULL); /* health routes need no key */
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
     for (int i = 0; i < 20; i++) {
@@ -366,7 +368,7 @@ static void a_key_over_its_rate_is_told(void **state)
         assert_non_null(strstr(reply.headers, "RateLimit-Policy: \"key\";q=5000;w=5\r\n"));
         reply_free(&reply);
     }
-    /* a new file does not fill the bucket */
+    /* a new key file does not refill the bucket */
     key_file_write(&keys, text);
     wait_for_reload(&daemon, 1);
     reply = ask_with_key(&daemon, "slow-key", "GET", "/v1/models", NULL);
@@ -395,7 +397,7 @@ static void *send_loudly(void *argument)
     return NULL;
 }
 
-/* What is over the rate is not computed and waits nowhere, so what another key sends never stands behind it. */
+/* Requests over the rate are neither computed nor queued, so requests of other keys do not wait for them. */
 static void a_key_over_its_rate_does_not_slow_others(void **state)
 {
     (void)state;
@@ -427,7 +429,7 @@ static void a_key_over_its_rate_does_not_slow_others(void **state)
             limited += loud[k].limited;
         }
         if (now_ms() > began + 20000)
-            break; /* on a slow machine fewer are refused */
+            break; /* a slow machine refuses fewer requests */
     }
     good = limited = 0;
     for (int i = 0; i < LOUD; i++) {
@@ -452,7 +454,7 @@ static void a_key_over_its_rate_does_not_slow_others(void **state)
 
 /* ---- the text of a key ---- */
 
-/* How often a text is in a file of the process, such as its memory. */
+/* How often a text is in a file of /proc/PID. */
 static size_t count_in(const struct daemon *daemon, const char *file, const char *text)
 {
     char path[64];
@@ -473,7 +475,7 @@ static size_t count_in(const struct daemon *daemon, const char *file, const char
     return n;
 }
 
-/* The same in all of its memory that can be written: the heap, stacks, the library's buffers. */
+/* How often a text is in the writable memory of the process: heap, stacks, buffers of libraries. */
 static size_t count_in_memory(const struct daemon *daemon, const char *text)
 {
     enum { PIECE = 1 << 20 };
@@ -514,11 +516,12 @@ static void look_for(const struct daemon *daemon, const char *text)
     char *log = daemon_log(daemon);
     assert_null(strstr(log, text));
     free(log);
-    if (!SANITIZED) /* sanitizers keep what was freed, and have terabytes of shadow memory */
+    if (!SANITIZED) /* sanitizers keep freed memory, and have terabytes of shadow memory */
         assert_int_equal(count_in_memory(daemon, text), 0);
 }
 
-/* Keys that are right, wrong, over their rate, and in a URL; by variables, over TLS and without. */
+/* Checks right keys, wrong keys, keys over their rate, and keys in a URL, with settings from variables, with and
+   without TLS. */
 static void no_text_of_a_key_is_kept(void **state)
 {
     (void)state;
@@ -535,11 +538,11 @@ static void no_text_of_a_key_is_kept(void **state)
             setenv("CELLSERVE_TLS_CERTIFICATE", own.certificate, 1);
             setenv("CELLSERVE_TLS_KEY", own.key, 1);
         }
-        /* the harness's own TLS stays out of it: */
+        /* "auth" in the configuration, so that the test harness does not add its own TLS */
         daemon_start(&daemon, small_config(2, 3, ", \"log\": {\"level\": \"debug\"}, \"auth\": {}"), NULL);
         if (tls)
             snprintf(daemon.ca, sizeof daemon.ca, "%s", authority.certificate);
-        for (int i = 0; i < 5; i++) { /* the last ones are over the rate */
+        for (int i = 0; i < 5; i++) { /* the last two are over the rate */
             struct reply reply = ask_with_key(&daemon, texts[0], "POST", "/predict", INSTANCES);
             assert_int_equal(reply.status, i < 3 ? 200 : 429);
             reply_free(&reply);
@@ -554,7 +557,7 @@ static void no_text_of_a_key_is_kept(void **state)
         free(daemon_log_with(&daemon, "\"memory\""));
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
             look_for(&daemon, texts[i]);
-        if (!SANITIZED) /* a key's name is there: the search finds something */
+        if (!SANITIZED) /* the search works: it finds the name of a key */
             assert_true(count_in_memory(&daemon, "operator") > 0);
         assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
     }
@@ -598,7 +601,7 @@ static void files_are_read_when_they_change(void **state)
     char *log = daemon_log_with(&daemon, "keys: the old keys stay in force");
     assert_non_null(strstr(log, "line 1: expected the SHA-256 of the key of b in 64 hexadecimal digits"));
     free(log);
-    key_file_write(&keys, "# nobody\n"); /* the last key is taken away */
+    key_file_write(&keys, "# nobody\n"); /* the last key is removed */
     while (models_status(&daemon, "b-key") != 401 && now_ms() < end)
         sleep_ms(20);
     assert_int_equal(models_status(&daemon, "b-key"), 401);
@@ -626,7 +629,7 @@ int main(void)
         cmocka_unit_test(keys_are_read_from_two_fields),
         cmocka_unit_test(models_of_bodies_are_checked),
         cmocka_unit_test(sessions_of_two_keys_are_two),
-        cmocka_unit_test(a_key_over_its_rate_is_told),
+        cmocka_unit_test(a_key_over_its_rate_gets_429),
         cmocka_unit_test(requests_over_the_rate_are_counted_in_the_log),
         cmocka_unit_test(a_key_over_its_rate_does_not_slow_others),
         cmocka_unit_test(no_text_of_a_key_is_kept),

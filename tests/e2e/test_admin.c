@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The URL of the admin listener in a daemon of its own. */
+/* A daemon whose URL is that of the admin listener. */
 static struct daemon admin_of(const struct daemon *daemon)
 {
     struct daemon admin = *daemon;
@@ -70,10 +70,10 @@ static void the_socket_is_its_owners(void **state)
     curl_slist_free_all(fields);
     fclose(nothing);
     assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
-    assert_int_not_equal(stat(path, &info), 0); /* it is removed */
+    assert_int_not_equal(stat(path, &info), 0); /* the socket file is removed */
 }
 
-/* Without an admin listener /debug wants a key with the scope admin, and without keys there is none. */
+/* Without an admin listener /debug needs a key with the scope admin, so without keys it is forbidden. */
 static void debug_is_not_open(void **state)
 {
     (void)state;
@@ -144,7 +144,8 @@ static void traces_are_continued(void **state)
         if (found) {
             assert_memory_equal(found + 15, rows[i].answer, strlen(rows[i].answer));
             assert_memory_equal(found + 15 + 52, i == 1 ? "-00\r\n" : "-01\r\n", 5);
-            assert_int_not_equal(strncmp(found + 15 + 36, "00f067aa0ba902b7", 16), 0); /* a span of our own */
+            assert_int_not_equal(strncmp(found + 15 + 36, "00f067aa0ba902b7", 16), 0); /* the server has its own span
+                                                                                          id */
         }
         reply_free(&reply);
     }

@@ -1,4 +1,4 @@
-/* Rows of several requests run side by side: short ones overtake long ones, each has its own deadline. */
+/* Rows of several requests run in one batch: short ones overtake long ones, and each request has its own deadline. */
 #include "e2e.h"
 
 #include <poll.h>
@@ -20,7 +20,7 @@ static void start(struct daemon *server, const char *more)
     daemon_start(server, config, (const char *const[]){"--workers", "1", NULL});
 }
 
-/* A request of one row on a connection of its own. */
+/* Send a request of one row on a new connection. */
 static int post_row(const struct daemon *server, size_t timesteps, const char *header)
 {
     char *body = malloc(64 + timesteps * 4);
@@ -64,7 +64,7 @@ static void short_sequences_overtake_long_ones(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* One worker, and a model that keeps it busy: another model's requests have their chunks in turn. */
+/* One worker, and a model that keeps it busy: requests of another model run in turn with its chunks. */
 static void models_share_a_worker(void **state)
 {
     (void)state;
@@ -83,7 +83,7 @@ static void models_share_a_worker(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* Without batching there is one row at a time: a long request has its slice, then a short one its turn. */
+/* Without batching one row runs at a time: after a slice of a long request, a short one runs. */
 static void one_row_at_a_time_takes_turns(void **state)
 {
     (void)state;
@@ -110,7 +110,7 @@ static void a_request_has_its_own_deadline(void **state)
     assert_non_null(strstr(answer, "10 ms (X-Request-Timeout-Ms)"));
     int patient = post_row(&server, LONG, "");
     sleep_ms(SANITIZED ? 50 : 20);
-    hasty = post_row(&server, LONG, "X-Request-Timeout-Ms: 10\r\n"); /* beside work that is known beforehand */
+    hasty = post_row(&server, LONG, "X-Request-Timeout-Ms: 10\r\n"); /* the work of the running request is known */
     assert_int_equal(status_of(hasty, answer, sizeof answer), 503);
     assert_non_null(strstr(answer, "\"too_late\""));
     assert_non_null(strstr(answer, "Retry-After: 1\r\n"));
@@ -134,7 +134,7 @@ static void a_request_may_wait_for_rows(void **state)
     for (int i = 0; i < 4; i++)
         assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
     if (!SANITIZED)
-        assert_true(now_ms() - began < 450); /* full: nothing to wait for any more */
+        assert_true(now_ms() - began < 450); /* the batch is full, so it does not wait */
     assert_true(metric(&server, "cellserve_batch_rows_sum") == 4);
     assert_true(metric(&server, "cellserve_batch_rows_count") == 1);
     began = now_ms();
@@ -143,7 +143,7 @@ static void a_request_may_wait_for_rows(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* A batch may be larger than what a worker holds otherwise; while it is not full it waits. */
+/* A batch may be larger than the usual number of requests of a worker. It waits until it is full. */
 static void large_batches_fill(void **state)
 {
     (void)state;
@@ -162,7 +162,7 @@ static void large_batches_fill(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* A worker that holds as many as it may does not wait for more, and nobody who waits keeps a processor busy. */
+/* A worker with the maximum of requests does not wait for more. Waiting uses no CPU time. */
 static void a_full_worker_does_not_wait(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* The command line: exit codes, messages, settings in all three spellings. */
+/* The command line: exit codes, messages, and settings as flags, variables and keys of the file. */
 #include "e2e.h"
 
 #include <netinet/in.h>
@@ -34,7 +34,7 @@ static void version_help_and_usage(void **state)
     shell_expect("$B verify $S/demo/seed 2>&1", 2, "--inputs and --expected are needed");
 }
 
-/* What a terminal gets, and files do not: script(1) is the terminal. */
+/* Colour and progress appear on a terminal, which script(1) provides, but not in files. */
 static void colour_is_for_terminals(void **state)
 {
     (void)state;
@@ -55,7 +55,7 @@ static void colour_is_for_terminals(void **state)
     assert_non_null(strstr(out, " of 1 s"));
 }
 
-/* The request that --sample prints is one that the model takes. */
+/* The model accepts the request that --sample prints. */
 static void samples_have_the_models_shapes(void **state)
 {
     (void)state;
@@ -240,7 +240,7 @@ static void bench_prints_its_machine(void **state)
 {
     (void)state;
     shell_expect("$B bench $S/demo/seed --batch 3 --timesteps 5", 0, "GFLOP/s");
-    /* the model's own timesteps are those that count: 8 of digits, whatever is asked for */
+    /* the fixed number of timesteps of a model (8 for digits) replaces --timesteps */
     shell_expect("$B bench $S/demo/digits/digits.keras --timesteps 5000 --seconds 1", 0,
                  "batch 1, 8 timesteps, 8 features");
     shell_expect("$B bench $S/demo/digits/digits.keras --timesteps 5000 --seconds 1 | awk '/^arithmetic/ && $4 < 120 "
@@ -268,12 +268,14 @@ static void settings_have_three_spellings(void **state)
     daemon_start(&server, config, (const char *const[]){"--limits-max-rows=3", NULL});
     unsetenv("CELLSERVE_LIMITS_MAX_ROWS");
     unsetenv("CELLSERVE_LIMITS_MAX_TIMESTEPS");
-    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]], [[1]], [[1]]]}"); /* the flag wins */
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]], [[1]], [[1]]]}"); /* the flag takes
+                                                                                                      precedence */
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
     assert_predict_error(&server, "{\"instances\": [[[1]], [[1]], [[1]], [[1]]]}", 413, "too_many_rows", "/instances");
     assert_predict_error(&server, "{\"instances\": [[[1], [1], [1]]]}", 413, "too_many_timesteps", "/instances/0");
-    reply = http_post(&server, "/predict", "{\"instances\": [[[1], [1]]]}"); /* the environment wins over the file */
+    reply = http_post(&server, "/predict", "{\"instances\": [[[1], [1]]]}"); /* the variable takes precedence over the
+                                                                                file */
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
@@ -301,7 +303,7 @@ static void a_lone_model_has_the_name_of_its_folder(void **state)
     shell_expect("$B health ftp://a 2>&1", 2, "expected http://host:port or https://host:port");
 }
 
-/* The first is the default one, and "default" another name for it. */
+/* The first model is the default; "default" is another name for it. */
 static void several_models_are_served_under_their_names(void **state)
 {
     (void)state;
@@ -344,7 +346,7 @@ static void several_models_are_served_under_their_names(void **state)
     shell_expect(command, 0, NULL);
 }
 
-/* Addresses of IPv6, with brackets and without, and what health makes of them. */
+/* IPv6 addresses with and without brackets, and `cellserve health` with them. */
 static void ipv6_addresses_are_served(void **state)
 {
     (void)state;
@@ -372,7 +374,7 @@ static void ipv6_addresses_are_served(void **state)
     shell_expect("$B serve $S/demo/seed --host '[::' 2>&1", 1, "host [::: ");
 }
 
-/* What Kubernetes sets for a Service of our name does not stop a start; a misspelt variable does. */
+/* Variables that Kubernetes sets for a Service of the same name are ignored; a misspelt variable is an error. */
 static void variables_are_checked(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Many clients at a time: every answer is its own, bit for bit that of the request alone, and memory stays flat. */
+/* Many clients at a time: every answer has the same bits as that of the request alone, and memory does not grow. */
 #include "e2e.h"
 
 #include <pthread.h>
@@ -40,7 +40,7 @@ static unsigned draw(unsigned n)
     return (seed >> 8) % n;
 }
 
-/* A request of random rows of random lengths. */
+/* A request with a random number of rows of random lengths. */
 static char *make_body(int kind)
 {
     static const char *const models[] = {"lstm", "gru", "before", "simple", "chain", "both"};
@@ -81,7 +81,7 @@ static void *client(void *argument)
     return NULL;
 }
 
-/* Answers of each body alone, from a server with one worker. */
+/* Record the answer to each body alone, from a server with one worker. */
 static void record_alone(int batch_rows)
 {
     char text[4096];
@@ -103,7 +103,7 @@ static void answers_under_load_are_those_alone(void **state)
     char text[4096];
     pthread_t threads[CLIENTS];
     record_alone(64);
-    snprintf(text, sizeof text, config, 5); /* other groups of rows than alone */
+    snprintf(text, sizeof text, config, 5); /* batches have other groups of rows */
     daemon_start(&server, text, (const char *const[]){"--workers", "4", NULL});
     for (size_t i = 0; i < CLIENTS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, client, (void *)(uintptr_t)i), 0);
@@ -116,7 +116,7 @@ static void answers_under_load_are_those_alone(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* Each row of a batch has the bits it has alone: the first row of every body. */
+/* The first row of every body has the same bits in a batch and alone. */
 static void rows_do_not_depend_on_their_neighbours(void **state)
 {
     (void)state;
@@ -145,7 +145,7 @@ static void rows_do_not_depend_on_their_neighbours(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* One answer of a kept-alive connection, by its Content-Length. */
+/* Read one answer of a kept connection, by its Content-Length. */
 static void read_answer(int fd)
 {
     char head[4096], body[65536];

@@ -1,5 +1,5 @@
-/* Connections: a full table makes room, honest slow clients are served, bodies do not take all memory, and whoever has
-   closed one side gets an answer. */
+/* Connections: a full table makes room, slow but active clients are served, bodies cannot take all memory, and
+   half-closed clients get their answers. */
 #include "e2e.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@ static void start(struct daemon *server, const char *limits)
     daemon_start(server, small_config(2, 4, more), NULL);
 }
 
-/* Read one answer with a Content-Length, or to the end; the connection stays. Its status; 0: the end, without any. */
+/* Read one answer by its Content-Length, or to the end, and keep the connection. Returns the status; 0: no answer. */
 static int read_answer(int fd, char *text, size_t size, int timeout_ms)
 {
     size_t used = 0;
@@ -45,7 +45,7 @@ static int ask(const struct daemon *server, int *fd, const char *request)
     return read_answer(*fd, text, sizeof text, 10000);
 }
 
-/* Whether the other side closes within a second or two. */
+/* Whether the server closes the connection within two seconds. */
 static bool ends(int fd)
 {
     struct pollfd poller = {.fd = fd, .events = POLLIN};
@@ -75,12 +75,12 @@ static void the_oldest_idle_connection_makes_room(void **state)
     struct daemon server;
     static int fds[CLIENTS];
     start(&server, "\"max_connections\": 8");
-    for (int i = 0; i < CLIENTS; i++) /* beyond the 64 spare places, too */
+    for (int i = 0; i < CLIENTS; i++) /* more than the 64 spare places */
         assert_int_equal(ask(&server, &fds[i], PROBE), 200);
     assert_predicts(&server);
     for (int i = 0; i < CLIENTS - MOST; i++)
         assert_true(ends(fds[i]));
-    for (int i = CLIENTS - MOST + 1; i < CLIENTS; i++) /* one made room for the prediction */
+    for (int i = CLIENTS - MOST + 1; i < CLIENTS; i++) /* one of them made room for the prediction */
         assert_true(is_open(fds[i]));
     for (int i = 0; i < CLIENTS; i++)
         close(fds[i]);
@@ -113,7 +113,7 @@ static void probes_get_in_where_all_are_busy(void **state)
         raw_send(probe, PROBE PROBE, 2 * (sizeof PROBE - 1));
         assert_int_equal(read_answer(probe, text, sizeof text, 10000), 200);
         assert_non_null(strstr(text, "Connection: close\r\n"));
-        assert_true(ends(probe)); /* one on each */
+        assert_true(ends(probe)); /* the server answers one request on each */
         close(probe);
     }
     for (int i = 0; i < MOST; i++) {
@@ -137,7 +137,7 @@ static void silent_connections_make_room(void **state)
         fds[i] = raw_connect(&server);
     for (double end = now_ms() + 10000; status != 200 && now_ms() < end; sleep_ms(50)) {
         struct reply reply = http_post(&server, "/predict", ONE);
-        status = reply.status; /* 503 while they may be about to send */
+        status = reply.status; /* 503 while the connections are new and may still send */
         reply_free(&reply);
     }
     assert_int_equal(status, 200);
@@ -165,7 +165,7 @@ static void few_files_are_shared_out(void **state)
     free(log);
     for (int i = 0; i < CLIENTS; i++)
         assert_int_equal(ask(&server, &fds[i], PROBE), 200);
-    kill(server.pid, SIGHUP); /* a reload has files of its own */
+    kill(server.pid, SIGHUP); /* a reload opens files too */
     for (double end = now_ms() + 10000; metric(&server, "cellserve_model_reloads_total{model=\"m\"}") < 1; sleep_ms(20))
         assert_true(now_ms() < end);
     assert_predicts(&server);
@@ -176,7 +176,8 @@ static void few_files_are_shared_out(void **state)
 
 /* ---- slow clients ---- */
 
-/* A large answer, 100 KB a second of it: the kernels between take it in bursts with pauses beyond the time-out. */
+/* A client reads a large answer at 100 KB a second. The kernels transfer the answer in bursts, with pauses longer than
+   the time-out. */
 static void honest_slow_readers_get_everything(void **state)
 {
     (void)state;
@@ -212,7 +213,7 @@ static void honest_slow_readers_get_everything(void **state)
 
 static const char upload[] = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n";
 
-/* Begin an upload of 3 MB with so many bytes; what it is answered so far. */
+/* Begin an upload of 3 MB with `bytes` bytes; returns the socket. */
 static int begin_upload(const struct daemon *server, const char *from, size_t bytes)
 {
     char *blanks = malloc(bytes);
@@ -224,7 +225,7 @@ static int begin_upload(const struct daemon *server, const char *from, size_t by
     return fd;
 }
 
-static void uploads_bank_no_time(void **state)
+static void fast_uploads_save_no_time(void **state)
 {
     (void)state;
     struct daemon server;
@@ -232,7 +233,7 @@ static void uploads_bank_no_time(void **state)
     start(&server, "\"read_timeout_ms\": 1000");
     int stalled = begin_upload(&server, "127.0.0.1", 2000000), steady = begin_upload(&server, "127.0.0.1", 2900000);
     double began = now_ms(), cut = 0;
-    for (int i = 0; i < 12; i++) { /* 40 KB a second go on for longer than the time-out */
+    for (int i = 0; i < 12; i++) { /* 40 KB a second, for longer than the time-out */
         raw_send(steady, text, (size_t)(memset(text, ' ', 4096) ? 4096 : 0));
         if (!cut && !is_open(stalled))
             cut = now_ms() - began;
@@ -240,7 +241,7 @@ static void uploads_bank_no_time(void **state)
     }
     assert_int_equal(read_answer(stalled, text, sizeof text, 10000), 408);
     cut = cut > 0 ? cut : now_ms() - began;
-    if (cut < 500 || cut > 5000) /* and not 122 s, as its bytes would have it at 16 KiB/s */
+    if (cut < 500 || cut > 5000) /* not 122 s, the time of its bytes at 16 KiB/s */
         fail_msg("cut after %.0f ms", cut);
     size_t left = 3000000 - 2900000 - 12 * 4096 - (sizeof ONE - 1);
     char *rest = malloc(left + sizeof ONE);
@@ -293,7 +294,7 @@ static void half_closed_clients_get_their_answers(void **state)
     char text[16384], three[1024], stream[512];
     int idle[3];
     daemon_start(&server, small_config(2, 4, ""), NULL);
-    for (int i = 0; i < 3; i++) /* the library looks at connections in turn: the oldest first */
+    for (int i = 0; i < 3; i++) /* libmicrohttpd checks connections in turn, from the oldest */
         assert_int_equal(ask(&server, &idle[i], PROBE), 200);
     snprintf(three, sizeof three, "%s%s%s", post, post, post);
     snprintf(stream, sizeof stream,
@@ -323,9 +324,10 @@ static void half_closed_clients_get_their_answers(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* One row of a large LSTM, and many timesteps: minutes of work. A client that resets its connection frees the worker at once;
-   one that closes it does when it is asked, and one that only has closed its side is asked, too, and waits. */
-static void vanished_clients_are_told_from_half_closed_ones(void **state)
+/* One row with many timesteps of a large LSTM: minutes of work. If a client resets its connection, the worker stops at
+   once. If a client closes it, the worker stops when the server probes the connection. A half-closed client gets the
+   probe, "100 Continue", and its request keeps running. */
+static void vanished_clients_are_distinguished_from_half_closed_ones(void **state)
 {
     (void)state;
     enum { TIMESTEPS = 60000 };
@@ -374,10 +376,10 @@ int main(void)
         cmocka_unit_test(silent_connections_make_room),
         cmocka_unit_test(few_files_are_shared_out),
         cmocka_unit_test(honest_slow_readers_get_everything),
-        cmocka_unit_test(uploads_bank_no_time),
+        cmocka_unit_test(fast_uploads_save_no_time),
         cmocka_unit_test(uploads_of_one_address_have_half_of_the_memory),
         cmocka_unit_test(half_closed_clients_get_their_answers),
-        cmocka_unit_test(vanished_clients_are_told_from_half_closed_ones),
+        cmocka_unit_test(vanished_clients_are_distinguished_from_half_closed_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

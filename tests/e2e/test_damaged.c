@@ -1,5 +1,5 @@
-/* Damaged model files, loaded by a server that goes on answering. CELLSERVE_TEST_DAMAGED sets how many. Deterministic:
-   the n-th file is always damaged in the same way. */
+/* A server loads damaged model files and keeps answering. CELLSERVE_TEST_DAMAGED sets the number of files. The n-th
+   file always has the same damage. */
 #include "e2e.h"
 
 #include <pthread.h>
@@ -39,8 +39,8 @@ static uint32_t draw(uint32_t n)
     return state % n;
 }
 
-/* One to eight damages: bits flipped, a number replaced by an extreme one, a stretch copied, zeroed or cut off. Half of
-   them strike the first 4 KiB, where most of the structure is. */
+/* Damage bytes one to eight times: flip bits, replace a number by an extreme one, copy, zero or cut off a part. Half of
+   the damage is in the first 4 KiB, which have most of the structure. */
 static size_t damage(unsigned char *bytes, size_t n)
 {
     static const uint32_t extremes[] = {0, 1, 0xffffffff, 0x7fffffff, 0x80000000, 0xfffffffe, 0x10000, 0xff};
@@ -154,7 +154,7 @@ static void the_server_survives_them(void **unused)
         }
         kill(server.pid, SIGHUP);
         double end = now_ms() + 60000 * SLOTS;
-        /* the good model is loaded anew too */
+        /* the undamaged model is reloaded too */
         for (long before = loaded + failed; loaded + failed < before + SLOTS + 1 && now_ms() < end;) {
             sleep_ms(5);
             counts(&loaded, &failed);

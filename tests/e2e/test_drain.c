@@ -1,4 +1,4 @@
-/* The end: SIGTERM, SIGINT, a second signal; what was accepted is answered. */
+/* Shutdown by SIGTERM, SIGINT and a second signal; accepted requests are answered. */
 #include "e2e.h"
 
 #include <poll.h>
@@ -44,7 +44,7 @@ static int status_of(int fd, char *answer, size_t size)
     return strncmp(answer, "HTTP/1.", 7) ? 0 : atoi(answer + 9);
 }
 
-/* Wait until a gauge of /metrics has a value. */
+/* Wait until /metrics has this line of a gauge. */
 static void await_gauge(const struct daemon *server, const char *line)
 {
     for (double end = now_ms() + 20000; now_ms() < end; sleep_ms(10)) {
@@ -110,7 +110,7 @@ static void sigint_ends_without_the_delay(void **state)
     assert_true(now_ms() - began < 5000);
 }
 
-static void what_was_accepted_is_answered(void **state)
+static void accepted_requests_are_answered(void **state)
 {
     (void)state;
     struct daemon server;
@@ -158,7 +158,7 @@ static void the_drain_ends_in_time_whatever_runs(void **state)
     int first = status_of(running, answer, sizeof answer), second = status_of(queued, answer, sizeof answer);
     assert_int_equal(first, 503);
     assert_int_equal(second, 503);
-    /* the second may have been judged by what was before it, where steps are slow */
+    /* on a slow machine, the estimate may refuse the second request because of the first */
     assert_true(strstr(answer, "\"shutting_down\"") || strstr(answer, "\"too_late\""));
     assert_int_equal(daemon_wait(&server, 30), 0);
     assert_true(now_ms() - began < (SANITIZED ? 10000 : 4000));
@@ -198,7 +198,7 @@ int main(void)
         cmocka_unit_test(sigterm_turns_readiness_and_still_takes_requests),
         cmocka_unit_test(after_the_delay_new_connections_are_refused),
         cmocka_unit_test(sigint_ends_without_the_delay),
-        cmocka_unit_test(what_was_accepted_is_answered),
+        cmocka_unit_test(accepted_requests_are_answered),
         cmocka_unit_test(idle_connections_do_not_hold_the_end),
         cmocka_unit_test(the_drain_ends_in_time_whatever_runs),
         cmocka_unit_test(a_second_signal_ends_within_two_seconds),

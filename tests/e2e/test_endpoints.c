@@ -1,4 +1,4 @@
-/* Every endpoint, and what each part of a prediction's request and answer means. */
+/* Every endpoint, and every part of the request and the answer of a prediction. */
 #include "e2e.h"
 
 #include <signal.h>
@@ -211,8 +211,8 @@ static void nonfinite_numbers_need_permission(void **state)
     reply_free(&reply);
 }
 
-/* Of a request's rows, the one that overflows is named; with allow_nonfinite only its own numbers are lost. */
-static void a_row_that_overflows_is_named_and_alone(void **state)
+/* If a row of a request overflows, the error names this row. */
+static void a_row_that_overflows_is_named(void **state)
 {
     (void)state;
     static const struct {
@@ -234,8 +234,8 @@ static void a_row_that_overflows_is_named_and_alone(void **state)
     }
 }
 
-/* The numbers of rows with one NaN among them: those of the others are the same bits as without. */
-static void neighbours_of_nan_keep_their_bits(void **state)
+/* If one row has NaN, the other rows have the same bits as without it. */
+static void rows_beside_nan_keep_their_bits(void **state)
 {
     (void)state;
     static const char *const models[] = {"open", "open_gru", "open_norm"};
@@ -253,7 +253,7 @@ static void neighbours_of_nan_keep_their_bits(void **state)
                 assert_int_equal(reply.status, 200);
                 size_t nans = 0;
                 for (char *at = reply.body; (at = strstr(at, "NaN")); nans++)
-                    memcpy(at, "0.0", 3); /* for jansson */
+                    memcpy(at, "0.0", 3); /* jansson cannot read NaN */
                 assert_true(k ? nans > 0 : nans == 0);
                 answers[k] = json_loads(reply.body, 0, NULL);
                 assert_non_null(answers[k]);
@@ -413,8 +413,8 @@ int main(void)
         cmocka_unit_test(time_major_has_time_first),
         cmocka_unit_test(mask_freezes_states),
         cmocka_unit_test(nonfinite_numbers_need_permission),
-        cmocka_unit_test(a_row_that_overflows_is_named_and_alone),
-        cmocka_unit_test(neighbours_of_nan_keep_their_bits),
+        cmocka_unit_test(a_row_that_overflows_is_named),
+        cmocka_unit_test(rows_beside_nan_keep_their_bits),
         cmocka_unit_test(models_are_listed),
         cmocka_unit_test(health_endpoints_answer),
         cmocka_unit_test(wrong_paths_and_methods_are_refused),

@@ -1,4 +1,4 @@
-/* Bodies of every wrong kind: the right status, a code, a path, and a server that goes on. */
+/* Wrong bodies of every kind: status, code and path of the error, and a server that keeps working. */
 #include "e2e.h"
 
 #include <signal.h>
@@ -10,7 +10,7 @@ static void expect(const char *body, long status, const char *code, const char *
     assert_predict_error(&server, body, status, code, path);
 }
 
-static void what_is_no_json_is_invalid_json(void **state)
+static void bodies_that_are_not_json_are_invalid_json(void **state)
 {
     (void)state;
     static const char *const bodies[] = {
@@ -24,7 +24,7 @@ static void what_is_no_json_is_invalid_json(void **state)
         "{\"model\": \"\\u12g4\"}", "{\"model\": \"a\nb\"}", "{\"model\": \"\xff\"}", "{\"model\": \"\xc0\xaf\"}",
         "{\"model\": \"\xed\xa0\x80\"}", "\xef\xbb\xbf{}", "{\"a\": 1, \"b\" 2}", "// no\n{}",
         "{\"instances\": [[[1, 2]]] /* no */}", "undefined", "nul", "-", "\"abc",
-        /* a problem of meaning first, then the end of JSON: not JSON it is */
+        /* a wrong value, then invalid JSON: the error is invalid_json */
         "{\"nonsense\": 1, \"instances\": [[[1, 2", "{\"instances\": [[[\"a\", 2]]]", "[1, 2", "{\"model\": 5, ]"};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
         expect(bodies[i], 400, "invalid_json", NULL);
@@ -75,7 +75,7 @@ static void long_names_are_cut_between_characters(void **state)
         }
         strcat(body, "\", \"instances\": [[[1, 2]]]}");
         strcat(key, "\": 1}");
-        struct reply reply = http_post(&server, "/predict", body); /* the reply is JSON, so UTF-8, or this fails */
+        struct reply reply = http_post(&server, "/predict", body); /* fails if the reply is not JSON in UTF-8 */
         assert_error(&reply, 404, "model_not_found", "/model");
         reply_free(&reply);
         reply = http_post(&server, "/predict", key);
@@ -97,7 +97,7 @@ static void deep_nesting_is_no_crash(void **state)
     struct reply reply = http_post(&server, "/predict", body);
     assert_error(&reply, 400, "wrong_shape", "/instances/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0/0");
     reply_free(&reply);
-    strcpy(at + depth, "}"); /* and cut off: not JSON */
+    strcpy(at + depth, "}"); /* cut short: not JSON */
     reply = http_post(&server, "/predict", body);
     assert_error(&reply, 400, "invalid_json", NULL);
     reply_free(&reply);
@@ -233,7 +233,7 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_is_no_json_is_invalid_json),
+        cmocka_unit_test(bodies_that_are_not_json_are_invalid_json),
         cmocka_unit_test(first_syntax_error_has_line_and_column),
         cmocka_unit_test(valid_json_is_never_called_invalid),
         cmocka_unit_test(nearest_key_is_named),

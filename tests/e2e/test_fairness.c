@@ -1,4 +1,4 @@
-/* Long streams, whose number is large, beside the requests of others: both get on. */
+/* Many long streams and other requests at the same time: both make progress. */
 #include "e2e.h"
 
 #include <poll.h>
@@ -10,7 +10,7 @@
 
 enum { STREAMS = 140, CLIENTS = 2, MOST_ASKED = 20000, WAIT_MS = 60000 };
 
-/* Slowest of a hundred requests; a tenth of it on an idle machine, so that a loaded one does not matter. */
+/* Bound for the slowest of a hundred requests. On an idle machine it takes a tenth of this, so load does not matter. */
 enum { P99_MS = SANITIZED ? 20000 : 2000 };
 
 static const char models[] =
@@ -32,7 +32,7 @@ static int open_stream(const struct daemon *server)
                     "{\"model\": \"roll\", \"instances\": [[[1,1,1,1,1,1,1,1]]], \"rollout\": {\"steps\": 900000000}}");
 }
 
-/* ---- readers that are always there ---- */
+/* ---- clients that read all the time ---- */
 
 struct readers {
     struct pollfd fds[STREAMS];
@@ -76,7 +76,7 @@ static void close_readers(struct readers *readers)
             close(readers->fds[i].fd);
 }
 
-/* Each of the first n streams gives something, from now on. */
+/* Wait until each of the first n streams has given new bytes. */
 static void all_go_on(const struct readers *readers, size_t n)
 {
     size_t before[STREAMS];
@@ -133,7 +133,7 @@ static void check_client(struct client *client, const char *name)
     assert_true(p99 < P99_MS);
 }
 
-/* More streams than all workers together ever hold. CELLSERVE_TEST_FAIRNESS_MS makes it longer. */
+/* More streams than all workers hold together. CELLSERVE_TEST_FAIRNESS_MS makes the test longer. */
 static void streams_leave_others_their_turn(void **state)
 {
     (void)state;
@@ -150,7 +150,7 @@ static void streams_leave_others_their_turn(void **state)
                             : "{\"model\": \"other\", \"instances\": [[[1, 2]]]}";
         assert_int_equal(pthread_create(&clients[i].thread, NULL, ask, &clients[i]), 0);
     }
-    all_go_on(&readers, STREAMS); /* while others want their share */
+    all_go_on(&readers, STREAMS); /* while other clients send requests */
     check_client(&clients[0], "another model");
     check_client(&clients[1], "the same model");
     all_go_on(&readers, STREAMS);
@@ -158,8 +158,8 @@ static void streams_leave_others_their_turn(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* One stream of as many rows as run side by side, beside others. */
-static void a_wide_stream_leaves_seats(void **state)
+/* Streams whose rows fill a whole batch, and other requests. */
+static void wide_streams_leave_room_for_others(void **state)
 {
     (void)state;
     struct daemon server;
@@ -192,7 +192,7 @@ static bool answered(int fd)
     return poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) > 0;
 }
 
-/* The same without streams: more long requests than workers hold. Whoever comes later and is short does not wait for them. */
+/* More long requests than the workers hold. A short request that arrives later does not wait for them. */
 static void long_requests_leave_others_their_turn(void **state)
 {
     (void)state;
@@ -217,7 +217,7 @@ static void long_requests_leave_others_their_turn(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* The other way round: streams go on beside others that would take all of the time. */
+/* Streams make progress while other requests could use all of the time. */
 static void others_leave_streams_their_turn(void **state)
 {
     (void)state;
@@ -275,7 +275,7 @@ static void streams_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(streams_leave_others_their_turn), cmocka_unit_test(a_wide_stream_leaves_seats),
+        cmocka_unit_test(streams_leave_others_their_turn), cmocka_unit_test(wide_streams_leave_room_for_others),
         cmocka_unit_test(long_requests_leave_others_their_turn), cmocka_unit_test(others_leave_streams_their_turn),
         cmocka_unit_test(streams_are_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);

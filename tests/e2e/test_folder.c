@@ -1,4 +1,4 @@
-/* serve FOLDER: which models a folder holds, their names, and what is said of the rest; files that may not be read. */
+/* serve FOLDER: the models in a folder, their names, messages about other files, and files without read permission. */
 #include "e2e.h"
 
 #include <signal.h>
@@ -8,7 +8,7 @@
 static char folder[] = "/tmp/cellserve-folder-XXXXXX";
 static struct daemon server;
 
-/* Run a shell command in the folder, in which $B is the binary and $S the source folder; its exit code, and its stdout. */
+/* Run a shell command in the folder, with the binary as $B and the source folder as $S; returns its exit code. */
 static int run(const char *command, char *out, size_t size)
 {
     const char *binary = getenv("CELLSERVE_BINARY");
@@ -95,7 +95,7 @@ static void a_configuration_in_the_folder_is_used(void **state)
     shell("rm cellserve.json");
 }
 
-static void what_cannot_be_served_is_an_error(void **state)
+static void files_with_wrong_names_are_errors(void **state)
 {
     (void)state;
     shell("cp a.keras plain.h5");
@@ -106,13 +106,13 @@ static void what_cannot_be_served_is_an_error(void **state)
     refused("$B serve --port 0 empty", "empty: no model in this folder");
 }
 
-static void what_may_not_be_read_is_described(void **state)
+static void missing_permissions_are_described(void **state)
 {
     (void)state;
     char out[8192], expected[512];
     shell("mkdir locked; cp a.keras secret.keras; cp a.keras locked/m.keras; chmod 640 secret.keras; chmod 755 .; cp "
           "$B program; chmod 755 program");
-    /* As user 65532, where that can be: root may read everything. */
+    /* Run as user 65532, if possible, because root may read every file. */
     if (run("setpriv --reuid 65532 --regid 65532 --clear-groups true", out, sizeof out))
         skip();
     snprintf(
@@ -151,8 +151,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_model_is_served_under_its_name),
         cmocka_unit_test(a_configuration_in_the_folder_is_used),
-        cmocka_unit_test(what_cannot_be_served_is_an_error),
-        cmocka_unit_test(what_may_not_be_read_is_described),
+        cmocka_unit_test(files_with_wrong_names_are_errors),
+        cmocka_unit_test(missing_permissions_are_described),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -1,20 +1,20 @@
-/* Golden cases of graphs, over HTTP: the files of tests/graph/served.txt and tests/onnx/served.txt, each within its
-   tolerance of the numbers in float64. */
+/* Golden cases of graphs, over HTTP: the answers of the files in tests/graph/served.txt and tests/onnx/served.txt are
+   within the tolerance of the case. */
 #include "e2e.h"
 
 #include <dirent.h>
 #include <math.h>
 #include <signal.h>
 
-enum { GROUP = 100, MAX_FILES = 2000 }; /* a server takes so many models */
+enum { GROUP = 100, MAX_FILES = 2000 }; /* GROUP: models of a server */
 struct files {
-    const char *folder; /* of tests/fixtures, and of tests with its served.txt */
+    const char *folder; /* a folder of tests/fixtures, and of tests, which has served.txt */
     char *names[MAX_FILES];
     size_t n;
 };
 static struct files keras = {.folder = "graph"}, onnx = {.folder = "onnx"};
 
-/* The case of a file: keras2_add.json of keras2_add.keras, keras2_add.h5 and keras2_add.weights. */
+/* The case of a file: keras2_add.json for keras2_add.keras, keras2_add.h5 and keras2_add.weights. */
 static json_t *case_of(const char *folder, const char *file)
 {
     char path[256];
@@ -27,7 +27,8 @@ static json_t *case_of(const char *folder, const char *file)
     return json;
 }
 
-/* Every number within the tolerance of the float64 one, every list of the expected length, every object of the names. */
+/* Assert that every number is within the tolerance of the float64 number, that lists have the expected length, and that
+   objects have the expected names. */
 static void compare(const char *where, const json_t *got, const json_t *want, double rtol, double absolute)
 {
     if (json_is_object(want)) {
@@ -63,7 +64,7 @@ static void check_file(const struct daemon *server, const struct files *files, s
         fail_msg("%s: %ld %s", files->names[i], reply.status, reply.body);
     const json_t *tolerance = json_object_get(golden, "tolerance"), *want = json_object_get(golden, "outputs_f64");
     const json_t *outputs = json_object_get(reply.json, "outputs");
-    /* a recurrent layer's output and its states: the answer has the states beside */
+    /* if the outputs are those of a recurrent layer and its states, the answer has the states in `states` */
     if (json_is_object(want) && json_is_array(outputs) && json_object_get(reply.json, "states"))
         want = json_object_iter_value(json_object_iter((json_t *)want));
     compare(files->names[i], outputs, want, json_number_value(json_object_get(tolerance, "rtol")),
@@ -73,7 +74,7 @@ static void check_file(const struct daemon *server, const struct files *files, s
     json_decref(golden);
 }
 
-/* The model's entry: the case may have constants and states. */
+/* The model's entry, with the constants and states of the case. */
 static json_t *entry_of(const struct files *files, size_t i)
 {
     char name[24], path[512];
@@ -119,7 +120,7 @@ static void every_onnx_file_is_within_tolerance_of_float64(void **state)
     check_files(&onnx);
 }
 
-/* The answer of `cellserve predict` for a file and no request; false when it loads. */
+/* Run `cellserve predict` for a file without a request; returns whether it fails. */
 static bool refuses(const char *path, char *out, size_t size)
 {
     const char *binary = getenv("CELLSERVE_BINARY");
@@ -132,7 +133,7 @@ static bool refuses(const char *path, char *out, size_t size)
     return pclose(pipe) != 0;
 }
 
-/* A case with `refused`: the sentence has its words, once ONNX files are served. */
+/* Files of cases with `refused` are refused, and the error message contains this text. */
 static void what_is_not_served_is_refused_by_name(void **state)
 {
     (void)state;
@@ -155,7 +156,7 @@ static void what_is_not_served_is_refused_by_name(void **state)
     closedir(dir);
 }
 
-/* A session of a model with a ConvLSTM: its frames in two requests give the bytes of one. */
+/* A session of a model with a ConvLSTM: frames in two requests give the same outputs as in one. */
 static void frames_of_a_session_may_come_in_parts(void **state)
 {
     (void)state;
@@ -169,7 +170,7 @@ static void frames_of_a_session_may_come_in_parts(void **state)
              SOURCE_DIR, file);
     daemon_start(&server, text, NULL);
     json_t *outputs[3];
-    for (size_t i = 0; i < 3; i++) { /* the whole, then the first two frames, then the others */
+    for (size_t i = 0; i < 3; i++) { /* all frames, then the first two frames, then the others */
         json_t *some = json_array();
         for (size_t t = i == 2 ? 2 : 0; t < (i == 1 ? 2 : json_array_size(frames)); t++)
             json_array_append(some, json_array_get(frames, t));

@@ -160,7 +160,7 @@ static int start_unread(struct daemon *daemon)
 }
 
 /* A path of 1500 bytes makes a long line: 60 of them fill a pipe, 900 the ring too. */
-static void nobody_waits_for_a_log_that_is_not_read(void **state)
+static void requests_do_not_wait_for_a_log_that_is_not_read(void **state)
 {
     (void)state;
     struct daemon unread;
@@ -260,7 +260,7 @@ int main(void)
         cmocka_unit_test(errors_have_their_code),
         cmocka_unit_test(streams_have_a_line_at_each_end),
         cmocka_unit_test(session_ids_are_hashed),
-        cmocka_unit_test(nobody_waits_for_a_log_that_is_not_read),
+        cmocka_unit_test(requests_do_not_wait_for_a_log_that_is_not_read),
         cmocka_unit_test(problems_at_start_are_lines_of_the_log),
     };
     return cmocka_run_group_tests(tests, start, stop);
