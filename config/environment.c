@@ -124,6 +124,13 @@ static const char *value_of(const char *name)
     return value && !is_service_link(name, value) ? value : NULL;
 }
 
+void environment_hide_password(char *address)
+{
+    char *scheme = strstr(address, "://"), *sign = strrchr(address, '@');
+    if (scheme && sign > scheme)
+        memset(scheme + 3, '*', (size_t)(sign - scheme - 3));
+}
+
 const char *environment_port(const char **name)
 {
     static const char *const names[] = {"CELLSERVE_PORT", "PORT", "AIP_HTTP_PORT"}; /* the last one is for Vertex AI */
@@ -147,6 +154,8 @@ void settings_read_environment(struct settings *settings, struct problems *probl
             settings_set(settings, row, value, name, problems);
         else if (row->type == SETTING_TEXT)
             set_from_file(settings, row, name, problems);
+        if (value && row->type == SETTING_TEXT)
+            environment_hide_password(getenv(variable));
     }
     check_names(problems);
 }

@@ -111,6 +111,15 @@ static bool has_config(const char *folder, char out[PATH_MAX])
     return folder && snprintf(out, PATH_MAX, "%s/cellserve.json", folder) < PATH_MAX && !access(out, F_OK);
 }
 
+/* The settings have copies; what remains is what other users see in /proc/PID/cmdline. "--sessions-store=redis://…" is
+   one argument. */
+static void hide_passwords(const struct given *given, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (given[i].setting->type == SETTING_TEXT)
+            environment_hide_password((char *)(uintptr_t)given[i].value);
+}
+
 int cli_read(struct cli *cli, const struct command *command, const struct cli_flag *flags, int argc, char **argv)
 {
     struct given given[64];
@@ -168,6 +177,7 @@ int cli_read(struct cli *cli, const struct command *command, const struct cli_fl
         settings_read_environment(&cli->settings, &cli->problems);
     for (size_t i = 0; i < n_given; i++)
         settings_set(&cli->settings, given[i].setting, given[i].value, given[i].flag, &cli->problems);
+    hide_passwords(given, n_given);
     return -1;
 }
 

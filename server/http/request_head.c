@@ -94,13 +94,24 @@ static bool may_be_served(struct exchange *x)
     return !request->answer.status;
 }
 
+/* The memory is the library's, and nobody reads these fields again. So no dump of the process shows a key. */
+static void wipe(struct head_text field)
+{
+    if (field.text)
+        memset((char *)(uintptr_t)field.text, '*', field.bytes);
+}
+
 /* Whose request it is, where keys are needed. */
 static void find_key(struct exchange *x)
 {
     struct access *access = x->request.services->access;
-    struct head_text key = access ? head_access_key(&x->head.access) : (struct head_text){NULL, 0};
+    if (!access)
+        return;
+    struct head_text key = head_access_key(&x->head.access);
     if (key.text)
         access_find(access, key.text, key.bytes, &x->request.access);
+    wipe(x->head.access.authorization);
+    wipe(x->head.access.api_key);
 }
 
 bool exchange_check_head(struct exchange *x, const char *method, const char *version)

@@ -199,11 +199,26 @@ static size_t find_digest(const struct key_list *list, const unsigned char diges
     return found;
 }
 
+/* The library hashes on the stack and leaves the last block of the key there. A later call overwrites the block at some
+   time; this call does so at once. */
+static __attribute__((noinline)) void wipe_stack(void)
+{
+    char below[4096];
+    explicit_bzero(below, sizeof below);
+}
+
+static bool digest_of(const char *key, size_t bytes, unsigned char digest[KEY_DIGEST_BYTES])
+{
+    bool good = bytes <= KEY_MOST_BYTES && !gnutls_hash_fast(GNUTLS_DIG_SHA256, key, bytes, digest);
+    wipe_stack();
+    return good;
+}
+
 void access_find(struct access *access, const char *key, size_t bytes, struct access_use *use)
 {
     unsigned char digest[KEY_DIGEST_BYTES];
     use->sent = true;
-    if (bytes > KEY_MOST_BYTES || gnutls_hash_fast(GNUTLS_DIG_SHA256, key, bytes, digest))
+    if (!digest_of(key, bytes, digest))
         return;
     pthread_mutex_lock(&access->lock);
     struct key_set *set = access->current;

@@ -160,6 +160,18 @@ static void a_repeated_step_keeps_a_session_of_a_key(void **state)
     repeat_steps(true);
 }
 
+/* Whether a file of /proc/PID has a text. */
+static bool proc_shows(const struct daemon *server, const char *name, const char *text)
+{
+    char path[64], bytes[65536];
+    snprintf(path, sizeof path, "/proc/%d/%s", (int)server->pid, name);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t n = fread(bytes, 1, sizeof bytes, file);
+    fclose(file);
+    return memmem(bytes, n, text, strlen(text));
+}
+
 static void a_password_and_a_socket_will_do(void **state)
 {
     (void)state;
@@ -174,10 +186,14 @@ static void a_password_and_a_socket_will_do(void **state)
             snprintf(store, sizeof store, "redis+unix://:%s@%s/redis.sock", passwords[i], redis.folder);
         else
             snprintf(store, sizeof store, "redis://:%s@127.0.0.1:%d", passwords[i], redis.port);
+        setenv("CELLSERVE_SESSIONS_STORE", store, 1); /* the flag overrides it */
         daemon_start(&server, small_config(2, 4, ""), (const char *const[]){"--sessions-store", store, NULL});
+        unsetenv("CELLSERVE_SESSIONS_STORE");
         struct reply reply = step(&server, "a", i, 0);
         assert_int_equal(reply.status, i == 2 ? 503 : 200);
         reply_free(&reply);
+        assert_true(proc_shows(&server, "environ", "***@") && proc_shows(&server, "cmdline", "***@"));
+        assert_false(proc_shows(&server, "environ", passwords[i]) || proc_shows(&server, "cmdline", passwords[i]));
         char *log = daemon_log(&server);
         assert_null(strstr(log, passwords[i]));
         free(log);

@@ -154,10 +154,35 @@ static void files_hold_texts(void **state)
     }
 }
 
+static void passwords_are_overwritten(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *left;
+    } rows[] = {{"redis://user:p@ss@host:1/2", "redis://*********@host:1/2"},
+                {"redis+unix://:x@/run/redis.sock", "redis+unix://**@/run/redis.sock"},
+                {"redis://host/1", "redis://host/1"},
+                {"redis://@host", "redis://@host"},
+                {"a@b", "a@b"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct settings s;
+        struct problems problems = {0};
+        settings_init(&s);
+        setenv("CELLSERVE_SESSIONS_STORE", rows[i].value, 1);
+        settings_read_environment(&s, &problems);
+        assert_string_equal(s.session_store, rows[i].value);
+        assert_string_equal(getenv("CELLSERVE_SESSIONS_STORE"), rows[i].left);
+        problems_close(&problems);
+        settings_close(&s);
+    }
+    unsetenv("CELLSERVE_SESSIONS_STORE");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(environment_and_flags_are_spelt_by_one_rule), cmocka_unit_test(misspelt_variables_are_errors),
-        cmocka_unit_test(ports_have_three_variables), cmocka_unit_test(files_hold_texts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(environment_and_flags_are_spelt_by_one_rule),
+                                       cmocka_unit_test(misspelt_variables_are_errors),
+                                       cmocka_unit_test(ports_have_three_variables), cmocka_unit_test(files_hold_texts),
+                                       cmocka_unit_test(passwords_are_overwritten)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
