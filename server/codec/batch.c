@@ -103,7 +103,7 @@ bool batch_row_is_done(const struct batch *batch, size_t b)
     return batch->progress[b].done == batch->rows[b].timesteps && batch->progress[b].given >= batch->rolled;
 }
 
-/* ---- an answer that is kept ---- */
+/* ---- stored answers ---- */
 
 void batch_copy_answer(const struct batch *batch, float *out)
 {
@@ -129,7 +129,7 @@ bool batch_bind_answer(struct batch *batch, const uint64_t *steps, const float *
     return true;
 }
 
-/* ---- numbers that are none ---- */
+/* ---- NaN and Infinity ---- */
 
 static bool all_finite(const float *values, size_t n)
 {

@@ -9,9 +9,9 @@
 
 /* The progress of a row. */
 struct row_progress {
-    size_t done;  /* timesteps run */
-    size_t given; /* outputs taken, if outputs are taken after each chunk */
-    bool stepped; /* a timestep that counts has been run, also in an earlier request of its session */
+    size_t done;  /* the number of timesteps that have been run */
+    size_t given; /* the number of outputs that have been taken, if outputs are taken after each chunk */
+    bool stepped; /* an unmasked timestep has been run, also in an earlier request of its session */
     bool placed;  /* it has a slot of a running batch */
 };
 
@@ -19,9 +19,9 @@ enum { BATCH_KEY_BYTES = 32, BATCH_MAX_RANK = 3 + LAYER_MAX_DIMS };
 
 /* An output of a model after the first. Its rows are contiguous. */
 struct batch_output {
-    struct layer_shape shape; /* its timesteps differ from row to row: */
+    struct layer_shape shape; /* its timesteps differ between the rows: */
     size_t *steps;            /* [n_rows] */
-    float **rows;             /* [n_rows] where each begins */
+    float **rows;             /* [n_rows]: the beginning of each row */
     float *floats;
     size_t n_floats;
 };
@@ -36,75 +36,78 @@ struct batch {
     const struct model *model;
     struct memory_share *share;
     struct rnn_row *rows;              /* of the first input */
-    struct layer_view *more_inputs;    /* [n_inputs - 1][n_rows] of the inputs after the first; NULL: there is one */
-    struct batch_output *more_outputs; /* [n_outputs - 1]; NULL: there is one */
-    size_t n_rows, timesteps;          /* of all rows together */
-    bool sequences;                    /* of the last recurrent layer: outputs of every timestep */
-    bool any_length;           /* in a session, or with states: whole sequences need not have the model's one length */
+    struct layer_view *more_inputs;    /* [n_inputs - 1][n_rows]: the inputs after the first; NULL if there is one
+                                          input */
+    struct batch_output *more_outputs; /* [n_outputs - 1]; NULL if there is one output */
+    size_t n_rows, timesteps;          /* timesteps: the sum over all rows */
+    bool sequences;                    /* the last recurrent layer returns sequences */
+    bool any_length;           /* in a session, or with states: sequences may be shorter than the fixed length of the
+                                  model */
     bool single;               /* :step: the inputs are [B][F], and so are the outputs */
-    struct layer_shape output; /* what comes out; its timesteps differ from row to row: */
-    size_t *steps;             /* [n_rows] of the outputs */
+    struct layer_shape output; /* the shape of the first output; its timesteps differ between the rows: */
+    size_t *steps;             /* [n_rows]: the timesteps of the outputs */
     unsigned char *mask;
     float *states, *outputs;
     size_t outputs_floats, mask_bytes;
-    size_t rolled;                 /* steps of a roll-out, which are the outputs then; 0: none */
-    bool tokens;                   /* they are tokens, one number each */
-    bool fleeting;                 /* outputs are not kept: they go into a stream */
+    size_t rolled;                 /* the number of steps of a roll-out, whose outputs are these steps; 0: no
+                                      roll-out */
+    bool tokens;                   /* the steps of the roll-out are tokens, one number each */
+    bool fleeting;                 /* outputs are not stored here, because they go into a stream */
     struct row_progress *progress; /* [n_rows] */
     struct slide *slide;           /* rows run the windows of sequences in turn (slide.h), or NULL */
-    struct lasts *lasts;           /* of a session whose missing values take those before them (lasts.h), or NULL */
+    struct lasts *lasts;           /* missing values take the previous value of the session (lasts.h), or NULL */
     struct batch_window *window;   /* rows are windows of a session (window.h), or NULL */
     struct team *team;             /* writes the answer, or NULL */
-    char key[BATCH_KEY_BYTES];     /* of the inputs in the body: "instances", "inputs/0" */
+    char key[BATCH_KEY_BYTES];     /* the name of the inputs in the body: "instances", "inputs/0" */
 };
 
-/* An output of a model, or a state of one of its cells, by the name that protocols with named tensors give it: "outputs"
-   (and "outputs_1" for the second of a Bidirectional that does not merge), "state.0.h", "state.0.c"; in nested stacks
+/* An output of a model, or a state of one of its cells, by its name in protocols with named tensors: "outputs" (and
+   "outputs_1" for the second output of a Bidirectional that does not merge), "state.0.h", "state.0.c"; in nested stacks
    "state.1.0.h". */
 enum { BATCH_NAME_BYTES = 104 };
 struct batch_tensor {
     char name[BATCH_NAME_BYTES];
     bool state;
-    size_t output;        /* which output it is (part of) */
-    size_t offset, width; /* within the vector of a timestep, or within the states of a row */
-    size_t rank,
-        dims[LAYER_MAX_DIMS]; /* of a timestep that is no vector: rank is 2 or more; 0 dims where it is a number */
+    size_t output;                     /* the index of the output, of which the tensor may be a part */
+    size_t offset, width;              /* the position within the vector of a timestep, or within the states of a row */
+    size_t rank, dims[LAYER_MAX_DIMS]; /* the axes of a timestep: rank is 2 or more; 1 for a vector, 0 for a number */
     bool scalar;
 };
 
 /* Set zero states for n rows, without inputs. */
 bool batch_zero_states(struct batch *batch, size_t n, struct failure *failure);
 
-/* Outputs row after row, each of its own number of timesteps, batch->outputs_floats in all: copied out, and put in the
-   place of those that would be computed. */
+/* Copy the outputs to an array of batch->outputs_floats numbers, row after row, each with its own number of timesteps;
+   and take the outputs from such an array instead of computing them. */
 void batch_copy_answer(const struct batch *batch, float *out);
 bool batch_bind_answer(struct batch *batch, const uint64_t *steps, const float *outputs, size_t floats, size_t width,
                        bool sequence, struct failure *failure);
 
-/* The same of an answer that has several outputs for a row, or several windows: all numbers of a row, of which there are
-   batch_whole_floats, then those of the next. batch_bind_whole is false where the numbers are not as many as the batch
-   has. */
+/* The same for an answer with several outputs or several windows for each row. Each row has batch_whole_floats numbers.
+   batch_bind_whole returns false if the number of floats differs from that of the batch. */
 size_t batch_whole_floats(const struct batch *batch, size_t b);
 void batch_copy_whole(const struct batch *batch, float *out);
 bool batch_bind_whole(struct batch *batch, const uint64_t *floats, const float *values);
 
-/* The numbers of the answer as it is kept; the most that there may be, before it is known which windows are full. */
+/* batch_answer_floats: the size of a stored answer. batch_most_floats: its upper bound, before it is known which
+   windows are full. */
 size_t batch_answer_floats(const struct batch *batch);
 size_t batch_most_floats(const struct batch *batch);
 
-/* Whether no row has run. */
+/* Reset the progress of all rows to the beginning. */
 void batch_rewind(struct batch *batch);
 /* Whether a row has run to its end. */
 bool batch_row_is_done(const struct batch *batch, size_t b);
 
 /* Whether states and outputs have neither NaN nor Infinity. */
 bool batch_is_finite(const struct batch *batch);
-/* Sequences of the body: the rows, or those whose windows the rows run. */
+/* The number of sequences in the body: the rows, or the sequences whose windows the rows run. */
 size_t batch_sequences(const struct batch *batch);
-/* The first row (of windows: their sequence) that has NaN or Infinity; their number when there is none. */
+/* The first row with NaN or Infinity, or the number of rows if there is none. With windows, sequences count instead of
+   rows. */
 size_t batch_nonfinite_row(const struct batch *batch);
-/* Where row b (of windows: their b-th sequence) stands in the body: "/instances/3"; "" where the body has no rows. In
-   out, which is returned. */
+/* Write the path of row b (with windows: of the b-th sequence) in the body to out: "/instances/3", or "" if the body
+   has no rows. Returns out. */
 const char *batch_row_path(const struct batch *batch, size_t b, char *out, size_t size);
 
 void batch_close(struct batch *batch);

@@ -9,7 +9,7 @@
 
 /* ---- inputs ---- */
 
-/* A place in the body: a key, indices as text, and further indices. It is written out only for an error. */
+/* A position in the body: a key, indices as text, and further indices. It is formatted only for an error. */
 struct location {
     const char *key, *indices;
     size_t depth, at[2];
@@ -55,7 +55,7 @@ static bool check_features(const struct batch *batch, const struct json_list *li
     return wrong_shape(failure, location, "Expected %zu features, found %zu.", features, list->length);
 }
 
-/* A sequence of ids: whole numbers, as many as there are timesteps. */
+/* A sequence of ids: one whole number for each timestep. */
 static bool check_ids(const struct json_list *list, const struct location *location, struct failure *failure)
 {
     if (!list->length)
@@ -217,17 +217,17 @@ bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct
 
 /* ---- states ---- */
 
-/* A walk over the lists of a states tensor beside the cells of the model. */
+/* A walk over the lists of a states tensor and over the cells of the model at the same time. */
 struct states_walk {
     struct batch *batch;
     const struct json_tensor *tensor;
     const char *key;
     const struct graph_part *part;
-    size_t list, value, leaf; /* next in preorder; the leaf within its part */
+    size_t list, value, leaf; /* the next cell in preorder; the index of the leaf within its part */
     struct failure *failure;
 };
 
-/* One tensor [batch][units] into the rows' states at offset. */
+/* Copy one tensor [batch][units] into the rows' states at offset. */
 static bool bind_state(struct states_walk *w, const char *indices, size_t units, size_t offset)
 {
     struct batch *batch = w->batch;
@@ -249,7 +249,7 @@ static bool bind_state(struct states_walk *w, const char *indices, size_t units,
     return true;
 }
 
-/* The entry of a leaf cell: [h, c] or [h]; for a cell with one state also the tensor itself. */
+/* The entry of a leaf cell: [h, c] or [h]; a cell with one state also accepts the tensor without the list. */
 static bool bind_leaf(struct states_walk *w, const struct rnn_cell_spec *spec, const char *indices)
 {
     const struct json_list *lists = w->tensor->lists, *entry = &lists[w->list];
@@ -285,7 +285,7 @@ static bool bind_stack(struct states_walk *w, const struct rnn_cell_spec *spec, 
     return bind_cells(w, spec, indices, 0);
 }
 
-/* The entries of the cells of a stack, or of a bare cell; the first is the first-th of the list they stand in. */
+/* The entries of the cells of a stack, or of a bare cell; they begin at index `first` of their list. */
 static bool bind_cells(struct states_walk *w, const struct rnn_cell_spec *spec, const char *indices, size_t first)
 {
     for (size_t i = 0; i < (spec->class ? 1 : spec->n_cells); i++) {
@@ -362,12 +362,12 @@ static bool check_length(const struct batch *batch, size_t b, struct failure *fa
     if (!fixed || batch->any_length || found == fixed)
         return true;
     return failure_set(failure, 400, "wrong_shape", batch_row_path(batch, b, path, sizeof path),
-                       "Expected %zu timesteps, the length that this model was made for, found %zu. A sequence goes in "
-                       "parts in a session, or with its states.",
+                       "Expected %zu timesteps, the fixed length of this model, found %zu. Send a sequence in "
+                       "parts only in a session, or with its states.",
                        fixed, found);
 }
 
-/* What comes out of row b, in out [n_outputs], where its timesteps are others than those of the row before. scratch
+/* Compute the output shapes of row b, out [n_outputs], if its timesteps differ from those of the row before. scratch
    [n_values of the graph]. */
 static bool row_outputs(const struct batch *batch, size_t b, struct layer_shape *scratch, struct layer_shape *out,
                         struct failure *failure)
@@ -388,7 +388,7 @@ static bool row_outputs(const struct batch *batch, size_t b, struct layer_shape 
            failure_set(failure, 400, "wrong_shape",
                        batch->sequences == graph->return_sequences ? batch_row_path(batch, b, path, sizeof path)
                                                                    : "/return_sequences",
-                       "This model does not take that: %s.", error.text);
+                       "This model does not accept these inputs: %s.", error.text);
 }
 
 /* Count the numbers of row b of an output; all windows are counted with the first row. Returns false if the answer
@@ -399,7 +399,7 @@ static bool add_floats(const struct batch *batch, size_t b, const struct layer_s
     size_t part, times = !batch->slide ? 1 : b ? 0 : batch->slide->room;
     return batch->fleeting || (rnn_size_mul(shape->timesteps, shape->width, &part) &&
                                rnn_size_mul(part, times, &part) && rnn_size_add(*floats, part, floats) &&
-                               *floats <= limits->max_response_bytes / 4); /* a number takes 4 bytes at least: "0.0," */
+                               *floats <= limits->max_response_bytes / 4); /* a number has at least 4 bytes: "0.0," */
 }
 
 static bool size_rows(struct batch *batch, const struct batch_limits *limits, struct layer_shape *scratch,
@@ -430,7 +430,8 @@ static bool size_rows(struct batch *batch, const struct batch_limits *limits, st
     return true;
 }
 
-/* What comes out of every row, and how many numbers that is in all. Small graphs need no block for their shapes. */
+/* Compute the output shapes of every row, and the total number of floats. Small graphs have their shapes on the
+   stack. */
 static bool size_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure)
 {
     enum { FEW_VALUES = 24 };
@@ -444,7 +445,7 @@ static bool size_outputs(struct batch *batch, const struct batch_limits *limits,
     return good;
 }
 
-/* Of the outputs after the first: what each row needs to be counted, and then its numbers. */
+/* Allocate the outputs after the first: the arrays for counting the rows, then the numbers. */
 static bool open_more_outputs(struct batch *batch, struct failure *failure)
 {
     size_t n = batch->model->graph.n_outputs - 1;

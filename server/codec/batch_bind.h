@@ -1,4 +1,4 @@
-/* Makes rows, which core can run, from the tensors of a body. Compares shapes with the model. */
+/* Makes rows for core from the tensors of a body. Compares shapes with the model. */
 #ifndef SERVER_CODEC_BATCH_BIND_H
 #define SERVER_CODEC_BATCH_BIND_H
 
@@ -9,18 +9,20 @@ struct batch_limits {
     size_t max_rows, max_timesteps, max_response_bytes;
 };
 
-/* Bind inputs to rows; key is their name in the body, of less than BATCH_KEY_BYTES. Each returns false with *failure set. */
+/* Bind inputs to rows; key is their name in the body, shorter than BATCH_KEY_BYTES. All functions return false with
+   *failure set. */
 bool batch_bind_inputs(struct batch *batch, const struct json_tensor *inputs, const char *key,
                        const struct batch_limits *limits, struct failure *failure);
-/* After the inputs. mask may be absent. */
+/* Call after the inputs are bound. mask may be absent. */
 bool batch_bind_mask(struct batch *batch, const struct json_tensor *mask, struct failure *failure);
-/* Initial states, in the nesting that answers have; absent: zeros. Without rows, batch->n_rows of them. */
+/* Bind initial states, nested as in answers. If absent, states are zeros. A batch without rows gets batch->n_rows
+   states. */
 bool batch_bind_states(struct batch *batch, const struct json_tensor *states, const char *key, struct failure *failure);
-/* Set a state of all rows, [rows, width], after batch_bind_states. */
+/* Set one state of all rows, [rows, width]. Call after batch_bind_states. */
 void batch_bind_state(struct batch *batch, const struct batch_tensor *tensor, const float *values);
-/* The number of rows of states, from the first tensor that shows it; 0 if none does. */
+/* The number of rows of states, from the first tensor that has one; 0 if there is none. */
 size_t batch_rows_of_states(const struct json_tensor *states);
-/* Allocate memory for the outputs, unless they are not kept. Call it last. */
+/* Allocate memory for the outputs, unless they go into a stream. Call last. */
 bool batch_bind_outputs(struct batch *batch, const struct batch_limits *limits, struct failure *failure);
 
 #endif

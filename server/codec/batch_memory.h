@@ -9,10 +9,11 @@
 void *batch_take(struct batch *batch, size_t count, size_t size, struct failure *failure);
 void batch_give(struct batch *batch, void *block, size_t count, size_t size);
 
-/* Memory for batch->outputs_floats, and every row's place in it: rows one after the other, or timestep by timestep. */
+/* Allocate batch->outputs_floats, and place every row in this memory: rows one after the other, or interleaved by
+   timestep. */
 bool batch_place_outputs(struct batch *batch, bool interleaved, struct failure *failure);
 
-/* Entries of a part in the list of states: a bare cell counts as a stack of one. */
+/* The number of entries of a part in the list of states: a bare cell counts as a stack of one. */
 static inline size_t batch_part_entries(const struct graph_part *part)
 {
     const struct rnn_cell_spec *spec = part->states.spec;

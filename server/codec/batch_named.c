@@ -1,4 +1,4 @@
-/* Lists of any depth are checked against the axes of an input, and each row gets a view of its numbers. */
+/* Checks lists of any depth against the axes of an input, and gives each row a view of its numbers. */
 #include "batch_named.h"
 
 #include "batch_memory.h"
@@ -14,7 +14,7 @@ struct walk {
     const struct graph_port *port;
     const char *key;
     bool rows, several;
-    size_t list, values; /* next */
+    size_t list, values; /* the next list */
     size_t axes[LAYER_MAX_AXES], n_axes;
     size_t row;
     struct failure *failure;
@@ -36,7 +36,7 @@ __attribute__((format(printf, 3, 4))) static bool fail(const struct walk *w, con
     return failure_set(w->failure, strcmp(code, "too_many_timesteps") ? 400 : 413, code, path, "%s", text);
 }
 
-/* The list of an axis and all below it; *first is its length. */
+/* Check the list of an axis and all lists below it; *first is its length. */
 static bool walk_axis(struct walk *w, size_t axis, size_t *first)
 {
     const struct json_list *list = &w->tensor->lists[w->list++];
@@ -60,7 +60,7 @@ static bool walk_axis(struct walk *w, size_t axis, size_t *first)
     return true;
 }
 
-/* Ids name rows of a table; they are cut to whole numbers, as Keras does. */
+/* Ids are indices into a table. Fractions are cut off, as in Keras. */
 static bool check_ids(const struct walk *w, size_t vocabulary, size_t first)
 {
     for (size_t i = first; vocabulary && i < w->values; i++) {
@@ -72,7 +72,7 @@ static bool check_ids(const struct walk *w, size_t vocabulary, size_t first)
     return true;
 }
 
-/* What one row of an input is. */
+/* The shape of one row of an input. */
 static struct layer_shape row_shape(const struct batch *batch, const struct graph_port *port)
 {
     struct layer_shape shape = port->shape;
@@ -97,7 +97,7 @@ static bool walk_row(struct walk *w, size_t vocabulary, size_t most, struct laye
     return check_ids(w, vocabulary, first);
 }
 
-/* All rows of input k. */
+/* Bind all rows of input k. */
 static bool bind_input(struct batch *batch, size_t k, struct walk *w, const struct batch_limits *limits)
 {
     const struct graph *graph = &batch->model->graph;
@@ -107,9 +107,10 @@ static bool bind_input(struct batch *batch, size_t k, struct walk *w, const stru
     w->n_axes = layer_axes(&shape, w->axes);
     w->list = 1;
     if (outer->length && outer->holds != (w->n_axes ? LIST_OF_LISTS : LIST_OF_NUMBERS))
-        return fail(w, "wrong_shape", "Expected [batch] and %zu axes; found other lists.", w->n_axes);
+        return fail(w, "wrong_shape", "Expected lists of [batch] and %zu more axes, found another number of axes.",
+                    w->n_axes);
     if (outer->length != batch->n_rows)
-        return fail(w, "wrong_shape", "Expected %zu rows, as the first input has, found %zu.", batch->n_rows,
+        return fail(w, "wrong_shape", "Expected %zu rows, as in the first input, found %zu.", batch->n_rows,
                     (size_t)outer->length);
     for (w->row = 0; w->row < batch->n_rows; w->row++) {
         struct layer_view view;
@@ -171,7 +172,7 @@ bool batch_bind_named(struct batch *batch, const struct json_tensor *tensors, co
 
 /* ---- masks ---- */
 
-/* The mask of input k: [rows][timesteps]. */
+/* Bind the mask of input k: [rows][timesteps]. */
 static bool bind_mask(struct batch *batch, size_t k, const struct json_tensor *mask, unsigned char *out,
                       struct failure *failure)
 {

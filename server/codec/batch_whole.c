@@ -1,10 +1,11 @@
-/* Answers that are kept whole: of each row all its outputs, one after the other, of windows all windows of an output. */
+/* Converts answers to stored numbers, and back: for each row all its outputs one after the other, with windows all
+   windows of an output. */
 #include "slide.h"
 #include "window.h"
 
 #include <string.h>
 
-/* Numbers of the output of one window, or of row b. */
+/* The number of floats of the output of one window, or of row b. */
 static size_t floats_of(const struct batch *batch, size_t output, size_t b)
 {
     if (batch->slide)
@@ -13,7 +14,7 @@ static size_t floats_of(const struct batch *batch, size_t output, size_t b)
                   : batch->steps[b] * batch->output.width;
 }
 
-/* Numbers of row b that are not counted again for each of its windows. */
+/* The number of floats of row b that exist once, not once for each window. */
 static size_t floats_of_all(const struct batch *batch, size_t b)
 {
     size_t floats = 0;
@@ -45,7 +46,7 @@ size_t batch_most_floats(const struct batch *batch)
     return floats;
 }
 
-/* Vectors of an output of row b, from one to the next by *stride. */
+/* The vectors of an output of row b; *stride is their distance. */
 static float *vectors_of(const struct batch *batch, size_t output, size_t b, ptrdiff_t *stride)
 {
     *stride = (ptrdiff_t)(output ? batch->more_outputs[output - 1].shape.width : batch->output.width);
@@ -57,7 +58,7 @@ static float *vectors_of(const struct batch *batch, size_t output, size_t b, ptr
     return batch->rows[b].outputs;
 }
 
-/* Between the batch and a list of numbers, in the direction that `bind` says. */
+/* Copy a list of numbers to the batch (bind), or the batch to the list. */
 static void copy(const struct batch *batch, float *list, bool bind)
 {
     for (size_t b = 0; b < batch_sequences(batch); b++)
@@ -76,7 +77,8 @@ void batch_copy_whole(const struct batch *batch, float *out)
     copy(batch, out, false);
 }
 
-/* As many windows of each row as its numbers are; what the session keeps is shown already. */
+/* Compute the number of windows of each row from its number of floats. The windows that the session stores are set
+   already. */
 static bool bind_windows(struct batch *batch, const uint64_t *floats)
 {
     for (size_t b = 0; b < batch->slide->n_sequences; b++) {

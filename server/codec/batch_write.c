@@ -11,7 +11,7 @@
 
 /* ---- the answer's tensors ---- */
 
-/* A walk over the states of a part: the number of those still to be passed. */
+/* A walk over the states of a part; counts the states that are still to be skipped. */
 struct state_search {
     size_t left;
     const struct graph_part *part;
@@ -46,7 +46,7 @@ static size_t outputs_of(const struct graph *graph)
     return graph->two_outputs ? 2 : graph->n_outputs;
 }
 
-/* Output i; that of a model of one output has a name of its own. */
+/* Output i. The output of a model with one output is always named "outputs". */
 static void output_at(const struct graph *graph, size_t i, struct batch_tensor *out)
 {
     size_t forward = graph->two_outputs ? graph->parts[graph->n_parts - 2].states.recurrence->stack.output_size : 0;
@@ -96,7 +96,7 @@ static const float *vector_at(const struct batch *batch, const struct batch_tens
     return batch->rows[b].outputs + (ptrdiff_t)t * batch->rows[b].output_stride + tensor->offset;
 }
 
-/* Whether a tensor has an axis of timesteps, and whether that comes first. */
+/* Whether a tensor has an axis of timesteps, and whether this axis is the first. */
 static bool has_timesteps(const struct batch *batch, const struct batch_tensor *tensor)
 {
     const struct layer_shape *shape = tensor->output ? &batch->more_outputs[tensor->output - 1].shape : &batch->output;
@@ -108,7 +108,7 @@ static size_t steps_of(const struct batch *batch, const struct batch_tensor *ten
     return tensor->output ? batch->more_outputs[tensor->output - 1].steps[b] : batch->steps[b];
 }
 
-/* A timestep of n numbers as nested lists of these axes; *at is the next number. */
+/* Write a timestep of n numbers as nested lists with these axes; *at is the next number. */
 static void write_axes(struct buffer *out, const size_t *dims, size_t rank, const float **at, bool *finite)
 {
     if (rank == 1) {
@@ -124,7 +124,7 @@ static void write_axes(struct buffer *out, const size_t *dims, size_t rank, cons
     buffer_text(out, "]");
 }
 
-/* The text of a lone number is that of a list of it without the brackets. */
+/* Write a single number: the text of a list with one number, without the brackets. */
 static void write_scalar(struct buffer *out, const float *value, bool *finite)
 {
     char text[64], *end = buffer_floats_at(text, value, 1, finite);
@@ -146,7 +146,7 @@ static bool timesteps_first(const struct batch *batch, const struct batch_tensor
     return has_timesteps(batch, tensor) && batch->model->graph.time_major;
 }
 
-/* The most windows that one of the sequences has. */
+/* The largest number of windows of a sequence. */
 static size_t most_windows(const struct batch *batch)
 {
     size_t most = 0;
@@ -176,7 +176,7 @@ size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *
     return rank;
 }
 
-/* Zeros behind the last window of sequences that have fewer. */
+/* Fill up with zeros after the last window of sequences that have fewer windows. */
 static bool copy_windows(const struct batch *batch, const struct batch_tensor *tensor, float *out)
 {
     size_t most = most_windows(batch), each = slide_floats(batch, tensor->output);
@@ -246,13 +246,13 @@ struct writing {
     const struct batch_tensor *tensor;
     size_t vectors;
     char *base;
-    size_t vector_bytes; /* most that a vector takes, with what stands around it */
+    size_t vector_bytes; /* the most bytes of a vector, including brackets and commas */
     size_t used[TEAM_MAX_SEATS], first[TEAM_MAX_SEATS], members;
     atomic_bool infinite;
 };
 
-/* "[[1.0,2.0],[3.0,4.0]],[[…": vectors of rows, each with the brackets and commas that stand before it, and after the last
-   of a row. */
+/* Write vectors of rows, "[[1.0,2.0],[3.0,4.0]],[[…": each with the brackets and commas before it, and those after the
+   last vector of a row. */
 static void write_vectors(void *argument, struct team_member *me)
 {
     struct writing *w = argument;
@@ -295,7 +295,7 @@ static bool write_together(const struct batch *batch, const struct batch_tensor 
     if (has_timesteps(batch, tensor))
         w.vectors = batch->outputs_floats / batch->output.width;
     w.vector_bytes = buffer_floats_most(tensor->width) + 3;
-    size_t most = w.vectors * w.vector_bytes; /* some times what lies in memory already */
+    size_t most = w.vectors * w.vector_bytes; /* a multiple of the binary size */
     if (!batch->team || batch->window || tensor->output || tensor->rank > 1 || tensor->scalar ||
         most > out->limit - out->used || !buffer_try_room(out, most))
         return false;
@@ -342,7 +342,7 @@ static void write_tokens(const struct batch *batch, struct buffer *out)
     }
 }
 
-/* One window: a vector, or a vector for each of its timesteps. */
+/* Write one window: a vector, or a vector for each of its timesteps. */
 static void write_window(const struct batch *batch, const struct batch_tensor *tensor, size_t i, struct buffer *out,
                          bool *finite)
 {
@@ -360,7 +360,7 @@ static void write_window(const struct batch *batch, const struct batch_tensor *t
     buffer_text(out, "]");
 }
 
-/* The windows of each sequence. */
+/* Write the windows of each sequence. */
 static void write_windows(const struct batch *batch, const struct batch_tensor *tensor, struct buffer *out,
                           bool *finite)
 {
@@ -407,7 +407,7 @@ void batch_write_outputs(const struct batch *batch, struct buffer *out, bool *fi
     buffer_text(out, graph->two_outputs ? "]" : named ? "}" : "");
 }
 
-/* Where the next leaf cell's states stand. */
+/* The position of the next leaf cell's states. */
 struct leaf_walk {
     const struct graph_part *part;
     size_t leaf;
@@ -426,7 +426,7 @@ static void write_leaf(const struct batch *batch, const struct rnn_cell_spec *sp
     buffer_text(out, "]");
 }
 
-/* The entries of a stack's cells, or of a bare cell. */
+/* Write the entries of a stack's cells, or of a bare cell. */
 static void write_cells(const struct batch *batch, const struct rnn_cell_spec *spec, struct leaf_walk *walk,
                         struct buffer *out, bool *finite)
 {
@@ -455,7 +455,7 @@ void batch_write_states(const struct batch *batch, struct buffer *out, bool *fin
     buffer_text(out, "]");
 }
 
-/* "a", "b": a part's name for each of its entries. */
+/* Write "a", "b": the name of a part, once for each of its entries. */
 void batch_write_state_layers(const struct batch *batch, struct buffer *out)
 {
     const struct graph *graph = &batch->model->graph;

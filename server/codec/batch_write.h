@@ -5,12 +5,13 @@
 #include "batch.h"
 #include "buffer.h"
 
-/* The i-th tensor of a model, outputs first; false past the last. */
+/* The i-th tensor of a model, outputs first. Returns false past the last. */
 bool batch_tensor_at(const struct graph *graph, size_t i, struct batch_tensor *out);
 
-/* The shape of a tensor of the answer as a full array, [rows, (timesteps,) width]; returns its rank. */
+/* The shape of a tensor of the answer as a full array, [rows, (timesteps,) width]. Returns its rank. */
 size_t batch_tensor_shape(const struct batch *batch, const struct batch_tensor *tensor, size_t shape[BATCH_MAX_RANK]);
-/* Copy it, zeros behind the end of shorter sequences. False when a value is NaN or infinite. */
+/* Copy a tensor into a full array, with zeros after the end of shorter sequences. Returns false if a value is NaN or
+   infinite. */
 bool batch_copy_tensor(const struct batch *batch, const struct batch_tensor *tensor, float *out);
 
 /* Write a tensor as JSON: the whole tensor, with each sequence's own length; or the part of one row. *finite becomes

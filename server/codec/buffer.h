@@ -7,8 +7,8 @@
 struct buffer {
     char *text;
     size_t used, room;
-    size_t limit;              /* most bytes it may have */
-    bool too_large, exhausted; /* why it could not grow; after that, all further text is dropped */
+    size_t limit;              /* the limit of its size */
+    bool too_large, exhausted; /* the reason why it could not grow; then all further text is dropped */
     struct memory_share *share;
 };
 
@@ -22,18 +22,19 @@ void buffer_text(struct buffer *buffer, const char *text);
 void buffer_bytes(struct buffer *buffer, const char *bytes, size_t n);
 void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Most bytes of a JSON list of n numbers. */
+/* The largest size of a JSON list of n numbers. */
 size_t buffer_floats_most(size_t n);
-/* Write that list to out, which has room for it; returns its end. *finite as below. */
+/* Write such a list to out, which has room for it. Returns its end. *finite as below. */
 char *buffer_floats_at(char *out, const float *values, size_t n, bool *finite);
 
-/* A JSON list of numbers, "[1.0,0.5]". false in *finite (never set to true) when one is NaN or infinite. */
+/* Append a JSON list of numbers, "[1.0,0.5]". Sets *finite to false if a number is NaN or infinite, and never to
+   true. */
 void buffer_floats(struct buffer *buffer, const float *values, size_t n, bool *finite);
 
-/* Whole numbers, "12,5". */
+/* Append whole numbers, "12,5". */
 void buffer_tokens(struct buffer *buffer, const float *values, size_t n);
 
-/* The content of a JSON string or a Prometheus label, escaped, without quotes. */
+/* Append the content of a JSON string or a Prometheus label, escaped, without quotes. */
 void buffer_escaped(struct buffer *buffer, const char *text);
 
 void buffer_close(struct buffer *buffer);

@@ -79,7 +79,8 @@ char *gzip_expand(const char *body, size_t bytes, size_t max_bytes, struct memor
 size_t gzip_head(const char *body, size_t bytes, char *out, size_t room)
 {
     z_stream z = {.next_in = (unsigned char *)(uintptr_t)body,
-                  .avail_in = (uInt)(bytes < room ? bytes : room), /* which is enough but for what hardly shrinks */
+                  .avail_in = (uInt)(bytes < room ? bytes : room), /* this is enough, except for data that hardly
+                                                                      shrinks */
                   .next_out = (unsigned char *)out,
                   .avail_out = (uInt)room};
     if (!body || inflateInit2(&z, 15 + 16) != Z_OK)

@@ -5,30 +5,30 @@
 #include "json_reader.h"
 #include "json_scan.h"
 
-/* The lists that are open while a tensor is read: their places in tensor->lists. */
+/* The open lists while a tensor is read: their indices in tensor->lists. */
 struct open_lists {
     size_t at[TENSOR_MAX_DEPTH], depth;
     const char *prefix, *key;
     const struct body_key *type;
-    bool wrapped; /* the element of the outermost list that is being read stands in an object */
+    bool wrapped; /* the current element of the outermost list is inside an object */
 };
 
-/* An error at the value that is being read. Returns false. */
+/* Set an error at the current value. Returns false. */
 bool json_tensor_failure(struct json_reader *r, const struct json_tensor *tensor, const struct open_lists *open,
                          const char *code, const char *text, const char *found);
 
-/* The list that holds the next element gets one more, of the same kind as those before. */
+/* Count one more element of the innermost open list. It must have the same kind as the elements before. */
 bool json_count_element(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open,
                         enum list_holds kind);
 bool json_add_list(struct json_reader *r, struct json_tensor *tensor);
-/* A number; float32 unless the tensor is read raw. */
+/* Add a number: a float32, or a double if the tensor is read raw. */
 bool json_add_value(struct json_reader *r, struct json_tensor *tensor, double value);
 
-/* An element of a tensor that is read raw, where it is none of the numbers: an object of features by name, a text of
-   words, null. *taken: it was one. */
+/* Read an element of a raw tensor that is not a number: an object of features, a text, or null. *taken is true if it
+   was one of these. */
 bool json_raw_element(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open, bool *taken);
 
-/* Whether the object at the reader is one timestep's features by name, so that it is not the name of an input. */
+/* Whether the next object has the features of one timestep as keys, rather than the name of an input. */
 bool json_raw_names_feature(struct json_reader *r, const struct json_tensor *tensor);
 
 #endif

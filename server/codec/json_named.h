@@ -10,10 +10,10 @@
  *
  * span     the value in the body, which is JSON.
  * key      its name, for messages.
- * type     BODY_VALUES or BODY_BOOLEANS.
- * tensors  [n_inputs of the graph], empty; those of names that are missing stay so.
- * The names "inputs" and any other stand for the one input of a graph that has one.
- * False with *failure set.
+ * type     BODY_VALUES or BODY_BOOLEANS. tensors [n_inputs of the graph], empty; those of names that are missing stay
+ *          so.
+ * If the graph has one input, any name means this input.
+ * Returns false with *failure set.
  */
 bool json_named_read(const struct json_body *body, struct body_span span, const char *key, enum body_key_type type,
                      const struct graph *graph, bool *rows, struct json_tensor *tensors, struct failure *failure);

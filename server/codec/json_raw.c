@@ -1,4 +1,4 @@
-/* What raw values have beside numbers: timesteps as objects of features by name, texts, and null for what is missing. */
+/* Reads raw values that are not numbers: timesteps as objects of named features, texts, and null for missing values. */
 #include "config/problems.h"
 #include "json_lists.h"
 #include "raw_values.h"
@@ -8,7 +8,7 @@
 
 /* ---- timesteps as objects ---- */
 
-/* A feature that the object has not named so far: NaN of other bits than what stands for a missing value. */
+/* Marks a feature that the object has not named yet: a NaN whose bits differ from those of a missing value. */
 static double not_given(void)
 {
     const uint64_t bits = UINT64_C(0x7ff8000000000ca6);
@@ -42,7 +42,7 @@ static bool missing_value(struct json_reader *r, struct json_tensor *tensor, con
 {
     if (tensor->raw->transform->missing == MISSING_REFUSED)
         return json_tensor_failure(r, tensor, open, "missing_value",
-                                   "A value is missing (null); the model's transform says nothing of \"missing\"%s.",
+                                   "A value is missing (null), and the model's transform has no key \"missing\"%s.",
                                    "");
     tensor->missing = true;
     return true;
@@ -67,7 +67,7 @@ static bool read_feature_value(struct json_reader *r, struct json_tensor *tensor
            json_tensor_failure(r, tensor, open, "wrong_type", "Expected a number for each feature, found %s.", what);
 }
 
-/* The next pair. guess: the feature that comes next where they stand in the model's order. */
+/* Read the next pair. guess is the next feature in the model's order. */
 static bool read_feature(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open, size_t first,
                          size_t *guess)
 {
@@ -85,7 +85,7 @@ static bool read_feature(struct json_reader *r, struct json_tensor *tensor, cons
         return unknown_feature(r, tensor, open, name);
     *guess = i + 1;
     if (is_given(tensor->raw_values[first + i]))
-        return json_tensor_failure(r, tensor, open, "duplicate_key", "The feature \"%.100s\" stands here twice.", name);
+        return json_tensor_failure(r, tensor, open, "duplicate_key", "The feature \"%.100s\" is here twice.", name);
     json_skip_space(r);
     if (!read_feature_value(r, tensor, open, &value))
         return false;
@@ -137,7 +137,7 @@ bool json_raw_names_feature(struct json_reader *r, const struct json_tensor *ten
 
 /* ---- texts ---- */
 
-/* Room for one more of size bytes. */
+/* Make room for one more element of `size` bytes. */
 static bool grow(void **block, size_t n, size_t *room, size_t size, struct memory_share *share, struct failure *failure)
 {
     size_t more = *room ? *room * 2 : 64;
@@ -187,7 +187,7 @@ bool json_raw_add_text(struct json_tensor *tensor, const char *text, size_t byte
     return add_list(tensor, (struct json_list){(uint32_t)n, n ? LIST_OF_NUMBERS : LIST_EMPTY}, share, failure);
 }
 
-/* As json_raw_add_text, of an element that is counted already. */
+/* The same as json_raw_add_text, for an element that has been counted already. */
 static bool take_text(struct json_reader *r, struct json_tensor *tensor, const char *text, size_t bytes)
 {
     tensor->lists[0].length--;
@@ -199,7 +199,7 @@ static bool read_words(struct json_reader *r, struct json_tensor *tensor, const 
     const char *start = r->at;
     if (!json_read_string(r, NULL))
         return false;
-    size_t room = (size_t)(r->at - start); /* unescaped, a text is shorter than it is written */
+    size_t room = (size_t)(r->at - start); /* a text without its escapes is shorter */
     char *text = memory_realloc(r->body->share, NULL, 0, room);
     if (!text)
         return failure_overloaded(r->failure);
@@ -212,7 +212,7 @@ static bool read_words(struct json_reader *r, struct json_tensor *tensor, const 
     return good;
 }
 
-/* A text of a list of texts, which is one id of a sequence. */
+/* A text in a list of texts; it is one id of a sequence. */
 static bool read_word(struct json_reader *r, struct json_tensor *tensor, const struct open_lists *open)
 {
     const struct tokenizer *tokenizer = &tensor->raw->transform->tokenizer;
@@ -222,7 +222,8 @@ static bool read_word(struct json_reader *r, struct json_tensor *tensor, const s
     const char *start = r->at;
     if (!json_read_string(r, &copy))
         return false;
-    /* what does not fit is no word of the vocabulary, and neither is what has been read of it with a byte that no text has */
+    /* a text that does not fit is not in the vocabulary; a byte that no text has is appended, so that its beginning is
+       not found either */
     if (copy.cut)
         text[0] = (char)0xff;
     if (!tokenizer_ids(tokenizer, text, copy.cut ? 1 : copy.used, &id, 1)) {

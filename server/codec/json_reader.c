@@ -1,6 +1,6 @@
-/* Objects: keys by their tables, each value by the type of its key. One pass over the text, an explicit stack within
-   values of any depth. A wrong value does not end the pass: the rest is still checked to be JSON, because invalid_json
-   takes precedence over other errors. */
+/* Reads objects: a table says which keys an object may have, and the type of each value. There is one pass over the
+   text, with an explicit stack for nested values. After a wrong value, the rest is still checked to be JSON, because
+   invalid_json takes precedence over other errors. */
 #include "json_reader.h"
 
 #include "config/problems.h"
@@ -83,7 +83,7 @@ static bool read_one_number(struct json_reader *r, const struct body_key *key, c
     const char *start = r->at;
     if (!json_skip_value(r))
         return false;
-    if (*start >= '0' && *start <= '9') /* JSON, as has been seen */
+    if (*start >= '0' && *start <= '9') /* known to be JSON */
         *(double *)key->target = strtod(start, NULL);
     else if (r->at - start != 4 || strncmp(start, "null", 4))
         failure_set(r->failure, 400, "wrong_type", path, "Expected a number of at least 0.");
@@ -98,7 +98,7 @@ static bool read_counts(struct json_reader *r, const struct body_key *key, const
     if (!json_skip_value(r))
         return false;
     counts->present = true;
-    for (const char *p = start + 1; good && p < r->at;) { /* what has been skipped is JSON */
+    for (const char *p = start + 1; good && p < r->at;) { /* the skipped text is known to be JSON */
         size_t value = 0;
         p += strspn(p, " \n\r\t,");
         if (*p == ']')
@@ -131,7 +131,7 @@ static bool read_span(struct json_reader *r, const struct body_key *key)
 
 static bool read_object(struct json_reader *r, const struct body_key *keys);
 
-/* An object at a path below the present one. */
+/* Read an object at a path below the current one. */
 static bool read_deeper(struct json_reader *r, const struct body_key *keys, const char *path)
 {
     char before[sizeof r->prefix];
@@ -261,7 +261,7 @@ static bool read_member(struct json_reader *r, const struct body_key *keys, uint
         return json_skip_value(r);
     if (*seen >> i & 1) {
         path_of_key(r, name, path);
-        failure_set(r->failure, 400, "duplicate_key", path, "This key stands in the body twice.");
+        failure_set(r->failure, 400, "duplicate_key", path, "This key is in the body twice.");
         return json_skip_value(r);
     }
     *seen |= UINT64_C(1) << i;

@@ -1,4 +1,4 @@
-/* A streaming reader of request bodies: strict RFC 8259, arrays of numbers straight into float32. */
+/* A reader of request bodies in one pass: strict RFC 8259; arrays of numbers are converted directly to float32. */
 #ifndef SERVER_CODEC_JSON_READER_H
 #define SERVER_CODEC_JSON_READER_H
 
@@ -7,18 +7,18 @@
 
 enum body_key_type {
     BODY_TEXT,        /* char[BODY_TEXT_BYTES] */
-    BODY_ID,          /* the same, for a text or a whole number of at least 0 */
+    BODY_ID,          /* the same for a text, or for a whole number of at least 0 */
     BODY_BOOL,        /* int: becomes 0 or 1 */
     BODY_COUNT,       /* int64_t: a whole number of at least 0 */
     BODY_NUMBER,      /* double: a number of at least 0 */
     BODY_NUMBERS,     /* struct json_tensor */
-    BODY_INPUTS,      /* the same, which may be raw values */
+    BODY_INPUTS,      /* the same; the values may be raw */
     BODY_BOOLEANS,    /* struct json_tensor of true, false, 1 and 0 */
     BODY_NUMBER_ROW,  /* struct json_tensor: the value becomes its next row */
     BODY_BOOLEAN_ROW, /* the same of true, false, 1 and 0 */
     BODY_VALUES,      /* struct json_tensor of numbers, true (1) and false (0) */
     BODY_COUNTS,      /* struct body_counts: a list of whole numbers of at least 0 */
-    BODY_OBJECT,      /* an object whose keys `target`, a const struct body_key *, has */
+    BODY_OBJECT,      /* an object; its keys are `target`, a const struct body_key * */
     BODY_LIST,        /* struct body_list: a list of objects */
     BODY_SPAN,        /* struct body_span: any value, to be read later */
     BODY_ANY,         /* any value; ignored */
@@ -75,15 +75,15 @@ struct json_body {
  */
 bool json_body_read(struct json_body *body, const struct body_key *keys, struct failure *failure);
 
-/* The same of a part of a body that has been read before, as a BODY_SPAN: an object at `path` (below 64 bytes). */
+/* The same for an object within a body that has been read as a BODY_SPAN before, at `path` (below 64 bytes). */
 bool json_body_read_part(struct json_body *part, const char *path, const struct body_key *keys,
                          struct failure *failure);
 
-/* A part of a body that has been read already: one value, at path. */
+/* The same for one value of such a part, at path. */
 bool json_value_read(struct json_body *body, const struct body_key *key, const char *path, struct failure *failure);
 
-/* Length of the UTF-8 sequence of more than one byte at p, 0 if it is none (overlong, a surrogate, beyond U+10FFFF, cut
-   short). p ends with a NUL byte, which is no continuation. */
+/* The length of the multi-byte UTF-8 sequence at p; 0 if it is invalid (overlong, a surrogate, beyond U+10FFFF, cut
+   short). p ends with a NUL byte, which cannot continue a sequence. */
 size_t json_utf8_length(const unsigned char *p);
 
 #endif

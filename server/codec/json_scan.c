@@ -1,4 +1,4 @@
-/* Texts, numbers and words, and values of any kind, which are only checked. */
+/* Reads texts, numbers and words, and checks values of any kind. */
 #include "json_scan.h"
 
 #include "json_reader.h"
@@ -59,7 +59,7 @@ static void copy_bytes(struct json_copy *copy, const char *bytes, size_t n)
         copy->used += n;
 }
 
-/* The same for bytes of ASCII, of which as many are taken as fit. */
+/* The same for ASCII bytes; as many are copied as fit. */
 static void copy_ascii(struct json_copy *copy, const char *bytes, size_t n)
 {
     if (!copy || copy->cut)
@@ -71,7 +71,8 @@ static void copy_ascii(struct json_copy *copy, const char *bytes, size_t n)
     copy->used += n;
 }
 
-/* \u0041: a code point of the basic plane goes out as UTF-8 (a half of a surrogate pair as '?': names have none). */
+/* \u0041: a code point of the basic plane becomes UTF-8. A half of a surrogate pair becomes '?', because names have
+   none. */
 static bool read_unicode(struct json_reader *r, struct json_copy *copy)
 {
     unsigned code = 0;
@@ -136,7 +137,7 @@ bool json_read_string(struct json_reader *r, struct json_copy *copy)
                        : json_syntax_error(r, r->at, "no control character within a text (write it as an escape)");
         } else if (c < 0x80) {
             const char *start = r->at;
-            while ((signed char)*r->at >= 0x20 && *r->at != '"' && *r->at != '\\') /* those from 0x80 on are negative */
+            while ((signed char)*r->at >= 0x20 && *r->at != '"' && *r->at != '\\') /* bytes from 0x80 on are negative */
                 r->at++;
             copy_ascii(copy, start, (size_t)(r->at - start));
         } else {
@@ -208,9 +209,10 @@ bool json_read_scalar(struct json_reader *r, const char **what)
     return true;
 }
 
-/* ---- any value, only checked ---- */
+/* ---- checking any value ---- */
 
-/* One bit a level: is it an object? Depth is bounded by the body; memory is an eighth of it at most. */
+/* One bit for each level: whether it is an object. The size of the body bounds the depth, so at most an eighth of this
+   size is needed. */
 struct levels {
     unsigned char *bits;
     size_t depth, room;

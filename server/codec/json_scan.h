@@ -14,14 +14,14 @@ struct json_body;
 struct json_reader {
     struct json_body *body;
     const char *at, *end;
-    struct failure *failure; /* of meaning */
+    struct failure *failure; /* an error other than invalid JSON */
     const char *wrong;       /* where the text stops being JSON, or NULL */
-    bool exhausted;          /* there was no memory to find that out */
-    char prefix[64];         /* path of the object that is being read */
+    bool exhausted;          /* out of memory during the check */
+    char prefix[64];         /* the path of the current object */
     char expected[96];
 };
 
-/* The text of a string being copied; what does not fit is dropped and remembered. */
+/* The copy of a string. Bytes that do not fit are dropped, and this is recorded. */
 struct json_copy {
     char *out;
     size_t used, size;
@@ -47,15 +47,15 @@ static inline bool json_read_word(struct json_reader *r, const char *word)
     return true;
 }
 
-/* A text, at its opening quote. copy may be NULL. */
+/* Read a text, from its opening quote on. copy may be NULL. */
 bool json_read_string(struct json_reader *r, struct json_copy *copy);
-/* A key and the colon behind it. */
+/* Read a key and the colon after it. */
 bool json_read_key(struct json_reader *r, struct json_copy *copy);
-/* NaN, Infinity and -Infinity, where one of them comes next; it is remembered as what makes this body no JSON. */
+/* Read NaN, Infinity or -Infinity if one of them comes next. It is recorded, because such a body is not JSON. */
 bool json_read_nonfinite(struct json_reader *r, float *out);
 bool json_read_number(struct json_reader *r, float *out);
 bool json_read_double(struct json_reader *r, double *out);
-/* true, false, null, a number or a string; with what = its kind for messages. */
+/* Skip true, false, null, a number or a string; *what is its kind, for messages. */
 bool json_read_scalar(struct json_reader *r, const char **what);
 /* Check any value. Also returns false if out of memory; then r->exhausted is set. */
 bool json_skip_value(struct json_reader *r);

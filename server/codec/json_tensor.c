@@ -1,4 +1,4 @@
-/* Reads tensors: numbers go into one array, the lengths of lists into another. */
+/* Reads tensors: one array gets the numbers, another one the lengths of the lists. */
 #include "json_tensor.h"
 
 #include "core/arena.h"
@@ -55,7 +55,7 @@ bool json_add_list(struct json_reader *r, struct json_tensor *tensor)
 void json_tensor_close(struct json_tensor *tensor, struct memory_share *share)
 {
     size_t value_bytes = tensor->raw_values ? sizeof *tensor->raw_values : sizeof *tensor->values;
-    free(tensor->raw_values ? (void *)tensor->raw_values : (void *)tensor->values); /* values may lie there */
+    free(tensor->raw_values ? (void *)tensor->raw_values : (void *)tensor->values); /* values may be in this memory */
     free(tensor->lists);
     memory_give(share, tensor->values_room * value_bytes + tensor->lists_room * sizeof *tensor->lists);
     *tensor = (struct json_tensor){0};
@@ -96,7 +96,7 @@ bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t
     tensor->lists = lists;
     tensor->lists_room = tensor->n_lists = total;
     tensor->present = true;
-    /* preorder: the depth of the next list is that of the innermost one that is not full */
+    /* preorder: the next list is one level below the innermost list that is not full */
     for (size_t i = 0, depth = 0; i < total; i++) {
         lists[i] = (struct json_list){(uint32_t)shape[depth], depth + 1 < rank ? LIST_OF_LISTS : LIST_OF_NUMBERS};
         if (depth + 1 < rank) {
@@ -111,11 +111,12 @@ bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t
 
 /* ---- reading ---- */
 
-/* "/instances/0/3": the place of the value that is being read. */
+/* "/instances/0/3": the path of the current value. */
 static void tensor_path(const struct json_tensor *tensor, const struct open_lists *open, char *out, size_t size)
 {
     size_t n = (size_t)snprintf(out, size, "%s/%s", open->prefix, open->key);
-    for (size_t i = 0; i < open->depth && n < size; i++) /* all but the innermost have counted what is open */
+    for (size_t i = 0; i < open->depth && n < size; i++) /* all lists except the innermost one have counted their
+                                                            current element */
         n += (size_t)snprintf(out + n, size - n, "/%u", tensor->lists[open->at[i]].length - (i + 1 < open->depth));
 }
 
@@ -139,7 +140,7 @@ bool json_count_element(struct json_reader *r, struct json_tensor *tensor, const
     return true;
 }
 
-/* The next number, to the end of the tensor's values; NULL where there is none, or one that is too large. */
+/* Read the next number, and append it to the values. Returns NULL if there is none, or if it is too large. */
 __attribute__((always_inline)) static inline const char *take_number(const char *next, const char *end,
                                                                      struct json_tensor *tensor, bool raw)
 {
@@ -156,9 +157,9 @@ __attribute__((always_inline)) static inline const char *take_number(const char 
     return next;
 }
 
-/* The numbers of a list from one on, up to what is no comma or no number: the loop in which bodies are read, made once for
-   floats and once for raw numbers. False, and nothing is taken, when there is none. Whoever comes after this says what is
-   wrong, or makes room. */
+/* Read consecutive numbers of a list. This is the main loop of reading bodies; it exists once for floats and once for
+   raw numbers. It stops at anything other than a comma and a number, or when there is no room; the caller then reports
+   the error or makes room. Returns false if it has read nothing. */
 __attribute__((always_inline)) static inline bool take_numbers(struct json_reader *r, struct json_tensor *tensor,
                                                                struct json_list *list, bool raw)
 {
@@ -183,7 +184,7 @@ static bool read_numbers(struct json_reader *r, struct json_tensor *tensor, stru
     return tensor->raw ? take_numbers(r, tensor, list, true) : take_numbers(r, tensor, list, false);
 }
 
-/* A number alone. */
+/* Read one number. */
 static bool read_number(struct json_reader *r, const struct json_tensor *tensor, double *out)
 {
     float value = 0;
@@ -233,7 +234,7 @@ static bool read_element(struct json_reader *r, struct json_tensor *tensor, cons
     return json_count_element(r, tensor, open, LIST_OF_NUMBERS) && json_add_value(r, tensor, value);
 }
 
-/* Open lists down to the first element that is not a list. The reader is at a '['. */
+/* Open lists until the first element that is not a list. The reader is at a '['. */
 static bool open_list(struct json_reader *r, struct json_tensor *tensor, struct open_lists *open)
 {
     if (open->depth == TENSOR_MAX_DEPTH)
@@ -247,7 +248,7 @@ static bool open_list(struct json_reader *r, struct json_tensor *tensor, struct 
     return true;
 }
 
-/* {"inputs": before a value, if it is there. */
+/* Read {"inputs": before a value, if it is there. */
 static bool unwrap(struct json_reader *r, const struct json_tensor *tensor, const struct open_lists *open,
                    bool *wrapped)
 {
@@ -272,7 +273,7 @@ static bool end_wrapped(struct json_reader *r, struct json_tensor *tensor, const
 {
     json_skip_space(r);
     if (*r->at == ',' && open->depth)
-        tensor->lists[open->at[0]].length--; /* the element that is wrong has been counted */
+        tensor->lists[open->at[0]].length--; /* the wrong element has been counted */
     if (*r->at == ',')
         return json_tensor_failure(r, tensor, open, "unknown_key", "Expected an object with the one key \"%s\".",
                                    tensor->unwrap);
@@ -282,7 +283,7 @@ static bool end_wrapped(struct json_reader *r, struct json_tensor *tensor, const
     return true;
 }
 
-/* False on a syntax error, and on a problem of meaning, which leaves the reader within the value. */
+/* Returns false on a syntax error, and on any other error; then the reader is within the value. */
 static bool read_lists(struct json_reader *r, struct json_tensor *tensor, struct open_lists *open)
 {
     size_t floor = open->depth;

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-/* Deepest nesting of a tensor: states of stacks nested STACK_MAX_DEPTH deep, and some to spare. */
+/* The deepest nesting of a tensor: states of stacks nested STACK_MAX_DEPTH deep, and a reserve. */
 enum { TENSOR_MAX_DEPTH = 20 };
 
 enum list_holds { LIST_EMPTY, LIST_OF_NUMBERS, LIST_OF_LISTS };
@@ -26,21 +26,21 @@ struct json_tensor {
     size_t n_values, values_room;
     struct json_list *lists;
     size_t n_lists, lists_room;
-    const struct raw_reading *raw; /* set by the caller: numbers are raw (raw_values.h) and stand in raw_values */
-    double *raw_values;            /* [values_room] in place of values, until raw_to_values */
+    const struct raw_reading *raw; /* set by the caller: the numbers are raw (raw_values.h) and go to raw_values */
+    double *raw_values;            /* [values_room], instead of values, until raw_to_values */
     bool present;
-    bool missing;     /* some raw values are */
-    bool booleans;    /* some values were written true or false */
-    bool skipped;     /* set by the caller: the value is passed over, but for its place (which may be set, too, where
-                         the value is known to be JSON): */
-    const char *text; /* where it stands in the body, */
-    size_t bytes;     /* and how long it is */
+    bool missing;     /* some raw values are missing */
+    bool booleans;    /* some values were written as true or false */
+    bool skipped;     /* set by the caller: the value is skipped, and only its position is recorded (the position may be
+                         set in advance, if the value is known to be JSON): */
+    const char *text; /* the beginning in the body, */
+    size_t bytes;     /* and the length */
     const char
-        *unwrap; /* set by the caller: {"name": …} may stand for its value, around the whole or each element of it */
+        *unwrap; /* set by the caller: an object {"name": …} may be around the whole tensor or around each element */
 };
 
-/* Make a tensor's lists those of a full array of this shape (sizes of at least 1, rank at least 1), whatever they were.
-   False when out of memory. */
+/* Replace a tensor's lists by those of a full array of this shape (sizes of at least 1, rank at least 1). Returns false
+   if out of memory. */
 bool json_tensor_reshape(struct json_tensor *tensor, const size_t *shape, size_t rank, struct memory_share *share);
 
 /* Make an empty tensor with room for n values. Returns false if out of memory. */
@@ -48,16 +48,16 @@ bool json_tensor_reserve(struct json_tensor *tensor, size_t n, struct memory_sha
 
 void json_tensor_close(struct json_tensor *tensor, struct memory_share *share);
 
-/* The same before it is read once more: unwrap and raw stay. */
+/* Empty a tensor before it is read again: unwrap and raw stay. */
 void json_tensor_forget(struct json_tensor *tensor, struct memory_share *share);
 
-/* The value of a key that holds a tensor (a part of the reader: json_reader.c calls this at the value's first byte). False
-   where the text is no JSON. */
+/* Read the value of a key that has a tensor. json_reader.c calls it at the value's first byte. Returns false if the
+   text is not JSON. */
 struct json_reader;
 struct body_key;
 bool json_read_tensor(struct json_reader *r, const struct body_key *key);
 
-/* The same of a value that becomes the next row of a tensor. */
+/* The same for a value that becomes the next row of a tensor. */
 bool json_read_row(struct json_reader *r, const struct body_key *key);
 
 #endif

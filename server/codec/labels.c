@@ -11,7 +11,7 @@ const struct transform_output *labels_of(const struct transform *transform, size
     return width == (output->n_labels == 2 && width == 1 ? 1 : output->n_labels) ? output : NULL;
 }
 
-/* The largest of n numbers, the first of several; NaN is none. */
+/* The index of the largest of n numbers; of equal ones, the first. NaN is ignored. */
 static size_t largest(const float *values, size_t n)
 {
     size_t best = 0;

@@ -1,5 +1,5 @@
-/* The marks of values that are missing from the first timestep on are counted, so that another value can take their place
-   when the rows run again from other states. */
+/* If values are missing from the first timestep on, their number is stored, so that they can be filled again when the
+   rows run again from other states. */
 #include "lasts.h"
 
 #include "batch_memory.h"
@@ -9,7 +9,7 @@
 
 struct lasts {
     size_t n, width;
-    size_t leading[]; /* [n][width] timesteps before the first one that is given */
+    size_t leading[]; /* [n][width]: the number of timesteps before the first given value */
 };
 
 size_t lasts_floats(const struct model *model)
@@ -34,7 +34,7 @@ static float *value_at(const struct batch *batch, size_t b, size_t t, size_t i)
     return (float *)(uintptr_t)row->inputs + t * row->input_stride + i;
 }
 
-/* Fill the values of one feature; returns how many timesteps there are before the first that is given. */
+/* Fill the missing values of one feature. Returns the number of timesteps before the first given value. */
 static size_t fill(struct batch *batch, size_t b, size_t i)
 {
     size_t timesteps = batch->rows[b].timesteps, t = 0;

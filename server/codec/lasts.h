@@ -5,18 +5,18 @@
 
 #include "batch.h"
 
-/* Numbers that a session keeps of a row for it, behind the row's states; 0: the model has no such values, or it keeps
-   windows, which have them. */
+/* The number of floats that a session stores for the last timestep of a row, after the row's states. 0 if the model
+   does not need it, or if the session stores windows, which contain it. */
 size_t lasts_floats(const struct model *model);
 
-/* Once inputs are bound to a batch of a session: missing values take those before them in the request. What has none there
-   waits for lasts_load. False with *failure set: memory is short. */
+/* Call after inputs are bound to a batch of a session. Missing values take the previous value in the request; those
+   without a previous value wait for lasts_load. Returns false with *failure set if out of memory. */
 bool lasts_bind(struct batch *batch, struct failure *failure);
 
-/* What was kept, of row b at kept + b * stride, or NULL for nothing: before the rows run (again). False with *failure set: a
-   missing value has none before it. */
+/* Load the stored last timestep of row b from kept + b * stride; kept is NULL if nothing is stored. Call before the rows
+   run (again). Returns false with *failure set if a missing value has no previous value. */
 bool lasts_load(struct batch *batch, const float *kept, size_t stride, struct failure *failure);
-/* What is to be kept of row b; without inputs, nothing is known. */
+/* Write the last timestep of row b, to be stored. Without inputs, all its values are unknown. */
 void lasts_store(const struct batch *batch, size_t b, float *kept);
 
 void lasts_close(struct batch *batch);

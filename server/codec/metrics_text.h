@@ -6,13 +6,13 @@
 #include "buffer.h"
 #include "server/base/metrics.h"
 
-/* The lines above the values of a family. type: "counter", "gauge" or "histogram". */
+/* Write the lines before the values of a family. type: "counter", "gauge" or "histogram". */
 void metrics_text_head(struct buffer *out, const char *name, const char *type, const char *help);
 
-/* A family of one number. */
+/* Write a family with one value. */
 void metrics_text_value(struct buffer *out, const char *name, const char *type, const char *help, double value);
 
-/* The buckets, the sum and the count of a histogram. label: `route="/predict"`, or "". */
+/* Write the buckets, the sum and the count of a histogram. label: `route="/predict"`, or "". */
 void metrics_text_histogram(struct buffer *out, const char *name, const char *label, const struct histogram *histogram);
 
 #endif

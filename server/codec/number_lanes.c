@@ -31,8 +31,9 @@ const uint64_t number_powers_of_ten[77] = {
 
 enum { LANES = 8, BLOCK = 64 };
 
-/* Where the bytes of a block's numbers go, counted from the first byte of each: the head is "-0.000" or "0.000", of which
-   the digits leave what counts; those behind a point that has digits before it are put a second time. */
+/* The positions of the parts of each number of a block, counted from the first byte of the number. The head "-0.000" or
+   "0.000" is written first, and the digits overwrite the rest of it. Digits after a decimal point are written a second
+   time. */
 struct layout {
     uint64_t head[BLOCK], first[BLOCK], digits[BLOCK], behind[BLOCK];
     uint64_t first_at[BLOCK], digits_at[BLOCK], behind_at[BLOCK], point_at[BLOCK], length[BLOCK];
@@ -101,8 +102,8 @@ AVX512 static inline __m512i eight_digits(__m512i x)
     return _mm512_or_epi64(tens, _mm512_slli_epi16(v, 8));
 }
 
-/* Lay out LANES numbers, at `at` of the block. Returns the lanes that are laid out: normal numbers that are neither whole
-   nor powers of two, written without an exponent. */
+/* Compute the layout of LANES numbers, from index `at` of the block. Returns the lanes that succeeded: normal numbers
+   that are neither whole nor powers of two, written without an exponent. */
 AVX512 static inline unsigned lay_out(__m512i bits, struct layout *layout, size_t at)
 {
     const __m512i zero = _mm512_setzero_si512(), one = all(1), two = all(2), seven = all(7);

@@ -1,4 +1,4 @@
-/* Writes many float32 as text at a time, in the lanes of a vector. */
+/* Writes several float32 as text at a time, in the lanes of a vector. */
 #ifndef SERVER_CODEC_NUMBER_LANES_H
 #define SERVER_CODEC_NUMBER_LANES_H
 
@@ -9,12 +9,12 @@
 /* ceil(10^k * 2^(63 - floor(log2 10^k))) for k = -31..45, by exact rational arithmetic. */
 extern const uint64_t number_powers_of_ten[77];
 
-/* Whether number_lanes_write may be used: the kernels that the process has chosen are those of AVX-512 (CELLSERVE_ISA),
-   and the CPU has F, BW, CD and DQ. Called once at start, before other threads; until then it is not used. */
+/* Decide whether number_lanes_write is used: if the process uses the AVX-512 kernels (CELLSERVE_ISA), and the CPU has
+   F, BW, CD and DQ. Called once at start, before other threads; until then it is not used. */
 bool number_lanes_choose(const char *isa);
 
-/* Like numbers_write, from *out on, which is moved to the end. Returns false, and writes nothing, if it may not be
-   used. */
+/* Like numbers_write, from *out on; *out is moved to the end of the text. Returns false and writes nothing if it may
+   not be used. */
 bool number_lanes_write(const float *values, size_t n, char **out);
 
 #endif

@@ -42,7 +42,7 @@ __attribute__((always_inline)) static inline const char *scan_digits(const char 
                                                                      bool fraction)
 {
     int64_t eight;
-    for (; *p == '0' && !s->digits; p++) /* zeros before the first digit that counts */
+    for (; *p == '0' && !s->digits; p++) /* zeros before the first significant digit */
         s->exponent -= fraction;
     while (s->significant <= MOST_DIGITS - 8 && end - p >= 8 && eight_digits(p, &eight)) {
         s->digits = s->digits * 100000000 + eight;
@@ -101,7 +101,7 @@ __attribute__((always_inline)) static inline bool fast(const struct scan *s, flo
         return false;
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
-    uint32_t below = bits & 0x1fffffff; /* the 29 bits that a float has not */
+    uint32_t below = bits & 0x1fffffff; /* the 29 bits of a double that a float does not have */
     if (below >= 0x10000000 - 4 && below <= 0x10000000 + 4)
         return false;
     *out = (float)value;
@@ -176,7 +176,7 @@ static inline bool fast_double(const struct scan *s, double *out)
     unsigned __int128 product =
         (unsigned __int128)((uint64_t)s->digits << zeros) * number_powers_of_ten[s->exponent + 31];
     uint64_t high = (uint64_t)(product >> 64);
-    int drop = 10 + (int)(high >> 63); /* the bits that a double has not */
+    int drop = 10 + (int)(high >> 63); /* the bits that a double does not have */
     uint64_t half = UINT64_C(1) << (drop - 1), rest = high & (2 * half - 1);
     if (rest == half || rest == half - 1)
         return false;

@@ -32,7 +32,7 @@ bool raw_reading_of(const struct model *model, size_t i, struct raw_reading *out
 
 /* ---- scaling ---- */
 
-/* "/instances/0/3/1": element i of the list-th list. */
+/* "/instances/0/3/1": the path of element i of list number `list`. */
 static const char *path_of(const struct json_tensor *tensor, size_t list, size_t i, const char *key, char *out,
                            size_t size)
 {
@@ -62,8 +62,8 @@ static bool beyond(const struct json_tensor *tensor, size_t list, size_t i, cons
                        "Scaled, this number is beyond the range of float32.");
 }
 
-/* One timestep of n numbers, from x to out, which may begin at the same place. weight: see drift_count. SIZE_MAX, or the
-   first that does not fit. */
+/* Scale one timestep of n numbers from x to out, which may be the same memory. weight: see drift_count. Returns the
+   index of the first number that does not fit a float32, or SIZE_MAX. */
 static size_t scale_timestep(const struct raw_reading *raw, double weight, const double *x, size_t n, float *out)
 {
     const struct rnn_scaler *scaler = &raw->input->scaler;
@@ -90,7 +90,7 @@ static size_t scale_timestep(const struct raw_reading *raw, double weight, const
     return wrong;
 }
 
-/* drift: whose mean and variance are counted, or NULL. */
+/* drift: the counter for mean and variance, or NULL. */
 static bool scale_each(struct json_tensor *tensor, struct drift *drift, const char *key, struct failure *failure)
 {
     const double *x = tensor->raw_values;
@@ -100,7 +100,7 @@ static bool scale_each(struct json_tensor *tensor, struct drift *drift, const ch
         const struct json_list *list = &tensor->lists[l];
         if (list->holds != LIST_OF_NUMBERS)
             continue;
-        bool ids = tensor->raw->input->tokens; /* a list is a whole sequence then */
+        bool ids = tensor->raw->input->tokens; /* then a list is a whole sequence */
         size_t n = list->length, wrong = SIZE_MAX;
         bool seen = drift && (timestep < DRIFT_ALL || timestep % DRIFT_EACH == 0);
         double weight = seen ? drift_weight(drift) : 0;
@@ -164,7 +164,7 @@ bool raw_is_finite(const struct json_tensor *tensor)
 
 /* ---- padding ---- */
 
-/* The rows of a tensor whose elements are ids, or timesteps of `width` numbers; 0 where the lists are none of these. */
+/* The number of rows of a tensor whose rows have ids or timesteps of `width` numbers; 0 for other tensors. */
 static size_t rows_to_pad(const struct json_tensor *tensor, bool ids)
 {
     const struct json_list *list = tensor->lists;
@@ -181,7 +181,7 @@ static size_t rows_to_pad(const struct json_tensor *tensor, bool ids)
     return rows;
 }
 
-/* One row of `steps` timesteps to exactly pad->length of them. */
+/* Pad or cut one row of `steps` timesteps to pad->length timesteps. */
 static void pad_row(const struct transform_pad *pad, const float *from, size_t steps, size_t width, float *to)
 {
     size_t kept = steps < pad->length ? steps : pad->length, padded = pad->length - kept;
@@ -211,7 +211,7 @@ static bool pad_rows(struct json_tensor *tensor, struct memory_share *share, str
     const float *from = tensor->values;
     for (size_t b = 0; b < rows; b++) {
         size_t steps = list->length;
-        if (!ids && steps && list[1].length != width) { /* the wrong number of features: said where rows are bound */
+        if (!ids && steps && list[1].length != width) { /* batch_bind reports a wrong number of features */
             free(values);
             memory_give(share, bytes);
             return true;
@@ -242,7 +242,7 @@ bool raw_nothing_before(const struct batch *batch, size_t b, size_t i, struct fa
     snprintf(path, sizeof path, "%s/0/%zu", batch_row_path(batch, b, row, sizeof row), i);
     return failure_set(
         failure, 400, "missing_value", path,
-        "The first value of a sequence is missing (null), and there is none before it to take its place.");
+        "The first value of a sequence is missing (null), and there is no previous value to replace it.");
 }
 
 bool raw_fill_missing(const struct batch *batch, size_t width, const float *before, struct failure *failure)
@@ -251,7 +251,7 @@ bool raw_fill_missing(const struct batch *batch, size_t width, const float *befo
         const struct rnn_row *row = &batch->rows[b];
         const float *last = before ? before + b * width : NULL;
         for (size_t t = 0; t < row->timesteps; t++) {
-            float *x = (float *)(uintptr_t)row->inputs + t * row->input_stride; /* they are the tensor's */
+            float *x = (float *)(uintptr_t)row->inputs + t * row->input_stride; /* the tensor owns the values */
             for (size_t i = 0; i < width; i++) {
                 if (!raw_is_missing_float(x[i]))
                     continue;

@@ -1,4 +1,4 @@
-/* The i-th full window of all has the i-th place in the memory of each output. */
+/* In the memory of each output, the i-th full window of all sequences is at position i. */
 #include "slide.h"
 
 #include "batch_memory.h"
@@ -37,7 +37,7 @@ static bool open_slide(struct batch *batch, size_t size, struct failure *failure
     return true;
 }
 
-/* Rows for the windows, of which there may be slide->room. */
+/* Make rows for up to slide->room windows. */
 static bool take_rows(struct batch *batch, size_t most, struct failure *failure)
 {
     const struct slide *slide = batch->slide;
@@ -71,7 +71,7 @@ bool slide_bind(struct batch *batch, size_t size, size_t most, struct failure *f
     if (!open_slide(batch, size, failure))
         return false;
     struct slide *slide = batch->slide;
-    for (size_t b = 0; b < slide->n_sequences; b++) /* of the body's timesteps, so they do not overflow */
+    for (size_t b = 0; b < slide->n_sequences; b++) /* they count timesteps of the body, so they do not overflow */
         slide_full(batch, b, slide->sequences[b].inputs, 0, batch->rows[b].timesteps - size + 1);
     slide->room = slide->windows;
     return take_rows(batch, most, failure);

@@ -6,35 +6,35 @@
 #include "batch.h"
 
 struct slide_sequence {
-    const float *inputs; /* of its first window that is full */
+    const float *inputs; /* the inputs of the first full window */
     const unsigned char *mask;
     size_t input_stride, mask_stride;
-    size_t empty;   /* timesteps whose windows are not full: they have no outputs */
-    size_t windows; /* those that are */
-    size_t first;   /* full windows of the sequences before */
+    size_t empty;   /* the number of timesteps whose windows are not full; they have no outputs */
+    size_t windows; /* the number of full windows */
+    size_t first;   /* the number of full windows of the previous sequences */
 };
 
 struct slide {
     size_t size, n_sequences;
     struct slide_sequence *sequences;
-    size_t windows, room;    /* full windows of all sequences; the most that there may be */
-    size_t sequence, window; /* the next one to run */
+    size_t windows, room;    /* the number of full windows of all sequences; its upper bound */
+    size_t sequence, window; /* the next window to run */
 };
 
-/* Rows, which are whole sequences, become windows of `size` timesteps: at most `most` rows, which take them in turn. Once
-   inputs and mask are bound. False with *failure set: a sequence is shorter than a window. */
+/* Split the rows, which are whole sequences, into windows of `size` timesteps, which at most `most` rows run in turn.
+   Call after inputs and mask are bound. Returns false with *failure set if a sequence is shorter than a window. */
 bool slide_bind(struct batch *batch, size_t size, size_t most, struct failure *failure);
-/* The same of rows whose first windows may not be full; slide_full says how many are. `at`: where the timesteps of a row
-   are, kept ones first. */
+/* The same for rows whose first windows may not be full. slide_full then sets the number of full windows of a sequence;
+   inputs are its timesteps, stored ones first. */
 bool slide_bind_kept(struct batch *batch, size_t size, size_t most, struct failure *failure);
 void slide_full(struct batch *batch, size_t sequence, const float *inputs, size_t empty, size_t windows);
 
-/* Nothing has been run: the rows have the first windows. A row without a window counts as run. */
+/* Start again: the rows get the first windows. A row without a window counts as finished. */
 void slide_restart(struct batch *batch);
-/* A row is done: whether there is another window for it, which the row has then. */
+/* Give a finished row its next window. Returns false if there is none. */
 bool slide_next(struct batch *batch, size_t row);
 
-/* Timesteps and floats that a window has of an output; where those of the i-th full window are. */
+/* The timesteps and floats of an output of one window; and the position of the i-th full window. */
 size_t slide_steps(const struct batch *batch, size_t output);
 size_t slide_floats(const struct batch *batch, size_t output);
 const float *slide_output(const struct batch *batch, size_t output, size_t i);

@@ -1,4 +1,3 @@
-/* Targets of requests. */
 #include "target.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* A row's memory has its kept timesteps first and the new ones behind them, so that the newest window is its end. */
+/* The memory of a row has the stored timesteps first and then the new ones, so that the newest window is at its end. */
 #include "window.h"
 
 #include "batch_memory.h"
@@ -25,7 +25,7 @@ void window_close(struct batch *batch)
     batch->window = NULL;
 }
 
-/* A window for each row, whose n_fresh are set by the caller through `fresh` ([n_rows], or NULL: none). */
+/* Make a window for each row. fresh [n_rows] are the numbers of new timesteps; NULL means none. */
 static bool make(struct batch *batch, const struct rnn_row *fresh, struct failure *failure)
 {
     const struct model *model = batch->model;
@@ -107,7 +107,7 @@ bool window_bind_kept(struct batch *batch, const struct json_tensor *timesteps, 
     return true;
 }
 
-/* The new timesteps behind the kept ones. */
+/* Copy the new timesteps behind the stored ones. */
 static bool copy_fresh(const struct batch *batch, size_t b, struct failure *failure)
 {
     const struct batch_window *window = batch->window;
@@ -127,7 +127,7 @@ static bool copy_fresh(const struct batch *batch, size_t b, struct failure *fail
     return true;
 }
 
-/* A row whose window is not full has nothing to run, and zeros for its outputs. */
+/* A row whose window is not full does not run, and its outputs are zeros. */
 static void count_as_run(struct batch *batch, size_t b)
 {
     const struct graph *graph = &batch->model->graph;
@@ -141,7 +141,7 @@ static void count_as_run(struct batch *batch, size_t b)
     }
 }
 
-/* The places of windows that are not full are the last ones. */
+/* In the memory of the outputs, windows that are not full come last. */
 static void clear_places(struct batch *batch)
 {
     const struct slide *slide = batch->slide;

@@ -238,8 +238,8 @@ static void whole_sequences_have_the_length_of_the_model(void **state)
     assert_false(batch_fixture_bind(&f, body));
     assert_string_equal(f.failure.code, "wrong_shape");
     assert_string_equal(f.failure.path, "/instances/1");
-    assert_string_equal(f.failure.text, "Expected 2 timesteps, the length that this model was made for, found 1. A "
-                                        "sequence goes in parts in a session, or with its states.");
+    assert_string_equal(f.failure.text, "Expected 2 timesteps, the fixed length of this model, found 1. Send a "
+                                        "sequence in parts only in a session, or with its states.");
     batch_fixture_clear(&f);
     f.batch.any_length = true;
     batch_fixture_must_bind(&f, body);
@@ -261,7 +261,7 @@ static void outputs_that_a_model_cannot_give_are_refused(void **state)
     assert_int_equal(f.failure.status, 400);
     assert_string_equal(f.failure.code, "wrong_shape");
     assert_string_equal(f.failure.path, "/return_sequences");
-    assert_true(!strncmp(f.failure.text, "This model does not take that: ", 31));
+    assert_true(!strncmp(f.failure.text, "This model does not accept these inputs: ", 41));
     batch_fixture_clear(&f);
     f.key = "inputs/0";
     batch_fixture_must_bind(&f, "{'x': [[[1], [2]]]}");

@@ -154,8 +154,8 @@ static void wrong_values_of_keys_are_named(void **state)
         {"{\"list\": 5}", type, "/list", "Expected a list of objects."},
         {"{\"list\": [{}, 5]}", type, "/list/1", "Expected an object."},
         {"{\"flag\": 1, \"count\": -1}", type, "/flag", "Expected true or false."},
-        {"{\"flag\": true, \"flag\": 7}", "duplicate_key", "/flag", "This key stands in the body twice."},
-        {"{\"more\": {\"k\": 1, \"k\": 1}}", "duplicate_key", "/more/k", "This key stands in the body twice."},
+        {"{\"flag\": true, \"flag\": 7}", "duplicate_key", "/flag", "This key is in the body twice."},
+        {"{\"more\": {\"k\": 1, \"k\": 1}}", "duplicate_key", "/more/k", "This key is in the body twice."},
         {"{\"txt\": [1, {}]}", "unknown_key", "/txt", "Unknown key; did you mean \"text\"?"},
         {"{\"more\": {\"quite another\": 1}}", "unknown_key", "/more/quite another", "Unknown key."},
     };
