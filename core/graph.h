@@ -28,6 +28,7 @@ struct graph_value {
                       it */
     size_t output; /* of a base: the output in whose memory the value is computed, or GRAPH_NONE */
     enum graph_flow flow;
+    bool masked; /* the mask of the value, if any, comes from a layer, not from the request alone */
 };
 
 /* One use of a layer on values. Nodes are in topological order. */

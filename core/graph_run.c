@@ -343,6 +343,7 @@ static bool run_node(struct pass *pass, size_t i)
                             .rows = pass->rows,
                             .order = pass->run->order,
                             .sequences = graph_gives_sequences(graph, i, pass->run->sequences),
+                            .mask_of_layer = graph->values[node->inputs[0]].masked,
                             .masks = pass->masks,
                             .aux = pass->aux,
                             .arena = &pass->rest,

@@ -139,6 +139,9 @@ void graph_find_flow(struct graph *graph)
         const struct graph_node *node = &graph->nodes[i];
         enum graph_flow flow = flow_of(graph, i);
         graph->values[node->output].flow = flow;
+        graph->values[node->output].masked = graph->layers[node->layer].masks == MASKS_MADE;
+        for (size_t k = 0; k < node->n_inputs; k++)
+            graph->values[node->output].masked |= graph->values[node->inputs[k]].masked;
         if (node->second != GRAPH_NONE)
             graph->values[node->second].flow = flow;
         if (node->states != GRAPH_NONE)

@@ -39,19 +39,23 @@ static bool add_inputs(const struct scope *scope, size_t *values, size_t *n)
     return true;
 }
 
-/* The name of output i: the name of its layer, with a number if an earlier output has the same name. Source:
-   keras/engine/functional.py, uniquify. */
+static bool is_output(const struct graph *graph, const char *name)
+{
+    for (size_t i = 0; i < graph->n_outputs; i++)
+        if (!strcmp(graph->outputs[i].name, name))
+            return true;
+    return false;
+}
+
+/* The name of output i: the name of its layer. If an earlier output has the same name, a number makes the name
+   unique. Source: keras/engine/functional.py, _set_output_names. */
 static void output_name(const struct scope *scope, size_t i, char *out, size_t size)
 {
-    struct keras_tensor tensor, other;
-    size_t again = 0;
+    struct keras_tensor tensor;
     scope_port(scope, "output_layers", i, &tensor);
-    for (size_t k = 0; k < i && scope_port(scope, "output_layers", k, &other); k++)
-        again += !strcmp(tensor.layer, other.layer);
-    if (again)
+    snprintf(out, size, "%s", tensor.layer);
+    for (size_t again = 1; is_output(&scope->out->model, out); again++)
         snprintf(out, size, "%.40s_%zu", tensor.layer, again);
-    else
-        snprintf(out, size, "%s", tensor.layer);
 }
 
 /* Whether the outputs of the model are exactly the outputs and states of one call of a recurrent layer, in this order.

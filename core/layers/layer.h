@@ -111,6 +111,7 @@ struct layer_run {
     struct rnn_row *rows;   /* [n], for recurrent layers: states and `stepped` are set, all else is work space */
     struct rnn_row **order; /* [n], work space */
     bool sequences;         /* of a recurrent layer: return the outputs of all timesteps */
+    bool mask_of_layer;     /* the mask of the first input comes from a layer, not from the request alone */
     unsigned char *masks;   /* for layers that make masks: a byte for each timestep of all rows, of inputs or outputs */
     float *aux;             /* work space of the sizes that class->aux returns */
     struct arena *arena;

@@ -1,5 +1,5 @@
 /* Masking: a timestep counts if any feature differs from mask_value. All other timesteps become zeros. NaN differs from
-   every value. Source: keras/layers/core/masking.py. */
+   every value. The mask replaces the mask of a layer before. Source: keras/layers/core/masking.py. */
 #include "masking.h"
 
 #include <string.h>
@@ -13,13 +13,14 @@ static bool masking_run(const struct layer *layer, struct layer_run *run)
     size_t width = layer->input_size;
     for (size_t b = 0; b < run->n; b++) {
         const struct layer_view *row = &run->in[0][b];
+        bool replaces = run->mask_of_layer; /* as in Keras; the request's mask, however, still counts */
         for (size_t t = 0; t < row->timesteps; t++, x += width, out += width) {
             bool any = false;
             for (size_t f = 0; f < width; f++)
                 any |= x[f] != masking->mask_value;
             for (size_t f = 0; f < width; f++)
                 out[f] = any ? x[f] : 0;
-            made[t] = any && (!row->mask || row->mask[t * row->mask_stride]);
+            made[t] = any && (replaces || !row->mask || row->mask[t * row->mask_stride]);
         }
         run->out[b].mask = made;
         run->out[b].mask_stride = 1;

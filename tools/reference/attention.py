@@ -147,6 +147,9 @@ def options(make, embed, name):
     soft = lambda shape, mask, **k: graph(lambda x, m: L.Softmax(**k)(x, mask=m), x=shape, m=(mask, "bool"))
     drawn = lambda shape, mask: lambda n: {"x": n(2, *shape), "m": n(2, *mask) > -0.3}
     case("softmax_mask", soft((4,), (4,)), drawn((4,), (4,)), H5)
+    # The second output of "a" is named a_2, since a layer is named a_1.
+    case("attention_scores_named", graph(lambda x: (lambda y, s: [L.Dense(2, name="a_1")(y), y, s])(*L.Attention(name="a")([x, x], **scores)),
+         x=(4, 3)), lambda n: n(2, 4, 3))
     case("softmax_mask_scores", soft((3, 4), (3, 4)), drawn((3, 4), (3, 4)))
     case("softmax_mask_broadcast", soft((3, 4), (1, 4)), drawn((3, 4), (1, 4)))
     case("softmax_mask_axis_1", soft((5, 3), (5, 1), axis=1), drawn((5, 3), (5, 1)))

@@ -33,6 +33,10 @@ def cases():
     through("leaky_relu", lambda: L.LeakyReLU(), lambda: L.ELU(), lambda: L.ReLU())
     through("softmax", lambda: L.Softmax())
     through("softmax_time", lambda: L.Softmax(axis=1))
+    # Masking replaces the mask of a layer before.
+    through("masking", lambda: L.Masking())
+    case("masks_masking_twice", sequential((6, 3), lambda: L.Masking(0.5), lambda: L.Masking(0.5), lambda: L.LSTM(3)),
+         lambda n: n.masked(3, 6, 3, value=0.5))
     through("conv1d", lambda: L.Conv1D(3, 2, padding="same"), files=H5)
     through("conv1d_causal", lambda: L.Conv1D(3, 2, padding="causal", activation="relu"), files=H5)
     through("conv1d_valid", lambda: L.Conv1D(3, 2))
