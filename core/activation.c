@@ -183,28 +183,29 @@ static void softmax(size_t n, float *x, bool logarithm)
     }
 }
 
-/* Martins and Astudillo, "From Softmax to Sparsemax", 2016, algorithm 1. Each candidate threshold is
-   found by scanning instead of sorting: gates are short, and nothing is allocated. */
+/* Martins and Astudillo, "From Softmax to Sparsemax", 2016, algorithm 1, as Keras 3 computes it: the threshold is made
+   from the sum of all cumulative sums within the support, not from the last of them. */
 static void sparsemax(size_t n, float *x)
 {
-    double tau = -INFINITY;
+    double sums = 0;
+    size_t support = 0;
     for (size_t i = 0; i < n; i++) {
-        double sum = 0;
-        size_t support = 0;
+        double sum = 0; /* cumulative sum at the place that x[i] has in descending order */
+        size_t place = 0;
         for (size_t j = 0; j < n; j++)
-            if (!(x[j] < x[i])) {
+            if (x[j] > x[i] || (x[j] == x[i] && j <= i)) {
                 sum += (double)x[j];
-                support++;
+                place++;
             }
-        if (1 + (double)support * (double)x[i] > sum) {
-            double candidate = (sum - 1) / (double)support;
-            if (candidate > tau)
-                tau = candidate;
+        if (1 + (double)place * (double)x[i] > sum) {
+            sums += sum;
+            support++;
         }
     }
+    double tau = (sums - 1) / (double)support;
     for (size_t i = 0; i < n; i++) {
         double y = (double)x[i] - tau;
-        x[i] = isinf(tau) ? NAN : (float)(y < 0 ? 0 : y); /* no threshold: a NaN in the gate */
+        x[i] = !support ? NAN : (float)(y < 0 ? 0 : y); /* no support: a NaN among the numbers */
     }
 }
 

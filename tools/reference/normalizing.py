@@ -77,6 +77,7 @@ def activations():
     on("softmax_vector", lambda: L.Softmax(), (4,))
     for kind in ("relu", "tanh", "softmax", "gelu", "swish", "hard_sigmoid", "softplus", "mish"):
         on("activation_" + kind, lambda: L.Activation(kind), (2, 3, 4) if kind in ("relu", "softmax") else (5, 3))
+    on("activation_sparsemax", lambda: L.Activation("sparsemax"), (5, 3), only=3)
     case("activation_between", sequential((6, 3), lambda: L.Conv1D(4, 3), lambda: L.PReLU(shared_axes=[1]), lambda: L.Conv1D(4, 2, padding="causal"),
          lambda: L.BatchNormalization(), lambda: L.LeakyReLU(), lambda: L.LSTM(3)), lambda n: n(2, 6, 3), H5)
 

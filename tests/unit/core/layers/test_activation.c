@@ -94,7 +94,8 @@ static void parameters_act(void **state)
 static void softmax_runs_over_the_gate(void **state)
 {
     (void)state;
-    float x[] = {1, 2, 3}, huge[] = {1000, 1001, -1000}, logs[] = {1, 2, 3}, sparse[] = {1, 1.5f, -3}, bad[] = {1, NAN};
+    float x[] = {1, 2, 3}, huge[] = {1000, 1001, -1000}, logs[] = {1, 2, 3}, sparse[] = {0.1f, 0.05f, -0.2f, 0.1f},
+          bad[] = {1, NAN};
     activation_apply(&(struct activation){.kind = ACT_SOFTMAX}, 3, x);
     assert_near((double)x[0], 0.09003057317038046, 1e-8);
     assert_near((double)x[2], 0.6652409557748219, 6e-8);
@@ -103,10 +104,11 @@ static void softmax_runs_over_the_gate(void **state)
     assert_true(huge[2] == 0);
     activation_apply(&(struct activation){.kind = ACT_LOG_SOFTMAX}, 3, logs);
     assert_near((double)logs[0], -2.4076059644443806, 3e-7);
-    activation_apply(&(struct activation){.kind = ACT_SPARSEMAX}, 3, sparse);
-    assert_near((double)sparse[0], 0.25, 1e-7);
-    assert_near((double)sparse[1], 0.75, 1e-7);
+    activation_apply(&(struct activation){.kind = ACT_SPARSEMAX}, 4, sparse);
+    assert_near((double)sparse[0], 0.2, 1e-7);
+    assert_near((double)sparse[1], 0.15, 1e-7);
     assert_true(sparse[2] == 0);
+    assert_near((double)sparse[3], 0.2, 1e-7);
     activation_apply(&(struct activation){.kind = ACT_SOFTMAX}, 2, bad);
     assert_true(isnan(bad[0]) && isnan(bad[1]));
 }
