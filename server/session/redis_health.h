@@ -12,28 +12,30 @@
 
 struct redis_health {
     atomic_bool down;
-    /* of the thread that reports */
-    bool said_down, full;         /* the log's last lines say so */
-    enum redis_trouble said_kind; /* of the last line */
+    /* fields of the reporting thread */
+    bool said_down, full;         /* as the last lines of the log say */
+    enum redis_trouble said_kind; /* the time of the last line */
     int64_t said_ns, said_damaged_ns;
 
-    pthread_mutex_t lock;         /* guards all below; no other lock is taken under it */
-    enum redis_trouble down_kind; /* why */
+    pthread_mutex_t lock;         /* guards the fields below; no other lock is taken while it is held */
+    enum redis_trouble down_kind; /* the reason */
     uint64_t damaged, errors[TROUBLE_KINDS];
 };
 
 void redis_health_open(struct redis_health *health);
 void redis_health_close(struct redis_health *health);
 
-/* Reports, by one thread. */
+/* One thread calls these functions to report events. */
 void redis_health_up(struct redis_health *health);
 void redis_health_down(struct redis_health *health, enum redis_trouble kind, const char *words);
-void redis_health_error(struct redis_health *health, enum redis_trouble kind); /* that leaves it up */
-void redis_health_full(struct redis_health *health, const char *words);        /* NULL: it has room */
-void redis_health_damaged(struct redis_health *health, const char *what);      /* what is stored for a session */
+void redis_health_error(struct redis_health *health, enum redis_trouble kind); /* an error that leaves Redis up */
+void redis_health_full(struct redis_health *health, const char *words);        /* the reason, or NULL if Redis has
+                                                                                  room */
+void redis_health_damaged(struct redis_health *health, const char *what);      /* the stored record of a session is
+                                                                                  damaged */
 
-/* "redis: readonly", or NULL while Redis is up. Only the kind of the error: its text may have names and addresses, and
-   any client may read health. */
+/* "redis: readonly", or NULL while Redis is up. It has only the kind of the error: the text of an error may contain
+   names and addresses, and any client may read the health page. */
 const char *redis_health_trouble(struct redis_health *health);
 
 void redis_health_metrics(struct redis_health *health, struct buffer *out);

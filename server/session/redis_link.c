@@ -20,8 +20,8 @@
 
 enum {
     HEAD_BYTES = 32,     /* "$12345\r\n" */
-    LINE_BYTES = 65536,  /* most of a status or an error */
-    KEPT_BYTES = 262144, /* of each buffer, between rounds */
+    LINE_BYTES = 65536,  /* the longest status or error */
+    KEPT_BYTES = 262144, /* the size of each buffer between rounds */
 };
 
 static bool link_fails(struct redis_link *link, enum redis_trouble kind, const char *why)
@@ -85,13 +85,13 @@ static int connect_host(const char *address, int port, int ms)
     return fd;
 }
 
-/* From now on the socket blocks, so that a read waits for its time-out. */
+/* From now on the socket blocks, with a time-out for each read. */
 static bool set_up(int fd, int operation_ms)
 {
     const struct timeval limit = {operation_ms / 1000, operation_ms % 1000 * 1000L};
     const int at_once = 1;
     int flags = fcntl(fd, F_GETFL);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once); /* a socket of a path has no need of it */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once); /* a UNIX socket does not need it */
     return flags >= 0 && !fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) &&
            !setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) &&
            !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
@@ -122,7 +122,7 @@ bool redis_link_secure(struct redis_link *link, const char *host, const struct t
            link_fails(link, timeout ? TROUBLE_TIMEOUT : TROUBLE_TLS, timeout ? "no answer in time" : error);
 }
 
-/* send and recv, over TLS where there is one. */
+/* send and recv, over TLS if the link has it. */
 static ssize_t link_send(struct redis_link *link, const char *bytes, size_t n)
 {
     return link->tls ? tls_client_send(link->tls, bytes, n) : send(link->fd, bytes, n, MSG_NOSIGNAL);
@@ -147,7 +147,7 @@ void redis_link_close(struct redis_link *link)
 
 /* ---- sending ---- */
 
-/* Room for more bytes behind those in use. */
+/* Make room for more bytes at the end of a buffer. */
 static bool grow_block(struct redis_link *link, char **block, size_t used, size_t *room, size_t more)
 {
     size_t needed, wanted = *room ? *room : 4096;
@@ -214,10 +214,10 @@ bool redis_link_send(struct redis_link *link, int64_t deadline_ns)
 
 /* ---- replies ---- */
 
-/* More bytes of the reply that begins at in_at. */
+/* Receive more bytes of the reply that begins at in_at. */
 static bool receive_bytes(struct redis_link *link, size_t wanted, int64_t deadline_ns)
 {
-    if (link->in_at) { /* replies that were taken are not kept */
+    if (link->in_at) { /* drop the replies that were taken */
         memmove(link->in, link->in + link->in_at, link->in_used - link->in_at);
         link->in_used -= link->in_at;
         link->in_at = 0;
@@ -243,7 +243,7 @@ static bool receive_bytes(struct redis_link *link, size_t wanted, int64_t deadli
     }
 }
 
-/* The first line of the reply, without its end; its length is that before "\r\n". */
+/* Read the first line of the reply. Its length does not include "\r\n". */
 static bool read_line(struct redis_link *link, size_t *length, int64_t deadline_ns)
 {
     for (size_t looked = 0;;) {
@@ -263,7 +263,7 @@ static bool read_line(struct redis_link *link, size_t *length, int64_t deadline_
     }
 }
 
-/* "$12" or "$-1" of so many characters; the bytes behind are waited for. */
+/* Read a bulk string: "$12" or "$-1", then wait for its bytes. */
 static bool read_string(struct redis_link *link, size_t length, struct redis_reply *reply, int64_t deadline_ns)
 {
     const char *line = link->in + link->in_at;
@@ -307,7 +307,7 @@ bool redis_link_reply(struct redis_link *link, struct redis_reply *reply, int64_
                                       .len = length - 1};
         link->in_at += length + 2;
     }
-    if (reply->str) /* the '\r' behind it has been seen */
+    if (reply->str) /* the '\r' after it has been checked */
         link->in[reply->str - link->in + (ptrdiff_t)reply->len] = 0;
     return true;
 }

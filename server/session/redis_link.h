@@ -11,7 +11,7 @@
 
 enum redis_type { REDIS_STATUS, REDIS_ERROR, REDIS_STRING, REDIS_NIL, REDIS_OTHER };
 
-/* str is followed by a NUL byte, and stays until the next reply is asked for. */
+/* str is followed by a NUL byte, and is valid until the next redis_link_reply. */
 struct redis_reply {
     enum redis_type type;
     const char *str;
@@ -23,33 +23,34 @@ struct tls_client_files;
 
 struct redis_link {
     int fd;
-    struct tls_client *tls; /* NULL: a bare socket */
-    char *out;              /* commands that are to be sent */
+    struct tls_client *tls; /* NULL: a socket without TLS */
+    char *out;              /* the commands that are still to be sent */
     size_t out_used, out_room;
-    char *in; /* what has come: replies from in_at on */
+    char *in; /* the received bytes; the next reply begins at in_at */
     size_t in_at, in_used, in_room;
-    size_t most_bytes;       /* of a reply */
-    enum redis_trouble kind; /* of error */
-    char error[256];         /* why the last call failed */
+    size_t most_bytes;       /* the elements of a reply */
+    enum redis_trouble kind; /* the kind of `error` */
+    char error[256];         /* the reason why the last call failed */
 };
 
-/* A link that is not connected. NULL when out of memory. */
+/* Make a link that is not connected. Returns NULL if out of memory. */
 struct redis_link *redis_link_new(size_t most_bytes);
 
-/* Connect to an address in numbers, or to the path of a socket (port 0), within connect_ms; later calls give up when no
-   byte comes or goes for operation_ms. */
+/* Connect to a numeric address, or to the path of a socket (port 0), within connect_ms. Later calls fail if no byte is
+   sent or received for operation_ms. */
 bool redis_link_connect(struct redis_link *link, const char *address, int port, int connect_ms, int operation_ms);
 
-/* Shake hands on the connected link; the certificate has to be that of host. */
+/* Make the TLS handshake on the connected link. The certificate must be for this host. */
 bool redis_link_secure(struct redis_link *link, const char *host, const struct tls_client_files *files);
 
-/* NULL is fine. */
+/* link may be NULL. */
 void redis_link_close(struct redis_link *link);
 
-/* Add a command to those that are to be sent; bytes NULL: the arguments are texts. False when out of memory. */
+/* Add a command to the commands to be sent. If bytes is NULL, the arguments are texts. Returns false if out of
+   memory. */
 bool redis_link_append(struct redis_link *link, size_t n, const char *const *arguments, const size_t *bytes);
 
-/* Send them all before the deadline (clock_ns). False when the connection is of no use any more. */
+/* Send all commands before the deadline (clock_ns). Returns false if the connection cannot be used any more. */
 bool redis_link_send(struct redis_link *link, int64_t deadline_ns);
 
 /* Read the next reply. Returns false after an error, a time-out, or malformed bytes: then the connection cannot be used

@@ -11,7 +11,7 @@
 enum {
     RESOLVE_MS = 2000,
     CONNECT_MS = 200,
-    OPERATION_MS = 100, /* without a byte */
+    OPERATION_MS = 100, /* the time-out for each byte */
 };
 
 static void drop_link(struct redis_primary *primary)
@@ -24,7 +24,8 @@ bool redis_primary_fail(struct redis_primary *primary, enum redis_trouble kind, 
 {
     primary->kind = kind;
     snprintf(primary->words, sizeof primary->words, "%s", words);
-    char *arguments = strstr(primary->words, ", with args"); /* an unknown AUTH is told with its password */
+    char *arguments = strstr(primary->words, ", with args"); /* some servers repeat the arguments of an unknown AUTH,
+                                                                with the password */
     if (arguments)
         *arguments = 0;
     for (char *at = primary->words; *at; at++)
@@ -59,7 +60,8 @@ void redis_primary_close(struct redis_primary *primary)
 
 /* ---- greeting ---- */
 
-/* One command whose reply has to be of a type, and as long (-1: of any length). It is copied to out, if any. */
+/* Send one command and check the type and the length of its reply (-1: any length). The reply is copied to out, unless
+   out is NULL. */
 static bool ask_primary(struct redis_primary *primary, size_t argc, const char *const *argv, enum redis_type type,
                         long bytes, char *out)
 {
@@ -94,7 +96,7 @@ static bool greet_primary(struct redis_primary *primary)
            ask_primary(primary, 8, probe, REDIS_STRING, -1, NULL);
 }
 
-/* Port 0: the path of a socket. host: the name that the certificate has to have. */
+/* Connect to an address, or with port 0 to the path of a socket. host is the name that the certificate must have. */
 static bool connect_link(struct redis_primary *primary, const char *address, int port, const char *host)
 {
     const struct redis_url *url = &primary->url;
@@ -111,7 +113,7 @@ static bool connect_link(struct redis_primary *primary, const char *address, int
 static bool find_addresses(struct redis_primary *primary, struct lookup **lookup, const char *host,
                            struct addresses *addresses)
 {
-    const char *why = "its name is not resolved in time";
+    const char *why = "its name was not resolved in time";
     return resolve(lookup, host, RESOLVE_MS, primary->ending, addresses, &why) == RESOLVE_DONE ||
            redis_primary_fail(primary, TROUBLE_RESOLVE, why);
 }
@@ -176,7 +178,7 @@ static bool open_by_sentinels(struct redis_primary *primary)
         struct redis_host place;
         if (!ask_sentinel(primary, i, &place))
             continue;
-        resolve_abandon(primary->lookup); /* it may be of another host */
+        resolve_abandon(primary->lookup); /* it may belong to another host */
         primary->lookup = NULL;
         if (!open_host(primary, place.name, place.port))
             continue;

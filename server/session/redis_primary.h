@@ -11,23 +11,24 @@
 struct redis_primary {
     struct redis_url url;
     const char *script;
-    const char *probe_key;     /* tried out with the script: a key that is never used */
-    const atomic_bool *ending; /* give up soon */
-    size_t most_bytes;         /* of a reply */
+    const char *probe_key;     /* the key that the test of the script deletes; it never exists */
+    const atomic_bool *ending; /* the program ends: give up soon */
+    size_t most_bytes;         /* the kind of a reply */
 
-    struct redis_link *link; /* NULL: not connected */
-    char sha[41];            /* of the script */
-    struct lookup *lookup;   /* that has not ended yet */
+    struct redis_link *link; /* NULL if not connected */
+    char sha[41];            /* the SHA-1 of the script */
+    struct lookup *lookup;   /* a lookup that has not ended yet */
     struct lookup *sentinel_lookups[REDIS_SENTINELS];
-    size_t sentinel;         /* that is asked first: the last one that answered */
-    enum redis_trouble kind; /* of the last error */
-    char words[160];         /* of the last error; printable */
+    size_t sentinel;         /* the Sentinel to ask first: the last one that answered */
+    enum redis_trouble kind; /* the kind of the last error */
+    char words[160];         /* the text of the last error; printable */
 };
 
-/* Ask the Sentinels, where there are some, for the host. Resolve the name, connect to its first address that takes writes. False: kind and words say why not. */
+/* Ask the Sentinels, if there are any, for the host. Resolve its name, and connect to the first address that takes
+   writes. If it returns false, kind and words have the reason. */
 bool redis_primary_open(struct redis_primary *primary);
 
-/* Drop the connection because of what it has answered. Returns false. */
+/* Drop the connection because of a wrong answer. Returns false. */
 bool redis_primary_fail(struct redis_primary *primary, enum redis_trouble kind, const char *words);
 
 /* Drop the connection because the last call to its link has failed. Returns false. */

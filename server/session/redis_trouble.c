@@ -36,7 +36,7 @@ const char *redis_trouble_name(enum redis_trouble kind)
     return kinds[kind].name;
 }
 
-/* Redis before 7 puts the words of an error within a script behind "ERR Error running script". */
+/* Redis before 7 writes "ERR Error running script" before an error within a script. */
 enum redis_trouble redis_trouble_of(const char *words)
 {
     for (size_t i = 0; i < TROUBLE_KINDS; i++)

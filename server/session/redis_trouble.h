@@ -7,10 +7,10 @@ enum redis_trouble {
     TROUBLE_CONNECT,  /* no server listens there */
     TROUBLE_TIMEOUT,  /* no answer in time */
     TROUBLE_LOST,     /* the connection ended */
-    TROUBLE_TLS,      /* the handshake failed: a certificate that is not trusted, or another's */
+    TROUBLE_TLS,      /* the handshake failed: the certificate is not trusted, or it is for another host */
     TROUBLE_PROTOCOL, /* the server is not a Redis */
-    TROUBLE_MEMORY,   /* of this process */
-    /* the first word of Redis's error */
+    TROUBLE_MEMORY,   /* out of memory in this process */
+    /* the error's first word is in Redis's text */
     TROUBLE_OOM,
     TROUBLE_NOSCRIPT,
     TROUBLE_WRONGTYPE,
@@ -32,7 +32,7 @@ enum redis_trouble {
 /* "readonly": the label of metrics. */
 const char *redis_trouble_name(enum redis_trouble kind);
 
-/* The kind of an error, from Redis's text. */
+/* The kind of an error of Redis, from its text. */
 enum redis_trouble redis_trouble_of(const char *words);
 
 #endif

@@ -12,7 +12,7 @@ struct lookup {
     char host[NI_MAXHOST];
     atomic_int users;
     atomic_bool done;
-    int error; /* of getaddrinfo; this and addresses may be read once it is done */
+    int error; /* the result of getaddrinfo; valid once done, like addresses */
     struct addresses addresses;
 };
 
@@ -53,7 +53,7 @@ static void *look_up_in_thread(void *argument)
     return NULL;
 }
 
-/* NULL when there is no memory or no thread for it. */
+/* Returns NULL if there is no memory or no thread for the lookup. */
 static struct lookup *start_lookup(const char *host)
 {
     struct lookup *lookup = calloc(1, sizeof *lookup);
@@ -78,10 +78,10 @@ enum resolve_result resolve(struct lookup **pending, const char *host, int wait_
 {
     const struct timespec pause = {0, POLL_MS * (long)NS_PER_MS};
     int64_t end = clock_ns() + wait_ms * (int64_t)NS_PER_MS;
-    if (!look_up(host, AI_NUMERICHOST, out)) /* asks nobody */
+    if (!look_up(host, AI_NUMERICHOST, out)) /* does not ask a name server */
         return RESOLVE_DONE;
     if (!*pending && !(*pending = start_lookup(host))) {
-        *why = "no thread to resolve its name with";
+        *why = "no thread could be started to resolve its name";
         return RESOLVE_FAILED;
     }
     while (!(*pending)->done) {

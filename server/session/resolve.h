@@ -19,12 +19,12 @@ struct lookup;
 
 enum resolve_result {
     RESOLVE_DONE,
-    RESOLVE_FAILED,  /* *why says why */
+    RESOLVE_FAILED,  /* *why is the reason */
     RESOLVE_PENDING, /* the lookup takes longer than wait_ms, or *ending was set; *pending continues, and the next call
-                        asks it again */
+                        uses its result */
 };
 
-/* The addresses of a host. *pending is NULL at first and is kept between calls. */
+/* Resolve a host name. *pending is NULL at first; the caller keeps it between calls. */
 enum resolve_result resolve(struct lookup **pending, const char *host, int wait_ms, const atomic_bool *ending,
                             struct addresses *out, const char **why);
 

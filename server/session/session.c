@@ -19,7 +19,7 @@ static bool id_is_good(const char *id)
            strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._~:-") == n;
 }
 
-/* ---- the request's side ---- */
+/* ---- the options of a request ---- */
 
 void session_stored_id(const char *owner, const char *id, char out[SESSION_STORED_BYTES])
 {
@@ -84,7 +84,7 @@ static void op_done(struct session_op *op)
     session->user->resume(session);
 }
 
-/* Begin an operation whose end is handled in `phase`. True: it has ended. */
+/* Begin an operation of the store. `phase` handles its end. Returns true if it has ended already. */
 static bool submit(struct session_use *session, int phase)
 {
     session->phase = phase;
@@ -94,13 +94,13 @@ static bool submit(struct session_use *session, int phase)
     return session_submit(session->store, &session->op);
 }
 
-/* ---- what is stored ---- */
+/* ---- the stored record ---- */
 
-/* Of the answers that are kept. */
+/* The forms of stored answers. */
 enum { FORM_SEQUENCE = 1, FORM_TOKENS = 2, FORM_WHOLE = 4 };
 
-/* Keep a record, which may be NULL, in place of the one before. It counts as the request's memory, also where the store
-   has it too: the store may let go of it meanwhile. */
+/* Keep a record, which may be NULL, instead of the previous one. It counts as the request's memory even if the store
+   also has it, because the store may release it meanwhile. */
 static bool keep_record(struct session_use *session, struct session_record *record)
 {
     session_record_release(session->record);
@@ -116,7 +116,7 @@ static bool keep_record(struct session_use *session, struct session_record *reco
     return true;
 }
 
-/* The record that the operation has found, or none. */
+/* Keep the record that the operation has found, if any. */
 static bool keep_found(struct session_use *session)
 {
     struct session_record *found = session->op.found;
@@ -168,13 +168,13 @@ static bool check_step(struct session_use *session, bool *again)
                               have);
 }
 
-/* The rows of the session. */
+/* Check the number of rows of the session. */
 static size_t rows_of(const struct batch *batch)
 {
     return batch->window ? batch->window->n_rows : batch->n_rows;
 }
 
-/* Whether the answer has more than one output for a row; it is kept as one list of numbers then. */
+/* Whether the answer has more than one output for each row. Then it is stored as one list of numbers. */
 static bool answers_whole(const struct batch *batch)
 {
     return batch->slide || batch->more_outputs;
@@ -193,14 +193,14 @@ static void bind_states(struct session_use *session, struct session_record *reco
         batch->progress[b].stepped = !windows && record && session_record_stepped(record)[b];
 }
 
-/* The windows of what is stored, for an answer that is not computed. */
+/* Load the windows of the stored record, for an answer that is not computed. */
 static bool show_windows(struct session_use *session, struct session_record *record)
 {
     return !session->batch->model->window ||
            window_show(session->batch, session_record_states(record), session->failure);
 }
 
-/* The inputs that are to run: windows, or values that are missing. */
+/* Complete the inputs from the stored record: windows, or missing values. */
 static bool load_inputs(struct session_use *session, struct session_record *record)
 {
     struct batch *batch = session->batch;
@@ -211,7 +211,7 @@ static bool load_inputs(struct session_use *session, struct session_record *reco
                       session->failure);
 }
 
-/* The stored answer in place of one that would be computed. */
+/* Take the stored answer instead of computing one. */
 static bool answer_again(struct session_use *session)
 {
     struct session_record *record = session->record;
@@ -263,7 +263,7 @@ static bool check_size(struct session_use *session)
                        most);
 }
 
-/* ---- what is to be stored ---- */
+/* ---- the new record ---- */
 
 static int64_t now_ms(void)
 {
@@ -272,7 +272,7 @@ static int64_t now_ms(void)
     return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* A record of the batch's states, after one more step than `before`. */
+/* Make a record of the batch's states, with one step more than `before`. */
 static struct session_record *record_of(struct session_use *session, const struct session_record *before, uint64_t step)
 {
     const struct batch *batch = session->batch;
@@ -325,7 +325,7 @@ static enum session_verdict save(struct session_use *session)
     return submit(session, SESSION_KEPT) ? session_proceed(session) : SESSION_WAITS;
 }
 
-/* Store what follows the record that was taken; it then takes that one's place here. */
+/* Store the new record. It replaces the record that the request started from. */
 static enum session_verdict keep(struct session_use *session)
 {
     struct session_record *next = NULL;
@@ -346,11 +346,12 @@ static enum session_verdict keep(struct session_use *session)
     if (session->action != SESSION_PREDICT)
         return save(session);
     session->phase = SESSION_ANSWERED;
-    return SESSION_ANSWERS; /* an error is not kept */
+    return SESSION_ANSWERS; /* an error is not stored */
 }
 
-/* A repeated step is a use of the session: store its record again, with the time of this use. The tag stays, since the
-   states do, so a step that another replica computes from them is no conflict. The answer is good whatever becomes of it. */
+/* A repeated step is a use of the session: store its record again, with the time of this use. The tag does not change,
+   because the states do not. So a step that another replica computes from these states is not a conflict. The answer is
+   valid even if storing fails. */
 static enum session_verdict renew(struct session_use *session)
 {
     struct session_record *renewed = session_record_used(session->record, now_ms(), stored_id(session));
@@ -364,7 +365,7 @@ static enum session_verdict renew(struct session_use *session)
     return submit(session, SESSION_RENEWED) ? session_proceed(session) : SESSION_WAITS;
 }
 
-/* ---- the way of a request ---- */
+/* ---- the phases of a request ---- */
 
 static enum session_verdict take(struct session_use *session)
 {
@@ -414,7 +415,8 @@ bool session_show(struct session_use *session, const struct model *model)
     return show_windows(session, record);
 }
 
-/* Rows run from what is stored; or the answer is there. What may be an old copy is good for the former alone. */
+/* Continue with the loaded record: run the rows from its states, or repeat its answer. A record that may be an old copy
+   is only used to run rows. */
 static enum session_verdict start(struct session_use *session)
 {
     bool again = false, good = check_stored(session, &again) && (again || check_size(session));
@@ -434,7 +436,7 @@ static enum session_verdict start(struct session_use *session)
     return again && answer_again(session) ? renew(session) : SESSION_OVER;
 }
 
-/* It is known what is stored. */
+/* The stored record has been loaded. */
 static enum session_verdict taken(struct session_use *session)
 {
     if (session->user->stops(session))

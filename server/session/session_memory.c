@@ -10,11 +10,11 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* A session's shard is known by its id, so that steps of different sessions seldom meet at a lock. */
+/* The id of a session determines its shard, so that steps of different sessions seldom contend for a lock. */
 enum { SHARDS = 16 };
 
 struct shard {
-    _Alignas(64) pthread_mutex_t lock; /* guards the table; no other lock is taken under it */
+    _Alignas(64) pthread_mutex_t lock; /* guards the table; no other lock is taken while it is held */
     struct session_table table;
 };
 
@@ -24,7 +24,8 @@ struct session_memory {
     int64_t ttl_ns;
     uint64_t seed;
     atomic_size_t max_bytes;
-    _Alignas(64) atomic_size_t count, bytes; /* of all tables, and of what is about to come into them */
+    _Alignas(64) atomic_size_t count, bytes; /* the totals of all tables, including records that are about to be
+                                                added */
     atomic_uint_fast64_t expired, refused;
     struct shard shards[SHARDS];
 };
@@ -60,8 +61,9 @@ static void drop_all_expired(struct session_memory *memory, int64_t now)
     }
 }
 
-/* Count what is about to come: sessions and bytes, in place of `less` bytes. False, and nothing is counted, where there is
-   no room. A session that does not grow goes on, also where max_bytes has been lowered below what there is. */
+/* Count sessions and bytes that are about to be added, and that replace `less` bytes. Returns false, and counts
+   nothing, if there is no room. A session that does not grow may continue even if max_bytes has been lowered below the
+   current total. */
 static bool reserve(struct session_memory *memory, size_t sessions, size_t cost, size_t less)
 {
     size_t most = memory->max_bytes;
@@ -81,7 +83,7 @@ static bool reserve(struct session_memory *memory, size_t sessions, size_t cost,
     return false;
 }
 
-/* Under the lock: put a record in the place of entry (NULL: a new one). */
+/* Under the lock: replace the record of an entry, or add a new entry (NULL). */
 static bool put_record(struct session_memory *memory, struct session_table *table, const struct session_entry *entry,
                        const struct session_op *op, int64_t now)
 {
@@ -126,7 +128,7 @@ static bool memory_submit(struct session_store *store, struct session_op *op)
     int64_t now = clock_ns();
     if (try_op(memory, op, now))
         return true;
-    drop_all_expired(memory, now); /* those of other shards make room too */
+    drop_all_expired(memory, now); /* expired sessions of other shards also make room */
     if (!try_op(memory, op, now)) {
         memory->refused++;
         op->result = SESSION_FULL;
@@ -158,7 +160,7 @@ static void memory_metrics(struct session_store *store, struct buffer *out)
                        "Steps refused because the store of sessions was full.", (double)memory->refused);
 }
 
-/* Models beyond these are told together, under "". */
+/* Further models are counted together, under "". */
 enum { MODELS_TOLD = 64 };
 
 static void memory_models(struct session_store *store, void (*each)(void *cls, const char *model, size_t n), void *cls)

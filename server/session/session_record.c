@@ -8,7 +8,7 @@
 
 static const char magic[8] = {'c', 'e', 'l', 'l', 's', 'e', 's', '1'};
 
-/* Bytes of head and data; false when they do not fit. */
+/* The bytes of head and data. Returns false if the size overflows. */
 static bool size_of(const struct session_head *head, size_t *bytes)
 {
     size_t states, answer, rows;
@@ -41,7 +41,7 @@ static uint64_t checksum(const struct session_record *record, const char *id)
                                 XXH3_64bits(id, strlen(id)));
 }
 
-/* Whether the answer is as large as its timesteps say. */
+/* Whether the size of the answer agrees with its timesteps. */
 static bool has_whole_answer(struct session_record *record)
 {
     const struct session_head *head = &record->head;
@@ -64,7 +64,7 @@ size_t session_record_bytes(const void *start, size_t n)
 
 enum session_reading session_record_read(const void *bytes, size_t n, const char *id, struct session_record **record)
 {
-    enum { NAME = sizeof magic - 1 }; /* of the format, without its version */
+    enum { NAME = sizeof magic - 1 }; /* the name of the format, without its version */
     struct session_head head;
     *record = NULL;
     if (n >= sizeof magic && !memcmp(bytes, magic, NAME) && ((const char *)bytes)[NAME] != magic[NAME])
@@ -120,7 +120,7 @@ float *session_record_states(struct session_record *record)
     return (float *)(void *)record->data;
 }
 
-/* Behind the states, at the next multiple of eight. */
+/* The timesteps begin after the states, at the next multiple of eight. */
 uint64_t *session_record_steps(struct session_record *record)
 {
     size_t states = record->head.rows * record->head.state_floats * sizeof(float);

@@ -15,13 +15,13 @@
 #include <string.h>
 
 enum {
-    ROUND_MS = 1000, /* for all commands that were sent in one go */
+    ROUND_MS = 1000, /* the limit for all commands of one round */
     ROUND_COMMANDS = 128,
-    ROUND_BYTES = 4 << 20, /* of records to be saved */
+    ROUND_BYTES = 4 << 20, /* the bytes of records to be saved in one round */
     FIRST_RETRY_MS = 50,
     LAST_RETRY_MS = 500,  /* the pause before the next attempt doubles up to this */
-    FIRST_BYTES = 65536,  /* a record is longer only where its head says so */
-    LEAST_MOST = 4 << 20, /* bounds of the longest record */
+    FIRST_BYTES = 65536,  /* longer records are read a second time, with the length from their head */
+    LEAST_MOST = 4 << 20, /* the bounds of the longest record */
     MOST_MOST = 64 << 20,
 };
 
@@ -38,20 +38,20 @@ _Static_assert(offsetof(struct session_head, tag) == 16, "the script knows where
 
 struct session_redis {
     struct session_store store;
-    /* the thread's own */
+    /* fields of the thread */
     struct redis_health health;
     struct redis_primary primary;
     char ttl_ms[24];
     int64_t pause_ms;
     pthread_t thread;
 
-    sem_t news;        /* operations wait where none did, or it is ending */
+    sem_t news;        /* signals the first waiting operation, or the end */
     atomic_bool waits; /* whether operations wait */
     atomic_bool ending;
-    pthread_mutex_t lock; /* guards all below; no other lock is taken under it */
+    pthread_mutex_t lock; /* guards the fields below; no other lock is taken while it is held */
     struct session_op *first, **last;
-    struct session_table copies;              /* of records as they were when last seen here */
-    size_t max_copies, max_bytes, most_bytes; /* most: of one record */
+    struct session_table copies;              /* copies of records, as this replica last saw them */
+    size_t max_copies, max_bytes, most_bytes; /* most: the limit for one record */
     int64_t ttl_ns;
     uint64_t operations, conflicts;
 };
@@ -93,7 +93,7 @@ static bool connect_redis(struct session_redis *redis)
     return there;
 }
 
-/* Whether there is a connection, or one again in place of one that ended while nobody needed it. */
+/* Whether the connection is open. If it has ended while it was not needed, connects again. */
 static bool is_connected(struct session_redis *redis)
 {
     return redis_primary_is_open(&redis->primary) || (!redis->health.down && !redis->ending && connect_redis(redis));
@@ -103,14 +103,14 @@ static bool is_connected(struct session_redis *redis)
 
 enum { KEY_BYTES = SESSION_STORED_BYTES + sizeof KEY_PREFIX };
 
-/* What a save compares with. */
+/* The tag that a save compares with. */
 static const char *expected_of(const struct session_op *op, size_t *bytes)
 {
     *bytes = op->replace ? 1 : op->expected ? sizeof op->expected : 0;
     return op->replace ? "*" : (const char *)&op->expected;
 }
 
-/* The last byte that is asked for is one too many for a record. */
+/* The index of the last byte to read. The range has one byte more than the limit, to notice longer records. */
 static void range_end(const struct session_redis *redis, const struct session_op *op, char out[24])
 {
     snprintf(out, 24, "%zu", op->whole ? redis->most_bytes : (size_t)FIRST_BYTES);
@@ -142,8 +142,8 @@ static bool append_command(struct session_redis *redis, const struct session_op 
     return redis_link_append(link, 8, argv, bytes);
 }
 
-/* What is to become of an operation after its reply. */
-enum next { NEXT_DONE, NEXT_AGAIN, NEXT_FAILED /* the connection is of no use */ };
+/* The result of a reply. */
+enum next { NEXT_DONE, NEXT_AGAIN, NEXT_FAILED /* the connection cannot be used any more */ };
 
 static enum next take_error(struct session_redis *redis, struct session_op *op, const char *words, bool whole_script)
 {
@@ -171,7 +171,7 @@ static enum next take_error(struct session_redis *redis, struct session_op *op, 
     return NEXT_FAILED;
 }
 
-/* A format's name as it may be shown. */
+/* The printable name of a format. */
 static void copy_format(char out[9], const char *bytes)
 {
     for (size_t i = 0; i < 8; i++)
@@ -179,7 +179,7 @@ static void copy_format(char out[9], const char *bytes)
     out[8] = 0;
 }
 
-/* Bytes of what is stored: all of them, if they are a record's. */
+/* The size of the stored value, if its first bytes are the head of a record. */
 static enum next take_stored(struct session_redis *redis, struct session_op *op, const struct redis_reply *reply)
 {
     op->result = op->kind == SESSION_LOAD ? SESSION_DONE : SESSION_CONFLICT;
@@ -191,7 +191,7 @@ static enum next take_stored(struct session_redis *redis, struct session_op *op,
     switch (reply->len ? session_record_read(reply->str, reply->len, op->id, &op->found) : RECORD_GOOD) {
     case RECORD_GOOD:
         if (op->kind == SESSION_SAVE && !op->whole && (op->found ? op->found->head.tag : 0) == op->expected) {
-            session_record_release(op->found); /* that is no conflict */
+            session_record_release(op->found); /* this is not a conflict */
             redis_primary_fail(&redis->primary, TROUBLE_PROTOCOL, "an answer that cannot be one");
             return NEXT_FAILED;
         }
@@ -246,7 +246,7 @@ static void finish_operation(struct session_redis *redis, struct session_op *op)
     op->done(op);
 }
 
-/* The reply to an operation. Where there is none, the connection is dropped. */
+/* Read the reply to an operation. If there is none, drop the connection. */
 static enum next read_reply(struct session_redis *redis, struct session_op *op, int64_t deadline, bool whole_script)
 {
     struct redis_reply reply;
@@ -265,7 +265,7 @@ static enum next read_reply(struct session_redis *redis, struct session_op *op, 
     return next;
 }
 
-/* What was appended is not to go with the next round, so an error drops the connection. */
+/* After an error the connection is dropped, because the appended commands must not be sent with the next round. */
 static bool send_all(struct session_redis *redis, const struct session_op *ops, int64_t deadline, bool whole_script)
 {
     bool good = true;
@@ -278,8 +278,8 @@ static bool send_all(struct session_redis *redis, const struct session_op *ops, 
     return false;
 }
 
-/* Send these operations and end all of them but those that need a further round, which are returned: the script is sent
-   whole where Redis has forgotten it, and records are read whole where they are long. */
+/* Send these operations and end them. Returns the operations that need another round, either because Redis has
+   forgotten the script, which is then sent whole, or because a record is long and is then read whole. */
 static struct session_op *run_round(struct session_redis *redis, struct session_op *ops, bool whole_script)
 {
     int64_t deadline = clock_ns() + ROUND_MS * (int64_t)NS_PER_MS;
@@ -308,7 +308,7 @@ static size_t bytes_of(const struct session_op *op)
     return op->record ? op->record->bytes : 0;
 }
 
-/* Sleep until operations wait, it is ending, or it is time to try to connect again. The lock is not taken. */
+/* Sleep until operations wait, the store ends, or it is time to try to connect again. Does not take the lock. */
 static void sleep_until_ops(struct session_redis *redis)
 {
     int64_t until_ns = clock_ns() + redis->pause_ms * (int64_t)NS_PER_MS;
@@ -385,12 +385,12 @@ static bool redis_submit(struct session_store *store, struct session_op *op)
         redis->waits = true;
     }
     pthread_mutex_unlock(&redis->lock);
-    if (wake) /* without the lock, which the woken thread wants at once */
+    if (wake) /* without the lock, because the woken thread needs it at once */
         sem_post(&redis->news);
     return now;
 }
 
-/* Redis itself drops what has expired; here it is the copies. */
+/* Redis removes expired records itself. This function removes the copies. */
 static size_t redis_expire(struct session_store *store)
 {
     struct session_redis *redis = (struct session_redis *)store;
@@ -491,7 +491,8 @@ struct session_store *session_redis_open(const struct settings *settings, char *
     redis_health_open(&redis->health);
     sem_init(&redis->news, 0, 0);
     if (!redis_url_read(settings->session_store, &redis->primary.url))
-        snprintf(error, error_size, "the address of Redis cannot be read"); /* the settings' check has said so before */
+        snprintf(error, error_size, "the address of Redis cannot be read"); /* the check of the settings has reported it
+                                                                               before */
     else if (session_table_open(&redis->copies) && !pthread_create(&redis->thread, NULL, run_rounds, redis))
         return &redis->store;
     free_redis(redis);

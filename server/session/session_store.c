@@ -1,4 +1,4 @@
-/* Which store it is. */
+/* Selects the store of the settings. */
 #include "session_store.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* Where sessions are kept: in memory, or in Redis for several replicas. */
+/* The store of sessions: in memory, or in Redis for several replicas. */
 #ifndef SERVER_SESSION_SESSION_STORE_H
 #define SERVER_SESSION_SESSION_STORE_H
 
@@ -10,30 +10,31 @@ struct session_store;
 
 enum session_result {
     SESSION_DONE,
-    SESSION_CONFLICT,    /* what is stored is not what was expected; nothing was changed */
-    SESSION_FULL,        /* there is no room for it; nothing was changed */
-    SESSION_DAMAGED,     /* what is stored is no record that can be read; nothing was changed */
-    SESSION_UNAVAILABLE, /* the store did not answer: a change may have been made or not */
+    SESSION_CONFLICT,    /* the stored record is not the expected one; nothing was changed */
+    SESSION_FULL,        /* there is no room for the record; nothing was changed */
+    SESSION_DAMAGED,     /* the stored record cannot be read; nothing was changed */
+    SESSION_UNAVAILABLE, /* the store did not answer: the change may have been made or not */
 };
 
-/* One operation. Whoever submits it keeps it until it is done. */
+/* One operation. It must exist until it is done. */
 struct session_op {
     enum { SESSION_LOAD, SESSION_SAVE } kind;
     const char *id;
-    bool fresh;                    /* load: what the store has now, no copy that may be old */
-    uint64_t expected;             /* save: the tag of the record that must be there; 0: none */
-    bool replace;                  /* save: in the place of whatever is there, which was found damaged */
-    struct session_record *record; /* save: what takes its place, or NULL to delete it; borrowed */
+    bool fresh;                    /* load: the current record of the store, not a copy that may be old */
+    uint64_t expected;             /* save: the tag that the stored record must have; 0: there must be none */
+    bool replace;                  /* save: replace any record, because the stored one is damaged */
+    struct session_record *record; /* save: the new record, or NULL to delete the record; borrowed */
     void (*done)(struct session_op *op);
 
-    /* set when it is done */
+    /* results, set when the operation is done */
     enum session_result result;
-    struct session_record *found; /* load and conflict: what there is, or NULL; a use of the caller's */
-    char format[9];               /* damaged: that of another version of this program; or "" */
+    struct session_record *found; /* load and conflict: a use of the stored record for the caller, or NULL */
+    char format[9];               /* damaged: the format, if another version of this program wrote the record; otherwise
+                                     "" */
 
-    /* the store's */
+    /* fields of the store */
     struct session_op *next;
-    bool whole; /* the record is longer than what was asked for: it is read once more */
+    bool whole; /* the record is longer than the read range, and is read again */
 };
 
 struct session_store_class {
@@ -48,36 +49,37 @@ struct session_store_class {
     void (*close)(struct session_store *store);
 };
 
-/* The first member of every store. */
+/* The first member of the struct of every store. */
 struct session_store {
     const struct session_store_class *class;
 };
 
-/* The store that the settings name; NULL with a sentence in error. */
+/* Open the store of the settings. Returns NULL with a sentence in error. */
 struct session_store *session_store_open(const struct settings *settings, char *error, size_t error_size);
 
-/* Begin an operation. True: it is done; false: op->done will be called, by another thread and perhaps already. */
+/* Begin an operation. Returns true if it is done. Otherwise another thread will call op->done, perhaps before this
+   function returns. */
 bool session_submit(struct session_store *store, struct session_op *op);
 
-/* Drop sessions that were not used for their time; called often. Returns the bytes of those that are left here. */
+/* Remove expired sessions; called often. Returns the bytes of the remaining sessions in this process. */
 size_t session_store_expire(struct session_store *store);
 
-/* Keep at most so many bytes from now on, in place of sessions.max_bytes. */
+/* Set a limit of bytes that replaces sessions.max_bytes. */
 void session_store_limit(struct session_store *store, size_t bytes);
 
-/* Gauges and counters in Prometheus's format. */
+/* Write gauges and counters in Prometheus's format. */
 void session_store_metrics(struct session_store *store, struct buffer *out);
 
-/* Tell how many of the sessions that are here belong to each model. */
+/* Report the number of sessions of each model in this process. */
 void session_store_models(struct session_store *store, void (*each)(void *cls, const char *model, size_t n), void *cls);
 
-/* What is wrong with the store at the moment, or NULL. */
+/* The current error of the store, or NULL. */
 const char *session_store_trouble(struct session_store *store);
 
-/* Operations that are under way are done when it returns; later ones find the store unavailable. */
+/* Finish the operations that are under way. Later operations find the store unavailable. */
 void session_store_stop(struct session_store *store);
 
-/* NULL is fine. */
+/* store may be NULL. */
 void session_store_close(struct session_store *store);
 
 /* The kinds of store. */

@@ -49,7 +49,7 @@ static void link_newest(struct session_table *table, struct session_entry *entry
     table->newest = entry;
 }
 
-/* Twice the buckets, as long as there is memory for them. */
+/* Double the buckets, if there is memory for them. */
 static void grow_table(struct session_table *table)
 {
     struct session_table larger = *table;
@@ -66,14 +66,14 @@ static void grow_table(struct session_table *table)
     *table = larger;
 }
 
-/* What malloc takes for a block: a word more, in steps of 16 bytes, 32 at least. */
+/* The memory that malloc uses for a block: one word more, in steps of 16 bytes, at least 32. */
 static size_t block_bytes(size_t bytes)
 {
     size_t whole = (bytes + sizeof(size_t) + 15) / 16 * 16;
     return whole < 32 ? 32 : whole;
 }
 
-/* Of buckets there are up to two an entry. */
+/* There are up to two buckets for each entry. */
 size_t session_table_cost(const char *id, const struct session_record *record)
 {
     return block_bytes(sizeof *record + record->bytes) + block_bytes(sizeof(struct session_entry) + strlen(id) + 1) +

@@ -1,4 +1,5 @@
-/* SipHash-2-4: a hash that tells nothing of its text to whoever has not the key. Source: Aumasson and Bernstein, 2012. */
+/* SipHash-2-4, a keyed hash: without the key, the hash of a text cannot be predicted. Source: Aumasson and Bernstein,
+   2012. */
 #ifndef SERVER_SESSION_SIPHASH_H
 #define SERVER_SESSION_SIPHASH_H
 

@@ -1,4 +1,4 @@
-/* Lines of requests, one a session. No line waits for another. */
+/* Queues of requests, one for each session. The queues are independent. */
 #include "turns.h"
 
 #include "session_record.h"
@@ -28,14 +28,14 @@ size_t turns_waiting(const struct turns *turns)
     return n;
 }
 
-/* The highest bits tell the shard, the lowest the bucket. */
+/* The highest bits of the hash select the shard, the lowest the bucket. */
 static struct turns_shard *shard_of(struct turns *turns, uint64_t session)
 {
     _Static_assert(TURNS_SHARDS == 64, "six bits");
     return &turns->shards[session >> 58];
 }
 
-/* Turns that may go, called when the lock has been given back. */
+/* Call `go` of these turns. The lock has been released before. */
 struct going {
     struct turn *first, **last;
 };
@@ -44,7 +44,7 @@ static void let_go(const struct going *going)
 {
     for (struct turn *turn = going->first, *then; turn; turn = then) {
         then = turn->then;
-        turn->go(turn); /* it may be gone afterwards */
+        turn->go(turn); /* the turn may no longer exist afterwards */
     }
 }
 
@@ -66,7 +66,7 @@ static struct turn **line_of_session(struct turns_shard *shard, uint64_t session
     return line;
 }
 
-/* At the end of a line. */
+/* Append a turn to the queue of its session. */
 static void enter_line(struct turns_shard *shard, struct turn *turn, uint64_t session)
 {
     struct turn **line = line_of_session(shard, session), *first = *line;
@@ -82,7 +82,7 @@ static void enter_line(struct turns_shard *shard, struct turn *turn, uint64_t se
     }
 }
 
-/* The first of a line leaves it; the next may go, if it waits. */
+/* Remove the first turn of a queue. If the next turn waits, it may go. */
 static void pass_on(struct turns_shard *shard, struct turn *turn, struct going *going)
 {
     struct turn **line = line_of_session(shard, turn->session), *next = turn->next;
@@ -114,7 +114,7 @@ static void leave_line(struct turns_shard *shard, struct turn *turn, struct goin
     turn->stage = TURN_NONE;
 }
 
-/* ---- taking it ---- */
+/* ---- taking a turn ---- */
 
 static void lock_shard(struct turns_shard *shard, struct going *going)
 {
@@ -167,7 +167,7 @@ bool turns_take(struct turns *turns, struct turn *turn, const char *id)
 void turns_leave(struct turns *turns, struct turn *turn)
 {
     struct going going;
-    if (turn->stage == TURN_NONE) /* nobody else changes that */
+    if (turn->stage == TURN_NONE) /* no other thread changes it */
         return;
     struct turns_shard *shard = shard_of(turns, turn->session);
     lock_shard(shard, &going);
@@ -175,7 +175,7 @@ void turns_leave(struct turns *turns, struct turn *turn)
     unlock_and_let_go(shard, &going);
 }
 
-/* Those of a line that are too late; its first does not wait. */
+/* Remove the late turns of a queue. The first turn does not wait. */
 static void expire_turns(struct turns_shard *shard, struct turn *first, int64_t now_ns, bool all, struct going *going)
 {
     for (struct turn *turn = first->next, *next; turn; turn = next) {

@@ -1,5 +1,6 @@
-/* Requests of one session are applied one at a time, in the order in which they arrived; those of others do not wait for
-   them. A request whose session shows in its bytes arrives when it is whole, any other when it has been decoded. */
+/* Applies the requests of one session one at a time, in the order of their arrival. Requests of other sessions do not
+   wait for them. A request arrives when its body is complete, if the raw bytes show its session; otherwise when it has
+   been decoded. */
 #ifndef SERVER_SESSION_TURNS_H
 #define SERVER_SESSION_TURNS_H
 
@@ -9,31 +10,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Of one request. All zeros before it arrives. */
+/* The turn of one request. All zeros before the request arrives. */
 struct turn {
-    struct turn *next;             /* in its session's line */
-    _Atomic(struct turn *) before; /* likewise; NULL: it is the first, and nobody else looks at its stage any more */
-    struct turn *last;             /* of the first of a line: its end */
-    struct turn *beside;           /* of the first of a line: the next line of the bucket */
-    struct turn *then;             /* while several are let go */
+    struct turn *next;             /* the next turn in the queue of the session */
+    _Atomic(struct turn *) before; /* the previous turn; NULL for the first, whose stage no other thread reads any
+                                      more */
+    struct turn *last;             /* of the first turn of a queue: the last turn */
+    struct turn *beside;           /* of the first turn of a queue: the next queue of the bucket */
+    struct turn *then;             /* the next turn to let go */
     enum {
         TURN_NONE,
-        TURN_ARRIVED, /* in a line, and not decoded yet */
-        TURN_WAITS,   /* for its turn */
+        TURN_ARRIVED, /* in a queue, and not decoded yet */
+        TURN_WAITS,   /* waits for its turn */
         TURN_HELD,
     } stage;
-    uint64_t session; /* hash of its id; where two agree, their requests wait for each other */
+    uint64_t session; /* the hash of the session's id; sessions with the same hash share a queue */
     int64_t deadline_ns;
-    void (*go)(struct turn *turn); /* what was told to wait need not any more */
+    void (*go)(struct turn *turn); /* the turn that waited may go now */
 };
 
 enum { TURNS_SHARDS = 64, TURNS_BUCKETS = 64 };
 
-/* The sessions whose hash leads here. */
+/* The queues of the sessions whose hash selects this shard. */
 struct turns_shard {
-    _Alignas(64) pthread_mutex_t lock; /* guards all below and the turns; no other lock is taken under it */
-    struct turn *lines[TURNS_BUCKETS]; /* their first, whose turn it is */
-    atomic_size_t waiting;             /* those at TURN_WAITS */
+    _Alignas(64) pthread_mutex_t lock; /* guards the fields below and the turns; no other lock is taken while it is
+                                          held */
+    struct turn *lines[TURNS_BUCKETS]; /* the first turns of the queues */
+    atomic_size_t waiting;             /* the number of turns at TURN_WAITS */
 };
 
 struct turns {
@@ -41,24 +44,24 @@ struct turns {
     uint64_t seed;
 };
 
-/* How many wait for their turn. */
+/* The number of requests that wait for their turn. */
 size_t turns_waiting(const struct turns *turns);
 
 void turns_init(struct turns *turns);
 void turns_close(struct turns *turns);
 
-/* A request is here, of this session as it seems. go and deadline_ns are set. */
+/* A request arrives; its raw bytes show this session. The caller has set go and deadline_ns. */
 void turns_arrive(struct turns *turns, struct turn *turn, const char *id);
 
-/* It has been decoded and wants its turn; if it has not arrived, or in another session's line, it does so now. True: it has
-   its turn; false: go will be called, perhaps already. */
+/* A decoded request takes its turn. If it has not arrived yet, or if it is in the queue of another session, it arrives
+   now. Returns true if it has its turn. Otherwise go will be called, perhaps already. */
 bool turns_take(struct turns *turns, struct turn *turn, const char *id);
 
-/* It has had its turn, or does not want one any more. Once is enough; more do no harm. */
+/* Give up the turn, or the wish for one. May be called more than once. */
 void turns_leave(struct turns *turns, struct turn *turn);
 
-/* Let those that wait past their deadline (or all of them) go without having had their turn: they are to see that they
-   are too late. */
+/* Call go for requests that wait past their deadline (or for all), although they have no turn. They find out themselves
+   that they are too late. */
 void turns_expire(struct turns *turns, int64_t now_ns, bool all);
 
 #endif
