@@ -12,6 +12,8 @@ struct part {
     size_t n;
 };
 
+static const struct part nothing = {"", 0};
+
 /* The rest of a line that is being read. */
 struct line {
     const char *file;
@@ -20,6 +22,8 @@ struct line {
     struct part rest;
 };
 
+/* Only a part that is certain not to be a key may be in the message: the line may be a key instead of its digest, and the
+   message is logged. */
 static bool refuse(const struct line *line, const char *format, const struct part *part)
 {
     char text[200], place[512];
@@ -86,7 +90,7 @@ unsigned key_scopes_read(const char *text, size_t n)
     return scopes;
 }
 
-/* A decimal number above 0 and up to a million, without sign and exponent. */
+/* A decimal number from a millionth to a million, without sign and exponent. */
 static bool read_number(const char *text, size_t n, double *out)
 {
     char copy[24];
@@ -97,7 +101,7 @@ static bool read_number(const char *text, size_t n, double *out)
         return false;
     char *end;
     *out = strtod(copy, &end);
-    return !*end && *out > 0 && *out <= 1e6;
+    return !*end && *out >= 1e-6 && *out <= 1e6;
 }
 
 bool key_rate_read(const char *text, size_t n, double *per_s, double *burst)
@@ -132,11 +136,11 @@ static bool read_models(const struct line *line, struct part list, struct access
 {
     char *out = key->models = malloc(list.n + 2);
     if (!out)
-        return refuse(line, "out of memory%.*s", &(struct part){"", 0});
+        return refuse(line, "out of memory%.*s", &nothing);
     do {
         struct part name = trimmed(next_part(&list, ','));
         if (!is_name(name.text, name.n, 100))
-            return refuse(line, "expected names of models with commas between, found \"%.*s\"", &name);
+            return refuse(line, "expected names of models with commas between%.*s", &nothing);
         out = mempcpy(out, name.text, name.n);
         *out++ = 0;
     } while (list.n);
@@ -155,7 +159,7 @@ static bool read_more(struct line *line, struct access_key *key)
                 !key_rate_read(field.text + sizeof rate - 1, field.n - (sizeof rate - 1), &key->per_s, &key->burst))
                 return refuse(line, "expected one rate=REQUESTS_PER_S/BURST, found \"%.*s\"", &field);
         } else if (field.n && (key->models || !read_models(line, field, key))) {
-            return key->models ? refuse(line, "a second list of models, \"%.*s\"", &field) : false;
+            return key->models ? refuse(line, "a second list of models%.*s", &nothing) : false;
         }
     }
     return true;
@@ -179,21 +183,19 @@ static bool read_key(struct line *line, struct key_list *list)
     struct part name = trimmed(next_part(&line->rest, ':')), scopes = trimmed(next_part(&line->rest, ':'));
     struct part digest = trimmed(next_part(&line->rest, ':'));
     if (!key_name_is_good(name.text, name.n))
-        return refuse(line, "expected a name of 1 to 63 letters, digits, '.', '_' and '-', found \"%.*s\"", &name);
+        return refuse(line, "expected a name of 1 to 63 letters, digits, '.', '_' and '-'%.*s", &nothing);
     struct access_key key = {.scopes = key_scopes_read(scopes.text, scopes.n)};
     memcpy(key.name, name.text, name.n);
     if (!key.scopes)
-        return refuse(line,
-                      "expected scopes of predict, sessions, metrics and admin with commas between, found "
-                      "\"%.*s\"",
-                      &scopes);
+        return refuse(line, "expected scopes of predict, sessions, metrics and admin with commas between%.*s",
+                      &nothing);
     if (!read_digest(digest, key.digest))
         return refuse(line, "expected the SHA-256 of the key of %.*s in 64 hexadecimal digits", &name);
     if (is_second(line, list, &key))
         return false;
     struct access_key *grown = realloc(list->keys, (list->n + 1) * sizeof *grown);
     if (!grown)
-        return refuse(line, "out of memory%.*s", &(struct part){"", 0});
+        return refuse(line, "out of memory%.*s", &nothing);
     list->keys = grown;
     grown[list->n++] = key;
     return read_more(line, &grown[list->n - 1]);

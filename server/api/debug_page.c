@@ -35,23 +35,29 @@ static void put_number(struct buffer *out, bool *first, const char *name, double
     *first = false;
 }
 
-/* An address of Redis without its user and password. */
-static void mask(const char *value, char *out, size_t size)
+enum { VALUE_BYTES = 1024, MASK_BYTES = 8 }; /* of a setting's value; more for the marks of a mask */
+
+/* An address of Redis without its user and password. Of an address that fills the buffer, the end is missing, and the '@'
+   may be there. */
+static void mask(const char value[VALUE_BYTES], char out[VALUE_BYTES + MASK_BYTES])
 {
     const char *scheme = strstr(value, "://"), *sign = strrchr(value, '@');
-    if (scheme && sign > scheme)
-        snprintf(out, size, "%.*s://***%s", (int)(scheme - value), value, sign);
+    size_t before = scheme ? (size_t)(scheme - value) : 0;
+    if (scheme && strlen(value) + 1 == VALUE_BYTES)
+        strcpy(mempcpy(out, value, before), "://***");
+    else if (scheme && sign > scheme)
+        strcpy(stpcpy(mempcpy(out, value, before), "://***"), sign);
     else
-        snprintf(out, size, "%s", value);
+        strcpy(out, value);
 }
 
 static void write_settings(const struct settings *settings, struct buffer *out)
 {
     buffer_text(out, "\"settings\": {");
     for (const struct setting *row = settings_table; row->key; row++) {
-        char value[1024], shown[1024];
+        char value[VALUE_BYTES], shown[VALUE_BYTES + MASK_BYTES];
         settings_show(settings, row, value, sizeof value);
-        mask(value, shown, sizeof shown);
+        mask(value, shown);
         buffer_printf(out, "%s\"%s\": ", row == settings_table ? "" : ", ", row->key);
         if (setting_is_text(row))
             put_text(out, shown);

@@ -113,6 +113,36 @@ static void debug_tells_what_the_server_does(void **state)
     assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
 }
 
+/* The page and the log show addresses of Redis without the password, also an address that is longer than what they show. */
+static void debug_masks_passwords(void **state)
+{
+    (void)state;
+    static char longest[2048] = "redis://";
+    for (int i = 0; i < 350; i++) /* of 1024 bytes and more */
+        strcat(longest, i == 100 ? ":" : i < 100 ? "%75" : "%53");
+    strcat(longest, "@127.0.0.1:1");
+    const char *const rows[][3] = {{"redis://us:pass-4711@127.0.0.1:1/2", "pass-4711", "redis://***@127.0.0.1:1/2"},
+                                   {"redis+sentinel://:pass-4711@127.0.0.1:1,127.0.0.1:2/main", "pass-4711",
+                                    "redis+sentinel://***@127.0.0.1:1,127.0.0.1:2/main"},
+                                   {longest, "%53%53", "redis://***"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct daemon daemon;
+        daemon_start(&daemon, small_config(2, 3, ", \"admin\": {\"port\": 0}"),
+                     (const char *const[]){"--sessions-store", rows[i][0], NULL});
+        struct daemon admin = admin_of(&daemon);
+        struct reply reply = http_get(&admin, "/debug");
+        json_t *settings = json_object_get(reply.json, "settings");
+        assert_string_equal(json_string_value(json_object_get(settings, "sessions.store")), rows[i][2]);
+        assert_null(strstr(reply.body, rows[i][1]));
+        reply_free(&reply);
+        kill(daemon.pid, SIGUSR1);
+        char *log = daemon_log_with(&daemon, "debug: \"memory\"");
+        assert_null(strstr(log, rows[i][1]));
+        free(log);
+        assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
+    }
+}
+
 /* ---- traces ---- */
 
 static void traces_are_continued(void **state)
@@ -160,6 +190,7 @@ int main(void)
         cmocka_unit_test(the_socket_is_its_owners),
         cmocka_unit_test(debug_is_not_open),
         cmocka_unit_test(debug_tells_what_the_server_does),
+        cmocka_unit_test(debug_masks_passwords),
         cmocka_unit_test(traces_are_continued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

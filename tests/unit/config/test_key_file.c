@@ -38,10 +38,9 @@ static void wrong_lines_are_named(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"a b:predict:" D1,
-         "keys.txt: line 1: expected a name of 1 to 63 letters, digits, '.', '_' and '-', found \"a b\""},
+        {"a b:predict:" D1, "keys.txt: line 1: expected a name of 1 to 63 letters, digits, '.', '_' and '-'"},
         {"\n:predict:" D1, "line 2: expected a name"},
-        {"a", "line 1: expected scopes of predict, sessions, metrics and admin with commas between, found \"\""},
+        {"a", "line 1: expected scopes of predict, sessions, metrics and admin with commas between"},
         {"a:predict,:" D1, ""},
         {"a:Predict:" D1, "line 1: expected scopes"},
         {"a:predict", "line 1: expected the SHA-256 of the key of a in 64 hexadecimal digits"},
@@ -49,10 +48,11 @@ static void wrong_lines_are_named(void **state)
         {"a:predict:g123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", "line 1: expected the SHA-256"},
         {"a:predict:" D1 "\na:predict:" D2, "line 2: a second key named \"a\""},
         {"a:predict:" D1 "\nb:predict:" D1, "line 2: the key is that of \"a\""},
-        {"a:predict:" D1 ":m:n", "line 1: a second list of models, \"n\""},
-        {"a:predict:" D1 ":m n", "line 1: expected names of models with commas between, found \"m n\""},
+        {"a:predict:" D1 ":m:n", "line 1: a second list of models"},
+        {"a:predict:" D1 ":m n", "line 1: expected names of models with commas between"},
         {"a:predict:" D1 ":rate=0", "line 1: expected one rate=REQUESTS_PER_S/BURST, found \"rate=0\""},
         {"a:predict:" D1 ":rate=5/0.5", "line 1: expected one rate="},
+        {"a:predict:" D1 ":rate=0.000000000000000000001", "line 1: expected one rate="},
         {"a:predict:" D1 ":rate=-5", "line 1: expected one rate="},
         {"a:predict:" D1 ":rate=1e3", "line 1: expected one rate="},
         {"a:predict:" D1 ":rate=5/", "line 1: expected one rate="},
