@@ -1,5 +1,5 @@
-# cellserve. `make help` lists the targets; V=1 shows commands; VARIANT=asan|tsan|clang|coverage builds in build/VARIANT. WERROR=-Werror, which
-# CI sets, turns warnings into errors.
+# cellserve. `make help` lists the targets; V=1 shows commands; VARIANT=asan|tsan|clang|coverage builds in build/VARIANT.
+# WERROR=-Werror, which CI sets, turns warnings into errors.
 VARIANT ?= release
 PREFIX ?= /usr/local
 DESTDIR ?=

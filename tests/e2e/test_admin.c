@@ -24,7 +24,7 @@ static long status_of(const struct daemon *daemon, const char *path)
     return status;
 }
 
-static void admin_routes_are_there_alone(void **state)
+static void admin_routes_are_only_on_the_admin_port(void **state)
 {
     (void)state;
     struct daemon daemon;
@@ -74,7 +74,7 @@ static void the_socket_is_its_owners(void **state)
 }
 
 /* Without an admin listener /debug needs a key with the scope admin, so without keys it is forbidden. */
-static void debug_is_not_open(void **state)
+static void debug_is_forbidden_without_keys(void **state)
 {
     (void)state;
     plain_alone("it is about a server without keys");
@@ -186,9 +186,9 @@ static void traces_are_continued(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(admin_routes_are_there_alone),
+        cmocka_unit_test(admin_routes_are_only_on_the_admin_port),
         cmocka_unit_test(the_socket_is_its_owners),
-        cmocka_unit_test(debug_is_not_open),
+        cmocka_unit_test(debug_is_forbidden_without_keys),
         cmocka_unit_test(debug_tells_what_the_server_does),
         cmocka_unit_test(debug_masks_passwords),
         cmocka_unit_test(traces_are_continued),

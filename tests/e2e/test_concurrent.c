@@ -163,7 +163,7 @@ static void read_answer(int fd)
     assert_int_equal(recv(fd, body, bytes, MSG_WAITALL), bytes);
 }
 
-static void memory_is_flat_after_ten_thousand_requests(void **state)
+static void memory_stays_flat_over_ten_thousand_requests(void **state)
 {
     (void)state;
     char text[4096];
@@ -196,7 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_under_load_are_those_alone),
         cmocka_unit_test(rows_do_not_depend_on_their_neighbours),
-        cmocka_unit_test(memory_is_flat_after_ten_thousand_requests),
+        cmocka_unit_test(memory_stays_flat_over_ten_thousand_requests),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     for (int i = 0; i < KINDS; i++) {

@@ -146,7 +146,7 @@ static void silent_connections_make_room(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-static void few_files_are_shared_out(void **state)
+static void descriptors_are_shared_when_few(void **state)
 {
     (void)state;
     enum { CLIENTS = 200 };
@@ -225,7 +225,7 @@ static int begin_upload(const struct daemon *server, const char *from, size_t by
     return fd;
 }
 
-static void fast_uploads_save_no_time(void **state)
+static void fast_uploads_earn_no_extra_time(void **state)
 {
     (void)state;
     struct daemon server;
@@ -255,7 +255,7 @@ static void fast_uploads_save_no_time(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-static void uploads_of_one_address_have_half_of_the_memory(void **state)
+static void uploads_of_one_address_get_half_of_the_memory(void **state)
 {
     (void)state;
     enum { UPLOADS = 8 };
@@ -374,10 +374,10 @@ int main(void)
         cmocka_unit_test(the_oldest_idle_connection_makes_room),
         cmocka_unit_test(probes_get_in_where_all_are_busy),
         cmocka_unit_test(silent_connections_make_room),
-        cmocka_unit_test(few_files_are_shared_out),
+        cmocka_unit_test(descriptors_are_shared_when_few),
         cmocka_unit_test(honest_slow_readers_get_everything),
-        cmocka_unit_test(fast_uploads_save_no_time),
-        cmocka_unit_test(uploads_of_one_address_have_half_of_the_memory),
+        cmocka_unit_test(fast_uploads_earn_no_extra_time),
+        cmocka_unit_test(uploads_of_one_address_get_half_of_the_memory),
         cmocka_unit_test(half_closed_clients_get_their_answers),
         cmocka_unit_test(vanished_clients_are_distinguished_from_half_closed_ones),
     };

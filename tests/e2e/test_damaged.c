@@ -125,7 +125,7 @@ static void *client(void *argument)
     return (void *)failures;
 }
 
-static void the_server_survives_them(void **unused)
+static void the_server_survives_damaged_files(void **unused)
 {
     (void)unused;
     const char *given = getenv("CELLSERVE_TEST_DAMAGED");
@@ -205,6 +205,6 @@ static int clean(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_server_survives_them)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_server_survives_damaged_files)};
     return cmocka_run_group_tests(tests, prepare, clean);
 }

@@ -126,7 +126,7 @@ static void accepted_requests_are_answered(void **state)
     assert_int_equal(daemon_wait(&server, 60), 0);
 }
 
-static void idle_connections_do_not_hold_the_end(void **state)
+static void idle_connections_do_not_delay_the_exit(void **state)
 {
     (void)state;
     struct daemon server;
@@ -179,7 +179,7 @@ static void a_second_signal_ends_within_two_seconds(void **state)
     close(running);
 }
 
-static void sighup_does_not_end_it(void **state)
+static void sighup_does_not_end_the_server(void **state)
 {
     (void)state;
     struct daemon server;
@@ -199,10 +199,10 @@ int main(void)
         cmocka_unit_test(after_the_delay_new_connections_are_refused),
         cmocka_unit_test(sigint_ends_without_the_delay),
         cmocka_unit_test(accepted_requests_are_answered),
-        cmocka_unit_test(idle_connections_do_not_hold_the_end),
+        cmocka_unit_test(idle_connections_do_not_delay_the_exit),
         cmocka_unit_test(the_drain_ends_in_time_whatever_runs),
         cmocka_unit_test(a_second_signal_ends_within_two_seconds),
-        cmocka_unit_test(sighup_does_not_end_it),
+        cmocka_unit_test(sighup_does_not_end_the_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,7 +85,7 @@ static void long_names_are_cut_between_characters(void **state)
     }
 }
 
-static void deep_nesting_is_no_crash(void **state)
+static void deep_nesting_does_not_crash(void **state)
 {
     (void)state;
     size_t depth = 200000;
@@ -238,7 +238,7 @@ int main(void)
         cmocka_unit_test(valid_json_is_never_called_invalid),
         cmocka_unit_test(nearest_key_is_named),
         cmocka_unit_test(long_names_are_cut_between_characters),
-        cmocka_unit_test(deep_nesting_is_no_crash),
+        cmocka_unit_test(deep_nesting_does_not_crash),
         cmocka_unit_test(wrong_shapes_are_placed),
         cmocka_unit_test(wrong_elements_are_placed),
         cmocka_unit_test(masks_are_checked),

@@ -134,7 +134,7 @@ static bool refuses(const char *path, char *out, size_t size)
 }
 
 /* Files of cases with `refused` are refused, and the error message contains this text. */
-static void what_is_not_served_is_refused_by_name(void **state)
+static void unsupported_files_are_refused_with_their_reason(void **state)
 {
     (void)state;
     if (!onnx.n)
@@ -224,6 +224,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_file_is_within_keras_tolerance),
                                        cmocka_unit_test(every_onnx_file_is_within_tolerance_of_float64),
                                        cmocka_unit_test(frames_of_a_session_may_come_in_parts),
-                                       cmocka_unit_test(what_is_not_served_is_refused_by_name)};
+                                       cmocka_unit_test(unsupported_files_are_refused_with_their_reason)};
     return cmocka_run_group_tests(tests, read_names, free_names);
 }

@@ -1,4 +1,5 @@
-/* Several I/O threads: they share connections evenly, the limits hold over all of them, and a drain loses nothing. */
+/* Several I/O threads: connections are shared evenly, limits apply to all threads together, and a drain loses no
+   request. */
 #include "e2e.h"
 
 #include <dirent.h>
@@ -31,7 +32,8 @@ static void start(struct daemon *server, int io_threads, int connections)
 static const char kept[] = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 22\r\n\r\n" BODY;
 _Static_assert(sizeof BODY == 23, "Content-Length of the requests");
 
-/* Read one answer: its status, 0 when the connection ended before it was whole. more: the connection goes on. */
+/* Read one answer; returns its status, or 0 if the connection ended before the answer was complete. more: the
+   connection is kept. */
 static int read_answer(int fd, bool *more)
 {
     char text[4096];
@@ -57,7 +59,8 @@ static double of_thread(const struct daemon *server, const char *name, int threa
     return metric(server, line);
 }
 
-/* 64 connections, each with the same number of requests: by their addresses, the threads would get 64 of them by chance. */
+/* 64 connections, each with the same number of requests. A choice of the thread by address would be uneven by
+   chance. */
 static void connections_are_shared_evenly(void **state)
 {
     (void)state;
@@ -85,7 +88,7 @@ static void connections_are_shared_evenly(void **state)
         assert_true(least >= 0.8 * most);
         assert_in_range(least + most, 2 * CONNECTIONS * REQUESTS / threads - 80,
                         2 * CONNECTIONS * REQUESTS / threads + 80);
-        /* and those that ask for metrics: the last, and others that were not closed yet */
+        /* plus the connection of the request for metrics, and earlier ones that are not closed yet */
         assert_in_range(all, CONNECTIONS, CONNECTIONS + 2 * threads);
         assert_in_range(metric(&server, "cellserve_connections"), CONNECTIONS + 1, CONNECTIONS + 2 * threads + 2);
         for (int i = 0; i < CONNECTIONS; i++)
@@ -94,7 +97,7 @@ static void connections_are_shared_evenly(void **state)
     }
 }
 
-/* The limit is that of the process: the oldest idle connection of any thread makes room. */
+/* The limit applies to the process: the oldest idle connection of any thread is closed. */
 static void limits_hold_over_all_threads(void **state)
 {
     (void)state;
@@ -108,8 +111,8 @@ static void limits_hold_over_all_threads(void **state)
         raw_send(fds[i], kept, sizeof kept - 1);
         assert_int_equal(read_answer(fds[i], &more), 200);
     }
-    /* The first one was cut, of whichever thread it was; and the second one, if a connection that had asked whether the
-       server is ready was not closed yet. */
+    /* The first connection was cut, on whichever thread it was. The second was cut too if the connection of the
+       readiness probe was not closed yet. */
     char byte;
     int cut = 0;
     while (cut <= MOST && !recv(fds[cut], &byte, 1, MSG_DONTWAIT))
@@ -128,7 +131,7 @@ static void limits_hold_over_all_threads(void **state)
 
 static struct load {
     const struct daemon *server;
-    atomic_bool over; /* the server has refused somebody */
+    atomic_bool over; /* the server has refused a connection */
     atomic_long answered, lost;
 } load;
 
@@ -144,11 +147,11 @@ static int try_connect(int port)
     return -1;
 }
 
-/* A client that stood still loses what HTTP lets it lose: the server waits 100 ms for the last packet of a handshake, and
-   closes a kept connection that was idle for a second. */
+/* HTTP allows the server to drop requests of a delayed client: the server waits 100 ms for the last packet of a
+   handshake, and closes a kept connection after one idle second. */
 enum { HANDSHAKE_MS = 50, IDLE_MS = 500 };
 
-/* Requests on new connections, and some of them on one that is kept. What was accepted must be answered. */
+/* Send requests on new connections, and some on a kept connection. Accepted requests must be answered. */
 static void *send_requests(void *argument)
 {
     int per_connection = *(const int *)argument, fd;
@@ -174,7 +177,7 @@ static void *send_requests(void *argument)
     return NULL;
 }
 
-/* All threads of the server stand still several times, and go on in any order. */
+/* Stop and continue all threads of the server several times. */
 static void stop_and_go(const struct daemon *server)
 {
     for (int i = 0; i < 3; i++) {
@@ -210,7 +213,7 @@ static void drain_once(int io_threads, bool stands_still)
     assert_int_equal(load.lost, 0);
 }
 
-/* CELLSERVE_TEST_DRAINS=200 is the longer form. */
+/* CELLSERVE_TEST_DRAINS sets the number of drains. */
 static void a_drain_under_load_loses_nothing(void **state)
 {
     (void)state;
@@ -220,11 +223,11 @@ static void a_drain_under_load_loses_nothing(void **state)
         drain_once(i % 3 ? 4 : 1, i % 2);
 }
 
-/* ---- I/O threads that stand still ---- */
+/* ---- stopped I/O threads ---- */
 
 enum { MOST_THREADS = 4, TCP_LISTENS = 10 };
 
-/* Whether the server's port has sockets in this state, or in another one. */
+/* Whether the server's port has listening sockets, or sockets in another state. */
 static bool has_sockets(const struct daemon *server, bool listening)
 {
     char line[512];
@@ -248,7 +251,7 @@ static void await_sockets(const struct daemon *server, bool listening)
     assert_false(has_sockets(server, listening));
 }
 
-/* Its name and state; false when it has ended. */
+/* Read name and state of a thread; false if the thread has ended. */
 static bool read_thread(const struct daemon *server, int thread, char name[32], char *state)
 {
     char path[64];
@@ -260,7 +263,7 @@ static bool read_thread(const struct daemon *server, int thread, char name[32], 
     return good;
 }
 
-/* The I/O threads that have had a connection, which gave them their names. */
+/* Find the I/O threads by name. A thread gets its name with its first connection. */
 static int find_io_threads(const struct daemon *server, int threads[MOST_THREADS])
 {
     char path[64], name[32], state;
@@ -275,7 +278,7 @@ static int find_io_threads(const struct daemon *server, int threads[MOST_THREADS
     return n;
 }
 
-/* Stop a thread that waits for events, so that it holds no lock. False where processes must not do that. */
+/* Stop a thread while it waits for events, so that it holds no lock. False if ptrace is not permitted. */
 static bool stop_thread(const struct daemon *server, int thread)
 {
     char name[32], state = 0;
@@ -289,7 +292,7 @@ static bool stop_thread(const struct daemon *server, int thread)
     return true;
 }
 
-/* Every I/O thread answers one request, and has closed its connection. */
+/* Make every I/O thread answer one request; waits until the connections are closed. */
 static void wake_io_threads(const struct daemon *server, int n)
 {
     int fds[MOST_THREADS];
@@ -304,7 +307,7 @@ static void wake_io_threads(const struct daemon *server, int n)
     await_sockets(server, false);
 }
 
-/* Connections that the kernel has accepted, and that no I/O thread has looked at until the drain is about to end. */
+/* The kernel has accepted connections, but no I/O thread reads from them until shortly before the end of the drain. */
 static void a_drain_waits_for_its_threads(void **state)
 {
     (void)state;
@@ -325,7 +328,7 @@ static void a_drain_waits_for_its_threads(void **state)
         }
         kill(server.pid, SIGTERM);
         await_sockets(&server, true);
-        sleep_ms(100); /* a server that loses them ends now */
+        sleep_ms(100); /* a server that loses the connections would exit now */
         for (int i = 0; i < n && may; i++)
             assert_int_equal(ptrace(PTRACE_DETACH, threads[i], NULL, NULL), 0);
         for (int i = 0; i < CLIENTS; i++) {
@@ -384,7 +387,7 @@ static void a_unix_socket_is_served(void **state)
             assert_int_equal(read_answer(fd, &more), 200);
         }
         close(fd);
-        if (threads == 1) { /* it is left behind, and the next server replaces it */
+        if (threads == 1) { /* the socket file remains, and the next server replaces it */
             kill(pid, SIGKILL);
             waitpid(pid, &status, 0);
             assert_int_equal(access(path, F_OK), 0);

@@ -1,11 +1,11 @@
-/* Limits: each is reached, answered with its own status, and leaves the server as it was. */
+/* Limits: each is reached, gives its status, and does not harm the server. */
 #include "e2e.h"
 
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
-/* A model slow enough that a long sequence keeps a worker busy. */
+/* A model so slow that a long sequence keeps a worker busy. */
 static const char slow_model[] =
     "{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"LSTM\", \"config\": {\"units\": 512, "
     "\"recurrent_initializer\": \"glorot_uniform\"}}}";
@@ -77,7 +77,7 @@ static void bodies_rows_and_timesteps_are_limited(void **state)
     reply = http_post(&server, "/predict", body);
     assert_error(&reply, 413, "body_too_large", NULL);
     reply_free(&reply);
-    const char *const chunked[] = {"Transfer-Encoding: chunked", NULL}; /* and without one */
+    const char *const chunked[] = {"Transfer-Encoding: chunked", NULL}; /* and without a Content-Length */
     reply = http_request(&server, "POST", "/predict", body, chunked);
     assert_error(&reply, 413, "body_too_large", NULL);
     reply_free(&reply);
@@ -85,7 +85,7 @@ static void bodies_rows_and_timesteps_are_limited(void **state)
     reply = http_post(&server, "/v1/models/m:initial_state", "{\"batch_size\": 5}");
     assert_error(&reply, 413, "too_many_rows", "/batch_size");
     reply_free(&reply);
-    /* gzip of 100 kB of spaces is 133 bytes: the limit is that of the expanded body */
+    /* a body that is not complete gzip */
     static const char *const gzip[] = {"Content-Encoding: gzip", NULL};
     reply = http_request(&server, "POST", "/predict", "\x1f\x8b", gzip);
     assert_error(&reply, 400, "bad_encoding", NULL);
@@ -119,7 +119,8 @@ static void a_full_queue_is_503_at_once(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* Refused by its head alone; the client sends all of its body first and must still get the answer, not a reset. */
+/* The server refuses the request by its head. The client sends its whole body first, and must get the answer, not a
+   reset. */
 static void a_large_body_that_is_refused_gets_its_answer(void **state)
 {
     (void)state;
@@ -150,16 +151,16 @@ static void a_request_past_its_deadline_is_504(void **state)
     double began = now_ms();
     int fd = post_raw(&server, body), waiting = post_raw(&server, body);
     int status = status_of(fd, 20000, answer, sizeof answer);
-    if (SANITIZED && status == 503) /* decoding alone took so long that the rest was seen to be too late */
+    if (SANITIZED && status == 503) /* decoding took so long that the estimate refused the rest */
         assert_non_null(strstr(answer, "\"too_late\""));
     else
         assert_true(status == 504 && strstr(answer, "\"deadline_exceeded\""));
-    /* expired in the queue, or seen to be too late before */
+    /* expired in the queue, or refused earlier by the estimate */
     status = status_of(waiting, 20000, answer, sizeof answer);
     assert_true(status == 504 || (status == 503 && strstr(answer, "\"too_late\"")));
     assert_true(now_ms() - began < (SANITIZED ? 10000 : 2000));
     free(body);
-    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}"); /* and the worker is free again */
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}"); /* the worker is free again */
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
@@ -179,7 +180,7 @@ static void bytes_in_flight_are_limited(void **state)
     reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
-    reply = http_get(&server, "/metrics"); /* nothing was lost from the account: this answer's own 16 KiB remain */
+    reply = http_get(&server, "/metrics"); /* all memory was released; only the 16 KiB of this answer are charged */
     const char *line = strstr(reply.body, "\ncellserve_inflight_bytes ");
     assert_non_null(line);
     assert_true(atof(line + 26) <= 65536);
@@ -227,7 +228,7 @@ static void slow_clients_are_cut_at_their_deadline(void **state)
         fds[i] = raw_connect(&server);
         raw_send(fds[i], beginnings[i], strlen(beginnings[i]));
     }
-    for (int left = 4; left && now_ms() - began < 10000;) { /* a byte now and then, for ever */
+    for (int left = 4; left && now_ms() - began < 10000;) { /* each client sends a byte from time to time */
         for (int i = 0; i < 4; i++) {
             if (!open[i])
                 continue;
@@ -255,7 +256,7 @@ static void slow_clients_are_cut_at_their_deadline(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* {"instances": …, "return_sequences": true}: some 15 MB of answer. */
+/* Request an answer of about 15 MB: {"instances": …, "return_sequences": true}. */
 static int post_for_long_answer(const struct daemon *server)
 {
     char *body = long_request(1, 3000);
@@ -267,7 +268,7 @@ static int post_for_long_answer(const struct daemon *server)
     return fd;
 }
 
-/* The number of open connections, without the one that asks. */
+/* The number of open connections, without that of this request. */
 static int open_connections(const struct daemon *server)
 {
     struct reply reply = http_get(server, "/metrics");
@@ -283,7 +284,7 @@ static void readers_that_take_nothing_are_cut(void **state)
     plain_alone("the relay reads on");
     struct daemon server;
     start(&server, ", \"limits\": {\"read_timeout_ms\": 1000}", NULL);
-    raw_receive_bytes = 4096; /* what its kernel takes is to its credit */
+    raw_receive_bytes = 4096; /* bytes in the client's kernel extend the deadline */
     int fd = post_for_long_answer(&server), count = 1;
     raw_receive_bytes = 0;
     for (double end = now_ms() + 20000; count && now_ms() < end; sleep_ms(50))
@@ -323,11 +324,13 @@ static void vanished_clients_free_their_worker(void **state)
         close(fd);
     }
     double began = now_ms();
-    for (long status = 0; status != 200; sleep_ms(20)) { /* without waiting for what nobody reads: 3 x 512000 steps */
+    for (long status = 0; status != 200; sleep_ms(20)) { /* without waiting for the 3 x 512000 timesteps of the vanished
+                                                            clients */
         struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
         status = reply.status;
         if (status != 200)
-            assert_error(&reply, 503, "too_late", NULL); /* as long as the others have not been missed */
+            assert_error(&reply, 503, "too_late", NULL); /* until the server notices that the other clients have
+                                                            vanished */
         reply_free(&reply);
         assert_true(now_ms() - began < (SANITIZED ? 20000 : 3000));
     }

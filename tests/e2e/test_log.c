@@ -1,4 +1,4 @@
-/* The log: what its lines say, what they keep to themselves, and that nobody waits for whoever reads them. */
+/* The log: the content of its lines, secrets that are not in them, and requests that do not wait for its reader. */
 #include "e2e.h"
 
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 
 static struct daemon server;
 
-/* The line of a request, once it is there; the caller frees it. */
+/* Wait for the line of a request and parse it; json_decref() the result. */
 static json_t *line_of(const char *event, const char *id)
 {
     char wanted[128];
@@ -73,7 +73,7 @@ static void errors_have_their_code(void **state)
     assert_true(metric(&server, "cellserve_requests_total{route=\"/livez\",model=\"\",status=\"405\"}") == 1);
 }
 
-static void streams_have_a_line_at_each_end(void **state)
+static void streams_are_logged_at_start_and_end(void **state)
 {
     (void)state;
     struct reply reply =
@@ -123,7 +123,7 @@ static void session_ids_are_hashed(void **state)
     free(log);
 }
 
-/* A server whose standard error is a pipe that is read until it is ready, and then no more. */
+/* Start a server whose standard error is a pipe, which is read only until the server is ready. */
 static int start_unread(struct daemon *daemon)
 {
     int ends[2];
@@ -159,7 +159,7 @@ static int start_unread(struct daemon *daemon)
     return ends[0];
 }
 
-/* A path of 1500 bytes makes a long line: 60 of them fill a pipe, 900 the ring too. */
+/* A path of 1500 bytes makes a long line: 60 lines fill the pipe, 900 also the ring. */
 static void requests_do_not_wait_for_a_log_that_is_not_read(void **state)
 {
     (void)state;
@@ -194,7 +194,7 @@ static void requests_do_not_wait_for_a_log_that_is_not_read(void **state)
     close(pipe_end);
 }
 
-/* Run a server that cannot start, or ends at once; its standard error, which the caller frees. */
+/* Run a server that cannot start; returns its standard error, which the caller frees. */
 static char *fatal(const char *config, const char *more)
 {
     char command[512], path[64], *text = calloc(1, 8192);
@@ -236,7 +236,7 @@ static void problems_at_start_are_lines_of_the_log(void **state)
     free(text);
     assert_int_equal(warnings, 1);
     assert_int_equal(errors, 1);
-    text = fatal("{\"nodels\": []}", "--log json"); /* found before anything is started */
+    text = fatal("{\"nodels\": []}", "--log json"); /* an error before the log's thread starts */
     assert_true(*text == '{' && strstr(text, "/nodels"));
     free(text);
 }
@@ -258,7 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_have_their_code),
-        cmocka_unit_test(streams_have_a_line_at_each_end),
+        cmocka_unit_test(streams_are_logged_at_start_and_end),
         cmocka_unit_test(session_ids_are_hashed),
         cmocka_unit_test(requests_do_not_wait_for_a_log_that_is_not_read),
         cmocka_unit_test(problems_at_start_are_lines_of_the_log),

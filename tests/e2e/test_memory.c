@@ -1,4 +1,4 @@
-/* Memory: limits of a container or of the shell are seen, requests above them are refused, and nobody ends the server.
+/* Memory: the server respects limits of a container or of the shell, refuses requests above them, and keeps running.
    MEMORY_ROUNDS=1000 is the long form. */
 #include "e2e.h"
 
@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- a cgroup of the test's own ---- */
+/* ---- a cgroup for the test ---- */
 
 struct cgroup {
     char folder[128];
@@ -38,7 +38,7 @@ static char *read_text(const char *folder, const char *name)
     return text;
 }
 
-/* False where none can be made: without the rights, or within a container. */
+/* False if no cgroup can be made, without the rights or within a container. */
 static bool cgroup_make(struct cgroup *cgroup, const char *bytes)
 {
     static const char *const parents[] = {"/sys/fs/cgroup/memory", "/sys/fs/cgroup"};
@@ -61,7 +61,7 @@ static void enter(const char *folder)
     assert_true(write_text(folder, "cgroup.procs", pid));
 }
 
-/* The cgroup that the test is in, a folder. */
+/* The folder of the test's cgroup. */
 static void own_cgroup(const struct cgroup *cgroup, char out[512])
 {
     char *line = strstr(read_text("/proc/self", "cgroup"), cgroup->v2 ? "0::" : ":memory:");
@@ -93,11 +93,11 @@ static void cgroup_remove(const struct cgroup *cgroup)
         sleep_ms(5);
 }
 
-/* ---- requests that want more than there is ---- */
+/* ---- requests that need too much memory ---- */
 
 static char body[48 << 20];
 
-/* One long sequence, of about so many bytes. */
+/* A body of about this many bytes with one long sequence. */
 static const char *numbers(size_t bytes)
 {
     size_t n = (bytes - 32) / 6;
@@ -119,7 +119,7 @@ static const char *rows(size_t n, const char *more)
 
 enum { HELD = 24 };
 
-/* Connections that send most of a body, or want a large answer and read none of it. */
+/* Open connections that send most of a body, or that request a large answer and do not read it. */
 static void hold(const struct daemon *server, int fds[HELD], size_t bytes)
 {
     char head[128];
@@ -144,7 +144,7 @@ static void expect(const struct daemon *server, const char *text, const long *st
     reply_free(&reply);
 }
 
-/* A body that is far too large, of which some is sent before the answer is read. */
+/* Send a part of a body that is far too large, and expect a refusal. */
 static void expect_refusal(const struct daemon *server)
 {
     char head[128], answer[1024];
@@ -164,7 +164,8 @@ static int rounds(void)
     return text ? atoi(text) : 10;
 }
 
-/* Each time: far above the limit, some sessions, as much at a time as there may be, and then an ordinary request. */
+/* Each round has a request far above the limit, some sessions, and a body of the largest size; every fifth round also
+   fills the memory. At the end, a normal request works. */
 static void overdo(const struct daemon *server, size_t most_body)
 {
     static const long large[] = {413, 503, 0}, some[] = {200, 429, 503, 0}, read[] = {413, 503, 0};
@@ -182,14 +183,15 @@ static void overdo(const struct daemon *server, size_t most_body)
             snprintf(more, sizeof more, "\"session\": \"s%d\", ", round * 10 + i);
             expect(server, rows(256, more), some);
         }
-        expect(server, numbers(most_body), read); /* more timesteps than there may be, which takes reading them all */
+        expect(server, numbers(most_body), read); /* too many timesteps, which the server finds after it has read all of
+                                                     them */
         struct reply reply = http_get(server, "/livez");
         assert_int_equal(reply.status, 200);
         reply_free(&reply);
         for (int i = 0; holds && i < HELD; i++)
             close(fds[i]);
     }
-    /* all that was held is given back soon; the answer of metrics itself is some of it */
+    /* the memory is released soon; a part of the rest is the answer of /metrics */
     for (double end = now_ms() + 10000; metric(server, "cellserve_inflight_bytes") > 65536; sleep_ms(10))
         assert_true(now_ms() < end);
     struct reply reply = http_post(server, "/predict", "{\"instances\": [[[1, 2]]]}");
@@ -217,7 +219,7 @@ static void a_small_container_is_seen(void **state)
     cgroup_remove(&cgroup);
 }
 
-/* What was set is kept, so the account alone stands between a request and the limit. */
+/* Settings that are given are not lowered, so only the memory account protects against the limit. */
 static void an_address_space_limit_is_seen(void **state)
 {
     (void)state;
@@ -279,7 +281,8 @@ static void write_lstm(const char *path, int units)
     assert_int_equal(fclose(file), 0);
 }
 
-/* Load a model of so many units and wait until it serves and memory is shared out; what requests may hold then. */
+/* Load a model with these units, and wait until it serves and memory is shared again. Returns the memory that requests
+   may hold. */
 static double limit_beside(const struct daemon *server, const char *path, int units, double before)
 {
     double weights = 4.0 * units * (2 + units + 1) * sizeof(float), end = now_ms() + 30000, limit = before;
@@ -294,7 +297,7 @@ static double limit_beside(const struct daemon *server, const char *path, int un
     return limit;
 }
 
-/* A model of 23 MB takes the place of a small one, and the other way round. */
+/* A model of 23 MB replaces a small one, then a small one replaces it. */
 static void memory_is_shared_anew_when_models_change(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* /metrics: its form, as Prometheus wants it, and that neither it nor other pages of many models keep probes waiting. */
+/* /metrics has the form that Prometheus needs. Neither this nor other pages of many models delay probes. */
 #include "e2e.h"
 
 #include <pthread.h>
@@ -10,7 +10,7 @@ static struct daemon server;
 
 enum { MODELS = 40 };
 
-/* Whether a name is that of a family, or of one of its histogram's series. */
+/* Whether a name is that of a family, or of a series of its histogram. */
 static bool belongs(const char *name, size_t n, const char *family, const char *type)
 {
     size_t length = strlen(family);
@@ -23,7 +23,7 @@ static bool belongs(const char *name, size_t n, const char *family, const char *
                    (n == 6 && !strncmp(rest, "_count", n))));
 }
 
-/* Every series stands below the HELP and TYPE of its family; counters end in _total; nothing else does. */
+/* Every series follows the HELP and TYPE of its family. Names of counters, and only these, end in _total. */
 static void assert_form(char *page)
 {
     char family[128] = "", type[16] = "", help[128] = "";
@@ -59,7 +59,7 @@ static void metrics_have_the_form_of_prometheus(void **state)
     reply_free(&reply);
 }
 
-/* A page that was made before a request cannot be the answer to it. */
+/* /metrics does not answer with a page from before the request. */
 static void metrics_are_never_old(void **state)
 {
     (void)state;
@@ -69,7 +69,7 @@ static void metrics_are_never_old(void **state)
         assert_int_equal(json_array_size(json_object_get(reply.json, "models")), MODELS);
         reply_free(&reply);
         double counted = metric(&server, name), end = now_ms() + 5000;
-        while (counted < i && now_ms() < end) /* it is counted when its answer is out */
+        while (counted < i && now_ms() < end) /* a request is counted after its answer is sent */
             counted = metric(&server, name);
         assert_int_equal((int)counted, i);
     }
@@ -78,7 +78,7 @@ static void metrics_are_never_old(void **state)
 static atomic_bool done;
 static atomic_int asked;
 
-/* Ask for a page again and again; returns how many answers were wrong. */
+/* Request a page repeatedly; returns the number of wrong answers. */
 static void *ask(void *argument)
 {
     const char *path = argument;
@@ -92,7 +92,7 @@ static void *ask(void *argument)
     return (void *)wrong;
 }
 
-static void pages_do_not_keep_probes_waiting(void **state)
+static void slow_pages_do_not_delay_probes(void **state)
 {
     (void)state;
     plain_alone("handshakes of its clients keep the I/O thread busy");
@@ -122,7 +122,8 @@ static void pages_do_not_keep_probes_waiting(void **state)
         wrong += (uintptr_t)result;
     }
     assert_int_equal(wrong, 0);
-    if (!SANITIZED && slow > PROBES / 2) /* with a description made for each of eight clients all of them were */
+    if (!SANITIZED && slow > PROBES / 2) /* all probes were slow when the server made the OpenAPI document for each of
+                                            eight clients */
         fail_msg("%zu of %d probes took more than 200 ms", slow, PROBES);
 }
 
@@ -152,7 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(metrics_have_the_form_of_prometheus),
         cmocka_unit_test(metrics_are_never_old),
-        cmocka_unit_test(pages_do_not_keep_probes_waiting),
+        cmocka_unit_test(slow_pages_do_not_delay_probes),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -1,5 +1,4 @@
-/* Whole models over HTTP: the trained demo models against Keras's own numbers, and what requests may ask of chains of
-   layers. */
+/* Whole models over HTTP: the trained demo models against Keras's numbers, and requests to chains of layers. */
 #include "e2e.h"
 
 #include <math.h>
@@ -147,7 +146,7 @@ static void smaller_weights_keep_the_accuracy(void **state)
     json_decref(sunspots);
 }
 
-/* A member of the answer to a body, as text; 200 is expected. */
+/* POST a body, expect 200, and return a member of the answer as text. */
 static char *member(const char *path, const char *body, const char *key)
 {
     struct reply reply = http_post(&server, path, body);
@@ -193,7 +192,7 @@ static void return_sequences_acts_on_the_last_recurrent_layer(void **state)
     char *all = member(
         "/predict", "{\"model\": \"two\", \"return_sequences\": true, \"instances\": [[[1, 2], [3, 4]]]}", "outputs");
     assert_non_null(strstr(all, "],["));
-    last[strlen(last) - 1] = 0; /* "[[a,b]" ends the sequence */
+    last[strlen(last) - 1] = 0; /* the last vector of the sequence ends with ']' */
     assert_non_null(strstr(all, strrchr(last, '[')));
     free(last);
     free(all);
@@ -227,7 +226,8 @@ static void requests_must_fit_the_layers(void **state)
     assert_int_equal(json_array_size(json_array_get(json, 0)), 3);
     json_decref(json);
     free(outputs);
-    /* 1.9 is 1, as in Keras; a mask is joined with that of mask_zero; rows differ in length */
+    /* ids are truncated as in Keras (1.9 is 1), a mask is combined with that of mask_zero, rows have different
+       lengths */
     char *a = member("/predict", "{\"model\": \"words\", \"instances\": [[1, 2, 0], [3]]}", "outputs");
     char *b = member(
         "/predict", "{\"model\": \"words\", \"instances\": [[1.9, 2, 4], [3]], \"mask\": [[1, 1, 0], [1]]}", "outputs");
@@ -249,7 +249,7 @@ static int stop(void **state)
     return daemon_stop(&server, SIGINT);
 }
 
-/* A model whose input layer declares six timesteps: what each Keras does with others. */
+/* Models whose input layer declares six timesteps. Each version of Keras handles other lengths in its own way. */
 #define FUNCTIONAL(input)                                                                                              \
     "{\"class_name\": \"Functional\", \"config\": {\"layers\": [{\"class_name\": \"InputLayer\", \"config\": "         \
     "{\"name\": "                                                                                                      \
@@ -327,7 +327,7 @@ static void declared_lengths_are_kept_as_keras_does(void **state)
         reply = http_post(&own, "/predict", body);
         assert_int_equal(reply.status, 200);
         reply_free(&reply);
-        /* a sequence in parts */
+        /* a part of a sequence */
         snprintf(body, sizeof body, "{\"model\": \"%s\", \"session\": \"%s\", \"instances\": [[[1]]]}", rows[i].name,
                  rows[i].name);
         reply = http_post(&own, "/predict", body);

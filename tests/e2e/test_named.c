@@ -1,4 +1,4 @@
-/* Models of several inputs and outputs, by name, over every protocol: the answers are those of Keras. */
+/* Models with several named inputs and outputs, over every protocol: answers equal those of Keras. */
 #include "e2e.h"
 
 #include <math.h>
@@ -41,7 +41,7 @@ static json_t *inputs_of(const json_t *golden)
     return inputs ? inputs : json_object_get(request, "instances");
 }
 
-/* Nested lists, or lists and the same numbers in a row, within 1e-5. */
+/* Compare the numbers of two lists within 1e-5; the nesting may differ. */
 static const json_t *next_number(const json_t *list, size_t *i)
 {
     if (json_is_number(list))
@@ -69,7 +69,7 @@ static void assert_close(const json_t *got, const json_t *want)
     }
 }
 
-/* Of every output by name. */
+/* Compare every output by its name. */
 static void assert_outputs(const json_t *got, const json_t *golden)
 {
     const char *name;
@@ -79,7 +79,7 @@ static void assert_outputs(const json_t *got, const json_t *golden)
         assert_close(json_object_get(got, name), want);
 }
 
-/* POST an object, which is given up; the answer, which has this status. */
+/* POST an object, release it, expect the status, and return the answer. */
 static json_t *post(const char *path, json_t *body, long status)
 {
     char *text = json_dumps(body, 0);
@@ -93,7 +93,7 @@ static json_t *post(const char *path, json_t *body, long status)
     return answer;
 }
 
-/* {"instances": [{"a": …, "b": …}, …]} of {"a": […], "b": […]}. */
+/* Convert {"a": […], "b": […]} to [{"a": …, "b": …}, …]. */
 static json_t *rows_of(json_t *inputs)
 {
     const char *name;
@@ -127,7 +127,7 @@ static void tensorflow_serving_takes_columns_and_rows(void **state)
     json_decref(rows);
 }
 
-/* An input of the Open Inference Protocol, its shape that of its nested lists. */
+/* An input of the Open Inference Protocol, with the shape of its nested lists. */
 static json_t *tensor(const char *name, json_t *data)
 {
     json_t *shape = json_array();
@@ -145,7 +145,7 @@ static json_t *tensors_of(json_t *inputs)
     return list;
 }
 
-/* {"name": data, …} of an answer's outputs. */
+/* The outputs of an answer as {"name": data, …}. */
 static json_t *by_name(const json_t *answer)
 {
     json_t *all = json_object(), *output;
@@ -209,7 +209,7 @@ static void open_inference_takes_images(void **state)
     reply_free(&about);
 }
 
-static void what_is_missing_is_named(void **state)
+static void wrong_sets_of_inputs_are_refused(void **state)
 {
     (void)state;
     json_t *a = json_object_get(inputs_of(both), "a"), *b = json_object_get(inputs_of(both), "b");
@@ -232,7 +232,7 @@ static void what_is_missing_is_named(void **state)
 
 /* ---- sessions, steps and streams ---- */
 
-/* Timesteps first to end - 1 of all rows of all inputs. */
+/* Timesteps `first` to `end` - 1 of all rows of all inputs. */
 static json_t *part_of(json_t *inputs, size_t first, size_t end)
 {
     const char *name;
@@ -269,7 +269,8 @@ static void sessions_go_on_with_several_inputs(void **state)
 
 enum { STEPS = 40, ROWS = 2 };
 
-/* Sequences of the causal model: "a" has a vector for each timestep of both, "b" what the second has come to. */
+/* Input sequences of the causal model. Its output "a" has a vector for each timestep of both inputs, "b" depends on the
+   second input and has one vector. */
 static json_t *sequences(void)
 {
     json_t *x = json_array(), *y = json_array();
@@ -285,7 +286,7 @@ static json_t *sequences(void)
     return json_pack("{s:o, s:o}", "x", x, "y", y);
 }
 
-/* Timestep t of all rows of all inputs, as :step takes it. */
+/* Timestep t of all rows of all inputs, in the form of :step. */
 static json_t *step_of(json_t *inputs, size_t t)
 {
     const char *name;
@@ -329,7 +330,7 @@ static void steps_give_the_same_as_the_whole(void **state)
     json_decref(inputs);
 }
 
-/* The events of a stream of the causal model put together: {"a": [B][T][2], "b": [B][2]}. */
+/* Join the events of a stream of the causal model: {"a": [B][T][2], "b": [B][2]}. */
 static json_t *streamed(json_t *body, size_t *events)
 {
     static const char *const headers[] = {"Accept: application/x-ndjson", "Content-Type: application/json", NULL};
@@ -367,7 +368,7 @@ static void streams_give_the_same_as_the_whole(void **state)
     assert_same(got, json_object_get(whole, "outputs"));
     assert_true(events > 2);
     json_decref(got);
-    for (int again = 0; again < 2; again++) { /* the second time the answer is the one that was kept */
+    for (int again = 0; again < 2; again++) { /* the second answer is the stored one */
         got = streamed(
             json_pack("{s:s, s:O, s:s, s:i}", "model", "causal", "inputs", inputs, "session", "streamed", "step", 0),
             &events);
@@ -378,7 +379,7 @@ static void streams_give_the_same_as_the_whole(void **state)
     json_decref(inputs);
 }
 
-static void what_cannot_be_streamed_is_said(void **state)
+static void invalid_requests_with_several_inputs_are_refused(void **state)
 {
     (void)state;
     static const char *const headers[] = {"Accept: text/event-stream", "Content-Type: application/json", NULL};
@@ -402,7 +403,7 @@ static void what_cannot_be_streamed_is_said(void **state)
                          400, "not_streamable", "/rollout");
 }
 
-/* Two recurrent layers lead to the output, which is a sequence whatever the request says. */
+/* The output comes from two recurrent layers, and is always a sequence. */
 static void a_roll_out_takes_the_last_of_a_sequence(void **state)
 {
     (void)state;
@@ -446,11 +447,11 @@ int main(void)
         cmocka_unit_test(open_inference_takes_inputs_by_name),
         cmocka_unit_test(open_inference_takes_one_input_under_both_names),
         cmocka_unit_test(open_inference_takes_images),
-        cmocka_unit_test(what_is_missing_is_named),
+        cmocka_unit_test(wrong_sets_of_inputs_are_refused),
         cmocka_unit_test(sessions_go_on_with_several_inputs),
         cmocka_unit_test(steps_give_the_same_as_the_whole),
         cmocka_unit_test(streams_give_the_same_as_the_whole),
-        cmocka_unit_test(what_cannot_be_streamed_is_said),
+        cmocka_unit_test(invalid_requests_with_several_inputs_are_refused),
         cmocka_unit_test(a_roll_out_takes_the_last_of_a_sequence),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -1,4 +1,4 @@
-/* ONNX models that carry their state through an input and an output: sessions, steps and whole sequences. */
+/* ONNX models with states as inputs and outputs: sessions, steps and whole sequences. */
 #include "e2e.h"
 
 #include <signal.h>
@@ -11,7 +11,7 @@ struct bytes {
     size_t n;
 };
 
-/* Field `field` of a message: a number, or bytes. All lengths are below 128 but those of the graph. */
+/* Append a field of a message: a number, or bytes. All lengths except those of the graph are below 128. */
 static void put_length(struct bytes *b, size_t value)
 {
     for (; value >= 128; value >>= 7)
@@ -120,7 +120,7 @@ static void outputs_are(const struct daemon *server, const char *body, const cha
     json_decref(got);
 }
 
-/* One call of the graph is one timestep. Rows of a request are sequences of their own, of any lengths. */
+/* One call of the graph is one timestep. Each row of a request is a separate sequence of any length. */
 static void a_graph_runs_once_for_each_timestep(void **state)
 {
     static const char path[] = "/tmp/cellserve-onnx-sum.onnx";
@@ -143,7 +143,7 @@ static void a_graph_runs_once_for_each_timestep(void **state)
     unlink(path);
 }
 
-/* More rows than run side by side: each is as if it were alone. */
+/* More rows than run in one batch: each gives the same outputs as alone. */
 static void many_rows_keep_their_states_apart(void **state)
 {
     static const char path[] = "/tmp/cellserve-onnx-rows.onnx";
@@ -173,7 +173,7 @@ static void many_rows_keep_their_states_apart(void **state)
     unlink(path);
 }
 
-/* The state of an LSTM node is that of the layer: a sequence in two parts is the whole one. */
+/* The state of an LSTM node is the state of the layer: a sequence in two parts gives the same outputs as the whole. */
 static void a_recurrent_node_carries_its_state_itself(void **state)
 {
     struct daemon server;

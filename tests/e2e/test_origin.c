@@ -1,4 +1,4 @@
-/* Web pages: Host, Origin, CORS. What a browser would do is written out as the requests that it sends. */
+/* Web pages: Host, Origin, CORS. The tests send the requests that a browser would send. */
 #include "e2e.h"
 
 #include <signal.h>
@@ -7,7 +7,7 @@
 #define BODY "{\"instances\": [[[0.5, -1]]]}"
 #define SESSION "{\"session\": \"s\", \"instances\": [[[0.5, -1]]]}"
 
-/* The harness lets every Host in. */
+/* The test harness accepts every Host by a variable, which is removed here. */
 static void own_hosts(void)
 {
     unsetenv("CELLSERVE_HOSTS");
@@ -68,7 +68,8 @@ static void names_of_this_machine_alone_are_known(void **state)
     struct reply reply = ask(&daemon, "GET", "/v1/models", NULL, "evil.example", NULL);
     assert_non_null(strstr(reply.body, "hosts"));
     reply_free(&reply);
-    assert_int_equal(raw_status(&daemon, "GET /v1/models HTTP/1.0\r\n\r\n"), 200); /* no page sends that */
+    assert_int_equal(raw_status(&daemon, "GET /v1/models HTTP/1.0\r\n\r\n"), 200); /* pages do not send requests without
+                                                                                      Host */
     assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
 }
 
@@ -80,15 +81,18 @@ static void hosts_are_those_of_the_setting(void **state)
     static const struct {
         const char *host;
         long status;
-    } rows[] = {{"example.com", 200},        {"EXAMPLE.com:443", 200}, {"other.example:8443", 200},
-                {"other.example:8444", 403}, {"localhost", 403},       {"127.0.0.1", 200}, /* health of this machine */
-                {"sub.example.com", 403}};
+    } rows[] = {
+        {"example.com", 200},    {"EXAMPLE.com:443", 200}, {"other.example:8443", 200}, {"other.example:8444", 403},
+        {"localhost", 403},      {"127.0.0.1", 200}, /* for health checks on this
+                                                                                              machine */
+        {"sub.example.com", 403}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         expect(ask(&daemon, "GET", "/v1/models", NULL, rows[i].host, NULL), rows[i].host, rows[i].status, NULL);
     assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
 }
 
-/* Neither compute nor read nor change a session. A browser lets a page read an answer with Access-Control-Allow-Origin. */
+/* Foreign pages can neither compute nor read or change a session. A browser lets a page read only answers with
+   Access-Control-Allow-Origin. */
 static void foreign_pages_can_do_nothing(void **state)
 {
     (void)state;
@@ -109,7 +113,8 @@ static void foreign_pages_can_do_nothing(void **state)
         expect(ask(&daemon, "PUT", "/sessions/s", "{}", NULL, o), o, 403, "forbidden_origin");
         expect(ask(&daemon, "OPTIONS", "/predict", NULL, NULL, o), o, 405, "method_not_allowed");
         struct reply reply =
-            ask(&daemon, "GET", "/v1/models", NULL, NULL, o); /* it is sent, but the page cannot read it */
+            ask(&daemon, "GET", "/v1/models", NULL, NULL, o); /* the server answers, but the page cannot read the
+                                                                 answer */
         assert_int_equal(reply.status, 200);
         assert_null(strcasestr(reply.headers, "access-control"));
         reply_free(&reply);
@@ -117,7 +122,7 @@ static void foreign_pages_can_do_nothing(void **state)
     json_t *session = ok(http_get(&daemon, "/sessions/s"));
     assert_int_equal(json_integer_value(json_object_get(session, "step")), 1);
     json_decref(session);
-    /* a page of the same name over a proxy that ends TLS */
+    /* the server's own page behind a proxy that terminates TLS */
     expect(ask(&daemon, "POST", "/predict", BODY, "localhost", "https://localhost"), "a proxy's page", 200, NULL);
     expect(ask(&daemon, "POST", "/predict", BODY, "localhost:443", "https://localhost"), "a proxy's page", 200, NULL);
     expect(ask(&daemon, "POST", "/predict", BODY, "localhost:443", "http://localhost"), "a page of http", 403, NULL);
@@ -183,7 +188,7 @@ static void any_page_can_be_permitted(void **state)
     assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
 }
 
-/* Preflights come without a key, and an answer of 401 can be read by the page that is to ask for one. */
+/* Preflight requests have no key. A permitted page can read the 401, so that it can ask for a key. */
 static void preflights_need_no_key(void **state)
 {
     (void)state;

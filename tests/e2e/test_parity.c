@@ -1,4 +1,4 @@
-/* Every golden case of Keras, over HTTP: one server with all of them as models. */
+/* Every golden case of Keras, over HTTP, with one server for all models. */
 #include "e2e.h"
 
 #include <dirent.h>
@@ -22,7 +22,7 @@ static json_t *load(const char *name, const char *file)
     return json;
 }
 
-/* Every number within the tolerance of the float64 one, every list of the expected length. */
+/* Assert that every number is within the tolerance of the float64 number, and that lists have the expected length. */
 static void compare(const char *where, const json_t *got, const json_t *want, double rtol, double atol_)
 {
     if (json_is_array(want)) {
@@ -61,7 +61,7 @@ static void run_case(const char *name, const json_t *meta, int k, int n, json_t 
         snprintf(where, sizeof where, "%s %s", name, keys[i]);
         const json_t *want = json_object_get(expected, key64);
         want = want ? want : json_object_get(expected, keys[i]);
-        if (want) /* files of Keras's have outputs alone */
+        if (want) /* cases of Keras's files have only outputs */
             compare(where, json_object_get(reply.json, keys[i]), want, rtol, absolute);
     }
     json_decref(*states);
@@ -126,7 +126,7 @@ static int start(void **state)
     for (const struct dirent *entry = readdir(dir); entry && n_cases < MAX_CASES; entry = readdir(dir)) {
         char meta[800];
         snprintf(meta, sizeof meta, "%s/%s/meta.json", folder, entry->d_name);
-        if (!access(meta, R_OK)) /* other folders are those of other tests */
+        if (!access(meta, R_OK)) /* folders without meta.json belong to other tests */
             cases[n_cases++] = strdup(entry->d_name);
     }
     closedir(dir);
@@ -134,7 +134,7 @@ static int start(void **state)
     for (size_t i = 0; i < n_cases; i++) {
         json_t *meta = load(cases[i], "meta.json");
         const char *file = json_string_value(json_object_get(meta, "model"));
-        bool whole = file && !strstr(file, ".json"); /* else the folder: model.json beside its weights */
+        bool whole = file && !strstr(file, ".json"); /* otherwise the folder, with model.json and its weights */
         at += sprintf(at, "%s{\"name\": \"%s\", \"path\": \"%s/%s%s%s\"}", i ? "," : "", cases[i], folder, cases[i],
                       whole ? "/" : "", whole ? file : "");
         json_decref(meta);

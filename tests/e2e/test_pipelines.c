@@ -1,4 +1,4 @@
-/* Whole pipelines of scikit-learn and Keras: answers to raw values are those of Python (tools/make_pipelines.py). */
+/* Whole pipelines of scikit-learn and Keras: answers to raw values equal those of Python (tools/make_pipelines.py). */
 #include "e2e.h"
 
 #include <math.h>
@@ -6,7 +6,7 @@
 
 #define FOLDER "tests/fixtures/pipelines"
 
-/* The largest difference of two nested lists of numbers. */
+/* The largest difference between two nested lists of numbers. */
 static double difference(const json_t *a, const json_t *b)
 {
     double largest = 0;
@@ -19,7 +19,7 @@ static double difference(const json_t *a, const json_t *b)
     return largest;
 }
 
-/* A model for each case, "p0", "p1", … */
+/* A configuration with a model for each case: "p0", "p1", … */
 static char *configuration(const json_t *cases)
 {
     json_t *models = json_array();
@@ -39,7 +39,7 @@ static char *configuration(const json_t *cases)
     return text;
 }
 
-/* No further from float64 than twice Python's own error. */
+/* The error against float64 is at most twice that of Python. */
 static void answers_are_those_of_python(void **state)
 {
     (void)state;
@@ -72,7 +72,7 @@ static void answers_are_those_of_python(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* verify takes the raw inputs and the raw outputs of such a pipeline. */
+/* verify accepts raw inputs and raw outputs of a pipeline. */
 static void verify_takes_raw_values(void **state)
 {
     (void)state;
@@ -92,7 +92,7 @@ static void verify_takes_raw_values(void **state)
              " verify %s/sequence.keras --inputs %s/raw.json --expected %s/expected.json --rtol 1e-4 > %s/out 2>&1",
              SOURCE_DIR, SOURCE_DIR, folder, folder, folder, folder, folder);
     int good = system(command);
-    snprintf(command, sizeof command, /* a name of one letter, without a folder before it */
+    snprintf(command, sizeof command, /* a file name of one letter, without a folder */
              "cd %s && mv sequence.keras s.keras && mv sequence.transform.json s.transform.json && " BINARY
              " verify s.keras --inputs raw.json --expected expected.json --rtol 1e-4 >> out 2>&1",
              folder);

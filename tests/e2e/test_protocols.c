@@ -1,5 +1,5 @@
-/* TensorFlow Serving's and the Open Inference Protocol's requests, NumPy arrays, compressed answers, the names of hosting
-   platforms: each gives what /predict gives. (tests/clients runs the protocols' own clients.) */
+/* Requests of TensorFlow Serving and the Open Inference Protocol, NumPy arrays, compressed answers, and variables of
+   hosting platforms give the same results as /predict. (tests/clients runs the protocols' own clients.) */
 #include "e2e.h"
 
 #include <math.h>
@@ -155,7 +155,7 @@ static void tensors_of_the_open_inference_protocol(void **state)
     json_decref(want);
 }
 
-/* sequence_length cuts, and what lies behind the end of a sequence is 0. */
+/* sequence_length cuts a sequence, and outputs after the end of a sequence are 0. */
 static void shorter_sequences_are_filled_with_zeros(void **state)
 {
     (void)state;
@@ -224,8 +224,7 @@ static void wrong_requests_of_the_open_inference_protocol(void **state)
     }
 }
 
-/* Send raw bytes on a connection of their own and read the answer, which must be a 200; its end is answer + *bytes. Returns
-   its body. */
+/* Send raw bytes on a new connection, and expect 200. The answer ends at answer + *bytes; returns its body. */
 static const char *exchange(const char *request, size_t n, char *answer, size_t size, size_t *bytes)
 {
     int fd = raw_connect(&server);
@@ -248,8 +247,8 @@ static void assert_raw_outputs(const char *raw)
     json_decref(want);
 }
 
-/* Binary tensors: JSON, then the values. */
-static void tensors_behind_the_json(void **state)
+/* Binary tensors: the values follow the JSON. */
+static void binary_tensors_follow_the_json(void **state)
 {
     (void)state;
     static const float x[] = {1, 2, 3, 4};
@@ -307,7 +306,7 @@ static void two_outputs_have_two_names(void **state)
     json_decref(got);
 }
 
-static void what_is_told_of_server_and_models(void **state)
+static void metadata_of_server_and_models_are_served(void **state)
 {
     (void)state;
     static const struct {
@@ -344,7 +343,7 @@ static void what_is_told_of_server_and_models(void **state)
     reply_free(&reply);
 }
 
-/* KServe names the model and mounts it; here the mount is a folder of our own. */
+/* Variables of platforms set the name and the folder of the model. */
 static void platforms_name_the_model(void **state)
 {
     (void)state;
@@ -369,10 +368,10 @@ int main(void)
         cmocka_unit_test(tensors_of_the_open_inference_protocol),
         cmocka_unit_test(shorter_sequences_are_filled_with_zeros),
         cmocka_unit_test(wrong_requests_of_the_open_inference_protocol),
-        cmocka_unit_test(tensors_behind_the_json),
+        cmocka_unit_test(binary_tensors_follow_the_json),
         cmocka_unit_test(a_numpy_array_in_and_out),
         cmocka_unit_test(two_outputs_have_two_names),
-        cmocka_unit_test(what_is_told_of_server_and_models),
+        cmocka_unit_test(metadata_of_server_and_models_are_served),
         cmocka_unit_test(platforms_name_the_model),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -1,4 +1,4 @@
-/* Request shapes that smuggle or make no sense, on raw sockets: each is refused and ends its connection. */
+/* Smuggled and invalid requests on raw sockets: each is refused and ends its connection. */
 #include "e2e.h"
 
 #include <signal.h>
@@ -9,8 +9,8 @@ static struct daemon server;
 #define BODY "{\"instances\": [[[1, 2]]]}"
 #define SECOND "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
-/* The given status, and nothing of what follows the request was taken for another: that would be a 404. (For some
-   lengths libmicrohttpd itself answers, and sends its own head twice.) */
+/* Expect the status, and no 404: the bytes after the request must not be handled as a second request. (For some lengths
+   libmicrohttpd answers by itself, and sends its head twice.) */
 static void refused_once(const char *request, int status)
 {
     char answer[16384], bytes[8192];

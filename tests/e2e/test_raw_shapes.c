@@ -1,5 +1,5 @@
-/* Requests on raw sockets, most of them malformed, and what becomes of each: which libmicrohttpd reads them decides some.
-   docs/http.md has this table; `test_raw_shapes table` prints its rows for the library it runs on. */
+/* Requests on raw sockets, most of them malformed, and their answers, some of which depend on the version of
+   libmicrohttpd. docs/http.md has this table; `test_raw_shapes table` prints its rows for the installed library. */
 #include "e2e.h"
 
 #include <microhttpd.h>
@@ -8,17 +8,18 @@
 
 static struct daemon server;
 
-/* Statuses in order. Every request is followed by SECOND: a 404 at the end says that the server and a strict reader agree
-   where the request ends, and a lone 400 that the connection ended with it. */
+/* A request and the statuses of its answers in order. SECOND follows every request. A 404 at the end means that the
+   server and a strict reader agree on the end of the request; a single 400 means that the server has closed the
+   connection. */
 struct shape {
     const char *what, *bytes;
     size_t n;
-    const char *old, *new; /* on libmicrohttpd 0.9.75 (Debian 12), and 1.0.1 (Debian 13) */
+    const char *old, *new; /* statuses with libmicrohttpd 0.9.75 (Debian 12) and 1.0.1 (Debian 13) */
 };
 
 #define SECOND "GET /second HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 #define BODY "{\"instances\": [[[1, 2]]]}"
-#define HEX "19" /* its length */
+#define HEX "19" /* its length in hexadecimal */
 #define GET(fields) "GET /livez HTTP/1.1\r\nHost: a\r\n" fields "\r\n"
 #define POST(fields, body) "POST /predict HTTP/1.1\r\nHost: a\r\n" fields "\r\n" body
 #define SIZED(fields) POST(fields "Content-Length: 25\r\n", BODY)
@@ -281,7 +282,7 @@ static bool is_heading(const struct shape *shape)
     return *shape->what == '#';
 }
 
-/* The statuses of the answers: "200 404". Interim answers are left out. */
+/* The statuses of the answers, such as "200 404", without interim answers. */
 static void play(const struct shape *shape, char *found, size_t size)
 {
     static char answer[65536];

@@ -1,4 +1,4 @@
-/* Sessions in a Redis that wants TLS and a user, and in one that Sentinels watch. */
+/* Sessions in a Redis that needs TLS and a user, and in a Redis with Sentinels. */
 #include "certificate.h"
 #include "redis.h"
 
@@ -36,7 +36,7 @@ static void start(struct daemon *server, const char *store)
     daemon_start(server, small_config(2, 3, more), NULL);
 }
 
-/* Step n of a session until it is applied, for some seconds; the milliseconds that it took. */
+/* Send step n of a session until it is applied, for at most 20 s; returns the milliseconds. */
 static double step_at_last(const struct daemon *server, const char *session, int n)
 {
     double begin = now_ms();
@@ -57,7 +57,7 @@ static void steps_go_over_tls_as_a_user(void **state)
     struct certificate own = certificate_new("localhost", &authority), client = certificate_new("client", &authority);
     struct redis redis;
     char port[8], url[512], users[100];
-    redis_start(&redis); /* for its port, its folder and its end */
+    redis_start(&redis); /* for its port and its folder */
     redis_kill(&redis);
     snprintf(port, sizeof port, "%d", redis.port);
     char *const argv[] = {"redis-server",
@@ -94,14 +94,15 @@ static void steps_go_over_tls_as_a_user(void **state)
     } rows[] = {
         {"app:pass@", "127.0.0.1", authority.certificate, true},
         {"app:pass@", "localhost", authority.certificate, true},
-        {"app:pass@", "127.0.0.2", authority.certificate, false}, /* nobody is there; nor has the certificate it */
+        {"app:pass@", "127.0.0.2", authority.certificate, false}, /* nothing listens there, and the certificate lacks
+                                                                     this address */
         {"app:pass@", "127.0.0.1", other.certificate, false},
         {"app:wrong@", "127.0.0.1", authority.certificate, false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct daemon server;
         struct addrinfo *found = NULL;
         if (getaddrinfo(rows[i].host, NULL, NULL, &found))
-            continue; /* a root without /etc/hosts */
+            continue; /* a root file system without /etc/hosts */
         freeaddrinfo(found);
         snprintf(url, sizeof url, "rediss://%s%s:%s/0?ssl_ca_certs=%s&ssl_certfile=%s&ssl_keyfile=%s", rows[i].user,
                  rows[i].host, port, rows[i].ca, client.certificate, client.key);
@@ -137,7 +138,7 @@ static void steps_go_over_tls_as_a_user(void **state)
 enum { SENTINELS = 3, WALKERS = 4, SESSIONS_OF_A_WALKER = 4 };
 
 struct sentinel {
-    struct redis place; /* its port and its folder */
+    struct redis place; /* port and folder of the Sentinel */
     pid_t pid;
 };
 
@@ -167,7 +168,7 @@ static void stop_sentinel(struct sentinel *sentinel)
     assert_int_equal(system(line), 0);
 }
 
-/* Until a Redis answers a command so; line: what the first text of the answer begins with. */
+/* Wait until Redis answers the command with a text that begins with `line`. */
 static void await_answer(const struct redis *redis, const char *ask, const char *line)
 {
     bool is = false;
@@ -185,7 +186,7 @@ static void await_answer(const struct redis *redis, const char *ask, const char 
         fail_msg("%s does not become %s", ask, line);
 }
 
-/* Until one of the Sentinels names this Redis as the primary; it asks for that once a second. */
+/* Wait until a Sentinel names this Redis as the primary; Sentinels ask Redis once a second. */
 static void await_named(const struct sentinel sentinels[], const struct redis *redis)
 {
     for (double until = now_ms() + 60000; now_ms() < until; sleep_ms(5))
@@ -201,11 +202,11 @@ static void await_named(const struct sentinel sentinels[], const struct redis *r
     fail_msg("no Sentinel names the new primary");
 }
 
-/* A client that steps its sessions one after the other, each step until it is applied. */
+/* A client that steps its sessions in turn, and repeats each step until it is applied. */
 struct walker {
     const struct daemon *server;
     int index;
-    atomic_int rounds; /* steps that each of its sessions has */
+    atomic_int rounds; /* number of steps of each of its sessions */
     atomic_bool stop;
     long bad; /* a status other than 200 and 503 */
     pthread_t thread;
@@ -231,7 +232,7 @@ static void *walk(void *argument)
     return NULL;
 }
 
-/* Every walker has gone once through all of its sessions from now on; the milliseconds that it took. */
+/* Wait until every walker has stepped all of its sessions once; returns the milliseconds. */
 static double await_rounds(const struct walker walkers[])
 {
     double began = now_ms();
@@ -244,7 +245,8 @@ static double await_rounds(const struct walker walkers[])
     return now_ms() - began;
 }
 
-/* Sixteen sessions are stepped all the time. No step that was acknowledged is lost: the next one would be refused. */
+/* Clients step sixteen sessions all the time. No acknowledged step is lost, otherwise the next step would be
+   refused. */
 static void a_new_primary_goes_on_under_load(void **state)
 {
     (void)state;
@@ -261,11 +263,11 @@ static void a_new_primary_goes_on_under_load(void **state)
         sleep_ms(20);
     for (int i = 0; i < SENTINELS; i++)
         start_sentinel(&sentinels[i], &primary);
-    for (int i = 0; i < SENTINELS; i++) { /* they have found each other, and the replica */
+    for (int i = 0; i < SENTINELS; i++) { /* wait until the Sentinels have found each other and the replica */
         await_answer(&sentinels[i].place, "SENTINEL CKQUORUM main", "OK 3 usable");
         await_answer(&sentinels[i].place, "SENTINEL REPLICAS main", "name");
     }
-    /* the first of the Sentinels is not there */
+    /* the first address has no Sentinel */
     snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:1,127.0.0.1:%d,127.0.0.1:%d,127.0.0.1:%d/main",
              sentinels[0].place.port, sentinels[1].place.port, sentinels[2].place.port);
     start(&server, url);

@@ -1,5 +1,5 @@
-/* New versions of models while they serve: by signal and by watching, under load, and when the new file is broken.
-   CELLSERVE_TEST_RELOADS sets how many reloads the load test makes. */
+/* New versions of models during service: by signal, by watching, under load, and with broken files.
+   CELLSERVE_TEST_RELOADS sets the number of reloads of the load test. */
 #include "e2e.h"
 
 #include <pthread.h>
@@ -23,7 +23,7 @@ static void write_file(const char *directory, const char *name, const void *byte
     fclose(file);
 }
 
-/* Version v: its output is v times the last input. It appears in one piece. */
+/* Publish version v, whose output is v times the last input, by an atomic rename. */
 static void publish(const char *model, int v, bool broken)
 {
     static const char config[] =
@@ -61,7 +61,7 @@ static void start(bool watch)
     daemon_start(&server, config, NULL);
 }
 
-/* The version that answers, which must be the one whose numbers are in it; 0 for a failed request. */
+/* The version in an answer, whose outputs must be those of this version; 0 for a failed request. */
 static int ask(void)
 {
     struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[5], [1]]]}");
@@ -72,7 +72,7 @@ static int ask(void)
     return v && number == v ? v : 0;
 }
 
-/* Until version v answers, or for 10 s. */
+/* Wait until version v answers, for at most 10 s. */
 static void wait_version(int v)
 {
     double end = now_ms() + 10000;
@@ -90,7 +90,7 @@ static void watched_folders_are_followed(void **state)
     assert_int_equal(ask(), 1);
     publish("m", 2, false);
     wait_version(2);
-    publish("m", 10, true); /* the number counts, not the text: 10 is above 2 */
+    publish("m", 10, true); /* versions are compared as numbers: 10 is above 2 */
     struct reply reply = {.status = 0};
     double end = now_ms() + 10000;
     do {
@@ -103,7 +103,7 @@ static void watched_folders_are_followed(void **state)
     assert_string_equal(json_string_value(json_object_get(json_array_get(versions, 0), "version")), "2");
     assert_string_equal(json_string_value(json_object_get(json_array_get(versions, 1), "version")), "10");
     assert_non_null(strstr(reply.body, "\"its data lies beyond the end of the file\""));
-    assert_null(strstr(reply.body, folder)); /* no paths for strangers, and nothing of what is in files */
+    assert_null(strstr(reply.body, folder)); /* clients see neither paths nor content of files */
     reply_free(&reply);
     assert_int_equal(ask(), 2);
     reply = http_get(&server, "/metrics");
@@ -123,7 +123,7 @@ static void watched_folders_are_followed(void **state)
     reply = http_get(&server, "/metrics");
     assert_non_null(strstr(reply.body, "\ncellserve_model_reload_failed{model=\"m\"} 0\n"));
     reply_free(&reply);
-    withdraw("m", 10); /* going back is a new version too */
+    withdraw("m", 10); /* a change to a lower version is also a reload */
     wait_version(2);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
     withdraw("m", 1);
@@ -140,7 +140,7 @@ static void *client(void *argument)
     for (int last = 0; !done;) {
         int v = ask();
         asked++;
-        failed += v < last; /* 0 for a failure, and no version comes back */
+        failed += v < last; /* a failure is 0; the version never decreases */
         last = v > last ? v : last;
     }
     return (void *)failed;
@@ -183,7 +183,8 @@ static void reloads_under_load_lose_nothing(void **state)
     withdraw("m", reloads + 1);
 }
 
-/* Another version does not go on from the states of this one; a loaded anew file does. */
+/* A session does not continue with another version of the model. It continues when the same weights are loaded
+   again. */
 static void sessions_belong_to_their_version(void **state)
 {
     (void)state;
@@ -200,7 +201,7 @@ static void sessions_belong_to_their_version(void **state)
     reply = http_get(&server, "/sessions/s");
     assert_error(&reply, 409, "state_incompatible", "/session");
     reply_free(&reply);
-    withdraw("m", 2); /* back to the weights that the states are of */
+    withdraw("m", 2); /* back to the version of the states */
     kill(server.pid, SIGHUP);
     wait_version(1);
     reply = http_post(&server, "/predict", body);
@@ -221,7 +222,7 @@ static void sessions_belong_to_their_version(void **state)
     withdraw("m", 2);
 }
 
-/* A Keras file in place of another, read by the helper each time. */
+/* A Keras file replaces another; the helper reads both. */
 static void a_file_that_is_replaced_is_loaded_on_sighup(void **state)
 {
     (void)state;

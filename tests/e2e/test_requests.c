@@ -1,4 +1,4 @@
-/* What every request has around its numbers: an encoding, a media type, an id, its place in metrics and in the log. */
+/* Encodings, media types and ids of requests, and their entries in metrics and log. */
 #include "e2e.h"
 
 #include <signal.h>
@@ -108,7 +108,7 @@ static void content_types_of_curl_are_taken(void **state)
     reply_free(&reply);
 }
 
-static void request_log_line_says_it_all(void **state)
+static void request_log_line_has_its_fields(void **state)
 {
     (void)state;
     const char *const headers[] = {"X-Request-Id: log-me", NULL};
@@ -158,9 +158,9 @@ static int stop(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gzip_bodies_are_expanded),       cmocka_unit_test(metrics_count_requests),
-        cmocka_unit_test(request_id_and_timing_are_sent), cmocka_unit_test(content_types_of_curl_are_taken),
-        cmocka_unit_test(request_log_line_says_it_all),
+        cmocka_unit_test(gzip_bodies_are_expanded),        cmocka_unit_test(metrics_count_requests),
+        cmocka_unit_test(request_id_and_timing_are_sent),  cmocka_unit_test(content_types_of_curl_are_taken),
+        cmocka_unit_test(request_log_line_has_its_fields),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }

@@ -1,4 +1,4 @@
-/* Roll-outs: what a client would get that sends every output back as the next input. */
+/* Roll-outs give the same results as a client that sends every output back as the next input. */
 #include "e2e.h"
 
 #include <math.h>
@@ -32,7 +32,7 @@ static struct reply predict(const struct daemon *server, const char *body)
     return reply;
 }
 
-/* By hand: a session, and every output as the next input. The last step is the answer's last output. */
+/* The outputs of a session whose client sends every output as the next input. */
 static json_t *by_hand(const struct daemon *server, const char *model, const char *instances, int steps, const char *id)
 {
     json_t *all = json_array();
@@ -77,7 +77,7 @@ static void *compare(void *argument)
     struct reply rolled = predict(c->server, body);
     if (!json_equal(want, json_object_get(rolled.json, "outputs")))
         fail_msg("%s: another forecast than by hand: %s", c->id, rolled.body);
-    /* the states are those after the last but one of the outputs: the last has not been fed back */
+    /* the states are those before the last output is fed back */
     snprintf(path, sizeof path, "/sessions/%s", c->id);
     struct reply stored = http_get(c->server, path);
     assert_true(json_equal(json_object_get(stored.json, "states"), json_object_get(rolled.json, "states")));
@@ -87,7 +87,7 @@ static void *compare(void *argument)
     return NULL;
 }
 
-/* Side by side, and sequences of several lengths. */
+/* Compare several models at the same time, with sequences of several lengths. */
 static void outputs_are_the_next_inputs(void **state)
 {
     (void)state;
@@ -115,7 +115,7 @@ static void outputs_are_the_next_inputs(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* In two calls of a session: the second goes on with the last output of the first. */
+/* A roll-out in two requests of a session: the input of the second is the last output of the first. */
 static void a_session_rolls_on(void **state)
 {
     (void)state;
@@ -197,13 +197,13 @@ static void tokens_are_sampled(void **state)
     assert_same_tokens(&server, "\"steps\": 20, \"seed\": 1", some, true);
     assert_same_tokens(&server, "\"steps\": 20, \"seed\": 1, \"temperature\": 1, \"top_k\": 7", some, true);
     assert_same_tokens(&server, "\"steps\": 20, \"seed\": 2", some, false);
-    assert_same_tokens(&server, "\"steps\": 20", some, false); /* a seed of the server's own */
+    assert_same_tokens(&server, "\"steps\": 20", some, false); /* without a seed, the server chooses one */
     json_decref(best);
     json_decref(some);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* How often each token comes first is what the model, the temperature and top_k say. */
+/* The frequencies of first tokens follow the model's probabilities, the temperature and top_k. */
 static void tokens_have_their_probabilities(void **state)
 {
     (void)state;
@@ -245,7 +245,7 @@ static void tokens_have_their_probabilities(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-static void what_cannot_roll_is_refused(void **state)
+static void invalid_rollouts_are_refused(void **state)
 {
     (void)state;
     struct daemon server;
@@ -285,6 +285,6 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(outputs_are_the_next_inputs),
                                        cmocka_unit_test(a_session_rolls_on), cmocka_unit_test(tokens_are_sampled),
                                        cmocka_unit_test(tokens_have_their_probabilities),
-                                       cmocka_unit_test(what_cannot_roll_is_refused)};
+                                       cmocka_unit_test(invalid_rollouts_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

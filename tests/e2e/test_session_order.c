@@ -1,4 +1,5 @@
-/* Sessions do not wait for each other, whatever is decoded; within one the order of arrival counts. */
+/* Sessions do not wait for each other while bodies are decoded. Within a session, requests run in the order of
+   arrival. */
 #include "e2e.h"
 
 #include <poll.h>
@@ -9,7 +10,7 @@
 static const char models[] = "{\"models\": [{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"LSTM\", "
                              "\"config\": {\"units\": 2}}}], \"workers\": 2, \"limits\": {\"max_timesteps\": 1000000}}";
 
-/* A body of a sequence; the session is named behind it, or before. */
+/* A body with a sequence; the session's name follows the sequence, or precedes it. */
 static char *body_of(const char *session, size_t timesteps, bool behind, size_t *bytes)
 {
     char *body = malloc(256 + timesteps * 4), *at = body + sprintf(body, "{");
@@ -25,7 +26,7 @@ static char *body_of(const char *session, size_t timesteps, bool behind, size_t 
     return body;
 }
 
-/* The same bytes as gzip; frees them. */
+/* Compress a body with gzip, and free it. */
 static char *pack(char *body, size_t *bytes)
 {
     char *packed = malloc(*bytes / 2 + 1024);
@@ -65,7 +66,7 @@ static bool answered(int fd)
     return poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0) > 0;
 }
 
-/* Requests of another session until the answer of a large one is there; the longest of them in ms. */
+/* Send requests of another session until the large request is answered; returns the longest time in ms. */
 static double longest_beside(const struct daemon *server, int large)
 {
     double longest = 0;
@@ -79,7 +80,8 @@ static double longest_beside(const struct daemon *server, int large)
     return longest;
 }
 
-/* While a body of 60 MB is decoded, which is of some session, others go on. A loaded machine may need a second try. */
+/* While a body of 60 MB of one session is decoded, other sessions make progress. A loaded machine may need several
+   tries. */
 static void a_large_body_delays_its_own_session_alone(void **state)
 {
     (void)state;
@@ -117,7 +119,7 @@ static double step_of(int fd)
     return atof(at + 8);
 }
 
-/* The first of two requests takes long to be decoded, and the second is at once. */
+/* Decoding the first of two requests takes long; the second is decoded at once. */
 static void the_first_to_come_is_the_first_step(void **state)
 {
     (void)state;
@@ -129,7 +131,7 @@ static void the_first_to_come_is_the_first_step(void **state)
         char session[16];
         sprintf(session, "s%d", i);
         if (gzip && behind)
-            continue; /* its session is known when it has been decoded */
+            continue; /* its session is not known before it is decoded */
         char *body = body_of(session, 300000, behind, &bytes), *quick = body_of(session, 1, true, &few);
         if (gzip)
             body = pack(body, &bytes);
@@ -143,8 +145,8 @@ static void the_first_to_come_is_the_first_step(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* Of all ways in which a session is named, one after the other without waiting for answers. Each has come when the next is
-   sent: the server counts what it holds. */
+/* Send bodies with all ways to name a session, without waiting for answers. The next body is sent when the server has
+   received the previous one, which its count of bytes shows. */
 static void every_body_keeps_its_place(void **state)
 {
     (void)state;

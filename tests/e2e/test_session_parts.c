@@ -1,4 +1,4 @@
-/* A sequence in parts, each a request of a session, gives what the whole sequence gives. */
+/* A sequence in parts, each a request of a session, gives the same outputs as the whole sequence. */
 #include "e2e.h"
 #include "sessions.h"
 
@@ -28,13 +28,13 @@ static void make(struct sequences *s, unsigned *state)
     for (size_t b = 0; b < s->rows; b++) {
         s->steps[b] = s->parts + below(state, MOST_STEPS - (unsigned)s->parts + 1);
         s->cuts[b][0] = 0;
-        for (size_t k = 1; k <= s->parts; k++) { /* every part has a timestep at least */
+        for (size_t k = 1; k <= s->parts; k++) { /* every part has at least one timestep */
             size_t least = s->cuts[b][k - 1] + 1, most = s->steps[b] - (s->parts - k);
             s->cuts[b][k] = k == s->parts ? s->steps[b] : least + below(state, (unsigned)(most - least + 1));
         }
         for (size_t t = 0; t < s->steps[b]; t++) {
             s->mask[b][t] = below(state, 3);
-            bool masking = !below(state, 3); /* what the layer Masking skips */
+            bool masking = !below(state, 3); /* values that the layer Masking skips */
             for (size_t f = 0; f < 2; f++)
                 s->x[b][t][f] = masking ? 0.5f : (float)below(state, 1000) / 500 - 1;
         }
@@ -66,7 +66,7 @@ static char *body_of(const struct sequences *s, size_t from, size_t to, const ch
     return body;
 }
 
-/* With return_sequences false the last part gives what the whole gives; with true the parts side by side do. */
+/* With return_sequences false, the last part gives the outputs of the whole; with true, the joined parts do. */
 static void check_split(const struct daemon *server, const char *model, unsigned seed)
 {
     struct sequences s;
@@ -124,8 +124,8 @@ static void *check_some(void *argument)
     return NULL;
 }
 
-/* Several at a time, so that rows have others beside them. */
-static void parts_are_the_whole(void **state)
+/* Several sessions at a time, so that rows run in batches. */
+static void parts_give_the_answer_of_the_whole(void **state)
 {
     (void)state;
     struct daemon server;
@@ -143,6 +143,6 @@ static void parts_are_the_whole(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(parts_are_the_whole)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(parts_give_the_answer_of_the_whole)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static void assert_step_error(const struct daemon *server, const char *more, lon
     reply_free(&reply);
 }
 
-/* The answer of a step, to be freed. */
+/* Send a step and expect success; returns the answer, which the caller frees. */
 static char *good_step(const struct daemon *server, const char *more, int applied)
 {
     struct reply reply = step(server, more);
@@ -49,15 +49,17 @@ static void a_step_is_applied_once(void **state)
     assert_step_error(&server, "\"session\": \"a\", \"step\": 0", 409, "step_conflict", "/step");
     assert_step_error(&server, "\"session\": \"a\", \"step\": 3", 409, "step_conflict", "/step");
     assert_step_error(&server, "\"session\": \"new\", \"step\": 1", 409, "step_conflict", "/step");
-    char *third = good_step(&server, "\"session\": \"a\"", 3); /* whoever does not count need not */
-    assert_step_error(&server, "\"session\": \"a\", \"step\": 2", 409, "step_conflict", "/step"); /* not kept */
+    char *third = good_step(&server, "\"session\": \"a\"", 3); /* the step number is optional */
+    assert_step_error(&server, "\"session\": \"a\", \"step\": 2", 409, "step_conflict", "/step"); /* without a step
+                                                                                                     number, the answer
+                                                                                                     is not stored */
     char *fresh = good_step(&server, "\"session\": \"a\", \"reset\": true", 1);
     assert_string_equal(strstr(fresh, "\"outputs\""), strstr(first, "\"outputs\""));
     free(first), free(second), free(again), free(third), free(fresh);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* A repeated step has the answer that was given, also of sequences of several lengths. */
+/* A repeated step gives the stored answer, also for sequences of several lengths. */
 static void the_answer_of_a_step_is_kept(void **state)
 {
     (void)state;
@@ -75,7 +77,7 @@ static void the_answer_of_a_step_is_kept(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-static void what_cannot_be_is_refused(void **state)
+static void invalid_session_requests_are_refused(void **state)
 {
     (void)state;
     struct daemon server;
@@ -97,12 +99,12 @@ static void what_cannot_be_is_refused(void **state)
                          "state_incompatible", "/session");
     assert_predict_error(&server, "{\"model\": \"both\", \"session\": \"b\", \"instances\": [[[1, 2]]]}", 400,
                          "not_streamable", "/session");
-    free(good_step(&server, "\"session\": \"a\", \"step\": 1", 2)); /* none of these has moved it */
+    free(good_step(&server, "\"session\": \"a\", \"step\": 1", 2)); /* none of these requests has changed the session */
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* An answer that cannot be sent moves nothing. */
-static void a_failed_request_is_no_step(void **state)
+/* If the answer cannot be sent, the session does not change. */
+static void a_failed_request_leaves_its_session_unchanged(void **state)
 {
     (void)state;
     struct daemon server;
@@ -120,7 +122,7 @@ static void a_failed_request_is_no_step(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* Everybody sends every step; each is applied once. */
+/* Every client sends every step; each step is applied once. */
 enum { SAME_STEPS = SANITIZED ? 30 : 200 };
 
 static void *send_all_steps(void *argument)
@@ -134,7 +136,7 @@ static void *send_all_steps(void *argument)
         if (reply.status == 200)
             assert_int_equal(json_integer_value(json_object_get(reply.json, "step")), n + 1);
         else
-            assert_int_equal(reply.status, 409); /* the others are ahead */
+            assert_int_equal(reply.status, 409); /* other clients are ahead */
         conflicts += reply.status != 200;
         n++;
         reply_free(&reply);
@@ -176,7 +178,7 @@ static int send_raw(const struct daemon *server, const char *session, size_t tim
     return fd;
 }
 
-/* A long request and, while it runs, short ones of the same session and of another. */
+/* While a long request runs, short requests of the same session and of another one arrive. */
 static void a_session_is_in_the_order_of_arrival(void **state)
 {
     (void)state;
@@ -221,7 +223,7 @@ static void sessions_are_shown_set_and_deleted(void **state)
     assert_int_equal(shown.status, 200);
     assert_string_equal(json_string_value(json_object_get(shown.json, "model")), "lstm");
     assert_int_equal(json_integer_value(json_object_get(shown.json, "batch_size")), 1);
-    reply = http_request(&server, "PUT", "/sessions/b:2", shown.body, NULL); /* as it stands */
+    reply = http_request(&server, "PUT", "/sessions/b:2", shown.body, NULL); /* without a change */
     assert_int_equal(reply.status, 200);
     assert_string_equal(from_key(&reply, "\"states\""), from_key(&shown, "\"states\""));
     reply_free(&reply);
@@ -256,13 +258,13 @@ static void sessions_are_shown_set_and_deleted(void **state)
     reply = http_get(&server, "/sessions/a%20b");
     assert_error(&reply, 400, "invalid_session", "/session");
     reply_free(&reply);
-    free(good_step(&server, "\"session\": \"a\"", 1)); /* a new one */
+    free(good_step(&server, "\"session\": \"a\"", 1)); /* a new session */
     reply_free(&shown);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
 /* :step is one timestep of the same session. */
-static void the_cells_once_are_a_step_too(void **state)
+static void the_step_route_takes_sessions(void **state)
 {
     (void)state;
     struct daemon server;
@@ -318,7 +320,8 @@ static void sequences_have_tritons_rules(void **state)
     struct reply second = infer(&server, "\"sequence_id\": 5");
     assert_int_equal(second.status, 200);
     assert_string_not_equal(second.body, none.body);
-    assert_infer(&server, "\"sequence_id\": 5, \"sequence_start\": true", none.body); /* again, from zeros */
+    assert_infer(&server, "\"sequence_id\": 5, \"sequence_start\": true", none.body); /* a second start begins with zero
+                                                                                         states again */
     assert_infer(&server, "\"sequence_id\": \"five\", \"sequence_start\": true", none.body);
     assert_infer(&server, "\"sequence_id\": \"five\", \"sequence_end\": true", second.body);
     reply = infer(&server, "\"sequence_id\": \"five\"");
@@ -340,7 +343,7 @@ static void sequences_have_tritons_rules(void **state)
 
 /* ---- room ---- */
 
-static void there_is_room_for_so_many(void **state)
+static void sessions_are_limited_in_number_and_bytes(void **state)
 {
     (void)state;
     struct daemon server;
@@ -352,13 +355,13 @@ static void there_is_room_for_so_many(void **state)
     assert_error(&reply, 429, "too_many_sessions", "/session");
     assert_non_null(strstr(reply.headers, "Retry-After: 1\r\n"));
     reply_free(&reply);
-    free(good_step(&server, "\"session\": \"a\"", 2)); /* those that are there go on */
+    free(good_step(&server, "\"session\": \"a\"", 2)); /* existing sessions continue */
     sleep_ms(1300);
     assert_int_equal(metric(&server, "cellserve_sessions"), 0);
     assert_int_equal(metric(&server, "cellserve_sessions_expired_total"), 2);
     free(good_step(&server, "\"session\": \"c\"", 1));
     assert_step_error(&server, "\"session\": \"a\", \"step\": 2", 409, "step_conflict",
-                      "/step"); /* not silently anew */
+                      "/step"); /* an expired session is not started again silently */
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
     start(&server, ", \"sessions\": {\"max_bytes\": 1024}");
     free(good_step(&server, "\"session\": \"a\"", 1));
@@ -373,7 +376,7 @@ static void there_is_room_for_so_many(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* b, used once, is over while a's last step is only repeated. */
+/* Session b, which is used once, expires. Session a does not, because its last step is repeated. */
 static void a_repeated_step_keeps_a_session(void **state)
 {
     (void)state;
@@ -406,14 +409,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_step_is_applied_once),
                                        cmocka_unit_test(the_answer_of_a_step_is_kept),
-                                       cmocka_unit_test(what_cannot_be_is_refused),
-                                       cmocka_unit_test(a_failed_request_is_no_step),
+                                       cmocka_unit_test(invalid_session_requests_are_refused),
+                                       cmocka_unit_test(a_failed_request_leaves_its_session_unchanged),
                                        cmocka_unit_test(concurrent_steps_are_applied_once_each),
                                        cmocka_unit_test(a_session_is_in_the_order_of_arrival),
                                        cmocka_unit_test(sessions_are_shown_set_and_deleted),
-                                       cmocka_unit_test(the_cells_once_are_a_step_too),
+                                       cmocka_unit_test(the_step_route_takes_sessions),
                                        cmocka_unit_test(sequences_have_tritons_rules),
-                                       cmocka_unit_test(there_is_room_for_so_many),
+                                       cmocka_unit_test(sessions_are_limited_in_number_and_bytes),
                                        cmocka_unit_test(a_repeated_step_keeps_a_session)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Sessions in Redis: any replica, every step once. */
+/* Sessions in Redis: any replica answers, and every step is applied once. */
 #include "e2e.h"
 #include "redis.h"
 
@@ -18,14 +18,14 @@ static void any_replica_answers(void **state)
     for (int n = 0; n < 100; n++) {
         random = random * 1664525u + 1013904223u;
         good_step(&replicas[random >> 31], "a", n, n);
-        if (random >> 30 & 1) /* repeated, at either */
+        if (random >> 30 & 1) /* repeated at either replica */
             good_step(&replicas[random >> 29 & 1], "a", n, n);
     }
     assert_undisturbed(&replicas[0], "a", 100);
     struct reply reply = step(&replicas[0], "a", 50, 1);
     assert_error(&reply, 409, "step_conflict", "/step");
     reply_free(&reply);
-    /* gone at one, gone at the other, whose copy does not know */
+    /* deleted at one replica, and so at the other, which still has a copy */
     reply = http_request(&replicas[1], "DELETE", "/sessions/a", NULL, NULL);
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
@@ -44,7 +44,7 @@ static void *send_all_steps(void *argument)
 {
     for (int n = 0; n < SAME_STEPS; n++) {
         struct reply reply = step(argument, "shared", n, n);
-        assert_true(reply.status == 200 || reply.status == 409); /* 409: the others are ahead */
+        assert_true(reply.status == 200 || reply.status == 409); /* 409: other clients are ahead */
         reply_free(&reply);
     }
     return NULL;
@@ -69,7 +69,7 @@ static void steps_at_two_replicas_are_applied_once_each(void **state)
     redis_stop(&redis);
 }
 
-/* A start and an end in one: nothing is stored, nothing was. */
+/* A request that starts and ends its sequence stores no session. */
 static void a_sequence_of_one_request_leaves_nothing(void **state)
 {
     (void)state;
@@ -89,7 +89,7 @@ static void a_sequence_of_one_request_leaves_nothing(void **state)
     redis_stop(&redis);
 }
 
-/* A command about the record of session a, which stands in database 1: its integer. */
+/* Run a command for the record of session a in database 1; returns its integer. */
 static long about_record(redisContext *context, const char *command_and_key)
 {
     redisReply *reply = redisCommand(context, command_and_key);
@@ -99,13 +99,14 @@ static long about_record(redisContext *context, const char *command_and_key)
     return value;
 }
 
-/* The time that Redis keeps a session begins anew when its last step is repeated, at any replica; its states stay. */
+/* If the last step of a session is repeated at any replica, the lifetime in Redis starts again, and the states do not
+   change. */
 static void repeat_steps(bool with_key)
 {
     struct redis redis;
     struct daemon replicas[2];
     char keys[64], expire[80], left_of[80];
-    if (with_key) { /* its digest */
+    if (with_key) { /* a file with the digest of the key */
         snprintf(keys, sizeof keys, "/tmp/cellserve-test-%d-sessions.keys", (int)getpid());
         FILE *file = fopen(keys, "w");
         assert_non_null(file);
@@ -134,7 +135,7 @@ static void repeat_steps(bool with_key)
             fail_msg("%ld ms are left of 900 s", left);
     }
     assert_true(metric(&replicas[1], "cellserve_session_store_conflicts_total") == 0);
-    good_step(&replicas[0], "a", 2, 2); /* goes on from the first replica's copy */
+    good_step(&replicas[0], "a", 2, 2); /* continues from the copy of the first replica */
     assert_true(metric(&replicas[0], "cellserve_session_store_conflicts_total") == 0);
     assert_undisturbed(&replicas[1], "a", 3);
     redisFree(context);
@@ -172,7 +173,7 @@ static bool proc_shows(const struct daemon *server, const char *name, const char
     return memmem(bytes, n, text, strlen(text));
 }
 
-static void a_password_and_a_socket_will_do(void **state)
+static void a_password_and_a_unix_socket_work(void **state)
 {
     (void)state;
     struct redis redis;
@@ -210,6 +211,6 @@ int main(void)
                                        cmocka_unit_test(a_sequence_of_one_request_leaves_nothing),
                                        cmocka_unit_test(a_repeated_step_keeps_a_session),
                                        cmocka_unit_test(a_repeated_step_keeps_a_session_of_a_key),
-                                       cmocka_unit_test(a_password_and_a_socket_will_do)};
+                                       cmocka_unit_test(a_password_and_a_unix_socket_work)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

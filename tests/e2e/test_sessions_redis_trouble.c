@@ -1,4 +1,4 @@
-/* Sessions in Redis when Redis does not do what it should. */
+/* Sessions in Redis during failures of Redis. */
 #include "e2e.h"
 #include "redis.h"
 
@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-/* Send a step until it is applied; returns the milliseconds that took. */
+/* Send a step until it is applied; returns the milliseconds. */
 static double insist(const struct daemon *server, const char *session, int n, double value)
 {
     double began = now_ms();
@@ -35,7 +35,7 @@ static void assert_no_state(const struct daemon *server)
     reply_free(&reply);
 }
 
-/* Killed and started again, frozen, without its scripts. */
+/* Redis is killed and started again, frozen, and loses its scripts. */
 static void redis_goes_and_comes_back(void **state)
 {
     (void)state;
@@ -57,7 +57,7 @@ static void redis_goes_and_comes_back(void **state)
     reply_free(&reply);
     redis_run(&redis);
     assert_true(insist(&server, "a", 10, 10) < 2000);
-    redis_kill(&redis); /* and back before anybody asks: nobody need know */
+    redis_kill(&redis); /* Redis is back before the next request, which does not notice */
     redis_run(&redis);
     good_step(&server, "idle", 0, 0);
     kill(redis.pid, SIGSTOP);
@@ -100,12 +100,12 @@ static void a_full_redis_changes_nothing(void **state)
     redis_stop(&redis);
 }
 
-/* What stands in Redis under a session's key is not believed; that is this session's trouble alone, and can be mended. */
-static void foreign_bytes_are_no_state(void **state)
+/* Foreign bytes under a session's key are an error of this session alone, which a client can repair. */
+static void foreign_bytes_are_an_error_of_one_session(void **state)
 {
     (void)state;
     static const char *const damages[] = {
-        /* %s: whose sessions these are */
+        /* %s: the owner of the sessions */
         "SET cellserve:session:%sa garbage",       "SET cellserve:session:%sa cellses2-and-so-on",
         "LPUSH cellserve:session:%sa 1",           "APPEND cellserve:session:%sa x",
         "SETRANGE cellserve:session:%sa 200 xxxx", "COPY cellserve:session:%sb cellserve:session:%sa"};
@@ -122,7 +122,7 @@ static void foreign_bytes_are_no_state(void **state)
         const char *code = damage == 1 ? "state_incompatible" : "session_damaged";
         assert_session(&server, "PUT", "a", "{\"model\": \"m\", \"states\": [[[[0, 0, 0, 0]], [[0, 0, 0, 0]]]]}", 200,
                        NULL);
-        if (damage < 3 || damage > 4) /* the others change what is there */
+        if (damage < 3 || damage > 4) /* the other kinds of damage change the existing record */
             freeReplyObject(redisCommand(context, "DEL cellserve:session:%sa", owner));
         freeReplyObject(redisCommand(context, damages[damage], owner, owner));
         assert_session(&server, "GET", "a", NULL, 409, code);
@@ -139,7 +139,7 @@ static void foreign_bytes_are_no_state(void **state)
         } else if (i % 4 == 1) {
             assert_session(&server, "DELETE", "a", NULL, 200, NULL);
             assert_session(&server, "GET", "a", NULL, 404, "session_not_found");
-        } /* and by the next round's PUT */
+        } /* otherwise PUT of the next round repairs it */
     }
     assert_true(metric(&server, "cellserve_session_store_errors_total{kind=\"protocol\"}") == 0);
     assert_true(metric(&server, "cellserve_session_store_damaged_total") >= 48);
@@ -148,7 +148,7 @@ static void foreign_bytes_are_no_state(void **state)
     redis_stop(&redis);
 }
 
-/* Redis answers, but not what it should: down, in health and metrics too, and said once in Redis's own words. */
+/* Redis answers with errors: the store is down, also in health and metrics, and the log has Redis's error once. */
 static void a_read_only_redis_is_down(void **state)
 {
     (void)state;
@@ -182,7 +182,7 @@ static void a_read_only_redis_is_down(void **state)
     redis_stop(&redis);
 }
 
-/* A peer that greets as Redis does and then sends what it likes. */
+/* A peer that starts like Redis and then sends other bytes. */
 struct impostor {
     int listener, port;
     const char *answer;
@@ -221,7 +221,7 @@ static void *pretend(void *argument)
     return NULL;
 }
 
-static void garbage_is_no_answer(void **state)
+static void garbage_from_redis_is_an_error(void **state)
 {
     (void)state;
 #define ANSWER(text)                                                                                                   \
@@ -268,9 +268,10 @@ static void garbage_is_no_answer(void **state)
     close(impostor.listener);
 }
 
-/* ---- the deadline passes between Redis's reply and a worker's look at it ---- */
+/* ---- the deadline passes after Redis's reply and before a worker uses it ---- */
 
-/* A body of long rows, as gzip of some 100 KB: a worker decodes it for a third of a second at least, then refuses it. */
+/* A body with a long row, about 100 KB of gzip. A worker decodes it for at least a third of a second, then refuses
+   it. */
 static char *slow_body(size_t *bytes)
 {
     static const char row[] = "[1,2],";
@@ -293,7 +294,7 @@ static char *slow_body(size_t *bytes)
     return packed;
 }
 
-/* A session whose kept answer makes its record one of 960 KB. */
+/* Make a session with a record of 960 KB, most of which is the stored answer. */
 static void large_step(const struct daemon *server, const char *session)
 {
     enum { TIMESTEPS = 60000 };
@@ -308,8 +309,9 @@ static void large_step(const struct daemon *server, const char *session)
     free(body);
 }
 
-/* While Redis stands still, a request waits for its session; then the worker gets work, and Redis goes on: the reply is
-   there while the worker is busy. Whether the request expired in the queue; the machine's load decides. */
+/* While Redis is stopped, a request waits for its session. Then the worker gets work and Redis continues, so that
+   Redis's reply arrives while the worker is busy. Returns whether the request expired in the queue, which depends on
+   the machine's load. */
 static bool expires_with_its_record(const struct daemon *server, const struct redis *redis, const char *slow,
                                     size_t slow_bytes)
 {
@@ -338,7 +340,7 @@ static bool expires_with_its_record(const struct daemon *server, const struct re
     return expired;
 }
 
-/* The record that Redis had sent goes with the request. */
+/* The record that Redis has sent is released with the request. */
 static void an_expired_request_leaves_no_record(void **state)
 {
     (void)state;
@@ -364,7 +366,7 @@ static void an_expired_request_leaves_no_record(void **state)
     if (!SANITIZED && after - before > TIMES * 1024 / 2)
         fail_msg("%ld KiB before %d expired requests with a record of 960 KB each, %ld after them", before, (int)TIMES,
                  after);
-    assert_session(&server, "GET", "large", NULL, 200, NULL); /* its turn was given back */
+    assert_session(&server, "GET", "large", NULL, 200, NULL); /* the session is free again */
     good_step(&server, "other", 0, 0);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
     redis_stop(&redis);
@@ -374,9 +376,11 @@ static void an_expired_request_leaves_no_record(void **state)
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(redis_goes_and_comes_back),           cmocka_unit_test(a_full_redis_changes_nothing),
-        cmocka_unit_test(foreign_bytes_are_no_state),          cmocka_unit_test(a_read_only_redis_is_down),
-        cmocka_unit_test(an_expired_request_leaves_no_record), cmocka_unit_test(garbage_is_no_answer)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(redis_goes_and_comes_back),
+                                       cmocka_unit_test(a_full_redis_changes_nothing),
+                                       cmocka_unit_test(foreign_bytes_are_an_error_of_one_session),
+                                       cmocka_unit_test(a_read_only_redis_is_down),
+                                       cmocka_unit_test(an_expired_request_leaves_no_record),
+                                       cmocka_unit_test(garbage_from_redis_is_an_error)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

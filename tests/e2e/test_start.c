@@ -1,5 +1,5 @@
-/* Starting, and ending in the middle of it: signals while models load, what the process inherits, and the load helper's
-   end. */
+/* Start, and exit during the start: signals while models load, inherited state of the process, and the end of the load
+   helper. */
 #include "e2e.h"
 
 #include <ctype.h>
@@ -30,7 +30,7 @@ static void write_model(const char *text)
     assert_int_equal(rename(draft, path), 0);
 }
 
-/* Until the server has computed for so long. */
+/* Wait until the server has used this much CPU time. */
 static void wait_cpu(long ms)
 {
     double end = now_ms() + 30000;
@@ -83,7 +83,7 @@ static void signals_end_a_reload(void **state)
 
 /* ---- the helper ---- */
 
-/* Whether a process is stopped, and has given up rights, as a helper does before it reads the file. */
+/* Whether a process is stopped and has dropped its rights, as a helper does before it reads the file. */
 static bool is_stopped_at_work(pid_t pid)
 {
     char path[64], text[4096];
@@ -96,7 +96,7 @@ static bool is_stopped_at_work(pid_t pid)
     return strstr(text, "State:\tT") && strstr(text, "NoNewPrivs:\t1");
 }
 
-/* The pid of a helper that was caught and stopped at its work, while the server loads its model over and over. */
+/* Stop a helper while it reads, while the server loads its model repeatedly; returns its pid. */
 static pid_t catch_helper(void)
 {
     char path[80];
@@ -128,7 +128,7 @@ static pid_t catch_helper(void)
     return 0;
 }
 
-/* Whether a process is gone, or waits to be taken by its parent. */
+/* Whether a process has ended, or is a zombie. */
 static bool has_ended(pid_t pid)
 {
     char path[64], state = 'Z';
@@ -163,8 +163,8 @@ static void a_helper_ends_with_the_server(void **state)
     assert_true(has_ended(helper));
 }
 
-/* A signal says something of the machine, or of the file; the server says which. */
-static void the_end_of_a_helper_is_told_right(void **state)
+/* The error message tells whether the signal that ended a helper is due to the machine or to the file. */
+static void the_signal_that_ended_a_helper_is_explained(void **state)
 {
     (void)state;
     static const struct {
@@ -180,7 +180,7 @@ static void the_end_of_a_helper_is_told_right(void **state)
         {SIGSEGV, "the process that read it crashed: the file may be damaged (signal 11)"},
     };
     start_archive(NULL);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows - SANITIZED; i++) { /* sanitizers take SIGSEGV themselves */
+    for (size_t i = 0; i < sizeof rows / sizeof *rows - SANITIZED; i++) { /* sanitizers handle SIGSEGV themselves */
         pid_t helper = catch_helper();
         kill(helper, rows[i].signal);
         kill(helper, SIGCONT);
@@ -196,7 +196,7 @@ static void the_end_of_a_helper_is_told_right(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* ---- what is inherited ---- */
+/* ---- inherited state ---- */
 
 static void ignore_children(void)
 {
@@ -220,7 +220,7 @@ static void close_all(void)
     close(2);
 }
 
-static void closed_descriptors_are_no_sockets(void **state)
+static void closed_descriptors_are_not_taken_for_sockets(void **state)
 {
     (void)state;
     bool listens = false;
@@ -261,8 +261,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signals_end_a_start),           cmocka_unit_test(signals_end_a_reload),
-        cmocka_unit_test(a_helper_ends_with_the_server), cmocka_unit_test(the_end_of_a_helper_is_told_right),
-        cmocka_unit_test(ignored_children_are_seen),     cmocka_unit_test(closed_descriptors_are_no_sockets),
+        cmocka_unit_test(a_helper_ends_with_the_server), cmocka_unit_test(the_signal_that_ended_a_helper_is_explained),
+        cmocka_unit_test(ignored_children_are_seen),     cmocka_unit_test(closed_descriptors_are_not_taken_for_sockets),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -1,4 +1,5 @@
-/* Streams: the same numbers as they come; a reader that is slow or gone is nobody else's trouble. */
+/* Streamed answers: the events have the numbers of the whole answer, and a slow or vanished reader does not affect
+   others. */
 #include "e2e.h"
 
 #include <pthread.h>
@@ -28,7 +29,7 @@ static struct reply post(const struct daemon *server, const char *accept, const 
     return http_request(server, "POST", "/predict", body, (const char *const[]){header, NULL});
 }
 
-/* Put the events of a stream together again: "outputs" as a whole, and the last event, which the caller frees. */
+/* Append the outputs of a stream's events to `outputs`. Returns the last event, which the caller frees. */
 static json_t *collect(const char *text, bool lines, json_t *outputs)
 {
     json_t *last = NULL;
@@ -57,7 +58,7 @@ static json_t *collect(const char *text, bool lines, json_t *outputs)
     return last;
 }
 
-/* A body of sequences of these lengths. */
+/* A request body with sequences of these lengths. */
 static char *body_of(const char *model, const char *more, const size_t *steps, size_t rows, size_t features)
 {
     size_t total = 0;
@@ -106,7 +107,7 @@ static void check_stream(const struct daemon *server, const char *accept, const 
     free(body);
 }
 
-static void events_are_the_answer(void **state)
+static void events_add_up_to_the_answer(void **state)
 {
     (void)state;
     struct daemon server;
@@ -115,7 +116,7 @@ static void events_are_the_answer(void **state)
     check_stream(&server, "application/x-ndjson", "m", (const size_t[]){3, 1, 700}, 3, 2);
     check_stream(&server, "text/event-stream", "m", (const size_t[]){20000, 5}, 2, 2); /* many events */
     check_stream(&server, "application/x-ndjson", "echo", (const size_t[]){3000, 3000}, 2, 8);
-    /* every output, unless it is said otherwise */
+    /* without "return_sequences": false, every output is sent */
     struct reply last = post(&server, "application/x-ndjson",
                              "{\"instances\": [[[1,2],[3,4]]], \"return_sequences\": false, \"return_state\": false}");
     assert_int_equal(last.status, 200);
@@ -126,8 +127,8 @@ static void events_are_the_answer(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* Before the first event errors are answers as ever. */
-static void errors_before_are_answers(void **state)
+/* Errors before the first event are ordinary error answers. */
+static void errors_before_the_first_event_are_answers(void **state)
 {
     (void)state;
     struct daemon server;
@@ -198,11 +199,12 @@ static void a_roll_out_can_be_streamed(void **state)
 static int open_stream(const struct daemon *server, const char *body)
 {
     int fd = raw_post(server, "Accept: application/x-ndjson\r\n", body), room = 65536;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* the kernel takes no megabytes for a slow reader */
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); /* the kernel shall not buffer megabytes for a slow
+                                                                  reader */
     return fd;
 }
 
-/* Nothing is held but for the answer that says so. */
+/* Wait until only the request for the metrics holds memory. */
 static void wait_until_free(const struct daemon *server)
 {
     for (int i = 0; metric(server, "cellserve_inflight_bytes") > 40000; i++) {
@@ -224,19 +226,19 @@ static void wait_for(const struct daemon *server, const char *name, double value
 static const char long_roll[] =
     "{\"model\": \"echo\", \"instances\": [[[1,2,3,4,5,6,7,8]]], \"rollout\": {\"steps\": 65000}}";
 
-/* Streams that nobody reads, more than a worker holds rows: others are served, memory stays, and whoever reads in the end
-   gets everything. */
-static void a_slow_reader_holds_up_itself_alone(void **state)
+/* More unread streams than a batch has rows: other requests are served, memory is bounded, and a client that reads
+   later gets the whole answer. */
+static void a_slow_reader_delays_nobody_else(void **state)
 {
     (void)state;
     struct daemon server;
-    enum { READERS = 12 }; /* more than a batch has rows */
+    enum { READERS = 12 }; /* more than max_batch_rows */
     int fds[READERS];
     start(&server, ", \"limits\": {\"request_timeout_ms\": 3000, \"read_timeout_ms\": 60000}, \"batching\": "
                    "{\"max_batch_rows\": 4}");
     for (int i = 0; i < READERS; i++)
         fds[i] = open_stream(&server, long_roll);
-    wait_for(&server, "cellserve_running_requests", 0); /* all are put aside, none is done */
+    wait_for(&server, "cellserve_running_requests", 0); /* all are suspended, none is finished */
     assert_true(metric(&server, "cellserve_inflight_bytes") < READERS * 3e6);
     for (int i = 0; i < 5; i++) {
         struct reply reply =
@@ -244,7 +246,7 @@ static void a_slow_reader_holds_up_itself_alone(void **state)
         assert_int_equal(reply.status, 200);
         reply_free(&reply);
     }
-    sleep_ms(3200); /* it has begun to be answered in time: no deadline any more */
+    sleep_ms(3200); /* longer than request_timeout_ms, which ends with the first event */
     size_t room = 16 << 20;
     char *text = malloc(room);
     raw_read(fds[0], text, room, 10000);
@@ -259,19 +261,19 @@ static void a_slow_reader_holds_up_itself_alone(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* One that takes nothing is cut in the end. */
+/* A reader that takes nothing is disconnected after read_timeout_ms. */
 static void a_stuck_reader_is_cut(void **state)
 {
     (void)state;
     plain_alone("the relay reads on");
     struct daemon server;
     start(&server, ", \"limits\": {\"read_timeout_ms\": 1000}");
-    raw_receive_bytes = 4096; /* what its kernel takes is to its credit */
+    raw_receive_bytes = 4096; /* bytes that the client's kernel takes count as progress */
     int fd = raw_post(&server, "Accept: application/x-ndjson\r\n", long_roll);
     raw_receive_bytes = 0;
     sleep_ms(200);
     double began = now_ms();
-    wait_for(&server, "cellserve_connections", 1); /* that which asks */
+    wait_for(&server, "cellserve_connections", 1); /* the request for the metrics */
     if (!SANITIZED)
         assert_true(now_ms() - began < 5000);
     wait_until_free(&server);
@@ -279,7 +281,7 @@ static void a_stuck_reader_is_cut(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* A reader that goes away while its stream is being computed. */
+/* A client disconnects while its stream is being computed. */
 static void a_vanished_reader_frees_its_row(void **state)
 {
     (void)state;
@@ -298,8 +300,8 @@ static void a_vanished_reader_frees_its_row(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* The last output alone of a long sequence: signs of life before it. */
-static void silence_has_signs_of_life(void **state)
+/* Only the last output of a long sequence is asked for: heartbeats are sent before it. */
+static void heartbeats_are_sent_before_a_late_output(void **state)
 {
     (void)state;
     struct daemon server;
@@ -320,7 +322,7 @@ static void silence_has_signs_of_life(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* What still streams when the time to drain is over ends, with an error where it is being computed. */
+/* Streams still running when the drain timeout ends are ended, with an error event if they are being computed. */
 static void a_drain_ends_streams(void **state)
 {
     (void)state;
@@ -340,8 +342,8 @@ static void a_drain_ends_streams(void **state)
     free(body);
 }
 
-/* NaN comes in the middle: an error event, and nothing after it. */
-static void errors_after_are_events(void **state)
+/* A number that is not finite in the middle of a stream: the last event is the error. */
+static void errors_after_the_first_event_are_events(void **state)
 {
     (void)state;
     struct daemon server;
@@ -363,7 +365,7 @@ static void errors_after_are_events(void **state)
     json_decref(outputs);
     json_decref(last);
     reply_free(&reply);
-    reply = http_get(&server, "/sessions/a"); /* its states were not kept */
+    reply = http_get(&server, "/sessions/a"); /* its states were not stored */
     assert_error(&reply, 404, "session_not_found", NULL);
     reply_free(&reply);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
@@ -371,15 +373,15 @@ static void errors_after_are_events(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(events_are_the_answer),
-                                       cmocka_unit_test(errors_before_are_answers),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(events_add_up_to_the_answer),
+                                       cmocka_unit_test(errors_before_the_first_event_are_answers),
                                        cmocka_unit_test(a_session_can_be_streamed),
                                        cmocka_unit_test(a_roll_out_can_be_streamed),
-                                       cmocka_unit_test(a_slow_reader_holds_up_itself_alone),
+                                       cmocka_unit_test(a_slow_reader_delays_nobody_else),
                                        cmocka_unit_test(a_stuck_reader_is_cut),
                                        cmocka_unit_test(a_vanished_reader_frees_its_row),
-                                       cmocka_unit_test(silence_has_signs_of_life),
+                                       cmocka_unit_test(heartbeats_are_sent_before_a_late_output),
                                        cmocka_unit_test(a_drain_ends_streams),
-                                       cmocka_unit_test(errors_after_are_events)};
+                                       cmocka_unit_test(errors_after_the_first_event_are_events)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

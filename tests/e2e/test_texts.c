@@ -1,4 +1,4 @@
-/* Models whose own layers take texts (TextVectorization, StringLookup): answers are those of Keras
+/* Models with layers that take texts (TextVectorization, StringLookup): answers equal those of Keras
    (tools/reference/texts.py). */
 #include "e2e.h"
 
@@ -76,7 +76,7 @@ static void words_that_are_not_known_are_refused_where_keras_does(void **state)
                          "/instances/0/1");
 }
 
-/* The protocols' own forms, and ids in the place of texts with "raw". */
+/* Texts in the form of each protocol, and ids instead of texts with "raw". */
 static void texts_go_by_every_protocol(void **state)
 {
     static const char ids[] =
@@ -100,7 +100,7 @@ static void texts_go_by_every_protocol(void **state)
     json_decref(want);
 }
 
-/* 100 texts of the demo model, and its request. */
+/* 100 texts for the demo model, and its request.json. */
 static void the_demo_knows_languages(void **state)
 {
     char *text = read_source_file("demo/language/test.json"), *request = read_source_file("demo/language/request.json");

@@ -1,4 +1,4 @@
-/* HTTPS: what is spoken, certificates that are exchanged, clients' certificates, deadlines and vanished clients. */
+/* HTTPS: versions and cipher suites, exchange of certificates, client certificates, timeouts and vanished clients. */
 #include "certificate.h"
 #include "e2e.h"
 
@@ -65,7 +65,7 @@ static void predictions_are_those_without_tls(void **state)
 
 /* ---- versions and cipher suites ---- */
 
-/* Whether a handshake with this priority string works. */
+/* Whether a handshake with this priority string succeeds. */
 static bool can_speak(int port, const char *priorities)
 {
     const struct daemon bare = {.port = port};
@@ -90,7 +90,8 @@ static bool can_speak(int port, const char *priorities)
     return !status;
 }
 
-/* A server that takes everything that GnuTLS has: what a client cannot speak to it either says nothing of ours. */
+/* A server that accepts everything that GnuTLS supports. A suite that fails with it too proves nothing about our
+   server. */
 struct lax_server {
     int listener, port;
     const struct certificate *certificates[2];
@@ -151,7 +152,7 @@ static void stop_lax_server(struct lax_server *server)
     close(server->listener);
 }
 
-/* Whether our servers may speak so. */
+/* Whether our servers may accept this combination. */
 static bool is_strict(gnutls_protocol_t version, const char *exchange, const char *cipher)
 {
     return version >= GNUTLS_TLS1_2 && !strncmp(exchange, "ECDHE-", 6) &&
@@ -167,7 +168,7 @@ static void try_suite(const int ours[2], int lax, gnutls_protocol_t version, con
     snprintf(priorities, sizeof priorities, "NONE:+VERS-%s:+%s:+%s:+%s:+SIGN-ALL:+GROUP-ALL:+COMP-NULL:+CTYPE-X509",
              gnutls_protocol_get_name(version), exchange, cipher, mac);
     if (gnutls_priority_init(&known, priorities, &error))
-        return; /* this GnuTLS has it no longer */
+        return; /* this GnuTLS no longer supports it */
     gnutls_priority_deinit(known);
     if (!can_speak(lax, priorities))
         return;
@@ -177,7 +178,7 @@ static void try_suite(const int ours[2], int lax, gnutls_protocol_t version, con
     counts[is]++;
 }
 
-/* Each cipher suite of TLS 1.0 to 1.2 that GnuTLS knows. */
+/* Try each cipher suite of TLS 1.0 to 1.2 that GnuTLS knows. */
 static void try_all_suites(const int ours[2], int lax, int counts[2])
 {
     unsigned char id[2];
@@ -188,7 +189,7 @@ static void try_all_suites(const int ours[2], int lax, int counts[2])
     for (size_t i = 0; gnutls_cipher_suite_info(i, id, &exchange, &cipher, &mac, &first); i++) {
         const char *name = gnutls_kx_get_name(exchange);
         if (first > GNUTLS_TLS1_2 || !name || strstr(name, "PSK") || strstr(name, "SRP"))
-            continue; /* there are no such credentials */
+            continue; /* the lax server has no credentials for it */
         for (gnutls_protocol_t version = GNUTLS_TLS1_0; version <= GNUTLS_TLS1_2; version++)
             if (version >= first)
                 try_suite(ours, lax, version, name, gnutls_cipher_get_name(cipher), gnutls_mac_get_name(mac), counts);
@@ -214,7 +215,7 @@ static void old_versions_and_ciphers_are_refused(void **state)
     try_all_suites(ours, lax.port, counts);
     assert_int_equal(counts[1], 6);  /* AES-128-GCM, AES-256-GCM and ChaCha20 with two kinds of keys */
     assert_true(counts[0] > 30);     /* 49 with GnuTLS 3.7 */
-    struct daemon bare = daemons[0]; /* HTTP on the port of HTTPS */
+    struct daemon bare = daemons[0]; /* plain HTTP on the HTTPS port */
     *bare.ca = 0;
     assert_int_equal(raw_status(&bare, "GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"), 0);
     stop_lax_server(&lax);
@@ -232,7 +233,7 @@ static size_t ignore(char *data, size_t size, size_t n, void *user)
     return size * n;
 }
 
-/* {"instances": …} of so many rows; free() it. */
+/* {"instances": …} with this number of rows; the caller frees it. */
 static char *body_of_rows(int rows)
 {
     char *body = malloc(32 + 16 * (size_t)rows);
@@ -243,7 +244,7 @@ static char *body_of_rows(int rows)
     return body;
 }
 
-/* A handle that keeps its connection. */
+/* A curl handle that keeps its connection. */
 static CURL *keep_connection(const struct daemon *daemon, const char *path, struct curl_slist *fields)
 {
     CURL *curl = curl_easy_init();
@@ -259,7 +260,7 @@ static CURL *keep_connection(const struct daemon *daemon, const char *path, stru
     return curl;
 }
 
-/* Packets with data that have come on the handle's connection. */
+/* The number of data packets received on the handle's connection. */
 static unsigned packets_of(CURL *curl)
 {
     curl_socket_t fd = CURL_SOCKET_BAD;
@@ -270,7 +271,8 @@ static unsigned packets_of(CURL *curl)
     return info.tcpi_data_segs_in;
 }
 
-/* The kernel holds a record back until the next one comes, for 200 ms at most: it must never have to wait so long. */
+/* The kernel may hold back the packet of a record for up to 200 ms until more data comes. No answer may wait for
+   that. */
 static void records_of_an_answer_leave_together(void **state)
 {
     (void)state;
@@ -280,7 +282,7 @@ static void records_of_an_answer_leave_together(void **state)
     start(&daemon, &server, "");
     struct curl_slist *fields = curl_slist_append(NULL, "Content-Type: application/json");
     CURL *curl = keep_connection(&daemon, "/predict", fields);
-    char *body = body_of_rows(ROWS_MOST); /* a head and two records */
+    char *body = body_of_rows(ROWS_MOST); /* the answer has a header and two records */
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     assert_int_equal(curl_easy_perform(curl), CURLE_OK);
     unsigned before = packets_of(curl);
@@ -353,7 +355,7 @@ static double wait_for_metric(const struct daemon *daemon, const char *name, dou
     return value;
 }
 
-/* CELLSERVE_TEST_EXCHANGES times under load, with kept connections and with new ones. */
+/* Exchange the certificate CELLSERVE_TEST_EXCHANGES times under load, with kept and with new connections. */
 static void certificates_are_exchanged_without_a_failed_request(void **state)
 {
     (void)state;
@@ -370,7 +372,7 @@ static void certificates_are_exchanged_without_a_failed_request(void **state)
         next = certificate_new("localhost", &authority);
         certificate_exchange(&server, &next);
         certificate_remove(&next);
-        if (i % 2) /* else it is seen without a signal */
+        if (i % 2) /* otherwise the server sees the change without a signal */
             kill(daemon.pid, SIGHUP);
         assert_true(wait_for_metric(&daemon, "cellserve_tls_reloads_total", i + 1) >= i + 1);
     }
@@ -426,10 +428,11 @@ static void clients_show_a_certificate(void **state)
     certificate_remove(&foreign);
 }
 
-/* ---- as on a bare socket ---- */
+/* ---- as without TLS ---- */
 
-/* Whether a request, with zeros behind it, gets an answer with this text. A server that stands still for as long as its
-   time-out cuts a client before it has read what the client sent, and then there is no answer: so several tries. */
+/* Whether a request, followed by zeros, gets an answer with this text. A server that is suspended for as long as its
+   timeout cuts the connection before it reads what the client sent, and then there is no answer; so try several
+   times. */
 static bool is_answered(const struct daemon *daemon, const char *request, size_t zeros, const char *text)
 {
     enum { TRIES = 20 };
@@ -454,23 +457,23 @@ static void slow_and_vanished_clients_are_noticed(void **state)
     struct daemon daemon;
     char out[4096];
     start(&daemon, &server, ", \"limits\": {\"read_timeout_ms\": 300}");
-    /* a body that does not come: 408, then the end */
+    /* a body that never comes: 408, then the connection is closed */
     assert_true(
         is_answered(&daemon, "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{", 0, "HTTP/1.1 408 "));
-    /* a handshake that does not come: the end */
+    /* a handshake that never comes: the connection is closed */
     struct daemon bare = daemon;
     *bare.ca = 0;
     int fd = raw_connect(&bare);
     assert_int_equal(raw_read(fd, out, sizeof out, 20000), 0);
     close(fd);
-    /* an answer before a large body: it arrives although the body goes on */
+    /* an error answer before the end of a large body: it arrives although the client still sends */
     assert_true(is_answered(&daemon, "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999\r\n\r\n",
                             1 << 22, "HTTP/1.1 413 "));
     assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
     certificate_remove(&server);
 }
 
-/* A stream of a client that goes away ends; so does one whose client closes its side before the answer. */
+/* A client that disconnects during a streamed answer: its connection is closed. */
 static void a_vanished_client_frees_its_worker(void **state)
 {
     (void)state;
@@ -487,7 +490,8 @@ static void a_vanished_client_frees_its_worker(void **state)
     raw_read(fd, head, sizeof head, 300);
     assert_non_null(strstr(head, "200 OK"));
     close(fd);
-    /* One connection is that of the question. The one before it may still be open, so one answer of 1 is enough. */
+    /* The request for the metrics is one connection. An earlier such connection may still be open, so seeing 1 once is
+       enough. */
     for (double end = now_ms() + 20000; metric(&daemon, "cellserve_connections") > 1; sleep_ms(5))
         assert_true(now_ms() < end);
     assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
@@ -520,7 +524,7 @@ static void health_speaks_https(void **state)
         if (code != rows[i].code)
             fail_msg("row %zu, %s: expected %d, found %d", i, command, rows[i].code, code);
     }
-    char command[1024]; /* the URL is the configuration's, too; its key is not read */
+    char command[1024]; /* without an argument, the URL comes from the configuration; the private key is not read */
     snprintf(command, sizeof command, "CELLSERVE_TLS_CERTIFICATE=%s CELLSERVE_PORT=%d %s health >/dev/null",
              server.certificate, daemon.port, BINARY);
     assert_int_equal(system(command), 0);

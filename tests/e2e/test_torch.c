@@ -1,5 +1,5 @@
-/* PyTorch's files from the command line: every kind of module against PyTorch's own numbers (tools/make_torch_models.py),
-   drafts of model.json, and files that say everything themselves. */
+/* PyTorch files from the command line: each kind of module against PyTorch's results (tools/make_torch_models.py),
+   drafts of model.json, and files that need no model.json. */
 #include "e2e.h"
 
 #include <dirent.h>
@@ -7,17 +7,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char folder[] = "/tmp/cellserve-torch-XXXXXX"; /* $D of shell commands; $T is the folder tests/torch */
+static char folder[] = "/tmp/cellserve-torch-XXXXXX"; /* $D in shell commands; $T is the folder tests/torch */
 
 struct difference {
-    double squares; /* of the differences */
+    double squares; /* sum of the squared differences */
     size_t n;
 };
 
 static void differ(const json_t *got, const json_t *want, struct difference *d)
 {
     if (json_is_number(want)) {
-        /* an answer's decimals stand for the float32 that they read back to */
+        /* the decimals of an answer stand for a float32, so round to that */
         double difference = fabs((double)(float)json_number_value(got) - json_number_value(want));
         d->squares += difference * difference;
         d->n++;
@@ -29,8 +29,8 @@ static void differ(const json_t *got, const json_t *want, struct difference *d)
         differ(json_array_get(got, i), json_array_get(want, i), d);
 }
 
-/* The error against float64, as a root of the mean square over 256 rows, is at most twice PyTorch's own. What is measured is
-   between 0.5 and 1.9 times: both add the same products in different orders. */
+/* The root mean square error against float64 over 256 rows is at most twice that of PyTorch. Measured: 0.5 to 1.9
+   times, because both add the same products in different orders. */
 static void check_case(const char *name, const char *file)
 {
     static char command[1024], out[1 << 20];
@@ -78,7 +78,7 @@ static void every_module_gives_the_numbers_of_pytorch(void **state)
     assert_true(n >= 30);
 }
 
-/* Take "unchecked" out of the draft, as somebody does who has read it. */
+/* Remove "unchecked" from the draft, as a user does after reading it. */
 static void confirm_draft(void)
 {
     char path[512];
@@ -90,7 +90,7 @@ static void confirm_draft(void)
     json_decref(draft);
 }
 
-/* What a file does not say is guessed in a draft, which is not served. */
+/* A draft contains guesses for what the file does not say, so it is not served. */
 static void a_draft_is_not_served(void **state)
 {
     (void)state;
@@ -111,7 +111,7 @@ static void a_draft_is_not_served(void **state)
                  "a Keras file says itself how its layers are joined");
 }
 
-/* The form for one recurrent module with a head takes every kind of file. */
+/* The short model.json for one recurrent module with a head works with every kind of file. */
 static void a_lone_lstm_with_a_head_takes_every_file(void **state)
 {
     (void)state;
@@ -131,7 +131,7 @@ static void a_lone_lstm_with_a_head_takes_every_file(void **state)
     }
 }
 
-/* A lone module and a whole nn.Sequential need no model.json. */
+/* A single module or a whole nn.Sequential needs no model.json. */
 static void whole_modules_with_a_known_forward_are_served(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-/* Models with transforms: raw values in, outputs in the units of people, on every protocol. */
+/* Models with transforms, on every protocol: requests have unscaled values, answers have scaled-back values, labels and
+   texts. */
 #include "e2e.h"
 
 #include <math.h>
@@ -72,7 +73,7 @@ static double at(const json_t *list, size_t i)
     return json_number_value(json_array_get(json_array_get(list, 0), i));
 }
 
-/* The same as a client that scales by hand, in double; and back again. */
+/* Same result as scaling in the client, in double, before and after. */
 static void raw_values_are_scaled(void **state)
 {
     const struct daemon *server = *state;
@@ -100,7 +101,7 @@ static void raw_true_skips_the_transform(void **state)
                  "{\"model\": \"plain\", \"instances\": [[[0.1, 0.2]]]}");
     same_outputs(server, "{\"instances\": [[[0.1, 0.2]]], \"raw\": true, \"model\": \"weather\"}",
                  "{\"instances\": [[[0.1, 0.2]]], \"model\": \"plain\"}");
-    /* the model's name is found wherever it stands, also where another text is before it */
+    /* "model" is found at any place in the body, also after another text */
     same_outputs(server, "{\"session\": \"model\", \"instances\": [[[0.1, 0.2]]], \"m\\u006fdel\": \"plain\"}",
                  "{\"instances\": [[[0.1, 0.2]]], \"model\": \"plain\"}");
 }
@@ -135,7 +136,8 @@ static void missing_values_take_the_one_before(void **state)
                          "/instances/0/0/1");
 }
 
-/* Also one of an earlier request of the session, of two rows and in :step; a repeated step answers as before. */
+/* The last value may come from an earlier request of the session: with two rows, and in :step. A repeated step gets the
+   same answer. */
 static void missing_values_take_those_of_the_session(void **state)
 {
     const struct daemon *server = *state;
@@ -162,7 +164,7 @@ static void missing_values_take_those_of_the_session(void **state)
                          "missing_value", "/instances/0/0/0");
     assert_predict_error(server, "{\"session\": \"new\", \"instances\": [[[1, 1], [null, 2]], [[1, null], [1, 2]]]}",
                          400, "missing_value", "/instances/1/0/1");
-    struct reply shown = http_get(server, "/sessions/other"); /* PUT sets states; no value comes before then */
+    struct reply shown = http_get(server, "/sessions/other"); /* after PUT of states, there is no earlier value */
     struct reply put = http_request(server, "PUT", "/sessions/third", shown.body, NULL);
     assert_int_equal(put.status, 200);
     reply_free(&put);
@@ -178,7 +180,8 @@ static void numbers_must_fit_float32_when_they_are_scaled(void **state)
     assert_predict_error(server, "{\"instances\": [[[1, 2]], [[1, 2], [1e60, 2]]]}", 400, "number_out_of_range",
                          "/instances/1/1/0");
     assert_predict_error(server, "{\"instances\": [[[1e999, 2]]]}", 400, "number_out_of_range", "/instances/0/0/0");
-    json_decref(outputs(server, "/predict", "{\"instances\": [[[1e39, 2]]]}")); /* scaled, it is none of float32's */
+    json_decref(outputs(server, "/predict", "{\"instances\": [[[1e39, 2]]]}")); /* the scaled value does not fit
+                                                                                   float32 */
 }
 
 static void classes_have_labels(void **state)
@@ -199,7 +202,7 @@ static void classes_have_labels(void **state)
     json_decref(answer);
 }
 
-/* In streams too: those of each event's outputs. */
+/* In streams, each event has the labels of its outputs. */
 static void classes_of_streams_have_labels(void **state)
 {
     const struct daemon *server = *state;
@@ -233,7 +236,7 @@ static void texts_become_ids(void **state)
     const struct daemon *server = *state;
     same_outputs(server, "{\"model\": \"text\", \"instances\": [\"The film, was FINE!\", \"nothing known: film\"]}",
                  "{\"model\": \"text\", \"raw\": true, \"instances\": [[1, 2, 3, 4], [0, 0, 0, 2]]}");
-    /* lists of ids are padded too; of what is too long the end stays */
+    /* lists of ids are padded too; of texts that are too long the end is kept */
     same_outputs(server, "{\"model\": \"text\", \"instances\": [[4], \"the the film was fine\"]}",
                  "{\"model\": \"text\", \"raw\": true, \"instances\": [[0, 0, 0, 4], [1, 2, 3, 4]]}");
     json_t *answer = ok(http_post(server, "/predict", "{\"model\": \"text\", \"instances\": [\"film\"]}"));
@@ -254,7 +257,7 @@ static double first_of(const struct daemon *server, const char *body)
     return value;
 }
 
-/* As a client does it that sends each forecast back, with the humidity that is known. */
+/* Same result as a client that sends each forecast back, together with the known humidity. */
 static void rollouts_go_through_the_scalers(void **state)
 {
     const struct daemon *server = *state;
@@ -293,7 +296,7 @@ static void rollouts_go_through_the_scalers(void **state)
     }
 }
 
-/* A stream has the outputs of the answer in one piece. */
+/* A stream has the outputs of the unstreamed answer. */
 static void streams_are_in_the_units_of_people(void **state)
 {
     const struct daemon *server = *state;
@@ -305,7 +308,7 @@ static void streams_are_in_the_units_of_people(void **state)
     snprintf(want, sizeof want, "\"outputs\": [[%.8g",
              first_of(server, "{\"model\": \"forecast\", \"instances\": "
                               "[[[21.5, 40]]]}"));
-    want[20] = 0; /* all but the last digits */
+    want[20] = 0; /* without the last digits */
     if (reply.status != 200 || !strstr(reply.body, want))
         fail_msg("%ld %s, expected %s", reply.status, reply.body, want);
     reply_free(&reply);
@@ -331,7 +334,7 @@ static void tokens_have_a_text(void **state)
     json_decref(answer);
 }
 
-/* The data of the first output of an answer of the Open Inference Protocol. */
+/* The data of the first output in an answer of the Open Inference Protocol. */
 static json_t *inferred(const struct daemon *server, const char *path, const char *body)
 {
     json_t *answer = ok(http_post(server, path, body));
@@ -376,7 +379,7 @@ static void open_inference_takes_raw_values_and_texts(void **state)
     reply_free(&reply);
 }
 
-/* Scalers, features and inverses by the names of inputs and outputs. */
+/* Scalers, features and inverses are given by the names of inputs and outputs. */
 static void several_inputs_and_outputs(void **state)
 {
     const struct daemon *server = *state;
@@ -422,10 +425,10 @@ static void values_outside_of_the_range_are_counted(void **state)
     for (int i = 0; i < 999; i++)
         n += (size_t)snprintf(body + n, sizeof body - n, ",[%d, 20]", i % 2 ? 10 : 14);
     snprintf(body + n, sizeof body - n, "]]}");
-    for (int i = 0; i < 100; i++) /* some of their timesteps are seen */
+    for (int i = 0; i < 100; i++) /* only a sample of their timesteps is counted */
         json_decref(outputs(server, "/predict", body));
     double mean = drift(server, "mean", "temperature"), deviation = drift(server, "deviation", "temperature");
-    if (fabs(mean - 12) > 0.1 || fabs(deviation - 2) > 0.4) /* some of the other tests' values are in them */
+    if (fabs(mean - 12) > 0.1 || fabs(deviation - 2) > 0.4) /* the values of other tests are counted too */
         fail_msg("mean %g, deviation %g", mean, deviation);
 }
 

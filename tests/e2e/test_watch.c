@@ -1,4 +1,5 @@
-/* Watched models whose files are wrong: weights that are not finite, versions that go, and things that are no files. */
+/* Watched models with wrong files: weights that are not finite, versions that are removed, and paths that are no
+   regular files. */
 #include "e2e.h"
 
 #include <math.h>
@@ -19,7 +20,7 @@ static void path_of(const char *name, char *out, size_t size)
     snprintf(out, size, "%s/m/%s", folder, name);
 }
 
-/* Run a shell command in the folder of the model's versions. */
+/* Run a shell command in the folder with the model's versions. */
 __attribute__((format(printf, 1, 2))) static void shell(const char *format, ...)
 {
     char command[512];
@@ -41,8 +42,8 @@ static void write_file(const char *name, const void *bytes, size_t n)
     fclose(file);
 }
 
-/* The folder of a version appears in one piece. Its output is `kernel` times the input, and `recurrent` times the output
-   before. */
+/* Rename the complete folder of a version into place. The output is `kernel` times the input plus `recurrent` times the
+   previous output. */
 static void publish_cell(const char *name, float kernel, float recurrent)
 {
     static const char header[] =
@@ -78,7 +79,7 @@ static void load_anew(void)
     assert_int_equal(kill(server.pid, SIGHUP), 0);
 }
 
-/* Wait for a line of the log that has this text; it must come once, however long the fault stays. */
+/* Wait for a log line with this text. It must come only once, however long the fault lasts. */
 static void wait_line(const char *text)
 {
     bool found = false;
@@ -101,7 +102,7 @@ static size_t lines_with(const char *text)
     return n;
 }
 
-/* The version that answers, and its number. */
+/* Check which version answers, and the number that it answers with. */
 static void assert_serves(const char *version, double number)
 {
     struct reply reply = {.status = 0};
@@ -143,7 +144,7 @@ static void weights_that_are_not_finite_are_refused(void **state)
     assert_page_has("/metrics",
                     "cellserve_model_reload_failed{model=\"m\",version=\"2\",reason=\"its weights are not finite\"} 1",
                     true);
-    publish_cell("3", 1e38f, 1e38f); /* finite, but what it computes is not */
+    publish_cell("3", 1e38f, 1e38f); /* the weights are finite, but the outputs are not */
     load_anew();
     load_anew();
     wait_line("version 3 cannot be loaded, version 1 serves on: ");
@@ -186,10 +187,10 @@ static void a_removed_version_makes_the_next_lower_one_serve(void **state)
     wait_line("version 5 cannot be loaded, version 4 serves on: ");
     shell("mv 0000000000000000000000004 gone");
     assert_serves("3", 3);
-    shell("rm -r 3"); /* below the one that is empty and the one with NaN */
+    shell("rm -r 3"); /* version 1 remains, below an empty version and one with NaN */
     assert_serves("1", 1);
     assert_page_has("/v1/models/m", "INVALID_ARGUMENT", true);
-    shell("mv 1 away"); /* nothing is left to go back to */
+    shell("mv 1 away"); /* no lower version is left */
     wait_line("version 2 cannot be loaded, version 1 serves on: ");
     assert_serves("1", 1);
     publish("6", 6);
@@ -199,8 +200,8 @@ static void a_removed_version_makes_the_next_lower_one_serve(void **state)
     shell("rm -r *");
 }
 
-/* Six models, whose files all turn into something else. */
-static void what_is_no_model_is_said_once(void **state)
+/* Six models, each with a different fault in its files. */
+static void faults_of_files_are_logged_once(void **state)
 {
     (void)state;
     static const struct {
@@ -236,7 +237,7 @@ static void what_is_no_model_is_said_once(void **state)
         snprintf(page, sizeof page, "reason=\"%s\"} 1\n", rows[i].reason);
         assert_page_has("/metrics", page, true);
     }
-    publish("new", 3); /* takes two looks more */
+    publish("new", 3); /* it is loaded after two more looks */
     shell("mv new 0/3");
     wait_line("model m0: version 3 is loaded and serves now");
     for (size_t i = 0; i < ROWS; i++)
@@ -246,8 +247,8 @@ static void what_is_no_model_is_said_once(void **state)
     shell("rm -r *");
 }
 
-/* What a version is that is none of ours: a file that somebody's link points to. The log may quote it, answers may not. */
-static void strangers_see_nothing_of_files(void **state)
+/* A version that is a link to a foreign file: the log may quote its contents, answers may not. */
+static void answers_do_not_quote_foreign_files(void **state)
 {
     (void)state;
     static const char *const texts[] = {"hunter2:x:0:0", "{\"class_name\": \"hunter2\", \"config\": {}}",
@@ -279,7 +280,7 @@ static void strangers_see_nothing_of_files(void **state)
     shell("rm -r *");
 }
 
-/* jansson would make a gigabyte of it. */
+/* jansson would need a gigabyte for it. */
 static void large_configurations_take_little_memory(void **state)
 {
     (void)state;
@@ -328,8 +329,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_that_are_not_finite_are_refused),
         cmocka_unit_test(a_removed_version_makes_the_next_lower_one_serve),
-        cmocka_unit_test(what_is_no_model_is_said_once),
-        cmocka_unit_test(strangers_see_nothing_of_files),
+        cmocka_unit_test(faults_of_files_are_logged_once),
+        cmocka_unit_test(answers_do_not_quote_foreign_files),
         cmocka_unit_test(large_configurations_take_little_memory),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,4 +1,5 @@
-/* Sessions of models of a fixed length: they keep their last timesteps. Every answer is that of a whole window sent by hand. */
+/* Sessions of models with a fixed number of timesteps keep their last timesteps. Each answer equals that for a whole
+   window sent explicitly. */
 #include "e2e.h"
 #include "redis.h"
 
@@ -6,7 +7,8 @@
 
 enum { N = 5, F = 2, ROWS = 3, STEPS = 24 };
 
-/* A model that needs whole sequences, with scalers; one that gives sequences, without its own number of timesteps. */
+/* A model that needs whole sequences, with scalers; a model with sequences as outputs, whose layers give no number of
+   timesteps. */
 #define MODELS                                                                                                         \
     "\"models\": ["                                                                                                    \
     "{\"name\": \"both\", \"window\": true, \"layer\": {\"class_name\": \"Sequential\", \"config\": {\"layers\": "     \
@@ -31,7 +33,7 @@ static json_t *predict(const struct daemon *server, const json_t *body)
     return answer;
 }
 
-/* Timesteps `first` to `end` of a row. */
+/* Timesteps from `first` up to `end` (exclusive) of a row. */
 static json_t *some_steps(int row, int first, int end)
 {
     json_t *list = json_array();
@@ -41,7 +43,7 @@ static json_t *some_steps(int row, int first, int end)
     return list;
 }
 
-/* Whole windows by hand: the outputs of the rows that have N timesteps up to `end`. */
+/* Send whole windows explicitly: the last N timesteps up to `end` of each row. Returns the outputs. */
 static json_t *by_hand(const struct daemon *server, const char *model, int rows, int end)
 {
     json_t *instances = json_array();
@@ -72,7 +74,7 @@ static void check_answer(const struct daemon *server, const char *model, int row
     json_decref(want);
 }
 
-/* Random numbers of new timesteps at a time; every third request is sent twice, with its step. */
+/* Each request has a random number of new timesteps; every third one is sent twice with the same "step". */
 static void run_session(const struct daemon *server, const char *model, const char *id, int rows, unsigned seed)
 {
     for (int at = 0, step = 0; at < STEPS; step++) {
@@ -140,7 +142,7 @@ static void missing_values_take_those_that_were_kept(void **state)
                          "missing_value", "/instances/0/0/0");
 }
 
-/* What GET shows, PUT takes, under another name: both go on alike. */
+/* PUT takes what GET returned, under another name: both sessions then give the same answers. */
 static void windows_are_shown_and_set(void **state)
 {
     const struct daemon *server = *state;
@@ -179,7 +181,7 @@ static void windows_are_shown_and_set(void **state)
     reply_free(&reply);
 }
 
-/* The Open Inference Protocol has no null: a 409, and the timesteps are kept. */
+/* The Open Inference Protocol has no null: the answer is 409, and the timesteps are kept. */
 static void protocols_without_null_say_so(void **state)
 {
     const struct daemon *server = *state;
@@ -199,7 +201,7 @@ static void protocols_without_null_say_so(void **state)
     }
 }
 
-/* The windows of longer sequences, each as sent by hand. */
+/* "slide": each window of a longer sequence gives the same output as when sent explicitly. */
 static void sequences_slide(void **state)
 {
     const struct daemon *server = *state;
@@ -256,7 +258,7 @@ static void forget_peak(const struct daemon *server)
     fclose(file);
 }
 
-/* "slide" over a long sequence: what a window needs is there for the windows that run alone. */
+/* "slide" over a long sequence needs memory only for the windows that are running. */
 static void a_long_sequence_takes_little_memory(void **state)
 {
     enum { T = SANITIZED ? 6000 : 60000, WIDE = 5, WIDE_N = 60, SHORT = 200, NUMBER_BYTES = 8 };
@@ -298,7 +300,7 @@ static void a_long_sequence_takes_little_memory(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* An output for each new timestep. */
+/* "return_windows" gives an output for each new timestep. */
 static void sessions_give_an_output_for_each_timestep(void **state)
 {
     const struct daemon *server = *state;
@@ -322,7 +324,8 @@ static void sessions_give_an_output_for_each_timestep(void **state)
     struct reply reply = http_request(server, "POST", "/predict", text, npy);
     assert_error(&reply, 409, "window_not_filled", NULL);
     reply_free(&reply);
-    reply = http_request(server, "POST", "/predict", text, npy); /* two windows are full, of three timesteps */
+    reply = http_request(server, "POST", "/predict", text, npy); /* of the three new timesteps, only two have full
+                                                                    windows */
     assert_error(&reply, 409, "window_not_filled", NULL);
     reply_free(&reply);
     reply = http_request(server, "POST", "/predict", text, npy);
@@ -331,7 +334,7 @@ static void sessions_give_an_output_for_each_timestep(void **state)
     reply_free(&reply);
 }
 
-static void what_does_not_go_with_windows_is_refused(void **state)
+static void options_that_exclude_windows_are_refused(void **state)
 {
     const struct daemon *server = *state;
     assert_predict_error(server,
@@ -370,6 +373,6 @@ int main(void)
                                        cmocka_unit_test(sequences_slide),
                                        cmocka_unit_test(a_long_sequence_takes_little_memory),
                                        cmocka_unit_test(sessions_give_an_output_for_each_timestep),
-                                       cmocka_unit_test(what_does_not_go_with_windows_is_refused)};
+                                       cmocka_unit_test(options_that_exclude_windows_are_refused)};
     return cmocka_run_group_tests(tests, start, stop);
 }

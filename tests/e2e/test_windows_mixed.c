@@ -1,5 +1,5 @@
-/* Sessions with windows, many at once, beside other predictions of the same models: whatever the splits, repeats and
-   neighbours, each answer is, byte for byte, that of the whole windows sent by hand. */
+/* Many concurrent sessions with windows, together with other predictions of the same models. Whatever the splits,
+   repeats and other rows of the batch, each answer equals byte for byte that for the whole windows sent explicitly. */
 #include "e2e.h"
 #include "redis.h"
 
@@ -13,7 +13,8 @@ enum { N = 5, ROWS = 3, STEPS = 21, MODELS_N = 4, SESSIONS = 4, NEIGHBOURS = 2, 
 #define LSTM(name) "{\"class_name\": \"LSTM\", \"config\": {\"units\": 3, \"name\": \"" name "\""
 #define NODE(from) "\"inbound_nodes\": [[[\"" from "\", 0, 0, {}]]]"
 
-/* One that needs whole sequences, with scalers; one that gives sequences; layers with labels; one of two outputs. */
+/* A model that needs whole sequences, with scalers; one with sequences as outputs; one with several layers and labels;
+   one with two outputs. */
 #define MODELS                                                                                                         \
     "\"models\": [{\"name\": \"both\", \"window\": true, \"layer\": {\"class_name\": \"Sequential\", \"config\": "     \
     "{\"layers\": [" LAYER_IN "}, {\"class_name\": \"Bidirectional\", \"config\": {\"layer\": " LSTM(                  \
@@ -44,7 +45,7 @@ enum { N = 5, ROWS = 3, STEPS = 21, MODELS_N = 4, SESSIONS = 4, NEIGHBOURS = 2, 
 static const char *const models[MODELS_N] = {"both", "sequence", "stack", "pair"};
 static const char *const outputs[MODELS_N][2] = {{""}, {""}, {""}, {"one", "two"}};
 
-/* The text of each window's outputs, sent by hand: of a model, a row, and the timestep after the last. */
+/* The text of the outputs of each window sent explicitly: by model, output, row, and the timestep after its last. */
 static char *windows[MODELS_N][2][ROWS][STEPS + 1];
 static atomic_bool over;
 static atomic_int wrong;
@@ -64,7 +65,7 @@ static size_t write_steps(char *out, int row, int first, int end)
     return used + (size_t)sprintf(out + used, "]");
 }
 
-/* What stands behind "outputs", or behind the name of one of them, as long as its brackets say. */
+/* The text of "outputs", or of the named output: up to its closing bracket. */
 static const char *outputs_text(const char *answer, const char *name, size_t *n)
 {
     char key[32];
@@ -105,7 +106,7 @@ static void send_by_hand(const struct daemon *server)
             }
 }
 
-/* The outputs of rows that have got the timesteps from `at` to `end`. */
+/* Write the expected outputs of rows that got the timesteps from `at` to `end`. */
 static void write_wanted(char *out, int m, int rows, int at, int end, bool each)
 {
     size_t used = (size_t)sprintf(out, outputs[m][1] ? "{" : "");
@@ -133,7 +134,7 @@ static unsigned next(unsigned *seed)
     return *seed >> 16;
 }
 
-/* The session goes on under another name. */
+/* Continue the session under another name, with GET and PUT. */
 static void move_session(const struct daemon *server, char *id)
 {
     char from[64], to[64], other[40];
@@ -199,7 +200,7 @@ static void *run_sessions(void *argument)
     return NULL;
 }
 
-/* Predictions of other lengths, and windows of long sequences, meanwhile. */
+/* Meanwhile, send predictions of other lengths, and windows of long sequences. */
 static void *run_neighbour(void *argument)
 {
     unsigned seed = *(const unsigned *)argument;
