@@ -156,6 +156,15 @@ static bool measure(const struct model *model, size_t batch, size_t timesteps, s
                             .threads = threads,
                             .seconds = seconds,
                             .microseconds = malloc(MAX_SAMPLES * sizeof(double))};
+    size_t fits = trial_timesteps(&model->graph, timesteps, NULL);
+    if (fits != timesteps) {
+        fprintf(stderr, "cellserve bench: the model does not take %zu timesteps", timesteps);
+        if (fits)
+            fprintf(stderr, ", but takes %zu: set --timesteps %zu", fits, fits);
+        fprintf(stderr, "\n");
+        free(runner.microseconds);
+        return false;
+    }
     bool started = pool_start(&pool, threads - 1, false, 1, 0);
     if (!runner.microseconds || !started || !time_runs(&runner)) {
         fprintf(stderr, "cellserve bench: no memory or threads for this batch\n");

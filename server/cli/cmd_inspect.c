@@ -184,8 +184,11 @@ static bool print_precision(const struct cli *cli, const struct model *model, st
     plain.precision = PACKED_FLOAT32;
     if (!model_load(&plain, NULL, model->graph.layers[0].vec, problems, &reference))
         return false;
-    bool good = trial_open(&got, &model->graph, BATCH, TIMESTEPS, 0);
-    good = trial_open(&want, &reference.graph, BATCH, TIMESTEPS, 0) && good;
+    size_t timesteps = trial_timesteps(&model->graph, TIMESTEPS, NULL);
+    if (!timesteps)
+        timesteps = TIMESTEPS;
+    bool good = trial_open(&got, &model->graph, BATCH, timesteps, 0);
+    good = trial_open(&want, &reference.graph, BATCH, timesteps, 0) && good;
     if (good) {
         trial_run(&got, NULL);
         trial_run(&want, NULL);

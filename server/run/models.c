@@ -17,8 +17,14 @@ static bool try_model(struct model *model, size_t rows, struct place place, stru
     enum { ROWS = 4, TIMESTEPS = 4 };
     size_t batch = rows < ROWS ? rows : ROWS;
     struct trial trial = {.graph = NULL};
+    struct rnn_error err;
+    size_t timesteps = trial_timesteps(&model->graph, TIMESTEPS, &err);
+    if (!timesteps) {
+        problem_error(problems, place, "no number of timesteps fits all its layers: %s", err.text);
+        return false;
+    }
     bool good = graph_scratch(&model->graph, rows, &model->scratch_bytes) &&
-                trial_open(&trial, &model->graph, batch, TIMESTEPS, rows);
+                trial_open(&trial, &model->graph, batch, timesteps, rows);
     for (int run = 0; good && run < 2; run++) {
         int64_t began = clock_ns();
         trial_run(&trial, NULL);

@@ -15,13 +15,26 @@ static void fill_inputs(float *inputs, size_t n, const struct graph *graph, size
     }
 }
 
-/* The timesteps of each input. */
-static void find_timesteps(const struct trial *t, size_t *timesteps)
+/* The timesteps of each input: its own number, else `open`. */
+static void find_timesteps(const struct graph *graph, size_t open, size_t *timesteps)
 {
-    for (size_t i = 0; i < t->graph->n_inputs; i++) {
-        const struct layer_shape *shape = &t->graph->inputs[i].shape;
-        timesteps[i] = !shape->sequence ? 1 : shape->timesteps ? shape->timesteps : t->timesteps;
+    for (size_t i = 0; i < graph->n_inputs; i++) {
+        const struct layer_shape *shape = &graph->inputs[i].shape;
+        timesteps[i] = !shape->sequence ? 1 : shape->timesteps ? shape->timesteps : open;
     }
+}
+
+size_t trial_timesteps(const struct graph *graph, size_t least, struct rnn_error *err)
+{
+    enum { EACH = 512 };
+    size_t all[GRAPH_MAX_INPUTS];
+    struct layer_shape out[GRAPH_MAX_INPUTS];
+    for (size_t n = least; n <= TRIAL_MOST_TIMESTEPS; n = n < least + EACH ? n + 1 : n * 2) {
+        find_timesteps(graph, n, all);
+        if (graph_output_shapes(graph, all, graph->return_sequences, NULL, out, err) != RNN_ESHAPE)
+            return n; /* also if memory is short, as trial_open says then */
+    }
+    return 0;
 }
 
 /* The inputs and outputs after the first; out are the shapes of the outputs. */
@@ -58,8 +71,8 @@ bool trial_open(struct trial *t, const struct graph *graph, size_t batch, size_t
     size_t scratch, all_steps[GRAPH_MAX_INPUTS], width = graph->inputs[0].shape.width;
     size_t per_row, n_inputs, n_states;
     struct layer_shape out[GRAPH_MAX_INPUTS];
-    *t = (struct trial){.graph = graph, .batch = batch, .timesteps = timesteps};
-    find_timesteps(t, all_steps);
+    *t = (struct trial){.graph = graph, .batch = batch};
+    find_timesteps(graph, timesteps, all_steps);
     size_t steps = t->timesteps = all_steps[0];
     if (graph_output_shapes(graph, all_steps, graph->return_sequences, NULL, out, NULL) ||
         !rnn_size_mul(steps, width, &per_row) || !rnn_size_mul(batch, per_row, &n_inputs) ||

@@ -4,6 +4,8 @@
 
 #include "core/graph.h"
 
+enum { TRIAL_MOST_TIMESTEPS = 1 << 20 };
+
 struct trial {
     const struct graph *graph;
     size_t batch, timesteps;                          /* of each row: the model's own, where it has some */
@@ -21,6 +23,11 @@ struct trial {
 /* Inputs in -1..1 (or ids), the same for every model of the same input; an arena for `rows` rows at least. timesteps is
    ignored where the model has its own. False when out of memory; trial_close either way. */
 bool trial_open(struct trial *trial, const struct graph *graph, size_t batch, size_t timesteps, size_t rows);
+
+/* The first number of timesteps from `least` on that all layers take: windows may cover more timesteps than `least`.
+   Returns 0 with a sentence if no number up to TRIAL_MOST_TIMESTEPS is found. Tries each of the next 512 numbers, then
+   doubles the number. */
+size_t trial_timesteps(const struct graph *graph, size_t least, struct rnn_error *err);
 
 /* From zero states to outputs; team may be NULL. */
 void trial_run(struct trial *trial, struct team *team);

@@ -33,6 +33,8 @@ def cases():
 
     case("conv1d_open_length", chain((None, 3), lambda: L.Conv1D(4, 3, padding="causal", activation="relu"),
          lambda: L.Conv1D(3, 3, strides=2, padding="same"), lambda: L.Conv1D(2, 2)), lambda n: [n(6, 3), n(9, 3), n(4, 3)])
+    case("conv1d_open_length_wide", sequential((None, 3), lambda: L.Conv1D(4, 5, activation="relu"), lambda: L.MaxPooling1D(2),
+         lambda: L.LSTM(3)), lambda n: [n(7, 3), n(9, 3), n(6, 3)])
     case("conv1d_causal_stack", sequential((None, 2), *[lambda d=d: L.Conv1D(4, 2, dilation_rate=d, padding="causal",
          activation="relu") for d in (1, 2, 4)], lambda: L.LSTM(5, return_sequences=True), lambda: L.Dense(2)),
          lambda n: n(2, 10, 2), H5)
