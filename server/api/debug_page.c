@@ -41,14 +41,14 @@ enum { VALUE_BYTES = 1024, MASK_BYTES = 8 }; /* of a setting's value; more for t
    may be there. */
 static void mask(const char value[VALUE_BYTES], char out[VALUE_BYTES + MASK_BYTES])
 {
-    const char *scheme = strstr(value, "://"), *sign = strrchr(value, '@');
-    size_t before = scheme ? (size_t)(scheme - value) : 0;
-    if (scheme && strlen(value) + 1 == VALUE_BYTES)
-        strcpy(mempcpy(out, value, before), "://***");
-    else if (scheme && sign > scheme)
-        strcpy(stpcpy(mempcpy(out, value, before), "://***"), sign);
-    else
-        strcpy(out, value);
+    static const char marks[] = "://***";
+    const char *scheme = strstr(value, "://"), *sign = strrchr(value, '@'), *rest = value;
+    bool cut = strlen(value) + 1 == VALUE_BYTES;
+    if (scheme && (cut || sign > scheme)) {
+        out = mempcpy(mempcpy(out, value, (size_t)(scheme - value)), marks, sizeof marks - 1);
+        rest = cut ? "" : sign;
+    }
+    memcpy(out, rest, strlen(rest) + 1);
 }
 
 static void write_settings(const struct settings *settings, struct buffer *out)
