@@ -2,6 +2,8 @@
    new. */
 #include "watch.h"
 
+#include "log.h"
+
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -45,6 +47,20 @@ static void look_at(const struct group *group, struct stamp out[WATCH_PATHS])
     }
 }
 
+/* A pipe, such as "/dev/fd/63" of a shell's <(command), has its text once. A second reader waits for a writer, perhaps for
+   ever, and the process could not end. */
+static bool can_be_read_again(const struct group *group)
+{
+    for (size_t i = 0; i < WATCH_PATHS; i++) {
+        struct stat info;
+        if (!group->paths[i] || stat(group->paths[i], &info) || !S_ISFIFO(info.st_mode))
+            continue;
+        log_line(LOG_WARN, "%s is a pipe: it is not read again, what was read stays in force", group->paths[i]);
+        return false;
+    }
+    return true;
+}
+
 /* Stamps are taken before the files are read, so that a change in between is noticed at the next check. */
 static void look(struct group *group, bool now)
 {
@@ -55,7 +71,8 @@ static void look(struct group *group, bool now)
     if (!now && (same || !settled))
         return;
     memcpy(group->taken, found, sizeof found);
-    group->changed(group->cls);
+    if (can_be_read_again(group))
+        group->changed(group->cls);
 }
 
 static void *look_at_files(void *argument)

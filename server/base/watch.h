@@ -13,7 +13,8 @@ enum { WATCH_PATHS = 3, WATCH_GROUPS = 4 };
 struct watch *watch_new(void);
 
 /* Add files that change together (NULL and "" are skipped). changed is called in the watch's thread after the files
-   have changed and then stayed the same between two checks, and after watch_now. Call it before watch_start. */
+   have changed and then stayed the same between two checks, and after watch_now; not if one of them is a pipe. Call it
+   before watch_start. */
 void watch_files(struct watch *watch, const char *const paths[WATCH_PATHS], void (*changed)(void *cls), void *cls);
 
 /* Start the thread, if files were added. Returns false if no thread can be started. */
