@@ -86,13 +86,20 @@ bool pages_ask(struct pages *pages, struct request *request)
 
 void pages_stop(struct pages *pages)
 {
-    if (!pages->started)
+    if (!pages->started || pages->ending)
         return;
     pthread_mutex_lock(&pages->lock);
     pages->ending = true;
     pthread_mutex_unlock(&pages->lock);
     pthread_cond_signal(&pages->asked);
     pthread_join(pages->thread, NULL);
+}
+
+void pages_close(struct pages *pages)
+{
+    pages_stop(pages);
+    if (!pages->started)
+        return;
     pages->started = false;
     pthread_cond_destroy(&pages->asked);
     pthread_mutex_destroy(&pages->lock);

@@ -24,10 +24,14 @@ struct pages {
 /* Returns false if no thread can be started. */
 bool pages_start(struct pages *pages);
 
-/* Queue a request for its route's handler. Afterwards its `done` is called. Returns false after pages_stop. */
+/* Queue a request for its route's handler. Afterwards its `done` is called. Returns false from pages_stop to
+   pages_close. */
 bool pages_ask(struct pages *pages, struct request *request);
 
-/* When it returns, all waiting requests are answered. */
+/* End the thread. When it returns, all waiting requests are answered, and later ones are refused. */
 void pages_stop(struct pages *pages);
+
+/* After the end of the I/O threads, which may call pages_ask until then. Fine for pages that were not started. */
+void pages_close(struct pages *pages);
 
 #endif

@@ -312,7 +312,7 @@ static int serve(struct cli *cli, const struct vec_ops *kernels)
             log_line(LOG_INFO, "ended");
         code = up ? EXIT_GOOD : EXIT_BAD_INPUT;
     }
-    pages_stop(&pages);
+    pages_close(&pages);
     serve_access_close(&server.services);
     session_store_close(services->sessions);
     server_close(&server);
