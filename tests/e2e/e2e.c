@@ -15,6 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Models are loaded, and a large one warmed up, under ThreadSanitizer on a busy machine. */
+enum { LOAD_MS = 300000 };
+
 double now_ms(void)
 {
     struct timespec now;
@@ -65,7 +68,7 @@ char *daemon_log(const struct daemon *daemon)
 char *daemon_log_with(const struct daemon *daemon, const char *text)
 {
     char *log = daemon_log(daemon);
-    for (double end = now_ms() + 20000; !strstr(log, text) && now_ms() < end;) {
+    for (double end = now_ms() + 60000; !strstr(log, text) && now_ms() < end;) {
         free(log);
         sleep_ms(5);
         log = daemon_log(daemon);
@@ -110,6 +113,15 @@ void plain_alone(const char *reason)
         return;
     print_message("not over TLS with a key: %s\n", reason);
     skip();
+}
+
+/* A test that sets a number of threads in its configuration needs this number: the environment would override it. */
+static void keep_threads(const char *config)
+{
+    if (config && strstr(config, "\"workers\""))
+        unsetenv("CELLSERVE_WORKERS");
+    if (config && strstr(config, "\"io_threads\""))
+        unsetenv("CELLSERVE_IO_THREADS");
 }
 
 /* Run the binary under test, with the wrapper in CELLSERVE_WRAPPER, such as valgrind. */
@@ -166,13 +178,15 @@ void daemon_spawn(struct daemon *daemon, const char *config, const char *const *
     prepare_tls(daemon, config);
     daemon->pid = fork();
     assert_true(daemon->pid >= 0);
-    if (!daemon->pid)
+    if (!daemon->pid) {
+        keep_threads(config);
         execute(daemon, arguments, prepare);
+    }
 }
 
 void daemon_await(struct daemon *daemon)
 {
-    for (double end = now_ms() + 60000; now_ms() < end; sleep_ms(5)) {
+    for (double end = now_ms() + LOAD_MS; now_ms() < end; sleep_ms(5)) {
         char *log = daemon_log(daemon), *ready = strstr(log, "is ready at http"), *url = ready ? ready + 12 : NULL;
         if (url && strchr(url, ' ')) {
             url[strcspn(url, " ")] = 0;

@@ -156,7 +156,7 @@ static void descriptors_are_shared_when_few(void **state)
     if (wrapper && *wrapper)
         skip();
     setenv("CELLSERVE_WRAPPER", "prlimit --nofile=128:128", 1);
-    start(&server, "\"max_connections\": 1024");
+    daemon_start(&server, small_config(2, 4, ", \"io_threads\": 1, \"limits\": {\"max_connections\": 1024}"), NULL);
     unsetenv("CELLSERVE_WRAPPER");
     char *log = daemon_log(&server);
     assert_non_null(strstr(log,
@@ -200,7 +200,7 @@ static void honest_slow_readers_get_everything(void **state)
         used += n > 0 ? (size_t)n : 0;
         sleep_ms(20);
     }
-    used += raw_read(fd, text + used, room - used, 10000);
+    used += raw_read(fd, text + used, room - used, 300000);
     const char *length = strstr(text, "Content-Length: "), *content = strstr(text, "\r\n\r\n");
     assert_non_null(length);
     assert_true(atol(length + 16) > 4000000);

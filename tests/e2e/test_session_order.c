@@ -8,7 +8,11 @@
 #include <zlib.h>
 
 static const char models[] = "{\"models\": [{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"LSTM\", "
-                             "\"config\": {\"units\": 2}}}], \"workers\": 2, \"limits\": {\"max_timesteps\": 1000000}}";
+                             "\"config\": {\"units\": 2}}}], \"workers\": 2, \"limits\": {\"max_timesteps\": 1000000, "
+                             "\"request_timeout_ms\": 600000}}";
+
+/* A long body: while it is decoded and run, requests behind it arrive. */
+enum { LONG = SANITIZED ? 100000 : 900000, QUITE_LONG = LONG / 3 };
 
 /* A body with a sequence; the session's name follows the sequence, or precedes it. */
 static char *body_of(const char *session, size_t timesteps, bool behind, size_t *bytes)
@@ -98,7 +102,7 @@ static void a_large_body_delays_its_own_session_alone(void **state)
             wait_for_running(&server);
             double began = now_ms();
             good = longest_beside(&server, fd) < (now_ms() - began) / 2;
-            raw_read(fd, answer, sizeof answer, 60000);
+            raw_read(fd, answer, sizeof answer, 300000);
             assert_non_null(strstr(answer, "\"too_many_timesteps\""));
             close(fd);
         }
@@ -111,7 +115,7 @@ static void a_large_body_delays_its_own_session_alone(void **state)
 static double step_of(int fd)
 {
     char answer[8192];
-    raw_read(fd, answer, sizeof answer, 60000);
+    raw_read(fd, answer, sizeof answer, 300000);
     close(fd);
     const char *at = strstr(answer, "\"step\": ");
     if (!at)
@@ -132,7 +136,7 @@ static void the_first_to_come_is_the_first_step(void **state)
         sprintf(session, "s%d", i);
         if (gzip && behind)
             continue; /* its session is not known before it is decoded */
-        char *body = body_of(session, 300000, behind, &bytes), *quick = body_of(session, 1, true, &few);
+        char *body = body_of(session, QUITE_LONG, behind, &bytes), *quick = body_of(session, 1, true, &few);
         if (gzip)
             body = pack(body, &bytes);
         int first = send_body(&server, body, bytes, gzip);
@@ -155,7 +159,7 @@ static void every_body_keeps_its_place(void **state)
     int fds[N];
     size_t bytes, waiting = 0;
     daemon_start(&server, models, NULL);
-    char *body = body_of("a", 900000, false, &bytes);
+    char *body = body_of("a", LONG, false, &bytes);
     int first = send_body(&server, body, bytes, false);
     free(body);
     wait_for_running(&server);

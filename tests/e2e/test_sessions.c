@@ -2,6 +2,7 @@
 #include "e2e.h"
 #include "sessions.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -178,7 +179,33 @@ static int send_raw(const struct daemon *server, const char *session, size_t tim
     return fd;
 }
 
-/* While a long request runs, short requests of the same session and of another one arrive. */
+/* The URL of the admin listener in a daemon of its own. */
+static struct daemon admin_of(const struct daemon *server)
+{
+    static const char before[] = "the admin listener is at ";
+    struct daemon admin = *server;
+    char *log = daemon_log_with(server, before);
+    const char *url = strstr(log, before) + sizeof before - 1;
+    snprintf(admin.url, sizeof admin.url, "%.*s", (int)strcspn(url, "\n"), url);
+    free(log);
+    return admin;
+}
+
+/* Wait until a request has arrived: a queue has so many, or its answer is there. */
+static void await_arrival(const struct daemon *admin, const char *queue, int n, int fd)
+{
+    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    int64_t has = 0;
+    for (double end = now_ms() + 60000; has < n && !poll(&poller, 1, 0) && now_ms() < end;) {
+        json_t *debug = ok(http_get(admin, "/debug"));
+        has = json_integer_value(json_object_get(json_object_get(debug, "queues"), queue));
+        json_decref(debug);
+    }
+    assert_true(has >= n || poll(&poller, 1, 0));
+}
+
+/* While a long request runs, short requests of the same session and of another one arrive. Each arrives before the next is
+   sent, since several I/O threads may read them. */
 static void a_session_is_in_the_order_of_arrival(void **state)
 {
     (void)state;
@@ -186,12 +213,13 @@ static void a_session_is_in_the_order_of_arrival(void **state)
     enum { LONG = SANITIZED ? 20000 : 60000, SHORT = 20 };
     int fds[SHORT];
     static char answer[65536];
-    start(&server, "");
+    start(&server, ", \"admin\": {\"port\": 0}");
+    struct daemon admin = admin_of(&server);
     int slow = send_raw(&server, "a", LONG, 1);
-    sleep_ms(SANITIZED ? 100 : 20);
+    await_arrival(&admin, "running", 1, slow);
     for (int i = 0; i < SHORT; i++) {
         fds[i] = send_raw(&server, "a", 1, i);
-        sleep_ms(1);
+        await_arrival(&admin, "turns_waiting", i + 1, fds[i]);
     }
     free(good_step(&server, "\"session\": \"b\"", 1));
     for (int i = 0; i < SHORT; i++) {

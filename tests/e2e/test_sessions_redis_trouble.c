@@ -303,9 +303,13 @@ static void large_step(const struct daemon *server, const char *session)
     for (int t = 0; t < TIMESTEPS; t++)
         at = stpcpy(at, t ? ",[1,2]" : "[1,2]");
     strcpy(at, "]]}");
-    struct reply reply = http_post(server, "/predict", body);
-    assert_int_equal(reply.status, 200);
-    reply_free(&reply);
+    long status = 0; /* 503 while Redis does not answer within a second, on a busy machine */
+    for (double end = now_ms() + 300000; status != 200 && now_ms() < end;) {
+        struct reply reply = http_post(server, "/predict", body);
+        status = reply.status;
+        reply_free(&reply);
+    }
+    assert_int_equal(status, 200);
     free(body);
 }
 
@@ -330,10 +334,10 @@ static bool expires_with_its_record(const struct daemon *server, const struct re
     for (double end = now_ms() + 100; metric(server, "cellserve_running_requests") < 1 && now_ms() < end;)
         ;
     kill(redis->pid, SIGCONT);
-    raw_read(fd, answer, sizeof answer, 30000);
+    raw_read(fd, answer, sizeof answer, 300000);
     close(fd);
     bool expired = strstr(answer, "The request was not begun within 150 ms");
-    raw_read(busy, answer, sizeof answer, 30000);
+    raw_read(busy, answer, sizeof answer, 300000);
     if (!strstr(answer, "\"too_many_timesteps\""))
         fail_msg("%.300s", answer);
     close(busy);
@@ -352,16 +356,18 @@ static void an_expired_request_leaves_no_record(void **state)
     char *slow = slow_body(&slow_bytes);
     redis_start(&redis);
     snprintf(store, sizeof store, "redis://127.0.0.1:%d/1", redis.port);
-    daemon_start(&server, small_config(2, 4, ", \"workers\": 1"),
-                 (const char *const[]){"--sessions-store", store, NULL});
+    daemon_start(
+        &server,
+        small_config(2, 4, ", \"io_threads\": 1, \"workers\": 1, \"limits\": {\"request_timeout_ms\": 600000}"),
+        (const char *const[]){"--sessions-store", store, NULL});
     large_step(&server, "large");
     expires_with_its_record(&server, &redis, slow, slow_bytes);
     long before = daemon_rss_kib(&server);
-    double end = now_ms() + 60000;
+    double end = now_ms() + 300000;
     for (int n = 0; n < TIMES && now_ms() < end;)
         n += expires_with_its_record(&server, &redis, slow, slow_bytes);
     if (now_ms() >= end)
-        fail_msg("the request did not expire in the queue %d times within a minute", (int)TIMES);
+        fail_msg("the request did not expire in the queue %d times within five minutes", (int)TIMES);
     long after = daemon_rss_kib(&server);
     if (!SANITIZED && after - before > TIMES * 1024 / 2)
         fail_msg("%ld KiB before %d expired requests with a record of 960 KB each, %ld after them", before, (int)TIMES,

@@ -100,7 +100,7 @@ static bool is_stopped_at_work(pid_t pid)
 static pid_t catch_helper(void)
 {
     char path[80];
-    for (double end = now_ms() + 20000, next = 0; now_ms() < end;) {
+    for (double end = now_ms() + 300000, next = 0; now_ms() < end;) {
         if (now_ms() > next) {
             kill(server.pid, SIGHUP);
             next = now_ms() + 20;
