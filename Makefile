@@ -120,6 +120,8 @@ $(BUILD)/tests/unit/server/base/test_memory: LDFLAGS += $(patsubst %,-Wl$(comma)
   $(patsubst %,posix_spawn_file_actions_add%,dup2 open closefrom_np))
 $(BUILD)/tests/unit/server/run/test_graph_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
   aligned_alloc free)
+$(BUILD)/tests/unit/config/test_loading_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
+  aligned_alloc free strdup strndup archive_open archive_open_bundle)
 
 # The example in the comment of core/rnn.h.
 $(BUILD)/tests/unit/rnn_example.inc: core/rnn.h
@@ -192,7 +194,9 @@ FUZZ_SEED ?= 0
 FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 faults: ## make each allocation and system call of a server fail, one by one (AddressSanitizer; an hour)
 	@tools/install.sh sanitize
-	@$(MAKE) --no-print-directory VARIANT=asan build/asan/cellserve build/asan/tests/faults/fault.so
+	@$(MAKE) --no-print-directory VARIANT=asan build/asan/cellserve build/asan/tests/faults/fault.so \
+	  build/asan/tests/unit/config/test_loading_memory
+	@FAULTS_STRIDE=$${FAULTS_STRIDE:-1} build/asan/tests/unit/config/test_loading_memory
 	@tests/faults/faults.py build/asan/cellserve build/asan/tests/faults/fault.so
 $(BUILD)/tests/faults/fault.so: tests/faults/fault.c
 	@mkdir -p $(@D)

@@ -362,12 +362,12 @@ bool model_load_version(const struct model_entry *entry, const char *version, co
     json_decref(r->json);
     json_decref(r->text);
     free(r);
-    if (json_memory_end() && good)
+    bool whole = json_memory_end();
+    if (whole && good)
         return true;
-    model_close(model); /* out of memory: a key of the configuration may be missing */
-    if (!good)
-        return false;
-    problem_error(problems, (struct place){entry->path, NULL}, "out of memory");
+    model_close(model);
+    if (!whole) /* a key of the configuration may be missing, which other problems may blame on the file */
+        problem_error(problems, (struct place){entry->path, NULL}, "out of memory");
     return false;
 }
 

@@ -50,14 +50,20 @@ static bool read_shard(struct reading *r, const char *name)
     if (fd < 0)
         return false;
     size_t left = !fstat(fd, &info) && info.st_size > 0 ? (size_t)info.st_size : 0;
-    unsigned char *grown = r->n + left <= max_bytes ? realloc(r->bytes, r->n + left + 1) : NULL;
+    bool fits = r->n + left <= max_bytes;
+    unsigned char *grown = fits ? realloc(r->bytes, r->n + left + 1) : NULL;
     ssize_t got = 1;
     if (grown)
         r->bytes = grown;
     for (; grown && left && (got = read(fd, r->bytes + r->n, left)) > 0; left -= (size_t)got)
         r->n += (size_t)got;
     close(fd);
-    return (grown && !left) || refuse(r, "/weightsManifest", "a shard cannot be read, or there is no memory for it");
+    if (grown && !left)
+        return true;
+    return refuse(r, "/weightsManifest",
+                  !fits    ? "its shards are too large"
+                  : !grown ? "out of memory for a shard"
+                           : "a shard cannot be read");
 }
 
 static bool read_shards(struct reading *r, const json_t *group)

@@ -358,14 +358,15 @@ static bool build_layer(struct build *b, size_t index)
         if (tensors[i] && layer_tensor_elements(&t, &elements))
             digest_add(b->digest, tensors[i], elements * sizeof *tensors[i]);
     }
-    if (!b->failed && layer_build(layer, in, tensors, b->vec, &error))
+    enum rnn_status status = b->failed ? RNN_OK : layer_build(layer, in, tensors, b->vec, &error);
+    if (status)
         refuse(b, "%s", error.text);
     for (size_t i = 0; owned && i < n; i++)
         free(owned[i]);
     free(tensors);
     free(owned);
     free(found);
-    return true;
+    return !status;
 }
 
 /* ---- the whole ---- */

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_NODES = 4096, MAX_NODE_INPUTS = 64, FIRST_ROOM = 8 };
+enum { MAX_NODE_INPUTS = GRAPH_MAX_INPUTS, FIRST_ROOM = 8 };
 
 /* ---- building ---- */
 
@@ -68,8 +68,9 @@ struct layer *graph_layer(struct graph *graph)
 
 size_t graph_node(struct graph *graph, size_t layer, const size_t *inputs, size_t n)
 {
-    struct graph_node *nodes =
-        graph->n_nodes < MAX_NODES && n <= MAX_NODE_INPUTS ? grow(graph->nodes, graph->n_nodes, sizeof *nodes) : NULL;
+    struct graph_node *nodes = graph->n_nodes < GRAPH_MAX_NODES && n <= MAX_NODE_INPUTS
+                                   ? grow(graph->nodes, graph->n_nodes, sizeof *nodes)
+                                   : NULL;
     size_t *taken = calloc(n + 1, sizeof *taken);
     size_t output = nodes && taken ? add_value(graph, (struct graph_value){.node = graph->n_nodes}) : GRAPH_NONE;
     if (nodes)

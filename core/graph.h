@@ -4,7 +4,7 @@
 
 #include "core/layers/layer.h"
 
-enum { GRAPH_MAX_LAYERS = 1024, GRAPH_MAX_INPUTS = 64, GRAPH_NAME_BYTES = 64 };
+enum { GRAPH_MAX_LAYERS = 1024, GRAPH_MAX_NODES = 4096, GRAPH_MAX_INPUTS = 64, GRAPH_NAME_BYTES = 64 };
 
 /* No value, node or place. */
 #define GRAPH_NONE SIZE_MAX

@@ -71,7 +71,7 @@ enum rnn_status packed_init(struct packed *packed, const float *matrix, size_t d
         !(p.data = rnn_alloc(n, packed_weight_bytes(format))) ||
         !(p.scales = rnn_alloc(format == PACKED_INT8 ? packed_columns(&p) : 1, sizeof(float)))) {
         packed_close(&p);
-        return rnn_fail(err, RNN_ENOMEM, "cannot allocate a weight matrix of %zu x %zu units with %zu gates", depth,
+        return rnn_fail(err, RNN_ENOMEM, "out of memory for a weight matrix of %zu x %zu units with %zu gates", depth,
                         units, gates);
     }
     for (size_t gate = 0; gate < gates; gate++)

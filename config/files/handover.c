@@ -1,6 +1,7 @@
 /* Writes a safetensors file into shared memory, tensor by tensor. */
 #include "handover.h"
 
+#include "config/json_memory.h"
 #include "core/arena.h"
 
 #include <stdarg.h>
@@ -28,9 +29,11 @@ static bool grow(struct handover *h)
     if (h->n < h->room)
         return true;
     size_t room = h->room ? 2 * h->room : 64;
-    struct handover_tensor *grown = room > MAX_TENSORS ? NULL : realloc(h->tensors, room * sizeof *grown);
-    if (!grown)
+    if (room > MAX_TENSORS)
         return handover_fail(h, "it has more than %d tensors", MAX_TENSORS);
+    struct handover_tensor *grown = realloc(h->tensors, room * sizeof *grown);
+    if (!grown)
+        return handover_fail(h, "out of memory");
     h->tensors = grown;
     h->room = room;
     return true;
@@ -75,8 +78,8 @@ bool handover_text(struct handover *h, const char *key, const char *text, size_t
     return true;
 }
 
-/* The JSON header, padded so that data begins at a cache line. Returns NULL if it cannot be made. */
-static char *make_header(const struct handover *h, size_t *bytes)
+/* The JSON header, padded so that data begins at a cache line. Returns NULL with the error set if it cannot be made. */
+static char *make_header(struct handover *h, size_t *bytes)
 {
     json_t *header = json_object();
     size_t at = 0;
@@ -90,6 +93,7 @@ static char *make_header(const struct handover *h, size_t *bytes)
         json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->type, "shape", shape, "data_offsets",
                                   (json_int_t)at, (json_int_t)(at + t->bytes));
         if (!entry || json_object_get(header, t->name) || json_object_set_new(header, t->name, entry)) {
+            handover_fail(h, "two of its tensors have one name, or a name that is no UTF-8");
             json_decref(header);
             return NULL;
         }
@@ -103,6 +107,8 @@ static char *make_header(const struct handover *h, size_t *bytes)
             text[i] = (char)(padded >> 8 * i & 255);
         json_dumpb(header, text + 8, length, JSON_COMPACT);
         *bytes = padded + 8;
+    } else {
+        handover_fail(h, "out of memory");
     }
     json_decref(header);
     return text;
@@ -113,7 +119,7 @@ bool handover_write(struct handover *h, int fd)
     size_t header_bytes = 0;
     char *header = make_header(h, &header_bytes);
     if (!header)
-        return handover_fail(h, "two of its tensors have one name, or a name that is no UTF-8");
+        return false;
     size_t total = header_bytes + h->bytes;
     char *out = ftruncate(fd, (off_t)total) ? MAP_FAILED : mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (out == MAP_FAILED) {
@@ -127,4 +133,13 @@ bool handover_write(struct handover *h, int fd)
         if (!h->read(&h->tensors[i], at))
             return handover_fail(h, "the data of tensor %.100s cannot be read", h->tensors[i].name);
     return !munmap(out, total);
+}
+
+bool handover_end(struct handover *h, bool good, int fd)
+{
+    good = good && handover_write(h, fd);
+    if (!json_memory_failed())
+        return good;
+    h->error[0] = 0;
+    return handover_fail(h, "out of memory");
 }

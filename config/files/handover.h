@@ -37,4 +37,8 @@ bool handover_text(struct handover *handover, const char *key, const char *text,
 /* Write the safetensors file to an empty file that can be mapped. */
 bool handover_write(struct handover *handover, int fd);
 
+/* The end of a reader: write what was read if it is good. If jansson was out of memory, a value may be incomplete, and the
+   sentence of the reader may blame the file: the result is then refused as out of memory. */
+bool handover_end(struct handover *handover, bool good, int fd);
+
 #endif

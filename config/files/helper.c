@@ -106,9 +106,8 @@ _Noreturn void helper_main(const char *form)
     json_object_seed(0);              /* needs a file, and no file can be opened later */
     hdf5_prepare();
     bool scaler = form && !strcmp(form, HELPER_SCALER);
-    bool good =
-        (form && !scaler ? read_bundle(&out, form) : read_archive(&out, scaler)) && handover_write(&out, STDOUT_FILENO);
-    if (!good)
+    bool good = form && !scaler ? read_bundle(&out, form) : read_archive(&out, scaler);
+    if (!handover_end(&out, good, STDOUT_FILENO))
         say(out.error[0] ? out.error : "it cannot be read");
     _exit(HELPER_GOOD);
 }

@@ -101,7 +101,7 @@ static bool take_config(struct handover *out, json_t *root)
                              class_name ? class_name : "without a name");
     if (!unwrap_lists(config, 0)) {
         json_decref(config);
-        return handover_fail(out, "its configuration is nested too deep, or memory is short");
+        return handover_fail(out, "its configuration is nested too deep");
     }
     char *text = json_dumps(config, JSON_COMPACT);
     bool good = text && handover_text(out, "config", text, strlen(text)) &&

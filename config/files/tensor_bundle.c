@@ -96,10 +96,11 @@ static const char *take_entry(void *context, const char *key, size_t key_bytes, 
         return "its keys are not in order";
     if (bundle->n == bundle->room) {
         size_t room = bundle->room ? 2 * bundle->room : 64;
-        struct bundle_entry *grown =
-            room > MAX_ENTRIES ? NULL : realloc(bundle->entries, room * sizeof *bundle->entries);
+        if (room > MAX_ENTRIES)
+            return "it has too many tensors";
+        struct bundle_entry *grown = realloc(bundle->entries, room * sizeof *bundle->entries);
         if (!grown)
-            return "it has too many tensors for the memory there is";
+            return "out of memory";
         bundle->entries = grown;
         bundle->room = room;
     }

@@ -41,7 +41,11 @@ unsigned char *zip_extract(struct handover *out, struct zip *zip, size_t index, 
         return NULL;
     }
     unsigned char *data = malloc(info.size + 1);
-    zip_file_t *file = data ? zip_fopen_index(zip, index, 0) : NULL;
+    if (!data) {
+        handover_fail(out, "out of memory for its entry %.100s", info.name);
+        return NULL;
+    }
+    zip_file_t *file = zip_fopen_index(zip, index, 0);
     zip_int64_t got = file ? zip_fread(file, data, info.size) : -1;
     char more;
     bool good = got == (zip_int64_t)info.size && zip_fread(file, &more, 1) == 0 && !zip_fclose(file);

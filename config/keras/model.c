@@ -104,8 +104,10 @@ struct layer *keras_model_add(struct keras_reader *reader, const char *path, str
         model->places_room = room;
     }
     struct layer *layer = graph_layer(&model->model);
-    if (!layer)
+    if (!layer && n == GRAPH_MAX_LAYERS)
         keras_error(reader, path, "expected at most %d layers", GRAPH_MAX_LAYERS);
+    else if (!layer)
+        keras_error(reader, path, "out of memory");
     else
         model->places[n] = place ? *place : (struct keras_place){.nested = false};
     return layer;

@@ -219,7 +219,7 @@ struct layer *operation_layer(const struct operation_call *call, const struct la
     if (!layer)
         return NULL;
     if (layer_open(layer, class, NULL)) {
-        operation_refuse(call, "needs more memory than there is");
+        keras_error(call->reader, call->path, "out of memory");
         return NULL;
     }
     layer->masks = MASKS_STOP; /* in Keras 2 an operation supports no masks; in Keras 3 its output is a new tensor */
@@ -235,7 +235,9 @@ bool operation_node(const struct operation_call *call, const size_t *inputs, siz
         if (inputs[i] == GRAPH_NONE)
             return false;
     *output = graph_node(graph, graph->n_layers - 1, inputs, n);
-    return *output != GRAPH_NONE || operation_refuse(call, "needs more memory than there is");
+    if (*output == GRAPH_NONE)
+        keras_error(call->reader, call->path, "out of memory");
+    return *output != GRAPH_NONE;
 }
 
 bool operation_give(struct operation_call *call, const size_t *inputs, size_t n)

@@ -42,11 +42,18 @@ size_t scope_add(const struct scope *scope, const struct layer_class *class, con
 {
     struct graph *graph = &scope->out->model;
     struct layer *layer = keras_model_add(scope->reader, scope->path.text, scope->out, NULL);
-    if (!layer || layer_open(layer, class, NULL))
+    if (!layer)
         return GRAPH_NONE;
+    if (layer_open(layer, class, NULL)) {
+        scope_out_of_memory(scope);
+        return GRAPH_NONE;
+    }
     snprintf(layer->class_name, sizeof layer->class_name, "%s", class_name);
     snprintf(layer->name, sizeof layer->name, "%s_%zu", class_name, graph->n_layers - 1);
-    return graph_node(graph, graph->n_layers - 1, inputs, n);
+    size_t value = graph_node(graph, graph->n_layers - 1, inputs, n);
+    if (value == GRAPH_NONE)
+        scope_out_of_memory(scope);
+    return value;
 }
 
 static size_t add_slice(const struct scope *scope, size_t value, size_t first, size_t n)
@@ -91,6 +98,8 @@ static size_t recurrent_tensor(const struct scope *scope, const struct entry *en
     if (!part || !part->return_state || !scope_state(layer, tensor - 1 - two, &first, &n))
         return GRAPH_NONE;
     size_t states = graph_states(&scope->out->model, value);
+    if (states == GRAPH_NONE)
+        scope_out_of_memory(scope);
     return states == GRAPH_NONE ? GRAPH_NONE : add_slice(scope, states, first, n);
 }
 
@@ -104,6 +113,8 @@ static size_t frames_tensor(const struct scope *scope, const struct entry *entry
     if (!frames->return_state || tensor > 2)
         return GRAPH_NONE;
     size_t inputs[2] = {graph_states(&scope->out->model, value), value};
+    if (inputs[0] == GRAPH_NONE)
+        scope_out_of_memory(scope);
     size_t out = inputs[0] == GRAPH_NONE ? GRAPH_NONE : scope_add(scope, &layer_frame_state, "state", inputs, 2);
     if (out != GRAPH_NONE)
         *(struct frame_state *)scope->out->model.layers[scope->out->model.n_layers - 1].own =

@@ -133,10 +133,13 @@ static bool wire_layer(struct scope *scope, struct entry *entry, struct use *use
         return false;
     if (call.n_states && n && !call.masked[0] && scope->reader->keras_major > 2)
         inputs[0] = scope_without_mask(scope, inputs[0]);
-    outputs[0] = n && inputs[0] != GRAPH_NONE ? graph_node(&scope->out->model, entry->layer, inputs, n) : GRAPH_NONE;
+    if (!n || inputs[0] == GRAPH_NONE)
+        return scope_refuse(scope, entry, "is called without a tensor of another layer", NULL);
+    outputs[0] = graph_node(&scope->out->model, entry->layer, inputs, n);
+    if (outputs[0] == GRAPH_NONE && (n > GRAPH_MAX_INPUTS || scope->out->model.n_nodes == GRAPH_MAX_NODES))
+        return scope_refuse(scope, entry, "is called with too many tensors, or there are too many nodes", NULL);
     if (outputs[0] == GRAPH_NONE)
-        return scope_refuse(scope, entry, "is called without a tensor of another layer, or there are too many nodes",
-                            NULL);
+        return scope_out_of_memory(scope);
     graph_initial(&scope->out->model, outputs[0], initial);
     outputs[1] = call.scores ? graph_second(&scope->out->model, outputs[0]) : GRAPH_NONE;
     if (call.scores && outputs[1] == GRAPH_NONE)

@@ -22,6 +22,7 @@ bool onnx_refuse(const struct onnx_call *call, const char *format, ...)
 
 bool onnx_no_memory(const struct onnx_call *call)
 {
+    call->c->no_memory = true;
     if (!*call->c->reader.failed)
         keras_error(&call->c->reader, "", "out of memory");
     return false;
@@ -136,7 +137,7 @@ bool onnx_elements(const struct onnx_constant *constant, size_t *n)
 {
     struct onnx_number total = onnx_whole(1);
     for (size_t i = 0; i < constant->rank; i++)
-        if (!onnx_multiply(total, constant->sizes[i], &total))
+        if (constant->sizes[i].value < 0 || !onnx_multiply(total, constant->sizes[i], &total))
             return false;
     *n = (size_t)total.value;
     return onnx_known(total) && total.value >= 0;
@@ -234,8 +235,10 @@ size_t onnx_node(const struct onnx_call *call, const size_t *inputs, size_t n)
         if (inputs[i] == GRAPH_NONE)
             return GRAPH_NONE;
     size_t value = graph_node(graph, graph->n_layers - 1, inputs, n);
-    if (value == GRAPH_NONE)
-        onnx_refuse(call, "is one of too many layers, or memory is short");
+    if (value == GRAPH_NONE && graph->n_nodes < GRAPH_MAX_NODES && n <= GRAPH_MAX_INPUTS)
+        onnx_no_memory(call);
+    else if (value == GRAPH_NONE)
+        onnx_refuse(call, "is one of too many layers");
     return value;
 }
 

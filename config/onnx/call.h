@@ -27,6 +27,7 @@ struct onnx_convert {
     json_t *batches;         /* which axis of a name is the batch */
     void **memory;           /* [n_memory] of constants */
     size_t n_memory, room;
+    bool no_memory; /* an allocation has failed */
 };
 
 /* A node at work. Operands that are left out are ONNX_NOTHING. */

@@ -318,17 +318,17 @@ static bool read_input(struct onnx_call *call, const struct onnx_options *option
     for (size_t i = 0; i < rank; i++)
         if (i != batch)
             sizes[n++] = input_size(call, symbols, json_array_get(shape, i));
-    const json_t *batch_size = json_array_get(shape, batch);
-    if (json_is_integer(batch_size))
-        call->c->batch = (long)json_integer_value(batch_size);
+    if (json_is_integer(json_array_get(shape, batch)))
+        call->c->batch = (long)json_integer_value(json_array_get(shape, batch));
     if (!input_shape(call, options, n, sizes, &port))
         return false;
     size_t input = graph_input(&call->c->out->model, call->name, &port);
     value = (struct onnx_value){.kind = ONNX_TENSOR,
                                 .tensor = onnx_tensor_of(input, n, sizes, (struct onnx_batch){.axis = batch})};
     value.tensor.whole = whole;
-    return input != GRAPH_NONE ? onnx_scope_set(call->scope, call->name, &value) || onnx_no_memory(call)
-                               : onnx_refuse(call, "is one of more than %d inputs", GRAPH_MAX_INPUTS);
+    if (input == GRAPH_NONE && call->c->out->model.n_inputs == GRAPH_MAX_INPUTS)
+        return onnx_refuse(call, "is one of more than %d inputs", GRAPH_MAX_INPUTS);
+    return (input != GRAPH_NONE && onnx_scope_set(call->scope, call->name, &value)) || onnx_no_memory(call);
 }
 
 /* States come behind the other inputs. */
@@ -370,8 +370,9 @@ static bool read_output(struct onnx_call *call)
         again |= graph->outputs[o].value == at;
     if (again) /* an input, or an output under a second name, needs numbers of its own */
         at = onnx_layer(call, &layer_identity, "Identity") ? onnx_node(call, &at, 1) : GRAPH_NONE;
-    return at != GRAPH_NONE && (graph_output(graph, call->name, at) ||
-                                onnx_refuse(call, "is one of more than %d outputs", GRAPH_MAX_INPUTS));
+    if (at != GRAPH_NONE && graph->n_outputs == GRAPH_MAX_INPUTS)
+        return onnx_refuse(call, "is one of more than %d outputs", GRAPH_MAX_INPUTS);
+    return at != GRAPH_NONE && (graph_output(graph, call->name, at) || onnx_no_memory(call));
 }
 
 /* The next states come behind the other outputs, in the order of the inputs. */
@@ -445,7 +446,7 @@ static bool convert(struct onnx_call *call, const struct onnx_options *options)
     if (!onnx_plain_ids(call, graph) || !onnx_find_batches(graph, call->c->batches) || !check_states(call))
         return onnx_no_memory(call);
     call->c->native = options->states && onnx_tie_states(call, options->states, call->c->tied);
-    if (!mark_graph(call->c, graph, 0) || !count_uses(call->c->uses, graph, 0))
+    if (call->c->no_memory || !mark_graph(call->c, graph, 0) || !count_uses(call->c->uses, graph, 0))
         return onnx_no_memory(call);
     if (!read_inputs(call, options) || !convert_nodes(call, call->scope) || !read_outputs(call))
         return false;

@@ -382,7 +382,7 @@ enum onnx_folded onnx_fold(struct onnx_call *call)
         return (strcmp(call->op, "Shape") ? fold_size(call) : fold_shape(call)) ? ONNX_IS_FOLDED : ONNX_NOT_FOLDABLE;
     for (size_t i = 0; i < call->n_in; i++)
         constant &= call->in[i].kind != ONNX_TENSOR;
-    if (!constant || (call->n_in && call->in[0].kind == ONNX_NOTHING && strcmp(call->op, "Concat") != 0))
+    if (!constant || (!onnx_given(call, 0) && strcmp(call->op, "Constant") != 0))
         return ONNX_NOT_FOLDED;
     const struct onnx_fold_row *row = find(onnx_fold_shapes, call->op);
     row = row ? row : find(onnx_fold_elements, call->op);

@@ -184,7 +184,8 @@ static bool concat_uniform(struct onnx_call *call, size_t axis, bool *done)
     *done = out.uniform || out.n == 1;
     for (size_t i = 1; i < call->n_in; i++) {
         const struct onnx_constant *in = &call->in[i].constant;
-        *done = *done && in->uniform && in->whole == out.whole && !out.whole && in->floats[0] == out.floats[0];
+        *done = *done && onnx_given(call, i) && in->uniform && in->whole == out.whole && !out.whole &&
+                in->floats[0] == out.floats[0];
     }
     for (size_t i = 1; *done && i < call->n_in; i++)
         if (!onnx_add(out.sizes[axis], call->in[i].constant.sizes[axis], &out.sizes[axis]))
@@ -207,7 +208,8 @@ static bool fold_concat(struct onnx_call *call)
     to[axis] = onnx_whole(0);
     for (size_t k = 0; k < call->n_in; k++) {
         const struct onnx_constant *in = &call->in[k].constant;
-        bool fits = in->rank == first->rank && in->whole == first->whole && plain(call, in, sizes);
+        bool fits =
+            onnx_given(call, k) && in->rank == first->rank && in->whole == first->whole && plain(call, in, sizes);
         for (size_t i = 0; fits && i < in->rank; i++)
             fits = i == axis || onnx_same(in->sizes[i], first->sizes[i]);
         if (!fits || !onnx_add(to[axis], in->sizes[axis], &to[axis]))

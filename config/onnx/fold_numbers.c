@@ -204,7 +204,7 @@ static bool fold_pair(struct onnx_call *call)
     struct onnx_constant out;
     float *floats;
     size_t rank;
-    if (call->n_in != 2)
+    if (call->n_in != 2 || !onnx_given(call, 1))
         return onnx_refuse(call, "is served with two operands");
     const struct onnx_constant *a = &call->in[0].constant, *b = &call->in[1].constant;
     bool whole = (a->whole && b->whole) || kind >= EQUAL, one = a->n == 1 && b->n == 1;
@@ -240,7 +240,7 @@ static bool fold_where(struct onnx_call *call)
     struct onnx_constant both, out;
     float *floats;
     size_t rank;
-    if (call->n_in != 3)
+    if (call->n_in != 3 || !onnx_given(call, 1) || !onnx_given(call, 2))
         return false;
     const struct onnx_constant *c = &call->in[0].constant, *a = &call->in[1].constant, *b = &call->in[2].constant;
     if (!broadcast(call, c, a, &rank, sizes))

@@ -95,7 +95,7 @@ static bool probe_recurrent(struct probe *p, struct onnx_call *node, const char 
             return false;
     }
     p->final += (int64_t)(kinds * n);
-    return !json_object_set_new(p->tied, first_output, json_true());
+    return !json_object_set_new(p->tied, first_output, json_true()) || onnx_no_memory(p->call);
 }
 
 static void find(struct onnx_call *call, const char *name, struct onnx_value *out)
@@ -140,7 +140,7 @@ static bool probe_node(struct probe *p, const json_t *json)
     }
     for (size_t i = 0; good && i < node.n_out; i++)
         if (outputs[i].kind == ONNX_CONSTANT && *name_at(out, i))
-            good = onnx_scope_set(p->call->scope, name_at(out, i), &outputs[i]);
+            good = onnx_scope_set(p->call->scope, name_at(out, i), &outputs[i]) || onnx_no_memory(p->call);
     return good;
 }
 
@@ -201,5 +201,7 @@ bool onnx_tie_states(struct onnx_call *call, const json_t *states, json_t *tied)
     call->c->reader.failed = kept;
     problems_close(&ignored);
     onnx_scope_close(&scope);
+    if (call->c->no_memory) /* nothing is known: the states must not become another layer's for want of memory */
+        return onnx_no_memory(call);
     return good;
 }

@@ -94,9 +94,10 @@ static void add_input(struct torch_steps *s, const json_t *modules)
         json_array_append_new(shape, s->timesteps ? json_integer((json_int_t)s->timesteps) : json_null());
     if (!ids)
         json_array_append_new(shape, json_integer((json_int_t)s->width));
-    json_array_append_new(s->layers,
-                          json_pack("{s:s, s:{s:s, s:o, s:s}}", "class_name", "InputLayer", "config", "name", "inputs",
-                                    "batch_input_shape", shape, "dtype", ids ? "int32" : "float32"));
+    json_t *layer = json_pack("{s:s, s:{s:s, s:o, s:s}}", "class_name", "InputLayer", "config", "name", "inputs",
+                              "batch_input_shape", shape, "dtype", ids ? "int32" : "float32");
+    if (json_array_append_new(s->layers, layer))
+        keras_error(&s->reader, "/modules", "out of memory");
 }
 
 /* ---- the list ---- */

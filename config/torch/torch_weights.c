@@ -16,6 +16,12 @@ static void problem(const struct torch_weights *w, const char *name, const char 
     problem_error(w->problems, (struct place){w->file, NULL}, "tensor %.300s%s", name, text);
 }
 
+static void no_memory(const struct torch_weights *w, const char *name)
+{
+    *w->failed = true;
+    problem_error(w->problems, (struct place){w->file, NULL}, "tensor %.300s: out of memory", name);
+}
+
 /* The most floats that are made from a tensor: as many as it has, except for projections, which become products. */
 static bool count(const struct named_tensor *tensor, size_t *floats)
 {
@@ -37,9 +43,11 @@ bool torch_weights_open(struct torch_weights *w)
         good = count(&w->from->tensors[i], &w->left);
     w->to->memory = w->next = good ? rnn_alloc(w->left, sizeof *w->next) : NULL;
     w->to->tensors = calloc(w->from->n + 1, sizeof *w->to->tensors);
-    if (!w->to->memory || !w->to->tensors)
-        problem(w, "memory", " for the weights cannot be had");
-    return w->to->memory && w->to->tensors;
+    if (w->to->memory && w->to->tensors)
+        return true;
+    *w->failed = true;
+    problem_error(w->problems, (struct place){w->file, NULL}, "out of memory for its weights");
+    return false;
 }
 
 static void full_name(const char *prefix, const char *name, char out[NAME_BYTES])
@@ -79,7 +87,7 @@ float *torch_weights_read(const struct torch_weights *w, const char *prefix, con
     if (floats)
         tensor_to_floats(found, floats);
     else
-        problem(w, full, ": out of memory");
+        no_memory(w, full);
     return floats;
 }
 
@@ -102,7 +110,7 @@ float *torch_weights_add(struct torch_weights *w, const char *name, size_t rank,
                                     .data = (const unsigned char *)w->next};
     memcpy(tensor->shape, shape, rank * sizeof *shape);
     if (!tensor->name || !tensor->type_name)
-        problem(w, name, ": out of memory");
+        no_memory(w, name);
     float *at = w->next;
     w->next += elements;
     w->left -= elements;
@@ -184,7 +192,7 @@ static float *multiply(const struct torch_weights *w, const struct torch_cell *c
             product[r * h + i] = (float)sum;
         }
     if (hr && !product)
-        problem(w, name, ": out of memory");
+        no_memory(w, name);
     free(hr);
     free(hh);
     return product;
