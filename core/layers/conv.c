@@ -114,8 +114,10 @@ static bool keeps_history(const struct layer *layer, const struct layer_shape *i
 {
     const struct conv *conv = layer->own;
     size_t axes[LAYER_MAX_AXES];
-    return conv->window.padding == WINDOW_CAUSAL && conv->window.rank == 1 && conv->window.strides[1] == 1 &&
-           layer_axes(in, axes) == 2;
+    /* A window of one timestep is causal with each padding of Keras. */
+    bool causal =
+        conv->window.padding == WINDOW_CAUSAL || (conv->window.size[1] == 1 && conv->window.padding != WINDOW_GIVEN);
+    return causal && conv->window.rank == 1 && conv->window.strides[1] == 1 && layer_axes(in, axes) == 2;
 }
 
 static enum rnn_status conv_build(struct layer *layer, const struct layer_shape *in, const float *const *tensors,

@@ -89,6 +89,30 @@ static void windows_slide_as_padding_says(void **state)
     }
 }
 
+/* Such a layer takes parts of a sequence. */
+static void a_window_of_one_timestep_is_causal(void **state)
+{
+    (void)state;
+    static const struct {
+        enum window_padding padding;
+        size_t size, stride;
+        enum layer_time want;
+    } rows[] = {{WINDOW_VALID, 1, 1, TIME_CARRIED},  {WINDOW_SAME, 1, 1, TIME_CARRIED},
+                {WINDOW_CAUSAL, 3, 1, TIME_CARRIED}, {WINDOW_VALID, 1, 2, TIME_WHOLE},
+                {WINDOW_SAME, 2, 1, TIME_WHOLE},     {WINDOW_GIVEN, 1, 1, TIME_WHOLE}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct layer layer;
+        open_layer(&layer, &layer_conv);
+        struct conv *own = layer.own;
+        own->window.size[1] = rows[i].size;
+        own->window.strides[1] = rows[i].stride;
+        own->window.padding = rows[i].padding;
+        layer.input = sequence;
+        assert_int_equal(layer.class->time(&layer), rows[i].want);
+        layer_close(&layer);
+    }
+}
+
 static void merges_broadcast(void **state)
 {
     (void)state;
@@ -171,6 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_slide_as_padding_says),
+        cmocka_unit_test(a_window_of_one_timestep_is_causal),
         cmocka_unit_test(merges_broadcast),
         cmocka_unit_test(a_slice_takes_features_of_every_timestep),
         cmocka_unit_test(a_softmax_leaves_out_masked_scores),
