@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-/* How much the last request counts among those before it. */
+/* The weight of the last request in the moving average. */
 #define NEWEST 0.05
 
 void admission_init(struct admission *admission, size_t workers)
@@ -19,7 +19,7 @@ static bool fits(const struct admission *admission, double others_ns, double wor
     return others_ns <= 0 || (others_ns + work_ns) / (double)admission->workers <= (double)left_ns;
 }
 
-/* In place of counted_ns, count the work if it fits; returns whether. */
+/* Count the work instead of counted_ns, if it fits. Returns whether it fits. */
 static bool count_work(struct admission *admission, double counted_ns, double work_ns, int64_t left_ns)
 {
     double before = admission->backlog_ns, others;
@@ -46,7 +46,7 @@ bool admission_refine(struct admission *admission, double work_ns, int64_t left_
     return good;
 }
 
-/* Less than a nanosecond is what rounding leaves of nothing. */
+/* A rest below one nanosecond comes from rounding, and counts as 0. */
 static void give_back(struct admission *admission, double counted_ns)
 {
     double before = admission->backlog_ns, after;

@@ -9,8 +9,10 @@
 
 /* Every request changes these numbers, so they are atomics, without a lock. */
 struct admission {
-    _Alignas(64) _Atomic double backlog_ns;  /* of one worker: estimates of all that was let in and is not finished */
-    _Alignas(64) _Atomic double ns_per_byte; /* of a body: how long requests took workers lately; 0 before the first */
+    _Alignas(64) _Atomic double backlog_ns;  /* the nanoseconds of work, of one worker, of all admitted requests that
+                                                are not finished */
+    _Alignas(64) _Atomic double ns_per_byte; /* the recent average of workers' time for each byte of a body; 0 before
+                                                the first request */
     size_t workers;
 };
 

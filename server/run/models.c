@@ -46,7 +46,7 @@ static bool try_model(struct model *model, size_t rows, struct place place, stru
     return good;
 }
 
-/* A model with one user, or NULL with problems added. version: "" is the highest. */
+/* Load a model with one user. version "" is the highest. Returns NULL with problems added. */
 static struct model *load_model(struct models *models, const struct model_entry *entry, const char *version,
                                 struct problems *problems)
 {
@@ -139,7 +139,7 @@ static void keep_failure(struct slot *slot, const char *version, const char *rea
 bool models_reload(struct models *models, struct slot *slot, const char *version, struct problems *problems)
 {
     char stamp[MODEL_STAMP_BYTES];
-    model_stamp(slot->entry, stamp); /* before: what changes while it is loaded is seen again */
+    model_stamp(slot->entry, stamp); /* before loading, so that later changes of the files are noticed */
     struct model *fresh = load_model(models, slot->entry, version, problems), *old = NULL;
     lock_all(models);
     memcpy(slot->stamp, stamp, sizeof stamp);
@@ -148,7 +148,7 @@ bool models_reload(struct models *models, struct slot *slot, const char *version
         slot->current = fresh;
         slot->reloads++;
         models->changes++;
-        if (!*version) /* a lower one does not mend the highest */
+        if (!*version) /* loading a lower version does not clear the error of the highest */
             slot->failure = NULL;
     } else {
         keep_failure(slot, *version ? version : stamp, problems->reason);

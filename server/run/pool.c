@@ -17,7 +17,7 @@
    away and all others have tasks of their own. A worker with tasks whose line is empty looks at so many others. */
 enum { LATE_NS = 1000000, COMPARES = 2, VISITS = 4 };
 
-/* What all threads write lies on lines of cache of its own. */
+/* Fields that all threads write are in separate cache lines. */
 #define APART(type, a, b) _Static_assert(offsetof(type, b) / 64 > offsetof(type, a) / 64, #a " and " #b " share a line")
 APART(struct worker, kept, held);
 APART(struct worker, held, lock);
@@ -37,7 +37,7 @@ static size_t lines_of(const struct pool *pool)
 
 /* ---- taking tasks ---- */
 
-/* Only the worker itself writes it; whoever reads that it holds nothing sees what became of its tasks. */
+/* Only the worker itself writes `held`. A thread that reads 0 sees the results of its tasks. */
 static void hold_more(struct worker *worker, size_t n)
 {
     atomic_store_explicit(&worker->held, atomic_load_explicit(&worker->held, memory_order_relaxed) + n,
@@ -51,7 +51,7 @@ static void note_first(struct task_line *line)
         atomic_store_explicit(&line->since_ns, line->first->since_ns, memory_order_relaxed);
 }
 
-/* Under the lock: the first that may be taken now by a worker that has others, or NULL. */
+/* Under the lock: the first task that a worker with other tasks may take now, or NULL. */
 static struct task *first_task(struct worker *taker, struct worker *from, enum pool_line which, int64_t now_ns)
 {
     struct pool *pool = from->pool;
@@ -64,10 +64,10 @@ static struct task *first_task(struct worker *taker, struct worker *from, enum p
     *at = task->next;
     note_first(line);
     task->next = NULL;
-    task->idle_until_ns = 0; /* it is begun only once */
+    task->idle_until_ns = 0; /* its beginning is delayed only once */
     if (!*at)
         line->last = at;
-    hold_more(taker, 1); /* before the task stops to be counted as one that waits */
+    hold_more(taker, 1); /* before the task is no longer counted as waiting */
     pool->host.recall--;
     line->n--;
     if (which == POOL_QUEUE)
@@ -100,7 +100,7 @@ static int64_t since_of(const struct worker *worker, enum pool_line which)
     return atomic_load(&line->n) ? atomic_load_explicit(&line->since_ns, memory_order_relaxed) : INT64_MAX;
 }
 
-/* Of other workers, what has waited longer than the worker's own. */
+/* Take tasks of other workers that have waited longer than the worker's own. */
 static size_t take_late(struct worker *worker, enum pool_line which, size_t most, int64_t now_ns, struct task ***last)
 {
     size_t n = 0;
@@ -113,7 +113,7 @@ static size_t take_late(struct worker *worker, enum pool_line which, size_t most
     return n;
 }
 
-/* For a worker that has none: one of its own line, or of any other's. */
+/* For a worker without tasks: take one from its own queue, or from any other. */
 static struct task *take_one(struct worker *worker)
 {
     struct pool *pool = worker->pool;
@@ -130,14 +130,14 @@ static struct task *take_one(struct worker *worker)
 void pool_will_look(struct worker *worker)
 {
     struct pool *pool = worker->pool;
-    if (!worker->looks) { /* it may end several requests before it looks, and takes its word back once */
+    if (!worker->looks) { /* a worker may end several requests before it looks, but it is counted once */
         atomic_store_explicit(&pool->looker, worker->index, memory_order_relaxed);
         pool->looking++;
     }
     worker->looks = true;
 }
 
-/* Before the tasks are looked at: whoever adds one from now on wakes a sleeper. */
+/* Call before looking at the queues: a thread that adds a task from now on wakes a sleeping worker. */
 static void looks_now(struct worker *worker)
 {
     if (worker->looks)
@@ -169,7 +169,8 @@ static struct task *wait_for_task(struct worker *worker)
     return task;
 }
 
-/* A worker's share of all that wait in lines of a kind. A task that is being added or taken may not be counted. */
+/* A worker's share of all tasks that wait in queues of a kind. A task that is being added or taken may not be
+   counted. */
 static size_t share_of(const struct pool *pool, enum pool_line which)
 {
     size_t all = atomic_load(&pool->host.recall), queued = atomic_load(&pool->queued), n = queued;
@@ -178,7 +179,7 @@ static size_t share_of(const struct pool *pool, enum pool_line which)
     return (n + lines_of(pool) - 1) / lines_of(pool);
 }
 
-/* Of a kind of line. */
+/* The number of tasks in all queues of a kind. */
 static void take_share(struct worker *worker, enum pool_line which, size_t most, int64_t now_ns, struct task ***last)
 {
     struct pool *pool = worker->pool;
@@ -221,7 +222,7 @@ void pool_done(struct worker *worker)
 
 /* ---- adding tasks ---- */
 
-/* False when the pool has closed meanwhile. */
+/* Returns false if the pool has closed meanwhile. */
 static bool append_task(struct worker *to, struct task *task, enum pool_line which, bool again)
 {
     struct pool *pool = to->pool;
@@ -249,7 +250,7 @@ static size_t load_of(const struct worker *worker)
     return n;
 }
 
-/* Two of the workers, others each time; the one that has less to do. */
+/* Choose two workers, different ones each time, and return the one with less to do. */
 static struct worker *less_busy(struct pool *pool)
 {
     static _Thread_local uint32_t times;
@@ -258,7 +259,8 @@ static struct worker *less_busy(struct pool *pool)
     return load_of(second) < load_of(first) ? second : first;
 }
 
-/* Put a task into a line. A worker that sleeps is woken, unless the only task that waits is left to one that looks soon. */
+/* Put a task into a queue. Wakes a sleeping worker, unless the only waiting task is left to a worker that looks
+   soon. */
 static bool add_task(struct pool *pool, struct task *task, enum pool_line which, bool again)
 {
     bool left = pool->looking && !pool_any_waits(pool);
@@ -268,7 +270,7 @@ static bool add_task(struct pool *pool, struct task *task, enum pool_line which,
     else if (!idle)
         to = less_busy(pool);
     bool added = append_task(to, task, which, again);
-    /* whoever has looked before the task was there may sleep by now */
+    /* a worker that looked before the task was added may be asleep now */
     if (added && !idle && (atomic_load(&pool->host.recall) > 1 || !pool->looking))
         idle = pool_claim_idle(pool);
     if (idle)
@@ -295,7 +297,7 @@ void pool_add_again(struct pool *pool, struct task *task, enum pool_line which)
 
 /* ---- deadlines ---- */
 
-/* Take those past their deadline out of a line. */
+/* Take tasks past their deadline out of a queue. */
 static void expire_line(struct worker *worker, enum pool_line which, int64_t now_ns, bool all, struct task **expired)
 {
     struct pool *pool = worker->pool;
@@ -345,7 +347,7 @@ void pool_load(const struct pool *pool, size_t *queued, size_t *running)
 
 /* ---- the threads ---- */
 
-/* The memory is the first thing that the thread touches, so it lies near the CPU of a thread that is bound to one. */
+/* The thread touches its memory first, so the memory is near its CPU if the thread is bound to one. */
 static void *work_on_tasks(void *argument)
 {
     struct worker *worker = argument;
@@ -409,7 +411,7 @@ bool pool_start(struct pool *pool, size_t workers, bool pin, size_t max_queued, 
     return false;
 }
 
-/* When it returns, whoever adds a task knows that the pool closes. */
+/* When it returns, every thread that adds a task sees that the pool closes. */
 static void close_lines(struct pool *pool)
 {
     pool->closing = true;

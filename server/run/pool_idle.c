@@ -30,7 +30,7 @@ static uint64_t bit_of(const struct worker *worker)
     return UINT64_C(1) << worker->index % POOL_WORD;
 }
 
-/* False where somebody else has done so, and wakes the worker. */
+/* Returns false if another thread has done it; this thread then wakes the worker. */
 static bool leave_idle(struct worker *worker)
 {
     uint64_t bit = bit_of(worker);
@@ -87,7 +87,8 @@ static size_t count_idle(const struct pool *pool)
 
 /* ---- teams ---- */
 
-/* A team that is gone may be meant, and another one lie in its place: then that one is not helped. */
+/* The team of this invitation may have ended, and another team may be at the same address. The worker must not help
+   that one. */
 static void withdraw_team(struct pool *pool, const struct team *team)
 {
     pthread_mutex_lock(&pool->team_lock);
@@ -106,7 +107,7 @@ bool pool_help(struct pool *pool)
     pthread_mutex_unlock(&pool->team_lock);
     if (!seat || team_help(team, seat))
         return true;
-    withdraw_team(pool, team); /* its next job invites again */
+    withdraw_team(pool, team); /* the next job of the team invites again */
     return false;
 }
 
@@ -141,8 +142,8 @@ static bool publish(struct pool *pool, struct team *team)
     return free;
 }
 
-/* Small runs come here for every request: they find out without the lock that nobody is to be invited, and where no worker
-   is idle they write nothing that other workers read. */
+/* Small runs call this function for every request. They find out without the lock that no helper is needed. If no
+   worker is idle, they write nothing that other workers read. */
 size_t pool_invite(struct team_host *host, struct team *team, double nanoseconds)
 {
     struct pool *pool = pool_of(host);
@@ -169,7 +170,7 @@ size_t pool_invite(struct team_host *host, struct team *team, double nanoseconds
 void pool_withdraw(struct team_host *host, struct team *team)
 {
     struct pool *pool = pool_of(host);
-    if (pool->invitation == team) /* the lock: whoever is about to enter has done so then */
+    if (pool->invitation == team) /* after the lock is released, no worker is in the middle of entering */
         withdraw_team(pool, team);
     if (atomic_load_explicit(&team->stalled, memory_order_relaxed)) {
         int64_t longer = 4 * pool->alone_ns;
@@ -180,7 +181,8 @@ void pool_withdraw(struct team_host *host, struct team *team)
     }
 }
 
-/* Longer and longer, so that the system finds this processor idle and moves the thread here that is waited for. */
+/* The naps become longer and longer, so that the kernel finds this processor idle and moves the awaited thread to
+   it. */
 void pool_relax(struct team_host *host, size_t times)
 {
     (void)host;

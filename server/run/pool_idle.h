@@ -1,4 +1,4 @@
-/* Workers that sleep, and helpers of teams; for pool.c alone. */
+/* Sleeping workers, and helpers of teams. Only pool.c uses it. */
 #ifndef SERVER_RUN_POOL_IDLE_H
 #define SERVER_RUN_POOL_IDLE_H
 
@@ -13,16 +13,16 @@ static inline bool pool_any_waits(const struct pool *pool)
    invites. May return for no reason. */
 void pool_sleep(struct worker *worker, int64_t until_ns);
 
-/* A worker that sleeps, which the caller must wake; NULL where there is none. The lowest of them, so that few tasks stay
-   with few workers, whose caches are warm. */
+/* Take a sleeping worker, which the caller must wake; NULL if there is none. It is the one with the lowest index, so
+   that few tasks stay with few workers, whose caches are warm. */
 struct worker *pool_claim_idle(struct pool *pool);
 void pool_wake(struct worker *worker);
 
-/* Look at the invitation once more: help the team that invites. False where no job came for a while: the run's own thread may
-   have lost its CPU, and a helper that goes on to spin keeps that thread from this one. */
+/* Look at the invitation again, and help the team that invites. Returns false if there was no job for a while: then the
+   thread of the run may have lost its CPU, and a helper that spins would keep this CPU from it. */
 bool pool_help(struct pool *pool);
 
-/* Watch for a while whether a task or an invitation comes. */
+/* Watch for a while for a task or an invitation. */
 void pool_watch(struct pool *pool);
 
 /* The functions of pool->host. */

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A look at the socket is a system call, so it is not taken at every chunk of timesteps. */
+/* Looking at the socket is a system call, so it is not done at every chunk of timesteps. */
 enum { LOOK_EVERY_NS = 2000000 };
 
 struct batch_limits prediction_limits(const struct prediction *p)
@@ -123,10 +123,10 @@ static void hand_back(struct request *request, struct worker *worker)
     request->done(request);
 }
 
-/* Nanoseconds that a number of the answer takes, roughly. */
+/* The approximate nanoseconds to write a number of the answer. */
 enum { ENCODE_NS = 15 };
 
-/* Now that rows and timesteps are known: whether there is time for them. */
+/* Call when rows and timesteps are known. Returns false if there is not enough time for them. */
 static bool admit(struct prediction *p)
 {
     struct request *request = p->request;
@@ -136,14 +136,14 @@ static bool admit(struct prediction *p)
     double numbers = (double)batch->outputs_floats + (double)(batch->n_rows * batch->model->graph.state_elems);
     double work =
         (double)(batch->timesteps + batch->n_rows * batch->rolled) * batch->model->row_step_ns + numbers * ENCODE_NS;
-    if (request->stream) /* the others do not wait for it */
+    if (request->stream) /* other requests do not wait for it */
         work = 0;
     int64_t left_ns = streams_leave(request->services->streams, request->task.deadline_ns - clock_ns());
     return admission_refine(request->services->admission, work, left_ns, &request->work_ns) ||
            failure_too_late(&p->failure);
 }
 
-/* A key of other models learns nothing of this one, not even what is wrong with the body. */
+/* A key without access to this model gets no information about it, not even about errors in the body. */
 static bool permitted(struct prediction *p, bool decoded)
 {
     struct failure failure = {.status = 0};
@@ -191,7 +191,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
     return NULL;
 }
 
-/* From so many numbers on, idle workers are asked to help. */
+/* From this number of values on, idle workers help. */
 enum { MANY_NUMBERS = 8192 };
 
 static void encode(struct prediction *p)
@@ -209,7 +209,7 @@ static void encode(struct prediction *p)
         team_close(&team);
 }
 
-/* What is small fits a packet or two anyway. */
+/* Small answers fit one or two packets anyway. */
 enum { GZIP_LEAST_BYTES = 4096 };
 
 static void compress(struct request *request)
@@ -230,7 +230,7 @@ static void compress(struct request *request)
     request->answer.gzip = true;
 }
 
-/* A stream that has not begun comes to nothing: the answer is an ordinary one. */
+/* Drop a stream that has not begun: the answer becomes an ordinary one. */
 static void drop_stream(struct request *request)
 {
     stream_close(request->stream);
@@ -250,7 +250,7 @@ void prediction_nonfinite(struct prediction *p, size_t row)
                 *path ? "The answer for this row" : "The answer", p->request->head.id);
 }
 
-/* NaN and Infinity go out only for models that say so. */
+/* NaN and Infinity are sent only for models with allow_nonfinite. */
 static void answer(struct prediction *p)
 {
     struct request *request = p->request;
@@ -316,7 +316,8 @@ void prediction_end(struct prediction *p)
     if (!p->answered || p->failure.status)
         prediction_answer(p);
     double took = (double)(request->timing.decode + request->timing.encode) + p->cost_ns;
-    bool telling = p->finished && !prediction_in_pieces(p); /* how long a roll-out is, its body's size does not say */
+    bool telling = p->finished && !prediction_in_pieces(p); /* the size of a body does not show the length of a
+                                                               roll-out */
     admission_leave(request->services->admission, telling ? request->body_bytes : 0, took, &request->work_ns);
     struct worker *worker = p->worker;
     drop(p);

@@ -1,5 +1,5 @@
-/* Inputs by name. Which model a body means shows when it has been read; where the model or the body's form needs names,
-   the body is read once more, its inputs are passed over, and then read by the model's names. */
+/* Inputs by name. The model of a body is known only after the body has been read. If the model or the form of the body
+   needs names, the body is read again without its inputs, and then the inputs are read by the model's names. */
 #include "prediction_inputs.h"
 
 #include "prediction_raw.h"
@@ -20,7 +20,7 @@ static bool has_names(const struct body_key *key)
     return tensor->text[at] == '{';
 }
 
-/* Whether the first problem of the body is one within a key. */
+/* Whether the first problem of the body is within the value of this key. */
 static bool failed_in(const struct prediction *p, const char *key)
 {
     size_t n = strlen(key);
@@ -36,7 +36,7 @@ bool prediction_failed_at_names(const struct prediction *p, const struct body_ke
     return false;
 }
 
-/* The inputs that a body gives by name; NULL where it gives none so, or need not. */
+/* The inputs that a body gives by name, or NULL. */
 static const struct body_key *named_key(const struct prediction *p, const struct body_key *keys)
 {
     size_t n = p->request->model->graph.n_inputs;
@@ -46,7 +46,7 @@ static const struct body_key *named_key(const struct prediction *p, const struct
     return NULL;
 }
 
-/* A model of several inputs has to be given all of them by name. */
+/* A model with several inputs needs all of them by name. */
 static bool check_plain(struct prediction *p, const struct body_key *keys)
 {
     const struct graph *graph = &p->request->model->graph;
@@ -83,7 +83,7 @@ static bool read_others(struct prediction *p, struct json_body *body, const stru
     }
     p->failure = (struct failure){.status = 0};
     bool good = json_body_read(body, keys, &p->failure);
-    body->nonfinite = nonfinite; /* also in what was passed over */
+    body->nonfinite = nonfinite; /* also in the skipped inputs */
     body->nonfinite_at = nonfinite_at;
     return good;
 }

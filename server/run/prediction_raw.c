@@ -19,7 +19,7 @@ bool prediction_transforms(const struct prediction *p)
 
 /* ---- reading ---- */
 
-/* What stands behind a quoted key and its colon, wherever in a text; NULL past the last. */
+/* The text after the next occurrence of a quoted key and a colon. Returns NULL past the last. */
 static const char *next_value(const char *at, const char *end, const char *key)
 {
     size_t n = strlen(key);
@@ -40,7 +40,7 @@ static bool says_raw(const char *text, const char *end)
     return false;
 }
 
-/* The first name of a model that the text may mean. */
+/* The first model name that may be in the text. */
 static struct model *look_for_model(const struct prediction *p, const char *text, const char *end)
 {
     char name[BODY_TEXT_BYTES] = "";
@@ -54,7 +54,7 @@ static struct model *look_for_model(const struct prediction *p, const char *text
     return models_acquire(p->request->services->models, name);
 }
 
-/* The inputs will be read for this model. */
+/* Prepare to read the inputs for this model. */
 static void read_for(struct prediction *p, const struct model *model, bool raw, const struct body_key *keys)
 {
     bool transforms = !raw && raw_reading_of(model, 0, &p->reading);
@@ -124,7 +124,7 @@ static bool has_window(const struct prediction *p)
     return *p->session.id && p->request->model->window;
 }
 
-/* Rows that run windows in turn: as many as run side by side. */
+/* The number of rows that run windows in turn: as many as a running batch has. */
 static size_t most_rows(const struct prediction *p)
 {
     return (size_t)p->request->services->settings->max_batch_rows;
@@ -184,7 +184,7 @@ bool prediction_bind_window(struct prediction *p, const struct json_tensor *inpu
 
 bool prediction_fill_missing(struct prediction *p, const struct json_tensor *inputs)
 {
-    if (has_window(p)) /* what was kept may come before */
+    if (has_window(p)) /* stored values may come before */
         return true;
     if (*p->session.id && lasts_floats(p->request->model))
         return lasts_bind(&p->batch, &p->failure);

@@ -1,42 +1,42 @@
-/* Predictions of models with a transform: raw values in, and outputs in the units that people use. */
+/* Predictions of models with a transform: raw values as inputs, and outputs in raw units. */
 #ifndef SERVER_RUN_PREDICTION_RAW_H
 #define SERVER_RUN_PREDICTION_RAW_H
 
 #include "prediction.h"
 
-/* Whether the model's transform is to be applied: it has one, and the request does not say "raw": true. */
+/* Whether to apply the model's transform: it has one, and the request does not have "raw": true. */
 bool prediction_transforms(const struct prediction *p);
 
 /**
- * Read a body and find its model, which says how the inputs (BODY_INPUTS) are read: as float32 or as raw values.
+ * Read a body and find its model, which determines how the inputs (BODY_INPUTS) are read: as float32 or as raw values.
  *
- * Which model a body means is known only when it has been read, so it is looked for in the text before; where that was
- * misleading, the body is read a second time. request->model is set unless the body is no JSON or names no model.
+ * The model of a body is known only after reading it, so its name is searched in the text first. If this result was
+ * wrong, the body is read a second time. Sets request->model, unless the body is not JSON or does not name a model.
  */
 bool prediction_read_raw(struct prediction *p, struct json_body *body, const struct body_key *keys);
 
-/* Before the inputs are bound: raw values become the model's. key: their name in the body. */
+/* Call before the inputs are bound: convert raw values. key is their name in the body. */
 bool prediction_scale(struct prediction *p, struct json_tensor *inputs, const char *key);
-/* Of inputs by name: "missing": "last" is for models of one input. False with p->failure set. */
+/* For inputs by name: "missing": "last" is only for models with one input. Returns false with p->failure set. */
 bool prediction_takes_missing(struct prediction *p, const struct json_tensor *inputs, const char *key);
 
-/* Once they are bound. */
+/* Call after the inputs are bound. */
 bool prediction_fill_missing(struct prediction *p, const struct json_tensor *inputs);
 
-/* In a session of a model with windows: rows become windows. After that. */
+/* In a session of a model with windows: make windows of the rows. Call after prediction_fill_missing. */
 bool prediction_bind_window(struct prediction *p, const struct json_tensor *inputs);
 
-/* Where the request says "slide": rows become the windows of the sequences. After mask. */
+/* If the request has "slide": make windows of the sequences. Call after the mask is bound. */
 bool prediction_slide(struct prediction *p);
 
-/* For protocols that have no null: whether every row has outputs. False with p->failure set, 409; the session keeps the new
-   timesteps all the same. */
+/* For protocols without null: check that every row has outputs. Otherwise returns false with p->failure set (409). The
+   session stores the new timesteps anyway. */
 bool prediction_has_outputs(struct prediction *p);
 
-/* Before the answer is written: its outputs in the units that people use. */
+/* Call before the answer is written: convert the outputs to raw units. */
 void prediction_unscale(struct prediction *p);
-/* The same of n vectors [width] of an output in a stream, which stay as they are: a copy is in p->batch's memory until the next call. NULL when
-   memory is short. */
+/* The same for n vectors [width] of an output in a stream, without changing them. Returns a copy in memory of the
+   prediction, valid until the next call, or NULL if out of memory. */
 const float *prediction_unscaled(struct prediction *p, size_t output, const float *values, size_t n, size_t width);
 
 #endif

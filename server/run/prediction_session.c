@@ -1,4 +1,4 @@
-/* Runs predictions with a session: does what session_proceed asks for. */
+/* Runs predictions with a session, as session_proceed requires. */
 #include "prediction_session.h"
 
 #include "pool.h"
@@ -52,7 +52,7 @@ struct session_use prediction_session(struct prediction *p)
                                 .end = -1};
 }
 
-/* Once its rows have run: true where there is an answer, so that their states can be stored. */
+/* Call when the rows have run. Returns true if there is an answer, so that the states can be stored. */
 static bool answer(struct prediction *p)
 {
     if (!p->request->model->allow_nonfinite && !batch_is_finite(&p->batch)) {
@@ -63,10 +63,10 @@ static bool answer(struct prediction *p)
         return true;
     prediction_answer(p);
     return p->request->answer.status == 200 ||
-           (p->failure.code && !strcmp(p->failure.code, "window_not_filled")); /* the timesteps are kept */
+           (p->failure.code && !strcmp(p->failure.code, "window_not_filled")); /* the timesteps are stored */
 }
 
-/* Another replica's step came first, so the answer is dropped. */
+/* A step of another replica was stored first, so the answer is dropped. */
 static void withdraw_answer(struct prediction *p)
 {
     if (p->answered)
@@ -84,7 +84,7 @@ enum session_verdict prediction_proceed(struct prediction *p)
         withdraw_answer(p);
     if (verdict == SESSION_RUNS) {
         p->admitted = 0;
-        p->finished = window_rows_idle(&p->batch); /* there is nothing to run of these */
+        p->finished = window_rows_idle(&p->batch); /* these rows do not run */
     }
     if (verdict != SESSION_REPLAYS)
         return verdict;

@@ -1,4 +1,4 @@
-/* Predictions with a session: what run/ does for session/. */
+/* Predictions with a session: the part of run/. */
 #ifndef SERVER_RUN_PREDICTION_SESSION_H
 #define SERVER_RUN_PREDICTION_SESSION_H
 
@@ -10,7 +10,7 @@ struct session_use prediction_session(struct prediction *p);
 /* Advance a prediction with a session until it must wait or run: SESSION_RUNS, SESSION_WAITS or SESSION_OVER. */
 enum session_verdict prediction_proceed(struct prediction *p);
 
-/* Its turn has come: turn->go of a request. */
+/* turn->go of a request: its turn has come. */
 void prediction_turn_came(struct turn *turn);
 
 #endif

@@ -11,22 +11,23 @@
 
 enum { LOOK_SECONDS = 1 };
 
-/* What the last look at a watched model found. */
+/* The result of the last check of a watched model. */
 struct seen {
     char stamp[MODEL_STAMP_BYTES];
-    bool gone, given_up; /* the folder of the version that serves; and there was no other to go back to */
+    bool gone, given_up; /* the folder of the current version has been removed, and there was no other version to
+                            load */
 };
 
 struct reload {
     struct models *models;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards the three below; no other lock is taken under it */
+    pthread_mutex_t lock; /* guards the three fields below; no other lock is taken while it is held */
     pthread_cond_t changed;
     bool all, ending, ended;
-    struct seen *seen; /* of each slot */
+    struct seen *seen; /* one for each slot */
     void (*loaded)(void *context);
     void *context;
-    int calls; /* of loaded that are due */
+    int calls; /* the number of calls of `loaded` that are due */
 };
 
 static void log_failure(const struct slot *slot, const struct problems *problems)
@@ -61,7 +62,8 @@ static bool is_gone(const struct slot *slot)
     return slot->current->numbered && !model_version_exists(slot->entry->path, slot->current->version);
 }
 
-/* The highest version; where that fails and the one that serves has been removed, the next lower one that can be loaded. */
+/* Load the highest version. If this fails and the current version has been removed, load the next lower version that
+   can be loaded. */
 static void load_slot(struct reload *reload, struct slot *slot)
 {
     char version[MODEL_VERSION_BYTES] = "";
@@ -92,7 +94,7 @@ static void look_at_files(struct reload *reload)
     }
 }
 
-/* Wait to be asked, or for the next look. */
+/* Wait for a request to reload, or for the next check. */
 static void wait_for_order(struct reload *reload)
 {
     struct timespec until;

@@ -7,16 +7,16 @@
 struct reload;
 struct models;
 
-/* Start the thread that loads. Returns NULL if it cannot be started. The models are loaded and outlive it. loaded:
-   called by this thread after loads, and at its next look once more, when requests have let go of the versions before;
-   may be NULL. */
+/* Start the thread that loads. Returns NULL if it cannot be started. The models are loaded, and exist until the thread
+   has ended. loaded may be NULL; the thread calls it after loads, and again at its next check, when requests have
+   released the old versions. */
 struct reload *reload_start(struct models *models, void (*loaded)(void *context), void *context);
 
 /* Load every model again, soon. Watched models are checked without this call. */
 void reload_all(struct reload *reload);
 
-/* End the thread. False when it is in the middle of a load that takes longer than most_ms: it runs on then, and the
-   models must not be closed under it. NULL is fine. */
+/* End the thread. Returns false if a load takes longer than most_ms: then the thread continues, and the models must not
+   be closed. reload may be NULL. */
 bool reload_stop(struct reload *reload, int most_ms);
 
 #endif

@@ -20,25 +20,27 @@ struct shared_text;
 
 enum { REQUEST_TRACE_BYTES = 56, REQUEST_ID_BYTES = 129, REQUEST_NAME_BYTES = 256 };
 
-/* Nanoseconds that each stage took, as Server-Timing and the log line tell them. */
+/* The nanoseconds of each stage, for Server-Timing and the log. */
 struct request_timing {
     int64_t accepted, queued, started, queue, decode, compute, encode;
 };
 
-/* What http/ has read of a request before the body; constant from then on, but for the target, which is decoded. */
+/* The head of a request, which http/ has read before the body. Constant from then on, except for the target, which is
+   decoded. */
 struct request_head {
     char method[16];
-    char *target; /* without the query; as sent until it is routed, then the decoded path */
+    char *target; /* without the query; the raw path until the request is routed, then the decoded path */
     const char *query;
     char id[REQUEST_ID_BYTES];
-    char trace[REQUEST_TRACE_BYTES]; /* traceresponse: the client's trace, and a span of ours; "": there is none */
+    char trace[REQUEST_TRACE_BYTES]; /* traceresponse: the client's trace and a span of this server; "" if there is
+                                        none */
     char content_type[80];
     bool gzip;           /* Content-Encoding of the body */
     bool has_json_bytes; /* Inference-Header-Content-Length */
     size_t json_bytes;
     bool accepts_gzip, wants_npy, wants_html;
-    bool admin;      /* it came to the admin listener */
-    int stream_form; /* enum stream_form, as the client wants it */
+    bool admin;      /* the request came to the admin listener */
+    int stream_form; /* enum stream_form, as the client asked */
 };
 
 /* A header field of an answer. */
@@ -46,22 +48,22 @@ struct answer_field {
     const char *name, *value;
 };
 
-/* What goes back to http/. */
+/* The answer, which http/ sends. */
 struct answer {
     int status;
-    const char *text; /* of text_bytes, in buffer, shared, error or static */
+    const char *text; /* the text of text_bytes, in buffer, shared, error or static memory */
     size_t text_bytes;
     struct buffer buffer;
-    struct shared_text *shared; /* the answer is a user of this text */
-    char error[1024];           /* errors need no memory of the account */
-    const char *code;           /* of the error, also of one that a stream ends with; or NULL */
+    struct shared_text *shared; /* the answer has a use of this text */
+    char error[1024];           /* the text of an error, which needs no memory of the account */
+    const char *code;           /* the code of the error, also of an error that ends a stream; or NULL */
     const char *type;           /* Content-Type */
     char allow[32];             /* of a 405 */
     const char *authenticate;   /* WWW-Authenticate of a 401 */
     bool retry_later;           /* Retry-After */
-    bool close;                 /* end the connection */
+    bool close;                 /* close the connection */
     bool gzip;                  /* Content-Encoding */
-    size_t json_bytes;          /* Inference-Header-Content-Length, where binary tensors follow the JSON */
+    size_t json_bytes;          /* Inference-Header-Content-Length, if binary tensors follow the JSON */
     /* Further fields, constants, up to a NULL name; or NULL. */
     const struct answer_field *fields;
 };
@@ -72,65 +74,67 @@ struct answer {
 struct request {
     const struct services *services;
     struct task task;
-    struct turn turn;                      /* of a request of a session */
-    size_t named_at;                       /* where in its body a session may be named, counted from 1; 0: nowhere */
-    struct prediction *waiting;            /* its prediction, while it waits for its session */
-    void (*done)(struct request *request); /* called by the thread that has finished a queued request */
-    void (*wake)(struct request *request); /* of a stream: there is something for the I/O thread to do */
+    struct turn turn;                      /* the turn of a request with a session */
+    size_t named_at;                       /* the position in the body that may name a session, counted from 1; 0 if
+                                              there is none */
+    struct prediction *waiting;            /* the prediction, while it waits for its session */
+    void (*done)(struct request *request); /* the thread that has finished a queued request calls it */
+    void (*wake)(struct request *request); /* of a stream: wakes the I/O thread */
     bool (*gone)(struct request *request); /* whether the client has closed its side */
 
     struct request_head head;
-    const struct route *route;       /* set and read only by http/ and api/ */
-    const struct protocol *protocol; /* of a prediction: the route's */
-    char name[REQUEST_NAME_BYTES];   /* of the model, or the session, in the target */
+    const struct route *route;       /* only http/ and api/ set and read these fields */
+    const struct protocol *protocol; /* of a prediction: the protocol of the route */
+    char name[REQUEST_NAME_BYTES];   /* the name of the model or of the session, in the target */
     struct access_use access;        /* its key */
-    struct model *model;             /* once known: the request's own use of it, which request_close ends */
+    struct model *model;             /* a use of the model, once known; request_close ends it */
 
     char *body; /* followed by a NUL byte */
     size_t body_bytes, body_room;
     struct memory_share memory;
-    double work_ns; /* what admission has counted for it */
+    double work_ns; /* the work that admission has counted for the request */
 
-    struct stream *stream; /* the answer goes out while it is made */
+    struct stream *stream; /* the stream, if the answer is sent while the model runs */
     struct answer answer;
-    bool prediction;        /* Server-Timing is sent */
+    bool prediction;        /* send Server-Timing */
     size_t rows, timesteps; /* for the log and metrics */
     struct request_timing timing;
-    int64_t timeout_ms; /* from when it is queued; the client may have asked for less than the server's */
+    int64_t timeout_ms; /* from the time when it is queued; the client may have asked for a shorter limit than the
+                           server's */
 };
 
-/* The request that a task is part of. */
+/* The request that contains the task. */
 struct request *request_of_task(struct task *task);
 
-/* Ready for a target; false when out of memory. */
+/* Initialise a request, without its target. Returns false if out of memory. */
 bool request_init(struct request *request, const struct services *services, const char *target);
 void request_close(struct request *request);
 
-/* Free the body, of which nothing but its length is needed any more. */
+/* Free the body; afterwards only its length is needed. */
 void request_drop_body(struct request *request);
 
-/* Whether it was a prediction that no worker took up, for want of room or time. */
+/* Whether it was a prediction that no worker began, because there was no room or no time. */
 bool request_was_refused(const struct request *request);
 
 /* Whether its key exceeded its rate. */
 bool request_was_limited(const struct request *request);
 
-/* Where its timeout_ms comes from, for messages. */
+/* The name of the setting or header that gave timeout_ms, for messages. */
 const char *request_timeout_source(const struct request *request);
 
-/* The answer is what has been written into request->answer.buffer; 413 or 503 where it did not fit. */
+/* Answer with the text in request->answer.buffer; with 413 or 503 if the text did not fit. */
 void answer_buffer(struct request *request, int status, const char *content_type);
 
-/* The answer, status 200, is a constant of the program. */
+/* Answer with status 200 and a constant text. */
 void answer_constant(struct request *request, const char *text, size_t bytes, const char *content_type);
 
-/* The answer, status 200, becomes a use of this text. */
+/* Answer with status 200 and a use of this text. */
 void answer_shared(struct request *request, struct shared_text *text, const char *content_type);
 
 /* Write a failure into answer.error, followed by an end of line. Returns its length. */
 size_t request_write_error(struct request *request, const struct failure *failure);
 
-/* Errors. Each replaces the answer so far. */
+/* Answer with an error. Each function replaces the answer so far. */
 void answer_failure(struct request *request, const struct failure *failure);
 void answer_overloaded(struct request *request);
 void answer_error(struct request *request, int status, const char *code, const char *format, ...)

@@ -113,7 +113,7 @@ void rollout_close(struct prediction *p)
 
 /* ---- sampling ---- */
 
-/* Let the root of a heap whose least is first sink to its place. */
+/* Sift down the root of a min-heap. */
 static void sink_root(float *heap, size_t n)
 {
     for (size_t i = 0, child; (child = 2 * i + 1) < n; i = child) {
@@ -152,7 +152,7 @@ static double token_weight(double probability, double largest, double temperatur
     return temperature == 1 ? probability : probability > 0 ? exp((log(probability) - log(largest)) / temperature) : 0;
 }
 
-/* A token from n probabilities; n when they are none. */
+/* Sample a token from n probabilities. Returns n if they are not valid. */
 static size_t sample_token(const struct rollout *rollout, size_t b, size_t step, const float *p, size_t n)
 {
     size_t best = 0;
@@ -178,7 +178,7 @@ static size_t sample_token(const struct rollout *rollout, size_t b, size_t step,
         if (p[i] >= least && sum > until)
             return i;
     }
-    return best; /* what rounding leaves */
+    return best; /* the remainder from rounding */
 }
 
 const float *rollout_take(struct prediction *p, size_t b, size_t i, const float *output)

@@ -15,19 +15,19 @@ struct feature_source;
 /* The options of a roll-out, and its state. */
 struct rollout {
     int64_t steps; /* -1: none */
-    /* where outputs are probabilities of tokens; -1: not said */
+    /* options for outputs that are probabilities of tokens; -1: not given */
     double temperature;
     int64_t top_k, seed;
-    struct body_span known_text; /* features of the future, by name */
+    struct body_span known_text; /* known features of future timesteps, by name */
 
     bool tokens;
-    uint64_t random; /* the seed, the client's or one of ours */
-    float *
-        feedback; /* [rows][features] the next inputs (ids count as one feature), held by the request's share of memory */
-    float *largest; /* [top_k], likewise */
+    uint64_t random; /* the seed: the client's, or a random one */
+    float
+        *feedback;  /* [rows][features]: the next inputs (ids count as one feature), in the request's share of memory */
+    float *largest; /* [top_k], in the request's share of memory */
     size_t feedback_floats;
-    struct feature_source *sources; /* [features] where each comes from; of numbers alone */
-    struct json_tensor *known;      /* [features] likewise, or NULL */
+    struct feature_source *sources; /* [features]: the source of each feature; not for tokens */
+    struct json_tensor *known;      /* [features]: the known values, or NULL */
     struct raw_reading known_as;
 };
 
@@ -35,9 +35,9 @@ struct rollout {
    no roll-out. */
 bool rollout_bind(struct prediction *p);
 
-/* The i-th output of row b has come (the model's output.width floats): it becomes the row's next input. Returns what the
-   client gets, batch->output.width floats: the same, or the token that was sampled. NULL with p->failure set when there are
-   no such probabilities. */
+/* Take the i-th output of row b (the model's output.width floats); it becomes the row's next input. Returns the values
+   for the client, batch->output.width floats: the same, or the sampled token. Returns NULL with p->failure set if the
+   output is not a valid distribution. */
 const float *rollout_take(struct prediction *p, size_t b, size_t i, const float *output);
 
 void rollout_close(struct prediction *p);

@@ -9,17 +9,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where a feature comes from. */
+/* The source of a feature. */
 struct feature_source {
-    size_t output;       /* SIZE_MAX: it is known */
-    bool same;           /* its scalers are the same: fed back unchanged */
+    size_t output;       /* SIZE_MAX if the feature is known */
+    bool same;           /* its scalers are equal: fed back unchanged */
     const double *known; /* [rows][steps] */
 };
 
-/* Features that a request may know: a body's object has so many keys at most. */
+/* The limit of known features: an object of a body has at most this many keys. */
 enum { MOST_KNOWN = 60, NAME_BYTES = 24 };
 
-/* What "known" has while it is being read. */
+/* The state of reading "known". */
 struct known_reading {
     struct body_key keys[MOST_KNOWN + 1];
     char names[MOST_KNOWN][NAME_BYTES];
@@ -112,8 +112,8 @@ static bool no_source(struct prediction *p, size_t feature)
         name_of(p, feature, number));
 }
 
-/* The output that becomes a feature; SIZE_MAX: none. Without "feedback", outputs become the features that are not known,
-   in their order, where they are as many. */
+/* The output that becomes a feature; SIZE_MAX if there is none. Without "feedback", the outputs become the features
+   that are not known, in order, if there are as many. */
 static size_t output_of(const struct prediction *p, size_t feature)
 {
     const struct transform *transform = p->request->model->transform;
@@ -167,7 +167,7 @@ bool rollout_feed_bind(struct prediction *p)
     return rollout->sources != NULL;
 }
 
-/* A raw number in the model's units. */
+/* Scale a raw number to the model's units. */
 static float scaled(const struct transform *transform, size_t feature, double x)
 {
     const struct rnn_scaler *scaler = transform ? &transform->inputs[0].scaler : NULL;

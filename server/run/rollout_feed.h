@@ -7,10 +7,11 @@
 
 struct prediction;
 
-/* Find that for every feature, once the rows are bound and the steps are known. False with p->failure set. */
+/* Find the source of every feature. Call after the rows are bound and the steps are known. Returns false with
+   p->failure set. */
 bool rollout_feed_bind(struct prediction *p);
 
-/* The next input of row b, after its i-th output (the model's output.width floats). */
+/* Compute the next input of row b from its i-th output (the model's output.width floats). */
 void rollout_feed(const struct prediction *p, size_t b, size_t i, const float *output, float *next);
 
 void rollout_feed_close(struct prediction *p);

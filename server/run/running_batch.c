@@ -12,16 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A chunk takes about so long, so that others can join soon; but it has this many row-steps at least, so that the product
-   of the inputs with their weights is worth its reading of the weights. */
+/* A chunk takes about this time, so that other requests can join soon. But it has at least this number of row-steps, so
+   that the product of inputs and weights is worth reading the weights. */
 enum { CHUNK_NS = 2000000, CHUNK_LEAST_ROW_STEPS = 16 };
 
 /* Rows that run to their end together have at most this many timesteps in all, to bound their memory (a single row may
    have more). */
 enum { WHOLE_ROW_STEPS = 16384 };
 
-/* How long a prediction keeps its slots while others wait for slots. A stream may be endless, so its slice is short; most of
-   the others are done before their slice is over, so that they keep their order. */
+/* The time for which a prediction keeps its slots while others wait for slots. A stream may be endless, so its slice is
+   short. Most other predictions finish within their slice, so that they keep their order. */
 enum { SLICE_NS = 100000000, STREAM_SLICE_NS = 20000000 };
 
 bool running_batch_accepts(const struct running_batch *running, const struct prediction *p)
@@ -81,7 +81,7 @@ void running_batch_add(struct running_batch *running, struct prediction *p)
     running->last = &p->next;
 }
 
-/* ---- which rows hold a slot ---- */
+/* ---- the rows in slots ---- */
 
 static void free_slots(struct running_batch *running, const struct prediction *p)
 {
@@ -94,7 +94,7 @@ static void free_slots(struct running_batch *running, const struct prediction *p
     running->n = kept;
 }
 
-/* Remove the predictions that are done, have failed or must wait for the reader of their stream, with their rows. */
+/* Remove the predictions that are done, that have failed, or whose stream must wait for its reader, with their rows. */
 static struct prediction *remove_done(struct running_batch *running)
 {
     struct prediction *out = NULL, **out_last = &out, **at = &running->first, *p;
@@ -202,7 +202,7 @@ static bool all_are_stopped(void *context)
 
 /* ---- a chunk ---- */
 
-/* Timesteps of a chunk, the same for all rows. Rows that take their own output as input have one in a chunk. */
+/* The number of timesteps of a chunk, the same for all rows. If rows take their own output as input, it is 1. */
 static size_t chunk_steps(const struct running_batch *running)
 {
     double ns = graph_step_ns(&running->model->graph, running->n) + 1;
@@ -213,7 +213,8 @@ static size_t chunk_steps(const struct running_batch *running)
     return steps > least ? steps : least;
 }
 
-/* Timesteps of a row in this chunk: what is left of them, `most`, and what its stream takes at a time. */
+/* The number of timesteps of a row in this chunk: bounded by its remaining timesteps, by `most`, and by the size of an
+   event of its stream. */
 static size_t slot_steps(const struct row_slot *slot, size_t most)
 {
     const struct batch *batch = &slot->owner->batch;
@@ -236,7 +237,7 @@ static void cut_sequence(struct row_slot *slot, struct rnn_row *row, size_t most
     row->timesteps = slot->steps = slot_steps(slot, most);
 }
 
-/* Its last output. */
+/* The last output of the row. */
 static void cut_rolling(struct row_slot *slot, struct rnn_row *row)
 {
     const struct rollout *rollout = &slot->owner->rollout;
@@ -247,7 +248,7 @@ static void cut_rolling(struct row_slot *slot, struct rnn_row *row)
     row->timesteps = slot->steps = 1;
 }
 
-/* The rows of this chunk; returns the floats of those inputs and outputs that do not stay where they are. */
+/* Set up the rows of this chunk. Returns the number of floats of inputs and outputs that must be copied. */
 static size_t cut_rows(struct running_batch *running)
 {
     const struct graph *graph = &running->model->graph;
@@ -313,8 +314,8 @@ static bool writes_in_place(const struct running_batch *running, const struct ro
     return running->model->graph.outputs_anywhere && !prediction_in_pieces(slot->owner);
 }
 
-/* Rows' inputs one after the other, and room for their outputs, where the model wants it so or where they are taken as they
-   come. Returns where the outputs begin. */
+/* If the model needs contiguous rows, or if outputs are taken chunk by chunk: copy the inputs one after the other, and
+   place the outputs behind them. Returns the beginning of the outputs. */
 static float *copy_inputs(struct running_batch *running, float *at)
 {
     const struct graph *graph = &running->model->graph;
@@ -338,7 +339,7 @@ static float *copy_inputs(struct running_batch *running, float *at)
     return outputs;
 }
 
-/* From at, where the outputs begin, to where the requests want them. */
+/* Copy the outputs from `at` to the memory of the requests. */
 static void copy_outputs(struct running_batch *running, const float *at)
 {
     for (size_t i = 0; i < running->n; i++) {
@@ -391,7 +392,7 @@ static bool run_chunk(struct running_batch *running, struct worker *worker, cons
     return whole;
 }
 
-/* A row that is done is admitted again where it has another window to run. */
+/* A finished row is admitted again if it has another window to run. */
 static void leave_slot(const struct row_slot *slot)
 {
     struct prediction *p = slot->owner;
@@ -446,7 +447,7 @@ struct prediction *running_batch_advance(struct running_batch *running, struct w
     metrics_batch(metrics, running->model->name, running->n);
     size_t copies = cut_rows(running);
     running_more_look(running);
-    /* the model may have been loaded after the worker was started */
+    /* the model may have been loaded after the start of the worker */
     if (!arena_reserve(&worker->arena, running->model->scratch_bytes) ||
         !graph_work(&running->model->graph, running->rows, running->more_inputs, running->n, running->sequences,
                     &worker->arena, &work) ||

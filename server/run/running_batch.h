@@ -10,22 +10,22 @@
 /* A slot of the running batch, with its row. */
 struct row_slot {
     struct prediction *owner;
-    size_t b;              /* which of the owner's rows */
-    size_t steps, vectors; /* of this chunk: timesteps, and vectors that come out */
+    size_t b;              /* the index among the owner's rows */
+    size_t steps, vectors; /* of this chunk: timesteps, and output vectors */
 };
 
 struct running_batch {
     struct running_batch *next;
-    /* what all rows have in common */
+    /* the same for all rows */
     const struct model *model;
     bool sequences;
-    bool in_chunks; /* rows run a chunk of timesteps at a time; else rows that are admitted together run to their end */
-    bool streams;   /* the predictions are all streams; else none is */
+    bool in_chunks; /* rows run in chunks of timesteps; otherwise rows that are admitted together run to their end */
+    bool streams;   /* all predictions are streams; otherwise none is */
     struct prediction *first, **last; /* in order of arrival */
-    struct row_slot *slots;           /* [room], of which the first n hold a row */
+    struct row_slot *slots;           /* [room]; the first n have a row */
     size_t n, room;
-    int64_t starts_ns; /* until then a batch that is not full waits for more rows */
-    /* of a chunk */
+    int64_t starts_ns; /* a batch that is not full waits for more rows until this time */
+    /* buffers of a chunk */
     struct rnn_row *rows;
     struct rnn_row **order;
     struct memory_share share;
@@ -35,13 +35,13 @@ struct running_batch {
     struct layer_view *more_inputs; /* [n_inputs - 1][n], see running_more.h */
     float **more_outputs;           /* [n_outputs - 1][n] */
     size_t floats_room, masks_room, views_room;
-    size_t kept_bytes; /* of running_kept.h: what they take while no batch runs in them */
+    size_t kept_bytes; /* for running_kept.h: the size of the buffers while no batch uses them */
 };
 
 /* Whether a prediction's rows can run in this batch. */
 bool running_batch_accepts(const struct running_batch *running, const struct prediction *p);
 
-/* The buffers of a running batch become an empty one for p and its like. */
+/* Reuse the buffers of a running batch for an empty one, for p and similar predictions. */
 void running_batch_begin(struct running_batch *running, const struct prediction *p);
 
 /* An empty running batch for p and similar predictions, with at most `room` rows. Returns NULL if out of memory. */
@@ -58,8 +58,8 @@ struct prediction *running_batch_remove_stopped(struct running_batch *running);
    predictions, linked. */
 struct prediction *running_batch_preempt(struct running_batch *running, size_t most);
 
-/* Admit rows and run a chunk. Returns the predictions that were removed, linked: all of their rows are done, or their
-   failure is set, or the reader of their stream is to catch up. */
+/* Admit rows and run a chunk. Returns the removed predictions, linked: all their rows are done, or their failure is
+   set, or their stream must wait for its reader. */
 struct prediction *running_batch_advance(struct running_batch *running, struct worker *worker, struct metrics *metrics);
 
 #endif

@@ -1,4 +1,4 @@
-/* Buffers that go from one running batch of a worker to the next. */
+/* Passes buffers from one running batch of a worker to the next. */
 #include "running_kept.h"
 
 #include "pool.h"
@@ -34,7 +34,7 @@ struct running_batch *running_kept_open(struct worker *worker, const struct pred
     return running;
 }
 
-/* What it keeps counts to no account. */
+/* Kept buffers are not counted in the account of requests. */
 void running_kept_close(struct worker *worker, struct running_batch *running)
 {
     if (!worker->pool || worker->kept || running->more_inputs || running->more_outputs) {

@@ -5,13 +5,13 @@
 
 #include "running_batch.h"
 
-/* A worker keeps a batch's scratch up to this size beside the account of requests. */
+/* A worker keeps buffers up to this size; they are not counted in the account of requests. */
 enum { RUNNING_KEPT_BYTES = 1 << 18 };
 
-/* As running_batch_open, in what the worker has kept, if that fits. */
+/* The same as running_batch_open, but uses the kept buffers if they fit. */
 struct running_batch *running_kept_open(struct worker *worker, const struct prediction *p, size_t room);
 
-/* As running_batch_close; the worker keeps what fits. */
+/* The same as running_batch_close, but the worker keeps buffers that fit. */
 void running_kept_close(struct worker *worker, struct running_batch *running);
 
 #endif

@@ -1,4 +1,4 @@
-/* Rows of several predictions lie one after the other, input by input and output by output. */
+/* Copies the rows of several predictions one after the other, for each input and each output. */
 #include "running_more.h"
 
 #include <stdlib.h>
@@ -19,7 +19,7 @@ void running_more_close(struct running_batch *running)
     free(running->more_outputs);
 }
 
-/* Input k of a row: of a row that is run in pieces, the timesteps of this chunk. */
+/* Input k of a row. If the row runs in pieces: the timesteps of this chunk. */
 static struct layer_view input_of(const struct running_batch *running, size_t k, size_t i)
 {
     const struct row_slot *slot = &running->slots[i];

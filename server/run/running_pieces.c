@@ -1,5 +1,5 @@
-/* Of the vectors that a chunk gives, those that are outputs: all of a sequence; the last of what is fed back, or of a sequence
-   of which the last alone is wanted. */
+/* Selects the vectors of a chunk that are outputs: all of a sequence; or only the last one, if outputs are fed back or
+   if the model returns only the last timestep. */
 #include "running_pieces.h"
 
 #include "stream.h"
@@ -18,7 +18,7 @@ bool slot_gives_steps(const struct row_slot *slot)
     return batch->rolled ? batch->model->graph.outputs[0].shape.sequence : batch->output.sequence;
 }
 
-/* n vectors of the first output. */
+/* Take n vectors of the first output. */
 static void keep_first(const struct row_slot *slot, const float *values, size_t n)
 {
     const struct batch *batch = &slot->owner->batch;
@@ -30,7 +30,7 @@ static void keep_first(const struct row_slot *slot, const float *values, size_t 
     progress->given += n;
 }
 
-/* Outputs after the first: sequences, timestep by timestep, and what is known at the end. */
+/* Take the outputs after the first: sequences timestep by timestep, other outputs at the end. */
 static void keep_more(const struct row_slot *slot, size_t first, const struct stream_part *parts)
 {
     const struct batch *batch = &slot->owner->batch;

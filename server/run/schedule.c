@@ -1,6 +1,6 @@
-/* The loop of a worker with requests. Between chunks of timesteps the worker takes more waiting requests, so that their
-   rows join. Several models run their chunks in turn. Streams may be endless. They run in separate running batches and
-   share the time: with each other, and with other requests, which get at least half of the time. */
+/* The main loop of a worker that has requests. Between chunks of timesteps the worker takes more waiting requests, so
+   that their rows join. Several models run their chunks in turn. Streams may be endless, so they run in separate
+   running batches. Streams share the time with each other and with other requests, which get at least half of it. */
 #include "schedule.h"
 
 #include "config/settings.h"
@@ -15,17 +15,18 @@
 
 #include <stdlib.h>
 
-/* The least number of requests that a worker may hold: enough for full batches of single rows. */
+/* The lower bound of the number of requests that a worker may hold: enough for full batches of single rows. */
 enum { LEAST_HELD = 64 };
 
-/* What there is twice is of the lines: streams belong to POOL_SLICED, all others to POOL_QUEUE. */
+/* Arrays of two have an element for each queue of the pool: streams belong to POOL_SLICED, all other requests to
+   POOL_QUEUE. */
 struct schedule {
     struct worker *worker;
     const struct services *services;
     const struct settings *settings;
     struct running_batch *batches[POOL_LINES];
     size_t held[POOL_LINES], most_held;
-    size_t waiting[POOL_LINES]; /* this worker's share of what waits in the pool, when it last looked */
+    size_t waiting[POOL_LINES]; /* this worker's share of the tasks that waited in the pool when it last looked */
     struct time_share share;
 };
 
@@ -53,7 +54,7 @@ static void finish_prediction(struct schedule *s, struct prediction *p)
     s->worker->ends = false;
 }
 
-/* Another thread queues it again, and may already have done so. The prediction must not be touched any more. */
+/* Another thread queues the prediction again, perhaps already. So this thread must not use it any more. */
 static void put_aside(struct schedule *s, enum pool_line line)
 {
     s->held[line]--;
@@ -110,7 +111,7 @@ static void take_up(struct schedule *s, struct request *request)
         return;
     s->held[line_of_prediction(p)]++;
     if (again && p->behind)
-        join_running_batch(s, p); /* its rows go on where they were */
+        join_running_batch(s, p); /* its rows continue from their last timestep */
     else
         place_prediction(s, p);
 }
@@ -126,7 +127,7 @@ static void take_more(struct schedule *s)
     size_t most[POOL_LINES];
     for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++)
         most[line] = s->held[line] < s->most_held ? s->most_held - s->held[line] : 0;
-    /* while batches wait for more rows there is time for any task */
+    /* while batches wait for more rows, there is time for any task */
     int64_t now = s->settings->max_queue_delay_us || !has_rows(s) ? INT64_MAX : clock_ns();
     struct task *task = pool_take(s->worker, most, s->waiting, now);
     while (task) {
@@ -182,8 +183,8 @@ static void go_on_with(struct schedule *s, struct prediction *p)
     }
 }
 
-/* Go on with the predictions that were removed from the running batch at *at, which is closed when it has no others.
-   Returns where the next batch is. */
+/* Continue with the predictions that were removed from the running batch at *at. Closes the batch if it has no others.
+   Returns the position of the next batch. */
 static struct running_batch **go_on_with_removed(struct schedule *s, struct running_batch **at,
                                                  struct prediction *removed)
 {
@@ -201,7 +202,8 @@ static struct running_batch **go_on_with_removed(struct schedule *s, struct runn
     return at;
 }
 
-/* Before rows are admitted: predictions whose client has gone, or whose deadline is over, take no slots from others. */
+/* Before rows are admitted: remove predictions whose client has gone or whose deadline has passed, so that they take no
+   slots. */
 static void remove_stopped(struct schedule *s)
 {
     for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++)
@@ -209,7 +211,8 @@ static void remove_stopped(struct schedule *s)
             at = go_on_with_removed(s, at, running_batch_remove_stopped(*at));
 }
 
-/* Where the worker holds as many as it may and others wait in the pool, predictions that have run for a while go behind those. */
+/* If the worker holds the maximum of requests and others wait in the pool, predictions that have run for a while are
+   queued behind them. */
 static void preempt_for_others(struct schedule *s)
 {
     for (enum pool_line line = POOL_QUEUE; line < POOL_LINES; line++) {
@@ -227,7 +230,7 @@ static struct running_batch **advance_one(struct schedule *s, struct running_bat
     return go_on_with_removed(s, at, running_batch_advance(*at, s->worker, s->services->metrics));
 }
 
-/* Put the first running batch behind the others; returns where it stands then. */
+/* Move the first running batch behind the others. Returns its new position. */
 static struct running_batch **move_back(struct running_batch **first)
 {
     struct running_batch *running = *first, **at = first;
@@ -239,7 +242,8 @@ static struct running_batch **move_back(struct running_batch **first)
     return at;
 }
 
-/* A chunk of every running batch of the others, and of one of streams, if their share of the time allows it. */
+/* Run a chunk of every running batch of ordinary requests, and of one batch of streams, if the streams' share of the
+   time allows it. */
 static void advance_all(struct schedule *s)
 {
     bool others = false, patient = s->settings->max_queue_delay_us && takes_more(s);

@@ -4,7 +4,7 @@
 
 #include "request.h"
 
-/* The run function of requests' tasks. Returns when all the requests that the worker has taken are answered. */
+/* The run function of requests' tasks. Returns when all requests that the worker has taken are answered. */
 void schedule_run(struct task *task, struct worker *worker);
 
 /* Process one request alone, without a pool. */

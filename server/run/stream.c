@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A prediction is set aside when more than HIGH bytes wait for its reader, until fewer than LOW bytes wait. */
+/* If more than HIGH bytes wait for the reader, the prediction is set aside until fewer than LOW bytes wait. */
 enum { HIGH_BYTES = 1 << 18, LOW_BYTES = 1 << 16 };
 
-/* Roughly what is put into one event at most, as numbers. The first event of a row is to go out soon, so it has few
+/* The approximate maximum of numbers in one event. The first event of a row should be sent soon, so it has few
    timesteps. */
 enum { EVENT_FLOATS = 4096, FIRST_EVENT_STEPS = 16 };
 
@@ -30,7 +30,7 @@ void streams_close(struct streams *streams)
     pthread_mutex_destroy(&streams->lock);
 }
 
-/* Streams of a server at a time. */
+/* The limit of open streams of a server. */
 static bool count_in(struct request *request, struct failure *failure)
 {
     size_t most = (size_t)request->services->settings->max_streams;
@@ -130,7 +130,7 @@ void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all)
     for (struct stream *stream = streams->first; stream; stream = stream->next) {
         pthread_mutex_lock(&stream->lock);
         bool go = all && writer_may_go(stream, true);
-        /* only a waiting reader is sure to leave the buffer alone, and it has nothing to grow for */
+        /* only a waiting reader does not use the buffer; and then the buffer need not grow */
         if (stream->begun && !stream->ended && stream->reader_waits && stream->last_ns < silent_since_ns &&
             stream->text.room >= 8) {
             stream->text.used = stream->sent = 0;
@@ -150,25 +150,26 @@ void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all)
 void stream_begin(struct stream *stream)
 {
     struct request *request = stream->request;
-    if (stream->begun) /* nobody else sets it */
+    if (stream->begun) /* no other thread sets it */
         return;
     request->answer.status = 200;
-    request->task.deadline_ns = INT64_MAX; /* it has begun to be answered in time */
+    request->task.deadline_ns = INT64_MAX; /* the answer has begun before the deadline */
     request->answer.type = stream->form == STREAM_EVENTS ? "text/event-stream" : "application/x-ndjson";
     pthread_mutex_lock(&stream->lock);
     stream->begun = true;
-    buffer_room(&stream->text, 8); /* for heartbeats */
+    buffer_room(&stream->text, 8); /* time of the last write, for heartbeats */
     if (!stream->reader_gone)
         request->wake(request);
     pthread_mutex_unlock(&stream->lock);
 }
 
-/* Events are written under the lock, which the reader takes for a copy at a time. Returns where this one begins. */
+/* Begin an event. Events are written under the lock; the reader takes the lock for each copy. Returns the position of
+   the event. */
 static size_t begin_event(struct stream *stream, const char *name)
 {
     pthread_mutex_lock(&stream->lock);
     drop_sent(stream);
-    stream->text.exhausted = false; /* there may be memory again */
+    stream->text.exhausted = false; /* memory may be available again */
     size_t begin = stream->text.used;
     if (stream->form == STREAM_EVENTS)
         buffer_printf(&stream->text, "event: %s\ndata: ", name);
@@ -187,7 +188,7 @@ static const struct layer_shape *output_shape(const struct batch *batch, size_t 
     return o ? &batch->more_outputs[o - 1].shape : &batch->output;
 }
 
-/* A timestep of all outputs may have many numbers. */
+/* The number of floats of one timestep of all outputs, which may be large. */
 static size_t event_steps(const struct batch *batch)
 {
     size_t floats = batch->output.width;
@@ -208,13 +209,13 @@ static bool gives_steps(const struct batch *batch)
 size_t stream_event_steps(const struct prediction *p, size_t b)
 {
     const struct batch *batch = &p->batch;
-    if (batch->rolled || !gives_steps(batch)) /* one output, whatever the chunk has */
+    if (batch->rolled || !gives_steps(batch)) /* one output, for any number of vectors */
         return SIZE_MAX;
     size_t steps = event_steps(batch);
     return !batch->progress[b].done && steps > FIRST_EVENT_STEPS ? FIRST_EVENT_STEPS : steps;
 }
 
-/* The classes of these outputs, where they have labels. */
+/* Write the classes of these outputs, if they have labels. */
 static void write_labels(const struct prediction *p, const float *values, size_t n, struct buffer *out)
 {
     size_t width = p->batch.output.width;
@@ -226,7 +227,7 @@ static void write_labels(const struct prediction *p, const float *values, size_t
     labels_write(output, values, n, (ptrdiff_t)width, true, width, out);
 }
 
-/* The vectors of output o. */
+/* Write the vectors of output o. */
 static void write_vectors(struct prediction *p, size_t o, const struct stream_part *part, struct buffer *out)
 {
     const struct batch *batch = &p->batch;
@@ -275,7 +276,7 @@ void stream_parts(struct prediction *p, size_t b, size_t timestep, const struct 
         failure_overloaded(&p->failure);
     if (!p->finite && !p->request->model->allow_nonfinite)
         prediction_nonfinite(p, b);
-    if (p->failure.status) /* nothing of it */
+    if (p->failure.status) /* remove the event */
         out->used = begin;
     end_event(stream);
 }
@@ -285,7 +286,7 @@ void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float
     stream_parts(p, b, timestep, &(const struct stream_part){values, n}, 1);
 }
 
-/* Timesteps t to t + n - 1 of row b, and of outputs that are no sequences their one vector with the last. */
+/* Write timesteps t to t + n - 1 of row b. Outputs that are not sequences are written with the last timestep. */
 static void hold_parts(struct prediction *p, size_t b, size_t t, size_t n, bool last)
 {
     const struct batch *batch = &p->batch;
@@ -329,7 +330,7 @@ void stream_done(struct prediction *p, void (*write)(struct prediction *p, struc
     size_t error_bytes = p->failure.status ? request_write_error(p->request, &p->failure) : 0;
     begin_event(stream, p->failure.status ? "error" : "done");
     if (p->failure.status)
-        buffer_bytes(&stream->text, p->request->answer.error, error_bytes - 1); /* without its end of line */
+        buffer_bytes(&stream->text, p->request->answer.error, error_bytes - 1); /* without the end of line */
     else
         buffer_bytes(&stream->text, out->text, out->used);
     buffer_text(&stream->text, stream->form == STREAM_EVENTS ? "\n\n" : "\n");

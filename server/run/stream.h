@@ -21,20 +21,21 @@ struct stream {
     struct stream *next, **self;
     struct request *request;
     enum stream_form form;
-    pthread_mutex_t lock; /* guards all below; taken under that of `all`; under it the connections' alone */
-    struct buffer text;   /* only the worker lets it grow */
-    size_t sent;          /* of it, which the reader has taken */
-    uint64_t taken;       /* bytes, by the reader, since the beginning */
+    pthread_mutex_t lock; /* guards the fields below; taken while the lock of `all` is held; while it is held, only
+                             locks of connections are taken */
+    struct buffer text;   /* only the worker appends to it */
+    size_t sent;          /* the bytes of `text` that the reader has taken */
+    uint64_t taken;       /* the bytes that the reader has taken since the beginning */
     bool begun, ended;
-    bool reader_waits; /* the connection is suspended until something comes */
-    bool writer_waits; /* the prediction is put aside until there is room */
+    bool reader_waits; /* the connection is suspended until there is data */
+    bool writer_waits; /* the prediction is set aside until there is room */
     bool reader_gone, writer_gone;
-    int64_t last_ns; /* when something was written */
+    int64_t last_ns; /* the time of the last write */
 };
 
-/* Those of a server. */
+/* All streams of a server. */
 struct streams {
-    pthread_mutex_t lock; /* guards the list; under it a stream's and the pool's */
+    pthread_mutex_t lock; /* guards the list; while it is held, locks of streams and of the pool are taken */
     struct stream *first;
     atomic_size_t n;
 };
@@ -42,10 +43,11 @@ struct streams {
 void streams_init(struct streams *streams);
 void streams_close(struct streams *streams);
 
-/* Of ns of workers' time, those that streams leave to the other requests. */
+/* The part of ns of the workers' time that streams leave to other requests. */
 int64_t streams_leave(const struct streams *streams, int64_t ns);
 
-/* Write a heartbeat where nothing was written since then; all: let those that are put aside go on, to their end. */
+/* Write a heartbeat into streams without a write since silent_since_ns. all: continue the predictions that are set
+   aside, so that they can end. */
 void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all);
 
 /* ---- the worker's side ---- */
@@ -54,50 +56,50 @@ void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all);
    open. */
 bool stream_open(struct request *request, enum stream_form form, struct failure *failure);
 
-/* The head of the answer can go out, if it has not; from now on errors are events. */
+/* Allow the head of the answer to be sent. From now on errors are events. */
 void stream_begin(struct stream *stream);
 
-/* Timesteps of row b that one event may tell of: the most that a chunk should have of that row. */
+/* The largest number of timesteps of row b in one event, which bounds the timesteps of a chunk. */
 size_t stream_event_steps(const struct prediction *p, size_t b);
 
-/* Vectors of one of the outputs. */
+/* The vectors of one output. */
 struct stream_part {
     const float *values;
     size_t n;
 };
 
-/* Outputs of row b, from this timestep on, in the order of the model; those of which there are none are left out. p->failure
-   is set where they cannot go. */
+/* Write outputs of row b, from this timestep on, in the order of the model. Outputs without vectors are left out. Sets
+   p->failure if they cannot be written. */
 void stream_parts(struct prediction *p, size_t b, size_t timestep, const struct stream_part *parts, size_t n_parts);
-/* The same of a model of one output: n vectors of batch->output.width floats. */
+/* The same for a model with one output: n vectors of batch->output.width floats. */
 void stream_outputs(struct prediction *p, size_t b, size_t timestep, const float *values, size_t n);
-/* All outputs of p, which its batch holds already, event by event. */
+/* Write all outputs of p, which are in its batch already, event by event. */
 void stream_held_outputs(struct prediction *p);
-/* The last event: what write puts into out, an object; or the failure. */
+/* Write the last event: the object that `write` appends to out, or the failure. */
 void stream_done(struct prediction *p, void (*write)(struct prediction *p, struct buffer *out));
 
-/* Whether the reader is too far behind to write more now. */
+/* Whether too many bytes wait for the reader. */
 bool stream_is_full(struct stream *stream);
-/* The same, but then the request is queued again when it is not,
-   perhaps at once, and its prediction must not be touched. */
+/* The same; if it returns true, the request is queued again when there is room, perhaps at once, and the caller must
+   not use the prediction any more. */
 bool stream_waits(struct stream *stream);
 
-/* The writer has finished. Returns true if the reader has gone before; then the caller frees the request. */
+/* The writer has finished. Returns true if the reader has left before; then the caller frees the request. */
 bool stream_writer_leaves(struct stream *stream);
 
-/* Whether there is no reader any more. gone: looks at its socket. */
+/* Whether the reader has left. gone looks at its socket. */
 bool stream_is_deserted(struct stream *stream, bool (*gone)(struct request *request));
 
 /* ---- the I/O thread's side ---- */
 
-/* Up to size bytes into out; 0: nothing is there yet, and `suspend` has been called, after which the request's `wake` will be;
-   below 0: the end. */
+/* Copy up to `size` bytes to out. Returns 0 if there is no data yet: then `suspend` has been called, and the request's
+   `wake` will be called. Returns a negative number at the end. */
 ssize_t stream_read(struct stream *stream, char *out, size_t size, void (*suspend)(struct request *request));
 
-/* The reader has gone. Returns true if the worker has finished; then the caller frees the request. */
+/* The reader has left. Returns true if the worker has finished; then the caller frees the request. */
 bool stream_reader_leaves(struct stream *stream);
 
-/* By whoever frees the request. */
+/* Called by the code that frees the request. */
 void stream_close(struct stream *stream);
 
 #endif

@@ -1,8 +1,8 @@
 /* While other requests have work, streams get at most half of the time; otherwise they get all of it. */
 #include "time_share.h"
 
-/* What a stream can have in advance, or must wait for, at most: a burst of the others is not made up for later, and neither
-   is a long chunk of streams. */
+/* The bound of the balance: streams do not make up for a long burst of other requests later, and other requests do not
+   make up for a long chunk of streams. */
 enum { MOST_NS = 20000000 };
 
 static int64_t within_bounds(int64_t ns)

@@ -7,10 +7,10 @@
 
 /* All zeros at first. */
 struct time_share {
-    int64_t credit_ns; /* time that the others have had more than streams, within bounds */
+    int64_t credit_ns; /* the time of other requests minus the time of streams, within bounds */
 };
 
-/* The others have run for others_ns (0: there were none). True: streams may run now. */
+/* Other requests have run for others_ns (0: there were none). Returns true if streams may run now. */
 bool time_share_allows_streams(struct time_share *share, int64_t others_ns);
 
 /* Streams have run for streams_ns. */

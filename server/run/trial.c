@@ -15,7 +15,7 @@ static void fill_inputs(float *inputs, size_t n, const struct graph *graph, size
     }
 }
 
-/* The timesteps of each input: its own number, else `open`. */
+/* Set the timesteps of each input: its fixed number, or `open`. */
 static void find_timesteps(const struct graph *graph, size_t open, size_t *timesteps)
 {
     for (size_t i = 0; i < graph->n_inputs; i++) {
@@ -32,12 +32,12 @@ size_t trial_timesteps(const struct graph *graph, size_t least, struct rnn_error
     for (size_t n = least; n <= TRIAL_MOST_TIMESTEPS; n = n < least + EACH ? n + 1 : n * 2) {
         find_timesteps(graph, n, all);
         if (graph_output_shapes(graph, all, graph->return_sequences, NULL, out, err) != RNN_ESHAPE)
-            return n; /* also if memory is short, as trial_open says then */
+            return n; /* also if out of memory, which trial_open then reports */
     }
     return 0;
 }
 
-/* The inputs and outputs after the first; out are the shapes of the outputs. */
+/* Allocate the inputs and outputs after the first; out are the shapes of the outputs. */
 static bool open_more(struct trial *t, const size_t *timesteps, const struct layer_shape *out)
 {
     const struct graph *graph = t->graph;

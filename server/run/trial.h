@@ -8,14 +8,15 @@ enum { TRIAL_MOST_TIMESTEPS = 1 << 20 };
 
 struct trial {
     const struct graph *graph;
-    size_t batch, timesteps;                          /* of each row: the model's own, where it has some */
-    size_t n_outputs;                                 /* floats in all */
-    float *inputs, *states, *outputs, *floats, *more; /* more: numbers of the inputs and outputs after the first */
+    size_t batch, timesteps;                          /* the timesteps of each row: the model's own, if it has a fixed
+                                                         number */
+    size_t n_outputs;                                 /* the total number of floats */
+    float *inputs, *states, *outputs, *floats, *more; /* more: the numbers of inputs and outputs after the first */
     struct layer_view *more_inputs;
     float **more_outputs;
     unsigned char *masks;
     struct layer_view *views;
-    struct rnn_row *fresh, *rows; /* rows are used up by a run */
+    struct rnn_row *fresh, *rows; /* the rows of a run, because a run changes its rows */
     struct arena arena;
     struct graph_run run;
 };
@@ -29,7 +30,7 @@ bool trial_open(struct trial *trial, const struct graph *graph, size_t batch, si
    doubles the number. */
 size_t trial_timesteps(const struct graph *graph, size_t least, struct rnn_error *err);
 
-/* From zero states to outputs; team may be NULL. */
+/* Run from zero states; team may be NULL. */
 void trial_run(struct trial *trial, struct team *team);
 
 /* Whether all outputs of the last run are finite. */
