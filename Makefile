@@ -122,6 +122,7 @@ $(BUILD)/tests/unit/server/run/test_graph_memory: LDFLAGS += $(patsubst %,-Wl$(c
   aligned_alloc free)
 $(BUILD)/tests/unit/config/test_loading_memory: LDFLAGS += $(patsubst %,-Wl$(comma)--wrap=%,malloc calloc realloc \
   aligned_alloc free strdup strndup archive_open archive_open_bundle)
+$(BUILD)/tests/unit/config/onnx/test_onnx_external: LDFLAGS += -Wl,--wrap=pread,--wrap=pread64
 
 # The example in the comment of core/rnn.h.
 $(BUILD)/tests/unit/rnn_example.inc: core/rnn.h

@@ -55,9 +55,35 @@ static bool is_inside(const char *location)
     return true;
 }
 
+/* Write the folder of a path to out, without links. If `follow`, of the file that the path leads to. */
+static bool real_folder(const char *path, bool follow, char out[PATH_MAX])
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 2, slash ? path : "./");
+    if (!realpath(follow ? path : folder, out))
+        return false;
+    if (follow)
+        *strrchr(out, '/') = 0;
+    return true;
+}
+
+/* Whether a path without links lies in the folder of the model, or in that of the file which the model's path is a link
+   to: caches of downloads keep all files in one folder, and link to them. */
+static bool is_beside(const char *model, const char *real)
+{
+    char folder[PATH_MAX];
+    for (int follow = 0; follow < 2; follow++) {
+        size_t n = real_folder(model, follow, folder) ? strlen(folder) : 0;
+        if (n && !strncmp(real, folder, n) && real[n] == '/')
+            return true;
+    }
+    return false;
+}
+
 static bool open_data(struct walk *w, const char *location)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], real[PATH_MAX];
     const char *slash = strrchr(w->file, '/');
     int n =
         snprintf(path, sizeof path, "%.*s%s", slash ? (int)(slash - w->file) + 1 : 0, slash ? w->file : "", location);
@@ -68,7 +94,13 @@ static bool open_data(struct walk *w, const char *location)
     if (w->fd >= 0)
         close(w->fd);
     snprintf(w->open, sizeof w->open, "%s", path);
-    w->fd = open_regular(path, max_file_bytes, w->problems);
+    w->fd = -1;
+    if (!realpath(path, real))
+        problem_unopened(w->problems, (struct place){path, NULL}, errno);
+    else if (!is_beside(w->file, real))
+        refuse(w, location, "is a link that leaves the model's folder");
+    else
+        w->fd = open_regular(real, max_file_bytes, w->problems);
     return w->fd >= 0;
 }
 
@@ -82,9 +114,20 @@ static bool read_bytes(struct walk *w, const char *location, uint64_t offset, un
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return refuse(w, location, "cannot be read");
+            return refuse(w, location, n ? "cannot be read" : "was cut short while it was read");
         done += (size_t)n;
     }
+    return true;
+}
+
+/* A number of bytes in decimal digits; none: otherwise. */
+static bool number_of(const char *text, uint64_t otherwise, uint64_t *out)
+{
+    *out = text && *text ? 0 : otherwise;
+    for (; text && *text; text++)
+        if (*text < '0' || *text > '9' || __builtin_mul_overflow(*out, 10, out) ||
+            __builtin_add_overflow(*out, (uint64_t)(*text - '0'), out))
+            return false;
     return true;
 }
 
@@ -95,7 +138,9 @@ static bool describe(struct walk *w, const json_t *entry, struct named_tensor *o
                *location = json_string_value(json_object_get(entry, "location")),
                *length = json_string_value(json_object_get(entry, "length"));
     const json_t *shape = json_object_get(entry, "shape");
+    uint64_t declared;
     *out = (struct named_tensor){.rank = json_array_size(shape), .elements = 1};
+    *bytes = 0;
     if (!location || !is_inside(location))
         return refuse(w, location ? location : "", "lies outside the model's folder");
     for (size_t i = 0; type && i < sizeof types / sizeof *types; i++)
@@ -103,14 +148,17 @@ static bool describe(struct walk *w, const json_t *entry, struct named_tensor *o
             out->type = types[i].type;
             *bytes = types[i].width;
         }
-    for (size_t i = 0; i < out->rank && i < TENSOR_MAX_RANK; i++) {
-        out->shape[i] = (size_t)json_integer_value(json_array_get(shape, i));
+    if (!*bytes || out->rank > TENSOR_MAX_RANK)
+        return refuse(w, location, "has a type that is not read, or more than 8 axes");
+    for (size_t i = 0; i < out->rank; i++) {
+        json_int_t size = json_integer_value(json_array_get(shape, i));
+        out->shape[i] = size < 0 ? SIZE_MAX : (size_t)size;
         if (!rnn_size_mul(out->elements, out->shape[i], &out->elements))
             return refuse(w, location, "is too large");
     }
     if (!rnn_size_mul(*bytes, out->elements, bytes) || *bytes > (size_t)max_file_bytes)
         return refuse(w, location, "is too large");
-    if (length && *length && strtoull(length, NULL, 10) != *bytes)
+    if (!number_of(length, *bytes, &declared) || declared != *bytes)
         return refuse(w, location, "has a length that does not fit its tensor's shape");
     return true;
 }
@@ -124,16 +172,18 @@ static bool take_entry(struct walk *w, json_t *entry, json_t **name)
     const char *location = json_string_value(json_object_get(entry, "location")),
                *offset = json_string_value(json_object_get(entry, "offset")),
                *type = json_string_value(json_object_get(entry, "type"));
+    uint64_t first;
     if (!describe(w, entry, &tensor, &bytes))
         return false;
+    if (!number_of(offset, 0, &first))
+        return refuse(w, location, "has an offset that is no number of bytes");
     size_t at = w->bytes;
     w->n++;
     w->bytes += rnn_round_up(bytes, 64);
     if (!w->reading)
         return w->bytes <= (size_t)max_file_bytes || refuse(w, location, "is too large");
     unsigned char *memory = (unsigned char *)w->set->memory + at;
-    if (w->bytes > w->room || !open_data(w, location) ||
-        !read_bytes(w, location, offset ? strtoull(offset, NULL, 10) : 0, memory, bytes))
+    if (w->bytes > w->room || !open_data(w, location) || !read_bytes(w, location, first, memory, bytes))
         return false;
     snprintf(text, sizeof text, "external #%zu", w->n);
     tensor.name = strdup(text);
@@ -141,12 +191,13 @@ static bool take_entry(struct walk *w, json_t *entry, json_t **name)
     tensor.data = memory;
     *name = json_string(text);
     w->set->tensors[w->set->n++] = tensor;
-    return (tensor.name && tensor.type_name && *name) || refuse(w, location, "needs more memory than there is");
+    return (tensor.name && tensor.type_name && *name) || refuse(w, location, "cannot be read: out of memory");
 }
 
 static bool is_entry(const json_t *json)
 {
-    return json_object_get(json, "location") && json_object_get(json, "shape");
+    return json_is_string(json_object_get(json, "location")) && json_is_string(json_object_get(json, "type")) &&
+           json_is_array(json_object_get(json, "shape"));
 }
 
 /* Every value of an object that is an entry, and what lies within. */
@@ -198,7 +249,7 @@ bool onnx_external_read(json_t *json, struct tensor_set *set, const char *file, 
     *w = (struct walk){.set = set, .file = file, .problems = problems, .fd = -1};
     bool good = walk_json(w, json, 0);
     if (good && w->n) {
-        good = make_room(w) ? walk_json(w, json, 0) : refuse(w, "", "needs more memory than there is");
+        good = make_room(w) ? walk_json(w, json, 0) : refuse(w, "", "cannot be read: out of memory");
     }
     if (w->fd >= 0)
         close(w->fd);
