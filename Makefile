@@ -143,7 +143,7 @@ $(BUILD)/tests/e2e/test_sessions_redis $(BUILD)/tests/e2e/test_windows $(BUILD)/
 $(BUILD)/tests/e2e/test_access: $(BUILD)/tests/e2e/access.o $(BUILD)/libcellserve_server.a \
   $(BUILD)/libcellserve_config.a $(BUILD)/libcellserve_core.a
 
-$(E2E): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/e2e/e2e.o $(BUILD)/tests/e2e/certificate.o | $(BUILD)/cellserve
+$(E2E): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/e2e/e2e.o $(BUILD)/tests/e2e/await.o $(BUILD)/tests/e2e/certificate.o | $(BUILD)/cellserve
 	@echo "  link  $@"
 	$(Q)$(CC) $(LDFLAGS_all) -o $@ -Wl,--start-group $(filter %.o %.a,$^) -Wl,--end-group $(LIBS) $(TEST_LIBS)
 

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -212,8 +213,11 @@ void daemon_start(struct daemon *daemon, const char *config, const char *const *
 int daemon_wait(struct daemon *daemon, int seconds)
 {
     int status = 0;
+    struct rusage usage;
     for (double end = now_ms() + seconds * 1e3; now_ms() < end; sleep_ms(5))
-        if (waitpid(daemon->pid, &status, WNOHANG) == daemon->pid) {
+        if (wait4(daemon->pid, &status, WNOHANG, &usage) == daemon->pid) {
+            daemon->ended_cpu_ms = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+                                   (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
             int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
             if (code) {
                 char *log = daemon_log(daemon);
@@ -233,7 +237,7 @@ int daemon_wait(struct daemon *daemon, int seconds)
 int daemon_stop(struct daemon *daemon, int signal)
 {
     kill(daemon->pid, signal);
-    return daemon_wait(daemon, 30);
+    return daemon_wait(daemon, 60);
 }
 
 long daemon_rss_kib(const struct daemon *daemon)
@@ -251,15 +255,16 @@ long daemon_rss_kib(const struct daemon *daemon)
 long daemon_cpu_ms(const struct daemon *daemon)
 {
     char path[64], text[1024];
-    unsigned long user = 0, kernel = 0;
+    unsigned long user = 0, kernel = 0, of_children[2] = {0, 0};
     snprintf(path, sizeof path, "/proc/%d/stat", (int)daemon->pid);
     FILE *file = fopen(path, "r");
     if (!file)
         return 0;
     text[fread(text, 1, sizeof text - 1, file)] = 0;
     fclose(file);
-    sscanf(strrchr(text, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel);
-    return (long)((user + kernel) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK));
+    sscanf(strrchr(text, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %lu %lu", &user, &kernel,
+           &of_children[0], &of_children[1]);
+    return (long)((user + kernel + of_children[0] + of_children[1]) * 1000 / (unsigned long)sysconf(_SC_CLK_TCK));
 }
 
 /* ---- libcurl ---- */
@@ -309,7 +314,7 @@ struct reply http_request(const struct daemon *daemon, const char *method, const
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 60L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, 180L);
     if (body) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);

@@ -27,7 +27,8 @@ struct daemon {
     pid_t pid;
     int port;
     char url[128], log_path[64], config_path[64];
-    char ca[64], key[64]; /* certificate authority and key that requests use; "": none */
+    char ca[64], key[64]; /* of https, and a key that requests have; "": none */
+    long ended_cpu_ms;    /* processor time that it had used when it had ended, with that of its children */
 };
 
 /* Start the server with a configuration (JSON text; port 0 and a host are given as flags). The test fails if the server
@@ -41,10 +42,10 @@ void end_with_the_test(void);
 void daemon_spawn(struct daemon *daemon, const char *config, const char *const *arguments, void (*prepare)(void));
 void daemon_await(struct daemon *daemon);
 
-/* CPU time that the server has used, in milliseconds. */
+/* Processor time that it and its ended children have used, in milliseconds. */
 long daemon_cpu_ms(const struct daemon *daemon);
 
-/* Send a signal and wait; returns the exit code (128 + n for a signal), or -1 if it had to be killed after 30 s. */
+/* Send a signal and wait; returns the exit code (128 + n for a signal), or -1 when it had to be killed after 60 s. */
 int daemon_stop(struct daemon *daemon, int signal);
 
 /* Wait until the server exits by itself. */
@@ -86,7 +87,28 @@ void reply_free(struct reply *reply);
 /* A number of /metrics, by its name with labels; -1 if it is absent. */
 double metric(const struct daemon *daemon, const char *name);
 
-/* Assert a JSON error answer. path NULL: expects no path. */
+/* The admin listener of a server that has one on a free port. */
+struct daemon admin_of(const struct daemon *daemon);
+
+/* Wait until a number of /metrics lies in least..most, and return it. The caller must not read it again for an assertion:
+   a gauge may have changed by then. */
+double await_metric(const struct daemon *daemon, const char *name, double least, double most);
+
+/* Wait until a page (status 200) has a text, or has it no longer. */
+void await_page(const struct daemon *daemon, const char *path, const char *text, bool has);
+
+/* Whether bytes, or the end of the connection, can be read now; wait until they can. */
+bool is_readable(int fd);
+void await_readable(int fd);
+
+/* Wait until a request runs. False: the answer to fd's request has come before. */
+bool await_running_or_answer(const struct daemon *daemon, int fd);
+
+/* Wait until fd's request has its place behind that of `first`, a long one of the same session: so many wait then. Where
+   `first` has been answered before, until fd's request has been answered, too. */
+void await_turn(const struct daemon *daemon, int fd, int first, long waiting);
+
+/* Assert a JSON error answer. path NULL: none is expected. */
 void assert_error(const struct reply *reply, long status, const char *code, const char *path);
 
 /* POST /predict and assert the error. */

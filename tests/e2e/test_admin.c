@@ -5,17 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A daemon whose URL is that of the admin listener. */
-static struct daemon admin_of(const struct daemon *daemon)
-{
-    struct daemon admin = *daemon;
-    char *log = daemon_log_with(daemon, "the admin listener is at ");
-    const char *url = strstr(log, "the admin listener is at ") + 25;
-    snprintf(admin.url, sizeof admin.url, "%.*s", (int)strcspn(url, "\n"), url);
-    free(log);
-    return admin;
-}
-
 static long status_of(const struct daemon *daemon, const char *path)
 {
     struct reply reply = http_get(daemon, path);
