@@ -9,7 +9,7 @@ static const char slow_model[] = "{\"models\": [{\"name\": \"other\", \"input_si
                                  "\"GRU\", \"config\": {\"units\": 3}}}, "
                                  "{\"name\": \"m\", \"default\": true, \"input_size\": 1, \"layer\": {\"class_name\": "
                                  "\"LSTM\", \"config\": {\"units\": "
-                                 "512}}}]%s}";
+                                 "512}}}], \"limits\": {\"request_timeout_ms\": 600000}%s}";
 
 enum { LONG = SANITIZED ? 1500 : 6000 };
 
@@ -33,34 +33,46 @@ static int post_row(const struct daemon *server, size_t timesteps, const char *h
     return fd;
 }
 
-static bool answered(int fd, int timeout_ms)
-{
-    struct pollfd poller = {.fd = fd, .events = POLLIN};
-    return poll(&poller, 1, timeout_ms) > 0;
-}
-
 static int status_of(int fd, char *answer, size_t size)
 {
-    raw_read(fd, answer, size, 60000);
+    raw_read(fd, answer, size, 180000);
     close(fd);
     return strncmp(answer, "HTTP/1.", 7) ? 0 : atoi(answer + 9);
+}
+
+/* Whether a short request of a model, sent while a long one of m runs, is answered before it. A machine that stands still
+   for a while may lose the difference, so it is tried again with a longer one. */
+static bool overtakes(const struct daemon *server, const char *model)
+{
+    static char answer[65536];
+    char body[128];
+    bool is = false;
+    snprintf(body, sizeof body, "{\"model\": \"%s\", \"instances\": [[[1], [2], [3]]]}", model);
+    for (size_t i = 0, timesteps = LONG; i < 5 && !is; i++, timesteps *= 2) {
+        int slow = post_row(server, timesteps, "");
+        bool runs = await_running_or_answer(server, slow);
+        for (int k = 0; k < 3; k++) {
+            struct reply reply = http_post(server, "/predict", body);
+            assert_int_equal(reply.status, 200);
+            reply_free(&reply);
+        }
+        is = runs && !is_readable(slow);
+        if (is)
+            assert_int_equal(status_of(slow, answer, sizeof answer), 200);
+        else
+            close(slow);
+    }
+    return is;
 }
 
 static void short_sequences_overtake_long_ones(void **state)
 {
     (void)state;
     struct daemon server;
-    static char answer[65536];
     start(&server, "");
-    int slow = post_row(&server, LONG, "");
-    sleep_ms(20);
-    int quick = post_row(&server, 3, "");
-    assert_true(answered(quick, 30000));
-    assert_false(answered(slow, 0));
-    assert_int_equal(status_of(quick, answer, sizeof answer), 200);
-    assert_int_equal(status_of(slow, answer, sizeof answer), 200);
+    assert_true(overtakes(&server, "m"));
     /* some chunks had both rows */
-    assert_true(metric(&server, "cellserve_batch_rows_sum") > metric(&server, "cellserve_batch_rows_count"));
+    await_metric(&server, "cellserve_batch_rows_sum", metric(&server, "cellserve_batch_rows_count") + 1, 1e9);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
@@ -69,17 +81,8 @@ static void models_share_a_worker(void **state)
 {
     (void)state;
     struct daemon server;
-    static char answer[65536];
     start(&server, "");
-    int slow = post_row(&server, LONG, "");
-    sleep_ms(20);
-    for (int i = 0; i < 3; i++) {
-        struct reply reply = http_post(&server, "/predict", "{\"model\": \"other\", \"instances\": [[[1], [2]]]}");
-        assert_int_equal(reply.status, 200);
-        reply_free(&reply);
-    }
-    assert_false(answered(slow, 0));
-    assert_int_equal(status_of(slow, answer, sizeof answer), 200);
+    assert_true(overtakes(&server, "other"));
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
@@ -88,14 +91,10 @@ static void one_row_at_a_time_takes_turns(void **state)
 {
     (void)state;
     struct daemon server;
-    static char answer[65536];
     start(&server, ", \"batching\": {\"max_batch_rows\": 1}");
-    int slow = post_row(&server, LONG, "");
-    sleep_ms(20);
-    int quick = post_row(&server, 3, "");
-    assert_int_equal(status_of(quick, answer, sizeof answer), 200);
-    assert_int_equal(status_of(slow, answer, sizeof answer), 200);
-    assert_true(metric(&server, "cellserve_batch_rows_sum") == metric(&server, "cellserve_batch_rows_count"));
+    assert_true(overtakes(&server, "m"));
+    double chunks = metric(&server, "cellserve_batch_rows_count");
+    await_metric(&server, "cellserve_batch_rows_sum", chunks, chunks);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
@@ -104,41 +103,72 @@ static void a_request_has_its_own_deadline(void **state)
     (void)state;
     struct daemon server;
     static char answer[65536];
-    start(&server, "");
-    int hasty = post_row(&server, LONG, "X-Request-Timeout-Ms: 10\r\n");
-    assert_int_equal(status_of(hasty, answer, sizeof answer), 504);
+    int status = 0;
+    for (int i = 0; i < 20 && status != 504; i++) {
+        start(&server, "");
+        status = status_of(post_row(&server, LONG, "X-Request-Timeout-Ms: 10\r\n"), answer, sizeof answer);
+        if (status != 504) { /* decoding took so long that the rest was known to be too late */
+            assert_int_equal(status, 503);
+            assert_int_equal(daemon_stop(&server, SIGINT), 0);
+        }
+    }
+    assert_int_equal(status, 504);
     assert_non_null(strstr(answer, "10 ms (X-Request-Timeout-Ms)"));
-    int patient = post_row(&server, LONG, "");
-    sleep_ms(SANITIZED ? 50 : 20);
-    hasty = post_row(&server, LONG, "X-Request-Timeout-Ms: 10\r\n"); /* the work of the running request is known */
-    assert_int_equal(status_of(hasty, answer, sizeof answer), 503);
-    assert_non_null(strstr(answer, "\"too_late\""));
-    assert_non_null(strstr(answer, "Retry-After: 1\r\n"));
-    assert_false(answered(patient, 0));
-    assert_int_equal(status_of(patient, answer, sizeof answer), 200);
+    bool beside = false;
+    for (size_t i = 0, timesteps = LONG; i < 5 && !beside; i++, timesteps *= 2) {
+        int patient = post_row(&server, timesteps, "");
+        bool runs = await_running_or_answer(&server, patient);
+        int hasty = post_row(&server, timesteps, "X-Request-Timeout-Ms: 10\r\n"); /* work that is known beforehand */
+        status = status_of(hasty, answer, sizeof answer);
+        beside = status == 503 && runs && !is_readable(patient);
+        assert_true(status == 503 || status == 504); /* 504: it waited for 10 ms, or was decoded */
+        if (status == 503) {
+            assert_non_null(strstr(answer, "\"too_late\""));
+            assert_non_null(strstr(answer, "Retry-After: 1\r\n"));
+        }
+        if (beside)
+            assert_int_equal(status_of(patient, answer, sizeof answer), 200);
+        else
+            close(patient);
+    }
+    assert_true(beside);
     int wrong = post_row(&server, 1, "X-Request-Timeout-Ms: soon\r\n");
     assert_int_equal(status_of(wrong, answer, sizeof answer), 400);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
+/* ---- waiting for rows ---- */
+
+enum { TRIES = 10 }; /* a machine that stands still may make a batch wait, a wrong server lets each wait */
+
+/* Whether so many requests, sent at once, run as one batch, and before the delay is over. */
+static bool run_together(const struct daemon *server, int n, double delay_ms)
+{
+    char answer[65536];
+    int fds[100];
+    double rows = metric(server, "cellserve_batch_rows_sum"), batches = metric(server, "cellserve_batch_rows_count");
+    double began = now_ms();
+    for (int i = 0; i < n; i++)
+        fds[i] = post_row(server, 1, "");
+    for (int i = 0; i < n; i++)
+        assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
+    bool soon = now_ms() - began < delay_ms;
+    await_metric(server, "cellserve_batch_rows_sum", rows + n, rows + n);
+    return soon && metric(server, "cellserve_batch_rows_count") == batches + 1;
+}
+
 static void a_request_may_wait_for_rows(void **state)
 {
     (void)state;
+    enum { DELAY_MS = 500 };
     struct daemon server;
-    char answer[65536];
-    int fds[4];
+    bool together = false;
     start(&server, ", \"batching\": {\"max_queue_delay_us\": 500000, \"max_batch_rows\": 4}");
+    for (int i = 0; i < TRIES && !together; i++)
+        together = run_together(&server, 4, DELAY_MS); /* full: nothing to wait for any more */
+    assert_true(together);
     double began = now_ms();
-    for (int i = 0; i < 4; i++)
-        fds[i] = post_row(&server, 1, "");
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
-    if (!SANITIZED)
-        assert_true(now_ms() - began < 450); /* the batch is full, so it does not wait */
-    assert_true(metric(&server, "cellserve_batch_rows_sum") == 4);
-    assert_true(metric(&server, "cellserve_batch_rows_count") == 1);
-    began = now_ms();
-    assert_int_equal(status_of(post_row(&server, 1, ""), answer, sizeof answer), 200);
+    run_together(&server, 1, DELAY_MS);
     assert_true(now_ms() - began > 400);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
@@ -148,42 +178,51 @@ static void large_batches_fill(void **state)
 {
     (void)state;
     plain_alone("handshakes take as long as the delay that is measured");
-    enum { ROWS = 100 };
     struct daemon server;
-    char answer[65536];
-    int fds[ROWS];
+    bool together = false;
     start(&server, ", \"batching\": {\"max_queue_delay_us\": 1000000, \"max_batch_rows\": 100}");
-    for (int i = 0; i < ROWS; i++)
-        fds[i] = post_row(&server, 1, "");
-    for (int i = 0; i < ROWS; i++)
-        assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
-    assert_true(metric(&server, "cellserve_batch_rows_sum") == ROWS);
-    assert_true(metric(&server, "cellserve_batch_rows_count") == 1);
+    for (int i = 0; i < TRIES && !together; i++)
+        together = run_together(&server, 100, 1000);
+    assert_true(together);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* A worker with the maximum of requests does not wait for more. Waiting uses no CPU time. */
+enum { HELD = 64, REQUESTS = 70 };
+
+/* Requests of two models, 35 rows of each: no batch is full, but the worker holds as many as it may. Whether these are
+   answered before the delay is over. */
+static bool answers_when_full(const struct daemon *server)
+{
+    char answer[65536];
+    int fds[REQUESTS], answered = 0;
+    double began = now_ms();
+    for (int i = 0; i < REQUESTS; i++)
+        fds[i] =
+            raw_post(server, "", i % 2 ? "{\"model\": \"other\", \"instances\": [[[1]]]}" : "{\"instances\": [[[1]]]}");
+    for (double end = now_ms() + 60000; answered < HELD && now_ms() < end; sleep_ms(1)) {
+        answered = 0;
+        for (int i = 0; i < REQUESTS; i++)
+            answered += is_readable(fds[i]);
+    }
+    bool soon = now_ms() - began < 900;
+    long cpu = daemon_cpu_ms(server);
+    for (int i = 0; i < REQUESTS; i++) /* the last ones wait for the delay */
+        assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
+    assert_true(daemon_cpu_ms(server) - cpu < 500);
+    return soon;
+}
+
+/* A worker that holds as many as it may does not wait for more, and nobody who waits keeps a processor busy. */
 static void a_full_worker_does_not_wait(void **state)
 {
     (void)state;
     plain_alone("handshakes take as long as the delay that is measured");
-    enum { REQUESTS = 70 };
     struct daemon server;
-    char answer[65536];
-    int fds[REQUESTS];
+    bool soon = false;
     start(&server, ", \"batching\": {\"max_queue_delay_us\": 1000000, \"max_batch_rows\": 40}");
-    double began = now_ms(), cpu = metric(&server, "process_cpu_seconds_total");
-    for (int i = 0; i < REQUESTS; i++)
-        fds[i] = raw_post(&server, "",
-                          i % 2 ? "{\"model\": \"other\", \"instances\": [[[1]]]}" : "{\"instances\": [[[1]]]}");
-    for (int i = 0; i < 60; i++)
-        assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
-    if (!SANITIZED)
-        assert_true(now_ms() - began < 900);
-    for (int i = 60; i < REQUESTS; i++)
-        assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
-    if (!SANITIZED)
-        assert_true(metric(&server, "process_cpu_seconds_total") - cpu < 0.5);
+    for (int i = 0; i < TRIES && !soon; i++)
+        soon = answers_when_full(&server);
+    assert_true(soon);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 

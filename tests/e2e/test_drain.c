@@ -108,7 +108,7 @@ static void after_the_delay_new_connections_are_refused(void **state)
     struct daemon server;
     char answer[65536];
     start(&server, 0, 600000);
-    int running = post_raw(&server, 64, SANITIZED ? 300 : 8000);
+    int running = post_raw(&server, 64, SANITIZED ? 300 : 3000);
     await_gauge(&server, "cellserve_running_requests 1\n");
     kill(server.pid, SIGTERM);
     long status = 200;
@@ -140,7 +140,7 @@ static void accepted_requests_are_answered(void **state)
     start(&server, 0, 600000);
     for (int i = 0; i < 6; i++)
         fds[i] = post_raw(&server, 4, SANITIZED ? 100 : 2000);
-    sleep_ms(50);
+    await_metric(&server, "cellserve_connections", 7, 1000); /* and the one that asks */
     kill(server.pid, SIGTERM);
     for (int i = 0; i < 6; i++)
         assert_int_equal(status_of(fds[i], answer, sizeof answer), 200);
@@ -156,7 +156,8 @@ static void idle_connections_do_not_delay_the_exit(void **state)
     int unused = raw_connect(&server), kept = raw_connect(&server);
     static const char request[] = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
     raw_send(kept, request, strlen(request));
-    raw_read(kept, answer, sizeof answer, 200);
+    await_readable(kept);
+    raw_read(kept, answer, sizeof answer, 50);
     kill(server.pid, SIGTERM);
     assert_int_equal(daemon_wait(&server, HANGS_S), 0);
     close(unused);
@@ -171,8 +172,11 @@ static void the_drain_ends_in_time_whatever_runs(void **state)
     start(&server, 0, 500);
     int running = post_raw(&server, 64, 20000);
     await_gauge(&server, "cellserve_running_requests 1\n");
-    int queued = post_raw(&server, 64, 1000);
-    await_gauge(&server, "cellserve_queue_depth 1\n");
+    int queued = post_raw(&server, 64, 20000);
+    bool there = false;
+    for (double end = now_ms() + HANGS_S * 1000; !there && now_ms() < end;)
+        there = metric(&server, "cellserve_queue_depth") >= 1 || metric(&server, "cellserve_running_requests") >= 2;
+    assert_true(there);
     kill(server.pid, SIGTERM);
     int first = status_of(running, answer, sizeof answer), second = status_of(queued, answer, sizeof answer);
     assert_int_equal(first, 503);
@@ -202,7 +206,7 @@ static void sighup_does_not_end_the_server(void **state)
     struct daemon server;
     start(&server, 0, 1000);
     kill(server.pid, SIGHUP);
-    sleep_ms(150);
+    await_metric(&server, "cellserve_model_reloads_total{model=\"m\"}", 1, 1);
     struct reply reply = http_get(&server, "/readyz");
     assert_int_equal(reply.status, 200);
     reply_free(&reply);

@@ -93,29 +93,48 @@ static void bodies_rows_and_timesteps_are_limited(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
+/* Whether an answer says that the queue is full. */
+static bool is_refused(int fd)
+{
+    char answer[4096];
+    raw_read(fd, answer, sizeof answer, 60000);
+    return !strncmp(answer, "HTTP/1.1 503 ", 13) && strstr(answer, "Retry-After: 1\r\n") &&
+           strstr(answer, "\"queue_full\"");
+}
+
+/* A worker holds 64 requests at most, and two may wait: of a hundred that all take long the others are refused; so are
+   more of them where they come faster than the worker looks. */
 static void a_full_queue_is_503_at_once(void **state)
 {
     (void)state;
-    plain_alone("its requests come one by one, behind their handshakes");
+    enum { REQUESTS = 100, HELD = 64, QUEUE = 2 };
     struct daemon server;
-    char answer[16384], *body = long_request(8, SANITIZED ? 300 : 3000);
-    int fds[8], refused = 0, answered = 0;
+    char *body = long_request(1, 20000);
+    int fds[REQUESTS], refused = 0;
+    bool read[REQUESTS] = {false};
     start(&server, ", \"limits\": {\"max_queue\": 2, \"request_timeout_ms\": 600000}",
           (const char *const[]){"--workers", "1", NULL});
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < REQUESTS; i++)
         fds[i] = post_raw(&server, body);
     /* probes answer while everything is busy */
     struct reply reply = http_get(&server, "/readyz");
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
-    for (int i = 0; i < 8; i++) {
-        int status = status_of(fds[i], 300000, answer, sizeof answer);
-        refused += status == 503 && strstr(answer, "Retry-After: 1\r\n") && strstr(answer, "\"queue_full\"");
-        answered += status == 200;
-    }
-    assert_int_equal(refused + answered, 8);
-    assert_true(refused >= 1 && answered >= 2);
+    for (double end = now_ms() + 60000; refused < REQUESTS - HELD - QUEUE && now_ms() < end; sleep_ms(5))
+        for (int i = 0; i < REQUESTS; i++)
+            if (!read[i] && is_readable(fds[i])) {
+                read[i] = true;
+                assert_true(is_refused(fds[i]));
+                refused++;
+            }
+    assert_in_range(refused, REQUESTS - HELD - QUEUE, REQUESTS - 1);
+    for (int i = 0; i < REQUESTS; i++)
+        close(fds[i]);
     free(body);
+    await_metric(&server, "cellserve_running_requests", 0, 0);
+    reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}"); /* and there is room again */
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
@@ -136,33 +155,41 @@ static void a_large_body_that_is_refused_gets_its_answer(void **state)
         raw_send(fd, body + sent, 1 << 16);
         sleep_ms(1); /* long after the answer */
     }
-    assert_int_equal(status_of(fd, 5000, answer, sizeof answer), 413);
+    assert_int_equal(status_of(fd, 60000, answer, sizeof answer), 413);
     assert_non_null(strstr(answer, "\"body_too_large\""));
     free(body);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
+/* A request of minutes that has 100 ms. On a loaded machine decoding can take so long that the rest is known to be too
+   late: 503, so it is tried again. */
 static void a_request_past_its_deadline_is_504(void **state)
 {
     (void)state;
     struct daemon server;
     char answer[16384], *body = long_request(64, 3000);
+    int expired = 0;
     start(&server, ", \"limits\": {\"request_timeout_ms\": 100}", (const char *const[]){"--workers", "1", NULL});
-    double began = now_ms();
-    int fd = post_raw(&server, body), waiting = post_raw(&server, body);
-    int status = status_of(fd, 20000, answer, sizeof answer);
-    if (SANITIZED && status == 503) /* decoding took so long that the estimate refused the rest */
-        assert_non_null(strstr(answer, "\"too_late\""));
-    else
-        assert_true(status == 504 && strstr(answer, "\"deadline_exceeded\""));
-    /* expired in the queue, or refused earlier by the estimate */
-    status = status_of(waiting, 20000, answer, sizeof answer);
-    assert_true(status == 504 || (status == 503 && strstr(answer, "\"too_late\"")));
-    assert_true(now_ms() - began < (SANITIZED ? 10000 : 2000));
+    for (int i = 0; i < 100 && !expired; i++) {
+        int fds[2] = {post_raw(&server, body), post_raw(&server, body)};
+        for (int k = 0; k < 2; k++) { /* the second one may expire in the queue */
+            int status = status_of(fds[k], 60000, answer, sizeof answer);
+            if (status == 504)
+                assert_non_null(strstr(answer, "\"deadline_exceeded\""));
+            else
+                assert_true(status == 503 && strstr(answer, "\"too_late\""));
+            expired += status == 504;
+        }
+    }
+    assert_true(expired > 0);
     free(body);
-    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}"); /* the worker is free again */
-    assert_int_equal(reply.status, 200);
-    reply_free(&reply);
+    long status = 0; /* and the worker is free again: a whole request within 100 ms */
+    for (double end = now_ms() + 60000; status != 200 && now_ms() < end;) {
+        struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
+        status = reply.status;
+        reply_free(&reply);
+    }
+    assert_int_equal(status, 200);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
@@ -180,23 +207,24 @@ static void bytes_in_flight_are_limited(void **state)
     reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
-    reply = http_get(&server, "/metrics"); /* all memory was released; only the 16 KiB of this answer are charged */
-    const char *line = strstr(reply.body, "\ncellserve_inflight_bytes ");
-    assert_non_null(line);
-    assert_true(atof(line + 26) <= 65536);
-    reply_free(&reply);
+    /* nothing was lost from the account: the 16 KiB of the answer with the metrics remain */
+    await_metric(&server, "cellserve_inflight_bytes", 0, 65536);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
+/* A connection that has not sent its whole head after a second would make room, so these have sent theirs. */
 static void connections_are_limited_but_probes_answer(void **state)
 {
     (void)state;
+    enum { MOST = 4 };
+    static const char head[] = "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 25\r\n\r\n{";
     struct daemon server;
-    int idle[4];
-    start(&server, ", \"limits\": {\"max_connections\": 4}", NULL);
-    for (int i = 0; i < 4; i++)
-        idle[i] = raw_connect(&server);
-    sleep_ms(100);
+    int busy[MOST];
+    start(&server, ", \"limits\": {\"max_connections\": 4, \"read_timeout_ms\": 600000}", NULL);
+    for (int i = 0; i < MOST; i++) {
+        busy[i] = raw_connect(&server);
+        raw_send(busy[i], head, sizeof head - 1);
+    }
     struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
     assert_error(&reply, 503, "too_many_connections", NULL);
     assert_non_null(strstr(reply.headers, "Retry-After: 1\r\n"));
@@ -204,12 +232,15 @@ static void connections_are_limited_but_probes_answer(void **state)
     reply = http_get(&server, "/readyz");
     assert_int_equal(reply.status, 200);
     reply_free(&reply);
-    for (int i = 0; i < 4; i++)
-        close(idle[i]);
-    sleep_ms(200);
-    reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
-    assert_int_equal(reply.status, 200);
-    reply_free(&reply);
+    for (int i = 0; i < MOST; i++)
+        close(busy[i]);
+    long status = 503;
+    for (double end = now_ms() + 60000; status == 503 && now_ms() < end; sleep_ms(5)) {
+        reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
+        status = reply.status;
+        reply_free(&reply);
+    }
+    assert_int_equal(status, 200);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
@@ -228,7 +259,7 @@ static void slow_clients_are_cut_at_their_deadline(void **state)
         fds[i] = raw_connect(&server);
         raw_send(fds[i], beginnings[i], strlen(beginnings[i]));
     }
-    for (int left = 4; left && now_ms() - began < 10000;) { /* each client sends a byte from time to time */
+    for (int left = 4; left && now_ms() - began < 60000;) { /* a byte now and then, for ever */
         for (int i = 0; i < 4; i++) {
             if (!open[i])
                 continue;
@@ -236,7 +267,7 @@ static void slow_clients_are_cut_at_their_deadline(void **state)
                 raw_send(fds[i], "a", 1);
             struct pollfd poller = {.fd = fds[i], .events = POLLIN};
             if (poll(&poller, 1, 0) > 0) {
-                int status = status_of(fds[i], 1000, answer, sizeof answer);
+                int status = status_of(fds[i], 60000, answer, sizeof answer);
                 /* over TLS, a client that has not sent a whole first line gets nothing */
                 if (status != 408 && (i > 1 || !*server.ca))
                     fail_msg("client %d got %d: %s", i, status, answer);
@@ -248,7 +279,7 @@ static void slow_clients_are_cut_at_their_deadline(void **state)
         sleep_ms(50);
     }
     for (int i = 0; i < 4; i++)
-        if (open[i] || cut[i] < 500 || cut[i] > 3000)
+        if (open[i] || cut[i] < 500)
             fail_msg("client %d was cut after %.0f ms", i, cut[i]);
     struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
     assert_int_equal(reply.status, 200);
@@ -268,28 +299,17 @@ static int post_for_long_answer(const struct daemon *server)
     return fd;
 }
 
-/* The number of open connections, without that of this request. */
-static int open_connections(const struct daemon *server)
-{
-    struct reply reply = http_get(server, "/metrics");
-    const char *line = reply.body ? strstr(reply.body, "\ncellserve_connections ") : NULL;
-    int count = line ? atoi(line + 23) - 1 : -1;
-    reply_free(&reply);
-    return count;
-}
-
 static void readers_that_take_nothing_are_cut(void **state)
 {
     (void)state;
     plain_alone("the relay reads on");
     struct daemon server;
     start(&server, ", \"limits\": {\"read_timeout_ms\": 1000}", NULL);
-    raw_receive_bytes = 4096; /* bytes in the client's kernel extend the deadline */
-    int fd = post_for_long_answer(&server), count = 1;
+    raw_receive_bytes = 4096; /* what its kernel takes is to its credit */
+    int fd = post_for_long_answer(&server);
     raw_receive_bytes = 0;
-    for (double end = now_ms() + 300000; count && now_ms() < end; sleep_ms(50))
-        count = open_connections(&server);
-    assert_int_equal(count, 0);
+    await_readable(fd);
+    await_metric(&server, "cellserve_connections", 1, 1); /* the one that asks */
     close(fd);
     struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
     assert_int_equal(reply.status, 200);
@@ -304,7 +324,7 @@ static void readers_that_vanish_do_no_harm(void **state)
     char first[64];
     start(&server, "", NULL);
     int fd = post_for_long_answer(&server);
-    raw_read(fd, first, sizeof first, 20000);
+    raw_read(fd, first, sizeof first, 60000);
     close(fd);
     struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
     assert_int_equal(reply.status, 200);
@@ -312,29 +332,26 @@ static void readers_that_vanish_do_no_harm(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
+/* The clients of 3 x 1280000 timesteps, minutes of work: nobody computes them to their end. */
 static void vanished_clients_free_their_worker(void **state)
 {
     (void)state;
     struct daemon server;
-    char *body = long_request(64, 8000);
-    start(&server, "", (const char *const[]){"--workers", "1", NULL});
+    char *body = long_request(64, 20000);
+    start(&server, ", \"limits\": {\"request_timeout_ms\": 3600000}", (const char *const[]){"--workers", "1", NULL});
     for (int i = 0; i < 3; i++) {
         int fd = post_raw(&server, body);
-        sleep_ms(150);
+        assert_true(await_running_or_answer(&server, fd));
         close(fd);
     }
-    long began = daemon_cpu_ms(&server);
-    for (long status = 0; status != 200; sleep_ms(20)) { /* without waiting for the 3 x 512000 timesteps of the vanished
-                                                            clients */
-        struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
-        status = reply.status;
-        if (status != 200)
-            assert_error(&reply, 503, "too_late", NULL); /* until the server notices that the other clients have
-                                                            vanished */
-        reply_free(&reply);
-        assert_true(daemon_cpu_ms(&server) - began < (SANITIZED ? 20000 : 3000));
-    }
     free(body);
+    double began = now_ms();
+    await_metric(&server, "cellserve_running_requests", 0, 0);
+    if (getenv("CELLSERVE_TEST_TIMES"))
+        printf("the worker was free after %.0f ms\n", now_ms() - began);
+    struct reply reply = http_post(&server, "/predict", "{\"instances\": [[[1]]]}");
+    assert_int_equal(reply.status, 200);
+    reply_free(&reply);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
