@@ -179,33 +179,8 @@ static int send_raw(const struct daemon *server, const char *session, size_t tim
     return fd;
 }
 
-/* The URL of the admin listener in a daemon of its own. */
-static struct daemon admin_of(const struct daemon *server)
-{
-    static const char before[] = "the admin listener is at ";
-    struct daemon admin = *server;
-    char *log = daemon_log_with(server, before);
-    const char *url = strstr(log, before) + sizeof before - 1;
-    snprintf(admin.url, sizeof admin.url, "%.*s", (int)strcspn(url, "\n"), url);
-    free(log);
-    return admin;
-}
-
-/* Wait until a request has arrived: a queue has so many, or its answer is there. */
-static void await_arrival(const struct daemon *admin, const char *queue, int n, int fd)
-{
-    struct pollfd poller = {.fd = fd, .events = POLLIN};
-    int64_t has = 0;
-    for (double end = now_ms() + 60000; has < n && !poll(&poller, 1, 0) && now_ms() < end;) {
-        json_t *debug = ok(http_get(admin, "/debug"));
-        has = json_integer_value(json_object_get(json_object_get(debug, "queues"), queue));
-        json_decref(debug);
-    }
-    assert_true(has >= n || poll(&poller, 1, 0));
-}
-
-/* While a long request runs, short requests of the same session and of another one arrive. Each arrives before the next is
-   sent, since several I/O threads may read them. */
+/* A long request and, while it runs, short ones of the same session and of another. Each has its place when the next is
+   sent. */
 static void a_session_is_in_the_order_of_arrival(void **state)
 {
     (void)state;
@@ -216,10 +191,10 @@ static void a_session_is_in_the_order_of_arrival(void **state)
     start(&server, ", \"admin\": {\"port\": 0}");
     struct daemon admin = admin_of(&server);
     int slow = send_raw(&server, "a", LONG, 1);
-    await_arrival(&admin, "running", 1, slow);
+    await_running_or_answer(&admin, slow);
     for (int i = 0; i < SHORT; i++) {
         fds[i] = send_raw(&server, "a", 1, i);
-        await_arrival(&admin, "turns_waiting", i + 1, fds[i]);
+        await_turn(&admin, fds[i], slow, i + 1);
     }
     free(good_step(&server, "\"session\": \"b\"", 1));
     for (int i = 0; i < SHORT; i++) {
@@ -375,7 +350,7 @@ static void sessions_are_limited_in_number_and_bytes(void **state)
 {
     (void)state;
     struct daemon server;
-    start(&server, ", \"sessions\": {\"max\": 2, \"ttl_s\": 1}");
+    start(&server, ", \"sessions\": {\"max\": 2}");
     free(good_step(&server, "\"session\": \"a\"", 1));
     free(good_step(&server, "\"session\": \"b\"", 1));
     assert_int_equal(metric(&server, "cellserve_sessions"), 2);
@@ -383,13 +358,7 @@ static void sessions_are_limited_in_number_and_bytes(void **state)
     assert_error(&reply, 429, "too_many_sessions", "/session");
     assert_non_null(strstr(reply.headers, "Retry-After: 1\r\n"));
     reply_free(&reply);
-    free(good_step(&server, "\"session\": \"a\"", 2)); /* existing sessions continue */
-    sleep_ms(1300);
-    assert_int_equal(metric(&server, "cellserve_sessions"), 0);
-    assert_int_equal(metric(&server, "cellserve_sessions_expired_total"), 2);
-    free(good_step(&server, "\"session\": \"c\"", 1));
-    assert_step_error(&server, "\"session\": \"a\", \"step\": 2", 409, "step_conflict",
-                      "/step"); /* an expired session is not started again silently */
+    free(good_step(&server, "\"session\": \"a\"", 2)); /* those that are there go on */
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
     start(&server, ", \"sessions\": {\"max_bytes\": 1024}");
     free(good_step(&server, "\"session\": \"a\"", 1));
@@ -404,32 +373,78 @@ static void sessions_are_limited_in_number_and_bytes(void **state)
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
-/* Session b, which is used once, expires. Session a does not, because its last step is repeated. */
+static void sessions_expire(void **state)
+{
+    (void)state;
+    struct daemon server;
+    start(&server, ", \"sessions\": {\"max\": 2, \"ttl_s\": 1}");
+    free(good_step(&server, "\"session\": \"a\"", 1));
+    free(good_step(&server, "\"session\": \"b\"", 1));
+    await_metric(&server, "cellserve_sessions_expired_total", 2, 2);
+    assert_int_equal(metric(&server, "cellserve_sessions"), 0);
+    free(good_step(&server, "\"session\": \"c\"", 1)); /* there is room again */
+    assert_step_error(&server, "\"session\": \"a\", \"step\": 2", 409, "step_conflict",
+                      "/step"); /* not silently anew */
+    assert_int_equal(daemon_stop(&server, SIGINT), 0);
+}
+
+enum { TTL_MS = 2000 };
+
+/* b, used once, is over while a's last step is only repeated. False: this test itself was too slow to keep a. */
+static bool keep_by_repeating(const struct daemon *server)
+{
+    static int tries;
+    char zero[48], one_more[48], two_more[48], other[48], path[32];
+    double expired = metric(server, "cellserve_sessions_expired_total"), sent = now_ms(), longest = 0;
+    snprintf(zero, sizeof zero, "\"session\": \"a%d\", \"step\": 0", ++tries);
+    snprintf(one_more, sizeof one_more, "\"session\": \"a%d\", \"step\": 1", tries);
+    snprintf(two_more, sizeof two_more, "\"session\": \"a%d\", \"step\": 2", tries);
+    snprintf(other, sizeof other, "\"session\": \"b%d\", \"step\": 0", tries);
+    snprintf(path, sizeof path, "/sessions/a%d", tries);
+    free(good_step(server, zero, 1));
+    char *second = good_step(server, one_more, 2);
+    free(good_step(server, other, 1));
+    for (double end = now_ms() + 60000; now_ms() < end;) {
+        struct reply again = step(server, one_more);
+        double now = now_ms();
+        longest = now - sent > longest ? now - sent : longest;
+        sent = now;
+        bool same = again.status == 200 && !strcmp(again.body, second);
+        reply_free(&again);
+        if (longest > TTL_MS / 2)
+            break;
+        assert_true(same);
+        if (metric(server, "cellserve_sessions_expired_total") > expired)
+            break;
+        sleep_ms(20);
+    }
+    double before = now_ms();
+    struct reply shown = http_get(server, path), third = step(server, two_more);
+    bool in_time = longest < TTL_MS / 2 && now_ms() - sent < TTL_MS / 2;
+    if (in_time) {
+        assert_int_equal(shown.status, 200);
+        double idle = 1000 * json_real_value(json_object_get(shown.json, "idle_s"));
+        if (idle > now_ms() - sent + 50 + longest)
+            fail_msg("idle for %g ms, %g ms after the last use", idle, before - sent);
+        assert_true(json_real_value(json_object_get(shown.json, "age_s")) >= 2);
+        assert_int_equal(third.status, 200);
+        assert_int_equal(json_integer_value(json_object_get(third.json, "step")), 3);
+    }
+    reply_free(&shown);
+    reply_free(&third);
+    free(second);
+    return in_time;
+}
+
 static void a_repeated_step_keeps_a_session(void **state)
 {
     (void)state;
     struct daemon server;
+    bool kept = false;
     start(&server, ", \"sessions\": {\"ttl_s\": 2}");
-    free(good_step(&server, "\"session\": \"a\", \"step\": 0", 1));
-    char *second = good_step(&server, "\"session\": \"a\", \"step\": 1", 2);
-    free(good_step(&server, "\"session\": \"b\", \"step\": 0", 1));
-    double end = now_ms() + 20000, sent = 0;
-    while (metric(&server, "cellserve_sessions_expired_total") < 1 && now_ms() < end) {
-        sleep_ms(50);
-        sent = now_ms();
-        char *again = good_step(&server, "\"session\": \"a\", \"step\": 1", 2);
-        assert_string_equal(again, second);
-        free(again);
-    }
-    assert_int_equal(metric(&server, "cellserve_sessions"), 1);
-    json_t *shown = ok(http_get(&server, "/sessions/a"));
-    double idle = 1000 * json_real_value(json_object_get(shown, "idle_s")), since = now_ms() - sent;
-    if (idle > since + 2)
-        fail_msg("idle for %g ms, %g ms after the last use", idle, since);
-    assert_true(json_real_value(json_object_get(shown, "age_s")) >= 2);
-    json_decref(shown);
-    free(good_step(&server, "\"session\": \"a\", \"step\": 2", 3));
-    free(second);
+    for (int i = 0; i < 10 && !kept; i++)
+        kept = keep_by_repeating(&server);
+    assert_true(kept);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
@@ -445,6 +460,7 @@ int main(void)
                                        cmocka_unit_test(the_step_route_takes_sessions),
                                        cmocka_unit_test(sequences_have_tritons_rules),
                                        cmocka_unit_test(sessions_are_limited_in_number_and_bytes),
+                                       cmocka_unit_test(sessions_expire),
                                        cmocka_unit_test(a_repeated_step_keeps_a_session)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
