@@ -30,8 +30,17 @@ long command(const struct redis *redis, const char *format, const char *a, const
 /* Start a server with a model m of two features and its sessions in the Redis of a port. */
 void replica_start(struct daemon *server, int port);
 
-/* Send step n of a session, with a value as its input; good_step asserts that it is applied. */
+/* The same with these models (the member of a configuration), in database 0. */
+void start_with_redis(struct daemon *server, const struct redis *redis, const char *models);
+
+/* A request, sent again while it is refused because the store is not available: a server waits for Redis for 100 ms only,
+   which a loaded machine may take. The request must be one that can be repeated. */
+struct reply ask_patiently(const struct daemon *server, const char *method, const char *path, const char *body);
+
+/* Send step n of a session, with a value as its input; once, patiently, and with the assertion that it
+   is applied. */
 struct reply step(const struct daemon *server, const char *session, int n, double value);
+struct reply patient_step(const struct daemon *server, const char *session, int n, double value);
 void good_step(const struct daemon *server, const char *session, int n, double value);
 
 /* Assert that the states are those after steps 0 to n - 1, whose inputs are their numbers. */

@@ -24,7 +24,7 @@ enum { N = 5, F = 2, ROWS = 3, STEPS = 24 };
 static json_t *predict(const struct daemon *server, const json_t *body)
 {
     char *text = json_dumps(body, JSON_COMPACT);
-    struct reply reply = http_post(server, "/predict", text);
+    struct reply reply = ask_patiently(server, "POST", "/predict", text);
     if (reply.status != 200)
         fail_msg("%s: %ld %.300s", text, reply.status, reply.body ? reply.body : "");
     free(text);
@@ -115,10 +115,8 @@ static void the_same_in_redis(void **state)
     (void)state;
     struct redis redis;
     struct daemon server;
-    char config[4096];
     redis_start(&redis);
-    snprintf(config, sizeof config, "{\"sessions\": {\"store\": \"redis://127.0.0.1:%d/0\"}, " MODELS "}", redis.port);
-    daemon_start(&server, config, NULL);
+    start_with_redis(&server, &redis, MODELS);
     run_all(&server);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
     redis_stop(&redis);
