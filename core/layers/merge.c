@@ -29,6 +29,12 @@ static size_t product(const size_t *axes, size_t first, size_t end)
     return n;
 }
 
+/* Whether two numbers of axis i may be the same: timesteps that are not known yet (0) may become any number. */
+static bool may_agree(size_t i, size_t a, size_t b)
+{
+    return a == b || (i == 0 && (!a || !b));
+}
+
 /* ---- masks ---- */
 
 static bool counts(const struct layer_view *view, size_t t)
@@ -76,11 +82,13 @@ static enum rnn_status concatenate_shape(const struct layer *layer, const struct
     for (size_t k = 1; k < layer->n_inputs; k++) {
         bool same = layer_axes(&in[k], other) == n;
         for (size_t i = 0; same && i < n; i++)
-            same = i == at || axes[i] == other[i];
+            same = i == at || may_agree(i, axes[i], other[i]);
         if (!same)
             return rnn_fail(err, RNN_ESHAPE,
                             "layer \"%s\" (%s): input %zu differs from input 0 in an axis other than axis %ld",
                             layer->name, layer->class_name, k, own->axis);
+        if (at && !axes[0])
+            axes[0] = other[0];
         bool open = !axes[at] || !other[at]; /* timesteps that are not known yet */
         if (!rnn_size_add(axes[at], other[at], &axes[at]))
             return rnn_fail(err, RNN_ESHAPE, "layer \"%s\": its output has too many axes or numbers", layer->name);
@@ -165,12 +173,13 @@ static enum rnn_status merge_shape(const struct layer *layer, const struct layer
         align(other, have, most);
         n = most;
         for (size_t i = 0; i < n; i++) {
-            if (axes[i] != other[i] && axes[i] != 1 && other[i] != 1)
+            if (!may_agree(i, axes[i], other[i]) && axes[i] != 1 && other[i] != 1)
                 return rnn_fail(err, RNN_ESHAPE,
                                 "layer \"%s\" (%s): input %zu does not fit the inputs before it: axis "
                                 "%zu has %zu and %zu numbers",
                                 layer->name, layer->class_name, k, i + 1, axes[i], other[i]);
-            axes[i] = axes[i] == 1 ? other[i] : axes[i];
+            if (axes[i] == 1 || (!axes[i] && other[i] != 1))
+                axes[i] = other[i];
         }
     }
     if (!layer_shape_of(n, axes, out))

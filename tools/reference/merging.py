@@ -24,6 +24,10 @@ def cases():
          lambda n: {"a": n(2, 5, 3), "b": n(2, 2, 3)})
     case("concatenate_time_open_length", graph(lambda a, b: L.Concatenate(axis=1)([a, b]), a=(None, 3), b=(None, 3)),
          lambda n: {"a": [n(5, 3), n(3, 3)], "b": [n(2, 3), n(4, 3)]})
+    # One input has an open number of timesteps, the other a fixed number.
+    for kind in ("concatenate", "add"):
+        case(kind + "_open_and_fixed", graph(lambda x, v: L.LSTM(2)(getattr(L, kind.title())()([x, L.RepeatVector(5)(v)])), x=(None, 3), v=(3,)),
+             lambda n: {"x": n(2, 5, 3), "v": n(2, 3)})
     case("concatenate_last_axis_number", graph(lambda a, b: L.Concatenate(axis=2)([a, b]), a=(None, 3), b=(None, 2)),
          lambda n: {"a": [n(5, 3), n(3, 3)], "b": [n(5, 2), n(3, 2)]})
     for axis in (1, 2, 3, -1):
