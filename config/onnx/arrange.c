@@ -1,4 +1,4 @@
-/* Moving numbers to where a node needs them: reshapes, which cost nothing, and permutations. */
+/* Arranges the numbers of a value as a node needs them: by reshapes, which cost nothing, and by permutations. */
 #include "call.h"
 
 #include "core/layers/reshape.h"
@@ -23,8 +23,8 @@ static size_t open_axis(const struct onnx_call *call)
     return GRAPH_NONE;
 }
 
-/* The same numbers as a tensor of other axes, of which the first alone may be open. Where that stays what it was, it is left
-   open, so that timesteps are seen to stay. */
+/* Reshape a value to other axes; only the first axis may be open. If the first axis does not change, it stays open, so
+   that it remains the axis of timesteps. */
 static size_t reshape(const struct onnx_call *call, size_t value, struct onnx_number first, size_t n,
                       const struct onnx_number *sizes)
 {
@@ -42,7 +42,7 @@ static size_t reshape(const struct onnx_call *call, size_t value, struct onnx_nu
     return onnx_node(call, &value, 1);
 }
 
-/* The order of atoms that the axes ask for, without those of size 1. */
+/* The order of the atoms of these axes, without atoms of size 1. */
 struct order {
     size_t n, atoms[ONNX_MAX_ATOMS];
 };
@@ -59,7 +59,7 @@ static void add_atoms(const struct onnx_tensor *tensor, const struct onnx_axis *
             order->atoms[order->n++] = (size_t)axis->atoms[i];
 }
 
-/* Whether the wanted atoms are all that there are. */
+/* Whether the wanted atoms are all atoms of the tensor. */
 static bool is_complete(const struct onnx_tensor *tensor, const struct order *order)
 {
     size_t n = 0;
@@ -68,7 +68,7 @@ static bool is_complete(const struct onnx_tensor *tensor, const struct order *or
     return n == order->n;
 }
 
-/* Atoms that stay neighbours in their order move as one axis. */
+/* Atoms that stay neighbours in the same order move as one axis. */
 static size_t join_neighbours(const struct order *order, const struct onnx_tensor *tensor, struct onnx_number *sizes,
                               struct permute *out)
 {
@@ -84,7 +84,7 @@ static size_t join_neighbours(const struct order *order, const struct onnx_tenso
                 }
     if (n > LAYER_MAX_AXES)
         return 0;
-    for (size_t i = 0; i < n; i++) { /* the rank of block i among all, by its first atom */
+    for (size_t i = 0; i < n; i++) { /* the position of block i among all blocks, by its first atom */
         rank[i] = 0;
         for (size_t k = 0; k < n; k++)
             rank[i] += order->atoms[begins[k]] < order->atoms[begins[i]];
@@ -191,7 +191,7 @@ bool onnx_order(const struct onnx_call *call, struct onnx_tensor *tensor)
     return true;
 }
 
-/* How many of the last atoms are those of the last axis; 0 where it is made of others. */
+/* The number of atoms of the last axis, if they are the last atoms; otherwise 0. */
 static size_t last_atoms(const struct onnx_tensor *tensor)
 {
     const struct onnx_axis *last = &tensor->axes[tensor->rank - 1];
@@ -221,7 +221,7 @@ void onnx_set_last(struct onnx_tensor *tensor, size_t size)
     tensor->axes[tensor->rank - 1] = onnx_new_axis(tensor, number);
 }
 
-/* An axis that consists of nothing but ones. */
+/* Whether an axis consists only of ones. */
 static bool is_size_one(const struct onnx_tensor *tensor, const struct onnx_axis *axis)
 {
     struct onnx_number size;

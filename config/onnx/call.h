@@ -1,4 +1,4 @@
-/* One node of an ONNX graph while it is converted: its operands, its attributes, and the layers that it becomes. */
+/* The state of converting one node of an ONNX graph: its operands, its attributes, and the new layers. */
 #ifndef CONFIG_ONNX_CALL_H
 #define CONFIG_ONNX_CALL_H
 
@@ -11,31 +11,31 @@
 
 enum { ONNX_MAX_OPERANDS = 64 };
 
-/* The conversion of one model. */
+/* The state of converting one model. */
 struct onnx_convert {
     struct keras_reader reader;
     struct tensor_set *from, *to;
     struct keras_model *out;
     size_t to_room;
     long opset;
-    long batch;              /* the size of the batch that the model is fixed to; 0: open */
-    unsigned char n_symbols; /* given away */
-    json_t *uses, *needed;   /* how many nodes take a name; which names lead to an output */
+    long batch;              /* the fixed size of the batch; 0 if it is open */
+    unsigned char n_symbols; /* the number of symbols in use */
+    json_t *uses, *needed;   /* uses: how many nodes take a name; needed: the names that lead to an output */
     const json_t *states;    /* {INPUT: OUTPUT}, or NULL */
-    json_t *tied;            /* recurrent nodes that carry the states themselves, by their first output */
-    bool native;             /* those carry all of them */
-    json_t *batches;         /* which axis of a name is the batch */
-    void **memory;           /* [n_memory] of constants */
+    json_t *tied;            /* the recurrent nodes whose layers store the states themselves, by their first output */
+    bool native;             /* these layers store all states of `states` */
+    json_t *batches;         /* the batch axis of each input, by name */
+    void **memory;           /* [n_memory]: memory of constants */
     size_t n_memory, room;
     bool no_memory; /* an allocation has failed */
 };
 
-/* A node at work. Operands that are left out are ONNX_NOTHING. */
+/* The node that is being converted. Missing operands are ONNX_NOTHING. */
 struct onnx_call {
     struct onnx_convert *c;
-    struct onnx_scope *scope; /* names that it sees, for the graphs in its attributes */
+    struct onnx_scope *scope; /* the visible names, for the graphs in its attributes */
     const json_t *node;
-    const char *op, *name; /* the name: of the node, or of its first output */
+    const char *op, *name; /* name: the name of the node, or of its first output */
     const struct onnx_row *row;
     struct onnx_value *in, *out;
     size_t n_in, n_out;
@@ -45,13 +45,13 @@ struct onnx_call {
 struct onnx_row {
     const char *op;
     bool (*read)(struct onnx_call *call);
-    int which; /* for read */
+    int which; /* an argument for `read`, which may serve several rows */
 };
 extern const struct onnx_row onnx_math_operators[], onnx_shape_operators[], onnx_dense_operators[],
     onnx_recurrent_operators[], onnx_window_operators[], onnx_normalize_operators[], onnx_pad_operators[],
     onnx_loop_operators[], onnx_reduce_operators[];
 
-/* A problem: "node \"NAME\" (OP) …". Always false. */
+/* Add the problem "node \"NAME\" (OP) …". Always returns false. */
 bool onnx_refuse(const struct onnx_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool onnx_no_memory(const struct onnx_call *call);
 
@@ -61,31 +61,33 @@ long onnx_int(const struct onnx_call *call, const char *key, long otherwise);
 double onnx_float(const struct onnx_call *call, const char *key, double otherwise);
 const char *onnx_text(const struct onnx_call *call, const char *key, const char *otherwise);
 bool onnx_has(const struct onnx_call *call, const char *key);
-/* A list of whole numbers: of the attribute, or of operand `operand` where newer opsets have it there (SIZE_MAX: nowhere).
-   *n is 0 where it is left out. False with a problem. */
+/* Read a list of whole numbers from an attribute, or from operand `operand`, where newer opsets have it (SIZE_MAX: no
+   such operand). *n is 0 if it is missing. Returns false with a problem added. */
 bool onnx_ints(const struct onnx_call *call, const char *key, size_t operand, size_t most, long *out, size_t *n);
-/* An axis from 0 on, of so many; false with a problem. */
+/* Convert an axis to 0..rank - 1. Returns false with a problem added. */
 bool onnx_axis(const struct onnx_call *call, long axis, size_t rank, size_t *out);
 
 /* ---- operands ---- */
 
 bool onnx_given(const struct onnx_call *call, size_t i);
-bool onnx_wants(const struct onnx_call *call, size_t output); /* whether anything takes it */
-/* Whether a name is a tensor of the file, of this graph or the graphs around. */
+bool onnx_wants(const struct onnx_call *call, size_t output); /* whether a node or the model takes this output */
+/* Whether a name is a tensor of the file, in this graph or in an outer graph. */
 bool onnx_is_outer_tensor(const struct onnx_call *call, const char *name);
-const struct onnx_constant *onnx_constant(const struct onnx_call *call, size_t i); /* NULL: none */
-/* A tensor; NULL with a problem where it is a constant or missing. */
+const struct onnx_constant *onnx_constant(const struct onnx_call *call, size_t i); /* NULL if the operand is not a
+                                                                                      constant */
+/* Operand i, if it is a tensor that depends on the input. Returns NULL with a problem added if it is a constant or
+   missing. */
 struct onnx_tensor *onnx_operand(const struct onnx_call *call, size_t i);
-/* The number i of a constant, whatever its type. */
+/* Element i of a constant of any type. */
 double onnx_element(const struct onnx_constant *constant, size_t i);
-/* How many elements it has; false where that is open. */
+/* The number of elements. Returns false if it is open. */
 bool onnx_elements(const struct onnx_constant *constant, size_t *n);
-/* All elements as floats; NULL with a problem. */
+/* All elements as floats. Returns NULL with a problem added. */
 const float *onnx_floats(const struct onnx_call *call, const struct onnx_constant *constant);
 /* Whether every element is this number. */
 bool onnx_all(const struct onnx_constant *constant, double number);
 
-/* Memory that is freed with the conversion; NULL with a problem. */
+/* Allocate memory that the end of the conversion frees. Returns NULL with a problem added. */
 void *onnx_memory(const struct onnx_call *call, size_t n, size_t size);
 
 /* A new symbol, for a size that follows from others. */
@@ -94,43 +96,46 @@ struct onnx_number onnx_unknown(const struct onnx_call *call);
 /* ---- arranging ---- */
 
 /**
- * The value of the graph whose axes after the batch are these axes of the ONNX tensor, in their order. Layers that reshape
- * or permute are added where they are needed. Axes hold no batch. GRAPH_NONE with a problem.
+ * A value of the graph whose axes after the batch are these axes of the ONNX tensor, in this order. Adds layers that
+ * reshape or permute if necessary. The axes do not include the batch. Returns GRAPH_NONE with a problem added.
  */
 size_t onnx_arrange(const struct onnx_call *call, const struct onnx_tensor *tensor, size_t n,
                     const struct onnx_axis *axes);
-/* The tensor with its axes in their order as those of the value. False with a problem. */
+/* Rearrange a tensor, so that its axes are those of its value in the same order. Returns false with a problem added. */
 bool onnx_order(const struct onnx_call *call, struct onnx_tensor *tensor);
-/* The tensor with its last axis as the last one of the value; and with another size there. False with a problem. */
+/* onnx_last: rearrange a tensor, so that its last axis is the last axis of its value. Returns false with a problem
+   added. onnx_set_last: change the size of this axis. */
 bool onnx_last(const struct onnx_call *call, struct onnx_tensor *tensor);
 void onnx_set_last(struct onnx_tensor *tensor, size_t size);
-/* Have the batch at an axis, alone: true where it is, or where its size is 1 and the axis can be it. */
+/* Make an axis the batch. Returns true if it is the batch, or if its size is 1 and it can become the batch. */
 bool onnx_batch_at(const struct onnx_call *call, struct onnx_tensor *tensor, size_t axis);
 
 /* ---- results ---- */
 
-/* A layer of a class with the node's name; its own struct is filled before onnx_node. NULL with a problem. */
+/* Add a layer of a class, with the node's name. The caller fills its own struct before onnx_node. Returns NULL with a
+   problem added. */
 struct layer *onnx_layer(const struct onnx_call *call, const struct layer_class *class, const char *class_name);
-/* A node of the layer that was added last; its value, or GRAPH_NONE with a problem. */
+/* Add a node of the last added layer. Returns its value, or GRAPH_NONE with a problem added. */
 size_t onnx_node(const struct onnx_call *call, const size_t *inputs, size_t n);
-/* Numbers for a tensor ("kernel") of that layer, to be written; NULL with a problem. */
+/* Allocate the numbers of a tensor ("kernel") of this layer, which the caller writes. Returns NULL with a problem
+   added. */
 float *onnx_weights(const struct onnx_call *call, const char *name, size_t rank, const size_t *shape);
-/* The same of a layer that was added before. */
+/* The same for a layer that was added earlier. */
 float *onnx_weights_of(const struct onnx_call *call, size_t layer, const char *name, size_t rank, const size_t *shape);
 
 bool onnx_give(struct onnx_call *call, const struct onnx_tensor *tensor);
 bool onnx_give_constant(struct onnx_call *call, const struct onnx_constant *constant);
 
-/* ---- the whole, see convert.c and fold.c ---- */
+/* ---- functions of convert.c and fold.c ---- */
 
 enum onnx_folded { ONNX_IS_FOLDED, ONNX_NOT_FOLDED, ONNX_NOT_FOLDABLE };
-/* Compute a node whose operands are known. ONNX_NOT_FOLDABLE with a problem. */
+/* Compute a node whose operands are known. Returns ONNX_NOT_FOLDABLE with a problem added. */
 enum onnx_folded onnx_fold(struct onnx_call *call);
 
-/* The graph of an attribute with the names that the node sees; its outputs become those of the node. */
+/* Convert the graph of an attribute, with the visible names of the node. Its outputs become the outputs of the node. */
 bool onnx_run_graph(struct onnx_call *call, const json_t *graph);
 
-/* Read a tensor of the file. False with a problem. */
+/* Read a tensor of the file. Returns false with a problem added. */
 bool onnx_load(const struct onnx_call *call, const json_t *tensor, struct onnx_constant *out);
 
 #endif

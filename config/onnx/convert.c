@@ -1,4 +1,4 @@
-/* The nodes of a graph one after the other: constants are computed, the rest becomes layers. */
+/* Converts the nodes of a graph one after the other: computes constants, and makes layers of the other nodes. */
 #include "convert.h"
 #include "batch.h"
 #include "call.h"
@@ -16,7 +16,7 @@
 enum { FIRST_TENSORS = 32 };
 static const char *const more_domains[] = {"", "ai.onnx", NULL};
 
-/* ---- what is needed ---- */
+/* ---- needed nodes ---- */
 
 static const char *name_at(const json_t *list, size_t i)
 {
@@ -29,7 +29,7 @@ static bool mark(json_t *set, const char *name)
     return !*name || !json_object_set_new(set, name, json_true());
 }
 
-/* Whether recurrent layers carry the state that this operand begins, or this output ends. */
+/* Whether a recurrent layer stores the state that begins with this operand or ends with this output. */
 static bool is_tied(const struct onnx_convert *c, const json_t *node, size_t operand)
 {
     const json_t *out = json_object_get(node, "out");
@@ -49,7 +49,7 @@ static bool is_state_output(const struct onnx_convert *c, const char *name)
     return is;
 }
 
-/* Every name that a graph and the graphs in it take. */
+/* Count every name that a graph and its inner graphs take. */
 static bool mark_graph(const struct onnx_convert *c, const json_t *graph, unsigned depth)
 {
     json_t *set = c->needed;
@@ -79,7 +79,7 @@ static bool mark_graph(const struct onnx_convert *c, const json_t *graph, unsign
     return good;
 }
 
-/* How many nodes take each name; those that look at its shape alone do not count. */
+/* Count how many nodes take each name. Nodes that use only its shape do not count. */
 static bool count_uses(json_t *uses, const json_t *graph, unsigned depth)
 {
     const json_t *nodes = json_object_get(graph, "nodes"), *outputs = json_object_get(graph, "outputs");
@@ -115,7 +115,7 @@ bool onnx_find_value(struct onnx_call *call, const char *name, struct onnx_value
         if (found) {
             *out = *found;
             if (out->kind == ONNX_TENSOR && json_integer_value(json_object_get(call->c->uses, name)) > 1)
-                out->tensor.layer = GRAPH_NONE; /* what others take, too, stays as it is */
+                out->tensor.layer = GRAPH_NONE; /* a value that other nodes also take is not changed */
             return true;
         }
         if (tensor) {
@@ -238,7 +238,7 @@ bool onnx_run_graph(struct onnx_call *call, const json_t *graph)
 
 /* ---- inputs ---- */
 
-/* The elements of a constant of the entry: a number, or a list of them. */
+/* The elements of a constant in the model's entry: a number, or a list of numbers. */
 static bool take_constant(const struct onnx_call *call, const json_t *json, bool whole, struct onnx_constant *out)
 {
     size_t n = json_is_array(json) ? json_array_size(json) : 1;
@@ -258,7 +258,7 @@ static bool take_constant(const struct onnx_call *call, const json_t *json, bool
     return wholes && floats;
 }
 
-/* The size of an axis of an input: fixed, or a symbol for each name. */
+/* The size of an axis of an input: a number, or a symbol for each name. */
 static struct onnx_number input_size(const struct onnx_call *call, json_t *symbols, const json_t *size)
 {
     const char *name = json_string_value(size);
@@ -273,7 +273,7 @@ static struct onnx_number input_size(const struct onnx_call *call, json_t *symbo
     return symbol;
 }
 
-/* The shape of a model's input. Time alone may be open. */
+/* The shape of an input of the model. Only the timesteps may be open. */
 static bool input_shape(const struct onnx_call *call, const struct onnx_options *options, size_t n,
                         struct onnx_number *sizes, struct layer_shape *out)
 {
@@ -296,7 +296,7 @@ static bool input_shape(const struct onnx_call *call, const struct onnx_options 
     return true;
 }
 
-/* One input of the model that no initializer gives. */
+/* Add one input of the model that has no initializer. */
 static bool read_input(struct onnx_call *call, const struct onnx_options *options, const json_t *info, json_t *symbols)
 {
     const json_t *shape = json_object_get(info, "shape"), *fixed = json_object_get(options->constants, call->name);
@@ -331,7 +331,7 @@ static bool read_input(struct onnx_call *call, const struct onnx_options *option
     return (input != GRAPH_NONE && onnx_scope_set(call->scope, call->name, &value)) || onnx_no_memory(call);
 }
 
-/* States come behind the other inputs. */
+/* Add the states after the other inputs. */
 static bool read_inputs(struct onnx_call *call, const struct onnx_options *options)
 {
     const json_t *graph = call->scope->graph, *inputs = json_object_get(graph, "inputs");
@@ -368,14 +368,14 @@ static bool read_output(struct onnx_call *call)
     bool again = graph->values[at].node == GRAPH_NONE;
     for (size_t o = 0; o < graph->n_outputs; o++)
         again |= graph->outputs[o].value == at;
-    if (again) /* an input, or an output under a second name, needs numbers of its own */
+    if (again) /* an output that is an input, or that has a second name, needs memory of its own */
         at = onnx_layer(call, &layer_identity, "Identity") ? onnx_node(call, &at, 1) : GRAPH_NONE;
     if (at != GRAPH_NONE && graph->n_outputs == GRAPH_MAX_INPUTS)
         return onnx_refuse(call, "is one of more than %d outputs", GRAPH_MAX_INPUTS);
     return at != GRAPH_NONE && (graph_output(graph, call->name, at) || onnx_no_memory(call));
 }
 
-/* The next states come behind the other outputs, in the order of the inputs. */
+/* Add the next states after the other outputs, in the order of the inputs. */
 static bool read_next_states(struct onnx_call *call)
 {
     const json_t *inputs = json_object_get(call->scope->graph, "inputs");
@@ -401,7 +401,7 @@ static bool read_outputs(struct onnx_call *call)
     return good && read_next_states(call);
 }
 
-/* Every state that the entry names has to be an input, and its next value an output. */
+/* Check that every state of the entry is an input, and that its next value is an output. */
 static bool check_states(struct onnx_call *call)
 {
     static const char *const lists[2] = {"inputs", "outputs"};
@@ -424,7 +424,7 @@ static bool check_states(struct onnx_call *call)
     return true;
 }
 
-/* ---- the whole ---- */
+/* ---- the whole model ---- */
 
 bool onnx_model_is(const json_t *json)
 {
@@ -481,7 +481,7 @@ bool onnx_model_read(const json_t *json, const char *file, struct tensor_set *se
     *to = (struct tensor_set){.n = 0};
     snprintf(out->class_name, sizeof out->class_name, "ONNX");
     snprintf(out->name, sizeof out->name, "onnx");
-    to->tensors = calloc(FIRST_TENSORS, sizeof *to->tensors); /* also where the model has no weights */
+    to->tensors = calloc(FIRST_TENSORS, sizeof *to->tensors); /* also if the model has no weights */
     c.to_room = to->tensors ? FIRST_TENSORS : 0;
     bool good =
         (to->tensors && c.uses && c.needed && c.batches && c.tied && convert(&call, options)) || onnx_no_memory(&call);

@@ -1,4 +1,4 @@
-/* What the files of operators take from the conversion of a whole graph. */
+/* Functions of the conversion of a whole graph, for the files of operators. */
 #ifndef CONFIG_ONNX_CONVERT_H
 #define CONFIG_ONNX_CONVERT_H
 
@@ -6,13 +6,14 @@
 
 struct onnx_scope;
 
-/* What a name stands for, in this graph or the graphs around. False with a problem: nothing gives that name. */
+/* Find the value of a name, in this graph or in an outer graph. Returns false with a problem added if the name does not
+   exist. */
 bool onnx_find_value(struct onnx_call *call, const char *name, struct onnx_value *out);
 
-/* One node that something needs. False with a problem. */
+/* Convert one needed node. Returns false with a problem added. */
 bool onnx_convert_node(struct onnx_call *outer, struct onnx_scope *scope, const json_t *node);
 
-/* The row of an operator; NULL: it is not served. */
+/* The row of an operator, or NULL if it is not supported. */
 const struct onnx_row *onnx_find_row(const char *op);
 
 #endif

@@ -1,4 +1,4 @@
-/* Constants that nodes take, and give in other shapes. */
+/* Reads constants, and computes nodes that give them other shapes. */
 #include "fold.h"
 
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 
 /* ---- constants ---- */
 
-/* A double does not hold every one of 64 bits. */
+/* A double cannot represent every 64-bit integer. */
 static int64_t whole_at(const struct named_tensor *tensor, size_t i)
 {
     int64_t wide;
@@ -122,7 +122,7 @@ static bool fold_constant(struct onnx_call *call)
     return onnx_refuse(call, "is a constant that is not served (a text, or a sparse tensor)");
 }
 
-/* The sizes of a tensor or constant. */
+/* The sizes of a tensor or of a constant. */
 static bool sizes_of(const struct onnx_call *call, struct onnx_number *sizes, size_t *rank)
 {
     const struct onnx_value *value = &call->in[0];
@@ -174,7 +174,7 @@ static bool fold_size(struct onnx_call *call)
     return onnx_give_constant(call, &out);
 }
 
-/* Sizes that operand i says. */
+/* Read sizes from operand i. */
 static bool sizes_from(const struct onnx_call *call, size_t i, struct onnx_number *sizes, size_t *rank)
 {
     const struct onnx_constant *shape = onnx_constant(call, i);
@@ -274,7 +274,7 @@ static bool fold_unsqueeze(struct onnx_call *call)
     return onnx_give_constant(call, &out);
 }
 
-/* 0 takes the size of the input, -1 what is left. */
+/* 0 means the size of the input, -1 the remaining elements. */
 static bool fold_reshape(struct onnx_call *call)
 {
     struct onnx_constant out = call->in[0].constant;
@@ -335,7 +335,7 @@ static bool fold_expand(struct onnx_call *call)
         memcpy(out.sizes, sizes, sizeof sizes);
         return onnx_give_constant(call, &out);
     }
-    for (size_t i = 0; i < rank; i++) /* what is the same for every row of the batch stays one row */
+    for (size_t i = 0; i < rank; i++) /* a constant that is equal for every row of the batch stays one row */
         if (onnx_has_symbol(sizes[i], ONNX_BATCH))
             sizes[i] = onnx_whole(1);
     struct onnx_constant out = {.rank = rank};

@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is taken along each axis: element j of axis i is start[i] + j * step[i]. */
+/* The part of each axis: element j of axis i is element start[i] + j * step[i]. */
 struct part {
     size_t count[ONNX_MAX_RANK];
     int64_t start[ONNX_MAX_RANK], step[ONNX_MAX_RANK];
 };
 
-/* The elements of a part, in an order of axes. NULL when memory is short. */
+/* The indices of the elements of a part, in an order of axes. Returns NULL if out of memory. */
 static size_t *part_index(const size_t *sizes, size_t rank, const struct part *part, const size_t *order, size_t *n)
 {
     size_t strides[ONNX_MAX_RANK] = {0}, at[ONNX_MAX_RANK] = {0}, stride = 1;
@@ -92,7 +92,7 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most)
     return value < least ? least : value > most ? most : value;
 }
 
-/* Starts, ends, axes and steps: attributes before opset 10, then operands. */
+/* Read starts, ends, axes and steps: attributes before opset 10, operands since then. */
 static bool slice_lists(const struct onnx_call *call, size_t rank, long lists[4][ONNX_MAX_RANK], size_t *n)
 {
     static const char *const keys[4] = {"starts", "ends", "axes", "steps"};
@@ -140,7 +140,7 @@ static bool fold_slice(struct onnx_call *call)
     return (known || plain(call, &in, sizes)) && give_part(call, &call->in[0].constant, &part, order);
 }
 
-/* Elements along one axis, by indices. */
+/* Take elements along one axis, by indices. */
 static bool fold_gather(struct onnx_call *call)
 {
     const struct onnx_constant *in = &call->in[0].constant, *at = onnx_constant(call, 1);
@@ -177,7 +177,7 @@ static bool fold_gather(struct onnx_call *call)
     return onnx_give_elements(call, in, in->rank + at->rank - 1, to, index, e);
 }
 
-/* All of one value: the sizes alone change. */
+/* If all elements are equal, only the sizes change. */
 static bool concat_uniform(struct onnx_call *call, size_t axis, bool *done)
 {
     struct onnx_constant out = call->in[0].constant;

@@ -62,7 +62,7 @@ static double pair_of_floats(enum pair_kind kind, double a, double b)
     return NAN;
 }
 
-/* Whole numbers round to 0 when they are divided. */
+/* A division of whole numbers rounds towards 0. */
 static bool pair_of_wholes(enum pair_kind kind, int64_t a, int64_t b, int64_t *out)
 {
     double wide;
@@ -87,7 +87,7 @@ static bool pair_of_wholes(enum pair_kind kind, int64_t a, int64_t b, int64_t *o
     }
 }
 
-/* An open size is 1 or more. False: the result is not known. */
+/* Compare sizes; an open size is at least 1. Returns false if the result is unknown. */
 static bool compare_open(enum pair_kind kind, struct onnx_number a, struct onnx_number b, int64_t *out)
 {
     bool below = onnx_known(a) && a.value <= 0 && b.value > 0, above = onnx_known(b) && b.value <= 0 && a.value > 0;
@@ -98,7 +98,7 @@ static bool compare_open(enum pair_kind kind, struct onnx_number a, struct onnx_
     return below || above || same;
 }
 
-/* A number with symbols. */
+/* An element as a number with symbols. */
 static struct onnx_number pair_of_open(const struct onnx_call *call, enum pair_kind kind, struct onnx_number a,
                                        struct onnx_number b)
 {
@@ -137,7 +137,7 @@ static struct onnx_number pair_of_open(const struct onnx_call *call, enum pair_k
     return good ? out : onnx_unknown(call);
 }
 
-/* Sizes of two constants together, as NumPy broadcasts them. */
+/* The sizes of two constants after broadcasting, as in NumPy. */
 static bool broadcast(const struct onnx_call *call, const struct onnx_constant *a, const struct onnx_constant *b,
                       size_t *rank, struct onnx_number *sizes)
 {
@@ -152,7 +152,7 @@ static bool broadcast(const struct onnx_call *call, const struct onnx_constant *
     return true;
 }
 
-/* Which element of a constant stands at element e of a tensor of these sizes. */
+/* The element of a constant that corresponds to element e of a tensor of these sizes. */
 static size_t element_at(const struct onnx_constant *c, size_t rank, const struct onnx_number *sizes, size_t e)
 {
     size_t at = 0, stride = 1;
@@ -167,7 +167,7 @@ static size_t element_at(const struct onnx_constant *c, size_t rank, const struc
     return at;
 }
 
-/* A result of the sizes of the operands; one element stands for all where each operand has but one. */
+/* Make a result with the sizes of the operands. If each operand has only one element, one element stands for all. */
 static bool new_result(const struct onnx_call *call, bool whole, bool uniform, size_t rank,
                        const struct onnx_number *sizes, struct onnx_constant *out, float **floats,
                        struct onnx_number **wholes)
@@ -335,7 +335,7 @@ static bool fold_cast(struct onnx_call *call)
     for (size_t e = 0; e < out.n; e++) {
         double x = onnx_element(in, e);
         bool open = in->whole && !onnx_known(in->wholes[e]);
-        if (!whole && open) /* stays a whole number, which comparisons take */
+        if (!whole && open) /* stays a whole number, because comparisons take whole numbers */
             return in->n == 1 ? onnx_give_constant(call, in) : refuse_open(call);
         if (!whole)
             floats[e] = (float)x;
@@ -345,7 +345,7 @@ static bool fold_cast(struct onnx_call *call)
     return onnx_give_constant(call, &out);
 }
 
-/* Product, sum, least or largest of all elements: what is done to shapes. */
+/* The product, sum, minimum or maximum of all elements, which exporters apply to shapes. */
 static bool fold_reduce(struct onnx_call *call)
 {
     const struct onnx_constant *in = &call->in[0].constant;

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* A constant of two axes as a matrix. An open number of equal rows is one row, which stands for all where it is added to
-   others. False where it is none. */
+/* A constant with two axes as a matrix. An open number of equal rows is stored as one row. Returns false for other
+   constants. */
 struct matrix {
     const float *at;
     size_t rows, columns;

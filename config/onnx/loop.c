@@ -1,4 +1,4 @@
-/* Loop and Scan nodes that are recurrent layers: their bodies become cells, and they an LSTM, GRU or RNN node. */
+/* Loop and Scan nodes that are recurrent layers: if the body is a cell, the node becomes an LSTM, GRU or RNN node. */
 #include "loop.h"
 
 #include "convert.h"
@@ -23,7 +23,7 @@ static bool refuse(const struct onnx_call *call)
 
 /* ---- the body's constants ---- */
 
-/* Whether all that a node takes is known. */
+/* Whether all operands of a node are known. */
 static bool takes_constants(const struct loop *loop, const json_t *node)
 {
     const json_t *in = json_object_get(node, "in");
@@ -34,7 +34,8 @@ static bool takes_constants(const struct loop *loop, const json_t *node)
     return !json_object_get(json_object_get(node, "attributes"), "body");
 }
 
-/* Tensors of the body, and what follows from what is known; all other nodes are kept by the names that they give. */
+/* Read the tensors of the body, and compute the nodes whose operands are known. Store all other nodes by the names of
+   their outputs. */
 static bool know_constants(struct loop *loop)
 {
     const json_t *tensors = json_object_get(loop->body, "tensors"), *nodes = json_object_get(loop->body, "nodes");
@@ -50,7 +51,7 @@ static bool know_constants(struct loop *loop)
     for (size_t i = 0; i < json_array_size(nodes); i++) {
         json_t *node = json_array_get(nodes, i);
         const json_t *in = json_object_get(node, "in"), *out = json_object_get(node, "out");
-        for (size_t k = 0; k < json_array_size(in); k++) /* tensors of the graphs around are read when they are named */
+        for (size_t k = 0; k < json_array_size(in); k++) /* tensors of outer graphs are read when a node names them */
             if (*name_at(in, k) && onnx_is_outer_tensor(&inner, name_at(in, k))) {
                 struct onnx_value value;
                 if (!onnx_find_value(&inner, name_at(in, k), &value))
@@ -68,9 +69,9 @@ static bool know_constants(struct loop *loop)
     return true;
 }
 
-/* ---- what is carried from timestep to timestep ---- */
+/* ---- values carried from timestep to timestep ---- */
 
-/* A counter that begins at 0 and goes up by 1. */
+/* Whether a carried value is a counter that begins at 0 and increases by 1. */
 static bool is_counter(const struct loop *loop, const struct onnx_value *start, const char *before, const char *after)
 {
     const char *operands[2];
@@ -84,7 +85,8 @@ static bool is_counter(const struct loop *loop, const struct onnx_value *start, 
     return false;
 }
 
-/* A Loop's carried values; *counter: the name of the counter, *carried [LOOP_MAX_STATES]: which are states. */
+/* Read the carried values of a Loop: *counter is the name of the counter, *carried [LOOP_MAX_STATES] are the indices of
+   the states. */
 static bool read_carried(struct loop *loop, const char **counter, size_t *carried)
 {
     const json_t *inputs = json_object_get(loop->body, "inputs"), *outputs = json_object_get(loop->body, "outputs");
@@ -107,7 +109,7 @@ static bool read_carried(struct loop *loop, const char **counter, size_t *carrie
     return loop->n_states > 0;
 }
 
-/* Values that stay as they are in all timesteps are known to the body under its own names. */
+/* Values that do not change in the loop are known in the body, under the body's names. */
 static bool know_invariants(struct loop *loop)
 {
     const json_t *inputs = json_object_get(loop->body, "inputs"), *outputs = json_object_get(loop->body, "outputs");
@@ -120,7 +122,7 @@ static bool know_invariants(struct loop *loop)
 
 /* ---- the timesteps ---- */
 
-/* Gather(sequence, counter) along the first axis: the name of the sequence, and of what is taken of it. */
+/* Find Gather(sequence, counter) along the first axis: the name of the sequence, and the name of the timestep. */
 static bool find_sequence(struct loop *loop, const char *counter, const char **sequence)
 {
     const json_t *nodes = json_object_get(loop->body, "nodes"), *inputs = json_object_get(loop->body, "inputs");
@@ -142,7 +144,7 @@ static bool find_sequence(struct loop *loop, const char *counter, const char **s
     return n == 1;
 }
 
-/* Whether a condition says that a counter is below this number of timesteps. */
+/* Whether a condition is "counter < this number of timesteps". */
 static bool is_bound(const struct loop *loop, const char *name, struct onnx_number timesteps, unsigned depth)
 {
     const char *operands[2];
@@ -157,7 +159,7 @@ static bool is_bound(const struct loop *loop, const char *name, struct onnx_numb
                        : onnx_known(timesteps) && (double)limit.floats[0] == (double)timesteps.value;
 }
 
-/* As many iterations as the sequence has timesteps. */
+/* Whether the loop has one iteration for each timestep of the sequence. */
 static bool goes_through_all(const struct loop *loop, const struct onnx_tensor *sequence)
 {
     const json_t *outputs = json_object_get(loop->body, "outputs");

@@ -1,4 +1,4 @@
-/* The body of a loop as a cell: the shapes that its arithmetic has when it is an LSTM, a GRU or a simple RNN. */
+/* Recognizes the body of a loop as a cell: the patterns of arithmetic of an LSTM, a GRU and a simple RNN. */
 #include "loop.h"
 
 #include <string.h>
@@ -9,7 +9,7 @@ static bool same_activation(const struct loop_gate *a, const struct loop_gate *b
            a->beta == b->beta;
 }
 
-/* Summands are x_t and the state h by matrices, and vectors: what a gate of these cells takes. */
+/* Whether the summands are those of a gate: x_t and h times matrices, and vectors. */
 static bool is_plain(const struct loop_gate *gate, size_t h)
 {
     size_t x = 0, states = 0;
@@ -23,7 +23,7 @@ static bool is_plain(const struct loop_gate *gate, size_t h)
     return x == 1 && states == 1;
 }
 
-/* A product of a gate and something else; the other factor. */
+/* Find a product of a gate and another factor. */
 static const char *times_gate(const struct loop *loop, const char *name, size_t i, struct loop_gate *gate)
 {
     const char *factors[2];
@@ -62,7 +62,7 @@ static bool find_forget_gate(const struct loop *loop, const char *name, struct l
     return false;
 }
 
-/* The gate whose activation is that of the forget gate is the input gate. */
+/* Of the two factors, the one with the forget gate's activation is the input gate. */
 static bool find_input_gate(const struct loop *loop, const char *name, struct loop_cell *cell)
 {
     for (size_t i = 0; i < 2; i++) {
@@ -91,7 +91,7 @@ static bool find_lstm(const struct loop *loop, struct loop_cell *cell)
 
 enum { GRU_Z, GRU_R, GRU_H };
 
-/* The name of what is subtracted from 1. */
+/* The name of the value that is subtracted from 1. */
 static const char *one_minus(const struct loop *loop, const char *name)
 {
     const char *operands[2];

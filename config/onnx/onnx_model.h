@@ -1,26 +1,26 @@
-/* An ONNX graph as the layers that compute the same. */
+/* Converts an ONNX graph to layers that compute the same. */
 #ifndef CONFIG_ONNX_ONNX_MODEL_H
 #define CONFIG_ONNX_ONNX_MODEL_H
 
 #include "config/files/tensors.h"
 #include "config/keras/model.h"
 
-/* Memory of converted weights, to be freed after the layers are built. */
+/* The memory of converted weights. The caller frees it after the layers are built. */
 struct onnx_memory {
     void **blocks;
     size_t n;
 };
 void onnx_memory_free(struct onnx_memory *memory);
 
-/* What the model's entry says beside the file. */
+/* The keys of the model's entry. */
 struct onnx_options {
     const json_t *constants; /* {INPUT: number or list}, or NULL */
     const json_t *states;    /* {INPUT: OUTPUT}, or NULL */
-    size_t input_size;       /* numbers of an input whose size is open; 0: not given */
-    const char *where;       /* of the entry, for messages */
+    size_t input_size;       /* the number of features of an input whose size is open; 0 if not given */
+    const char *where;       /* the place of the entry, for messages */
 };
 
-/* Whether a configuration is that of an ONNX file, as config/files/onnx_file.h describes it. */
+/* Whether a configuration comes from an ONNX file, as described in config/files/onnx_file.h. */
 bool onnx_model_is(const json_t *json);
 
 /**

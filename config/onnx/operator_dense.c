@@ -1,4 +1,4 @@
-/* Products of matrices: Gemm and MatMul with weights are Dense layers. */
+/* Matrix products: Gemm and MatMul with weights become Dense layers. */
 #include "operator_dense.h"
 #include "call.h"
 
@@ -20,7 +20,7 @@ static bool set_kernel(const struct onnx_call *call, const struct onnx_constant 
     return to;
 }
 
-/* Whether a constant is one number for each of the last axis's. */
+/* Whether a constant has one number for each element of the last axis. */
 static bool is_bias(const struct onnx_constant *constant, size_t units)
 {
     if (constant->whole || constant->rank > 8)
@@ -41,7 +41,7 @@ static bool set_bias(const struct onnx_call *call, size_t layer, const struct on
     return to;
 }
 
-/* A Dense layer on the last axis; its bias comes by Add. */
+/* Add a Dense layer on the last axis. A following Add gives its bias. */
 static bool dense(struct onnx_call *call, const struct onnx_tensor *input, const struct onnx_constant *matrix,
                   bool turned, double alpha, struct onnx_tensor *out)
 {
@@ -119,7 +119,7 @@ static bool read_gemm(struct onnx_call *call)
     return (!bias || set_bias(call, out.layer, bias, beta, own->units)) && onnx_give(call, &out);
 }
 
-/* Two tensors: the last two axes are matrices, those before are the same. */
+/* The product of two tensors: the last two axes are matrices, the axes before are equal. */
 static bool multiply_tensors(struct onnx_call *call)
 {
     size_t inputs[2];

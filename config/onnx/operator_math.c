@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-/* The same axes, other numbers. */
+/* The result has the axes of the operand, and another value. */
 static bool give_value(struct onnx_call *call, const struct onnx_tensor *like, size_t value)
 {
     struct onnx_tensor out = *like;
@@ -59,7 +59,7 @@ static bool read_function(struct onnx_call *call)
     return give_value(call, in, onnx_node(call, &in->value, 1));
 }
 
-/* Over all axes from one on together, as before opset 13. */
+/* Over all axes from the named one on together, as before opset 13. */
 static bool softmax_from(struct onnx_call *call, struct onnx_tensor *tensor, size_t axis, bool logarithm)
 {
     struct onnx_batch batch = onnx_batch_of(tensor);
@@ -76,7 +76,7 @@ static bool softmax_from(struct onnx_call *call, struct onnx_tensor *tensor, siz
     return give_value(call, tensor, onnx_node(call, &tensor->value, 1));
 }
 
-/* Along the last axis an activation; before opset 13 also along all axes behind the named one. */
+/* Along the last axis this is an activation. Before opset 13 it is also along all axes after the named one. */
 static bool read_softmax(struct onnx_call *call)
 {
     const struct onnx_tensor *in = onnx_operand(call, 0);
@@ -103,7 +103,7 @@ static bool read_softmax(struct onnx_call *call)
 
 /* ---- arithmetic ---- */
 
-/* Whether nothing changes: x + 0, x * 1 and the like. */
+/* Whether the operation changes nothing: x + 0, x * 1 and similar. */
 static bool is_neutral(enum arithmetic_operation operation, const struct onnx_constant *constant, bool first)
 {
     switch (operation) {
@@ -121,7 +121,7 @@ static bool is_neutral(enum arithmetic_operation operation, const struct onnx_co
     }
 }
 
-/* Without the constant's axis for the batch, whose size is 1. False with a problem. */
+/* Remove the constant's axis for the batch, whose size must be 1. Returns false with a problem added. */
 static bool constant_axes(const struct onnx_call *call, const struct onnx_constant *constant,
                           const struct onnx_tensor *tensor, struct arithmetic *own)
 {
@@ -168,7 +168,7 @@ static bool with_constant(struct onnx_call *call, enum arithmetic_operation oper
     for (size_t i = 0; i < (lone ? 1 : n); i++)
         own.constant[i] = lone ? (float)onnx_element(constant, 0) : numbers[i];
     *(struct arithmetic *)layer->own = own;
-    for (size_t i = 0; i < own.rank; i++) { /* an axis of size 1 grows to the constant's */
+    for (size_t i = 0; i < own.rank; i++) { /* an axis of size 1 is broadcast to the constant's size */
         struct onnx_number *size = &out->sizes[out->n_sizes - own.rank + i];
         if (onnx_is_whole(*size, 1))
             *size = onnx_whole((int64_t)own.axes[i]);
@@ -182,7 +182,7 @@ static bool with_constant(struct onnx_call *call, enum arithmetic_operation oper
     return value != GRAPH_NONE;
 }
 
-/* Axes of size 1 in front, so that both have as many. */
+/* Insert axes of size 1 in front, so that both have the same number of axes. */
 static bool widen(const struct onnx_call *call, struct onnx_tensor *tensor, size_t rank)
 {
     size_t more = rank - tensor->rank;
@@ -218,7 +218,7 @@ static bool two_tensors(struct onnx_call *call, enum arithmetic_operation operat
     return out->value != GRAPH_NONE;
 }
 
-/* Operands from left to right. */
+/* Combine the operands from left to right. */
 static bool read_arithmetic(struct onnx_call *call)
 {
     enum arithmetic_operation operation = (enum arithmetic_operation)call->row->which;
@@ -255,7 +255,7 @@ static bool read_power(struct onnx_call *call)
     return give_value(call, in, onnx_node(call, &in->value, 1));
 }
 
-/* Bounds: attributes before opset 11, then operands. */
+/* The bounds are attributes before opset 11, and operands since then. */
 static bool read_clip(struct onnx_call *call)
 {
     const struct onnx_tensor *in = onnx_operand(call, 0);
@@ -278,7 +278,7 @@ static bool read_clip(struct onnx_call *call)
     return onnx_give(call, &out);
 }
 
-/* With other slopes than Keras's: two sums and two bounds. */
+/* A hard sigmoid with other slopes than Keras's is made of two sums and two bounds. */
 static bool read_hard_sigmoid(struct onnx_call *call)
 {
     const struct onnx_tensor *in = onnx_operand(call, 0);
@@ -309,7 +309,7 @@ static bool read_thresholded_relu(struct onnx_call *call)
     return in && give_activation(call, in, &activation);
 }
 
-/* The sum of the operands by their number. */
+/* The mean: the sum of the operands divided by their number. */
 static bool read_mean(struct onnx_call *call)
 {
     float n = (float)call->n_in;
@@ -321,7 +321,7 @@ static bool read_mean(struct onnx_call *call)
     return with_constant(call, ARITHMETIC_DIVIDE, &sum, &number, false, &out) && onnx_give(call, &out);
 }
 
-/* A condition that is known and the same for all elements chooses one of the two. */
+/* A known condition that is equal for all elements selects one of the two operands. */
 static bool read_where(struct onnx_call *call)
 {
     const struct onnx_constant *condition = onnx_constant(call, 0);

@@ -1,4 +1,4 @@
-/* Operators that normalize, and PRelu: numbers for the places along axes. */
+/* Operators that normalize, and PRelu: they have weights along axes. */
 #include "call.h"
 
 #include "core/layers/group_normalization.h"
@@ -17,7 +17,7 @@ static bool give_value(struct onnx_call *call, const struct onnx_tensor *like, s
     return onnx_give(call, &out);
 }
 
-/* A tensor of a layer, of operand i; n: elements it must have. False with a problem. */
+/* Copy operand i to a tensor of a layer; it must have n elements. Returns false with a problem added. */
 static bool copy_weights(const struct onnx_call *call, const char *name, size_t i, size_t rank, const size_t *shape)
 {
     const struct onnx_constant *constant = onnx_constant(call, i);
@@ -120,7 +120,7 @@ static bool read_layer_norm(struct onnx_call *call)
     return give_value(call, &out, onnx_node(call, &out.value, 1));
 }
 
-/* A group normalization of groups of one channel. */
+/* This is a group normalization with one channel in each group. */
 static bool read_instance_norm(struct onnx_call *call)
 {
     const struct onnx_tensor *in = onnx_operand(call, 0);
@@ -142,7 +142,7 @@ static bool read_instance_norm(struct onnx_call *call)
            give_value(call, &out, onnx_node(call, &out.value, 1));
 }
 
-/* The length of each vector along an axis becomes 1. */
+/* Scale each vector along an axis to length 1. */
 static bool read_lp_norm(struct onnx_call *call)
 {
     const struct onnx_tensor *in = onnx_operand(call, 0);
@@ -160,7 +160,7 @@ static bool read_lp_norm(struct onnx_call *call)
     return give_value(call, &out, onnx_node(call, &out.value, 1));
 }
 
-/* Slopes are the same along the axes where they have a size of 1, or none. */
+/* The slopes are equal along axes in which they have size 1, or which they do not have. */
 static bool read_prelu(struct onnx_call *call)
 {
     const struct onnx_tensor *in = onnx_operand(call, 0);

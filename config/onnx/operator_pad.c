@@ -1,4 +1,4 @@
-/* Operators that repeat or mirror elements along axes, or put others before and behind them. */
+/* Operators that repeat or mirror elements along axes, or add elements before and after them. */
 #include "operator_pad.h"
 
 #include "core/layers/gather.h"
@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A layer that changes the size of axis `axis` of a tensor whose axes are in order, and nothing else; its own struct is
-   filled. False with a problem. */
+/* Add a node of a layer that changes only the size of axis `axis`, of a tensor whose axes are in order. Its own struct
+   has been filled. Returns false with a problem added. */
 static bool resize(const struct onnx_call *call, struct onnx_tensor *tensor, size_t axis, struct onnx_number size)
 {
     struct onnx_number sizes[LAYER_MAX_AXES];
@@ -77,7 +77,7 @@ static bool find_mode(const struct onnx_call *call, struct gather *own)
     return onnx_refuse(call, "is served with the modes constant, edge and reflect; it has \"%.40s\"", mode);
 }
 
-/* Elements before and behind those of one axis; below 0 elements are taken away. */
+/* Add elements before and after those of one axis; negative numbers remove elements. */
 static bool pad_axis(const struct onnx_call *call, struct onnx_tensor *tensor, size_t axis, const struct gather *mode,
                      long before, long after)
 {
@@ -103,7 +103,7 @@ static bool pad_axis(const struct onnx_call *call, struct onnx_tensor *tensor, s
     return resize(call, tensor, axis, size);
 }
 
-/* Pads: all first ones, then all last ones; of the axes of operand 4, else of all. */
+/* Read the pads: first those before, then those after; for the axes of operand 4, or for all axes. */
 static bool read_pad(struct onnx_call *call)
 {
     const struct onnx_tensor *in = onnx_operand(call, 0);
@@ -163,7 +163,7 @@ static bool read_tile(struct onnx_call *call)
     return onnx_give(call, &out);
 }
 
-/* Served where all of every sequence is reversed. */
+/* Supported only if each sequence is reversed as a whole. */
 static bool read_reverse(struct onnx_call *call)
 {
     const struct onnx_tensor *in = onnx_operand(call, 0);

@@ -1,4 +1,4 @@
-/* LSTM, GRU and RNN nodes are the recurrent layers. Source: onnx/docs/Operators.md. */
+/* LSTM, GRU and RNN nodes become recurrent layers. Source: onnx/docs/Operators.md. */
 #include "recurrent_weights.h"
 
 #include "core/layers/arithmetic.h"
@@ -26,7 +26,7 @@ static bool read_direction(struct onnx_recurrent *r)
            onnx_refuse(r->call, "has direction \"%.40s\"", direction);
 }
 
-/* What the node asks for that no cell of ours does. */
+/* Check for options that no cell of cellserve supports. */
 static bool check_options(const struct onnx_recurrent *r)
 {
     if (onnx_has(r->call, "clip"))
@@ -38,7 +38,7 @@ static bool check_options(const struct onnx_recurrent *r)
     return true;
 }
 
-/* Lengths that depend on the input: one number for each row. */
+/* Read lengths that depend on the input: one number for each row. */
 static bool set_lengths(struct onnx_recurrent *r)
 {
     struct onnx_tensor *given = onnx_operand(r->call, SEQUENCE_LENS);
@@ -58,7 +58,7 @@ static bool set_lengths(struct onnx_recurrent *r)
     return r->x != GRAPH_NONE;
 }
 
-/* Timesteps beyond the lengths do not count. Lengths that are those of the whole sequence say nothing. */
+/* Mask the timesteps beyond the lengths. Lengths equal to the whole sequence have no effect. */
 static bool read_lengths(struct onnx_recurrent *r)
 {
     const struct onnx_constant *lengths = onnx_constant(r->call, SEQUENCE_LENS);
@@ -107,7 +107,7 @@ static size_t one_layer(const struct onnx_call *call, const struct layer_class *
     return value != GRAPH_NONE && onnx_layer(call, class, name) ? onnx_node(call, &value, 1) : GRAPH_NONE;
 }
 
-/* A vector of zeros like another. */
+/* Make a vector of zeros with the shape of another vector. */
 static size_t zeros_like(const struct onnx_call *call, size_t value)
 {
     size_t out = one_layer(call, &layer_function, "ZerosLike", value);
@@ -125,7 +125,7 @@ static size_t reshape_to(const struct onnx_call *call, size_t value, size_t rank
     return out;
 }
 
-/* States that the file gives: the same for every row. A Dense layer without weights gives its bias. */
+/* Initial states in the file are equal for every row. A Dense layer with zero weights returns them as its bias. */
 static size_t constant_states(const struct onnx_recurrent *r, const struct onnx_constant *constant)
 {
     size_t n = r->directions * r->units, elements;
@@ -152,7 +152,7 @@ static size_t constant_states(const struct onnx_recurrent *r, const struct onnx_
     return bias ? out : GRAPH_NONE;
 }
 
-/* An operand as [directions * units]. */
+/* Convert an operand to [directions * units]. */
 static size_t state_vector(const struct onnx_recurrent *r, size_t operand)
 {
     const struct onnx_constant *constant = onnx_constant(r->call, operand);
@@ -178,7 +178,7 @@ static size_t state_vector(const struct onnx_recurrent *r, size_t operand)
     return onnx_arrange(r->call, &state, 1, &all);
 }
 
-/* h and c of each direction, one after the other. */
+/* Join h and c of each direction, one after the other. */
 static size_t join_states(const struct onnx_recurrent *r, size_t h, size_t c)
 {
     size_t both[2] = {h, c}, joined;
@@ -194,7 +194,7 @@ static size_t join_states(const struct onnx_recurrent *r, size_t h, size_t c)
     return r->directions == 2 ? reshape_to(r->call, joined, 1, 4 * r->units, 0) : joined;
 }
 
-/* GRAPH_NONE in *out: zeros. */
+/* *out is GRAPH_NONE if the states are zeros. */
 static bool read_initial(const struct onnx_recurrent *r, size_t *out)
 {
     bool h_zero = is_zero(r->call, INITIAL_H), c_zero = r->kind->states < 2 || is_zero(r->call, INITIAL_C);
@@ -243,7 +243,7 @@ static void give(const struct onnx_recurrent *r, size_t output, size_t value, bo
     t->axes[t->rank++] = units;
 }
 
-/* One kind of the final states, [directions * units]: 0 h, 1 c. */
+/* The final states of one kind (0 is h, 1 is c), [directions * units]. */
 static size_t final_states(const struct onnx_recurrent *r, size_t output, size_t kind)
 {
     size_t value = graph_states(&r->call->c->out->model, output), states = r->kind->states;
@@ -261,7 +261,8 @@ static size_t final_states(const struct onnx_recurrent *r, size_t output, size_t
     return r->directions == 2 ? reshape_to(r->call, value, 1, 2 * r->units, 0) : value;
 }
 
-/* A layer that goes backwards gives its outputs in the order of processing; ONNX has them in that of time. */
+/* A layer that goes backwards returns its outputs in the order of processing; ONNX returns them in the order of
+   time. */
 static size_t in_order_of_time(const struct onnx_recurrent *r, size_t value)
 {
     struct layer *layer = r->reverse ? onnx_layer(r->call, &layer_get_item, "Reverse") : NULL;
@@ -298,7 +299,7 @@ static bool give_outputs(const struct onnx_recurrent *r, size_t value, size_t la
     return true;
 }
 
-/* ---- the whole ---- */
+/* ---- the whole node ---- */
 
 static bool read_recurrent(struct onnx_call *call)
 {

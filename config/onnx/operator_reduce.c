@@ -1,10 +1,10 @@
-/* Operators that make one number of those along axes. */
+/* Operators that reduce axes to one number. */
 #include "call.h"
 
 #include "core/layers/arithmetic.h"
 #include "core/layers/reduce.h"
 
-/* Axes: an attribute, or an operand from opset 18 on (of a sum from 13 on). */
+/* The axes are an attribute, or an operand since opset 18 (for a sum since 13). */
 static bool reduce(struct onnx_call *call, const struct onnx_tensor *in, enum reduce_operation operation, bool sum)
 {
     struct reduce own = {.operation = operation};
@@ -53,7 +53,7 @@ static bool read_reduce(struct onnx_call *call)
     return in && reduce(call, in, operation, operation == REDUCE_SUM);
 }
 
-/* A function of each number. */
+/* Apply a function to each number. */
 static bool apply(const struct onnx_call *call, struct onnx_tensor *tensor, enum function_kind kind)
 {
     struct layer *layer = onnx_layer(call, &layer_function, call->op);
@@ -66,7 +66,7 @@ static bool apply(const struct onnx_call *call, struct onnx_tensor *tensor, enum
     return tensor->value != GRAPH_NONE;
 }
 
-/* Sums of squares or absolute values, and what becomes of them. */
+/* Sums of squares or of absolute values, followed by a function. */
 enum { SUM_SQUARE, SUM_L1, SUM_L2, SUM_LOG };
 
 static bool read_sum_of(struct onnx_call *call)

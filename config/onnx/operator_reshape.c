@@ -1,11 +1,11 @@
-/* Reshape, Flatten and Expand. Where the new axes are made of whole old ones, or of parts of one, only names change. */
+/* Reshape, Flatten and Expand. If the new axes consist of whole old axes, or of parts of one, no numbers move. */
 #include "operator_reshape.h"
 
 #include "core/layers/get_item.h"
 
 #include <string.h>
 
-/* Atoms of the input in the order of its axes, ones left out. */
+/* The atoms of the input in the order of its axes, without atoms of size 1. */
 struct sequence {
     size_t n;
     signed char atoms[ONNX_MAX_ATOMS];
@@ -28,7 +28,7 @@ static void shift(signed char *atoms, size_t n, signed char above)
         atoms[i] = (signed char)(atoms[i] + (atoms[i] > above));
 }
 
-/* An atom becomes two, of which the first has this size. */
+/* Split an atom into two; the first has this size. */
 static bool split(struct onnx_tensor *tensor, struct sequence *left, signed char atom, struct onnx_number first,
                   struct onnx_number second)
 {
@@ -70,7 +70,8 @@ static bool fill_axis(struct onnx_tensor *tensor, struct sequence *left, struct 
     return true;
 }
 
-/* The tensor with axes of these sizes; false where they are not made of its own. batch: it is one of the factors. */
+/* Give a tensor axes of these sizes. Returns false if they cannot be made of its atoms. batch: the batch is one of the
+   factors. */
 static bool align(const struct onnx_tensor *in, size_t n, const struct onnx_number *sizes, bool batch,
                   struct onnx_tensor *out)
 {
@@ -85,7 +86,7 @@ static bool align(const struct onnx_tensor *in, size_t n, const struct onnx_numb
     return !left.n;
 }
 
-/* All numbers of a row as one axis, behind the batch. */
+/* Make all numbers of a row one axis, after the batch. */
 static bool flat(const struct onnx_call *call, struct onnx_tensor *tensor)
 {
     struct onnx_batch batch = onnx_batch_of(tensor);
@@ -104,7 +105,7 @@ static bool flat(const struct onnx_call *call, struct onnx_tensor *tensor)
     return value != GRAPH_NONE;
 }
 
-/* Sizes with 0 and -1 resolved. */
+/* Replace the sizes 0 and -1. */
 static bool resolve(const struct onnx_call *call, const struct onnx_tensor *in, bool batch, size_t n,
                     struct onnx_number *sizes)
 {
@@ -129,7 +130,7 @@ static bool resolve(const struct onnx_call *call, const struct onnx_tensor *in, 
     return open == n ? onnx_same(total, known) : onnx_divide(total, known, &sizes[open]);
 }
 
-/* A model that is fixed to a batch of 1: the batch is any axis of size 1, the one where it was first. */
+/* In a model with a fixed batch of 1, any axis of size 1 can be the batch; its previous position is tried first. */
 static void place_batch(const struct onnx_call *call, const struct onnx_tensor *in, struct onnx_tensor *out)
 {
     struct onnx_batch batch = onnx_batch_of(in);
@@ -156,7 +157,7 @@ static bool try_sizes(const struct onnx_call *call, const struct onnx_tensor *in
     return true;
 }
 
-/* Where the model is fixed to a batch, its size may stand for the batch. */
+/* In a model with a fixed batch, this size may mean the batch. */
 static bool reshape(struct onnx_call *call, const struct onnx_tensor *in, size_t n, struct onnx_number *sizes)
 {
     struct onnx_tensor out;
@@ -177,7 +178,7 @@ static bool reshape(struct onnx_call *call, const struct onnx_tensor *in, size_t
                                    "model with a dynamic batch and fixed timesteps");
 }
 
-/* The shape that is asked for: an operand, or an attribute before opset 5. */
+/* Read the new shape: an operand, or an attribute before opset 5. */
 static bool asked_shape(const struct onnx_call *call, size_t *n, struct onnx_number *sizes)
 {
     const struct onnx_constant *shape = onnx_constant(call, 1);
@@ -218,7 +219,7 @@ bool onnx_read_flatten(struct onnx_call *call)
     return reshape(call, in, 2, sizes);
 }
 
-/* An axis of size 1 repeated. The tensor's axes are in order. */
+/* Repeat an axis of size 1. The tensor's axes are in order. */
 static bool repeat(const struct onnx_call *call, struct onnx_tensor *tensor, size_t axis, struct onnx_number times)
 {
     size_t place = onnx_place(tensor, axis);

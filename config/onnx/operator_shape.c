@@ -1,4 +1,4 @@
-/* Operators that move numbers: most only give axes other names. */
+/* Operators that move numbers. Most of them only reorder axes. */
 #include "operator_pad.h"
 #include "operator_reshape.h"
 
@@ -120,7 +120,7 @@ static bool last_of(struct onnx_number size, long index)
     return index == -1 || (onnx_known(size) && index == size.value - 1);
 }
 
-/* The recurrent layer that gave a sequence nothing else takes gives its last output alone. */
+/* If no other node takes the sequence of a recurrent layer, the layer returns only its last output. */
 static bool take_from_recurrent(const struct onnx_call *call, const struct onnx_tensor *tensor)
 {
     struct layer *layer = tensor->layer == GRAPH_NONE ? NULL : &call->c->out->model.layers[tensor->layer];
@@ -140,7 +140,7 @@ static bool is_time(const struct onnx_tensor *tensor, size_t axis)
            onnx_same(tensor->atoms[0], tensor->sizes[0]);
 }
 
-/* The last timestep of such a sequence; its axis stays with size 1 where `keep`. */
+/* The last timestep of such a sequence. With `keep`, its axis stays with size 1. */
 static bool take_last(const struct onnx_call *call, struct onnx_tensor *tensor, size_t axis, bool keep)
 {
     if (!take_from_recurrent(call, tensor)) {
@@ -162,7 +162,7 @@ static bool take_last(const struct onnx_call *call, struct onnx_tensor *tensor, 
     return tensor->value != GRAPH_NONE;
 }
 
-/* A part of one axis: of a tensor whose axes are in order. */
+/* Take a part of one axis of a tensor whose axes are in order. */
 static bool take(const struct onnx_call *call, struct onnx_tensor *tensor, size_t axis, const struct pick *pick,
                  struct onnx_number size)
 {
@@ -196,7 +196,7 @@ static bool is_batch(const struct onnx_call *call, const struct onnx_tensor *ten
     return false;
 }
 
-/* Rows of a table that ids name: an Embedding. */
+/* A Gather of rows of a table by ids becomes an Embedding. */
 static bool read_embedding(struct onnx_call *call)
 {
     const struct onnx_constant *table = onnx_constant(call, 0);
@@ -247,7 +247,7 @@ static bool read_gather(struct onnx_call *call)
     long at = (long)index->wholes[0].value;
     if (!onnx_axis_size(in, &in->axes[axis], &size))
         return false;
-    if (onnx_is_whole(size, 1)) { /* the axis goes */
+    if (onnx_is_whole(size, 1)) { /* the axis is removed */
         if (at != 0 && at != -1)
             return onnx_refuse(call, "has index %ld of an axis of size 1", at);
         if (!index->rank) {
@@ -266,7 +266,7 @@ static bool read_gather(struct onnx_call *call)
     return take(call, &out, axis, &pick, onnx_whole(1)) && onnx_give(call, &out);
 }
 
-/* How many elements a part has; an open size gives one of its own. */
+/* The number of elements of a part. A part of an open size gets a new symbol. */
 static struct onnx_number part_size(const struct onnx_call *call, struct onnx_number size, const struct pick *pick)
 {
     if (!onnx_known(size)) {
@@ -288,7 +288,7 @@ static struct onnx_number part_size(const struct onnx_call *call, struct onnx_nu
     return onnx_whole(distance > 0 ? (distance - 1) / by + 1 : 0);
 }
 
-/* One axis of a Slice. ONNX's starts and ends far outside stand for the whole axis. */
+/* Slice one axis. Starts and ends far outside mean the whole axis. */
 static bool slice_axis(struct onnx_call *call, struct onnx_tensor *tensor, size_t axis, long start, long end, long step)
 {
     static const long far = 1L << 31;
