@@ -1,5 +1,6 @@
 /* From recurrent nodes back to inputs. */
 #include "batch.h"
+#include "node.h"
 
 #include <string.h>
 
@@ -17,12 +18,6 @@ static const char *text(const json_t *object, const char *key)
 {
     const char *value = json_string_value(json_object_get(object, key));
     return value ? value : "";
-}
-
-static const char *operand(const json_t *node, size_t i)
-{
-    const char *name = json_string_value(json_array_get(json_object_get(node, "in"), i));
-    return name ? name : "";
 }
 
 static const json_t *attribute(const json_t *node, const char *key)
@@ -69,7 +64,7 @@ static void follow_unsqueeze(struct trace *t, const json_t *node, size_t axis, s
             return;
         before += axes[i] >= 0 && axes[i] < (long)axis;
     }
-    follow(t, operand(node, 0), axis - before, rank - n, depth);
+    follow(t, node_operand(node, 0), axis - before, rank - n, depth);
 }
 
 static void follow_transpose(struct trace *t, const json_t *node, size_t axis, size_t rank, unsigned depth)
@@ -77,7 +72,7 @@ static void follow_transpose(struct trace *t, const json_t *node, size_t axis, s
     const json_t *perm = attribute(node, "perm");
     size_t from = json_array_size(perm) ? (size_t)json_integer_value(json_array_get(perm, axis)) : rank - 1 - axis;
     if (from < rank)
-        follow(t, operand(node, 0), from, rank, depth);
+        follow(t, node_operand(node, 0), from, rank, depth);
 }
 
 /* A Gather of one index takes an axis away. Whether it is one cannot be seen here: states are gathered so, sequences are
@@ -87,7 +82,7 @@ static void follow_gather(struct trace *t, const json_t *node, size_t axis, size
     const json_t *value = attribute(node, "axis");
     long at = (long)json_integer_value(value);
     if (at >= 0)
-        follow(t, operand(node, 0), axis + ((long)axis >= at), rank + 1, depth);
+        follow(t, node_operand(node, 0), axis + ((long)axis >= at), rank + 1, depth);
 }
 
 static void follow_graph(struct trace *t, const json_t *node, const char *name, size_t axis, size_t rank,
@@ -127,7 +122,7 @@ static void follow(struct trace *t, const char *name, size_t axis, size_t rank, 
     else if (!strcmp(op, "Unsqueeze"))
         follow_unsqueeze(t, node, axis, rank, depth + 1);
     else if (!strcmp(op, "Squeeze") && json_array_size(attribute(node, "axes")) == 1)
-        follow(t, operand(node, 0),
+        follow(t, node_operand(node, 0),
                axis + ((json_int_t)axis >= json_integer_value(json_array_get(attribute(node, "axes"), 0))), rank + 1,
                depth + 1);
     else if (!strcmp(op, "Gather"))
@@ -135,13 +130,13 @@ static void follow(struct trace *t, const char *name, size_t axis, size_t rank, 
     else if (!strcmp(op, "If"))
         follow_graph(t, node, name, axis, rank, depth + 1);
     else if (is_one_of(op, first) && (axis == 0 || !strcmp(op, "MatMul")))
-        follow(t, operand(node, 0), axis, rank, depth + 1);
+        follow(t, node_operand(node, 0), axis, rank, depth + 1);
     else if (is_one_of(op, same))
         for (size_t i = 0; i < (is_one_of(op, pair)    ? 2
                                 : strcmp(op, "Concat") ? 1
                                                        : json_array_size(json_object_get(node, "in")));
              i++)
-            follow(t, operand(node, i), axis, rank, depth + 1);
+            follow(t, node_operand(node, i), axis, rank, depth + 1);
 }
 
 /* Which node gives each name, in a graph and those within it. */
@@ -178,9 +173,9 @@ static void trace_graph(struct trace *t, const json_t *graph, unsigned depth)
         if (!is_one_of(text(node, "op"), recurrent))
             continue;
         size_t axis = json_integer_value(attribute(node, "layout")) == 0;
-        follow(t, operand(node, 0), axis, 3, 0);
-        follow(t, operand(node, 5), axis, 3, 0);
-        follow(t, operand(node, 6), axis, 3, 0);
+        follow(t, node_operand(node, 0), axis, 3, 0);
+        follow(t, node_operand(node, 5), axis, 3, 0);
+        follow(t, node_operand(node, 6), axis, 3, 0);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Ids of an Embedding: exporters of Keras 3 write "below 0 from the end" before a Gather, as Python indexes. Ids of a request
    are 0 or more, so that this says nothing. */
 #include "ids.h"
+#include "node.h"
 
 #include <string.h>
 
@@ -11,24 +12,12 @@ struct givers {
     json_t *nodes; /* {NAME: node} */
 };
 
-static const char *operand(const json_t *node, size_t i)
-{
-    const char *name = json_string_value(json_array_get(json_object_get(node, "in"), i));
-    return name ? name : "";
-}
-
-static bool is_op(const json_t *node, const char *op)
-{
-    const char *own = json_string_value(json_object_get(node, "op"));
-    return own && !strcmp(own, op);
-}
-
 /* The name behind casts. */
 static const char *follow(const struct givers *g, const char *name)
 {
     const json_t *node = json_object_get(g->nodes, name);
-    for (size_t i = 0; i < 16 && node && is_op(node, "Cast"); i++) {
-        name = operand(node, 0);
+    for (size_t i = 0; i < 16 && node && node_is(node, "Cast"); i++) {
+        name = node_operand(node, 0);
         node = json_object_get(g->nodes, name);
     }
     return name;
@@ -38,7 +27,7 @@ static const char *follow(const struct givers *g, const char *name)
 static const json_t *node_of(const struct givers *g, const char *name, const char *op)
 {
     const json_t *node = json_object_get(g->nodes, follow(g, name));
-    return node && is_op(node, op) ? node : NULL;
+    return node && node_is(node, op) ? node : NULL;
 }
 
 static bool is_zero(const struct givers *g, const char *name)
@@ -58,22 +47,22 @@ static bool is_zero(const struct givers *g, const char *name)
 static const char *below_zero(const struct givers *g, const char *name)
 {
     const json_t *node = node_of(g, name, "Less");
-    return node && is_zero(g, operand(node, 1)) ? follow(g, operand(node, 0)) : NULL;
+    return node && is_zero(g, node_operand(node, 1)) ? follow(g, node_operand(node, 0)) : NULL;
 }
 
 /* Add(x, n), of which one is x. */
 static bool is_shifted(const struct givers *g, const char *name, const char *x)
 {
     const json_t *node = node_of(g, name, "Add");
-    return node && (!strcmp(follow(g, operand(node, 0)), x) || !strcmp(follow(g, operand(node, 1)), x));
+    return node && (!strcmp(follow(g, node_operand(node, 0)), x) || !strcmp(follow(g, node_operand(node, 1)), x));
 }
 
 /* Where(x < 0, x + n, x). */
 static const char *chosen(const struct givers *g, const char *name)
 {
     const json_t *node = node_of(g, name, "Where");
-    const char *x = node ? below_zero(g, operand(node, 0)) : NULL;
-    return x && is_shifted(g, operand(node, 1), x) && !strcmp(follow(g, operand(node, 2)), x) ? x : NULL;
+    const char *x = node ? below_zero(g, node_operand(node, 0)) : NULL;
+    return x && is_shifted(g, node_operand(node, 1), x) && !strcmp(follow(g, node_operand(node, 2)), x) ? x : NULL;
 }
 
 /* Mul(a, b) as (x < 0) * (x + n): the name of x. */
@@ -81,8 +70,8 @@ static const char *negative_part(const struct givers *g, const char *name)
 {
     const json_t *node = node_of(g, name, "Mul");
     for (size_t i = 0; node && i < 2; i++) {
-        const char *x = below_zero(g, operand(node, i));
-        if (x && is_shifted(g, operand(node, !i), x))
+        const char *x = below_zero(g, node_operand(node, i));
+        if (x && is_shifted(g, node_operand(node, !i), x))
             return x;
     }
     return NULL;
@@ -93,9 +82,9 @@ static bool is_other_part(const struct givers *g, const char *name, const char *
 {
     const json_t *node = node_of(g, name, "Mul");
     for (size_t i = 0; node && i < 2; i++) {
-        const json_t *other = node_of(g, operand(node, i), "Not");
-        const char *inner = other ? below_zero(g, operand(other, 0)) : NULL;
-        if (inner && !strcmp(inner, x) && !strcmp(follow(g, operand(node, !i)), x))
+        const json_t *other = node_of(g, node_operand(node, i), "Not");
+        const char *inner = other ? below_zero(g, node_operand(other, 0)) : NULL;
+        if (inner && !strcmp(inner, x) && !strcmp(follow(g, node_operand(node, !i)), x))
             return true;
     }
     return false;
@@ -106,8 +95,8 @@ static const char *mixed(const struct givers *g, const char *name)
 {
     const json_t *node = node_of(g, name, "Add");
     for (size_t i = 0; node && i < 2; i++) {
-        const char *x = negative_part(g, operand(node, i));
-        if (x && is_other_part(g, operand(node, !i), x))
+        const char *x = negative_part(g, node_operand(node, i));
+        if (x && is_other_part(g, node_operand(node, !i), x))
             return x;
     }
     return NULL;
@@ -125,10 +114,10 @@ bool onnx_plain_ids(const struct onnx_call *call, const json_t *graph)
             const char *name = json_string_value(json_array_get(out, k));
             good = name && !json_object_set(g.nodes, name, node);
         }
-        if (!good || !is_op(node, "Gather") || !json_object_get(tensors, operand(node, 0)))
+        if (!good || !node_is(node, "Gather") || !json_object_get(tensors, node_operand(node, 0)))
             continue;
-        const char *x = chosen(&g, operand(node, 1));
-        x = x ? x : mixed(&g, operand(node, 1));
+        const char *x = chosen(&g, node_operand(node, 1));
+        x = x ? x : mixed(&g, node_operand(node, 1));
         if (x)
             good = !json_array_set_new(in, 1, json_string(x));
     }

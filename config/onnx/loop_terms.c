@@ -1,20 +1,9 @@
 /* Values in the body of a loop: what they are made of. */
 #include "loop.h"
+#include "node.h"
 
 #include <math.h>
 #include <string.h>
-
-static const char *operand(const json_t *node, size_t i)
-{
-    const char *name = json_string_value(json_array_get(json_object_get(node, "in"), i));
-    return name ? name : "";
-}
-
-static bool is_op(const json_t *node, const char *op)
-{
-    const char *own = json_string_value(json_object_get(node, "op"));
-    return own && !strcmp(own, op);
-}
 
 const json_t *loop_node(const struct loop *loop, const char *name)
 {
@@ -24,8 +13,8 @@ const json_t *loop_node(const struct loop *loop, const char *name)
 const char *loop_follow(const struct loop *loop, const char *name)
 {
     const json_t *node = loop_node(loop, name);
-    for (size_t i = 0; i < 32 && node && (is_op(node, "Identity") || is_op(node, "Cast")); i++) {
-        name = operand(node, 0);
+    for (size_t i = 0; i < 32 && node && (node_is(node, "Identity") || node_is(node, "Cast")); i++) {
+        name = node_operand(node, 0);
         node = loop_node(loop, name);
     }
     return name;
@@ -34,10 +23,10 @@ const char *loop_follow(const struct loop *loop, const char *name)
 bool loop_is(const struct loop *loop, const char *name, const char *op, const char *operands[2])
 {
     const json_t *node = loop_node(loop, loop_follow(loop, name));
-    if (!node || !is_op(node, op) || json_array_size(json_object_get(node, "in")) != 2)
+    if (!node || !node_is(node, op) || json_array_size(json_object_get(node, "in")) != 2)
         return false;
     for (size_t i = 0; i < 2; i++)
-        operands[i] = loop_follow(loop, operand(node, i));
+        operands[i] = loop_follow(loop, node_operand(node, i));
     return true;
 }
 
@@ -74,7 +63,8 @@ static bool split_part(const struct loop *loop, const json_t *node, const char *
     const json_t *out = json_object_get(node, "out"), *attributes = json_object_get(node, "attributes");
     const json_t *sizes = json_object_get(attributes, "split");
     struct onnx_constant given = {.n = 0};
-    bool constant = json_array_size(json_object_get(node, "in")) > 1 && loop_constant(loop, operand(node, 1), &given);
+    bool constant =
+        json_array_size(json_object_get(node, "in")) > 1 && loop_constant(loop, node_operand(node, 1), &given);
     if (!is_last_axis((long)json_integer_value(json_object_get(attributes, "axis"))))
         return false;
     for (size_t i = 0; i < json_array_size(out); i++) {
@@ -100,7 +90,7 @@ static bool slice_part(const struct loop *loop, const json_t *node, size_t *firs
     for (size_t k = 0; k < 2; k++) {
         const json_t *list = json_object_get(json_object_get(node, "attributes"), keys[k]);
         struct onnx_constant constant = {.n = 0};
-        if (!list && !loop_constant(loop, operand(node, k ? 3 : 1), &constant))
+        if (!list && !loop_constant(loop, node_operand(node, k ? 3 : 1), &constant))
             return false;
         n = list ? json_array_size(list) : constant.n;
         if (n > 2)
@@ -159,7 +149,7 @@ static bool product_term(const struct loop *loop, const char *left, const char *
 static bool terms_of_operand(const struct loop *loop, const json_t *node, size_t i, struct loop_part part,
                              struct loop_gate *out)
 {
-    part.name = operand(node, i);
+    part.name = node_operand(node, i);
     part.depth++;
     return loop_terms_of(loop, part, out);
 }
@@ -171,9 +161,9 @@ static bool gemm_terms(const struct loop *loop, const json_t *node, struct loop_
     if ((alpha && json_number_value(alpha) != 1) || (beta && json_number_value(beta) != 1) ||
         json_integer_value(json_object_get(attributes, "transA")))
         return false;
-    return product_term(loop, operand(node, 0), operand(node, 1),
+    return product_term(loop, node_operand(node, 0), node_operand(node, 1),
                         json_integer_value(json_object_get(attributes, "transB")) != 0, part.first, out) &&
-           (!*operand(node, 2) || terms_of_operand(loop, node, 2, part, out));
+           (!*node_operand(node, 2) || terms_of_operand(loop, node, 2, part, out));
 }
 
 bool loop_terms_of(const struct loop *loop, struct loop_part part, struct loop_gate *out)
@@ -185,15 +175,15 @@ bool loop_terms_of(const struct loop *loop, struct loop_part part, struct loop_g
         return false;
     if (loop_constant(loop, name, &term.constant))
         return add_term(out, &term);
-    if (node && is_op(node, "Add"))
+    if (node && node_is(node, "Add"))
         return terms_of_operand(loop, node, 0, part, out) && terms_of_operand(loop, node, 1, part, out);
-    if (node && is_op(node, "Split"))
+    if (node && node_is(node, "Split"))
         return split_part(loop, node, name, &part.first) && terms_of_operand(loop, node, 0, part, out);
-    if (node && is_op(node, "Slice"))
+    if (node && node_is(node, "Slice"))
         return slice_part(loop, node, &part.first) && terms_of_operand(loop, node, 0, part, out);
-    if (node && is_op(node, "MatMul"))
-        return product_term(loop, operand(node, 0), operand(node, 1), false, part.first, out);
-    if (node && is_op(node, "Gemm"))
+    if (node && node_is(node, "MatMul"))
+        return product_term(loop, node_operand(node, 0), node_operand(node, 1), false, part.first, out);
+    if (node && node_is(node, "Gemm"))
         return gemm_terms(loop, node, part, out);
     term.kind = TERM_OTHER;
     return add_term(out, &term);
@@ -207,10 +197,10 @@ static const char *hard_sigmoid_of(const struct loop *loop, const char *name)
     for (size_t i = 0; loop_is(loop, name, "Mul", factors) && i < 2; i++) {
         const json_t *clip = loop_node(loop, factors[!i]);
         if (!loop_constant(loop, factors[i], &number) || number.n != 1 ||
-            fabs(onnx_element(&number, 0) - 1.0 / 6) > 1e-7 || !clip || !is_op(clip, "Clip") ||
-            !loop_constant(loop, operand(clip, 1), &number) || !onnx_all(&number, 0) ||
-            !loop_constant(loop, operand(clip, 2), &number) || !onnx_all(&number, 6) ||
-            !loop_is(loop, operand(clip, 0), "Add", summands))
+            fabs(onnx_element(&number, 0) - 1.0 / 6) > 1e-7 || !clip || !node_is(clip, "Clip") ||
+            !loop_constant(loop, node_operand(clip, 1), &number) || !onnx_all(&number, 0) ||
+            !loop_constant(loop, node_operand(clip, 2), &number) || !onnx_all(&number, 6) ||
+            !loop_is(loop, node_operand(clip, 0), "Add", summands))
             continue;
         for (size_t k = 0; k < 2; k++)
             if (loop_constant(loop, summands[k], &number) && number.n == 1 && onnx_all(&number, 3))
@@ -232,12 +222,12 @@ bool loop_gate_of(const struct loop *loop, const char *name, struct loop_gate *o
         return loop_terms_of(loop, (struct loop_part){.name = hard}, out);
     }
     for (size_t i = 0; node && i < sizeof activations / sizeof *activations; i++)
-        if (is_op(node, activations[i]))
+        if (node_is(node, activations[i]))
             out->activation = activations[i];
     if (!out->activation)
         return false;
     out->has_alpha = json_object_get(attributes, "alpha") || json_object_get(attributes, "beta");
     out->alpha = json_number_value(json_object_get(attributes, "alpha"));
     out->beta = json_number_value(json_object_get(attributes, "beta"));
-    return loop_terms_of(loop, (struct loop_part){.name = operand(node, 0)}, out);
+    return loop_terms_of(loop, (struct loop_part){.name = node_operand(node, 0)}, out);
 }
