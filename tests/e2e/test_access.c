@@ -100,8 +100,8 @@ static void check_state(const struct daemon *daemon, const struct route *route, 
     reply_free(&reply);
 }
 
-/* Write a key with every scope except those that the route needs, and two keys with the needed scopes. */
-static void write_keys(const struct key_file *file, unsigned scopes)
+/* A key with every scope but those that the route needs, keys with those, and one that tells this file from others. */
+static void write_keys(const struct key_file *file, unsigned scopes, const char *mark)
 {
     static const char *const names[] = {"predict", "sessions", "metrics", "admin"};
     char has[64] = "", others[64] = "", text[2048];
@@ -109,27 +109,28 @@ static void write_keys(const struct key_file *file, unsigned scopes)
         char *list = scopes >> i & 1 ? has : others;
         strcat(strcat(list, *list ? "," : ""), names[i]);
     }
-    snprintf(text, sizeof text, "# made by a test\n\n%s%s%s", key_line("u", others, "unscoped", "  # all the others"),
-             key_line("o", *has ? has : "predict", "other", ":n"),
-             key_line("r", *has ? has : "predict", "right", ":m"));
+    snprintf(text, sizeof text, "# made by a test\n\n%s%s%s%s", key_line("u", others, "unscoped", "  # all the others"),
+             key_line("o", *has ? has : "predict", "other", ":n"), key_line("r", *has ? has : "predict", "right", ":m"),
+             key_line("mark", "predict", mark, ""));
     key_file_write(file, text);
 }
 
-/* Wait for the n-th reload of the keys since the start. */
-static void wait_for_reload(const struct daemon *daemon, int n)
+static long models_status(const struct daemon *daemon, const char *key)
 {
-    static const char text[] = "is read anew";
+    struct reply reply = ask_with_key(daemon, key, "GET", "/v1/models", NULL);
+    long status = reply.status;
+    reply_free(&reply);
+    return status;
+}
+
+/* Wait until a file is in force, which has this key and the files before it had not. The file is also read when it is seen
+   to have changed, so that lines of the log tell nothing of which file was read. */
+static void reload(const struct daemon *daemon, const char *key)
+{
     kill(daemon->pid, SIGHUP);
-    for (double end = now_ms() + 20000; now_ms() < end; sleep_ms(2)) {
-        char *log = daemon_log(daemon);
-        int found = 0;
-        for (const char *at = log; (at = strstr(at, text)); at++)
-            found++;
-        free(log);
-        if (found >= n)
-            return;
-    }
-    fail_msg("the keys are not read anew");
+    for (double end = now_ms() + 60000; models_status(daemon, key) != 200 && now_ms() < end;)
+        sleep_ms(2);
+    assert_int_equal(models_status(daemon, key), 200);
 }
 
 static void every_route_needs_what_the_table_says(void **state)
@@ -139,11 +140,13 @@ static void every_route_needs_what_the_table_says(void **state)
     struct daemon daemon;
     unsigned kinds[] = {SCOPE_PREDICT, SCOPE_SESSIONS, SCOPE_METRICS, SCOPE_ADMIN, ACCESS_ANY, ACCESS_OPEN};
     size_t checked = 0, routes = 0;
-    write_keys(&keys, SCOPE_PREDICT);
+    write_keys(&keys, SCOPE_PREDICT, "mark");
     daemon_start(&daemon, config_of(&keys, ""), NULL);
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
-        write_keys(&keys, kinds[k] & 15);
-        wait_for_reload(&daemon, (int)k + 1);
+        char mark[16];
+        snprintf(mark, sizeof mark, "mark-%zu", k);
+        write_keys(&keys, kinds[k] & 15, mark);
+        reload(&daemon, mark);
         for (size_t i = 0; route_at(i) && route_at(i) != route_none(); i++)
             for (int s = 0; route_at(i)->scope == kinds[k] && s < KEY_STATES; s++, checked++)
                 check_state(&daemon, route_at(i), s);
@@ -260,8 +263,8 @@ static void models_of_bodies_are_checked(void **state)
     reply = ask_with_key(&daemon, "b-key", "POST", "/predict", "{\"session\": \"s\", \"instances\": [[[0.5, 1]]]}");
     assert_error(&reply, 403, "forbidden", "/session"); /* the key lacks the scope sessions */
     reply_free(&reply);
+    free(daemon_log_with(&daemon, "key=a"));
     char *log = daemon_log_with(&daemon, "key=b");
-    assert_non_null(strstr(log, "key=a"));
     assert_null(strstr(log, "a-key"));
     assert_null(strstr(log, "b-key"));
     free(log);
@@ -339,14 +342,14 @@ static void a_key_over_its_rate_gets_429(void **state)
 {
     (void)state;
     char text[1024];
-    snprintf(text, sizeof text, "%s%s", key_line("slow", "predict", "slow-key", ":rate=0.01/2"),
+    snprintf(text, sizeof text, "%s%s", key_line("slow", "predict", "slow-key", ":rate=0.001/2"),
              key_line("free", "predict", "free-key", ""));
     struct key_file keys = key_file_new(text);
     struct daemon daemon;
     daemon_start(&daemon, config_of(&keys, ", \"rate\": {\"requests_per_s\": 1000, \"burst\": 5000}"), NULL);
     struct reply reply = ask_with_key(&daemon, "slow-key", "POST", "/predict", INSTANCES);
     assert_int_equal(reply.status, 200);
-    assert_non_null(strstr(reply.headers, "RateLimit-Policy: \"key\";q=2;w=200\r\n"));
+    assert_non_null(strstr(reply.headers, "RateLimit-Policy: \"key\";q=2;w=2000\r\n"));
     assert_non_null(strstr(reply.headers, "RateLimit: \"key\";r=1;t="));
     reply_free(&reply);
     reply = ask_with_key(&daemon, "slow-key", "GET", "/v1/models", NULL);
@@ -356,7 +359,7 @@ static void a_key_over_its_rate_gets_429(void **state)
     assert_error(&reply, 429, "rate_limited", NULL);
     const char *again = strstr(reply.headers, "Retry-After: ");
     assert_non_null(again);
-    assert_in_range(atoi(again + 13), 90, 100);
+    assert_in_range(atoi(again + 13), 900, 1000);
     assert_non_null(strstr(reply.headers, "RateLimit: \"key\";r=0;t="));
     reply_free(&reply);
     reply = ask_with_key(&daemon, "slow-key", "GET", "/readyz", NULL); /* health routes need no key */
@@ -368,9 +371,10 @@ static void a_key_over_its_rate_gets_429(void **state)
         assert_non_null(strstr(reply.headers, "RateLimit-Policy: \"key\";q=5000;w=5\r\n"));
         reply_free(&reply);
     }
-    /* a new key file does not refill the bucket */
+    /* a new file does not fill the bucket */
+    strcat(text, key_line("mark", "predict", "mark", ""));
     key_file_write(&keys, text);
-    wait_for_reload(&daemon, 1);
+    reload(&daemon, "mark");
     reply = ask_with_key(&daemon, "slow-key", "GET", "/v1/models", NULL);
     assert_error(&reply, 429, "rate_limited", NULL);
     reply_free(&reply);
@@ -401,9 +405,9 @@ static void *send_loudly(void *argument)
 static void a_key_over_its_rate_does_not_slow_others(void **state)
 {
     (void)state;
-    enum { LOUD = 3, QUIET = 100, RATE = 20, BURST = 5 };
+    enum { LOUD = 3, QUIET = 100, RATE = 2, BURST = 5 };
     char text[1024];
-    snprintf(text, sizeof text, "%s%s", key_line("loud", "predict", "loud-key", ":rate=20/5"),
+    snprintf(text, sizeof text, "%s%s", key_line("loud", "predict", "loud-key", ":rate=2/5"),
              key_line("quiet", "predict", "quiet-key", ""));
     struct key_file keys = key_file_new(text);
     struct daemon daemon;
@@ -428,8 +432,8 @@ static void a_key_over_its_rate_does_not_slow_others(void **state)
             good += loud[k].good;
             limited += loud[k].limited;
         }
-        if (now_ms() > began + 20000)
-            break; /* a slow machine refuses fewer requests */
+        if (now_ms() > began + 60000)
+            break; /* on a slow machine fewer are refused */
     }
     good = limited = 0;
     for (int i = 0; i < LOUD; i++) {
@@ -516,8 +520,12 @@ static void look_for(const struct daemon *daemon, const char *text)
     char *log = daemon_log(daemon);
     assert_null(strstr(log, text));
     free(log);
-    if (!SANITIZED) /* sanitizers keep freed memory, and have terabytes of shadow memory */
-        assert_int_equal(count_in_memory(daemon, text), 0);
+    if (SANITIZED) /* sanitizers keep what was freed, and have terabytes of shadow memory */
+        return;
+    size_t found = 1; /* the end of a connection may be seen some time after its answer */
+    for (double end = now_ms() + 20000; (found = count_in_memory(daemon, text)) && now_ms() < end;)
+        sleep_ms(50);
+    assert_int_equal(found, 0);
 }
 
 /* Checks right keys, wrong keys, keys over their rate, and keys in a URL, with settings from variables, with and
@@ -571,14 +579,6 @@ static void no_text_of_a_key_is_kept(void **state)
 
 /* ---- files ---- */
 
-static long models_status(const struct daemon *daemon, const char *key)
-{
-    struct reply reply = ask_with_key(daemon, key, "GET", "/v1/models", NULL);
-    long status = reply.status;
-    reply_free(&reply);
-    return status;
-}
-
 static void files_are_read_when_they_change(void **state)
 {
     (void)state;
@@ -588,15 +588,13 @@ static void files_are_read_when_they_change(void **state)
     assert_int_equal(models_status(&daemon, "a-key"), 200);
     assert_int_equal(models_status(&daemon, "b-key"), 401);
     key_file_write(&keys, key_line("b", "predict", "b-key", ""));
-    double end = now_ms() + 20000; /* without a signal */
+    double end = now_ms() + 180000; /* without a signal */
     while (models_status(&daemon, "b-key") != 200 && now_ms() < end)
         sleep_ms(20);
     assert_int_equal(models_status(&daemon, "b-key"), 200);
     assert_int_equal(models_status(&daemon, "a-key"), 401);
     key_file_write(&keys, "b:predict:0123\n");
-    while (metric(&daemon, "cellserve_key_reload_failed") != 1 && now_ms() < end)
-        sleep_ms(20);
-    assert_true(metric(&daemon, "cellserve_key_reload_failed") == 1);
+    await_metric(&daemon, "cellserve_key_reload_failed", 1, 1);
     assert_int_equal(models_status(&daemon, "b-key"), 200);
     char *log = daemon_log_with(&daemon, "keys: the old keys stay in force");
     assert_non_null(strstr(log, "line 1: expected the SHA-256 of the key of b in 64 hexadecimal digits"));
