@@ -42,21 +42,20 @@ static int ask(const struct daemon *server, int *fd, const char *request)
     char text[4096];
     *fd = raw_connect(server);
     raw_send(*fd, request, strlen(request));
-    return read_answer(*fd, text, sizeof text, 10000);
+    return read_answer(*fd, text, sizeof text, 60000);
 }
 
-/* Whether the server closes the connection within two seconds. */
+/* Whether the other side closes within a minute. */
 static bool ends(int fd)
 {
     struct pollfd poller = {.fd = fd, .events = POLLIN};
     char byte;
-    return poll(&poller, 1, 2000) > 0 && recv(fd, &byte, 1, 0) <= 0;
+    return poll(&poller, 1, 60000) > 0 && recv(fd, &byte, 1, 0) <= 0;
 }
 
 static bool is_open(int fd)
 {
-    struct pollfd poller = {.fd = fd, .events = POLLIN};
-    return poll(&poller, 1, 0) == 0;
+    return !is_readable(fd);
 }
 
 static void assert_predicts(const struct daemon *server)
@@ -111,14 +110,14 @@ static void probes_get_in_where_all_are_busy(void **state)
     for (int i = 0; i < 100; i++) {
         probe = raw_connect(&server);
         raw_send(probe, PROBE PROBE, 2 * (sizeof PROBE - 1));
-        assert_int_equal(read_answer(probe, text, sizeof text, 10000), 200);
+        assert_int_equal(read_answer(probe, text, sizeof text, 60000), 200);
         assert_non_null(strstr(text, "Connection: close\r\n"));
         assert_true(ends(probe)); /* the server answers one request on each */
         close(probe);
     }
     for (int i = 0; i < MOST; i++) {
         raw_send(busy[i], &ONE[1], sizeof ONE - 2);
-        assert_int_equal(read_answer(busy[i], text, sizeof text, 10000), 200);
+        assert_int_equal(read_answer(busy[i], text, sizeof text, 60000), 200);
         close(busy[i]);
     }
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
@@ -135,7 +134,7 @@ static void silent_connections_make_room(void **state)
     start(&server, "\"max_connections\": 8, \"read_timeout_ms\": 60000");
     for (int i = 0; i < MOST; i++)
         fds[i] = raw_connect(&server);
-    for (double end = now_ms() + 10000; status != 200 && now_ms() < end; sleep_ms(50)) {
+    for (double end = now_ms() + 60000; status != 200 && now_ms() < end; sleep_ms(50)) {
         struct reply reply = http_post(&server, "/predict", ONE);
         status = reply.status; /* 503 while the connections are new and may still send */
         reply_free(&reply);
@@ -165,9 +164,8 @@ static void descriptors_are_shared_when_few(void **state)
     free(log);
     for (int i = 0; i < CLIENTS; i++)
         assert_int_equal(ask(&server, &fds[i], PROBE), 200);
-    kill(server.pid, SIGHUP); /* a reload opens files too */
-    for (double end = now_ms() + 10000; metric(&server, "cellserve_model_reloads_total{model=\"m\"}") < 1; sleep_ms(20))
-        assert_true(now_ms() < end);
+    kill(server.pid, SIGHUP); /* a reload has files of its own */
+    await_metric(&server, "cellserve_model_reloads_total{model=\"m\"}", 1, 1e9);
     assert_predicts(&server);
     for (int i = 0; i < CLIENTS; i++)
         close(fds[i]);
@@ -176,37 +174,49 @@ static void descriptors_are_shared_when_few(void **state)
 
 /* ---- slow clients ---- */
 
-/* A client reads a large answer at 100 KB a second. The kernels transfer the answer in bursts, with pauses longer than
-   the time-out. */
+enum { ROWS = 60000 };
+
+/* Read an answer, 100 KB a second of it for some seconds and then the rest. False: it was cut. */
+static bool read_slowly(const struct daemon *server, const char *body)
+{
+    enum { RATE = 100000, SECONDS = 3 };
+    size_t room = 64 << 20, used = 0;
+    char *text = malloc(room);
+    int fd = raw_post(server, "", body);
+    bool cut = false;
+    double began = now_ms();
+    for (double elapsed = 0; elapsed < SECONDS * 1e3 && !cut; elapsed = now_ms() - began) {
+        size_t due = (size_t)(elapsed * RATE / 1e3);
+        ssize_t n = due > used ? recv(fd, text + used, due - used, MSG_DONTWAIT) : 0;
+        cut = n < 0 && errno != EAGAIN;
+        used += n > 0 ? (size_t)n : 0;
+        sleep_ms(20);
+    }
+    used += raw_read(fd, text + used, room - used, 60000);
+    const char *length = strstr(text, "Content-Length: "), *content = strstr(text, "\r\n\r\n");
+    assert_true(cut || length);
+    cut = cut || used - (size_t)(content + 4 - text) != (size_t)atol(length + 16);
+    assert_true(cut || atol(length + 16) > 4000000);
+    close(fd);
+    free(text);
+    return !cut;
+}
+
+/* The kernels between take a large answer in bursts with pauses beyond the time-out. A test that stands still itself is no
+   honest reader, so it is tried again. */
 static void honest_slow_readers_get_everything(void **state)
 {
     (void)state;
-    enum { ROWS = 60000, RATE = 100000, SECONDS = 3 };
     struct daemon server;
-    start(&server, "\"read_timeout_ms\": 500, \"max_rows\": 100000");
+    bool whole = false;
+    start(&server, "\"read_timeout_ms\": 500, \"max_rows\": 100000, \"request_timeout_ms\": 600000");
     char *body = malloc(ROWS * 9 + 64), *at = body + sprintf(body, "{\"instances\": [");
     for (int i = 0; i < ROWS; i++)
         at += sprintf(at, "%s[[1,2]]", i ? "," : "");
     strcpy(at, "]}");
-    size_t room = 64 << 20, used = 0;
-    char *text = malloc(room);
-    int fd = raw_post(&server, "", body);
-    double began = now_ms();
-    for (double elapsed = 0; elapsed < SECONDS * 1e3; elapsed = now_ms() - began) {
-        size_t due = (size_t)(elapsed * RATE / 1e3);
-        ssize_t n = due > used ? recv(fd, text + used, due - used, MSG_DONTWAIT) : 0;
-        if (n < 0 && errno != EAGAIN)
-            fail_msg("cut after %.0f ms and %zu bytes", elapsed, used);
-        used += n > 0 ? (size_t)n : 0;
-        sleep_ms(20);
-    }
-    used += raw_read(fd, text + used, room - used, 300000);
-    const char *length = strstr(text, "Content-Length: "), *content = strstr(text, "\r\n\r\n");
-    assert_non_null(length);
-    assert_true(atol(length + 16) > 4000000);
-    assert_int_equal(used - (size_t)(content + 4 - text), atol(length + 16));
-    close(fd);
-    free(text);
+    for (int i = 0; i < 5 && !whole; i++)
+        whole = read_slowly(&server, body);
+    assert_true(whole);
     free(body);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
@@ -225,33 +235,44 @@ static int begin_upload(const struct daemon *server, const char *from, size_t by
     return fd;
 }
 
-static void fast_uploads_earn_no_extra_time(void **state)
+/* Of two uploads of 3 MB, one stands still after 2 MB, and one goes on with 40 KB a second for longer than the time-out.
+   Whether the steady one was served. */
+static bool serves_the_steady_one(const struct daemon *server)
 {
-    (void)state;
-    struct daemon server;
     char text[4096];
-    start(&server, "\"read_timeout_ms\": 1000");
-    int stalled = begin_upload(&server, "127.0.0.1", 2000000), steady = begin_upload(&server, "127.0.0.1", 2900000);
-    double began = now_ms(), cut = 0;
-    for (int i = 0; i < 12; i++) { /* 40 KB a second, for longer than the time-out */
-        raw_send(steady, text, (size_t)(memset(text, ' ', 4096) ? 4096 : 0));
-        if (!cut && !is_open(stalled))
-            cut = now_ms() - began;
+    double began = now_ms();
+    int stalled = begin_upload(server, "127.0.0.1", 2000000), steady = begin_upload(server, "127.0.0.1", 2900000);
+    for (int i = 0; i < 12; i++) {
+        memset(text, ' ', 4096);
+        raw_send(steady, text, 4096);
         sleep_ms(100);
     }
-    assert_int_equal(read_answer(stalled, text, sizeof text, 10000), 408);
-    cut = cut > 0 ? cut : now_ms() - began;
-    if (cut < 500 || cut > 5000) /* not 122 s, the time of its bytes at 16 KiB/s */
+    assert_int_equal(read_answer(stalled, text, sizeof text, 100000), 408);
+    double cut = now_ms() - began; /* it is seen then; as its bytes would have it at 16 KiB/s, it is after 122 s */
+    if (cut < 900 || cut > 100000)
         fail_msg("cut after %.0f ms", cut);
     size_t left = 3000000 - 2900000 - 12 * 4096 - (sizeof ONE - 1);
     char *rest = malloc(left + sizeof ONE);
     memset(rest, ' ', left);
     memcpy(rest + left, ONE, sizeof ONE);
     raw_send(steady, rest, left + sizeof ONE - 1);
-    assert_int_equal(read_answer(steady, text, sizeof text, 10000), 200);
+    int status = read_answer(steady, text, sizeof text, 60000);
     free(rest);
     close(stalled);
     close(steady);
+    return status == 200;
+}
+
+/* A machine that stands still for a second stalls both, so it is tried again. */
+static void fast_uploads_earn_no_extra_time(void **state)
+{
+    (void)state;
+    struct daemon server;
+    bool served = false;
+    start(&server, "\"read_timeout_ms\": 1000");
+    for (int i = 0; i < 5 && !served; i++)
+        served = serves_the_steady_one(&server);
+    assert_true(served);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
@@ -264,23 +285,20 @@ static void uploads_of_one_address_get_half_of_the_memory(void **state)
     int fds[UPLOADS];
     start(&server, "\"read_timeout_ms\": 60000, \"max_inflight_bytes\": 8388608");
     fds[0] = begin_upload(&server, "127.0.0.1", 2990000);
-    for (double end = now_ms() + 10000; metric(&server, "cellserve_inflight_bytes") < 2.9e6; sleep_ms(10))
-        assert_true(now_ms() < end);
+    await_metric(&server, "cellserve_inflight_bytes", 2.9e6, 1e9);
     for (int i = 1; i < UPLOADS; i++) {
         fds[i] = begin_upload(&server, "127.0.0.1", 1000);
-        assert_int_equal(read_answer(fds[i], text, sizeof text, 10000), 503);
+        assert_int_equal(read_answer(fds[i], text, sizeof text, 60000), 503);
         assert_non_null(strstr(text, "half of limits.max_inflight_bytes"));
     }
     int other = begin_upload(&server, "127.0.0.2", 2990000);
-    for (double end = now_ms() + 10000; metric(&server, "cellserve_inflight_bytes") < 5.9e6; sleep_ms(10))
-        assert_true(now_ms() < end);
+    await_metric(&server, "cellserve_inflight_bytes", 5.9e6, 1e9);
     for (int i = 0; i < 20; i++)
         assert_predicts(&server);
     for (int i = 0; i < UPLOADS; i++)
         close(fds[i]);
     close(other);
-    for (double end = now_ms() + 10000; metric(&server, "cellserve_inflight_bytes") > 100000; sleep_ms(10))
-        assert_true(now_ms() < end);
+    await_metric(&server, "cellserve_inflight_bytes", 0, 100000);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
@@ -308,8 +326,8 @@ static void half_closed_clients_get_their_answers(void **state)
         raw_send(fd, request, strlen(request));
         shutdown(fd, SHUT_WR);
         double began = now_ms();
-        raw_read(fd, text, sizeof text, 10000);
-        if (now_ms() - began > 9000)
+        raw_read(fd, text, sizeof text, 60000);
+        if (now_ms() - began > 59000)
             fail_msg("request %d: the connection is kept", i % 6);
         for (; (at = strstr(at, "HTTP/1.1 ")); at += 9)
             n += i % 6 == 4 ? atoi(at + 9) == 404 : atoi(at + 9) == 200;
@@ -344,27 +362,23 @@ static void vanished_clients_are_distinguished_from_half_closed_ones(void **stat
         NULL);
     for (int reset = 0; reset < 2; reset++) {
         int fd = raw_post(&server, "", body);
-        for (double end = now_ms() + 20000; metric(&server, "cellserve_running_requests") < 1; sleep_ms(5))
-            assert_true(now_ms() < end);
+        await_metric(&server, "cellserve_running_requests", 1, 1);
         const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
         if (reset)
             setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
         close(fd);
-        for (double end = now_ms() + 20000; metric(&server, "cellserve_running_requests") > 0; sleep_ms(20))
-            assert_true(now_ms() < end);
+        await_metric(&server, "cellserve_running_requests", 0, 0);
     }
     int fd = raw_post(&server, "", body);
     shutdown(fd, SHUT_WR);
-    struct pollfd poller = {.fd = fd, .events = POLLIN};
-    assert_int_equal(poll(&poller, 1, 20000), 1);
+    await_readable(fd);
     ssize_t n = recv(fd, text, sizeof text - 1, 0);
     text[n > 0 ? n : 0] = 0;
     assert_string_equal(text, "HTTP/1.1 100 Continue\r\n\r\n");
     assert_int_equal((int)metric(&server, "cellserve_running_requests"), 1);
     close(fd);
     free(body);
-    for (double end = now_ms() + 20000; metric(&server, "cellserve_running_requests") > 0; sleep_ms(20))
-        assert_true(now_ms() < end);
+    await_metric(&server, "cellserve_running_requests", 0, 0);
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
 
