@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Processor time from a signal to the end; the loading that it interrupts takes far more. */
 enum { END_MS = SANITIZED ? 5000 : 1000 };
 
 static struct daemon server;
@@ -33,7 +34,7 @@ static void write_model(const char *text)
 /* Wait until the server has used this much CPU time. */
 static void wait_cpu(long ms)
 {
-    double end = now_ms() + 30000;
+    double end = now_ms() + 120000;
     while (daemon_cpu_ms(&server) < ms && now_ms() < end)
         sleep_ms(5);
     assert_true(daemon_cpu_ms(&server) >= ms);
@@ -41,11 +42,11 @@ static void wait_cpu(long ms)
 
 static void assert_ends(int signal)
 {
-    double began = now_ms();
+    long before = daemon_cpu_ms(&server);
     assert_int_equal(daemon_stop(&server, signal), 0);
-    double took = now_ms() - began;
+    long took = server.ended_cpu_ms - before;
     if (took > END_MS)
-        fail_msg("it took %.0f ms", took);
+        fail_msg("it computed for %ld ms", took);
 }
 
 static void signals_end_a_start(void **state)
@@ -100,7 +101,7 @@ static bool is_stopped_at_work(pid_t pid)
 static pid_t catch_helper(void)
 {
     char path[80];
-    for (double end = now_ms() + 300000, next = 0; now_ms() < end;) {
+    for (double end = now_ms() + 120000, next = 0; now_ms() < end;) {
         if (now_ms() > next) {
             kill(server.pid, SIGHUP);
             next = now_ms() + 20;
@@ -158,7 +159,7 @@ static void a_helper_ends_with_the_server(void **state)
     start_archive(NULL);
     pid_t helper = catch_helper();
     assert_ends(SIGINT);
-    for (double end = now_ms() + 10000; !has_ended(helper) && now_ms() < end;)
+    for (double end = now_ms() + 60000; !has_ended(helper) && now_ms() < end;)
         sleep_ms(5);
     assert_true(has_ended(helper));
 }
@@ -184,14 +185,7 @@ static void the_signal_that_ended_a_helper_is_explained(void **state)
         pid_t helper = catch_helper();
         kill(helper, rows[i].signal);
         kill(helper, SIGCONT);
-        bool found = false;
-        for (double end = now_ms() + 10000; !found && now_ms() < end; sleep_ms(10)) {
-            char *log = daemon_log(&server);
-            found = strstr(log, rows[i].line);
-            free(log);
-        }
-        if (!found)
-            fail_msg("no \"%s\"", rows[i].line);
+        free(daemon_log_with(&server, rows[i].line));
     }
     assert_int_equal(daemon_stop(&server, SIGINT), 0);
 }
@@ -226,7 +220,7 @@ static void closed_descriptors_are_not_taken_for_sockets(void **state)
     bool listens = false;
     char link[64], target[64];
     daemon_spawn(&server, small_config(2, 2, ""), NULL, close_all);
-    for (double end = now_ms() + 20000; !listens && now_ms() < end; sleep_ms(5))
+    for (double end = now_ms() + 60000; !listens && now_ms() < end; sleep_ms(5))
         for (int fd = 0; fd < 32 && !listens; fd++) {
             snprintf(link, sizeof link, "/proc/%d/fd/%d", (int)server.pid, fd);
             ssize_t n = readlink(link, target, sizeof target - 1);
