@@ -147,8 +147,8 @@ static struct taken look_at(const struct connection *connection)
     return taken;
 }
 
-/* Bytes that the client has acknowledged since the last check. Linux counts them. On other systems, and for UNIX
-   sockets, only a decrease of the bytes in the kernel shows progress. */
+/* Bytes that the client has acknowledged since the last check. Linux counts them for TCP. For UNIX sockets, and where
+   TCP_INFO does not work, any change of the bytes in the kernel counts as progress. */
 static uint64_t bytes_taken(struct connection *connection, struct taken taken)
 {
     int fewer = connection->unacked - taken.unacked;
@@ -287,8 +287,8 @@ static void cut(struct connections *all, struct connection *connection)
     all->open--;
 }
 
-/* Under the lock: the oldest connection of a queue that began before the given time. Connections with an arriving
-   request are skipped. */
+/* Under the lock: the first connection of a queue whose stage began before the given time. Connections with an arriving
+   request are skipped. Only the first LOOKED_AT connections are looked at. */
 static struct connection *oldest(const struct connection_queue *queue, int64_t before_ns)
 {
     enum { LOOKED_AT = 16 };

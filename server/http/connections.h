@@ -23,7 +23,7 @@ enum connection_stage {
     STAGE_CUT,    /* it was shut down, and its owner will close it; this is the last stage */
 };
 
-/* Connections of similar stages, ordered by the time in their stage, longest first. */
+/* Connections of similar stages, in the order in which they came into this queue. */
 struct connection_queue {
     struct connection *first, *last;
 };
@@ -48,7 +48,7 @@ struct connection {
     void *tls;         /* GnuTLS's session; NULL: a bare socket. A handle: only the I/O thread reads from it */
     struct tls_credentials *credentials; /* that it uses */
     struct tls_output output;            /* of that session */
-    bool spoken; /* a request has come, so the handshake is over; and its connection has not been given up yet */
+    bool spoken; /* a request has come, so the handshake is over; and libmicrohttpd has not closed the connection yet */
     bool unread; /* it was answered before its body had come; only the I/O thread looks at that, */
     bool spare;  /* and at that: more than `most` were open when it came */
 };
@@ -59,14 +59,15 @@ struct connection_limits {
     size_t spare; /* beyond them, for probes and refusals */
 };
 
-/* The connections of one I/O thread. Other threads take the lock seldom: for deadlines, and when the tables are full. */
+/* The connections of one I/O thread. Other threads take the lock seldom: for deadlines, for the memory of large bodies,
+   for /debug, and when the tables are full. */
 struct connection_table {
     _Alignas(64) pthread_mutex_t lock; /* guards all below and the connections; no other lock is taken under it */
     struct connection_queue fresh, idle, busy, cut;
     struct connection **heap; /* by look_ns: the earliest first */
     size_t n_heap, heap_room; /* room for all connections of the table */
     size_t count;             /* connections, those that were cut among them */
-    bool draining;            /* idle connections are cut at once */
+    bool draining;            /* connections are cut after one second without a request */
 };
 
 struct connections {
@@ -95,7 +96,7 @@ void connections_close(struct connections *all);
 /* Add a new socket of the table's I/O thread. Returns NULL if out of memory. If more than `most` are open, the oldest
    connection of all tables without a request is cut. */
 struct connection *connection_open(struct connections *all, size_t table, int fd, uint64_t address);
-/* It is about to be closed (its fd is open still). */
+/* Call before the fd of the connection is closed. */
 void connection_close(struct connections *all, struct connection *connection);
 
 /* The next stage begins; bytes: of an answer, UINT64_MAX where its length is not known. */
@@ -111,17 +112,18 @@ void connection_progress(struct connections *all, struct connection *connection,
 bool connection_may_hold(struct connections *all, const struct connection *connection, size_t bytes,
                          const struct memory *memory);
 size_t connection_small_body(const struct connections *all, const struct memory *memory);
-/* So many it has. */
+/* Set the memory of the connection's body. */
 void connection_holds(struct connections *all, struct connection *connection, size_t bytes);
 
 /* The client does not read: when the socket is closed, the kernel drops all unsent bytes. */
 void connection_give_up(const struct connection *connection);
 
-/* Shut down every socket past its deadline (only these are checked). A client that was sending a request gets a 408
-   first. Returns their number. The owner of a socket notices its end and closes it. */
+/* Shut down every socket past its deadline; sockets whose next check is not due are not looked at. A client whose
+   request is not complete gets a 408 first. Returns the number of these sockets. The owner of a socket notices its end
+   and closes it. */
 size_t connections_reap(struct connections *all, int64_t now_ns);
 
-/* From now on idle connections are closed. */
+/* From now on connections are closed after one second without a request. */
 void connections_drain(struct connections *all);
 
 /* How many are in each stage, added to counts: a struct connections, as counters.h calls it. */

@@ -30,7 +30,7 @@ void streams_close(struct streams *streams)
     pthread_mutex_destroy(&streams->lock);
 }
 
-/* The limit of open streams of a server. */
+/* Count a new stream. Returns false if limits.max_streams are open already. */
 static bool count_in(struct request *request, struct failure *failure)
 {
     size_t most = (size_t)request->services->settings->max_streams;
@@ -130,7 +130,7 @@ void streams_tick(struct streams *streams, int64_t silent_since_ns, bool all)
     for (struct stream *stream = streams->first; stream; stream = stream->next) {
         pthread_mutex_lock(&stream->lock);
         bool go = all && writer_may_go(stream, true);
-        /* only a waiting reader does not use the buffer; and then the buffer need not grow */
+        /* a waiting reader has taken everything, so the buffer can be overwritten, and need not grow */
         if (stream->begun && !stream->ended && stream->reader_waits && stream->last_ns < silent_since_ns &&
             stream->text.room >= 8) {
             stream->text.used = stream->sent = 0;

@@ -13,9 +13,9 @@
 struct redis_health {
     atomic_bool down;
     /* fields of the reporting thread */
-    bool said_down, full;         /* as the last lines of the log say */
-    enum redis_trouble said_kind; /* the time of the last line */
-    int64_t said_ns, said_damaged_ns;
+    bool said_down, full; /* as the last lines of the log say */
+    enum redis_trouble said_kind;
+    int64_t said_ns, said_damaged_ns; /* the times of the last lines */
 
     pthread_mutex_t lock;         /* guards the fields below; no other lock is taken while it is held */
     enum redis_trouble down_kind; /* the reason */

@@ -85,7 +85,7 @@ static int connect_host(const char *address, int port, int ms)
     return fd;
 }
 
-/* From now on the socket blocks, with a time-out for each read. */
+/* From now on the socket blocks, with a time-out for each read and write. */
 static bool set_up(int fd, int operation_ms)
 {
     const struct timeval limit = {operation_ms / 1000, operation_ms % 1000 * 1000L};

@@ -28,7 +28,7 @@ struct redis_link {
     size_t out_used, out_room;
     char *in; /* the received bytes; the next reply begins at in_at */
     size_t in_at, in_used, in_room;
-    size_t most_bytes;       /* the elements of a reply */
+    size_t most_bytes;       /* the longest reply */
     enum redis_trouble kind; /* the kind of `error` */
     char error[256];         /* the reason why the last call failed */
 };

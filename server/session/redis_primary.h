@@ -13,13 +13,13 @@ struct redis_primary {
     const char *script;
     const char *probe_key;     /* the key that the test of the script deletes; it never exists */
     const atomic_bool *ending; /* the program ends: give up soon */
-    size_t most_bytes;         /* the kind of a reply */
+    size_t most_bytes;         /* the longest string in a reply */
 
     struct redis_link *link; /* NULL if not connected */
     char sha[41];            /* the SHA-1 of the script */
     struct lookup *lookup;   /* a lookup that has not ended yet */
     struct lookup *sentinel_lookups[REDIS_SENTINELS];
-    size_t sentinel;         /* the Sentinel to ask first: the last one that answered */
+    size_t sentinel;         /* the Sentinel to ask first: the last one that named a primary that takes writes */
     enum redis_trouble kind; /* the kind of the last error */
     char words[160];         /* the text of the last error; printable */
 };

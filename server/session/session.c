@@ -168,7 +168,7 @@ static bool check_step(struct session_use *session, bool *again)
                               have);
 }
 
-/* Check the number of rows of the session. */
+/* The number of rows of the session. */
 static size_t rows_of(const struct batch *batch)
 {
     return batch->window ? batch->window->n_rows : batch->n_rows;

@@ -25,8 +25,8 @@ enum {
     MOST_MOST = 64 << 20,
 };
 
-/* Compare and set: the tag of a record is in its bytes 16 to 23; '*' stands for whatever is there. On success, returns
-   a proof for this command: the new tag, or the tag of the deleted record. Otherwise returns the first bytes of the
+/* Compare and set: the tag of a record is in its bytes 16 to 23; '*' accepts any stored record. On success, returns a
+   proof for this command: the new tag, or for a deletion the first argument. Otherwise returns the first bytes of the
    stored record. */
 static const char script[] = "if ARGV[1] ~= '*' and redis.call('GETRANGE', KEYS[1], 16, 23) ~= ARGV[1] then "
                              "return redis.call('GETRANGE', KEYS[1], 0, ARGV[4]) end "
@@ -179,7 +179,7 @@ static void copy_format(char out[9], const char *bytes)
     out[8] = 0;
 }
 
-/* The size of the stored value, if its first bytes are the head of a record. */
+/* Take the stored record from a reply. If it is longer than the range that was read, it is read again as a whole. */
 static enum next take_stored(struct session_redis *redis, struct session_op *op, const struct redis_reply *reply)
 {
     op->result = op->kind == SESSION_LOAD ? SESSION_DONE : SESSION_CONFLICT;

@@ -29,7 +29,7 @@ struct session_entry *session_table_find(struct session_table *table, const char
 /* The bytes of memory that a record needs in a table, in all. */
 size_t session_table_cost(const char *id, const struct session_record *record);
 
-/* Set the record of an id, which becomes the newest entry. The table takes over a use of the record. Returns false if
+/* Set the record of an id, which becomes the newest entry. The table adds its own use of the record. Returns false if
    out of memory. */
 bool session_table_put(struct session_table *table, const char *id, struct session_record *record, int64_t now_ns);
 
