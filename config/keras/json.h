@@ -15,7 +15,7 @@ struct keras_reader {
     bool before_2_2; /* an old Keras, whose GRU has no reset_after and applies the reset gate before the product */
     struct problems *problems;
     bool *failed;                  /* every error sets it; then no layer may be built */
-    size_t n_cells;                /* number of layers read so far */
+    size_t n_cells;                /* number of cells read so far */
     const char *class_name, *name; /* the name of the current layer, for messages; or NULL */
 };
 

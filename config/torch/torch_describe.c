@@ -19,7 +19,7 @@ struct draft {
     char last_name[NAME_BYTES];
     bool channels_first; /* [B, C, T] */
     bool steps;          /* the tensor still has timesteps */
-    bool activation;     /* a joint was added after the last module with weights */
+    bool activation;     /* an activation was added after the last module with weights */
 };
 
 __attribute__((format(printf, 2, 3))) static void guess(struct draft *d, const char *format, ...)

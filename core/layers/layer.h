@@ -57,7 +57,7 @@ struct layer {
     void *own;
     char class_name[32], name[LAYER_NAME_BYTES];
     bool only_sequences;       /* TimeDistributed(Dense) does not take a single vector */
-    size_t n_inputs;           /* the number of its nodes */
+    size_t n_inputs;           /* the number of inputs of each of its nodes */
     enum layer_masks masks;    /* as in the class, unless the Keras version that wrote the file differs */
     enum packed_format format; /* of the matrices of Dense and recurrent layers */
 
@@ -107,7 +107,7 @@ struct layer_run {
     struct layer_view *second; /* [n] the tensor that class->second describes; NULL: no layer uses it */
     const struct layer_shape *out_shape;
     size_t n_inputs, n;
-    size_t vectors;         /* the size of the last axis of the first input */
+    size_t vectors;         /* the vectors of the first input along its last axis, of all rows together */
     struct rnn_row *rows;   /* [n], for recurrent layers: states and `stepped` are set, all else is work space */
     struct rnn_row **order; /* [n], work space */
     bool sequences;         /* of a recurrent layer: return the outputs of all timesteps */

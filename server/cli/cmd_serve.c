@@ -165,7 +165,7 @@ static void *load_models(void *argument)
 {
     struct loading *loading = argument;
     loading->good = models_load(&loading->server->models, loading->problems, &loading->scratch_bytes);
-    allowance_give_back(); /* problems of the configurations and files */
+    allowance_give_back(); /* the memory of configurations and files that have been read */
     loading->done = true;
     return NULL;
 }

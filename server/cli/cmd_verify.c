@@ -24,7 +24,7 @@ struct worst {
     double difference, expected, got;
     size_t numbers, outside;
     bool shapes_differ;
-    char got_shape[80], expected_shape[80]; /* whether the shapes differ */
+    char got_shape[80], expected_shape[80]; /* the shapes, if they differ */
 };
 
 /* The dimensions from d on of a row-major array as nested lists. *at is the next element. */

@@ -41,8 +41,7 @@ struct batch {
     struct batch_output *more_outputs; /* [n_outputs - 1]; NULL if there is one output */
     size_t n_rows, timesteps;          /* timesteps: the sum over all rows */
     bool sequences;                    /* the last recurrent layer returns sequences */
-    bool any_length;           /* in a session, or with states: sequences may be shorter than the fixed length of the
-                                  model */
+    bool any_length;           /* in a session, or with states: sequences need not have the fixed length of the model */
     bool single;               /* :step: the inputs are [B][F], and so are the outputs */
     struct layer_shape output; /* the shape of the first output; its timesteps differ between the rows: */
     size_t *steps;             /* [n_rows]: the timesteps of the outputs */

@@ -157,7 +157,7 @@ void stream_begin(struct stream *stream)
     request->answer.type = stream->form == STREAM_EVENTS ? "text/event-stream" : "application/x-ndjson";
     pthread_mutex_lock(&stream->lock);
     stream->begun = true;
-    buffer_room(&stream->text, 8); /* time of the last write, for heartbeats */
+    buffer_room(&stream->text, 8); /* for heartbeats */
     if (!stream->reader_gone)
         request->wake(request);
     pthread_mutex_unlock(&stream->lock);
