@@ -1,5 +1,5 @@
-/* Operators that slide windows along the axes behind the channels: convolutions and pooling. The layers have the channels
-   last, ONNX has them first. */
+/* Operators that slide windows along the axes after the channels: convolutions and pooling. The layers have the
+   channels last, ONNX has them first. */
 #include "call.h"
 
 #include "core/layers/conv.h"
@@ -10,10 +10,10 @@
 #include <stdint.h>
 #include <string.h>
 
-/* An operand [batch, channels, spatial…] as a value [spatial…, channels]; where the batch has timesteps behind it, these
-   come first. */
+/* Convert an operand [batch, channels, spatial…] to a value [spatial…, channels]. If the batch axis also contains
+   timesteps, these come first. */
 struct image {
-    size_t value, rank; /* rank: of the spatial axes */
+    size_t value, rank; /* rank: the number of spatial axes */
     struct onnx_batch batch;
     size_t n;
     struct onnx_number sizes[LAYER_MAX_AXES];
@@ -60,7 +60,7 @@ static struct onnx_number *length_of(struct image *image, size_t i)
     return &image->sizes[image->n - 1 - image->rank + i];
 }
 
-/* The operator's output: the image's value with the channels behind the batch. */
+/* Set the operator's output: the value of the image, with the channels after the batch. */
 static bool give_image(struct onnx_call *call, const struct image *image, size_t value)
 {
     struct onnx_tensor out = onnx_tensor_of(value, image->n, image->sizes, image->batch);
@@ -72,7 +72,7 @@ static bool give_image(struct onnx_call *call, const struct image *image, size_t
 
 /* ---- windows ---- */
 
-/* A list of one number for each spatial axis, 1 where it is left out. False with a problem. */
+/* Read a list with one number for each spatial axis; the default is 1. Returns false with a problem added. */
 static bool spatial_ints(const struct onnx_call *call, const char *key, size_t rank, long least, size_t *out)
 {
     long numbers[2];
@@ -156,7 +156,7 @@ static bool round_up(const struct onnx_call *call, struct image *image, struct w
     return true;
 }
 
-/* The sizes of what comes out; false with a problem where no window fits. */
+/* The sizes of the output. Returns false with a problem added if no window fits. */
 static bool slide(const struct onnx_call *call, struct image *image, const struct window *window)
 {
     for (size_t i = 0; i < image->rank; i++) {
@@ -175,7 +175,8 @@ static bool slide(const struct onnx_call *call, struct image *image, const struc
     return true;
 }
 
-/* One axis, strides of 1, all padding before the input: the causal convolution that sessions and streams step with. */
+/* One axis, strides of 1, all padding before the input: a causal convolution, which sessions and streams can run step
+   by step. */
 static void recognise_causal(struct window *window)
 {
     if (window->rank == 1 && window->strides[1] == 1 && !window->after[1] &&
@@ -197,7 +198,7 @@ static void turn_kernel(const float *from, float *to, const size_t shape[3], boo
                     from[(o * channels + i) * places + t];
 }
 
-/* The sizes of a constant; false with a problem where one is open. */
+/* The sizes of a constant. Returns false with a problem added if one of them is open. */
 static bool fixed_sizes(const struct onnx_call *call, const struct onnx_constant *constant, size_t *out)
 {
     for (size_t i = 0; i < constant->rank; i++) {
@@ -274,7 +275,7 @@ static bool read_conv(struct onnx_call *call)
 
 /* ---- pooling ---- */
 
-/* Zeros that count in an average: a layer before the windows. */
+/* For averages that include the padding: add zeros by a layer before the windows. */
 static bool pad_first(const struct onnx_call *call, struct image *image, struct window *window)
 {
     struct layer *layer = onnx_layer(call, &layer_pad, "ZeroPadding");
@@ -329,7 +330,7 @@ static bool read_pool(struct onnx_call *call)
     return slide(call, &image, &window) && give_image(call, &image, onnx_node(call, &image.value, 1));
 }
 
-/* Over all spatial axes; each stays with a size of 1. */
+/* Pool over all spatial axes; each stays with size 1. */
 static bool read_global_pool(struct onnx_call *call)
 {
     bool average = call->row->which;

@@ -49,7 +49,7 @@ bool onnx_recurrent_sizes(struct onnx_recurrent *r)
 
 /* ---- activations ---- */
 
-/* Names of ONNX, our functions, and ONNX's defaults. */
+/* ONNX's names, the functions of core, and ONNX's defaults. */
 static const struct name {
     const char *onnx, *own;
     bool has_alpha, has_beta;
@@ -88,7 +88,7 @@ static struct activation function_of(const struct name *name, double alpha, doub
     return out;
 }
 
-/* Numbers of a list of the node's are taken by the functions that have such, one after the other. */
+/* The functions with a parameter take the numbers of the node's list, one after the other. */
 static double next_number(const struct onnx_call *call, const char *key, size_t *used, double otherwise)
 {
     const json_t *list = json_object_get(json_object_get(call->node, "attributes"), key);
@@ -119,7 +119,7 @@ static bool same_function(const struct activation *a, const struct activation *b
     return a->kind == b->kind && a->alpha == b->alpha && a->value == b->value;
 }
 
-/* LSTM: f g h; GRU: f g; RNN: f. f is that of the gates where there are such. */
+/* LSTM: f g h; GRU: f g; RNN: f. In LSTM and GRU, f is the activation of the gates. */
 static bool read_functions(const struct onnx_recurrent *r, size_t direction, size_t *alphas, size_t *betas,
                            struct rnn_cell_spec *cell)
 {
@@ -137,7 +137,7 @@ static bool read_functions(const struct onnx_recurrent *r, size_t direction, siz
 
 /* ---- weights ---- */
 
-/* Where the tensors of one direction stand. */
+/* The positions of the tensors of one direction. */
 static const char *tensor_name(const struct onnx_recurrent *r, size_t direction, const char *name, char out[100])
 {
     static const char *const sides[] = {"forward.", "backward."};
@@ -145,7 +145,7 @@ static const char *tensor_name(const struct onnx_recurrent *r, size_t direction,
     return out;
 }
 
-/* [gates * units, depth] of one direction as [depth, gates * units]. */
+/* Convert [gates * units, depth] of one direction to [depth, gates * units]. */
 static bool turn(const struct onnx_recurrent *r, size_t operand, size_t direction, const char *name, size_t depth)
 {
     char full[100];
@@ -163,7 +163,7 @@ static bool turn(const struct onnx_recurrent *r, size_t operand, size_t directio
     return true;
 }
 
-/* The two biases are one, but for a GRU whose candidate is reset after the product. */
+/* The two biases are added, except in a GRU that applies the reset gate after the product. */
 static bool set_bias(const struct onnx_recurrent *r, size_t direction, bool apart)
 {
     char full[100];
@@ -243,7 +243,7 @@ bool onnx_recurrent_layer(const struct onnx_recurrent *r, bool sequences, size_t
         own->cells[d] = new_cell(r, peepholes);
         if (!own->cells[d] || !read_functions(r, d, &alphas, &betas, own->cells[d]))
             return false;
-        bool two = own->cells[d]->has_output_activation; /* which a cell with peepholes alone can have */
+        bool two = own->cells[d]->has_output_activation; /* only a cell with peepholes can have them */
         if (two)
             own->cells[d]->class = &cell_peephole_lstm;
         if (!set_weights(r, d, own->cells[d]->reset_after, peepholes || two))

@@ -1,4 +1,4 @@
-/* The weights and activations of a recurrent node as those of our cells. */
+/* Converts the weights and activations of a recurrent node to those of core's cells. */
 #ifndef CONFIG_ONNX_RECURRENT_WEIGHTS_H
 #define CONFIG_ONNX_RECURRENT_WEIGHTS_H
 
@@ -6,32 +6,32 @@
 
 #include "core/layers/recurrent.h"
 
-/* What the three operators differ in. */
+/* The differences between the three operators. */
 struct onnx_recurrent_kind {
     const struct cell_class *cell;
     const char *class_name;
-    size_t gates, states, functions; /* functions: activations of one direction */
+    size_t gates, states, functions; /* functions: the number of activations of one direction */
     size_t order[4];                 /* ONNX's gate that is our i-th */
     const char *defaults[3];
 };
 extern const struct onnx_recurrent_kind onnx_recurrent_kinds[]; /* LSTM, GRU, RNN */
 
-/* A node while it is read. */
+/* The state of reading a node. */
 struct onnx_recurrent {
     struct onnx_call *call;
     const struct onnx_recurrent_kind *kind;
     bool layout; /* the batch comes first */
     bool reverse;
-    bool lengths; /* timesteps beyond a row's length do not count, and give zeros */
+    bool lengths; /* timesteps beyond a row's length are masked, and their outputs are zeros */
     size_t directions, units, features;
     struct onnx_number timesteps;
-    size_t x; /* [timesteps, features], of the graph */
+    size_t x; /* [timesteps, features], a value of the graph */
 };
 
-/* Sizes by the weights, which have to fit each other. False with a problem. */
+/* Find the sizes from the weights, which must fit each other. Returns false with a problem added. */
 bool onnx_recurrent_sizes(struct onnx_recurrent *r);
 
-/* The layer, with its weights; its node is to be added next. False with a problem. */
+/* Add the layer, with its weights. The caller adds its node next. Returns false with a problem added. */
 bool onnx_recurrent_layer(const struct onnx_recurrent *r, bool sequences, size_t *layer);
 
 #endif

@@ -1,4 +1,4 @@
-/* A hash table with open places; values lie one after the other. */
+/* A hash table with open addressing; the values are in an array. */
 #include "scope.h"
 
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static size_t hash(const char *name)
     return (size_t)(h ^ h >> 32);
 }
 
-/* The place of a name, or the empty one where it would stand. */
+/* The entry of a name, or the empty entry for it. */
 static size_t place_of(const struct onnx_scope *scope, const char *name)
 {
     size_t at = hash(name) % (2 * scope->room);

@@ -1,4 +1,4 @@
-/* Names of tensors and what they stand for, in a graph and the graphs around it. */
+/* The names of tensors and their values, in a graph and its outer graphs. */
 #ifndef CONFIG_ONNX_SCOPE_H
 #define CONFIG_ONNX_SCOPE_H
 
@@ -10,17 +10,17 @@ struct onnx_named;
 
 /* The names of one graph. */
 struct onnx_scope {
-    struct onnx_scope *outer; /* NULL: of the model's own graph */
+    struct onnx_scope *outer; /* the outer graph; NULL for the model's own graph */
     const json_t *graph;
     struct onnx_named *named;
     size_t n, room;
-    size_t *places; /* a hash table of 2 * room places; 0: empty, else 1 + the index of a name */
+    size_t *places; /* a hash table of 2 * room entries; 0 is empty, otherwise 1 + the index of a name */
 };
 
-/* What a name stands for in this graph alone, or NULL. */
+/* The value of a name in this graph only, or NULL. */
 struct onnx_value *onnx_scope_find(const struct onnx_scope *scope, const char *name);
 
-/* Give a name a value; the name outlives the scope. False when memory is short. */
+/* Set the value of a name. The name must outlive the scope. Returns false if out of memory. */
 bool onnx_scope_set(struct onnx_scope *scope, const char *name, const struct onnx_value *value);
 
 void onnx_scope_close(struct onnx_scope *scope);

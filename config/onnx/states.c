@@ -1,4 +1,4 @@
-/* The numbers of the states are given numbers of their own, and folding follows where these go. */
+/* Gives each number of the states an identity, and follows the identities through the graph by folding. */
 #include "states.h"
 
 #include "batch.h"
@@ -7,16 +7,16 @@
 
 #include <string.h>
 
-/* Numbers of initial states count from 0 on; those of final states stand that far above. */
+/* The identities of initial states begin at 0; those of final states at this offset. */
 enum { FINAL = 1 << 28, MAX_STATES = 1 << 24, FEW_OPERANDS = 16 };
 
-/* A search. */
+/* The state of a search. */
 struct probe {
     struct onnx_call *call;
     json_t *tied;
     struct onnx_number *next; /* [n] of each number of the states: the final state that has to become it; 0: not seen */
     size_t n;                 /* numbers of all states */
-    int64_t final;            /* given away to final states */
+    int64_t final;            /* the identities used for final states */
     bool fits;
 };
 
@@ -26,7 +26,7 @@ static const char *name_at(const json_t *list, size_t i)
     return name ? name : "";
 }
 
-/* Numbers from `first` on; true where there is memory. */
+/* Make identities from `first` on. Returns false if out of memory. */
 static bool count_from(struct onnx_call *call, int64_t first, size_t rank, const struct onnx_number *sizes,
                        struct onnx_constant *out)
 {
@@ -39,7 +39,7 @@ static bool count_from(struct onnx_call *call, int64_t first, size_t rank, const
     return true;
 }
 
-/* A state input: its sizes with a batch of 1. */
+/* The sizes of a state input, with a batch of 1. */
 static bool add_state(struct probe *p, const json_t *info)
 {
     const json_t *shape = json_object_get(info, "shape");
@@ -59,7 +59,7 @@ static bool add_state(struct probe *p, const json_t *info)
     return onnx_scope_set(p->call->scope, name, &value) || onnx_no_memory(p->call);
 }
 
-/* The final states of a recurrent node: numbers of their own. */
+/* Give the final states of a recurrent node new identities. */
 static bool give_final(struct probe *p, struct onnx_call *node, size_t output, size_t first)
 {
     const struct onnx_constant *r = onnx_constant(node, 2);
@@ -70,7 +70,7 @@ static bool give_final(struct probe *p, struct onnx_call *node, size_t output, s
     return count_from(p->call, FINAL + p->final + (int64_t)first, 3, sizes, &node->out[output].constant);
 }
 
-/* A node whose initial states are numbers of states, in any order: those have to become its final ones. */
+/* A recurrent node whose initial states are identities, in any order: they must become its final states. */
 static bool probe_recurrent(struct probe *p, struct onnx_call *node, const char *first_output)
 {
     const struct onnx_constant *r = onnx_constant(node, 2);
@@ -108,7 +108,7 @@ static void find(struct onnx_call *call, const char *name, struct onnx_value *ou
         out->kind = ONNX_CONSTANT;
 }
 
-/* Fold what can be; other nodes give nothing. */
+/* Fold a node if possible; other nodes have no result. */
 static bool probe_node(struct probe *p, const json_t *json)
 {
     static const char *const moves[] = {"Identity", "Squeeze", "Unsqueeze", "Reshape",  "Transpose", "Slice",
@@ -144,7 +144,7 @@ static bool probe_node(struct probe *p, const json_t *json)
     return good;
 }
 
-/* Each number of an output has to be the one that was noted for its place. */
+/* Check that each number of an output has the identity that was recorded for its position. */
 static bool check_output(struct probe *p, const char *name, size_t first)
 {
     struct onnx_value value = {.kind = ONNX_NOTHING};
@@ -194,7 +194,7 @@ bool onnx_tie_states(struct onnx_call *call, const json_t *states, json_t *tied)
     struct probe p = {.call = &probing, .tied = tied, .fits = true};
     bool failed = false, *kept = call->c->reader.failed;
     probing.scope = &scope;
-    call->c->reader.problems = &ignored; /* what cannot be followed is no problem here */
+    call->c->reader.problems = &ignored; /* an identity that cannot be followed is not an error here */
     call->c->reader.failed = &failed;
     bool good = probe_graph(&p, states);
     call->c->reader.problems = problems;

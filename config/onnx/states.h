@@ -1,4 +1,4 @@
-/* States that a model carries through an input and an output. */
+/* States that a model passes through an input and an output. */
 #ifndef CONFIG_ONNX_STATES_H
 #define CONFIG_ONNX_STATES_H
 

@@ -1,4 +1,4 @@
-/* The converted graph becomes the inner graph of a layer; its outputs are taken apart behind it. */
+/* Makes the converted graph the inner graph of a layer, and splits the output of this layer. */
 #include "stepping.h"
 
 #include "core/layers/merge.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What one timestep gives. */
+/* The outputs of one timestep. */
 struct given {
     size_t n;
     struct graph_port ports[GRAPH_MAX_INPUTS];
@@ -41,7 +41,7 @@ static bool find_given(struct onnx_call *call, size_t n_states, struct given *ou
     return true;
 }
 
-/* A node of a new layer of a graph that is being made. */
+/* Add a new layer with a node. */
 static size_t add(struct onnx_call *call, const struct layer_class *class, const char *name, const size_t *inputs,
                   size_t n)
 {
@@ -54,7 +54,7 @@ static void *last_own(const struct onnx_call *call)
     return graph->layers[graph->n_layers - 1].own;
 }
 
-/* Several outputs as one vector, in place of them. */
+/* Replace several outputs by one vector. */
 static bool join_outputs(struct onnx_call *call, const struct given *given)
 {
     struct graph *graph = &call->c->out->model;
@@ -78,7 +78,7 @@ static bool join_outputs(struct onnx_call *call, const struct given *given)
     return true;
 }
 
-/* The layer's own struct takes the graph and the names of its tensors. */
+/* Move the graph and the names of its tensors into the layer's own struct. */
 static bool move_inside(struct onnx_call *call, struct stepped *own, size_t n_states)
 {
     struct keras_model *out = call->c->out;
@@ -93,7 +93,7 @@ static bool move_inside(struct onnx_call *call, struct stepped *own, size_t n_st
     return (own->inner.names && stepped_states(own, n_states, sizes)) || onnx_no_memory(call);
 }
 
-/* The input with time in front. */
+/* The shape of the input, with an axis of timesteps in front. */
 static size_t input_of_steps(struct onnx_call *call, const struct graph_port *port)
 {
     size_t axes[LAYER_MAX_AXES + 1] = {0}, n = layer_axes(&port->shape, axes + 1);
@@ -105,7 +105,7 @@ static size_t input_of_steps(struct onnx_call *call, const struct graph_port *po
     return graph_input(&call->c->out->model, port->name, &shape);
 }
 
-/* Output o, of all of them side by side. */
+/* Select output o from the vector of all outputs. */
 static bool give_output(struct onnx_call *call, const struct given *given, size_t o, size_t first, size_t value)
 {
     struct reshape own = {.rank = 1, .target = {SIZE_MAX}};

@@ -1,4 +1,4 @@
-/* What flows between the nodes of an ONNX graph while it is converted: constants, and values of the graph of layers. */
+/* The values between the nodes of an ONNX graph during the conversion: constants, and values of the graph of layers. */
 #ifndef CONFIG_ONNX_VALUE_H
 #define CONFIG_ONNX_VALUE_H
 
@@ -8,19 +8,19 @@
 
 enum { ONNX_MAX_RANK = 8, ONNX_MAX_ATOMS = 16 };
 
-/* A tensor that is known when the model is loaded. Sizes may be open where all elements are the same. Memory belongs to the
-   conversion. */
+/* A tensor that is known when the model is loaded. Sizes may be open if all elements are equal. The conversion owns the
+   memory. */
 struct onnx_constant {
-    bool whole;     /* whole numbers or truth values; else floats */
+    bool whole;     /* whole numbers or truth values; otherwise floats */
     bool uniform;   /* one element stands for all */
-    size_t rank, n; /* n: elements that are kept */
+    size_t rank, n; /* n: the number of stored elements */
     struct onnx_number sizes[ONNX_MAX_RANK];
     const float *floats;
     const struct onnx_number *wholes;
 };
 
-/* An axis of an ONNX tensor: the atoms that it is made of, the last the fastest; ONNX_OF_BATCH is the batch. None: its size
-   is 1. */
+/* An axis of an ONNX tensor: its atoms, the last one varies fastest; ONNX_OF_BATCH is the batch. An axis without atoms
+   has size 1. */
 enum { ONNX_OF_BATCH = -1 };
 struct onnx_axis {
     size_t n;
@@ -41,9 +41,10 @@ struct onnx_tensor {
     size_t n_atoms;
     struct onnx_number atoms[ONNX_MAX_ATOMS];
     size_t rank;
-    struct onnx_axis axes[ONNX_MAX_RANK]; /* the batch stands in one of them, or in none where its size is 1 */
-    size_t layer; /* the layer that gives it, which may still take more upon itself; GRAPH_NONE: it may not */
-    bool whole;   /* of a model's input: whole numbers */
+    struct onnx_axis axes[ONNX_MAX_RANK]; /* one of them contains the batch, or none if the size of the batch is 1 */
+    size_t layer; /* the layer that computes it, if following nodes may become a part of this layer; otherwise
+                     GRAPH_NONE */
+    bool whole;   /* an input of the model that has whole numbers */
 };
 
 enum onnx_kind { ONNX_NOTHING, ONNX_CONSTANT, ONNX_TENSOR };
@@ -54,19 +55,19 @@ struct onnx_value {
     struct onnx_tensor tensor;
 };
 
-/* The size of an axis; false where it does not fit. */
+/* The size of an axis. Returns false if it overflows. */
 bool onnx_axis_size(const struct onnx_tensor *tensor, const struct onnx_axis *axis, struct onnx_number *size);
 
-/* Which axis the batch stands in, alone; rank where there is none. */
+/* The axis that consists of the batch alone; rank if there is none. */
 size_t onnx_batch_axis(const struct onnx_tensor *tensor);
 
-/* An axis of some size: a new atom behind the others (none for a size of 1). */
+/* Make an axis of some size: a new atom after the others (none for size 1). */
 struct onnx_axis onnx_new_axis(struct onnx_tensor *tensor, struct onnx_number size);
 
-/* Where the batch stands. */
+/* The position of the batch. */
 struct onnx_batch {
-    size_t axis; /* SIZE_MAX: in none, since its size is 1 */
-    bool merged; /* with the numbers of that axis behind it: [batch * timesteps] */
+    size_t axis; /* SIZE_MAX if no axis has it, because its size is 1 */
+    bool merged; /* the axis also contains another one after the batch: [batch * timesteps] */
 };
 struct onnx_batch onnx_batch_of(const struct onnx_tensor *tensor);
 
