@@ -128,7 +128,7 @@ static void debug_masks_passwords(void **state)
         char *log = daemon_log_with(&daemon, "debug: \"memory\"");
         assert_null(strstr(log, rows[i][1]));
         free(log);
-        assert_int_equal(daemon_stop(&daemon, SIGTERM), 0);
+        assert_int_equal(daemon_stop(&daemon, SIGINT), 0);
     }
 }
 
