@@ -174,8 +174,10 @@ bool reload_stop(struct reload *reload, int most_ms)
         ;
     bool ended = reload->ended;
     pthread_mutex_unlock(&reload->lock);
-    if (!ended)
+    if (!ended) {
+        pthread_detach(reload->thread); /* the process ends without it */
         return false;
+    }
     pthread_join(reload->thread, NULL);
     pthread_cond_destroy(&reload->changed);
     pthread_mutex_destroy(&reload->lock);
