@@ -1,5 +1,6 @@
 /* Attributes, operands, layers and weights of a node. */
 #include "call.h"
+#include "fold.h"
 #include "onnx_model.h"
 #include "scope.h"
 
@@ -143,6 +144,21 @@ bool onnx_elements(const struct onnx_constant *constant, size_t *n)
     return onnx_known(total) && total.value >= 0;
 }
 
+bool onnx_count_folded(const struct onnx_call *call, size_t n)
+{
+    enum { FOR_EACH = 8 }; /* what folding may make of each number of the file */
+    struct onnx_convert *c = call->c;
+    if (!c->most_folded) {
+        c->most_folded = ONNX_MAX_FOLDED;
+        for (size_t i = 0; i < c->from->n; i++)
+            c->most_folded += FOR_EACH * c->from->tensors[i].elements;
+    }
+    if (n > ONNX_MAX_FOLDED || n > c->most_folded - c->folded)
+        return onnx_refuse(call, "takes or gives constants that are too large for a file of this size");
+    c->folded += n;
+    return true;
+}
+
 const float *onnx_floats(const struct onnx_call *call, const struct onnx_constant *constant)
 {
     size_t n;
@@ -152,6 +168,8 @@ const float *onnx_floats(const struct onnx_call *call, const struct onnx_constan
         onnx_refuse(call, "takes a constant of open size");
         return NULL;
     }
+    if (!onnx_count_folded(call, n))
+        return NULL;
     float *out = onnx_memory(call, n, sizeof *out);
     for (size_t i = 0; out && i < n; i++) {
         if (constant->whole && !onnx_known(constant->wholes[constant->uniform ? 0 : i])) {

@@ -27,7 +27,8 @@ struct onnx_convert {
     json_t *batches;         /* the batch axis of each input, by name */
     void **memory;           /* [n_memory]: memory of constants */
     size_t n_memory, room;
-    bool no_memory; /* an allocation has failed */
+    bool no_memory;             /* an allocation has failed */
+    size_t folded, most_folded; /* elements that folding has made; at most; 0: not computed */
 };
 
 /* The node that is being converted. Missing operands are ONNX_NOTHING. */
@@ -86,6 +87,10 @@ bool onnx_elements(const struct onnx_constant *constant, size_t *n);
 const float *onnx_floats(const struct onnx_call *call, const struct onnx_constant *constant);
 /* Whether every element is this number. */
 bool onnx_all(const struct onnx_constant *constant, double number);
+
+/* Count n elements that folding makes. False with a problem where they are too many: a small file must not take much
+   memory. */
+bool onnx_count_folded(const struct onnx_call *call, size_t n);
 
 /* Allocate memory that the end of the conversion frees. Returns NULL with a problem added. */
 void *onnx_memory(const struct onnx_call *call, size_t n, size_t size);

@@ -58,8 +58,10 @@ bool onnx_new_constant(const struct onnx_call *call, bool whole, size_t rank, co
 {
     *out = (struct onnx_constant){.whole = whole, .rank = rank};
     memcpy(out->sizes, sizes, rank * sizeof *sizes);
-    if (!onnx_elements(out, &out->n) || out->n > ONNX_MAX_FOLDED)
+    if (!onnx_elements(out, &out->n))
         return onnx_refuse(call, "gives a constant that is too large, or of open size");
+    if (!onnx_count_folded(call, out->n))
+        return false;
     *floats = whole ? NULL : onnx_memory(call, out->n, sizeof **floats);
     *wholes = whole ? onnx_memory(call, out->n, sizeof **wholes) : NULL;
     out->floats = *floats;
