@@ -48,18 +48,35 @@ static size_t new_number(const json_t *model, size_t number, const json_t **laye
 /* The new name for one step of the path; "" if the new path leaves the step out. */
 static const char *new_step(const char *step)
 {
-    static const char *const steps[][2] = {
-        {"forward_layer", "forward"}, {"backward_layer", "backward"}, {"cell", ""}, {"layer", ""}};
+    static const char *const steps[][2] = {{"forward_layer", "forward"},
+                                           {"backward_layer", "backward"},
+                                           {"cell", ""},
+                                           {"layer", ""},
+                                           {"_query_dense", "query_dense"},
+                                           {"_key_dense", "key_dense"},
+                                           {"_value_dense", "value_dense"},
+                                           {"_output_dense", "output_dense"}};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         if (!strcmp(steps[i][0], step))
             return steps[i][1];
     return step;
 }
 
-/* Append the new name of a path below a layer to out. A single cell counts as the first cell of its layer. */
-static void rename_way(char *way, char *out, size_t size)
+/* Whether the layer, or the layer that it wraps, is a ConvLSTM: its cell has no name of its own. */
+static bool is_conv_lstm(const json_t *layer)
 {
-    bool in_cell = false, in_cells = false;
+    for (; layer; layer = json_object_get(json_object_get(layer, "config"), "layer")) {
+        const char *class_name = json_string_value(json_object_get(layer, "class_name"));
+        if (class_name && !strncmp(class_name, "ConvLSTM", 8))
+            return true;
+    }
+    return false;
+}
+
+/* Append the new name of a path below a layer to out. A single cell counts as the first cell of its layer. */
+static void rename_way(char *way, const json_t *layer, char *out, size_t size)
+{
+    bool in_cell = false, in_cells = is_conv_lstm(layer);
     size_t n = strlen(out);
     for (char *step = way, *next; step; step = next) {
         next = strchr(step, '/');
@@ -78,8 +95,8 @@ static void rename_way(char *way, char *out, size_t size)
 }
 
 /* "layer-1/layer-0/kernel" becomes "layers.1.layers.0.kernel". Returns the rest of the path below the layers, or NULL
-   if the name is not such a path. */
-static char *rename_layers(char *way, const json_t *model, char *out, size_t size)
+   if the name is not such a path. *innermost becomes the last layer of the path. */
+static char *rename_layers(char *way, const json_t *model, char *out, size_t size, const json_t **innermost)
 {
     size_t n = 0;
     out[0] = 0;
@@ -93,6 +110,7 @@ static char *rename_layers(char *way, const json_t *model, char *out, size_t siz
         model = layer;
         way = end + 1;
     }
+    *innermost = model;
     return n && n < size ? way : NULL;
 }
 
@@ -102,10 +120,11 @@ bool object_names_replace(struct tensor_set *set, const json_t *model)
         char way[NAME_BYTES], name[NAME_BYTES];
         if (snprintf(way, sizeof way, "%s", set->tensors[i].name) >= NAME_BYTES)
             continue;
-        char *below = rename_layers(way, model, name, sizeof name);
+        const json_t *layer = NULL;
+        char *below = rename_layers(way, model, name, sizeof name, &layer);
         if (!below)
             continue;
-        rename_way(below, name, sizeof name);
+        rename_way(below, layer, name, sizeof name);
         char *copy = strdup(name);
         if (!copy)
             return false;

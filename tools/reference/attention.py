@@ -94,6 +94,7 @@ def heads():
     # The numbers of a head are as many as a vector of a kernel has, or half of them.
     case(name + "_heads_of_4", graph(lambda x: make(value_dim=4)(x, x), x=(5, 4)), self2)
     case(name + "_heads_of_8", graph(lambda x: make(key_dim=8)(x, x), x=(5, 4)), self2)
+    case(name + "_checkpoint", graph(lambda x: make(key_dim=2)(x, x), x=(5, 4)), self2, ("checkpoint",), only=2)
     case(name + "_output_shape", graph(lambda x: make(output_shape=6)(x, x), x=(5, 4)), self2, H5)
     case(name + "_no_bias", graph(lambda x: make(use_bias=False)(x, x), x=(5, 4)), self2)
     case(name + "_one_head", graph(lambda x: make(num_heads=1, key_dim=4)(x, x), x=(5, 4)), self2)

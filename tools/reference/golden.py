@@ -181,17 +181,19 @@ def deflate(path):
 
 
 def save(model, stem, kind):
-    """kind: .keras, .h5, or a weights-only file beside model.json: .weights.h5, legacy.h5 (Keras 2), npz."""
+    """kind: .keras, .h5, or a weights-only file beside model.json: .weights.h5, legacy.h5 and checkpoint (Keras 2), npz."""
     if kind in (".keras", ".h5"):
         model.save(stem + kind)
         if kind == ".keras":
             deflate(stem + kind)
         return stem + kind
-    folder = stem + {".weights.h5": ".weights", "legacy.h5": ".legacy", "npz": ".npz"}[kind]
+    folder = stem + {".weights.h5": ".weights", "legacy.h5": ".legacy", "npz": ".npz", "checkpoint": ".checkpoint"}[kind]
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "model.json"), "w") as f:
         f.write(model.to_json())
-    if kind == "npz":
+    if kind == "checkpoint":
+        model.save_weights(os.path.join(folder, "ckpt"))
+    elif kind == "npz":
         np.savez_compressed(os.path.join(folder, "weights.npz"), *model.get_weights())
     else:
         model.save_weights(os.path.join(folder, "model.weights.h5" if kind == ".weights.h5" else "weights_legacy.h5"))

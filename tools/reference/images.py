@@ -92,6 +92,8 @@ def conv_lstm():
     for name, mask in (("right", rows), ("holes", holes)):
         case("conv_lstm2d_mask_" + name, chain((3, 5, 4, 2), lambda: L.ConvLSTM2D(2, 2, return_sequences=True)), lambda n: n(2, 3, 5, 4, 2), mask=mask)
     case("conv_lstm2d_mask_last", chain((3, 5, 4, 2), lambda: L.ConvLSTM2D(2, 2)), lambda n: n(2, 3, 5, 4, 2), mask=rows)
+    case("conv_lstm1d_checkpoint", graph(lambda x: L.Add()([L.Bidirectional(L.ConvLSTM1D(2, 2), merge_mode="sum")(x), L.ConvLSTM1D(2, 2)(x)]), x=(4, 6, 2)),
+         lambda n: n(2, 4, 6, 2), ("checkpoint",), only=2)
     case("conv_lstm1d_mask", chain((3, 6, 2), lambda: L.ConvLSTM1D(2, 2, return_sequences=True)), lambda n: n(2, 3, 6, 2), mask=rows)
     case("conv_lstm2d_stack", sequential((None, 5, 4, 1), lambda: L.ConvLSTM2D(3, 3, padding="same", return_sequences=True), lambda: L.BatchNormalization(),
          lambda: L.ConvLSTM2D(2, 3, padding="same"), lambda: L.Conv2D(1, 3, padding="same", activation="sigmoid")),
