@@ -188,7 +188,7 @@ static const struct layer_shape *output_shape(const struct batch *batch, size_t 
     return o ? &batch->more_outputs[o - 1].shape : &batch->output;
 }
 
-/* The number of floats of one timestep of all outputs, which may be large. */
+/* The most timesteps of one event: a timestep of all outputs may have many floats. */
 static size_t event_steps(const struct batch *batch)
 {
     size_t floats = batch->output.width;

@@ -35,7 +35,7 @@ static struct turns_shard *shard_of(struct turns *turns, uint64_t session)
     return &turns->shards[session >> 58];
 }
 
-/* Call `go` of these turns. The lock has been released before. */
+/* Turns that may go. Their `go` is called after the lock has been released. */
 struct going {
     struct turn *first, **last;
 };
