@@ -302,7 +302,6 @@ static int post_for_long_answer(const struct daemon *server)
 static void readers_that_take_nothing_are_cut(void **state)
 {
     (void)state;
-    plain_alone("the relay reads on");
     struct daemon server;
     start(&server, ", \"limits\": {\"read_timeout_ms\": 1000}", NULL);
     raw_receive_bytes = 4096; /* what its kernel takes is to its credit */
