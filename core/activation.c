@@ -193,7 +193,7 @@ static void sparsemax(size_t n, float *x)
         double sum = 0; /* cumulative sum at the place that x[i] has in descending order */
         size_t place = 0;
         for (size_t j = 0; j < n; j++)
-            if (x[j] > x[i] || (x[j] == x[i] && j <= i)) {
+            if (x[j] > x[i] || (j <= i && x[j] == x[i])) {
                 sum += (double)x[j];
                 place++;
             }
