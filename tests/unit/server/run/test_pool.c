@@ -191,13 +191,34 @@ static void *send_tasks(void *argument)
     return NULL;
 }
 
-/* All workers have work, and no task waits much longer than the tasks before it run. */
-static void sixty_four_workers_share_fairly(void **state)
+/* Measures how long the machine keeps a thread that only naps. */
+static struct witness {
+    atomic_bool over;
+    int64_t longest_ns;
+} witness;
+
+static void *nap_on(void *argument)
 {
-    (void)state;
+    (void)argument;
+    for (int64_t before = clock_ns(), now; !witness.over; before = now) {
+        nap();
+        now = clock_ns();
+        witness.longest_ns = now - before > witness.longest_ns ? now - before : witness.longest_ns;
+    }
+    return NULL;
+}
+
+/* Whether all have work, and no task waits much longer than those before it in the queue take. */
+static bool share_fairly(void)
+{
     enum { QUEUE = 256 };
-    pthread_t senders[SENDERS];
+    pthread_t senders[SENDERS], napper;
     size_t of_worker[MANY] = {0};
+    bool fair = true;
+    refused = 0;
+    witness.over = false;
+    witness.longest_ns = 0;
+    assert_int_equal(pthread_create(&napper, NULL, nap_on, NULL), 0);
     assert_true(pool_start(&many, MANY, false, QUEUE, 4096));
     int64_t began = clock_ns();
     for (int i = 0; i < SENDERS; i++)
@@ -206,26 +227,36 @@ static void sixty_four_workers_share_fairly(void **state)
         pthread_join(senders[i], NULL);
     pool_stop(&many);
     int64_t took = clock_ns() - began, longest = 0;
+    witness.over = true;
+    pthread_join(napper, NULL);
     for (int s = 0; s < SENDERS; s++)
         for (int i = 0; i < TASKS; i++) {
             of_worker[sleepers[s][i].worker]++;
             longest = sleepers[s][i].waited_ns > longest ? sleepers[s][i].waited_ns : longest;
         }
     for (int i = 0; i < MANY; i++)
-        assert_in_range(of_worker[i], SENDERS * TASKS / MANY / 2, SENDERS * TASKS / MANY * 2);
-    assert_true(refused > 0); /* the queue was full, and stayed bounded */
+        fair &= of_worker[i] >= SENDERS * TASKS / MANY / 2 && of_worker[i] <= SENDERS * TASKS / MANY * 2;
+    fair &= refused > 0; /* the queue was full, and stayed bounded */
     /* a full queue has QUEUE / MANY tasks for each worker, which runs TASKS * SENDERS / MANY in all */
-    assert_true(longest < took * QUEUE / (SENDERS * TASKS) * 4 + 20 * (int64_t)NS_PER_MS);
+    return fair && longest < took * QUEUE / (SENDERS * TASKS) * 4 + 20 * (int64_t)NS_PER_MS + 4 * witness.longest_ns;
 }
 
-/* The lowest worker that sleeps runs the next task: one client keeps one worker's caches warm. */
-static void one_task_at_a_time_stays_with_one_worker(void **state)
+/* A loaded machine may make a task wait, an unfair pool does each time. */
+static void sixty_four_workers_share_fairly(void **state)
 {
     (void)state;
-    enum { N = 200 };
+    bool fair = false;
+    for (int i = 0; i < 10 && !fair; i++)
+        fair = share_fairly();
+    assert_true(fair);
+}
+
+/* How often another worker than before runs the next task. */
+static size_t change_workers(int tasks)
+{
     size_t changes = 0, last = 0;
-    assert_true(pool_start(&many, 8, false, N, 4096));
-    for (int i = 0; i < N; i++) {
+    assert_true(pool_start(&many, 8, false, (size_t)tasks, 4096));
+    for (int i = 0; i < tasks; i++) {
         struct sleeper *s = &sleepers[0][i];
         *s = (struct sleeper){.task = {.run = sleep_a_while, .deadline_ns = INT64_MAX}, .queued_ns = clock_ns()};
         assert_true(pool_try_add(&many, &s->task));
@@ -240,7 +271,19 @@ static void one_task_at_a_time_stays_with_one_worker(void **state)
         last = s->worker;
     }
     pool_stop(&many);
-    assert_true(changes < N / 4); /* on a loaded machine a worker may not fall asleep in time */
+    return changes;
+}
+
+/* The lowest worker that sleeps runs the next task: one client keeps one worker's caches warm. On a loaded machine a worker
+   may not fall asleep in time. */
+static void one_task_at_a_time_stays_with_one_worker(void **state)
+{
+    (void)state;
+    enum { N = 200 };
+    size_t changes = N;
+    for (int i = 0; i < 10 && changes >= N / 4; i++)
+        changes = change_workers(N);
+    assert_true(changes < N / 4);
 }
 
 /* If a worker is about to look for tasks, one new task is left to it; a second task wakes another worker. */
@@ -257,6 +300,8 @@ static void a_worker_that_looks_soon_gets_the_task(void **state)
     assert_true(pool_start(&pool, 1, false, 9, 4096));
     for (int i = 0; i < 2; i++)
         jobs[i] = (struct job){.task = {.run = run_job, .deadline_ns = INT64_MAX}};
+    while (!pool.idle[0])
+        nap();
     for (int i = 0; i < 50; i++)
         nap(); /* the worker falls asleep */
     pool_will_look(&ending);
@@ -271,7 +316,7 @@ static void a_worker_that_looks_soon_gets_the_task(void **state)
     assert_int_equal(pool.looking, 1);
     assert_true(pool_try_add(&pool, &jobs[0].task));
     assert_true(pool_try_add(&pool, &jobs[1].task));
-    for (int i = 0; i < 2000 && running < 2; i++)
+    for (int i = 0; i < 60000 && running < 2; i++)
         nap();
     assert_int_equal(running, 2);
     pool_stop(&pool);
@@ -314,7 +359,7 @@ static void tasks_of_a_stuck_worker_do_not_wait_for_it(void **state)
         waiting[i] = (struct job){.task = {.run = run_and_return, .deadline_ns = INT64_MAX}};
         assert_true(pool_try_add(&pool, &waiting[i].task)); /* some go to the line of the stuck worker */
     }
-    for (int i = 0; i < 5000 && !(waiting[0].ran && waiting[1].ran && waiting[2].ran && waiting[3].ran); i++)
+    for (int i = 0; i < 60000 && !(waiting[0].ran && waiting[1].ran && waiting[2].ran && waiting[3].ran); i++)
         nap();
     for (int i = 0; i < WAITING; i++)
         assert_true(waiting[i].ran > 0);
