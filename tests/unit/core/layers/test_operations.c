@@ -209,7 +209,7 @@ static void matrices_are_multiplied(void **state)
     gives(&layer, in, x, SHAPE(3, 3), (const float[]){17, 22, 27, 22, 29, 36, 27, 36, 45});
     open_layer(&layer, &layer_matmul);
     layer.n_inputs = 2;
-    refuses(&layer, in, "3 columns and 2 rows");
+    refuses(&layer, in, "the first matrix has 3 columns, the second 2 rows");
 }
 
 /* x[:, -1] and operations on single timesteps can be streamed; operations that mix timesteps cannot. */
