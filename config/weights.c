@@ -246,7 +246,8 @@ static void check_tensor(struct build *b, const struct named_tensor *found, cons
         return;
     }
     if (b->set && !found) {
-        refuse(b, "tensor %s is missing, expected with shape %s", name, want);
+        if (!t->optional)
+            refuse(b, "tensor %s is missing, expected with shape %s", name, want);
         return;
     }
     if (found && !tensor_is_float(found)) {

@@ -76,6 +76,7 @@ struct layer_tensor {
     const char *below;  /* the subgroup of the layer's group in Keras 3 files ("cell/"), or NULL */
     size_t below_first; /* the index of the first tensor of this subgroup */
     bool frozen;        /* not trained by gradients: a moving mean, a moving variance */
+    bool optional;      /* inference does not read the tensor, so a file may lack it */
     const struct initializer *initializer;
     /* of recurrent layers: the cell whose tensor it is, the leaf-th below the root of its part */
     const struct rnn_cell_spec *cell, *root;

@@ -9,7 +9,8 @@
 /* keras.backend.epsilon(): the smallest standard deviation. */
 static const double least_deviation = 1e-7;
 
-/* The weights from training: mean, variance, and count. Inference does not use count. */
+/* The weights from training: mean, variance, and count. Inference does not use count. In Keras 2 it is an integer, and the
+   reader of checkpoints gives no integers. */
 static bool learned_tensor(const struct layer *layer, const struct layer_shape *in, size_t i, struct layer_tensor *out)
 {
     static const char *const names[] = {"mean", "variance", "count"};
@@ -19,6 +20,7 @@ static bool learned_tensor(const struct layer *layer, const struct layer_shape *
         return false;
     axes_of(layer, &own->axes, in, &tensor, NULL); /* while tensors are counted, the input shape is unknown */
     *out = (struct layer_tensor){.frozen = true,
+                                 .optional = i == 2,
                                  .initializer = i == 1 ? &own->variance_initializer : &own->mean_initializer};
     memcpy(out->name, names[i], strlen(names[i]) + 1);
     if (i < 2)

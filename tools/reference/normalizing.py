@@ -46,6 +46,7 @@ def normalizations():
     on("normalization_given_scalar", lambda: L.Normalization(axis=None, mean=0.5, variance=2.0), files=H5)
     on("normalization_invert", lambda: L.Normalization(mean=[0.5, -1.0, 2.0], variance=[1.5, 0.25, 4.0], invert=True), files=H5)
     on("normalization_adapted_invert", lambda: L.Normalization(invert=True))
+    on("normalization_adapted_checkpoint", lambda: L.Normalization(), files=("checkpoint",), only=2)
     case("normalization_lstm", sequential((5, 3), lambda: L.Normalization(), lambda: L.LSTM(4), lambda: L.Dense(1)), lambda n: n(2, 5, 3), H5 + (".weights.h5",))
     on("rescaling", lambda: L.Rescaling(1 / 255.0, offset=-0.5), files=H5)
     on("rescaling_no_offset", lambda: L.Rescaling(0.1), (2, 3, 4))
