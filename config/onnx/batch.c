@@ -1,4 +1,4 @@
-/* From recurrent nodes back to inputs. */
+/* Follows the batch axis from recurrent nodes back to the inputs of the graph. */
 #include "batch.h"
 #include "node.h"
 
@@ -6,7 +6,7 @@
 
 enum { MAX_STEPS = 4096, MAX_DEPTH = 16 };
 
-/* An axis of a tensor on the way back. */
+/* The state of the search. */
 struct trace {
     const json_t *producers; /* name -> node */
     json_t *batches;
@@ -35,8 +35,8 @@ static bool is_one_of(const char *op, const char *const *names)
 
 static void follow(struct trace *t, const char *name, size_t axis, size_t rank, unsigned depth);
 
-/* Axes of a Squeeze or Unsqueeze that stand in an attribute; where they are an operand (opset 13), those of a batch of
-   [1, batch, …] are the usual ones: the first. */
+/* The axes of a Squeeze or Unsqueeze, if they are an attribute. Returns their number; 0 if they are an operand (opset
+   13). */
 static size_t axes_of(const json_t *node, size_t rank, long *axes)
 {
     const json_t *list = attribute(node, "axes");
@@ -50,12 +50,12 @@ static size_t axes_of(const json_t *node, size_t rank, long *axes)
     return n;
 }
 
-/* The axis before new ones came. */
+/* The axis before the Unsqueeze. */
 static void follow_unsqueeze(struct trace *t, const json_t *node, size_t axis, size_t rank, unsigned depth)
 {
     long axes[8];
     size_t n = axes_of(node, rank, axes), before = 0;
-    if (!n) { /* by an operand: one axis, 0 unless that is the one that is looked for */
+    if (!n) { /* the axes are an operand: take one axis, 0 unless this is the wanted axis */
         n = 1;
         axes[0] = axis ? 0 : 1;
     }
@@ -75,8 +75,8 @@ static void follow_transpose(struct trace *t, const json_t *node, size_t axis, s
         follow(t, node_operand(node, 0), from, rank, depth);
 }
 
-/* A Gather of one index takes an axis away. Whether it is one cannot be seen here: states are gathered so, sequences are
-   sliced. */
+/* A Gather of one index removes an axis. The number of indices is unknown here, so one is assumed: exporters gather
+   states by one index, and slice sequences. */
 static void follow_gather(struct trace *t, const json_t *node, size_t axis, size_t rank, unsigned depth)
 {
     const json_t *value = attribute(node, "axis");
@@ -100,7 +100,7 @@ static void follow_graph(struct trace *t, const json_t *node, const char *name, 
         }
 }
 
-/* Back from a name; names that nothing gives are inputs. The first answer stays. */
+/* Follow a name backwards. Names without a producer are inputs. The first axis found for a name stays. */
 static void follow(struct trace *t, const char *name, size_t axis, size_t rank, unsigned depth)
 {
     static const char *const same[] = {"Identity",  "Cast",     "Dropout",     "Relu",  "Tanh",  "Sigmoid",
@@ -139,7 +139,7 @@ static void follow(struct trace *t, const char *name, size_t axis, size_t rank, 
             follow(t, node_operand(node, i), axis, rank, depth + 1);
 }
 
-/* Which node gives each name, in a graph and those within it. */
+/* Find the node that produces each name, in a graph and its subgraphs. */
 static bool find_producers(const json_t *graph, json_t *producers, unsigned depth)
 {
     const json_t *nodes = json_object_get(graph, "nodes");
@@ -158,7 +158,7 @@ static bool find_producers(const json_t *graph, json_t *producers, unsigned dept
     return good;
 }
 
-/* Every recurrent node of a graph and those within it. */
+/* Follow every recurrent node of a graph and its subgraphs. */
 static void trace_graph(struct trace *t, const json_t *graph, unsigned depth)
 {
     static const char *const recurrent[] = {"LSTM", "GRU", "RNN", NULL};
@@ -179,8 +179,8 @@ static void trace_graph(struct trace *t, const json_t *graph, unsigned depth)
     }
 }
 
-/* The name of the batch's size: of an axis that is known, else one that begins so, else that of the first axis of an
-   input. NULL: it has none. */
+/* The name of the batch's size: the name of a known batch axis, else a name that begins with "batch", else the name of the
+   first axis of an input; NULL if there is no name. */
 static const char *batch_name(const json_t *inputs, const json_t *batches)
 {
     const char *found = NULL, *first = NULL;
@@ -201,7 +201,7 @@ static const char *batch_name(const json_t *inputs, const json_t *batches)
     return found ? found : first;
 }
 
-/* Inputs that no recurrent node says anything of: the axis whose size has the batch's name. */
+/* For inputs without a recurrent node: the batch is the axis whose size has the batch's name. */
 static bool guess_inputs(const json_t *graph, json_t *batches)
 {
     const json_t *inputs = json_object_get(graph, "inputs");

@@ -1,4 +1,4 @@
-/* Which axis of a model's inputs is the batch. */
+/* Finds the axis of each input that is the batch. */
 #ifndef CONFIG_ONNX_BATCH_H
 #define CONFIG_ONNX_BATCH_H
 
@@ -6,14 +6,14 @@
 #include <stdbool.h>
 
 /**
- * An LSTM, GRU or RNN node says where the batch is in what it takes: from there the way leads back through the nodes that
- * keep axes to the inputs of the graph. Other inputs have it where an axis has the same name, else first.
+ * Each LSTM, GRU or RNN node fixes the batch axis of its inputs. From there, the search follows the graph backwards to its
+ * inputs, through nodes that keep axes. In other inputs, the batch is the axis whose size has the same name, else axis 0.
  *
- * batches  an object that gets the axis by name. False when memory is short.
+ * batches  an object that gets the axis by name. Returns false if memory is short.
  */
 bool onnx_find_batches(const json_t *graph, json_t *batches);
 
-/* The axis of an input; 0 where nothing is known. */
+/* The batch axis of an input; 0 if it is unknown. */
 size_t onnx_find_batch(const json_t *batches, const char *name);
 
 #endif

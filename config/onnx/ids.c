@@ -1,18 +1,18 @@
-/* Ids of an Embedding: exporters of Keras 3 write "below 0 from the end" before a Gather, as Python indexes. Ids of a request
-   are 0 or more, so that this says nothing. */
+/* The ids of an Embedding. Exporters of Keras 3 write Python's rule before a Gather: negative indices count from the end. Ids
+   of a request are never negative, so the rule has no effect. */
 #include "ids.h"
 #include "node.h"
 
 #include <string.h>
 
-/* The graph by the names that its nodes give. */
+/* A graph, with its nodes by the names that they produce. */
 struct givers {
     const struct onnx_call *call;
     const json_t *graph;
     json_t *nodes; /* {NAME: node} */
 };
 
-/* The name behind casts. */
+/* The name of the value before casts. */
 static const char *follow(const struct givers *g, const char *name)
 {
     const json_t *node = json_object_get(g->nodes, name);
@@ -23,7 +23,7 @@ static const char *follow(const struct givers *g, const char *name)
     return name;
 }
 
-/* The node that gives a name, behind casts, if it is of this operator. */
+/* The node that produces a name, before casts, if the node has this operator. */
 static const json_t *node_of(const struct givers *g, const char *name, const char *op)
 {
     const json_t *node = json_object_get(g->nodes, follow(g, name));
@@ -50,7 +50,7 @@ static const char *below_zero(const struct givers *g, const char *name)
     return node && is_zero(g, node_operand(node, 1)) ? follow(g, node_operand(node, 0)) : NULL;
 }
 
-/* Add(x, n), of which one is x. */
+/* Whether a name is Add(x, n) or Add(n, x). */
 static bool is_shifted(const struct givers *g, const char *name, const char *x)
 {
     const json_t *node = node_of(g, name, "Add");

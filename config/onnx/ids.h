@@ -1,11 +1,11 @@
-/* Ids that an Embedding takes. */
+/* The ids of an Embedding. */
 #ifndef CONFIG_ONNX_IDS_H
 #define CONFIG_ONNX_IDS_H
 
 #include "call.h"
 
-/* Let each Gather of a table take the ids themselves where a graph first adds the size of the table to those below 0.
-   False when memory is short. */
+/* If a graph adds the size of a table to negative ids before a Gather, let the Gather take the ids themselves. Returns false
+   if memory is short. */
 bool onnx_plain_ids(const struct onnx_call *call, const json_t *graph);
 
 #endif

@@ -1,4 +1,4 @@
-/* Values in the body of a loop: what they are made of. */
+/* The terms of the values in the body of a loop. */
 #include "loop.h"
 #include "node.h"
 
@@ -81,7 +81,7 @@ static bool split_part(const struct loop *loop, const json_t *node, const char *
     return false;
 }
 
-/* Where a Slice begins on the last axis; all other axes stay as they are. */
+/* The start of a Slice on the last axis; it must keep all other axes whole. */
 static bool slice_part(const struct loop *loop, const json_t *node, size_t *first)
 {
     static const char *const keys[] = {"starts", "axes"};
@@ -120,7 +120,7 @@ static bool add_term(struct loop_gate *out, const struct loop_term *term)
     return true;
 }
 
-/* A value times columns of a matrix that is known. */
+/* A value multiplied by columns of a constant matrix. */
 static bool product_term(const struct loop *loop, const char *left, const char *right, bool transposed, size_t first,
                          struct loop_gate *out)
 {
@@ -145,7 +145,7 @@ static bool product_term(const struct loop *loop, const char *left, const char *
     return add_term(out, &term);
 }
 
-/* The same part of what goes into a node. */
+/* The terms of the same part of a node's operand. */
 static bool terms_of_operand(const struct loop *loop, const json_t *node, size_t i, struct loop_part part,
                              struct loop_gate *out)
 {

@@ -1,4 +1,5 @@
-/* Raw numbers at an offset of a file: read, not mapped, so that who cuts it short meanwhile does no harm. */
+/* Reads raw numbers at an offset of a file. The file is not mapped: if another program truncated it, a mapping would end
+   this process with SIGBUS. */
 #include "onnx_external.h"
 
 #include "config/open_file.h"
@@ -15,7 +16,7 @@
 enum { MAX_DEPTH = 16 };
 static const off_t max_file_bytes = (off_t)1 << 34;
 
-/* The walk through a graph: first counting, then reading. */
+/* A walk through a graph. The first walk counts, the second one reads. */
 struct walk {
     struct tensor_set *set;
     const char *file;
@@ -24,7 +25,7 @@ struct walk {
     size_t n, bytes; /* so far */
     size_t room;     /* of set->memory, from the count */
     int fd;
-    char open[PATH_MAX]; /* what fd is open on */
+    char open[PATH_MAX]; /* the path of fd */
 };
 
 static const struct {
@@ -120,7 +121,7 @@ static bool read_bytes(struct walk *w, const char *location, uint64_t offset, un
     return true;
 }
 
-/* A number of bytes in decimal digits; none: otherwise. */
+/* A number of bytes in decimal digits; `otherwise` if there is no text. */
 static bool number_of(const char *text, uint64_t otherwise, uint64_t *out)
 {
     *out = text && *text ? 0 : otherwise;
@@ -131,7 +132,7 @@ static bool number_of(const char *text, uint64_t otherwise, uint64_t *out)
     return true;
 }
 
-/* What an entry says of itself. */
+/* Read the description of an entry. */
 static bool describe(struct walk *w, const json_t *entry, struct named_tensor *out, size_t *bytes)
 {
     const char *type = json_string_value(json_object_get(entry, "type")),
@@ -163,7 +164,7 @@ static bool describe(struct walk *w, const json_t *entry, struct named_tensor *o
     return true;
 }
 
-/* One entry: counted, or read and replaced by a name. */
+/* Count an entry, or read it and replace it by a name. */
 static bool take_entry(struct walk *w, json_t *entry, json_t **name)
 {
     struct named_tensor tensor;
@@ -200,7 +201,7 @@ static bool is_entry(const json_t *json)
            json_is_array(json_object_get(json, "shape"));
 }
 
-/* Every value of an object that is an entry, and what lies within. */
+/* Take each value that is an entry, at any depth. */
 static bool walk_json(struct walk *w, json_t *json, unsigned depth)
 {
     const char *key;
@@ -225,7 +226,7 @@ static bool walk_json(struct walk *w, json_t *json, unsigned depth)
     return true;
 }
 
-/* Room for what was counted. */
+/* Allocate memory for the counted tensors. */
 static bool make_room(struct walk *w)
 {
     struct named_tensor *grown = realloc(w->set->tensors, (w->set->n + w->n) * sizeof *grown);

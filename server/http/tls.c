@@ -1,5 +1,5 @@
-/* Every connection uses the credentials that were in force when it began; the last one of them frees what was
-   exchanged. */
+/* Each connection uses the credentials that were in force when the connection began. The last connection frees replaced
+   credentials. */
 #include "tls.h"
 
 #include "config/settings.h"
@@ -19,7 +19,7 @@
 /* X25519 first: a handshake over P-384 costs ten times as much, and clients offer X25519 without being asked again. */
 #define GROUPS ":-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:+GROUP-SECP521R1:%SERVER_PRECEDENCE"
 
-/* Whether the CPU has instructions for AES; where it has none, ChaCha20 is faster. */
+/* Whether the CPU has instructions for AES. Without them, ChaCha20 is faster. */
 static bool cpu_has_aes(void)
 {
 #if defined(__x86_64__)
@@ -58,7 +58,7 @@ void tls_leave(struct tls_credentials *credentials)
     free(credentials);
 }
 
-/* When the first certificate of the chain ends; 0: not known. */
+/* The time when the first certificate of the chain expires; 0 if it is unknown. */
 static int64_t expiry_of(gnutls_certificate_credentials_t keys)
 {
     gnutls_x509_crt_t *chain = NULL;
@@ -160,7 +160,7 @@ void tls_reload(void *cls)
     tls_leave(old);
 }
 
-/* Clients have to show a certificate of the authorities, made for clients. */
+/* Demand a certificate for clients that one of the authorities has signed. */
 static void demand_certificate(gnutls_session_t session)
 {
     static gnutls_typed_vdata_st purpose = {

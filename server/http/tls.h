@@ -1,4 +1,4 @@
-/* TLS by GnuTLS under libmicrohttpd: certificates that can be exchanged while connections last. */
+/* TLS by GnuTLS under libmicrohttpd. Certificates can be replaced while connections are open. */
 #ifndef SERVER_HTTP_TLS_H
 #define SERVER_HTTP_TLS_H
 
@@ -18,11 +18,11 @@ const char *tls_priorities(void);
 struct tls *tls_open(const struct settings *settings, struct counters *counters, struct problems *problems);
 void tls_close(struct tls *tls); /* NULL is fine */
 
-/* Read the files again: a struct tls, as watch.h calls it. What does not load leaves the old ones in use. */
+/* Read the files again; watch.h calls it with a struct tls. If they cannot be loaded, the old credentials stay in use. */
 void tls_reload(void *tls);
 
-/* A connection begins, before its handshake: what it uses until tls_leave, whatever is exchanged meanwhile. session is
-   GnuTLS's. NULL: it cannot begin. */
+/* Call it when a connection begins, before its handshake. Returns the credentials of the connection until tls_leave, even if
+   they are replaced meanwhile; NULL if the connection cannot begin. session is GnuTLS's session. */
 struct tls_credentials *tls_enter(struct tls *tls, void *session);
 void tls_leave(struct tls_credentials *credentials); /* NULL is fine */
 

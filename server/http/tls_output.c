@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* What GnuTLS calls with records. A record is longer than its text, so the last record of a body is never held back. */
+/* GnuTLS calls this function with records. A record is longer than its text, so the last record of a body is never held back. */
 static ssize_t send_records(gnutls_transport_ptr_t transport, const giovec_t *parts, int n)
 {
     struct tls_output *output = transport;

@@ -1,4 +1,4 @@
-/* Keys and their rates. A set of keys is replaced as a whole; requests that came with the old one go on with that. */
+/* Keys and their rates. A set of keys is replaced as a whole. Requests that began with the old set keep it. */
 #include "access.h"
 
 #include "config/open_file.h"
@@ -20,7 +20,7 @@
 
 enum { KEY_MOST_BYTES = 512 };
 
-/* Requests that a key may still send, and what it has sent. */
+/* The number of requests that a key may still send, and counts of its requests. */
 struct bucket {
     double left;
     int64_t filled_ns;
@@ -72,7 +72,7 @@ static void release_set(struct key_set *set)
     free(set);
 }
 
-/* The rate of a key: its own, or that of all. */
+/* The rate of a key: its own rate, or the rate for all keys. */
 static void rate_of(const struct access *access, const struct access_key *key, double *per_s, double *burst)
 {
     int64_t all = access->settings->rate_per_s;
@@ -140,7 +140,7 @@ void access_close(struct access *access)
     free(access);
 }
 
-/* Under the lock: a key that stays goes on with what it has used up. */
+/* Under the lock: a key of both sets keeps the rest of its rate. */
 static void keep_counts(struct key_set *set, const struct key_set *old)
 {
     for (size_t i = 0; i < set->list.n; i++)
@@ -180,7 +180,7 @@ void access_reload(void *cls)
 
 /* ---- finding a key ---- */
 
-/* Every digest is compared, and each whole. The number of the one that is equal, counted from 1; 0: none. */
+/* Compares all digests, each of them completely. Returns the number of the equal digest, counted from 1, or 0. */
 static size_t find_digest(const struct key_list *list, const unsigned char digest[KEY_DIGEST_BYTES])
 {
     enum { WORDS = KEY_DIGEST_BYTES / sizeof(uint64_t) };
@@ -193,7 +193,7 @@ static size_t find_digest(const struct key_list *list, const unsigned char diges
         for (size_t w = 0; w < WORDS; w++)
             differs |= wanted[w] ^ each[w];
         size_t equal = (size_t)(1 ^ ((differs | -differs) >> 63));
-        __asm__ volatile("" : "+r"(equal)); /* no branch can be made of it */
+        __asm__ volatile("" : "+r"(equal)); /* the compiler cannot make a branch */
         found |= (i + 1) & -equal;
     }
     return found;
@@ -236,7 +236,7 @@ void access_release(struct access_use *use)
     use->key = NULL;
 }
 
-/* ---- what it may ---- */
+/* ---- permissions ---- */
 
 /* Count a request of a key. Returns false if the request exceeds the rate; use->retry_s is the time to wait. */
 static bool take_turn(struct access *access, struct access_use *use)

@@ -19,7 +19,7 @@ enum { ACCESS_OPEN = 1 << 8, ACCESS_ANY = 1 << 9 };
 
 /* The key of a request. All zeros: no key was sent. */
 struct access_use {
-    struct key_set *set;          /* that the key is of; a use of the request's */
+    struct key_set *set;          /* the set of the key; the request holds one use */
     const struct access_key *key; /* NULL: none was sent, or a wrong one */
     bool sent;
     double per_s, burst, left; /* the key's rate, and requests that it may send now; 0: no rate */

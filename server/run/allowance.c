@@ -24,20 +24,20 @@
 enum {
     REQUESTS_SHARE = 4, /* a quarter */
     SESSIONS_SHARE = 4,
-    BODY_SHARE = 16, /* of the largest body: a few of them are no reason to refuse all others */
+    BODY_SHARE = 16, /* of the largest body, so that a few of them leave memory for other requests */
     CONNECTIONS_SHARE = 8,
-    CONNECTION_BYTES = 40 << 10, /* libmicrohttpd's 32 KiB, and what is kept of a connection besides */
-    SPARE_SHARE = 8,             /* for threads, connections and what malloc adds, beside the models */
+    CONNECTION_BYTES = 40 << 10, /* libmicrohttpd's 32 KiB, and the state of a connection */
+    SPARE_SHARE = 8,             /* for threads, connections and the overhead of malloc */
     STACK_BYTES = 8 << 20,
     THREADS = 8,           /* besides the workers */
-    LEAST_BYTES = 1 << 20, /* what is left to requests, or sessions, whatever the models take */
-    TRIM_MS = 5000,        /* at most so often */
-    TRIM_BYTES = 32 << 20, /* that have become free */
+    LEAST_BYTES = 1 << 20, /* the least memory of requests, or of sessions, even if the models leave less */
+    TRIM_MS = 5000,        /* the least time between two returns of memory */
+    TRIM_BYTES = 32 << 20, /* the least freed memory that is returned */
 };
 
-/* ---- what there is ---- */
+/* ---- limits ---- */
 
-/* "max", and what version 1 says where there is no limit (the most that pages can count), are none. */
+/* "max" means no limit, and so does the largest number of version 1 (the most bytes that pages can have). Returns 0. */
 static uint64_t parse(const char *text)
 {
     char *end;
@@ -138,7 +138,7 @@ static void log_allowance(const struct allowance *allowance, const struct servic
              (uint64_t)services->settings->max_body_bytes / MIB);
 }
 
-/* What the program, its models and the workers' scratch take, and some to spare. */
+/* The memory of the program, its models and the workers' scratch, and a reserve. */
 static uint64_t taken_bytes(struct allowance *allowance, const struct services *services)
 {
     size_t models, scratch;
@@ -180,7 +180,7 @@ void allowance_give_back(void)
 
 void allowance_trim(const struct memory *memory, size_t session_bytes, int64_t now_ns)
 {
-    static size_t most; /* that was held since the last time */
+    static size_t most; /* the most memory held since the last return */
     static int64_t next_ns;
     size_t held = memory->used + session_bytes;
     size_t limit = memory->limit / 4, worth = limit < TRIM_BYTES ? limit : TRIM_BYTES;
