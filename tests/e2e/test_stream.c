@@ -335,13 +335,12 @@ static void a_drain_ends_streams(void **state)
     struct daemon server;
     static char text[1 << 20];
     start(&server, ", \"limits\": {\"drain_delay_ms\": 0, \"drain_timeout_ms\": 300}");
-    size_t steps = 60000; /* many seconds */
+    size_t steps = 60000; /* seconds */
     char *body = body_of("slow", "\"return_sequences\": false, ", &steps, 1, 1);
-    int unread = open_stream(&server, long_roll);
-    await_readable(unread);
-    await_metric(&server, "cellserve_running_requests", 0, 0); /* it is put aside */
     int computing = open_stream(&server, body);
     await_metric(&server, "cellserve_running_requests", 1, 1);
+    int unread = open_stream(&server, long_roll); /* runs until buffers are full, and then waits for its reader */
+    await_readable(unread);
     kill(server.pid, SIGTERM);
     raw_read(computing, text, sizeof text, 60000);
     assert_non_null(strstr(text, "\"code\": \"shutting_down\""));
