@@ -2,6 +2,7 @@
    input has a byte for the kind of metadata, two bytes each for the lengths of the metadata and the shard, and the
    three parts. The target corrects the checksums first, so that damage also reaches the code after their check. */
 #include "fuzz.h"
+#include "tests/handover.h"
 
 #include "config/files/crc32c.h"
 #include "config/files/keras_metadata.h"
@@ -77,10 +78,7 @@ int fuzz_bundle(const unsigned char *data, size_t size)
     struct handover out = {.limit = 1 << 20};
     struct file_bytes index = {parts[2], n_index}, metadata = {parts[0], n_metadata}, shard = {parts[1], n_shard};
     check(&out, tensor_bundle_read(&out, index, (enum bundle_metadata)(data[0] % 3), metadata, &shard, 1), shard);
-    for (size_t i = 0; i < out.n; i++)
-        free(out.tensors[i].name);
-    free(out.tensors);
-    json_decref(out.metadata);
+    handover_release(&out);
     for (int i = 0; i < 3; i++)
         free(parts[i]);
     return 0;

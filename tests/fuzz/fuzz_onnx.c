@@ -1,5 +1,6 @@
 /* Fuzz target: ONNX files, from their bytes to a built model: protobuf, graph, folding, layers. */
 #include "fuzz.h"
+#include "tests/handover.h"
 
 #include "config/files/onnx_file.h"
 #include "config/onnx/onnx_model.h"
@@ -75,12 +76,7 @@ int fuzz_onnx(const unsigned char *data, size_t size)
         abort();
     if (good)
         build(&out);
-    for (size_t i = 0; i < out.n; i++) {
-        free(out.tensors[i].name);
-        free(out.tensors[i].owned);
-    }
-    free(out.tensors);
-    json_decref(out.metadata);
+    handover_release(&out);
     free(copy);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Fuzz target: files of torch.save before 1.6, from their bytes to a draft of model.json: pickles, storages, tensors,
    modules. */
 #include "fuzz.h"
+#include "tests/handover.h"
 
 #include "config/files/torch_file.h"
 #include "config/torch/torch_describe.h"
@@ -35,12 +36,7 @@ int fuzz_torch(const unsigned char *data, size_t size)
         abort(); /* a refusal must have an error message */
     if (good)
         describe(&out);
-    for (size_t i = 0; i < out.n; i++) {
-        free(out.tensors[i].name);
-        free(out.tensors[i].owned);
-    }
-    free(out.tensors);
-    json_decref(out.metadata);
+    handover_release(&out);
     free(copy);
     return 0;
 }

@@ -4,13 +4,13 @@
 
    FAULTS_STRIDE=n: every n-th allocation alone (1: all); FAULTS_SEED=n: the first of them. */
 #include "config/files/archive.h"
-#include "config/files/handover.h"
 #include "config/files/onnx_file.h"
 #include "config/files/torch_file.h"
 #include "config/files/zip_file.h"
 #include "config/json_memory.h"
 #include "config/model.h"
 #include "server/run/trial.h"
+#include "tests/handover.h"
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -191,16 +191,6 @@ struct outcome {
     size_t n;
 };
 
-static void close_handover(struct handover *h)
-{
-    for (size_t i = 0; i < h->n; i++) {
-        free(h->tensors[i].name);
-        free(h->tensors[i].owned);
-    }
-    free(h->tensors);
-    json_decref(h->metadata);
-}
-
 /* Of LeakSanitizer, where it is there. */
 void __lsan_disable(void) __attribute__((weak));
 void __lsan_enable(void) __attribute__((weak));
@@ -217,7 +207,7 @@ static bool run_helper(const struct loading *loading, struct outcome *out, char 
     bool good = read_as_helper(loading, &handover, fd);
     nth = 0;
     snprintf(sentence, size, "%s", handover.error);
-    close_handover(&handover);
+    handover_release(&handover);
     json_memory_end();
     if (__lsan_enable)
         __lsan_enable();

@@ -1,6 +1,6 @@
 /* The tensors and texts that the load helper writes are read back unchanged; tensors that are too large are refused. */
-#include "config/files/handover.h"
 #include "config/json_memory.h"
+#include "tests/handover.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -20,14 +20,6 @@ static bool copy_data(const struct handover_tensor *tensor, void *out)
 static struct handover open_handover(size_t limit)
 {
     return (struct handover){.limit = limit, .read = copy_data};
-}
-
-static void close_handover(struct handover *h)
-{
-    for (size_t i = 0; i < h->n; i++)
-        free(h->tensors[i].name);
-    free(h->tensors);
-    json_decref(h->metadata);
 }
 
 static void add(struct handover *h, const char *name, const void *data, size_t rows)
@@ -57,7 +49,7 @@ static void tensors_and_texts_come_back(void **state)
     assert_memory_equal(tensor_floats_in_place(tensor_set_find(&set, "a")), numbers + 4, 8);
     assert_int_equal(tensor_set_find(&set, "nothing")->elements, 0);
     tensor_set_close(&set);
-    close_handover(&h);
+    handover_release(&h);
     close(fd);
 }
 
@@ -85,7 +77,7 @@ static void sizes_are_bounded(void **state)
     assert_false(handover_fail(&h, "another"));
     assert_string_equal(h.error, "tensor c is far larger than the file; such compression is refused"); /* the first
                                                                                                           error stays */
-    close_handover(&h);
+    handover_release(&h);
 }
 
 static void number_of_tensors_is_bounded(void **state)
@@ -99,7 +91,7 @@ static void number_of_tensors_is_bounded(void **state)
     }
     assert_null(handover_add(&h, "more", "F32", 4, 0, NULL));
     assert_string_equal(h.error, "it has more than 65536 tensors");
-    close_handover(&h);
+    handover_release(&h);
 }
 
 static void names_are_texts_and_differ(void **state)
@@ -115,13 +107,13 @@ static void names_are_texts_and_differ(void **state)
         assert_false(handover_write(&h, fd));
         json_memory_end();
         assert_string_equal(h.error, "two of its tensors have one name, or a name that is no UTF-8");
-        close_handover(&h);
+        handover_release(&h);
         close(fd);
     }
     struct handover h = open_handover(4096);
     assert_false(handover_text(&h, "config", "\xff", 1));
     assert_string_equal(h.error, "its config is no UTF-8 text");
-    close_handover(&h);
+    handover_release(&h);
 }
 
 static void write_errors_are_reported(void **state)
@@ -140,7 +132,7 @@ static void write_errors_are_reported(void **state)
     broken = false;
     assert_string_equal(h.error, "the data of tensor a cannot be read");
     close(fd);
-    close_handover(&h);
+    handover_release(&h);
 }
 
 int main(void)

@@ -1,5 +1,6 @@
 /* HDF5 files read in this process, without the helper: fixtures, files made here, and damaged bytes. */
 #include "config/files/hdf5_file.h"
+#include "tests/handover.h"
 #include "tests/unit/unit.h"
 
 #include <hdf5.h>
@@ -90,11 +91,7 @@ static bool read_image(void)
 /* The reader leaves all HDF5 objects open until its process ends. */
 static void forget(void)
 {
-    for (size_t i = 0; i < out.n; i++)
-        free(out.tensors[i].name);
-    free(out.tensors);
-    json_decref(out.metadata);
-    out = (struct handover){.limit = 0};
+    handover_release(&out);
     H5close();
     hdf5_prepare();
 }

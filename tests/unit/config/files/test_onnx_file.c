@@ -1,6 +1,7 @@
 /* ONNX files, read by the load helper and in this process: graphs, tensors of every type, damaged files. */
 #include "config/files/archive.h"
 #include "config/files/onnx_file.h"
+#include "tests/handover.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -54,16 +55,6 @@ static void model_of(const struct bytes *tensor, struct bytes *out)
     put_bytes(out, 8, opset.at, opset.n);
 }
 
-static void close_handover(struct handover *h)
-{
-    for (size_t i = 0; i < h->n; i++) {
-        free(h->tensors[i].name);
-        free(h->tensors[i].owned);
-    }
-    free(h->tensors);
-    json_decref(h->metadata);
-}
-
 /* ---- tensors ---- */
 
 /* Two numbers of each type: raw, or in the typed field. */
@@ -107,7 +98,7 @@ static void tensors_of_every_type_are_read(void **state)
             assert_string_equal(out.tensors[0].type, rows[i].name);
             assert_int_equal(out.tensors[0].bytes, 2 * rows[i].width);
             assert_memory_equal(out.tensors[0].data, rows[i].raw, 2 * rows[i].width);
-            close_handover(&out);
+            handover_release(&out);
         }
 }
 
@@ -119,7 +110,7 @@ static void refuse_tensor(const struct bytes *tensor, const char *sentence)
     assert_false(onnx_read(&out, model.at, model.n));
     if (!strstr(out.error, sentence))
         fail_msg("no \"%s\" in \"%s\"", sentence, out.error);
-    close_handover(&out);
+    handover_release(&out);
 }
 
 static void tensors_that_do_not_fit_their_shape_are_refused(void **state)
@@ -150,7 +141,7 @@ static void other_types_are_left_out(void **state)
     assert_true(onnx_read(&out, model.at, model.n));
     assert_int_equal(out.n, 0);
     assert_non_null(strstr(json_string_value(json_object_get(out.metadata, "onnx")), "\"t\":null"));
-    close_handover(&out);
+    handover_release(&out);
 }
 
 /* ---- the helper ---- */

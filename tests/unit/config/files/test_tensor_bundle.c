@@ -1,6 +1,7 @@
 /* TensorFlow's checkpoints, read in this process without the helper: fixtures, and damaged copies of them. */
 #include "config/files/tensor_bundle.h"
 #include "config/object_names.h"
+#include "tests/handover.h"
 #include "tests/unit/unit.h"
 
 static struct file_bytes read_fixture(const char *name)
@@ -14,15 +15,6 @@ static struct file_bytes read_fixture(const char *name)
     assert_true(n > 0 && n < 1 << 18);
     fclose(file);
     return (struct file_bytes){bytes, n};
-}
-
-static void release(struct handover *out)
-{
-    for (size_t i = 0; i < out->n; i++)
-        free(out->tensors[i].name);
-    free(out->tensors);
-    json_decref(out->metadata);
-    *out = (struct handover){.n = 0};
 }
 
 static bool read_checkpoint(struct handover *out, struct file_bytes index, struct file_bytes shard)
@@ -56,7 +48,7 @@ static void tensors_are_named_by_the_objects_of_the_model(void **state)
     find(&out, "layer-1/backward_layer/cell/bias");
     find(&out, "layer-2/kernel");
     assert_string_equal(json_string_value(json_object_get(out.metadata, "naming")), "object");
-    release(&out);
+    handover_release(&out);
     free((void *)index.bytes);
     free((void *)shard.bytes);
 }
@@ -77,21 +69,21 @@ static void keras_metadata_become_the_configuration(void **state)
     assert_true(json_is_array(shape)); /* a tuple in the file */
     assert_int_equal(json_integer_value(json_array_get(shape, 2)), 3);
     json_decref(config);
-    release(&out);
+    handover_release(&out);
     /* saved_model.pb of the same folder has no Keras metadata. */
     struct file_bytes graph = read_fixture("saved_2_15_stacked/model/saved_model.pb");
     out.limit = 1 << 20;
     assert_false(tensor_bundle_read(&out, index, BUNDLE_SAVED, graph, &shard, 1));
     assert_non_null(strstr(out.error, "a SavedModel without Keras's metadata"));
     assert_non_null(strstr(out.error, "model.save(\"m.keras\")"));
-    release(&out);
+    handover_release(&out);
     for (size_t n = 0; n < metadata.n; n += 7) { /* cut short */
         unsigned char *copy = malloc(n + 1);
         memcpy(copy, metadata.bytes, n);
         out.limit = 1 << 20;
         if (!tensor_bundle_read(&out, index, BUNDLE_KERAS, (struct file_bytes){copy, n}, &shard, 1))
             assert_true(out.error[0] != 0);
-        release(&out);
+        handover_release(&out);
         free(copy);
     }
     free((void *)index.bytes);
@@ -114,7 +106,7 @@ static void a_damaged_index_is_refused(void **state)
         memcpy(copy, index.bytes, n);
         assert_false(read_checkpoint(&out, (struct file_bytes){copy, n}, shard));
         assert_true(out.error[0] != 0);
-        release(&out);
+        handover_release(&out);
         free(copy);
     }
     for (size_t i = 0; i < index.n; i++) {
@@ -122,7 +114,7 @@ static void a_damaged_index_is_refused(void **state)
         bool good = read_checkpoint(&out, index, shard);
         assert_true(good || out.error[0]);
         refused += !good;
-        release(&out);
+        handover_release(&out);
         ((unsigned char *)index.bytes)[i] ^= 0x55;
     }
     assert_true(refused >= index.n - 60); /* the reader ignores the meta index block and the padding of the footer */
@@ -138,25 +130,25 @@ static void damaged_numbers_are_refused(void **state)
     struct handover out;
     assert_true(read_checkpoint(&out, index, shard));
     const unsigned char *kernel = find(&out, "layer-2/kernel")->data;
-    release(&out);
+    handover_release(&out);
     ((unsigned char *)shard.bytes)[kernel - shard.bytes] ^= 1;
     assert_false(read_checkpoint(&out, index, shard));
     assert_non_null(strstr(out.error, "the checksum of tensor layer_with_weights-2/kernel"));
-    release(&out);
+    handover_release(&out);
     ((unsigned char *)shard.bytes)[kernel - shard.bytes] ^= 1;
     for (size_t n = 0; n < shard.n; n += 5) {
         unsigned char *copy = malloc(n + 1);
         memcpy(copy, shard.bytes, n);
         assert_false(read_checkpoint(&out, index, (struct file_bytes){copy, n}));
         assert_true(out.error[0] != 0);
-        release(&out);
+        handover_release(&out);
         free(copy);
     }
     out = (struct handover){.limit = 1 << 20};
     const struct file_bytes two[] = {shard, shard};
     assert_false(tensor_bundle_read(&out, index, BUNDLE_CHECKPOINT, (struct file_bytes){.n = 0}, two, 2));
     assert_string_equal(out.error, "its index names 1 data files, and there are 2");
-    release(&out);
+    handover_release(&out);
     free((void *)index.bytes);
     free((void *)shard.bytes);
 }

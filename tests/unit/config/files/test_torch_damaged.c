@@ -2,6 +2,7 @@
    that sanitizers check every read. The helper's zip reader frees extracted data only when its process ends. */
 #include "config/files/torch_file.h"
 #include "config/files/zip_file.h"
+#include "tests/handover.h"
 #include "tests/unit/unit.h"
 
 __attribute__((visibility("default"))) const char *__asan_default_options(void);
@@ -35,12 +36,7 @@ static bool reads(const unsigned char *from, size_t n)
     for (size_t i = 0; good && i < out.n; i++)
         if (out.tensors[i].bytes <= sizeof tensor)
             assert_true(out.read(&out.tensors[i], tensor));
-    for (size_t i = 0; i < out.n; i++) {
-        free(out.tensors[i].name);
-        free(out.tensors[i].owned);
-    }
-    free(out.tensors);
-    json_decref(out.metadata);
+    handover_release(&out);
     free(copy);
     return good;
 }

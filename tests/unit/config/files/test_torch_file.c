@@ -3,6 +3,7 @@
 #include "config/files/archive.h"
 #include "config/files/torch_file.h"
 #include "config/files/zip_file.h"
+#include "tests/handover.h"
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -190,23 +191,13 @@ static size_t load(const char *path)
     return n;
 }
 
-static void free_handover(struct handover *out)
-{
-    for (size_t i = 0; i < out->n; i++) {
-        free(out->tensors[i].name);
-        free(out->tensors[i].owned);
-    }
-    free(out->tensors);
-    json_decref(out->metadata);
-}
-
 static bool read_here(const unsigned char *from, size_t n, char error[400])
 {
     struct handover out = {.limit = 1 << 20};
     bool good = zip_is(from, n) ? zip_read(&out, from, n) : torch_stream_read(&out, from, n);
     assert_true(good || out.error[0]);
     memcpy(error, out.error, sizeof out.error);
-    free_handover(&out);
+    handover_release(&out);
     return good;
 }
 

@@ -1,6 +1,7 @@
 /* Archives read in this process without the helper: fixtures, archives that the test makes, and damaged ones. */
 #include "config/files/hdf5_file.h"
 #include "config/files/zip_file.h"
+#include "tests/handover.h"
 #include "tests/unit/unit.h"
 
 #include <hdf5.h>
@@ -76,11 +77,7 @@ static bool read_zip(const struct bytes *bytes)
 
 static void forget(struct bytes *bytes)
 {
-    for (size_t i = 0; i < out.n; i++)
-        free(out.tensors[i].name);
-    free(out.tensors);
-    json_decref(out.metadata);
-    out = (struct handover){.limit = 0};
+    handover_release(&out);
     H5close();
     hdf5_prepare();
     free(bytes->at);
