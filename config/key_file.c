@@ -12,8 +12,6 @@ struct part {
     size_t n;
 };
 
-static const struct part nothing = {"", 0};
-
 /* The rest of a line that is being read. */
 struct line {
     const char *file;
@@ -22,15 +20,22 @@ struct line {
     struct part rest;
 };
 
-/* Only a part that is certain not to be a key may be in the message: the line may be a key instead of its digest, and the
-   message is logged. */
-static bool refuse(const struct line *line, const char *format, const struct part *part)
+/* Add the line's error. Returns false. */
+static bool refuse(const struct line *line, const char *sentence)
 {
-    char text[200], place[512];
-    snprintf(text, sizeof text, format, (int)(part->n < 60 ? part->n : 60), part->text);
+    char place[512];
     snprintf(place, sizeof place, "%.480s: line %zu", line->file, line->number);
-    problem_error(line->problems, (struct place){place, NULL}, "%s", text);
+    problem_error(line->problems, (struct place){place, NULL}, "%s", sentence);
     return false;
+}
+
+/* The same with a part of the line in place of "%.*s". Only a part that is certain not to be a key may be in the message:
+   the line may be a key instead of its digest, and the message is logged. */
+static bool refuse_part(const struct line *line, const char *format, const struct part *part)
+{
+    char text[200];
+    snprintf(text, sizeof text, format, (int)(part->n < 60 ? part->n : 60), part->text);
+    return refuse(line, text);
 }
 
 /* The text before the next mark. The text and the mark are removed from the rest. */
@@ -136,11 +141,11 @@ static bool read_models(const struct line *line, struct part list, struct access
 {
     char *out = key->models = malloc(list.n + 2);
     if (!out)
-        return refuse(line, "out of memory%.*s", &nothing);
+        return refuse(line, "out of memory");
     do {
         struct part name = trimmed(next_part(&list, ','));
         if (!is_name(name.text, name.n, 100))
-            return refuse(line, "expected names of models with commas between%.*s", &nothing);
+            return refuse(line, "expected names of models with commas between");
         out = mempcpy(out, name.text, name.n);
         *out++ = 0;
     } while (list.n);
@@ -157,9 +162,9 @@ static bool read_more(struct line *line, struct access_key *key)
         if (field.n >= sizeof rate - 1 && !memcmp(field.text, rate, sizeof rate - 1)) {
             if (key->per_s > 0 ||
                 !key_rate_read(field.text + sizeof rate - 1, field.n - (sizeof rate - 1), &key->per_s, &key->burst))
-                return refuse(line, "expected one rate=REQUESTS_PER_S/BURST, found \"%.*s\"", &field);
+                return refuse_part(line, "expected one rate=REQUESTS_PER_S/BURST, found \"%.*s\"", &field);
         } else if (field.n && (key->models || !read_models(line, field, key))) {
-            return key->models ? refuse(line, "a second list of models%.*s", &nothing) : false;
+            return key->models ? refuse(line, "a second list of models") : false;
         }
     }
     return true;
@@ -170,9 +175,9 @@ static bool is_second(const struct line *line, const struct key_list *list, cons
     for (size_t i = 0; i < list->n; i++) {
         const struct part name = {list->keys[i].name, strlen(list->keys[i].name)};
         if (!strcmp(list->keys[i].name, key->name))
-            return !refuse(line, "a second key named \"%.*s\"", &name);
+            return !refuse_part(line, "a second key named \"%.*s\"", &name);
         if (!memcmp(list->keys[i].digest, key->digest, sizeof key->digest))
-            return !refuse(line, "the key is that of \"%.*s\"", &name);
+            return !refuse_part(line, "the key is that of \"%.*s\"", &name);
     }
     return false;
 }
@@ -183,19 +188,18 @@ static bool read_key(struct line *line, struct key_list *list)
     struct part name = trimmed(next_part(&line->rest, ':')), scopes = trimmed(next_part(&line->rest, ':'));
     struct part digest = trimmed(next_part(&line->rest, ':'));
     if (!key_name_is_good(name.text, name.n))
-        return refuse(line, "expected a name of 1 to 63 letters, digits, '.', '_' and '-'%.*s", &nothing);
+        return refuse(line, "expected a name of 1 to 63 letters, digits, '.', '_' and '-'");
     struct access_key key = {.scopes = key_scopes_read(scopes.text, scopes.n)};
     memcpy(key.name, name.text, name.n);
     if (!key.scopes)
-        return refuse(line, "expected scopes of predict, sessions, metrics and admin with commas between%.*s",
-                      &nothing);
+        return refuse(line, "expected scopes of predict, sessions, metrics and admin with commas between");
     if (!read_digest(digest, key.digest))
-        return refuse(line, "expected the SHA-256 of the key of %.*s in 64 hexadecimal digits", &name);
+        return refuse_part(line, "expected the SHA-256 of the key of %.*s in 64 hexadecimal digits", &name);
     if (is_second(line, list, &key))
         return false;
     struct access_key *grown = realloc(list->keys, (list->n + 1) * sizeof *grown);
     if (!grown)
-        return refuse(line, "out of memory%.*s", &nothing);
+        return refuse(line, "out of memory");
     list->keys = grown;
     grown[list->n++] = key;
     return read_more(line, &grown[list->n - 1]);
