@@ -1,5 +1,5 @@
-/* Several I/O threads: connections are shared evenly, limits apply to all threads together, and a drain loses no
-   request. */
+/* I/O threads: connections are shared evenly, limits apply to all threads together, a drain loses no request, and many
+   requests at once are all answered. */
 #include "e2e.h"
 
 #include <dirent.h>
@@ -397,12 +397,46 @@ static void a_unix_socket_is_served(void **state)
     }
 }
 
+/* ---- many requests at once ---- */
+
+/* The requests of 256 kept connections, all there when the I/O thread looks: exactly twice the number of events for which
+   libmicrohttpd asks. */
+static void requests_that_come_at_once_are_answered(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 256 };
+    struct daemon server;
+    int fds[CLIENTS], status;
+    bool more;
+    start(&server, 1, CLIENTS + 16);
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = raw_connect(&server);
+        raw_send(fds[i], kept, sizeof kept - 1);
+        assert_int_equal(read_answer(fds[i], &more), 200);
+    }
+    for (int round = 0; round < 3; round++) {
+        kill(server.pid, SIGSTOP);
+        assert_int_equal(waitpid(server.pid, &status, WUNTRACED), server.pid);
+        assert_true(WIFSTOPPED(status));
+        for (int i = 0; i < CLIENTS; i++)
+            raw_send(fds[i], kept, sizeof kept - 1);
+        kill(server.pid, SIGCONT);
+        for (int i = 0; i < CLIENTS; i++) {
+            await_readable(fds[i]);
+            assert_int_equal(read_answer(fds[i], &more), 200);
+        }
+    }
+    for (int i = 0; i < CLIENTS; i++)
+        close(fds[i]);
+    assert_int_equal(daemon_stop(&server, SIGTERM), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_are_shared_evenly),    cmocka_unit_test(limits_hold_over_all_threads),
         cmocka_unit_test(a_drain_under_load_loses_nothing), cmocka_unit_test(a_drain_waits_for_its_threads),
-        cmocka_unit_test(a_unix_socket_is_served),
+        cmocka_unit_test(a_unix_socket_is_served),          cmocka_unit_test(requests_that_come_at_once_are_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
