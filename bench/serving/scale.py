@@ -2,29 +2,32 @@
 """scale.py BINARY [LOCKS_BINARY] [--check]: project the requests per second for more cores from the time that a request
 uses of each resource.
 
-On one core, the script measures the CPU time per request of each I/O thread, of the workers, of other threads and of
-the client. With LOCKS_BINARY (make VARIANT=locks) it measures how long requests hold each shared lock. Other processes
-on the same core do not change CPU times. The projection for n cores is the least of
-  cores / all CPU time of a request,  I/O threads / their time,  1 / the time of each lock,  1 / the time of Redis's thread,
-  1 / the time of the counters that every request changes.
-On a machine with two CPUs, the same formula predicts the requests per second of server and client on two cores. If the
-machine has no other work, this is compared with the measured number; otherwise with the formula for CPU times measured
-on two cores. --check fails if the two differ by more than 10 %.
+On one core, the script measures the CPU time per request of each I/O thread, of the workers, of other threads, of the
+client and of Redis. With LOCKS_BINARY (make VARIANT=locks) it measures how long requests hold each shared lock. Other
+processes on the same core do not change CPU times. The projection for n cores is the least of
+  cores / all CPU time of the server,  I/O threads / their time,  1 / the time of each lock,  1 / the time of Redis, and of
+  the thread that talks to it,  1 / the time of the counters that every request changes.
+On a machine with two CPUs, the same formula predicts the requests per second of server, client and Redis together on two
+cores. If the machine has no other work, this is compared with the measured number; otherwise with the formula for CPU
+times measured on two cores. --check fails if the median of the pairs differs by more than 10 %.
 """
-import json, os, random, re, resource, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.request
+import collections, json, os, random, re, resource, shutil, signal, socket, statistics, subprocess, sys, tempfile, time, urllib.request
 
 PATHS = [a for a in sys.argv[1:] if not a.startswith("--")]
 BINARY = os.path.abspath(PATHS[0])
 LOCKS = os.path.abspath(PATHS[1]) if len(PATHS) > 1 else None
-SECONDS = int(os.environ.get("BENCH_SECONDS", "4"))
-ROUNDS = 3  # one core and two cores in turn
-CONNECTIONS = 8  # for each core, so that as many rows run side by side on two cores as on one
+SECONDS = int(os.environ.get("BENCH_SECONDS", "2"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "7"))  # one core and two cores in turn
+CONNECTIONS = {"M3": 8}  # for each core, otherwise 64: batches (64 rows) are full on one core and on two
 OTHERS = 0.05  # if other processes use a larger share of the CPUs, wall-clock times are not reliable
 CORES = (1, 2, 4, 8, 16, 32, 64)
 COUNTERS = 4  # the most changes that every request makes to one cache line (pool.queued, host.recall, backlog_ns)
 TRANSFER_US = 0.1  # of a cache line between cores, for each change and each acquisition (not measured)
 OWN = ("table->lock", "own->lock", "best->lock", "all->tables[t].lock", "stream->lock", "part->lock", "to->lock", "from->lock", "worker->lock", "reader->lock")
 PARTS = {"shard->lock": 16}  # tables whose parts have separate locks, and the least number of parts
+
+
+Store = collections.namedtuple("Store", "url pid")
 
 
 def model(units, whole):
@@ -48,9 +51,11 @@ def prepare(folder):
         json.dump(config, file)
     for name, body in cases.items():
         with open(f"{folder}/{name}.lua", "w") as file:
-            file.write('local body, i = [==[%s]==], 0\n'
-                       'request = function() i = i + 1; return wrk.format("POST", "/predict", '
-                       '{["Content-Type"] = "application/json"}, (body:gsub("SESSION", "s" .. i %% 500))) end\n' % json.dumps(body))
+            file.write('wrk.method, wrk.path, wrk.body = "POST", "/predict", [==[%s]==]\n'
+                       'wrk.headers["Content-Type"] = "application/json"\n' % json.dumps(body))
+            if "session" in body:
+                file.write('local body, i = wrk.body, 0\n'
+                           'request = function() i = i + 1; return wrk.format(nil, nil, nil, (body:gsub("SESSION", "s" .. i % 500))) end\n')
     return list(cases)
 
 
@@ -73,15 +78,19 @@ def busy_s(cpus):
     return sum(sum(map(int, row[1:4] + row[6:9])) / tick for row in rows if row[0] in {f"cpu{cpu}" for cpu in cpus})
 
 
-def measure(binary, folder, case, cpus, redis=None, seconds=SECONDS):
-    """Returns requests per second, CPU time per request in us by thread name and for the client ("client"), the number
-    of requests, and the share of the CPUs that other processes used."""
-    connections = CONNECTIONS * len(cpus)
+def measure(binary, folder, case, cpus, store=None, seconds=SECONDS):
+    """Returns requests per second, CPU time per request in us by thread name, for the client ("client") and for Redis
+    ("store"), the number of requests, and the share of the CPUs that other processes used."""
+    connections = CONNECTIONS.get(case, 64) * len(cpus)
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     on = lambda: os.sched_setaffinity(0, cpus)
-    flags = ["--sessions-store", redis] if redis else []
+    flags = ["--sessions-store", store.url] if store else []
+    if store:
+        for thread in os.listdir(f"/proc/{store.pid}/task"):
+            os.sched_setaffinity(int(thread), cpus)
+    stored = lambda: sum(times(store.pid).values()) if store else 0
     server = subprocess.Popen([binary, "serve", "--config", f"{folder}/config.json", "--port", str(port), "--io-threads", "1", *flags],
                               stderr=subprocess.DEVNULL, preexec_fn=on, env={**os.environ, "LOCK_COUNTS": f"{folder}/locks"})
     try:
@@ -94,9 +103,10 @@ def measure(binary, folder, case, cpus, redis=None, seconds=SECONDS):
         client = lambda n: subprocess.run(["wrk", "-t1", f"-c{connections}", f"-d{n}s", "-s", f"{folder}/{case}.lua",
                                            f"http://127.0.0.1:{port}/predict"], capture_output=True, text=True, preexec_fn=on).stdout
         client(1)
-        before, children, busy, began = times(server.pid), resource.getrusage(resource.RUSAGE_CHILDREN), busy_s(cpus), time.time()
+        before, children, kept = times(server.pid), resource.getrusage(resource.RUSAGE_CHILDREN), stored()
+        busy, began = busy_s(cpus), time.time()
         out = client(seconds)
-        after, grown = times(server.pid), resource.getrusage(resource.RUSAGE_CHILDREN)
+        after, grown, kept = times(server.pid), resource.getrusage(resource.RUSAGE_CHILDREN), stored() - kept
         busy, took = busy_s(cpus) - busy, time.time() - began
         if "Non-2xx" in out:
             raise SystemExit(f"{case}: {out}")
@@ -104,6 +114,7 @@ def measure(binary, folder, case, cpus, redis=None, seconds=SECONDS):
         if not n:
             raise SystemExit(f"{case}: no request was answered within {seconds} s; set BENCH_SECONDS")
         cost = {name: (after[name] - before.get(name, 0)) / n for name in after}
+        cost["store"] = kept / n
         cost["client"] = (grown.ru_utime + grown.ru_stime - children.ru_utime - children.ru_stime) * 1e6 / n
         others = max(0, busy - sum(cost.values()) * n / 1e6) / took / len(cpus)
         return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), cost, n, others
@@ -129,33 +140,47 @@ def lock_times(folder, case, cpus, redis):
 
 
 def split(cost):
-    io = cost.get("io-0", 0)
-    store = sum(us for name, us in cost.items() if name.startswith("redis"))
-    return io, store, sum(us for name, us in cost.items() if name != "client")
+    """CPU time of the I/O thread, of the thread that talks to Redis, and of the whole server."""
+    link = sum(us for name, us in cost.items() if name.startswith("redis"))
+    return cost.get("io-0", 0), link, sum(us for name, us in cost.items() if name not in ("client", "store"))
 
 
-def project(io, store, total, locks, cores):
+def project(cost, locks, cores):
+    """Requests per second of a server with this number of cores for itself, and the resource that limits them."""
+    io, link, total = split(cost)
     threads = max(1, cores // 4)
     limits = {"CPUs": cores / total, f"{threads} I/O thread{'s' * (threads > 1)}": threads / io}
     limits.update({name: 1 / us for name, us in locks.items()})
     limits["counters"] = 1 / (COUNTERS * TRANSFER_US)
-    if store:
-        limits["Redis's thread"] = 1 / store
+    if link:
+        limits["the thread that talks to Redis"] = 1 / link
+        limits["Redis"] = 1 / cost["store"]
     name = min(limits, key=limits.get)
     return limits[name] * 1e6, name
 
 
-def median_of(runs):
-    """The median of each number of several runs (requests per second, cost, …)."""
-    names = {name for run in runs for name in run[1]}
-    cost = {name: statistics.median(run[1].get(name, 0) for run in runs) for name in names}
-    return statistics.median(run[0] for run in runs), cost, max(run[3] for run in runs)
+def best_of(runs):
+    """The run that other work on the machine has disturbed least."""
+    return max(runs, key=lambda run: run[0])
 
 
 def two_cores(cost):
-    """Requests per second of server and client on two cores, without other processes."""
-    io, _, total = split(cost)
-    return 1e6 * min(2 / (total + cost["client"]), 1 / cost["client"], 1 / io)
+    """Requests per second of server, client and store on two cores, without other processes."""
+    return 1e6 * min(2 / sum(cost.values()), 1 / max(cost["client"], cost["store"], cost.get("io-0", 0)))
+
+
+def compare(ones, twos):
+    """The prediction for two cores, from each run on one core, against the run on two cores that followed."""
+    others = max(run[3] for run in ones + twos)
+    by_cpu = others > OTHERS
+    measured = [two_cores(run[1]) if by_cpu else run[0] for run in twos]
+    ratios = [two_cores(one[1]) / two for one, two in zip(ones, measured)]
+    if by_cpu:
+        print(f"  other processes had up to {others:.0%} of the CPUs, so CPU times are compared, not requests a second")
+    print(f"  server, store and client on one core {best_of(ones)[0]:.0f}, on two {best_of(twos)[0]:.0f} requests a second; predicted against "
+          f"measured, median of {len(ratios)} pairs: {statistics.median(ratios) - 1:+.1%} ({min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%}); "
+          f"load average {os.getloadavg()[0]:.1f}")
+    return abs(statistics.median(ratios) - 1) <= 0.1
 
 
 def show(name, folder, case, redis=None):
@@ -165,29 +190,19 @@ def show(name, folder, case, redis=None):
         ones.append(measure(BINARY, folder, case, {cpus[0]}, redis))
         if len(cpus) > 1:
             twos.append(measure(BINARY, folder, case, set(cpus[:2]), redis))
-    rps, cost, others = median_of(ones)
-    io, store, total = split(cost)
+    cost = best_of(ones)[1]
+    io, link, total = split(cost)
     locks = lock_times(folder, case, {cpus[0]}, redis)
-    print(f"{name}: a request needs {io:.1f} us of an I/O thread, {total - io - store:.1f} of workers and others, "
-          + (f"{store:.1f} of Redis's thread, " if store else "") + f"{cost['client']:.1f} of the client; of locks "
+    print(f"{name}: a request needs {io:.1f} us of an I/O thread, {total - io - link:.1f} of workers and others, "
+          + (f"{link:.1f} of the thread that talks to Redis, {cost['store']:.1f} of Redis, " if link else "")
+          + f"{cost['client']:.1f} of the client; of locks "
           + (", ".join(f"{lock} {us:.2f}" for lock, us in sorted(locks.items(), key=lambda row: -row[1])) or
              ("none" if LOCKS else "not measured")))
-    first = project(io, store, total, locks, 1)[0]
+    first = project(cost, locks, 1)[0]
     for cores in CORES:
-        projected, limit = project(io, store, total, locks, cores)
+        projected, limit = project(cost, locks, cores)
         print(f"  {cores:3} cores: {projected:9.0f} requests a second, {projected / first:5.1f} times, limited by {limit}")
-    if not twos:
-        return True
-    measured, cost_two, others_two = median_of(twos)
-    others, predicted = max(others, others_two), two_cores(cost)
-    by_cpu = two_cores(cost_two)
-    compared = by_cpu if others > OTHERS else measured
-    print(f"  server and client on one core {rps:.0f}, on two {measured:.0f}, by the CPU times there {by_cpu:.0f}; predicted "
-          f"{predicted:.0f}")
-    if others > OTHERS:
-        print(f"  other processes had up to {others:.0%} of the CPUs, so the CPU times are compared:", end="")
-    print(f"  {predicted / compared - 1:+.1%}; load average {os.getloadavg()[0]:.1f}")
-    return abs(predicted / compared - 1) <= 0.1
+    return compare(ones, twos) if twos else True
 
 
 def main():
@@ -201,7 +216,7 @@ def main():
             peer = subprocess.Popen([redis, "--port", "0", "--unixsocket", path, "--save", "", "--dir", folder], stdout=subprocess.DEVNULL)
             time.sleep(0.5)
             try:
-                good &= show("session step, Redis", folder, "session step", f"redis+unix://{path}")
+                good &= show("session step, Redis", folder, "session step", Store(f"redis+unix://{path}", peer.pid))
             finally:
                 peer.terminate()
                 peer.wait()
