@@ -42,7 +42,6 @@ static enum MHD_Result begin_request(struct exchange *x, struct MHD_Connection *
 {
     x->begun = true;
     x->mhd = mhd;
-    x->connection = connection_of(mhd);
     x->interim = !strcmp(version, MHD_HTTP_VERSION_1_1);
     if (!x->connection)
         return MHD_NO;
@@ -136,6 +135,7 @@ void *on_target(void *cls, const char *target, struct MHD_Connection *mhd)
         return NULL;
     x->http = http;
     x->io = io;
+    x->connection = connection; /* also if the library refuses the head: on_completed ends the use of the connection */
     if (!request_init(&x->request, http->services, target)) {
         free(x);
         return NULL;
@@ -237,8 +237,10 @@ void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
         if (connection && connection->unread && http->linger)
             linger_add(http->linger, connection->fd);
         struct tls_credentials *credentials = connection ? connection->credentials : NULL;
-        if (*socket_context)
-            connection_close(&http->connections, *socket_context);
+        if (connection) {
+            tls_output_end(&connection->output);
+            connection_close(&http->connections, connection);
+        }
         *socket_context = NULL;
         tls_leave(credentials);
         atomic_fetch_sub_explicit(&io->counters->connections, 1, memory_order_relaxed);

@@ -280,7 +280,7 @@ static void records_of_an_answer_leave_together(void **state)
     enum { ROWS_MOST = 200, TRIES = 50 }; /* an answer has about 100 bytes a row, a record up to 16 KiB */
     struct certificate server = certificate_new("localhost", &authority);
     struct daemon daemon;
-    start(&daemon, &server, ", \"io_threads\": 1");
+    start(&daemon, &server, ", \"io_threads\": 2");
     struct curl_slist *fields = curl_slist_append(NULL, "Content-Type: application/json");
     CURL *curl = keep_connection(&daemon, "/predict", fields);
     char *body = body_of_rows(ROWS_MOST); /* the answer has a header and two records */
