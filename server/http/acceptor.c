@@ -1,13 +1,16 @@
-/* The thread that accepts. */
+/* The thread that accepts. It asks for short time slices, since probes on new connections wait for it. */
 #include "acceptor.h"
 
 #include "server/base/clock.h"
+#include "server/base/cpus.h"
+#include "server/base/log.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -61,17 +64,36 @@ static bool wait_for(const struct acceptor *acceptor, bool connections, int most
     return !fds[0].revents;
 }
 
+/* Whether accept4 failed for want of files or memory, and may succeed later. */
+static bool is_want(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/* Log the beginning of a time of want, with the error in errno. Returns whether it has begun. */
+static bool tell(bool want, bool told)
+{
+    if (want && !told)
+        log_line(LOG_WARN,
+                 "no connection can be accepted: %s; new clients wait (raise ulimit -n or the limit of memory)",
+                 strerror(errno));
+    return want;
+}
+
 static void *accept_connections(void *argument)
 {
     struct acceptor *acceptor = argument;
     const struct acceptor_target *target = &acceptor->target;
-    bool pause = false;
+    bool pause = false, told = false;
+    cpus_wake_soon();
+    pthread_setname_np(pthread_self(), "acceptor");
     for (int waited_ms = 0; wait_for(acceptor, !pause, pause ? PAUSE_MS : -1);) {
         waited_ms = pause ? waited_ms + PAUSE_MS : 0;
         pause = false;
         while (!pause && (pause = !target->has_room(target->cls, waited_ms)) == false)
             if (take_one(acceptor->listener, target) < 0) {
-                pause = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+                pause = is_want(errno);
+                told = tell(pause, told);
                 break;
             }
     }

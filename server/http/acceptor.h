@@ -1,6 +1,6 @@
-/* The thread that accepts connections and distributes them to several I/O threads. The kernel would distribute
-   connections by a hash of their addresses (SO_REUSEPORT): of 64 connections, one of two threads would often get 40.
-   Connections would also wait in the backlog of a busy thread. */
+/* The thread that accepts connections and distributes them to the I/O threads. The kernel would distribute connections by a
+   hash of their addresses (SO_REUSEPORT): of 64 connections, one of two threads would often get 40. Connections would
+   also wait in the backlog of a busy thread. */
 #ifndef SERVER_HTTP_ACCEPTOR_H
 #define SERVER_HTTP_ACCEPTOR_H
 

@@ -61,13 +61,13 @@ struct http {
     struct lingerers *linger;
     char url[128], admin_path[128];
     int listener;
-    bool quiesced; /* the listening socket is ours, and nobody accepts any more */
+    bool quiesced; /* nobody accepts any more */
     uint64_t id_seed;
     struct io_thread *io;
     struct io_counters *counters;
     size_t n_io;
     struct acceptor_target target;
-    struct acceptor *acceptor; /* NULL with one I/O thread */
+    struct acceptor *acceptor; /* NULL before the start, and in a drain */
 };
 
 /* A connection that the acceptor gave to an I/O thread has arrived, or is lost. */

@@ -1,5 +1,6 @@
-/* Start and stop of HTTP: libmicrohttpd's epoll threads read and write (callbacks.c), workers compute. The reaper
-   (connections.c) cuts slow clients. One I/O thread accepts its connections itself; several get theirs from the acceptor. */
+/* Start and stop of HTTP: the acceptor accepts connections, libmicrohttpd's epoll threads read and write (callbacks.c),
+   workers compute. The reaper (connections.c) cuts slow clients. The library does not get the listening socket: after one
+   EMFILE, ENFILE, ENOMEM or ENOBUFS it accepts nothing until a connection ends. */
 #include "http.h"
 #include "config/settings.h"
 #include "server/run/request.h"
@@ -79,26 +80,23 @@ static int no_certificate(gnutls_session_t session, const gnutls_datum_t *author
     return -1;
 }
 
-/* listener: -1 where the acceptor gives the connections. */
-static struct MHD_Daemon *start_daemon(struct io_thread *io, int listener, const struct descriptors *share)
+static struct MHD_Daemon *start_daemon(struct io_thread *io, const struct descriptors *share)
 {
     const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_USE_ITC | MHD_ALLOW_SUSPEND_RESUME |
-                           (io->http->tls ? MHD_USE_TLS : 0);
+                           MHD_USE_NO_LISTEN_SOCKET | (io->http->tls ? MHD_USE_TLS : 0);
     struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)no_certificate},
                                    {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities()},
                                    {MHD_OPTION_END, 0, NULL}};
-    return MHD_start_daemon(listener < 0 ? flags | MHD_USE_NO_LISTEN_SOCKET : flags, 0, NULL, NULL, on_request, io,
-                            MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)(share->connections + share->spare), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)HEAD_BYTES, MHD_OPTION_NOTIFY_COMPLETED, on_completed, io,
-                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, io, MHD_OPTION_CONNECTION_TIMEOUT,
-                            http_library_timeout_s(io->http->services->settings), MHD_OPTION_URI_LOG_CALLBACK,
-                            on_target, io, HTTP_STRICTNESS, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,
-                            io->http->tls ? tls : tls + 2, listener < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET,
-                            listener, MHD_OPTION_END);
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, io, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)(share->connections + share->spare), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, io, MHD_OPTION_NOTIFY_CONNECTION, on_connection, io,
+        MHD_OPTION_CONNECTION_TIMEOUT, http_library_timeout_s(io->http->services->settings),
+        MHD_OPTION_URI_LOG_CALLBACK, on_target, io, HTTP_STRICTNESS, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_ARRAY, io->http->tls ? tls : tls + 2, MHD_OPTION_END);
 }
 
-/* ---- connections of several I/O threads ---- */
+/* ---- connections from the acceptor ---- */
 
 /* Connections that an I/O thread has or is about to have. */
 static size_t load_of(const struct io_thread *io)
@@ -126,8 +124,7 @@ static void give_connection(void *cls, int fd, const struct sockaddr *address, s
     for (size_t i = 1; i < http->n_io; i++)
         if (load_of(&http->io[i]) < load_of(least))
             least = &http->io[i];
-    if (http->n_io > 1)
-        least->given++;
+    least->given++;
     if (MHD_add_connection(least->daemon, fd, address, size) != MHD_YES)
         io_thread_arrived(least); /* the library has closed it */
 }
@@ -136,7 +133,7 @@ static void give_connection(void *cls, int fd, const struct sockaddr *address, s
 
 /* A connection counts only when it arrives at its I/O thread. Connections arrive in the order in which they were given.
    So the thread gets one more connection, whose other end has closed its sending side. When the library closes this
-   connection, all earlier ones have arrived, and so has each connection that the library itself was accepting. */
+   connection, all earlier ones have arrived. */
 static void mark_arrivals(struct io_thread *io)
 {
     const struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -163,14 +160,13 @@ static bool have_arrived(struct io_thread *io, int most_ms)
 
 static bool start_threads(struct http *http, const struct descriptors *share)
 {
-    bool one = http->n_io == 1;
     for (size_t i = 0; i < http->n_io; i++) {
-        http->io[i].daemon = start_daemon(&http->io[i], one ? http->listener : -1, share);
+        http->io[i].daemon = start_daemon(&http->io[i], share);
         if (!http->io[i].daemon)
             return false;
     }
-    http->acceptor = one ? NULL : acceptor_start(http->listener, &http->target);
-    return one || http->acceptor;
+    http->acceptor = acceptor_start(http->listener, &http->target);
+    return http->acceptor;
 }
 
 /* The parts that need no thread; false with a sentence in error. */
@@ -286,12 +282,12 @@ void http_reap(struct http *http)
         connections_reap(&http->admin->connections, clock_ns());
 }
 
-/* The backlog is still ours: connections in it were accepted by the kernel. The socket is shut down, which stops it, and
-   closed at the very end: the library's thread may still be looking at it. */
+/* The backlog is still ours: connections in it were accepted by the kernel. Then the socket is shut down, so that the kernel
+   refuses new ones. */
 void http_drain(struct http *http)
 {
     connections_drain(&http->connections);
-    if (http->quiesced || (http->n_io == 1 && MHD_quiesce_daemon(http->io[0].daemon) == MHD_INVALID_SOCKET))
+    if (http->quiesced)
         return;
     acceptor_stop(http->acceptor);
     http->acceptor = NULL;
@@ -323,7 +319,6 @@ void http_stop(struct http *http)
 {
     if (http->admin)
         http_stop(http->admin);
-    bool librarys = http->n_io == 1 && http->io[0].daemon && !http->quiesced;
     if (!http->quiesced) {
         acceptor_stop(http->acceptor);
         if (http->listener >= 0)
@@ -331,11 +326,11 @@ void http_stop(struct http *http)
     }
     for (size_t i = 0; i < http->n_io; i++) {
         if (http->io[i].daemon)
-            MHD_stop_daemon(http->io[i].daemon); /* closes a listening socket of its own that was not quiesced */
+            MHD_stop_daemon(http->io[i].daemon);
         if (http->io[i].mark >= 0)
             close(http->io[i].mark);
     }
-    if (http->listener >= 0 && !librarys)
+    if (http->listener >= 0)
         close(http->listener);
     if (!http->place.admin) {
         http->services->counters->io = NULL;

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -431,12 +432,49 @@ static void requests_that_come_at_once_are_answered(void **state)
     assert_int_equal(daemon_stop(&server, SIGTERM), 0);
 }
 
+/* ---- want of files ---- */
+
+/* A client that comes while there is no file for its connection is served as soon as there is one, although no other
+   connection ends. */
+static void accepting_goes_on_after_a_want_of_files(void **state)
+{
+    (void)state;
+    for (int io_threads = 1; io_threads <= 2; io_threads++) {
+        struct daemon server;
+        struct rlimit before, low = {.rlim_cur = 3}; /* standard input, output and error alone */
+        bool more;
+        start(&server, io_threads, 64);
+        int first = raw_connect(&server), second;
+        raw_send(first, kept, sizeof kept - 1);
+        assert_int_equal(read_answer(first, &more), 200);
+        assert_int_equal(prlimit(server.pid, RLIMIT_NOFILE, NULL, &before), 0);
+        low.rlim_max = before.rlim_max;
+        assert_int_equal(prlimit(server.pid, RLIMIT_NOFILE, &low, NULL), 0);
+        second = raw_connect(&server);
+        raw_send(second, kept, sizeof kept - 1);
+        free(daemon_log_with(&server, "no connection can be accepted: Too many open files"));
+        raw_send(first, kept, sizeof kept - 1);
+        assert_int_equal(read_answer(first, &more), 200);
+        assert_false(is_readable(second));
+        assert_int_equal(prlimit(server.pid, RLIMIT_NOFILE, &before, NULL), 0);
+        await_readable(second);
+        assert_int_equal(read_answer(second, &more), 200);
+        close(first);
+        close(second);
+        assert_int_equal(daemon_stop(&server, SIGTERM), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(connections_are_shared_evenly),    cmocka_unit_test(limits_hold_over_all_threads),
-        cmocka_unit_test(a_drain_under_load_loses_nothing), cmocka_unit_test(a_drain_waits_for_its_threads),
-        cmocka_unit_test(a_unix_socket_is_served),          cmocka_unit_test(requests_that_come_at_once_are_answered),
+        cmocka_unit_test(connections_are_shared_evenly),
+        cmocka_unit_test(limits_hold_over_all_threads),
+        cmocka_unit_test(a_drain_under_load_loses_nothing),
+        cmocka_unit_test(a_drain_waits_for_its_threads),
+        cmocka_unit_test(a_unix_socket_is_served),
+        cmocka_unit_test(requests_that_come_at_once_are_answered),
+        cmocka_unit_test(accepting_goes_on_after_a_want_of_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
