@@ -103,6 +103,8 @@ static enum MHD_Result answer_stream(struct exchange *x)
 enum MHD_Result exchange_answer(struct exchange *x)
 {
     struct request *request = &x->request;
+    if (x->crowded)
+        return exchange_answer_crowded(x);
     if (request->stream)
         return answer_stream(x);
     struct MHD_Response *response = MHD_create_response_from_buffer(

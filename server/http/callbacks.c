@@ -107,7 +107,7 @@ static enum MHD_Result dispatch_request(struct exchange *x)
     request->done = worker_done;
     request->wake = resume_connection;
     request->gone = is_gone;
-    if (request->answer.status)
+    if (!exchange_trailers_fit(x) || request->answer.status)
         return exchange_answer(x);
     if (!route_waits(request->route)) {
         route_dispatch(request);
@@ -176,6 +176,9 @@ void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MH
         return;
     *context = NULL;
     atomic_fetch_add_explicit(&io->counters->requests, 1, memory_order_relaxed);
+    struct connection *connection = connection_of(mhd);
+    if (connection && !x->begun && code == MHD_REQUEST_TERMINATED_WITH_ERROR)
+        connection->unread = true; /* the library has refused a head that is not whole */
     if (x->connection && code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         connection_leave(x->connection);
     if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {

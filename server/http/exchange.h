@@ -27,6 +27,11 @@ enum { HTTP_CHUNKS_ARE_STRICT = false };
 /* The time after which an idle connection ends. Proxies keep idle connections for a shorter time. */
 enum { HTTP_IDLE_TIMEOUT_MS = 65000 };
 
+enum {
+    HTTP_HEAD_BYTES = 32768,   /* most of a request's head */
+    HTTP_MEMORY_BYTES = 40960, /* the library's memory of a connection; see head_memory.c */
+};
+
 struct io_counters;
 struct services;
 struct settings;
@@ -91,8 +96,10 @@ struct exchange {
     bool permitted; /* it comes from a page of one of cors.origins */
     bool preflight;
     int64_t asked_ns;
-    bool idle;       /* of a stream: nothing is being sent */
-    bool head_lacks; /* a field of the answer's head: there was no memory for it */
+    bool idle;                    /* of a stream: nothing is being sent */
+    bool head_lacks;              /* a field of the answer's head: there was no memory for it */
+    bool crowded;                 /* the library has no memory for an answer */
+    size_t head_text, head_other; /* the library's memory that the request takes: its text, and all else */
 };
 
 static inline struct exchange *exchange_of(struct request *request)
@@ -106,6 +113,11 @@ unsigned http_library_timeout_s(const struct settings *settings);
 
 /* request_head.c: everything that can be refused before the body is read; false with an error answered. */
 bool exchange_check_head(struct exchange *x, const char *method, const char *version);
+
+/* head_memory.c: whether the library has memory for an answer; false with an error answered. And the answer without. */
+bool exchange_head_fits(struct exchange *x);
+bool exchange_trailers_fit(struct exchange *x);
+enum MHD_Result exchange_answer_crowded(struct exchange *x);
 
 /* answer_origin.c: whether Host is one of the server's names, and whether the request's page may do what the route does;
    false with a 403 answered. And preflights: true with a 204 or 403 answered. */

@@ -26,7 +26,6 @@
 #include <unistd.h>
 
 enum {
-    HEAD_BYTES = 32768,     /* most of a request's head */
     FILES_OF_A_THREAD = 3,  /* of each I/O thread but the first: its poller and how it is woken */
     ARRIVAL_MOST_MS = 1000, /* from the acceptor to an I/O thread */
     SETTLE_MS = 100,        /* when no new connection is let in, for the last packet of those that were begun */
@@ -89,7 +88,7 @@ static struct MHD_Daemon *start_daemon(struct io_thread *io, const struct descri
                                    {MHD_OPTION_END, 0, NULL}};
     return MHD_start_daemon(
         flags, 0, NULL, NULL, on_request, io, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)(share->connections + share->spare), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
+        (unsigned)(share->connections + share->spare), MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_BYTES,
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, io, MHD_OPTION_NOTIFY_CONNECTION, on_connection, io,
         MHD_OPTION_CONNECTION_TIMEOUT, http_library_timeout_s(io->http->services->settings),
         MHD_OPTION_URI_LOG_CALLBACK, on_target, io, HTTP_STRICTNESS, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,

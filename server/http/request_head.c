@@ -124,9 +124,10 @@ bool exchange_check_head(struct exchange *x, const char *method, const char *ver
     copy_text(request->head.method, sizeof request->head.method, method);
     set_request_id(x);
     int n = MHD_get_connection_values_n(x->mhd, MHD_HEADER_KIND, add_field, &list);
-    if (n >= HEAD_FIELDS) {
-        request->answer.close = true;
+    if (n >= HEAD_FIELDS)
         answer_error(request, 431, "too_many_headers", "The request has more than %d header fields.", HEAD_FIELDS - 1);
+    if (!exchange_head_fits(x) || n >= HEAD_FIELDS) {
+        request->answer.close = true;
         return false;
     }
     struct head head = {method, request->head.target, version, list.fields, list.n};

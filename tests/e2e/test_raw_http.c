@@ -130,6 +130,76 @@ static void long_heads_are_refused(void **state)
     free(request);
 }
 
+/* A head is answered whole, whatever its size: with its answer, or with a 431 where the answer's head would have no room
+   beside it. */
+static int whole_status(const char *bytes, size_t n)
+{
+    char answer[16384];
+    int fd = raw_connect(&server);
+    raw_send(fd, bytes, n);
+    size_t got = raw_read(fd, answer, sizeof answer, 20000);
+    close(fd);
+    const char *length = strcasestr(answer, "\r\nContent-Length: "), *end = strstr(answer, "\r\n\r\n");
+    int status = strncmp(answer, "HTTP/1.1 ", 9) ? 0 : atoi(answer + 9);
+    bool whole = length && end && length < end &&
+                 (size_t)atol(length + sizeof "\r\nContent-Length: " - 1) == got - (size_t)(end + 4 - answer);
+    if (!whole || (status != 200 && status != 431))
+        fail_msg("a request of %zu bytes is answered by %zu bytes: %s", n, got, answer);
+    return status;
+}
+
+/* One long field. Returns the status. */
+static int status_of_head(const char *line, const char *body, size_t n)
+{
+    static char bytes[65536];
+    int begin = sprintf(bytes, "%s HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\nConnection: close\r\nX-Long: ", line,
+                        strlen(body));
+    memset(bytes + begin, 'a', n - (size_t)begin - 4);
+    sprintf(bytes + n - 4, "\r\n\r\n%s", body);
+    return whole_status(bytes, n + strlen(body));
+}
+
+/* Many fields after the start of a request. */
+static int status_of_fields(const char *start, int n_fields, int value_bytes)
+{
+    static char bytes[65536];
+    char *at = stpcpy(bytes, start);
+    for (int i = 0; i < n_fields; i++)
+        at += sprintf(at, "X: %0*d\r\n", value_bytes, i);
+    at += sprintf(at, "\r\n");
+    return whole_status(bytes, (size_t)(at - bytes));
+}
+
+static void heads_of_every_size_are_answered(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *body;
+    } requests[] = {{"GET /livez", ""}, {"POST /predict", BODY}};
+    static const size_t ranges[][3] = {{32100, 32900, 40}, {40100, 41100, 50}}; /* first, last, step */
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t r = 0; r < 2; r++)
+            for (size_t n = ranges[r][0]; n <= ranges[r][1]; n += ranges[r][2])
+                status_of_head(requests[i].line, requests[i].body, n);
+        /* over TLS, the relay adds a field */
+        assert_int_equal(status_of_head(requests[i].line, requests[i].body, 32700), 200);
+        assert_int_equal(status_of_head(requests[i].line, requests[i].body, 32769), 431);
+    }
+    static const char fields[] = "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
+    static const char trailers[] =
+        "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked"
+        "\r\n\r\n19\r\n" BODY "\r\n0\r\n";
+    for (int n = 440; n <= 560; n += 2)
+        status_of_fields(trailers, n, 1);
+    for (int n = 448; n <= 476; n += 2)
+        status_of_fields(fields, n, 1);
+    for (int n = 566; n <= 590; n += 2)
+        status_of_fields(fields, n, 1);
+    for (int n = 120; n <= 240; n += 2)
+        status_of_fields(fields, n, 100);
+    assert_int_equal(status_of_fields(fields, 250, 1), 200);
+}
+
 /* encodeURIComponent escapes ':' and '~'. */
 static void names_in_paths_may_be_escaped(void **state)
 {
@@ -265,6 +335,7 @@ int main(void)
         cmocka_unit_test(expectations_other_than_continue_are_refused),
         cmocka_unit_test(post_without_length_is_411),
         cmocka_unit_test(long_heads_are_refused),
+        cmocka_unit_test(heads_of_every_size_are_answered),
         cmocka_unit_test(names_in_paths_may_be_escaped),
         cmocka_unit_test(chunked_bodies_are_read),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
