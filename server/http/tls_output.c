@@ -2,6 +2,8 @@
    would cost more than the ciphers do. */
 #include "tls_output.h"
 
+#include "tls_progress.h"
+
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <stdint.h>
@@ -68,6 +70,7 @@ static ssize_t send_records(gnutls_transport_ptr_t transport, const giovec_t *pa
         sent = (ssize_t)bytes;
     else
         sent = send_with_held(output, parts, n, left);
+    tls_progress_sent(sent);
     if (sent > 0 && !output->head)
         output->body -= (size_t)sent < output->body ? (size_t)sent : output->body;
     output->head = output->head && sent <= 0;
@@ -86,6 +89,7 @@ void tls_output_begin(struct tls_output *output, void *session, int fd)
     *output = (struct tls_output){.fd = fd};
     gnutls_transport_set_ptr2(session, (gnutls_transport_ptr_t)(intptr_t)fd, output);
     gnutls_transport_set_vec_push_function(session, send_records);
+    gnutls_transport_set_pull_function(session, tls_progress_receive);
 }
 
 void tls_output_answer(struct tls_output *output, size_t body)

@@ -14,7 +14,8 @@ struct tls_output {
     size_t held_bytes, held_sent;
 };
 
-/* From now on, GnuTLS's session sends to the socket through output. output must live as long as the session sends. */
+/* From now on, GnuTLS's session sends to the socket through output, and reads from it as tls_progress.h says. output must
+   live as long as the session sends. */
 void tls_output_begin(struct tls_output *output, void *session, int fd);
 
 /* Call it before the head of an answer is sent; body is the number of bytes that follow the head. The head waits for the
