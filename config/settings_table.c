@@ -38,7 +38,7 @@ const struct setting settings_table[] = {
     INT("limits.max_rows", max_rows, 1, 1 << 24, "4096", "most sequences in one request"),
     INT("limits.max_timesteps", max_timesteps, 1, 1 << 30, "65536", "longest sequence"),
     INT("limits.max_queue", max_queue, 1, 1 << 20, "1024", "requests that may wait for a worker"),
-    INT("limits.max_connections", max_connections, 1, 1 << 20, "1024", "most connections at a time (fewer if ulimit -n is too low, or if less than 384 MiB of memory are available)"),
+    INT("limits.max_connections", max_connections, 1, 1 << 20, "1024", "most connections at a time (fewer if ulimit -n is too low, or if less than 320 MiB of memory are available)"),
     INT("limits.read_timeout_ms", read_timeout_ms, 10, 86400000, "10000",
         "time for the head of a request; also the time for which a body or an answer may be slower than 16 KiB/s"),
     INT("limits.request_timeout_ms", request_timeout_ms, 1, 86400000, "30000",

@@ -54,7 +54,7 @@ const struct error_code error_codes[] = {
     {417, "expectation_failed", "Expect is something else than 100-continue."},
     {429, "rate_limited", "The key sends more requests than its rate allows. Retry-After says when to try again."},
     {429, "too_many_sessions", "`sessions.max` or `sessions.max_bytes` is reached. Retry-After says when to try again."},
-    {431, "too_many_headers", "The request has more than 256 header fields, or a head over 32 KiB."},
+    {431, "too_many_headers", "The request has more than 204 header fields, or a head over 24 KiB."},
     {499, "client_gone", "The client has closed the connection. Only the log and the metrics show this status."},
     {500, "nonfinite_output", "The model gave NaN or Infinity, and its entry does not say `allow_nonfinite`."},
     {503, "loading", "The server is loading its models."},

@@ -28,8 +28,8 @@ enum { HTTP_CHUNKS_ARE_STRICT = false };
 enum { HTTP_IDLE_TIMEOUT_MS = 65000 };
 
 enum {
-    HTTP_HEAD_BYTES = 32768,   /* most of a request's head */
-    HTTP_MEMORY_BYTES = 40960, /* the library's memory of a connection; see head_memory.c */
+    HTTP_HEAD_BYTES = 24576,   /* most of a request's head */
+    HTTP_MEMORY_BYTES = 32768, /* the library's memory of a connection; see head_memory.c. With more it calls mmap */
 };
 
 struct io_counters;

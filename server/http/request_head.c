@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD_FIELDS = 257 }; /* one more than a head may have */
+enum { HEAD_FIELDS = 205 }; /* one more than a head may have */
 
 struct field_list {
     struct head_field fields[HEAD_FIELDS];

@@ -26,7 +26,7 @@ enum {
     SESSIONS_SHARE = 4,
     BODY_SHARE = 16, /* of the largest body, so that a few of them leave memory for other requests */
     CONNECTIONS_SHARE = 8,
-    CONNECTION_BYTES = 48 << 10, /* libmicrohttpd's 40 KiB, and the state of a connection */
+    CONNECTION_BYTES = 40 << 10, /* libmicrohttpd's 32 KiB, and the state of a connection */
     SPARE_SHARE = 8,             /* for threads, connections and the overhead of malloc */
     STACK_BYTES = 8 << 20,
     THREADS = 8,           /* besides the workers */

@@ -176,28 +176,26 @@ static void heads_of_every_size_are_answered(void **state)
     static const struct {
         const char *line, *body;
     } requests[] = {{"GET /livez", ""}, {"POST /predict", BODY}};
-    static const size_t ranges[][3] = {{32100, 32900, 40}, {40100, 41100, 50}}; /* first, last, step */
+    static const size_t ranges[][3] = {{24000, 25200, 60}, {31900, 33100, 40}}; /* first, last, step */
     for (size_t i = 0; i < 2; i++) {
         for (size_t r = 0; r < 2; r++)
             for (size_t n = ranges[r][0]; n <= ranges[r][1]; n += ranges[r][2])
                 status_of_head(requests[i].line, requests[i].body, n);
         /* over TLS, the relay adds a field */
-        assert_int_equal(status_of_head(requests[i].line, requests[i].body, 32700), 200);
-        assert_int_equal(status_of_head(requests[i].line, requests[i].body, 32769), 431);
+        assert_int_equal(status_of_head(requests[i].line, requests[i].body, 24500), 200);
+        assert_int_equal(status_of_head(requests[i].line, requests[i].body, 24577), 431);
     }
     static const char fields[] = "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
     static const char trailers[] =
         "POST /predict HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked"
         "\r\n\r\n19\r\n" BODY "\r\n0\r\n";
-    for (int n = 440; n <= 560; n += 2)
+    for (int n = 100; n <= 560; n += 5) {
         status_of_fields(trailers, n, 1);
-    for (int n = 448; n <= 476; n += 2)
         status_of_fields(fields, n, 1);
-    for (int n = 566; n <= 590; n += 2)
-        status_of_fields(fields, n, 1);
-    for (int n = 120; n <= 240; n += 2)
+    }
+    for (int n = 60; n <= 240; n += 3)
         status_of_fields(fields, n, 100);
-    assert_int_equal(status_of_fields(fields, 250, 1), 200);
+    assert_int_equal(status_of_fields(fields, 196, 1), 200);
 }
 
 /* encodeURIComponent escapes ':' and '~'. */

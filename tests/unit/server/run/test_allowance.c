@@ -124,7 +124,7 @@ static void defaults_are_shares_and_what_was_given_stays(void **state)
     assert_true(settings_given(&settings, &settings.session_max_bytes));
     assert_false(settings_given(&settings, &settings.max_inflight_bytes));
     assert_int_equal(settings.max_body_bytes, 4 << 20);
-    assert_int_equal(settings.max_connections, 170);
+    assert_int_equal(settings.max_connections, 204);
     allowance_share(&(struct allowance){.bytes = 1}, &settings); /* not below the minimum of the settings */
     assert_int_equal(settings.max_inflight_bytes, 1024);
     assert_int_equal(settings.max_connections, 1);
