@@ -176,9 +176,8 @@ void on_completed(void *cls, struct MHD_Connection *mhd, void **context, enum MH
         return;
     *context = NULL;
     atomic_fetch_add_explicit(&io->counters->requests, 1, memory_order_relaxed);
-    struct connection *connection = connection_of(mhd);
-    if (connection && !x->begun && code == MHD_REQUEST_TERMINATED_WITH_ERROR)
-        connection->unread = true; /* the library has refused a head that is not whole */
+    if (x->connection && !x->begun && code == MHD_REQUEST_TERMINATED_WITH_ERROR)
+        x->connection->unread = true; /* the library has refused a head that is not whole */
     if (x->connection && code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         connection_leave(x->connection);
     if (x->connection && code == MHD_REQUEST_TERMINATED_COMPLETED_OK) {

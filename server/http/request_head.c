@@ -119,7 +119,7 @@ bool exchange_check_head(struct exchange *x, const char *method, const char *ver
     struct request *request = &x->request;
     const struct services *services = request->services;
     struct failure failure = {.status = 0};
-    struct field_list list; /* not zeroed: 8 KiB */
+    struct field_list list; /* not zeroed: 6 KiB */
     list.n = 0;
     copy_text(request->head.method, sizeof request->head.method, method);
     set_request_id(x);

@@ -70,7 +70,7 @@ static ssize_t send_records(gnutls_transport_ptr_t transport, const giovec_t *pa
         sent = (ssize_t)bytes;
     else
         sent = send_with_held(output, parts, n, left);
-    tls_progress_sent(sent);
+    tls_progress_note(sent);
     if (sent > 0 && !output->head)
         output->body -= (size_t)sent < output->body ? (size_t)sent : output->body;
     output->head = output->head && sent <= 0;

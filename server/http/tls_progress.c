@@ -21,7 +21,7 @@ static _Thread_local struct {
     bool received; /* the last read from a socket returned bytes */
 } thread;
 
-static void note(ssize_t n)
+void tls_progress_note(ssize_t n)
 {
     bool waits = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
     thread.waits |= waits;
@@ -32,13 +32,8 @@ ssize_t tls_progress_receive(void *transport, void *bytes, size_t n)
 {
     ssize_t received = recv((int)(intptr_t)transport, bytes, n, 0);
     thread.received = received > 0;
-    note(received);
+    tls_progress_note(received);
     return received;
-}
-
-void tls_progress_sent(ssize_t sent)
-{
-    note(sent);
 }
 
 bool tls_progress_waits(void)

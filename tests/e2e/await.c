@@ -2,6 +2,7 @@
 #include "e2e.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 enum { PATIENCE_MS = 60000 };
 
@@ -50,6 +51,20 @@ void await_readable(int fd)
 {
     if (poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, PATIENCE_MS) <= 0)
         fail_msg("nothing comes on the connection");
+}
+
+int open_upload(const struct daemon *daemon)
+{
+    static const char head[] =
+        "POST /predict HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 25\r\n\r\n",
+                      go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    char text[sizeof go_on];
+    int fd = raw_connect(daemon);
+    raw_send(fd, head, sizeof head - 1);
+    assert_int_equal(recv(fd, text, sizeof go_on - 1, MSG_WAITALL), sizeof go_on - 1);
+    assert_memory_equal(text, go_on, sizeof go_on - 1);
+    raw_send(fd, "{", 1);
+    return fd;
 }
 
 bool await_running_or_answer(const struct daemon *daemon, int fd)

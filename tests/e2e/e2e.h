@@ -101,6 +101,10 @@ void await_page(const struct daemon *daemon, const char *path, const char *text,
 bool is_readable(int fd);
 void await_readable(int fd);
 
+/* Connect, send the head of a POST /predict and the first of its 25 bytes, "{". "100 Continue" has shown that the I/O thread
+   has read the head. */
+int open_upload(const struct daemon *daemon);
+
 /* Wait until a request runs. False: the answer to fd's request has come before. */
 bool await_running_or_answer(const struct daemon *daemon, int fd);
 

@@ -90,20 +90,12 @@ static void probes_get_in_where_all_are_busy(void **state)
 {
     (void)state;
     enum { MOST = 4 };
-    static const char head[] =
-        "POST /predict HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 25\r\n\r\n",
-                      go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     struct daemon server;
     char text[4096];
     int busy[MOST], probe;
     start(&server, "\"max_connections\": 4, \"read_timeout_ms\": 600000");
-    for (int i = 0; i < MOST; i++) {
-        busy[i] = raw_connect(&server);
-        raw_send(busy[i], head, sizeof head - 1);
-        assert_int_equal(recv(busy[i], text, sizeof go_on - 1, MSG_WAITALL), sizeof go_on - 1);
-        assert_memory_equal(text, go_on, sizeof go_on - 1);
-        raw_send(busy[i], ONE, 1);
-    }
+    for (int i = 0; i < MOST; i++)
+        busy[i] = open_upload(&server);
     struct reply reply = http_post(&server, "/predict", ONE);
     assert_error(&reply, 503, "too_many_connections", NULL);
     reply_free(&reply);
