@@ -34,7 +34,6 @@ struct worker {
     size_t index;
     pthread_t thread;
     size_t victim; /* the worker whose queues it looks at next, to take tasks */
-    bool ends;     /* it finishes its last task now */
     bool looks;    /* it is counted in pool->looking */
     bool started, ready;
     void *kept; /* data that the runner of tasks keeps for the next ones; close_kept frees it */

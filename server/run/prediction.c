@@ -116,14 +116,18 @@ bool prediction_stops(struct prediction *p)
            !failure_set(&p->failure, 499, "client_gone", "", "The client has closed the connection.");
 }
 
-static void hand_back(struct request *request, struct worker *worker)
+void prediction_hand_back(struct request *request, struct worker *worker)
 {
-    request->waiting = NULL;
     pool_done(worker);
     request->done(request);
 }
 
-/* The approximate nanoseconds to write a number of the answer. */
+size_t prediction_values(const struct prediction *p)
+{
+    return p->batch.outputs_floats + p->batch.n_rows * p->batch.model->graph.state_elems;
+}
+
+/* The approximate nanoseconds to write a value of the answer. */
 enum { ENCODE_NS = 15 };
 
 /* Call when rows and timesteps are known. Returns false if there is not enough time for them. */
@@ -133,9 +137,8 @@ static bool admit(struct prediction *p)
     const struct batch *batch = &p->batch;
     if (!batch->rows)
         return true;
-    double numbers = (double)batch->outputs_floats + (double)(batch->n_rows * batch->model->graph.state_elems);
-    double work =
-        (double)(batch->timesteps + batch->n_rows * batch->rolled) * batch->model->row_step_ns + numbers * ENCODE_NS;
+    double work = (double)(batch->timesteps + batch->n_rows * batch->rolled) * batch->model->row_step_ns +
+                  (double)prediction_values(p) * ENCODE_NS;
     if (request->stream) /* other requests do not wait for it */
         work = 0;
     int64_t left_ns = streams_leave(request->services->streams, request->task.deadline_ns - clock_ns());
@@ -162,7 +165,7 @@ struct prediction *prediction_begin(struct request *request, struct worker *work
     if (!p) {
         turns_leave(request->services->turns, &request->turn);
         answer_overloaded(request);
-        hand_back(request, worker);
+        prediction_hand_back(request, worker);
         return NULL;
     }
     *p = (struct prediction){.request = request,
@@ -310,7 +313,7 @@ void prediction_answer(struct prediction *p)
     p->answered = true;
 }
 
-void prediction_end(struct prediction *p)
+struct request *prediction_finish(struct prediction *p)
 {
     struct request *request = p->request;
     if (!p->answered || p->failure.status)
@@ -319,9 +322,13 @@ void prediction_end(struct prediction *p)
     bool telling = p->finished && !prediction_in_pieces(p); /* the size of a body does not show the length of a
                                                                roll-out */
     admission_leave(request->services->admission, telling ? request->body_bytes : 0, took, &request->work_ns);
-    struct worker *worker = p->worker;
     drop(p);
-    if (worker->ends && worker->pool)
-        pool_will_look(worker);
-    hand_back(request, worker);
+    request->waiting = NULL;
+    return request;
+}
+
+void prediction_end(struct prediction *p)
+{
+    struct worker *worker = p->worker;
+    prediction_hand_back(prediction_finish(p), worker);
 }

@@ -77,10 +77,17 @@ void prediction_nonfinite(struct prediction *p, size_t row);
 /* Whether the prediction should stop; p->failure says why. */
 bool prediction_stops(struct prediction *p);
 
-/* Encode the answer, or the failure. The request then has its status. prediction_end calls it if necessary. */
+/* The approximate number of values that its answer has. */
+size_t prediction_values(const struct prediction *p);
+
+/* Encode the answer, or the failure. The request then has its status. prediction_finish calls it if necessary. */
 void prediction_answer(struct prediction *p);
 
-/* Hand the request back with its answer. Frees p. */
+/* Complete the request and free p. The caller then hands the request back to its thread. */
+struct request *prediction_finish(struct prediction *p);
+void prediction_hand_back(struct request *request, struct worker *worker);
+
+/* Both of these. */
 void prediction_end(struct prediction *p);
 
 /* For protocols. Read the beginning of the body as an object with these keys, and find its model (the model of the

@@ -18,6 +18,10 @@
 /* The lower bound of the number of requests that a worker may hold: enough for full batches of single rows. */
 enum { LEAST_HELD = 64 };
 
+/* Handing a request back wakes its I/O thread, which often takes this worker's CPU, sends one answer, and sleeps again.
+   So if many short answers are ready to be written, so many requests are handed back together. */
+enum { GROUP = 8, GROUP_VALUES = 16384 };
+
 /* Arrays of two have an element for each queue of the pool: streams belong to POOL_SLICED, all other requests to
    POOL_QUEUE. */
 struct schedule {
@@ -27,6 +31,8 @@ struct schedule {
     struct running_batch *batches[POOL_LINES];
     size_t held[POOL_LINES], most_held;
     size_t waiting[POOL_LINES]; /* this worker's share of the tasks that waited in the pool when it last looked */
+    struct task *finished;      /* requests that have their answers */
+    size_t group;               /* the number of predictions to go on with before these are handed back */
     struct time_share share;
 };
 
@@ -46,12 +52,26 @@ static struct running_batch *find_running_batch(struct schedule *s, const struct
     return *at;
 }
 
+static void hand_back_finished(struct schedule *s)
+{
+    struct task *next, *task = s->finished;
+    s->finished = NULL;
+    for (; task; task = next) {
+        next = task->next;
+        prediction_hand_back(request_of_task(task), s->worker);
+    }
+}
+
 static void finish_prediction(struct schedule *s, struct prediction *p)
 {
     s->held[line_of_prediction(p)]--;
-    s->worker->ends = !s->held[POOL_QUEUE] && !s->held[POOL_SLICED];
-    prediction_end(p);
-    s->worker->ends = false;
+    struct task *task = &prediction_finish(p)->task;
+    task->next = s->finished;
+    s->finished = task;
+    if (!s->held[POOL_QUEUE] && !s->held[POOL_SLICED] && s->worker->pool)
+        pool_will_look(s->worker);
+    if (!s->group)
+        hand_back_finished(s);
 }
 
 /* Another thread queues the prediction again, perhaps already. So this thread must not use it any more. */
@@ -183,6 +203,16 @@ static void go_on_with(struct schedule *s, struct prediction *p)
     }
 }
 
+/* The number of predictions at the beginning of the list that may wait for each other's answers; 0 if they are too few
+   or their answers take long to write. */
+static size_t group_size(const struct prediction *p)
+{
+    size_t n = 0, values = 0;
+    for (; p && n < GROUP && !p->request->stream && !p->request->head.accepts_gzip; p = p->next, n++)
+        values += prediction_values(p);
+    return n == GROUP && values <= GROUP_VALUES ? n : 0;
+}
+
 /* Continue with the predictions that were removed from the running batch at *at. Closes the batch if it has no others.
    Returns the position of the next batch. */
 static struct running_batch **go_on_with_removed(struct schedule *s, struct running_batch **at,
@@ -197,7 +227,10 @@ static struct running_batch **go_on_with_removed(struct schedule *s, struct runn
     }
     for (struct prediction *next; removed; removed = next) {
         next = removed->next;
+        s->group = s->group ? s->group : group_size(removed);
         go_on_with(s, removed);
+        if (s->group && !--s->group)
+            hand_back_finished(s);
     }
     return at;
 }

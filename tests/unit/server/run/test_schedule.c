@@ -92,6 +92,80 @@ static void requests_that_wait_run_together(void **state)
     close_server(&s);
 }
 
+enum { MOST = 20 };
+
+/* The number of answers that were written so far, and that had been written when each request was handed back. */
+static int written, written_before[MOST];
+static struct run_request grouped[MOST];
+
+static void (*write_answer)(struct prediction *p);
+
+static void count_answer(struct prediction *p)
+{
+    write_answer(p);
+    written++;
+}
+
+static void note_return(struct request *request)
+{
+    struct run_request *r = (struct run_request *)((char *)request - offsetof(struct run_request, request));
+    written_before[r - grouped] = written;
+    r->done++;
+}
+
+/* Run this number of requests together. returns[k] becomes the number of requests that were handed back when k answers
+   had been written. */
+static void run_grouped(size_t n, bool gzip, int returns[MOST + 1])
+{
+    struct run_server s;
+    struct protocol protocol;
+    open_server(&s);
+    written = 0;
+    for (size_t i = 0; i < n; i++) {
+        run_request_open(&grouped[i], &s, "{\"instances\": [[[1], [2]]]}");
+        write_answer = grouped[i].request.protocol->encode;
+        protocol = *grouped[i].request.protocol;
+        protocol.encode = count_answer;
+        grouped[i].request.protocol = &protocol;
+        grouped[i].request.head.accepts_gzip = gzip;
+        grouped[i].request.done = note_return;
+        grouped[i].request.task.run = schedule_run;
+        grouped[i].request.task.deadline_ns = INT64_MAX;
+        assert_true(pool_try_add(&s.server.pool, &grouped[i].request.task));
+    }
+    gate_closed = false;
+    memset(returns, 0, (MOST + 1) * sizeof *returns);
+    for (size_t i = 0; i < n; i++)
+        wait_for(&grouped[i]);
+    for (size_t i = 0; i < n; i++) {
+        returns[written_before[i]]++;
+        assert_true(grouped[i].outputs[0] == 3);
+        run_request_close(&grouped[i]);
+    }
+    close_server(&s);
+}
+
+static void many_short_answers_are_handed_back_in_groups(void **state)
+{
+    (void)state;
+    int returns[MOST + 1];
+    run_grouped(MOST, false, returns);
+    for (int k = 0; k <= MOST; k++)
+        assert_int_equal(returns[k], k == 8 || k == 16 ? 8 : k > 16 ? 1 : 0);
+}
+
+static void few_or_long_answers_are_handed_back_at_once(void **state)
+{
+    (void)state;
+    int returns[MOST + 1];
+    run_grouped(7, false, returns);
+    for (int k = 1; k <= 7; k++)
+        assert_int_equal(returns[k], 1);
+    run_grouped(MOST, true, returns);
+    for (int k = 1; k <= MOST; k++)
+        assert_int_equal(returns[k], 1);
+}
+
 static void a_failure_leaves_the_other_requests(void **state)
 {
     (void)state;
@@ -271,6 +345,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_that_wait_run_together),
+        cmocka_unit_test(many_short_answers_are_handed_back_in_groups),
+        cmocka_unit_test(few_or_long_answers_are_handed_back_at_once),
         cmocka_unit_test(a_failure_leaves_the_other_requests),
         cmocka_unit_test(a_batch_waits_for_rows_until_it_is_full),
         cmocka_unit_test(a_slow_reader_has_the_stream_put_aside),
