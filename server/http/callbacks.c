@@ -3,6 +3,7 @@
 #include "access_log.h"
 #include "client.h"
 #include "config/settings.h"
+#include "epoll.h"
 #include "exchange.h"
 #include "server/api/metrics_page.h"
 #include "server/api/routes.h"
@@ -218,6 +219,13 @@ static bool begin_tls(struct http *http, struct MHD_Connection *mhd, struct conn
     return connection->credentials;
 }
 
+/* One connection more or less. */
+static void count_connection(struct io_thread *io, size_t change)
+{
+    size_t n = atomic_fetch_add_explicit(&io->counters->connections, change, memory_order_relaxed) + change;
+    epoll_yield_first(io->http->n_io > 1 && n > 1);
+}
+
 void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
                    enum MHD_ConnectionNotificationCode code)
 {
@@ -232,7 +240,7 @@ void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
         *socket_context = info ? connection_open(&http->connections, io->index, info->connect_fd, address) : NULL;
         if (*socket_context && http->tls && !begin_tls(http, mhd, *socket_context))
             shutdown(((struct connection *)*socket_context)->fd, SHUT_RDWR);
-        atomic_fetch_add_explicit(&io->counters->connections, 1, memory_order_relaxed);
+        count_connection(io, 1);
         io_thread_arrived(io);
     } else {
         struct connection *connection = *socket_context;
@@ -245,6 +253,6 @@ void on_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
         }
         *socket_context = NULL;
         tls_leave(credentials);
-        atomic_fetch_sub_explicit(&io->counters->connections, 1, memory_order_relaxed);
+        count_connection(io, (size_t)-1);
     }
 }
