@@ -9,6 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Added to a sentence that does not say what to do. */
+static const char remedy[] =
+    "; export the model again, with fixed sizes except for the batch and the timesteps, or serve "
+    "the file of Keras or PyTorch from which it was exported";
+
 bool onnx_refuse(const struct onnx_call *call, const char *format, ...)
 {
     char text[600];
@@ -17,7 +22,8 @@ bool onnx_refuse(const struct onnx_call *call, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (!*call->c->reader.failed)
-        keras_error(&call->c->reader, "", "node \"%.100s\" (%.40s) %s", call->name, call->op, text);
+        keras_error(&call->c->reader, "", "node \"%.100s\" (%.40s) %s%s", call->name, call->op, text,
+                    strchr(text, ';') ? "" : remedy);
     return false;
 }
 

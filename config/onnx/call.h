@@ -52,7 +52,8 @@ extern const struct onnx_row onnx_math_operators[], onnx_shape_operators[], onnx
     onnx_recurrent_operators[], onnx_window_operators[], onnx_normalize_operators[], onnx_pad_operators[],
     onnx_loop_operators[], onnx_reduce_operators[];
 
-/* Add the problem "node \"NAME\" (OP) …". Always returns false. */
+/* Add the problem "node \"NAME\" (OP) …". The sentence may end with what to do, after a semicolon; otherwise a general
+   remedy is added. Always returns false. */
 bool onnx_refuse(const struct onnx_call *call, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool onnx_no_memory(const struct onnx_call *call);
 

@@ -251,7 +251,9 @@ static bool take_constant(const struct onnx_call *call, const json_t *json, bool
         const json_t *value = json_is_array(json) ? json_array_get(json, i) : json;
         double number = json_is_boolean(value) ? json_is_true(value) : json_number_value(value);
         if (!json_is_number(value) && !json_is_boolean(value))
-            return onnx_refuse(call, "is fixed by \"constants\" in the model's entry, which gives it no number");
+            return onnx_refuse(call,
+                               "is fixed by \"constants\" in the model's entry, which gives it no number; give it a "
+                               "number, or a list of numbers");
         wholes[i] = onnx_whole((int64_t)number);
         floats[i] = (float)number;
     }
@@ -417,7 +419,9 @@ static bool check_states(struct onnx_call *call)
                 found |= name && names[l] && !strcmp(name, names[l]);
             }
             if (!found)
-                return onnx_refuse(call, "has no %.6s \"%.100s\", which \"states\" in the model's entry names",
+                return onnx_refuse(call,
+                                   "has no %.6s \"%.100s\", which \"states\" in the model's entry names; name inputs "
+                                   "and outputs of the graph there",
                                    lists[l], names[l] ? names[l] : "");
         }
     }

@@ -59,6 +59,9 @@ static inline void refused(const char *text, struct made *m, const char *line)
     if (read_graph(text, m))
         fail_msg("%s is taken", text);
     unit_has_error(&problems, text, line);
+    for (size_t i = 0; i < problems.n_errors; i++)
+        if (strstr(problems.errors[i], "node \"") && !strchr(problems.errors[i], ';'))
+            fail_msg("%s: does not say what to do", problems.errors[i]);
     problems_close(&problems);
     close_made(m);
 }
