@@ -68,6 +68,11 @@ class Browser:
     def devtools(self, command, **parameters):
         return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
+    def bandwidth(self, bytes_a_second):
+        """Limits what the browser receives; -1: no limit."""
+        self.devtools("Network.enable")
+        self.devtools("Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=bytes_a_second, uploadThroughput=-1)
+
     def size(self, width, height, mobile=False):
         self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
 
