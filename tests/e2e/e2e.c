@@ -328,8 +328,11 @@ struct reply http_request(const struct daemon *daemon, const char *method, const
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &reply);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, &reply);
-    if (curl_easy_perform(curl) == CURLE_OK)
+    CURLcode code = curl_easy_perform(curl);
+    if (code == CURLE_OK)
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &reply.status);
+    else
+        fprintf(stderr, "%s %s: %s\n", method, url, curl_easy_strerror(code));
     curl_slist_free_all(list);
     curl_easy_cleanup(curl);
     if (reply.body)
