@@ -6,7 +6,7 @@ Sections: peers, codec, http, batching, overload, slow, memory, sessions, window
 Peers are installed from PyPI into
 build/serving; --no-triton leaves the larger one out. Tools: wrk, and load.c, floor.c, codec.c beside this file.
 """
-import contextlib, http.client, json, os, platform, random, re, signal, statistics, subprocess, sys, tempfile, threading, time
+import contextlib, http.client, json, os, platform, random, re, signal, statistics, subprocess, sys, threading, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -221,10 +221,9 @@ def show_functions(pid, seconds):
 
 def engine_gain():
     """How many times as many rows the engine alone runs in a batch of 32, against single rows, on one thread."""
-    with tempfile.TemporaryDirectory() as folder:
-        with open(f"{folder}/c4.json", "w") as file:
-            json.dump(lstm(256), file)
-        text = {rows: run(BINARY, "bench", f"{folder}/c4.json", "--input-size", "64", "--batch", str(rows)) for rows in (1, 32)}
+    with open(f"{WORK}/c4.json", "w") as file:
+        json.dump(lstm(256), file)
+    text = {rows: run(BINARY, "bench", f"{WORK}/c4.json", "--input-size", "64", "--batch", str(rows)) for rows in (1, 32)}
     rate = {rows: float(re.search(r"([\d.]+) timesteps/s of a sequence", out)[1]) for rows, out in text.items()}
     return rate[32] / rate[1]
 

@@ -118,7 +118,7 @@ struct model *run_server_tokens(struct run_server *s, const char *name, const fl
 
 /* ---- requests ---- */
 
-static struct run_request *run_request_of(struct request *request)
+struct run_request *run_request_of(struct request *request)
 {
     return (struct run_request *)request;
 }

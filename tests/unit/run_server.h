@@ -35,6 +35,9 @@ struct run_request {
     float outputs[RUN_OUTPUTS];
 };
 
+/* The run_request that contains the request. */
+struct run_request *run_request_of(struct request *request);
+
 /* Initialises a POST with this body: {"instances": …, "model": …, "return_sequences": …, "rollout": {…}}. */
 void run_request_open(struct run_request *r, struct run_server *s, const char *body);
 void run_request_close(struct run_request *r);
